@@ -1,0 +1,44 @@
+# The two commands a newcomer needs are `make up` and `make test`; `make` alone lists them all.
+
+BIN := .venv/bin
+# Made by the installation, so that it runs again when what is to be installed has changed.
+INSTALLED := .venv/.installed
+INSTALLED_DEV := .venv/.installed-dev
+
+.PHONY: help up test check bench clean
+
+help:
+	@echo 'make up      install into .venv and run everything; Ctrl-C stops it'
+	@echo 'make test    install and run the tests'
+	@echo 'make check   what CI runs: format, lint, types, layers, tests'
+	@echo 'make bench   measure the gate against plain Celery'
+	@echo 'make clean   remove .venv and caches; state and posts stay'
+	@echo 'PYTHON=…     the Python to use, 3.11 or newer (default: python3)'
+
+up: $(INSTALLED)
+	@exec $(BIN)/python -m deploy.up
+
+test: $(INSTALLED_DEV)
+	@$(BIN)/python -m pytest
+
+check: $(INSTALLED_DEV)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict .
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+bench: $(INSTALLED_DEV)
+	@$(BIN)/python -m bench
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml deploy/install.sh
+	@PYTHON='$(PYTHON)' sh deploy/install.sh .
+	@touch $@
+
+$(INSTALLED_DEV): pyproject.toml deploy/install.sh
+	@PYTHON='$(PYTHON)' sh deploy/install.sh '.[dev]'
+	@touch $@ $(INSTALLED)

@@ -1,0 +1,157 @@
+"""The local feed: an Atom feed, a page per post and an index, as plain files that any web server can serve."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+import settings
+from clients import markdown
+from clients.content import Post
+from clients.destinations import Published
+from clients.entries import Entries, Entry
+from state.files import UNFINISHED, write_whole
+
+#: Readers fetch the whole feed again and again; fifty posts cover weeks of absence at several posts a day.
+FEED_LENGTH = 50
+
+#: The permanent name of everything in the feed (RFC 4151); it must not change with the host or the port.
+TAG = "tag:gatehouse.local,2026:"
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+
+def publish(post: Post) -> Published:
+    """Put the post into this system's own feed."""
+    here = settings.current()
+    return Feed(here.public_dir, here.web_url).publish(post)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Feed:
+    """The feed below one folder; `web_url` is where that folder is served."""
+
+    public: Path
+    web_url: str
+    now: Callable[[], datetime] = _utc_now
+
+    @property
+    def entries(self) -> Entries:
+        return Entries(self.public)
+
+    @property
+    def posts(self) -> Path:
+        return self.public / "posts"
+
+    def publish(self, post: Post) -> Published:
+        """Put the post out; a post that is out already keeps its place and its first `published_at`."""
+        for folder in (self.posts, self.entries.folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        with self._alone(post.id):
+            entry = self._record(post)
+            self._write_page(entry)
+            self._write_lists()
+        return Published(published_at=entry.published_at, url=self._url(entry), id=f"{TAG}{entry.id}")
+
+    @contextmanager
+    def _alone(self, post_id: str) -> Iterator[None]:
+        """One publisher at a time. The lock file names the post under way, so that a killed publisher is noticed."""
+        with (self.public / ".lock").open("a+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            lock.seek(0)
+            if interrupted := lock.read():
+                self._repair(interrupted)
+            _note(lock.fileno(), post_id)
+            yield
+            _note(lock.fileno(), "")
+
+    def _repair(self, interrupted: str) -> None:
+        for folder in (self.public, self.posts, self.entries.folder):
+            for unfinished in folder.glob(f".*{UNFINISHED}"):
+                unfinished.unlink(missing_ok=True)
+        self.entries.rebuild()
+        if entry := self.entries.get(interrupted):
+            self._write_page(entry)
+
+    def _record(self, post: Post) -> Entry:
+        now, known = self.now(), self.entries.get(post.id)
+        entry = _entry(post, known.published_at if known else now, now)
+        if known and entry == known.model_copy(update={"updated_at": now}):
+            return known
+        self.entries.put(entry)
+        return entry
+
+    def _write_lists(self) -> None:
+        newest = self.entries.newest()
+        for entry in newest:
+            if not (self.posts / f"{entry.id}.html").exists():
+                self._write_page(entry)
+        self._write(self.public / "feed.xml", "feed.xml", entries=newest[:FEED_LENGTH])
+        by_date = sorted(newest, key=lambda entry: (entry.date, entry.published_at), reverse=True)
+        self._write(self.posts / "index.html", "index.html", entries=by_date)
+
+    def _write_page(self, entry: Entry) -> None:
+        self._write(self.posts / f"{entry.id}.html", "post.html", entry=entry)
+
+    def _write(self, path: Path, template: str, **values: object) -> None:
+        text = _templates().get_template(template).render(url=self._url, web_url=self.web_url, tag=TAG, **values)
+        data = text.encode()
+        if not path.exists() or path.read_bytes() != data:
+            write_whole(path, data)
+
+    def _url(self, entry: Entry) -> str:
+        return f"{self.web_url}/posts/{entry.id}.html"
+
+
+def _entry(post: Post, published_at: datetime, now: datetime) -> Entry:
+    return Entry(
+        id=post.id,
+        title=post.title,
+        date=min(post.publish_at, published_at),  # a post published ahead of its time is not dated in the future
+        published_at=published_at,
+        updated_at=now,
+        tags=tuple(dict.fromkeys(post.tags)),
+        summary=markdown.first_paragraph(post.body),
+        content=markdown.to_html(post.body),
+    )
+
+
+def _note(lock: int, post_id: str) -> None:
+    os.ftruncate(lock, 0)
+    os.write(lock, post_id.encode())
+    os.fsync(lock)
+
+
+@cache
+def _templates() -> Environment:
+    env = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        keep_trailing_newline=True, undefined=StrictUndefined,
+    )  # fmt: skip
+    style = (TEMPLATES / "style.css").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    env.globals |= {"style": style, "style_hash": f"sha256-{digest}"}
+    env.filters |= {"day": _day, "instant": _instant}
+    return env
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment.day} {moment:%B %Y}"
+
+
+def _instant(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

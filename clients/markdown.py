@@ -1,0 +1,87 @@
+"""Markdown to safe HTML: no raw HTML, no other links than web and mail, no images that a reader's browser would fetch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import cast
+
+from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
+from markdown_it.token import Token
+
+#: About three lines on a phone.
+SUMMARY_LENGTH = 280
+
+SAFE_LINK = re.compile(r"(https?://|mailto:)", re.IGNORECASE)
+
+
+def to_html(text: str) -> str:
+    """Render a post's body; its headings begin below the page's title."""
+    return cast("str", _markdown().render(text))
+
+
+def first_paragraph(text: str) -> str:
+    """Return the first paragraph as plain text, cut between words."""
+    tokens = _markdown().parse(text)
+    inline = (after for before, after in zip(tokens, tokens[1:], strict=False) if before.type == "paragraph_open")
+    return shorten(" ".join(_plain(next(inline, None)).split()))
+
+
+def shorten(text: str, length: int = SUMMARY_LENGTH) -> str:
+    """Cut between words and say so."""
+    if len(text) <= length:
+        return text
+    cut = text[:length]
+    return (cut.rsplit(" ", 1)[0] if " " in cut else cut).rstrip(" ,;:.–—") + "…"
+
+
+@cache
+def _markdown() -> MarkdownIt:
+    markdown = MarkdownIt("commonmark", {"html": False, "typographer": True})
+    markdown.enable(["table", "strikethrough", "smartquotes"])
+    markdown.validateLink = lambda url: bool(SAFE_LINK.match(url))  # type: ignore[method-assign]
+    markdown.core.ruler.push("level_headings", _level_headings)
+    markdown.core.ruler.push("link_images", _link_images)
+    return markdown
+
+
+def _level_headings(state: StateCore) -> None:
+    """Whether an author begins with `#` or with `##`, the highest heading comes right below the page's title."""
+    headings = [token for token in state.tokens if token.type in {"heading_open", "heading_close"}]
+    highest = min((int(token.tag[1]) for token in headings), default=2)
+    for token in headings:
+        token.tag = f"h{min(int(token.tag[1]) - highest + 2, 6)}"
+
+
+def _link_images(state: StateCore) -> None:
+    """A picture from elsewhere would tell that server who reads; a link leaves the choice to the reader."""
+    for token in state.tokens:
+        token.children = list(_without_images(token.children or []))
+
+
+def _without_images(tokens: Sequence[Token]) -> Iterator[Token]:
+    depth = 0
+    for token in tokens:
+        depth += token.nesting if token.type.startswith("link_") else 0
+        if token.type != "image":
+            yield token
+        elif depth:  # a link cannot hold another one
+            yield _label(token)
+        else:
+            yield Token("link_open", "a", 1, attrs={"href": token.attrGet("src") or ""})
+            yield _label(token)
+            yield Token("link_close", "a", -1)
+
+
+def _label(image: Token) -> Token:
+    return Token("text", "", 0, content=_plain(image) or "image")
+
+
+def _plain(parent: Token | None) -> str:
+    return "".join(_text_of(token) for token in (parent.children if parent else None) or [])
+
+
+def _text_of(token: Token) -> str:
+    return " " if token.type in {"softbreak", "hardbreak"} else token.content

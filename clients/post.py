@@ -1,0 +1,150 @@
+"""One post: the fields its author writes, and how they are read from Markdown with front matter."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time
+from typing import Annotated
+
+import yaml  # type: ignore[import-untyped]
+from frontmatter.default_handlers import YAMLHandler
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
+
+#: Ids become file names and parts of URLs.
+ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+#: XML 1.0 cannot carry these even when escaped, so one of them would make a whole feed unreadable.
+UNPRINTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+#: `posts/index.html` is the list of all posts.
+RESERVED_IDS = frozenset({"index"})
+
+#: What to write, per field, when a field is wrong.
+EXAMPLES = {
+    "id": "id: my-post (a-z, 0-9, - and _, at most 64)",
+    "title": "title: One line of text",
+    "publish_at": "publish_at: 2026-11-01T09:00:00Z",
+    "destinations": "destinations: [feed]",
+    "tags": "tags: [agents, retries]",
+    "body": "Markdown below the front matter",
+}
+
+#: Five short fields; YAML parsers need time by the square of the length for hostile input.
+LONGEST_HEADER = 8_000
+
+#: Makes nothing but text, lists and mappings out of YAML.
+LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+
+
+class BrokenPost(ValueError):
+    """Raised when a post's file is there but cannot be used; says which file and what to change."""
+
+
+def utc(value: object) -> datetime:
+    """Return an aware UTC time; without a zone it is UTC already. Numbers are refused: they could be seconds or a date."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value.strip())
+    elif isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, time())
+    if not isinstance(value, datetime):
+        raise ValueError("is not a date")  # noqa: TRY004 - pydantic turns only ValueError into a validation error
+    try:
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    except OverflowError as error:
+        raise ValueError("is outside the calendar") from error
+
+
+def _printable(value: object) -> object:
+    return UNPRINTABLE.sub("", value).strip() if isinstance(value, str) else value
+
+
+def _not_empty(value: str) -> str:
+    if not value:
+        raise ValueError("is empty")
+    return value
+
+
+def _one_line(value: object) -> object:
+    return " ".join(value.split()) if isinstance(value, str) else value
+
+
+def _words(value: object) -> object:
+    """`tags: a, b` means what `tags: [a, b]` means."""
+    return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+
+def _free_id(value: str) -> str:
+    if not ID.fullmatch(value):
+        raise ValueError(f"{value[:80]!r} is not an id")
+    if value in RESERVED_IDS:
+        raise ValueError(f"{value!r} is the name of the feed's own page; choose another id")
+    return value
+
+
+Text = Annotated[str, BeforeValidator(_printable), AfterValidator(_not_empty)]
+Line = Annotated[Text, BeforeValidator(_one_line), StringConstraints(max_length=300)]
+Words = Annotated[tuple[Line, ...], BeforeValidator(_words)]
+
+
+class Post(BaseModel):
+    """One post as its author wrote it; `destinations` empty means wherever PUBLISH_TO says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Annotated[str, AfterValidator(_free_id)]
+    title: Line
+    publish_at: Annotated[datetime, BeforeValidator(utc)]
+    destinations: Words = ()
+    tags: Words = ()
+    body: Text
+
+
+def build(fields: dict[str, object]) -> Post:
+    """Make a post of its front matter and body; raises BrokenPost with all that is wrong."""
+    try:
+        return Post.model_validate(fields)
+    except ValidationError as error:
+        wrong = error.errors(include_input=False, include_url=False)
+        raise BrokenPost(" ".join(_problem(str(e["loc"][0]), e["msg"]) for e in wrong)) from None
+
+
+def split(text: str) -> tuple[dict[str, object], str]:
+    """Part a file into its front matter and its body."""
+    handler = YAMLHandler()
+    text = text.strip()
+    try:
+        header, body = handler.split(text) if handler.detect(text) else ("", "")
+    except ValueError:
+        header = ""
+    if not header.strip():
+        raise BrokenPost("has no front matter; begin it with `---`, the fields, and `---`")
+    if len(header) > LONGEST_HEADER:
+        raise BrokenPost(f"has front matter of more than {LONGEST_HEADER:,} characters; move text below it")
+    return _header(header), body
+
+
+def _header(text: str) -> dict[str, object]:
+    """Every value stays the text its author wrote: `title: 2026` is a title and `tags: [no]` is no boolean."""
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=LOADER)):
+            raise BrokenPost("its front matter uses YAML aliases (`*name`), which can grow without end; write it out")
+        header, tree = yaml.load(text, Loader=LOADER), yaml.compose(text, Loader=LOADER)  # noqa: S506 - only text
+    except (yaml.YAMLError, RecursionError) as error:
+        raise BrokenPost(f"its front matter is not YAML: {' '.join(str(error).split())[:300]}; correct it") from None
+    if not isinstance(header, dict):
+        raise BrokenPost("its front matter is not a list of `field: value` lines; correct it")
+    _check_names([name.value for name, _ in tree.value])
+    return {name: value for name, value in header.items() if value != ""}
+
+
+def _check_names(names: list[str]) -> None:
+    fields = [name for name in EXAMPLES if name != "body"]
+    for name in names:
+        if name not in fields:
+            raise BrokenPost(f"unknown in its front matter: {name[:80]!r}; the fields are {', '.join(fields)}")
+        if names.count(name) > 1:
+            raise BrokenPost(f"has {name!r} twice in its front matter; keep one of them")
+
+
+def _problem(name: str, message: str) -> str:
+    return f"{name}: {message.removeprefix('Value error, ')}; write `{EXAMPLES[name]}`."

@@ -1,0 +1,23 @@
+"""Whether and how a call may run."""
+
+from gatekeeper.errors import GatekeeperError, NotApplied, OutcomeUnknown, PolicyError
+from gatekeeper.line import effect, made_by
+from gatekeeper.memory import memory
+from gatekeeper.policy import Breaker, Cap, Effect, Rate, Rung
+from gatekeeper.task import task
+
+__all__ = [
+    "Breaker",
+    "Cap",
+    "Effect",
+    "GatekeeperError",
+    "NotApplied",
+    "OutcomeUnknown",
+    "PolicyError",
+    "Rate",
+    "Rung",
+    "effect",
+    "made_by",
+    "memory",
+    "task",
+]

@@ -1,0 +1,30 @@
+"""The small dicts a task answers with, and what the ledger keeps of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from gatekeeper.policy import Rung
+
+Answer = dict[str, Any]
+
+
+def kept(result: str, rung: Rung | None) -> str:
+    """What the ledger keeps of a good answer, as JSON text; `result` is JSON text already."""
+    return f'{{"result":{result},"rung":{json.dumps(rung)}}}'
+
+
+def success(key: str, kept_result: str, *, replayed: bool = False) -> Answer:
+    """The task ran, now or before."""
+    return {"ok": True, "key": key, **json.loads(kept_result), "replayed": replayed}
+
+
+def flawed(key: str, flaw: str, *, replayed: bool = False) -> Answer:
+    """The effect stands, but what came of it is not good: `flaw` is JSON text with error, stage and detail."""
+    return {"ok": False, "key": key, "result": None, **json.loads(flaw), "replayed": replayed}
+
+
+def refusal(key: str | None, receipt: dict[str, Any]) -> Answer:
+    """The task did not run; the receipt says why, and when it may."""
+    return {"ok": False, "key": key, **receipt}

@@ -1,0 +1,80 @@
+"""The attempt under way: what the running task may ask and tell, gathered until it settles."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from gatekeeper.errors import NoTask
+from gatekeeper.policy import Effect, Rung
+from state.call import Call
+from state.decision import Claim
+from state.facts import FactChange
+from state.ledger import Ledger
+
+#: A story keeps this many events of one attempt; the log has them all.
+MOST_EVENTS = 100
+
+
+@dataclass
+class Attempt:
+    """One execution of a call. `line` is where it stands: before, `sending` or `applied`."""
+
+    call: Call
+    claim: Claim
+    ledger: Ledger
+    effect: Effect | None = None
+    line: str = "before"
+    unproven: bool = False  #: a request behind the line may have had its effect, whatever the last exception says
+    rung: Rung | None = None
+    facts: dict[tuple[str, ...], FactChange] = field(default_factory=dict)
+    counters: dict[str, int] = field(default_factory=dict)
+    events: list[str] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def elapsed_ms(self) -> int:
+        return round((time.monotonic() - self.started) * 1000)
+
+    def tell(self, event: str, **fields: Any) -> None:
+        """Add an event to the key's story, dated by the server's clock."""
+        if len(self.events) < MOST_EVENTS:
+            at = self.claim.admitted_ms + self.elapsed_ms
+            self.events.append(json.dumps({"at": at, "event": event, **fields}, ensure_ascii=False, default=str))
+
+    def take_events(self) -> list[str]:
+        """The events told so far, which are then no longer pending."""
+        events, self.events = self.events, []
+        return events
+
+
+_current: ContextVar[Attempt | None] = ContextVar("attempt", default=None)
+
+
+def current() -> Attempt:
+    """The running attempt; raises NoTask outside one."""
+    attempt = _current.get()
+    if attempt is None:
+        raise NoTask("no task is running here; call this inside a function that carries @gatekeeper.task")
+    return attempt
+
+
+def current_or_none() -> Attempt | None:
+    """The running attempt, or None outside a task."""
+    return _current.get()
+
+
+class running:  # noqa: N801 - reads as a statement: `with running(attempt):`
+    """Make an attempt the current one for a while."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self._attempt)
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)

@@ -1,0 +1,101 @@
+"""The signature is the contract: arguments and result are checked against the task's annotations."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NotRequired, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
+
+from gatekeeper.errors import InvalidArguments, InvalidOutput, PolicyError
+
+#: Arguments are identities and small facts; a text of this size belongs in a file.
+LARGEST_ARGUMENTS = 256 * 1024
+
+
+class Contract:
+    """What one task takes and gives."""
+
+    def __init__(self, name: str, body: Callable[..., Any]) -> None:
+        self.name = name
+        self.signature = inspect.signature(body)
+        hints = _hints(name, body)
+        for parameter in self.signature.parameters.values():
+            if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY}:
+                raise PolicyError(f"{name}: {parameter} cannot be part of a contract; name every argument")
+            if parameter.name not in hints:
+                raise PolicyError(f"{name}: argument {parameter.name!r} has no annotation; write what it must be")
+        self.parameters = tuple(self.signature.parameters)
+        self._arguments = TypeAdapter(_shape(name, self.signature, hints))
+        self._output = TypeAdapter(hints.get("return", Any))
+
+    def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Positional and named arguments as one validated dict with the defaults filled in."""
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise InvalidArguments(f"{self.name}: {error}; it takes {self.signature}") from None
+        bound.apply_defaults()
+        return self.check(bound.arguments)
+
+    def check(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Validate named arguments; raises InvalidArguments that names each wrong one."""
+        try:
+            return self._arguments.validate_python(arguments)
+        except ValidationError as error:
+            raise InvalidArguments(f"{self.name}: {_in_words(error)}; it takes {self.signature}") from None
+
+    def as_json(self, arguments: dict[str, Any]) -> str:
+        """Validated arguments as JSON text, the same for the same arguments."""
+        if not arguments:
+            return "{}"
+        plain = self._arguments.dump_python(arguments, mode="json")
+        text = json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        if len(text) > LARGEST_ARGUMENTS:
+            raise InvalidArguments(f"{self.name}: arguments of {len(text)} characters; at most {LARGEST_ARGUMENTS}")
+        return text
+
+    def check_output(self, output: Any) -> str:
+        """The result as JSON text; raises InvalidOutput that says what does not fit."""
+        try:
+            value = self._output.validate_python(output)
+            return self._output.dump_json(value).decode()
+        except (ValidationError, ValueError) as error:
+            words = _in_words(error) if isinstance(error, ValidationError) else str(error)
+            raise InvalidOutput(f"{self.name} returned what its annotation rules out: {words}") from None
+
+
+def fingerprint(arguments_json: str) -> str:
+    """A digest that tells two sets of arguments apart."""
+    return hashlib.sha256(arguments_json.encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+def _hints(name: str, body: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return get_type_hints(body, include_extras=True)
+    except NameError as error:
+        raise PolicyError(f"{name}: an annotation cannot be read: {error}; import that name at the module's top") from None
+
+
+def _shape(name: str, signature: inspect.Signature, hints: dict[str, Any]) -> Any:
+    """A TypedDict of the parameters; one with a default may be missing."""
+    fields = {
+        parameter.name: hints[parameter.name]
+        if parameter.default is parameter.empty
+        else NotRequired[hints[parameter.name]]
+        for parameter in signature.parameters.values()
+    }
+    shape = TypedDict(f"Arguments of {name}", fields)  # type: ignore[operator]
+    return with_config(ConfigDict(extra="forbid"))(shape)
+
+
+def _in_words(error: ValidationError) -> str:
+    """What is wrong, argument by argument, without repeating the values."""
+    return "; ".join(
+        f"{'.'.join(map(str, problem['loc'])) or 'the value'}: {problem['msg']}"
+        for problem in error.errors(include_url=False, include_input=False, include_context=False)
+    )

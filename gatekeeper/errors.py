@@ -1,0 +1,47 @@
+"""Every error the gatekeeper raises. Each message says what happened, to which key or task, and what to do next."""
+
+from __future__ import annotations
+
+
+class GatekeeperError(Exception):
+    """The root of them all."""
+
+
+class PolicyError(GatekeeperError):
+    """Raised at import when a task's policy makes no sense."""
+
+
+class InvalidArguments(GatekeeperError):
+    """Raised at a door when arguments do not fit the task's signature."""
+
+
+class InvalidOutput(GatekeeperError):
+    """Raised inside the gate when what a task returned does not fit its annotation."""
+
+
+class NotApplied(GatekeeperError):
+    """Raise it inside the line when it is proven that the effect did not happen; the key is freed."""
+
+
+class OutcomeUnknown(GatekeeperError):
+    """Raised when the line was passed and no trustworthy answer came back; the key stays taken."""
+
+
+class Stopped(GatekeeperError):
+    """Raised at the line when the agent was paused in the meantime; nothing was sent."""
+
+
+class ClaimLost(GatekeeperError):
+    """Raised when an attempt's claim passed to somebody else while it ran."""
+
+
+class LineError(GatekeeperError):
+    """Raised when `gatekeeper.effect` is used where it cannot protect: outside a task, twice, or undeclared."""
+
+
+class RungTooLow(GatekeeperError):
+    """Raised at the line when the answer was made by a lower rung than the effect accepts; nothing was sent."""
+
+
+class NoTask(GatekeeperError):
+    """Raised when something is asked of the running task and no task is running."""

@@ -1,0 +1,167 @@
+"""One admitted attempt: run the body, decide what its end proves, settle."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from gatekeeper.answer import Answer, flawed, kept, refusal, success
+from gatekeeper.attempt import Attempt, running
+from gatekeeper.errors import ClaimLost, InvalidOutput, OutcomeUnknown, RungTooLow, Stopped
+from gatekeeper.gate import LONGEST_BACKOFF_MS, Gate
+from gatekeeper.heartbeat import heartbeat
+from gatekeeper.outcome import proves_nothing_was_sent
+from gatekeeper.redact import clean, describe
+from state.ledger import Outcome, Scope, Settlement
+
+log = structlog.get_logger("gatehouse.gate")
+
+
+@dataclass
+class Execution:
+    """The attempt `now` of a call that was admitted through `gate`."""
+
+    gate: Gate
+    scope: Scope
+    now: Attempt
+
+    @property
+    def key(self) -> str:
+        return self.now.claim.key
+
+    def run(self, arguments: dict[str, Any]) -> Answer:
+        """Run the body and settle; raises what the body raised."""
+        claim = self.now.claim
+        self.now.tell("claimed", attempt=claim.attempt, fence=claim.fence, owner=claim.owner)
+        heartbeat.watch(self.now.ledger, claim, self.gate.lease_ms, self.gate.limit_ms)
+        try:
+            with running(self.now):
+                output = self.gate.body(**arguments)
+        except (Stopped, RungTooLow) as error:
+            return self._refused_at_the_line(error)
+        except ClaimLost:
+            self._log("claim lost")
+            raise
+        except Exception as error:
+            self._failed(error)
+            raise
+        finally:
+            heartbeat.forget(claim)
+        return self._finished(output)
+
+    def _finished(self, output: Any) -> Answer:
+        try:
+            result = kept(self.gate.contract.check_output(output), self.now.rung)
+        except InvalidOutput as error:
+            return self._flawed(output, error)
+        self._settle("done", result=result)
+        return success(self.key, result)
+
+    def _flawed(self, output: Any, error: InvalidOutput) -> Answer:
+        """The answer cannot be used: take the effect back, and keep the key so that nothing is sent again."""
+        flaw = {"error": "output validation failed", "stage": "output", "detail": clean(str(error))}
+        if self.gate.effect and self.gate.effect.undo:
+            flaw["undo"] = self._undo(output)
+        text = json.dumps(flaw)
+        self._settle("done", result=kept("null", None), flaw=text, error=flaw["detail"])
+        return flawed(self.key, text)
+
+    def _undo(self, output: Any) -> str:
+        assert self.gate.effect and self.gate.effect.undo  # noqa: S101, PT018 - asked for by the caller
+        try:
+            with running(self.now):
+                self.gate.effect.undo(output)
+        except Exception as problem:  # noqa: BLE001 - whatever it was, the key must be settled and the problem told
+            words = f"failed: {describe(problem)}"
+        else:
+            words = "done"
+        self.now.tell("undo", outcome=words)
+        return words
+
+    def _failed(self, error: Exception) -> None:
+        words = describe(error)
+        if self.now.line == "applied":
+            flaw = {"error": "the effect happened, but a later step failed", "stage": "task", "detail": words}
+            self._settle("done", result=kept("null", None), flaw=json.dumps(flaw), error=words)
+        elif self.now.line == "sending" and (self.now.unproven or not proves_nothing_was_sent(error)):
+            self._settle("unknown", error=words)
+            raise OutcomeUnknown(
+                f"{self.key}: {words}. It may have happened, so it is not run again; "
+                f"see: celery -A workers gate explain '{self.key}'"
+            ) from error
+        else:
+            self._settle("failed", error=words, retry_ms=self._retry_ms())
+
+    def _refused_at_the_line(self, error: Stopped | RungTooLow) -> Answer:
+        why = "paused" if isinstance(error, Stopped) else "rung too low"
+        receipt = {"error": why, "stage": "line", "detail": clean(str(error))}
+        self._settle("refused", receipt=receipt)
+        return refusal(self.key, receipt)
+
+    def _retry_ms(self) -> int | None:
+        """Exponential back-off with jitter in its upper half; None when the attempts are used up."""
+        done = self.now.claim.attempt
+        if done >= self.gate.attempts:
+            return None
+        longest = min(self.gate.backoff_ms * 2 ** (done - 1), LONGEST_BACKOFF_MS)
+        return round(longest * random.uniform(0.5, 1))  # noqa: S311 - jitter needs no secrecy
+
+    def _settle(  # noqa: PLR0913 - the parts of one settlement, by name
+        self,
+        outcome: Outcome,
+        *,
+        result: str = "",
+        flaw: str = "",
+        error: str = "",
+        retry_ms: int | None = None,
+        receipt: dict[str, Any] | None = None,
+    ) -> None:
+        """One atomic step; raises ClaimLost if the claim passed to somebody else meanwhile."""
+        happened = self.now.line == "applied"
+        numbers = {"ms": self.now.elapsed_ms, "attempt": self.now.claim.attempt}
+        told = numbers | ({"error": error} if error else {}) | (receipt or {})
+        if retry_ms is not None:
+            told["retry_after"] = retry_ms / 1000
+        self.now.tell(outcome, **told, **self._changes())
+        lost = self.now.ledger.settle(
+            self.now.claim,
+            self.scope,
+            Settlement(
+                outcome, result, flaw,
+                error=self._error(error) if error else "",
+                answer=json.dumps(receipt or {"error": error, "stage": "task"}) if outcome != "done" else "",
+                retry_ms=retry_ms,
+                effect_happened=happened,
+                facts=tuple(self.now.facts.values()),
+                counters=self._counters(outcome, flaw),
+                summary=json.dumps({"outcome": outcome, "task": self.gate.name, "key": self.key, **numbers}),
+                events=self.now.take_events(),
+            ),
+        )  # fmt: skip
+        if lost is not None:
+            self._log("claim lost", stands=lost, outcome=outcome, **told)
+            raise ClaimLost(f"{self.key}: the claim was lost while the task ran; the key is {lost} now")
+        self._log(outcome, **told)
+
+    def _changes(self) -> dict[str, Any]:
+        return {"state": ["/".join(path) for path in self.now.facts]} if self.now.facts else {}
+
+    def _counters(self, outcome: Outcome, flaw: str) -> dict[str, int]:
+        name = {"done": "total_done", "refused": "total_refused"}.get(outcome, "total_failed")
+        counters = {**self.now.counters, name: 1}
+        return counters | {"total_flawed": 1} if flaw else counters
+
+    def _error(self, words: str) -> str:
+        """The error as the state file lists it."""
+        at = self.now.claim.admitted_ms + self.now.elapsed_ms
+        call = self.now.call
+        return json.dumps({"at": at, "task": call.task, "key": call.key, "call": call.id, "error": words})
+
+    def _log(self, event: str, **fields: Any) -> None:
+        call = self.now.call
+        level = "info" if event in {"done", "refused"} and "error" not in fields else "error"
+        getattr(log, level)(event, agent=call.agent, task=call.task, call=call.id, key=call.key, **fields)

@@ -1,0 +1,139 @@
+"""What stands before one task: its contract, its key and its policies, checked when the module is imported."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gatekeeper.contract import Contract, fingerprint
+from gatekeeper.durations import Duration, milliseconds
+from gatekeeper.errors import PolicyError
+from gatekeeper.policy import Breaker, Cap, Effect, Rate
+from gatekeeper.template import Template
+from state.call import Call
+from state.ledger import Scope
+from state.names import Names
+
+#: Longer than any call should take on the network, short enough that a lost worker is noticed in two minutes.
+DEFAULT_LEASE = "2m"
+#: A call older than this is refused: whoever asked has given up. It also covers a delivery retried for three days.
+MAX_AGE = "7d"
+#: Calls and repeat-safe keys are kept this long: a Friday's failure can still be explained the Monday after next.
+KEEP_MS = milliseconds("7d")
+#: Three attempts ride out a restart of whatever the task asks; more would only repeat the same error.
+DEFAULT_ATTEMPTS = 3
+#: The longest pause between two attempts.
+LONGEST_BACKOFF_MS = milliseconds("1h")
+
+_AGENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Policies:
+    """What the decorator was told."""
+
+    key: str | None
+    rates: tuple[Rate, ...]
+    caps: tuple[Cap, ...]
+    breaker: Breaker | None
+    effect: Effect | None
+    lease: Duration
+    time_limit: Duration | None
+    attempts: int | None
+    backoff: Duration
+    max_age: Duration
+
+
+class Gate:
+    """The gate of one task. `name` is the Celery name, `agent` the module's own name."""
+
+    def __init__(self, body: Callable[..., Any], policies: Policies) -> None:
+        self.body = body
+        self.name = f"{body.__module__}.{body.__name__}"
+        self.agent = body.__module__.rpartition(".")[2]
+        self.contract = Contract(self.name, body)
+        self.effect = policies.effect
+        self.breaker = policies.breaker
+        self.rates, self.caps = policies.rates, policies.caps
+        self.lease_ms = milliseconds(policies.lease)
+        self.limit_ms = milliseconds(policies.time_limit) if policies.time_limit else self.lease_ms
+        self.attempts = policies.attempts or (1 if policies.effect else DEFAULT_ATTEMPTS)
+        self.backoff_ms = milliseconds(policies.backoff)
+        self._check(policies)
+        self._template = Template(policies.key, self.contract.parameters, f"{self.name}: key") if policies.key else None
+        self._scopes = [self._scope_template(p.scope) for p in (*self.caps, *self.rates)]
+        self._breaker_scope = self._scope_template(policies.breaker.scope if policies.breaker else "")
+        self._policy = json.dumps(self._as_read_by_scripts(policies))
+
+    def key(self, arguments: Mapping[str, Any], call: str) -> str:
+        """The idempotency key; without a template each call has its own, and one with a name, as a tick, has that."""
+        if self._template:
+            return self._template.fill(arguments)
+        return call if ":" in call else f"{self.name}:{call}"
+
+    def call(self, args: Sequence[Any], kwargs: Mapping[str, Any], *, id: str, door: str) -> Call:  # noqa: A002
+        """A call of this task; raises InvalidArguments."""
+        return self.call_with(self.contract.bind(args, kwargs), id=id, door=door)
+
+    def call_with(self, arguments: dict[str, Any], *, id: str, door: str) -> Call:  # noqa: A002
+        """The same for arguments that are validated already."""
+        text = self.contract.as_json(arguments)
+        return Call(id, self.agent, self.name, self.key(arguments, id), text, fingerprint(text), door)
+
+    def scope(self, arguments: Mapping[str, Any]) -> Scope:
+        """The policy and the Redis keys that this call's arguments select."""
+        n = Names(self.agent)
+        filled = [template.fill(arguments) for template in self._scopes]
+        caps = tuple(n.cap(self.name, p.text, s) for p, s in zip(self.caps, filled, strict=False))
+        rates = tuple(n.rate(self.name, p.text, s) for p, s in zip(self.rates, filled[len(caps) :], strict=True))
+        breaker = n.breaker(self.name, self._breaker_scope.fill(arguments))
+        return Scope(self._policy, self.lease_ms, breaker, caps, rates)
+
+    def _scope_template(self, text: str) -> Template:
+        return Template(text, self.contract.parameters, f"{self.name}: scope")
+
+    def _check(self, policies: Policies) -> None:
+        if not _AGENT.fullmatch(self.agent):
+            raise PolicyError(f"{self.name}: {self.agent!r} cannot name an agent; use a-z, 0-9, _ and - for the module's name")
+        if policies.effect and not policies.key:
+            raise PolicyError(f"{self.name} has an effect but no key; write key='…{{argument}}…', the identity of the intent")
+        if policies.caps and not policies.effect:
+            raise PolicyError(f"{self.name} has a cap but no effect; a cap counts effects: add effect=Effect() or use rate=")
+        if self.lease_ms < self.limit_ms:
+            raise PolicyError(
+                f"{self.name}: the lease of {self.lease_ms / 1000:g}s is shorter than the time limit of "
+                f"{self.limit_ms / 1000:g}s; a claim must outlive its attempt: lengthen lease="
+            )
+        if self.attempts < 1:
+            raise PolicyError(f"{self.name}: attempts={self.attempts}; write at least 1")
+
+    def _as_read_by_scripts(self, policies: Policies) -> dict[str, Any]:
+        policy: dict[str, Any] = {
+            "max_age_ms": milliseconds(policies.max_age),
+            "keep_ms": KEEP_MS,
+            "done_ms": 0 if policies.effect else KEEP_MS,
+            "caps": [{"rule": c.text, "limit": c.limit, "window_ms": c.window_ms} for c in self.caps],
+            "rates": [
+                {"rule": r.text, "burst": r.burst, "every_ms": r.every_ms, "wait_ms": r.wait_ms} for r in self.rates
+            ],
+        }
+        if self.breaker:
+            rule = f"{self.breaker.after} failures"
+            policy["breaker"] = {"rule": rule, "after": self.breaker.after, "cooldown_ms": self.breaker.cooldown_ms}
+        return policy
+
+
+def registered() -> dict[str, Gate]:
+    """Every task that was imported so far, by its Celery name."""
+    return _gates
+
+
+def agents() -> list[str]:
+    """The agents of those tasks."""
+    return sorted({gate.agent for gate in _gates.values()})
+
+
+_gates: dict[str, Gate] = {}

@@ -1,0 +1,85 @@
+"""The heartbeat: one thread per process that renews the leases of the claims it works on."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import dataclass
+
+import structlog
+from redis.exceptions import RedisError
+
+from state.decision import Claim
+from state.ledger import Ledger
+
+log = structlog.get_logger()
+
+#: Seconds between two looks. A lease is renewed once a third of it is gone, so short tasks never cost a round trip.
+EVERY = 1.0
+
+
+@dataclass
+class _Beat:
+    ledger: Ledger
+    claim: Claim
+    lease_ms: int
+    gives_up_at: float
+    renew_at: float
+
+
+class Heartbeat:
+    """Keeps the claims of this process alive, each until its time limit."""
+
+    def __init__(self) -> None:
+        self._beats: dict[str, _Beat] = {}
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._pid = 0
+
+    def watch(self, ledger: Ledger, claim: Claim, lease_ms: int, limit_ms: int) -> None:
+        """Renew this claim from now on, for at most `limit_ms`."""
+        now = time.monotonic()
+        beat = _Beat(ledger, claim, lease_ms, now + limit_ms / 1000, now + lease_ms / 3000)
+        with self._lock:
+            self._beats[claim.owner] = beat
+            if self._thread is None or not self._thread.is_alive() or self._pid != os.getpid():
+                self._pid = os.getpid()
+                self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+                self._thread.start()
+
+    def forget(self, claim: Claim) -> None:
+        """The attempt is over."""
+        with self._lock:
+            self._beats.pop(claim.owner, None)
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(EVERY)
+            now = time.monotonic()
+            with self._lock:
+                due = [beat for beat in self._beats.values() if beat.renew_at <= now < beat.gives_up_at]
+            for beat in due:
+                self._renew(beat, now)
+
+    def _renew(self, beat: _Beat, now: float) -> None:
+        try:
+            held = beat.ledger.renew(beat.claim, beat.lease_ms)
+        except RedisError as error:
+            log.warning("heartbeat failed", key=beat.claim.key, error=str(error))
+            return
+        beat.renew_at = now + beat.lease_ms / 3000
+        if not held:
+            log.error("claim lost", key=beat.claim.key, owner=beat.claim.owner, fence=beat.claim.fence)
+            self.forget(beat.claim)
+
+
+heartbeat = Heartbeat()
+
+
+def _forget_after_fork() -> None:
+    """A forked child has none of its parent's attempts, nor its thread."""
+    heartbeat.__init__()  # type: ignore[misc]
+
+
+os.register_at_fork(after_in_child=_forget_after_fork)

@@ -1,0 +1,84 @@
+"""The line: the point in a task after which the outcome of its effect may be unknown."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from types import TracebackType
+from typing import Any, Generic, TypeVar, cast
+
+from pydantic import TypeAdapter
+
+from gatekeeper.attempt import Attempt, current
+from gatekeeper.errors import ClaimLost, LineError, RungTooLow, Stopped
+from gatekeeper.policy import Rung
+
+Payload = TypeVar("Payload")
+
+#: A payload is kept for as long as its key; a text of this size belongs in a file, and its digest in the payload.
+LARGEST_PAYLOAD = 1024 * 1024
+
+
+class effect(Generic[Payload]):  # noqa: N801 - reads as a statement: `with gatekeeper.effect(payload=post) as frozen:`
+    """Cross the line for the length of a `with` block, which sends the effect and does nothing else.
+
+    Yields the payload that was frozen when this key first crossed the line: send that one. Leaving the block without
+    an exception says that the effect happened. An exception that proves the opposite frees the key; any other leaves
+    the key `unknown`.
+    """
+
+    def __init__(self, *, payload: Payload) -> None:
+        self._payload = payload
+        self._type: TypeAdapter[Payload] = _adapter(type(payload))
+
+    def __enter__(self) -> Payload:
+        self._attempt = current()
+        _check(self._attempt)
+        frozen = _cross(self._attempt, self._freeze())
+        self._attempt.line = "sending"
+        return self._type.validate_json(frozen)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if kind is None:
+            self._attempt.line = "applied"
+            self._attempt.tell("applied")
+
+    def _freeze(self) -> str:
+        text = self._type.dump_json(self._payload).decode()
+        if len(text) > LARGEST_PAYLOAD:
+            raise LineError(f"a payload of {len(text)} characters; at most {LARGEST_PAYLOAD} are kept with a key")
+        return text
+
+
+@cache
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def made_by(rung: Rung) -> None:
+    """Say how the running task's answer was made; the lowest rung named counts."""
+    attempt = current()
+    if attempt.rung is None or rung.is_below(attempt.rung):
+        attempt.rung = rung
+
+
+def _check(attempt: Attempt) -> None:
+    if attempt.effect is None:
+        raise LineError(f"{attempt.call.task} crosses the line but declares no effect; write @gatekeeper.task(effect=Effect())")
+    if attempt.line != "before":
+        raise LineError(f"{attempt.call.task} crosses the line a second time; one key protects one effect: use two tasks")
+    if attempt.rung is not None and attempt.rung.is_below(attempt.effect.accepts):
+        raise RungTooLow(f"{attempt.call.key}: made by {attempt.rung}, but the effect accepts {attempt.effect.accepts} or better")
+
+
+def _cross(attempt: Attempt, payload: str) -> str:
+    attempt.tell("sending", payload_size=len(payload))
+    match attempt.ledger.cross(attempt.claim, payload, attempt.take_events()):
+        case ["sending", frozen]:
+            return cast("str", frozen)
+        case ["paused", pause]:
+            why: dict[str, Any] = json.loads(pause)
+            raise Stopped(f"{attempt.call.key}: {attempt.call.agent} was paused by {why['by']} before anything was sent: {why['why']}")
+        case [_, state]:
+            raise ClaimLost(f"{attempt.call.key}: the claim was lost before anything was sent; the key is {state} now")
+    raise AssertionError("cross.lua gave no answer")

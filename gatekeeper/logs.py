@@ -1,0 +1,73 @@
+"""Log lines: one JSON object (or one console line) per event on stdout, without secrets."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+import settings
+from gatekeeper.redact import hide_secrets
+
+#: Their lines repeat what the gate says in its own words.
+_QUIET = {
+    "celery.worker.strategy": logging.WARNING,
+    "celery.app.trace": logging.CRITICAL,
+    "celery.utils.functional": logging.WARNING,
+    "kombu": logging.WARNING,
+    "urllib3": logging.INFO,
+    "asyncio": logging.WARNING,
+}
+
+
+def configure() -> None:
+    """Send every line of this process, ours and the libraries', through one format."""
+    config = settings.current()
+    level = logging.getLevelNamesMapping()[config.log_level.upper()]
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer = _renderer(config.log_format)
+    structlog.configure(
+        processors=[*shared, structlog.processors.format_exc_info, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    _configure_libraries(level, shared, renderer)
+
+
+def _configure_libraries(level: int, shared: list[Processor], renderer: Processor) -> None:
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name, quiet in _QUIET.items():
+        logging.getLogger(name).setLevel(max(level, quiet))
+    logging.captureWarnings(capture=True)
+
+
+def _renderer(log_format: str) -> Processor:
+    render: Any = structlog.processors.JSONRenderer(ensure_ascii=False)
+    if log_format == "console":
+        render = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+
+    def without_secrets(logger: WrappedLogger, method: str, event: EventDict) -> str:
+        return hide_secrets(render(logger, method, event))
+
+    return without_secrets

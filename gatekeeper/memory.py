@@ -1,0 +1,61 @@
+"""What a task remembers: reads see Redis and this attempt's own changes; writes are applied when it settles."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from gatekeeper.attempt import Attempt, current
+from gatekeeper.errors import GatekeeperError
+from state import facts
+from state.agent import HEAD_FIELDS
+from state.facts import FactChange
+
+#: A fact is read by people; a text of this size belongs in a file.
+LARGEST_FACT = 16 * 1024
+
+
+class Memory:
+    """The facts of the running agent.
+
+    A plain fact has a name: `memory().put("last_analysis", {...})`. An entry of a bounded collection has the
+    collection's name and a path: `memory().record("published", post_id, destination, value={...})`.
+    """
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+
+    def get(self, *path: str) -> Any:
+        """The fact or entry at `path`, or None."""
+        change = self._attempt.facts.get(path)
+        if change is not None:
+            return None if change.value is None else json.loads(change.value)
+        return facts.read(self._attempt.ledger.redis, self._attempt.claim.agent, path)
+
+    def put(self, name: str, value: Any) -> None:
+        """Remember a plain fact; None forgets it."""
+        self._change((name,), value, collection="")
+
+    def record(self, collection: str, *path: str, value: Any) -> None:
+        """Remember one entry; the collection keeps its newest ones."""
+        if not path:
+            raise GatekeeperError(f"record({collection!r}) needs a path; for a plain fact use put({collection!r}, …)")
+        self._change((collection, *path), value, collection)
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Add to one of the agent's metrics."""
+        counters = self._attempt.counters
+        counters[name] = counters.get(name, 0) + by
+
+    def _change(self, path: tuple[str, ...], value: Any, collection: str) -> None:
+        if path[0] in HEAD_FIELDS:
+            raise GatekeeperError(f"the name {path[0]!r} belongs to the head of the state file; choose another")
+        text = None if value is None else json.dumps(value, ensure_ascii=False)
+        if text is not None and len(text) > LARGEST_FACT:
+            raise GatekeeperError(f"the fact {'/'.join(path)} has {len(text)} characters; at most {LARGEST_FACT} fit a state file")
+        self._attempt.facts[path] = FactChange(path, text, collection)
+
+
+def memory() -> Memory:
+    """The memory of the agent whose task is running."""
+    return Memory(current())

@@ -1,0 +1,52 @@
+"""What an exception behind the line proves: that nothing was sent, or nothing at all."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+
+from requests import HTTPError
+from requests.exceptions import ConnectTimeout, InvalidSchema, InvalidURL, MissingSchema
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+
+from gatekeeper.errors import NotApplied
+
+#: Answers by which every provider says that it refused before doing anything.
+REFUSED_STATUSES = frozenset({401, 403, 404, 413, 429})
+
+_NEVER_SENT = (
+    NotApplied,
+    ConnectTimeout,
+    ConnectTimeoutError,
+    NewConnectionError,
+    NameResolutionError,
+    ConnectionRefusedError,
+    ssl.SSLCertVerificationError,
+    InvalidURL,
+    InvalidSchema,
+    MissingSchema,
+)
+
+
+def proves_nothing_was_sent(error: BaseException) -> bool:
+    """True for the few failures after which the effect cannot have happened; everything else is unknown."""
+    for cause in _chain(error):
+        if isinstance(cause, _NEVER_SENT):
+            return True
+        if isinstance(cause, HTTPError) and cause.response is not None:
+            return cause.response.status_code in REFUSED_STATUSES
+    return False
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what the HTTP libraries wrapped into it."""
+    seen: set[int] = set()
+    todo: list[BaseException] = [error]
+    while todo:
+        cause = todo.pop()
+        if id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        inner = [getattr(cause, "reason", None), *cause.args]
+        todo += [one for one in inner if isinstance(one, BaseException)]

@@ -1,0 +1,76 @@
+"""The way of one call through the gate: check, admit, attempt, settle, answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+from gatekeeper.answer import Answer, flawed, refusal, success
+from gatekeeper.attempt import Attempt
+from gatekeeper.errors import InvalidArguments
+from gatekeeper.execution import Execution
+from gatekeeper.gate import KEEP_MS, Gate
+from gatekeeper.redact import clean
+from state import owner, store
+from state.call import Call
+from state.decision import Busy, Claim, Decision, Refused, Replay
+from state.ledger import Ledger, Scope
+
+log = structlog.get_logger("gatehouse.gate")
+
+
+class Duplicate(Exception):  # noqa: N818 - it is no error: the call is being worked on elsewhere
+    """Raised for a second message of a call whose first is still at work; there is nothing to answer."""
+
+
+def run(gate: Gate, args: tuple[Any, ...], kwargs: dict[str, Any], *, call_id: str, door: str) -> Answer:
+    """Take one call through the gate.
+
+    Returns the answer; raises what the task raised if the attempt failed, OutcomeUnknown if its effect is in doubt,
+    Duplicate if another message of the same call is at work.
+    """
+    ledger = Ledger(store.client())
+    try:
+        arguments = gate.contract.bind(args, kwargs)
+        call = gate.call_with(arguments, id=call_id, door=door)
+    except InvalidArguments as error:
+        return _reject(ledger, Call(call_id, gate.agent, gate.name, "", "{}", "", door), error)
+    scope = gate.scope(arguments)
+    match _admit(ledger, call, scope):
+        case Claim() as claim:
+            return Execution(gate, scope, Attempt(call, claim, ledger, gate.effect)).run(arguments)
+        case Replay(result, flaw):
+            _log("replayed", call)
+            return flawed(call.key, flaw, replayed=True) if flaw else success(call.key, result, replayed=True)
+        case Refused(receipt):
+            _log("deferred" if receipt.get("deferred") else "refused", call, **receipt)
+            return refusal(call.key, receipt)
+        case Busy(call=at_work):
+            raise Duplicate(f"{call.key}: call {at_work} is at work")
+
+
+def _admit(ledger: Ledger, call: Call, scope: Scope) -> Decision:
+    """Ask the ledger; where somebody holds the key, look whether they are alive, and ask again."""
+    mine = owner.new()
+    decision = ledger.admit(call, mine, scope)
+    if not isinstance(decision, Busy):
+        return decision
+    dead = owner.is_dead(decision.owner)
+    if dead or decision.lease_ms <= decision.now_ms:
+        ledger.reclaim(call.agent, call.key, decision.call, decision.owner, decision.fence, dead=dead)
+        return ledger.admit(call, mine, scope)
+    if decision.call == call.id:
+        return decision
+    return ledger.admit(call, mine, scope, alive=decision.owner)
+
+
+def _reject(ledger: Ledger, call: Call, error: InvalidArguments) -> Answer:
+    receipt = {"error": "invalid arguments", "stage": "input", "detail": clean(str(error))}
+    ledger.reject(call, receipt, KEEP_MS)
+    _log("refused", call, **receipt)
+    return refusal(None, receipt)
+
+
+def _log(event: str, call: Call, **fields: Any) -> None:
+    log.info(event, agent=call.agent, task=call.task, call=call.id, key=call.key, **fields)

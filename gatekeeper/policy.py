@@ -1,0 +1,114 @@
+"""The policies a task may carry. Nonsense is refused where it is written, at import."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from gatekeeper.durations import Duration, milliseconds, per_period
+from gatekeeper.errors import PolicyError
+
+#: A call that waited longer than this for a rate is refused: after a day nobody expects it any more.
+LONGEST_WAIT = "1d"
+
+
+class Rung(enum.StrEnum):
+    """How an answer was made, best first."""
+
+    MODEL = "model"
+    RULES = "rules"
+    RAW = "raw"
+
+    def is_below(self, other: Rung) -> bool:
+        rungs = list(Rung)
+        return rungs.index(self) > rungs.index(other)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """So many per period, in a burst and then evenly.
+
+    `over` says what happens to a call above it: `wait` sends it again at its turn, `drop` refuses it.
+    `scope` is a template that gives each of its values a rate of its own: `"{destination}"`.
+    """
+
+    text: str
+    over: Literal["wait", "drop"] = "wait"
+    scope: str = ""
+    within: Duration = LONGEST_WAIT
+    burst: int = field(init=False)
+    every_ms: float = field(init=False)
+    wait_ms: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        count, period_ms = per_period(self.text)
+        if self.over not in {"wait", "drop"}:
+            raise PolicyError(f"Rate(over={self.over!r}) is not known; write 'wait' or 'drop'")
+        object.__setattr__(self, "burst", count)
+        object.__setattr__(self, "every_ms", period_ms / count)
+        object.__setattr__(self, "wait_ms", milliseconds(self.within) if self.over == "wait" else 0)
+
+
+@dataclass(frozen=True)
+class Cap:
+    """A limit on effects that happened; reaching it pauses the agent."""
+
+    text: str
+    scope: str = ""
+    limit: int = field(init=False)
+    window_ms: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        limit, window_ms = per_period(self.text)
+        object.__setattr__(self, "limit", limit)
+        object.__setattr__(self, "window_ms", window_ms)
+
+
+@dataclass(frozen=True)
+class Breaker:
+    """Trips after so many failures in a row, cools down, then lets one probe through."""
+
+    after: int = 5
+    cooldown: Duration = "5m"
+    scope: str = ""
+    cooldown_ms: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.after < 1:
+            raise PolicyError(f"Breaker(after={self.after}) can never be closed; write at least 1")
+        object.__setattr__(self, "cooldown_ms", milliseconds(self.cooldown))
+
+
+@dataclass(frozen=True)
+class Effect:
+    """The task changes the world outside, at most once per key.
+
+    `verify(payload)` asks the provider whether the effect happened: its result, or None. `undo(output)` takes back an
+    effect whose output fails validation. `accepts` is the lowest rung whose answers may go out.
+    """
+
+    verify: Callable[..., Any] | None = None
+    undo: Callable[..., Any] | None = None
+    accepts: Rung = Rung.RAW
+
+    def __post_init__(self) -> None:
+        for name in ("verify", "undo"):
+            value = getattr(self, name)
+            if value is not None and not callable(value):
+                raise PolicyError(f"Effect({name}={value!r}) is not a function")
+        if self.accepts not in set(Rung):
+            raise PolicyError(f"Effect(accepts={self.accepts!r}) is no rung; write one of {', '.join(Rung)}")
+
+
+def rates(given: str | Rate | list[str | Rate] | None) -> tuple[Rate, ...]:
+    """One rate or several, as text or as `Rate`."""
+    several = given if isinstance(given, list) else [given] if given else []
+    return tuple(one if isinstance(one, Rate) else Rate(one) for one in several)
+
+
+def caps(given: str | Cap | list[str | Cap] | None) -> tuple[Cap, ...]:
+    """One cap or several, as text or as `Cap`."""
+    several = given if isinstance(given, list) else [given] if given else []
+    return tuple(one if isinstance(one, Cap) else Cap(one) for one in several)

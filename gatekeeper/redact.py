@@ -1,0 +1,60 @@
+"""Keeping secrets where they belong: nothing that is logged or stored may carry one."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from typing import Any
+from urllib.parse import quote
+
+import settings
+
+HIDDEN = "[hidden]"
+
+#: Long texts are cut: a log line is for reading.
+LONGEST_TEXT = 2000
+
+_USERINFO = re.compile(r"(?<=://)[^/@\s\"\\]+(?=@)")
+_PARAMETER = re.compile(r"(?i)([?&](?:[a-z_-]*(?:token|key|secret|password|signature|sig))=)[^&#\s\"'\\]+")
+_BEARER = re.compile(r"(?i)\b(bearer|basic|token) +[a-z0-9._~+/=-]{8,}")
+
+
+def hide_secrets(text: str) -> str:
+    """The text, which may be JSON, without this installation's secrets and without credentials in URLs."""
+    for secret in _secrets():
+        text = text.replace(secret, HIDDEN)
+    if "://" in text:
+        text = _USERINFO.sub(HIDDEN, text)
+        text = _PARAMETER.sub(rf"\1{HIDDEN}", text)
+    return _BEARER.sub(rf"\1 {HIDDEN}", text)
+
+
+@cache
+def _secrets() -> tuple[str, ...]:
+    """Each secret as it is, and as JSON and URLs write it; the longest first."""
+    forms = {form for secret in settings.current().secrets for form in (secret, json.dumps(secret)[1:-1], quote(secret, ""))}
+    return tuple(sorted(forms, key=len, reverse=True))
+
+
+def clean(text: str) -> str:
+    """The text without secrets, and not too long."""
+    text = hide_secrets(text)
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}… ({len(text)} characters)"
+
+
+def clean_all(value: Any) -> Any:
+    """`clean` for every text inside a structure of dicts and lists."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {name: clean_all(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean_all(inner) for inner in value]
+    return value
+
+
+def describe(error: BaseException) -> str:
+    """An exception as one clean line: its type and what it says."""
+    words = clean(str(error))
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__

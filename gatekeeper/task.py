@@ -1,0 +1,88 @@
+"""The decorator: `@gatekeeper.task(...)` makes a function a Celery task behind the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+from uuid import uuid4
+
+from celery import Task, shared_task
+from celery.exceptions import Ignore
+
+from gatekeeper import door, pipeline, policy
+from gatekeeper.answer import Answer
+from gatekeeper.durations import Duration
+from gatekeeper.errors import PolicyError
+from gatekeeper.gate import DEFAULT_LEASE, MAX_AGE, Gate, Policies, registered
+from gatekeeper.policy import Breaker, Cap, Effect, Rate
+from state import store
+from state.names import Names
+
+#: The message header that names the call when a message is sent again under another id.
+CALL_HEADER = "gate_call"
+
+
+class GateTask(Task):
+    """A Celery task whose every run, whatever the door, goes through its gate."""
+
+    abstract = True
+    gate: Gate
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Answer:
+        """Run here and now; returns the answer, raises if the attempt failed."""
+        request = self.request
+        direct = request.called_directly
+        call = str(uuid4()) if direct else getattr(request, CALL_HEADER, None) or request.id
+        try:
+            return pipeline.run(self.gate, args, kwargs, call_id=call, door=door.name() if direct else "message")
+        except pipeline.Duplicate as duplicate:
+            raise Ignore(str(duplicate)) from None
+
+    def standing(self, **arguments: Any) -> str | None:
+        """Where the key of these arguments stands (`done`, `unknown`, …), or None if it was never asked for."""
+        key = self.gate.key(self.gate.contract.bind((), arguments), "")
+        state = store.client().hget(Names(self.gate.agent).key(key), "state")
+        return None if state is None else str(state)
+
+
+def task(  # noqa: PLR0913 - one argument per policy, all by name
+    *,
+    key: str | None = None,
+    rate: str | Rate | list[str | Rate] | None = None,
+    cap: str | Cap | list[str | Cap] | None = None,
+    breaker: Breaker | None = None,
+    effect: Effect | None = None,
+    lease: Duration = DEFAULT_LEASE,
+    time_limit: Duration | None = None,
+    attempts: int | None = None,
+    backoff: Duration = "10s",
+    max_age: Duration = MAX_AGE,
+) -> Callable[[Callable[..., Any]], GateTask]:
+    """Put a function behind the gate.
+
+    `key`: template over the arguments, what makes two calls the same intent. `rate`: how often it may run.
+    `cap`: how many effects may happen; reaching it pauses the agent. `breaker`: when to stop asking a failing service.
+    `effect`: it changes the world outside. `lease`: how long a claim lives without a heartbeat. `time_limit`: how long
+    an attempt may take (default: the lease). `attempts`: how often a failed call is tried (default 3, for effects 1),
+    with `backoff` doubling between them. `max_age`: a call older than this is refused.
+
+    Raises PolicyError, at import, for policies that make no sense.
+    """
+
+    def decorate(body: Callable[..., Any]) -> GateTask:
+        if not callable(body) or isinstance(body, type):
+            raise PolicyError(f"@gatekeeper.task stands before a function, not before {body!r}")
+        policies = Policies(
+            key, policy.rates(rate), policy.caps(cap), breaker, effect, lease, time_limit, attempts, backoff, max_age
+        )
+        gate = Gate(body, policies)
+        registered()[gate.name] = gate
+        shared = shared_task(base=GateTask, name=gate.name, gate=gate, typing=True, **_limits(gate))
+        return cast("GateTask", shared(body))
+
+    return decorate
+
+
+def _limits(gate: Gate) -> dict[str, float]:
+    """Celery's own limits, for pools that can end a task: the soft one first, so that the attempt still settles."""
+    return {"soft_time_limit": gate.limit_ms / 1000, "time_limit": gate.limit_ms / 1000 + 5}

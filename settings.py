@@ -1,0 +1,152 @@
+"""Every environment variable Gatehouse knows, read once. `.env.example` documents each of them.
+
+Values come from the process's environment first, then from a `.env` file beside this module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from dotenv import dotenv_values
+
+ROOT = Path(__file__).resolve().parent
+
+#: The kernel refuses longer Unix socket paths (108 bytes with the closing zero).
+LONGEST_SOCKET_PATH = 107
+
+
+class SettingsError(ValueError):
+    """Raised when an environment variable holds something that cannot be used; says which and what to write."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The configuration of one process; durations are in seconds."""
+
+    redis_url: str
+    broker_url: str
+    embedded: bool  #: no REDIS_URL was given, so `make up` starts a server of its own
+    state_dir: Path
+    content_dir: Path
+    public_dir: Path
+    log_format: str
+    log_level: str
+    web_host: str
+    web_port: int
+    flower_port: int
+    desk_password: str
+    publish_to: tuple[str, ...]
+    task_modules: tuple[str, ...]
+    http_timeout: float
+    ledger_days: int
+
+    @property
+    def agents_dir(self) -> Path:
+        return self.state_dir / "agents"
+
+    @property
+    def run_dir(self) -> Path:
+        """What lives only while the system runs: lock files and the embedded server's data."""
+        return self.state_dir / "run"
+
+    @property
+    def web_url(self) -> str:
+        return f"http://{self.web_host}:{self.web_port}"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every value that must never appear in a log, a state file or Redis."""
+        passwords = [unquote(urlsplit(url).password or "") for url in (self.redis_url, self.broker_url)]
+        return tuple(sorted({s for s in (self.desk_password, *passwords) if s}, key=len, reverse=True))
+
+
+def read(environ: Mapping[str, str]) -> Settings:
+    """Build the settings from `environ`; an empty value counts as not given."""
+    given = {name: value.strip() for name, value in environ.items() if value.strip()}
+    state_dir = _folder(given, "STATE_DIR", "state")
+    embedded = "REDIS_URL" not in given
+    redis_url = given.get("REDIS_URL") or f"unix://{embedded_socket(state_dir)}"
+    return Settings(
+        redis_url=_redis_url("REDIS_URL", redis_url),
+        broker_url=given.get("BROKER_URL", redis_url),
+        embedded=embedded,
+        state_dir=state_dir,
+        content_dir=_folder(given, "CONTENT_DIR", "content"),
+        public_dir=_folder(given, "PUBLIC_DIR", "public"),
+        log_format=_choice(given, "LOG_FORMAT", "json", ("json", "console")),
+        log_level=_choice(given, "LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
+        web_host=given.get("WEB_HOST", "127.0.0.1"),
+        web_port=_port(given, "WEB_PORT", 8000),
+        flower_port=_port(given, "FLOWER_PORT", 5555),
+        desk_password=given.get("DESK_PASSWORD", ""),
+        publish_to=_names(given, "PUBLISH_TO", "feed"),
+        task_modules=_names(given, "TASK_MODULES", ""),
+        http_timeout=_positive(given, "HTTP_TIMEOUT", 20),
+        ledger_days=int(_positive(given, "LEDGER_DAYS", 90)),
+    )
+
+
+@cache
+def current() -> Settings:
+    """This process's settings."""
+    return read(environment())
+
+
+def environment() -> dict[str, str]:
+    """The environment with `.env` beneath it, as child processes should see it."""
+    from_file = {name: value for name, value in dotenv_values(ROOT / ".env").items() if value is not None}
+    return {**from_file, **os.environ}
+
+
+def embedded_socket(state_dir: Path) -> Path:
+    """Where the embedded server of `state_dir` listens; the same answer in every process."""
+    beside = state_dir / "run" / "redis.sock"
+    if len(os.fsencode(beside)) <= LONGEST_SOCKET_PATH:
+        return beside
+    digest = hashlib.sha256(os.fsencode(state_dir)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"gatehouse-{os.getuid()}-{digest}" / "redis.sock"
+
+
+def _folder(given: Mapping[str, str], name: str, default: str) -> Path:
+    return (ROOT / given.get(name, default)).resolve()
+
+
+def _redis_url(name: str, url: str) -> str:
+    if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
+        raise SettingsError(f"{name} must start with redis://, rediss:// or unix://; for example redis://127.0.0.1:6379/0")
+    return url
+
+
+def _choice(given: Mapping[str, str], name: str, default: str, choices: tuple[str, ...]) -> str:
+    value = given.get(name, default).lower()
+    if value not in choices:
+        raise SettingsError(f"{name}={value!r} is not known; write one of: {', '.join(choices)}")
+    return value
+
+
+def _positive(given: Mapping[str, str], name: str, default: float) -> float:
+    try:
+        value = float(given.get(name, default))
+    except ValueError:
+        value = 0
+    if not 0 < value < float("inf"):
+        raise SettingsError(f"{name}={given[name]!r} must be a number above 0; the default is {default:g}")
+    return value
+
+
+def _port(given: Mapping[str, str], name: str, default: int) -> int:
+    text = given.get(name, str(default))
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise SettingsError(f"{name}={text!r} is not a port; write a number from 1 to 65535, the default is {default}")
+    return int(text)
+
+
+def _names(given: Mapping[str, str], name: str, default: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in given.get(name, default).split(",") if part.strip())

@@ -1,0 +1,232 @@
+-- admit: decide whether one call may run now, and claim its key if so. A refusal leaves nothing taken.
+--
+-- KEYS[1] -> key       KEYS[2] -> call      KEYS[3] -> queued    KEYS[4] -> waiting   KEYS[5] -> running
+-- KEYS[6] -> head      KEYS[7] -> metrics   KEYS[8] -> story     KEYS[9] -> breaker
+-- KEYS[10..] -> the caps in the policy's order, then the rates
+-- ARGV[1] -> call id   ARGV[2] -> task      ARGV[3] -> key, as text    ARGV[4] -> arguments, JSON
+-- ARGV[5] -> fingerprint of the arguments   ARGV[6] -> door            ARGV[7] -> owner of this attempt
+-- ARGV[8] -> lease, ms
+-- ARGV[9] -> policy, JSON: {max_age_ms, keep_ms, caps: [{rule, limit, window_ms}],
+--            rates: [{rule, burst, every_ms, wait_ms (0: drop)}], breaker: {rule} or absent}
+-- ARGV[10] -> an owner that was looked at and is alive: if it holds the key, the call is refused; or ""
+--
+-- Returns {"claimed", fence, attempt, now}
+--       | {"replay", now, result, flaw} | {"refused", now, receipt} | {"deferred", now, receipt}
+--       | {"ended", now, receipt}                                    this call ended before: same answer
+--       | {"busy", now, owner, fence, lease_ms, call that holds it}
+local clock = redis.call("TIME")
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local policy = cjson.decode(ARGV[9])
+local STORY_LENGTH = 200
+
+local key = redis.call("HMGET", KEYS[1], "state", "call", "fingerprint", "owner", "fence", "lease_ms", "started_ms")
+local state, holder, fingerprint, owner = key[1] or "new", key[2], key[3], key[4]
+local call = redis.call("HMGET", KEYS[2], "state", "at_ms", "answer", "booked_ms")
+local called_at = tonumber(call[2] or now)
+local free = state == "new" or state == "queued" or state == "waiting" or state == "rejected"
+local mine = holder == ARGV[1] or state == "new" or state == "rejected"
+
+local function tell(event, fields)
+  fields.at, fields.event, fields.call = now, event, ARGV[1]
+  if redis.call("LLEN", KEYS[8]) < STORY_LENGTH then
+    redis.call("RPUSH", KEYS[8], cjson.encode(fields))
+  end
+end
+
+local function note(to, receipt)
+  redis.call("HSET", KEYS[2], "state", to, "answer", receipt, "task", ARGV[2], "key", ARGV[3], "kwargs", ARGV[4],
+    "fingerprint", ARGV[5], "door", ARGV[6], "at_ms", called_at)
+  redis.call("ZREM", KEYS[3], ARGV[1])
+  if free and mine then
+    redis.call("HSET", KEYS[1], "state", to, "task", ARGV[2], "call", ARGV[1], "fingerprint", ARGV[5])
+  end
+  redis.call("HINCRBY", KEYS[6], "revision", 1)
+  redis.call("HSET", KEYS[6], "updated_ms", now)
+end
+
+local function refuse(stage, why, fields)
+  fields.error, fields.stage = why, stage
+  local receipt = cjson.encode(fields)
+  note("rejected", receipt)
+  redis.call("ZREM", KEYS[4], ARGV[1])
+  redis.call("PEXPIRE", KEYS[2], policy.keep_ms)
+  if free and mine then
+    redis.call("PEXPIRE", KEYS[1], policy.keep_ms)
+    redis.call("PEXPIRE", KEYS[8], policy.keep_ms)
+  end
+  redis.call("HINCRBY", KEYS[7], "total_refused", 1)
+  redis.call("HINCRBY", KEYS[7], "refused_" .. stage, 1)
+  tell("refused", fields)
+  return {"refused", now, receipt}
+end
+
+local function defer(stage, why, due, fields)
+  fields.error, fields.stage, fields.retry_after, fields.deferred = why, stage, (due - now) / 1000, true
+  local receipt = cjson.encode(fields)
+  note("waiting", receipt)
+  redis.call("HSET", KEYS[2], "booked_ms", due)
+  redis.call("ZADD", KEYS[4], due, ARGV[1])
+  redis.call("HINCRBY", KEYS[7], "total_deferred", 1)
+  tell("deferred", fields)
+  return {"deferred", now, receipt}
+end
+
+local function check_call()
+  if call[1] == "rejected" or call[1] == "cancelled" then
+    return {"ended", now, call[3]}
+  end
+end
+
+local function check_key()
+  if state == "claimed" or state == "sending" then
+    if owner == ARGV[7] then
+      return {"claimed", tonumber(key[5]), tonumber(redis.call("HGET", KEYS[2], "attempts")), now}
+    end
+    if owner == ARGV[10] and holder ~= ARGV[1] then
+      return refuse("key", "in progress", {holder = owner, age = (now - tonumber(key[7])) / 1000, state = state})
+    end
+    return {"busy", now, owner, tonumber(key[5]), tonumber(key[6]), holder}
+  end
+  if state ~= "new" and state ~= "rejected" and fingerprint ~= ARGV[5] and holder ~= ARGV[1] then
+    return refuse("key", "key reused with other arguments", {holder = holder, state = state})
+  end
+  if state == "done" then
+    local kept = redis.call("HMGET", KEYS[1], "result", "flaw")
+    redis.call("HSET", KEYS[2], "state", "done", "task", ARGV[2], "key", ARGV[3], "kwargs", ARGV[4], "at_ms", called_at)
+    redis.call("PEXPIRE", KEYS[2], policy.keep_ms)
+    redis.call("ZREM", KEYS[3], ARGV[1])
+    redis.call("ZREM", KEYS[4], ARGV[1])
+    redis.call("HINCRBY", KEYS[7], "total_replayed", 1)
+    redis.call("HINCRBY", KEYS[6], "revision", 1)
+    redis.call("HSET", KEYS[6], "updated_ms", now)
+    tell("replayed", {door = ARGV[6]})
+    return {"replay", now, kept[1], kept[2] or ""}
+  end
+  if not free then
+    local why = redis.call("HGET", KEYS[1], "why") or ""
+    if holder == ARGV[1] then
+      return {"ended", now, cjson.encode({error = state, stage = "key", why = why})}
+    end
+    return refuse("key", state == "unknown" and "outcome unknown" or state, {holder = holder, why = why})
+  end
+end
+
+local function check_pause()
+  local pause = redis.call("HGET", KEYS[6], "pause")
+  if pause then
+    return refuse("paused", "paused", {pause = cjson.decode(pause)})
+  end
+end
+
+local function check_age()
+  if now - called_at > policy.max_age_ms then
+    return refuse("age", "too old", {age = (now - called_at) / 1000, max_age = policy.max_age_ms / 1000})
+  end
+end
+
+local function check_caps()
+  for i, cap in ipairs(policy.caps) do
+    redis.call("ZREMRANGEBYSCORE", KEYS[9 + i], "-inf", now - cap.window_ms)
+    local taken = redis.call("ZSCORE", KEYS[9 + i], ARGV[3]) and 1 or 0
+    local count = redis.call("ZCARD", KEYS[9 + i]) - taken
+    if count >= cap.limit then
+      local oldest = redis.call("ZRANGE", KEYS[9 + i], 0, 0, "WITHSCORES")
+      local retry = (tonumber(oldest[2]) + cap.window_ms - now) / 1000
+      return refuse("cap", "cap reached", {rule = cap.rule, count = count, retry_after = retry})
+    end
+  end
+end
+
+-- A waiting call comes back at the slot it booked; a new call queues behind the slots already booked.
+local function check_rates()
+  local due, worst = 0, nil
+  for i, rate in ipairs(policy.rates) do
+    local name = KEYS[9 + #policy.caps + i]
+    local kept = redis.call("HMGET", name, "tat_ms", "booked_ms")
+    local tat, booked = math.max(tonumber(kept[1] or 0), now), tonumber(kept[2] or 0)
+    local opens = tat + rate.every_ms - rate.burst * rate.every_ms
+    if not call[4] then
+      opens = math.max(opens, booked > now and booked + rate.every_ms or 0)
+    end
+    if opens > now and opens >= due then
+      due, worst = opens, {rate = rate, name = name}
+    end
+  end
+  if not worst then
+    return nil
+  end
+  due = math.ceil(due)
+  local fields = {rule = worst.rate.rule, retry_after = (due - now) / 1000}
+  if worst.rate.wait_ms == 0 then
+    return refuse("rate", "rate limited", fields)
+  elseif due - called_at > worst.rate.wait_ms then
+    fields.waited = (now - called_at) / 1000
+    return refuse("rate", "rate limited for too long", fields)
+  end
+  redis.call("HSET", worst.name, "booked_ms", due)
+  redis.call("PEXPIRE", worst.name, math.ceil(due - now + (worst.rate.burst + 1) * worst.rate.every_ms))
+  return defer("rate", "rate limited", due, fields)
+end
+
+local function check_breaker()
+  if not policy.breaker then
+    return nil
+  end
+  local kept = redis.call("HMGET", KEYS[9], "open_until_ms", "probe", "probe_until_ms", "failures")
+  local open_until = tonumber(kept[1] or 0)
+  if open_until == 0 then
+    return nil
+  end
+  local fields = {rule = policy.breaker.rule, failures = tonumber(kept[4] or 0)}
+  if now < open_until then
+    fields.retry_after = (open_until - now) / 1000
+    return refuse("breaker", "breaker open", fields)
+  end
+  if kept[2] and kept[2] ~= ARGV[3] and now < tonumber(kept[3]) then
+    fields.retry_after, fields.probe = (tonumber(kept[3]) - now) / 1000, kept[2]
+    return refuse("breaker", "breaker is probing", fields)
+  end
+end
+
+local function take()
+  -- An effect under way holds its place with a time in the future, so that only those that are done read as done.
+  for i, cap in ipairs(policy.caps) do
+    redis.call("ZADD", KEYS[9 + i], now + cap.window_ms, ARGV[3])
+    redis.call("PEXPIRE", KEYS[9 + i], 2 * cap.window_ms)
+  end
+  for i, rate in ipairs(policy.rates) do
+    local name = KEYS[9 + #policy.caps + i]
+    local tat = math.max(tonumber(redis.call("HGET", name, "tat_ms") or 0), now) + rate.every_ms
+    redis.call("HSET", name, "tat_ms", tat)
+    redis.call("PEXPIRE", name, math.ceil(tat - now + rate.burst * rate.every_ms))
+  end
+  if policy.breaker and redis.call("HGET", KEYS[9], "open_until_ms") then
+    redis.call("HSET", KEYS[9], "probe", ARGV[3], "probe_until_ms", now + ARGV[8])
+  end
+end
+
+local function claim()
+  take()
+  local fence = redis.call("HINCRBY", KEYS[6], "fence", 1)
+  local attempt = redis.call("HINCRBY", KEYS[2], "attempts", 1)
+  redis.call("HINCRBY", KEYS[1], "attempts", 1)
+  redis.call("HSET", KEYS[1], "state", "claimed", "task", ARGV[2], "call", ARGV[1], "fingerprint", ARGV[5],
+    "owner", ARGV[7], "fence", fence, "lease_ms", now + ARGV[8], "started_ms", now)
+  redis.call("HSET", KEYS[2], "state", "claimed")
+  if not call[1] then
+    redis.call("HSET", KEYS[2], "task", ARGV[2], "key", ARGV[3], "kwargs", ARGV[4], "fingerprint", ARGV[5],
+      "door", ARGV[6], "at_ms", now)
+    tell("arrived", {door = ARGV[6]})
+  end
+  if state == "rejected" then
+    redis.call("PERSIST", KEYS[1])
+    redis.call("PERSIST", KEYS[8])
+  end
+  redis.call("ZREM", KEYS[3], ARGV[1])
+  redis.call("ZREM", KEYS[4], ARGV[1])
+  redis.call("ZADD", KEYS[5], now + ARGV[8], ARGV[3])
+  return {"claimed", fence, attempt, now}
+end
+
+return check_call() or check_key() or check_pause() or check_age() or check_caps() or check_rates()
+  or check_breaker() or claim()

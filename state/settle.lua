@@ -1,0 +1,171 @@
+-- settle: record how an attempt ended, with the agent's facts, counters, errors, caps and breaker, in one step.
+--
+-- KEYS[1] -> key       KEYS[2] -> call      KEYS[3] -> waiting   KEYS[4] -> running   KEYS[5] -> head
+-- KEYS[6] -> metrics   KEYS[7] -> story     KEYS[8] -> errors    KEYS[9] -> held      KEYS[10] -> facts
+-- KEYS[11] -> events   KEYS[12] -> breaker
+-- KEYS[13..] -> the caps in the policy's order, then the collections that the facts name
+-- ARGV[1] -> key, as text   ARGV[2] -> call id   ARGV[3] -> owner   ARGV[4] -> fence
+-- ARGV[5] -> outcome: "done" | "failed" (proven that no effect happened) | "refused" (likewise, by our own rules)
+--            | "unknown"
+-- ARGV[6] -> result, JSON, or ""        ARGV[7] -> flaw of a result that is done but not good, JSON, or ""
+-- ARGV[8] -> error, JSON, or ""         ARGV[9] -> ms until the next attempt, or "" for none
+-- ARGV[10] -> "1" if the effect happened
+-- ARGV[11] -> policy, JSON: {keep_ms, done_ms (0: for ever), caps: [{rule, limit, window_ms}],
+--             breaker: {after, cooldown_ms} or absent}
+-- ARGV[12] -> facts, JSON: [[path, value or null, collection or 0, limit]], collection counted from 1; or ""
+-- ARGV[13] -> counters, JSON: {name: increment}
+-- ARGV[14] -> summary of the attempt for the event stream, JSON
+-- ARGV[15] -> what to answer when a call that ended without a result is asked for again, JSON, or ""
+-- ARGV[16..] -> events of this attempt, JSON
+--
+-- Returns {"settled", now} | {"lost", now, state}
+local clock = redis.call("TIME")
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local KEPT_ERRORS, KEPT_EVENTS = 20, 1000
+
+local key = redis.call("HMGET", KEYS[1], "state", "owner", "fence", "since_ms")
+local state, outcome, retry_ms = key[1], ARGV[5], tonumber(ARGV[9])
+if key[2] ~= ARGV[3] or key[3] ~= ARGV[4] then
+  return {"lost", now, state or "gone"}
+elseif state == "done" and outcome == "done" then
+  return {"settled", now}
+elseif state ~= "claimed" and state ~= "sending" and state ~= "unknown" then
+  return {"lost", now, state}
+end
+local policy = cjson.decode(ARGV[11])
+
+local function tell(fields)
+  fields.at = now
+  redis.call("RPUSH", KEYS[7], cjson.encode(fields))
+end
+
+local function settle_key()
+  local call_state = outcome
+  if outcome == "failed" or outcome == "refused" then
+    call_state = retry_ms and "waiting" or "rejected"
+  end
+  redis.call("HSET", KEYS[1], "state", call_state)
+  redis.call("HSET", KEYS[2], "state", call_state)
+  redis.call("ZREM", KEYS[4], ARGV[1])
+  if state == "unknown" then
+    redis.call("HDEL", KEYS[9], ARGV[1])
+  end
+  return call_state
+end
+
+local function keep(call_state)
+  if call_state == "done" then
+    redis.call("HSET", KEYS[1], "result", ARGV[6], "done_ms", now)
+    if ARGV[7] ~= "" then
+      redis.call("HSET", KEYS[1], "flaw", ARGV[7])
+    end
+    if policy.done_ms > 0 then
+      redis.call("PEXPIRE", KEYS[1], policy.done_ms)
+      redis.call("PEXPIRE", KEYS[7], policy.done_ms)
+    end
+  elseif call_state == "waiting" then
+    redis.call("ZADD", KEYS[3], now + retry_ms, ARGV[2])
+    return
+  elseif call_state == "rejected" then
+    redis.call("HSET", KEYS[2], "answer", ARGV[15])
+    redis.call("PEXPIRE", KEYS[1], policy.keep_ms)
+    redis.call("PEXPIRE", KEYS[7], policy.keep_ms)
+  else
+    local error = cjson.decode(ARGV[8])
+    redis.call("HSET", KEYS[1], "why", error.error, "since_ms", now)
+    redis.call("HSET", KEYS[9], ARGV[1], cjson.encode({key = ARGV[1], state = "unknown", since = now, why = error.error}))
+    return
+  end
+  redis.call("PEXPIRE", KEYS[2], policy.keep_ms)
+end
+
+local function settle_caps()
+  for i, cap in ipairs(policy.caps) do
+    local name = KEYS[12 + i]
+    if outcome == "unknown" or ARGV[10] == "1" then
+      redis.call("ZADD", name, now, ARGV[1])
+    else
+      redis.call("ZREM", name, ARGV[1])
+    end
+    local count = redis.call("ZCOUNT", name, now - cap.window_ms, now)
+    if ARGV[10] == "1" and count >= cap.limit and redis.call("HEXISTS", KEYS[5], "pause") == 0 then
+      local why = "cap " .. cap.rule .. " reached with " .. ARGV[1]
+      redis.call("HSET", KEYS[5], "pause", cjson.encode({at = now, by = "cap", why = why}))
+      tell({event = "paused", by = "cap", why = why, count = count})
+    end
+  end
+end
+
+local function settle_breaker()
+  if not policy.breaker then
+    return
+  end
+  local kept = redis.call("HMGET", KEYS[12], "open_until_ms", "probe", "failures")
+  local probing = kept[1] and kept[2] == ARGV[1]
+  if outcome == "done" then
+    if probing or not kept[1] then
+      redis.call("DEL", KEYS[12])
+    end
+    if probing then
+      tell({event = "breaker closed"})
+    end
+    return
+  elseif outcome == "refused" then
+    if probing then
+      redis.call("HDEL", KEYS[12], "probe", "probe_until_ms")
+    end
+    return
+  elseif kept[1] and not probing then
+    return
+  end
+  local failures = redis.call("HINCRBY", KEYS[12], "failures", 1)
+  if probing or failures >= policy.breaker.after then
+    redis.call("HSET", KEYS[12], "open_until_ms", now + policy.breaker.cooldown_ms)
+    redis.call("HDEL", KEYS[12], "probe", "probe_until_ms")
+    tell({event = "breaker opened", failures = failures, cooldown = policy.breaker.cooldown_ms / 1000})
+  end
+end
+
+local function write_facts()
+  if ARGV[12] == "" then
+    return
+  end
+  for _, fact in ipairs(cjson.decode(ARGV[12])) do
+    local path, value, collection, limit = fact[1], fact[2], fact[3], fact[4]
+    local name = KEYS[12 + #policy.caps + collection]
+    if value == cjson.null then
+      redis.call("HDEL", KEYS[10], path)
+    else
+      redis.call("HSET", KEYS[10], path, value)
+    end
+    if collection > 0 then
+      redis.call("ZADD", name, now, path)
+      local excess = redis.call("ZCARD", name) - limit
+      for _ = 1, excess do
+        redis.call("HDEL", KEYS[10], redis.call("ZPOPMIN", name)[1])
+      end
+    end
+  end
+end
+
+local function count_and_tell(call_state)
+  for name, increment in pairs(cjson.decode(ARGV[13])) do
+    redis.call("HINCRBY", KEYS[6], name, increment)
+  end
+  if ARGV[8] ~= "" then
+    redis.call("LPUSH", KEYS[8], ARGV[8])
+    redis.call("LTRIM", KEYS[8], 0, KEPT_ERRORS - 1)
+  end
+  redis.call("XADD", KEYS[11], "MAXLEN", "~", KEPT_EVENTS, "*", "attempt", ARGV[14])
+  redis.call("HSET", KEYS[5], "updated_ms", now, "last_run_ms", now)
+  redis.call("HINCRBY", KEYS[5], "revision", 1)
+end
+
+redis.call("RPUSH", KEYS[7], unpack(ARGV, 16))
+local call_state = settle_key()
+settle_caps()
+settle_breaker()
+write_facts()
+count_and_tell(call_state)
+keep(call_state)
+return {"settled", now}

@@ -1,0 +1,47 @@
+"""The connection to Redis, and the Lua scripts that change the ledger."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any, cast
+
+from redis import Redis
+from redis.exceptions import NoScriptError
+
+import settings
+
+#: Seconds; longer than any script takes, shorter than a person waits.
+CONNECT_TIMEOUT = 3
+ANSWER_TIMEOUT = 10
+
+
+@cache
+def client(url: str | None = None) -> Redis:
+    """This process's client (safe to use from many threads and after a fork)."""
+    return Redis.from_url(
+        url or settings.current().redis_url,
+        decode_responses=True,
+        socket_connect_timeout=CONNECT_TIMEOUT,
+        socket_timeout=ANSWER_TIMEOUT,
+        client_name="gatehouse",
+    )
+
+
+class Script:
+    """One Lua file of this package, run by its digest and loaded on first use."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._text = files(__package__).joinpath(f"{name}.lua").read_text()
+        self._digest = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
+
+    def __call__(self, redis: Redis, keys: Sequence[str], args: Sequence[str | int]) -> list[Any]:
+        """Run atomically; returns the script's answer, whose first item names it."""
+        try:
+            answer = redis.evalsha(self._digest, len(keys), *keys, *args)
+        except NoScriptError:
+            answer = redis.eval(self._text, len(keys), *keys, *args)
+        return cast("list[Any]", answer)

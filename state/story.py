@@ -1,0 +1,61 @@
+"""The story of one key: every event that was told about it, and where it stands."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from redis import Redis
+
+from state.agent import iso
+from state.names import Names
+
+
+def tell(redis: Redis, agents: list[str], key_or_call: str) -> dict[str, Any] | None:
+    """The story of a key, or of the key that a call asked for; None if no agent knows it."""
+    for agent in agents:
+        told = _of_key(redis, agent, key_or_call) or _of_call(redis, agent, key_or_call)
+        if told:
+            return told
+    return None
+
+
+def _of_key(redis: Redis, agent: str, key: str) -> dict[str, Any] | None:
+    n = Names(agent)
+    with redis.pipeline(transaction=True) as pipe:
+        pipe.hgetall(n.key(key)).lrange(n.story(key), 0, -1)
+        record, story = pipe.execute()
+    if not record:
+        return None
+    return {
+        "key": key,
+        "agent": agent,
+        "task": record.get("task"),
+        "state": record["state"],
+        "call": record.get("call"),
+        "attempts": int(record.get("attempts", 0)),
+        "result": json.loads(record["result"])["result"] if "result" in record else None,
+        "flaw": json.loads(record["flaw"]) if "flaw" in record else None,
+        "why": record.get("why"),
+        "payload": json.loads(record["payload"]) if "payload" in record else None,
+        "story": [_dated(json.loads(event)) for event in story],
+    }
+
+
+def _of_call(redis: Redis, agent: str, call: str) -> dict[str, Any] | None:
+    record = redis.hgetall(Names(agent).call(call))
+    if not record:
+        return None
+    told = _of_key(redis, agent, record["key"]) if record.get("key") else None
+    own = {"call": call, "state": record["state"], "door": record.get("door"), "answer": _json(record.get("answer"))}
+    if told is None:
+        return {"key": record.get("key"), "agent": agent, "task": record["task"], "attempts": 0, "result": None, "story": []} | own
+    return told | own
+
+
+def _json(text: str | None) -> Any:
+    return json.loads(text) if text else None
+
+
+def _dated(event: dict[str, Any]) -> dict[str, Any]:
+    return {"at": iso(event.pop("at")), **event}

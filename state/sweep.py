@@ -1,0 +1,72 @@
+"""What a sweep looks for: calls whose time has come or whose message is lost, and claims whose owner is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from redis import Redis
+
+from state import owner
+from state.ledger import GRACE_MS, LONGEST_GRACE_MS, Ledger
+from state.names import Names
+from state.store import Script
+
+#: Calls looked at per agent in one sweep; the rest waits for the next, a second later.
+AT_ONCE = 200
+
+_resend = Script("resend")
+
+
+@dataclass(frozen=True)
+class Due:
+    """A call whose message must be sent now. `message` is the Celery task id to send it under."""
+
+    call: str
+    task: str
+    kwargs: str
+    message: str
+
+
+def due(redis: Redis, agent: str, queue_is_empty: Callable[[], bool]) -> Iterator[Due]:
+    """Calls to send. Those that were sent before count as lost only while nothing waits in the broker's queue."""
+    n = Names(agent)
+    now = _now_ms(redis)
+    ids = redis.zrange(n.waiting, 0, now, byscore=True, offset=0, num=AT_ONCE)
+    silent = redis.zrange(n.queued, 0, now, byscore=True, offset=0, num=AT_ONCE)
+    if silent and queue_is_empty():
+        ids += silent
+    for call in dict.fromkeys(ids):
+        match _resend(redis, [n.call(call), n.queued, n.waiting], [call, GRACE_MS, LONGEST_GRACE_MS]):
+            case ["send", task, kwargs, sends, answered]:
+                yield Due(call, task, kwargs, f"{call}.{sends}" if answered == "1" else call)
+
+
+def reclaim_lost(redis: Redis, agent: str) -> dict[str, str]:
+    """Take the claims of dead owners and of ended leases; answers key → where it stands now."""
+    n, ledger = Names(agent), Ledger(redis)
+    now = _now_ms(redis)
+    taken = {}
+    for key, lease_ms in redis.zrange(n.running, 0, AT_ONCE - 1, withscores=True):
+        holder, fence, call = redis.hmget(n.key(key), "owner", "fence", "call")
+        if holder is None or fence is None or call is None:
+            redis.zrem(n.running, key)
+            continue
+        dead = owner.is_dead(holder)
+        if dead or lease_ms <= now:
+            taken[key] = ledger.reclaim(agent, key, call, holder, int(fence), dead=dead)
+    return {key: stands for key, stands in taken.items() if stands != "kept"}
+
+
+def owners(redis: Redis, agents: list[str]) -> set[str]:
+    """Every owner that a running claim names."""
+    named = set()
+    for n in map(Names, agents):
+        for key in redis.zrange(n.running, 0, -1):
+            named.add(redis.hget(n.key(key), "owner") or "")
+    return named
+
+
+def _now_ms(redis: Redis) -> int:
+    seconds, micros = redis.time()
+    return int(seconds) * 1000 + int(micros) // 1000

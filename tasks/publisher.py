@@ -1,0 +1,66 @@
+"""The publisher: takes the posts that are due from `content/` and publishes each to its destinations, once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import gatekeeper
+import settings
+from clients import content, destinations
+from clients.content import Post
+from clients.destinations import Destination, Published
+from gatekeeper import Breaker, Effect, Rung
+
+#: Posts taken up in one run: a folder full of old posts goes out over hours, not at once.
+AT_ONCE = 10
+
+
+@gatekeeper.task(
+    key="publish:{destination}:{post_id}",
+    rate="10/hour",
+    cap="30/day",
+    breaker=Breaker(after=3, cooldown="5m", scope="{destination}"),
+    effect=Effect(accepts=Rung.RULES),
+)
+def publish(post_id: str, destination: Destination) -> Published:
+    """Publish the named post now, due or not."""
+    memory = gatekeeper.memory()
+    before = memory.get("published", post_id, destination)
+    if before:
+        return Published.model_validate(before)
+    post = content.load(post_id)
+    with gatekeeper.effect(payload=post) as frozen:
+        published = destinations.get(destination).publish(frozen)
+    memory.record("published", post_id, destination, value=published.model_dump(mode="json"))
+    memory.count("total_published")
+    return published
+
+
+@gatekeeper.task()
+def publish_next() -> dict[str, list[str]]:
+    """Submit one `publish` per destination for the next posts that are due; broken ones are told in the state."""
+    found = content.due(datetime.now(UTC))
+    gatekeeper.memory().put("broken", found.broken or None)
+    submitted: list[str] = []
+    for post in found.posts:
+        if len(submitted) >= AT_ONCE:
+            break
+        submitted += [_submit(post, destination) for destination in _open_destinations(post)]
+    return {"submitted": submitted, "broken": sorted(found.broken)}
+
+
+def _open_destinations(post: Post) -> list[str]:
+    """Where this post should go and nothing has been decided yet."""
+    enabled = settings.current().publish_to
+    wanted = [name for name in enabled if not post.destinations or name in post.destinations]
+    memory = gatekeeper.memory()
+    return [name for name in wanted if not memory.get("published", post.id, name) and _is_free(post, name)]
+
+
+def _is_free(post: Post, destination: str) -> bool:
+    return publish.standing(post_id=post.id, destination=destination) in {None, "rejected"}
+
+
+def _submit(post: Post, destination: str) -> str:
+    publish.delay(post_id=post.id, destination=destination)
+    return f"{destination}:{post.id}"

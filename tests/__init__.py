@@ -1,0 +1,1 @@
+"""Tests: unit (no processes of ours), acceptance (real server, real workers), and what they stand on."""

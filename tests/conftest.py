@@ -1,0 +1,97 @@
+"""Fixtures: a real Valkey server, the effect server, and an installation of Gatehouse between them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.effects.client import EffectServer
+from tests.harness import Install, ServerMissing, Valkey
+
+MADE = pytest.StashKey[list[Install]]()
+
+
+def a_valkey(*, aof: bool = False) -> Valkey:
+    """A running server. Where there is no binary: skip at home, fail in CI."""
+    try:
+        return Valkey(aof=aof).start()
+    except ServerMissing as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[Valkey]:
+    server = a_valkey()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def valkey(valkey_server: Valkey) -> Valkey:
+    """The session's server, empty. A test that stops or restarts it takes `fragile_valkey`."""
+    valkey_server.client().flushall()
+    return valkey_server
+
+
+@pytest.fixture
+def fragile_valkey() -> Iterator[Valkey]:
+    """A server of the test's own, with an AOF, to be stopped and killed."""
+    server = a_valkey(aof=True)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def effect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EffectServer]:
+    server = EffectServer(tmp_path_factory.mktemp("effects")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def effects(effect_server: EffectServer) -> EffectServer:
+    """The session's effect server: nothing happened yet, and all goes well."""
+    effect_server.clear()
+    return effect_server
+
+
+@pytest.fixture
+def install_on(
+    request: pytest.FixtureRequest, tmp_path: Path, effects: EffectServer
+) -> Iterator[Callable[[Valkey], Install]]:
+    """Make installations on a server of the test's choice."""
+    made: list[Install] = []
+    request.node.stash[MADE] = made
+
+    def install(server: Valkey) -> Install:
+        made.append(Install(tmp_path / f"install{len(made)}", server.url, env={"EFFECTS_URL": effects.base_url}))
+        return made[-1]
+
+    yield install
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def install(install_on: Callable[[Valkey], Install], valkey: Valkey) -> Install:
+    """One installation on the session's server, with the test agents loaded and nothing running yet."""
+    return install_on(valkey)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Attach what the processes wrote to the report of a test that failed."""
+    report = yield
+    if report.failed:
+        for install in item.stash.get(MADE, []):
+            for process in install.processes:
+                state = "alive" if process.alive else f"ended with {process.returncode}"
+                report.sections.append((f"{process.name} ({state})", process.output[-8000:]))
+    return report

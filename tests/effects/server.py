@@ -1,0 +1,210 @@
+"""A provider that keeps the truth: `python -m tests.effects.server --db FILE --port 0 --port-file FILE`.
+
+It shares no code with the product. An effect is committed with fsync before any answer leaves.
+
+    POST   /effects/KEY    apply, as the mode says; 201 {"id", "url"}. `?mode=` or `X-Effect-Mode` for this request only
+    GET    /effects/KEY    look up: 200 with the first effect of the key, or 404
+    DELETE /effects/KEY    take back: the effects stay counted and are marked undone
+    GET    /effects        every effect, in order
+    DELETE /effects        forget everything, standing modes and held requests included
+    GET    /count?key=     {"count": applied, "arrived": requests seen}; without a key, over all keys
+    PUT    /mode           {"mode", "key": null, "next": null}: for all or one key, for ever or the next N requests
+    GET    /waiting        {"waiting": n, "keys": [...]}: requests being delayed now
+    DELETE /waiting?key=   let delayed requests go on at once
+
+Modes: ok, apply_then_drop, apply_then_reset, apply_then_status:STATUS, truncate (a 2xx cut short), delay:SECONDS
+(then apply), delay_after:SECONDS (apply, then wait, then answer), refuse:STATUS[:RETRY_AFTER] (nothing applied).
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import signal
+import socket
+import struct
+import threading
+import time
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from tests.effects import modes
+from tests.effects.truth import Truth
+from tests.effects.waiting import Waiting
+
+
+class Provider(ThreadingHTTPServer):
+    """The server with what it remembers."""
+
+    daemon_threads = True
+    request_queue_size = 256
+
+    def __init__(self, port: int, truth: Truth) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
+        self.truth = truth
+        self.modes = modes.Modes()
+        self.waiting = Waiting()
+        self.arrived: Counter[str] = Counter()
+        self.connections = itertools.count(1)
+
+    def forget(self) -> None:
+        self.modes.clear()
+        self.waiting.abandon()
+        self.truth.clear()
+        self.arrived.clear()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that was killed is what this server is for; say nothing."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    @property
+    def provider(self) -> Provider:
+        return cast("Provider", self.server)
+
+    def setup(self) -> None:
+        super().setup()
+        self.connection_id = next(self.provider.connections)
+
+    def do_POST(self) -> None:
+        arrived_at, body, key = time.time(), self._body(), self._key()
+        if key is None:
+            return self._answer(404, {"error": "POST goes to /effects/KEY"})
+        self.provider.arrived[key] += 1
+        chosen = self._query("mode") or self.headers.get("X-Effect-Mode")
+        try:
+            mode = modes.parse(chosen) if chosen else self.provider.modes.take(key)
+        except ValueError as error:
+            return self._answer(400, {"error": str(error)})
+        self._behave(mode, key, body, arrived_at)
+
+    def do_GET(self) -> None:
+        provider, path, key = self.provider, urlsplit(self.path).path, self._key()
+        if key is not None:
+            found = provider.truth.rows(key)
+            self._answer(200 if found else 404, found[0] if found else {"error": f"no effect of {key}"})
+        elif path == "/effects":
+            self._answer(200, provider.truth.rows())
+        elif path == "/count":
+            asked = self._query("key")
+            arrived = provider.arrived.total() if asked is None else provider.arrived[asked]
+            self._answer(200, {"count": provider.truth.count(asked), "arrived": arrived})
+        elif path == "/waiting":
+            keys = provider.waiting.keys()
+            self._answer(200, {"waiting": len(keys), "keys": keys})
+        else:
+            self._answer(404, {"error": f"no {path} here"})
+
+    def do_PUT(self) -> None:
+        try:
+            order = json.loads(self._body())
+            self.provider.modes.put(order["mode"], order.get("key"), order.get("next"))
+        except (KeyError, ValueError) as error:
+            return self._answer(400, {"error": str(error)})
+        self._answer(200, order)
+
+    def do_DELETE(self) -> None:
+        path, key = urlsplit(self.path).path, self._key()
+        if key is not None:
+            self._answer(200, {"undone": self.provider.truth.undo(key)})
+        elif path == "/effects":
+            self.provider.forget()
+            self._answer(200, {})
+        elif path == "/waiting":
+            self.provider.waiting.release(self._query("key"))
+            self._answer(200, {})
+        else:
+            self._answer(404, {"error": f"no {path} here"})
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """The table is the log."""
+
+    def _behave(self, mode: modes.Mode, key: str, body: bytes, arrived_at: float) -> None:
+        if mode.name == "refuse":
+            return self._answer(mode.status, {"error": "refused"}, retry_after=mode.retry_after)
+        if mode.name == "delay" and not self.provider.waiting.wait(key, mode.seconds):
+            return self._drop()
+        number = self.provider.truth.apply(key, body, arrived_at, self._lower_headers(), self.connection_id)
+        if mode.name == "delay_after" and not self.provider.waiting.wait(key, mode.seconds):
+            return self._drop()
+        answer = {"id": number, "url": f"http://{self.headers['Host']}/effects/{quote(key, safe=':')}"}
+        match mode.name:
+            case "apply_then_drop":
+                self._drop()
+            case "apply_then_reset":
+                self._reset()
+            case "apply_then_status":
+                self._answer(mode.status, {"error": "something went wrong"})
+            case "truncate":
+                self._answer(201, answer, cut=True)
+            case _:
+                self._answer(201, answer)
+
+    def _answer(self, status: int, content: Any, *, retry_after: str | None = None, cut: bool = False) -> None:
+        data = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        if retry_after is not None:
+            self.send_header("Retry-After", retry_after)
+        self.end_headers()
+        self.wfile.write(data[: len(data) // 2] if cut else data)
+        self.close_connection = self.close_connection or cut
+
+    def _drop(self) -> None:
+        self.close_connection = True
+
+    def _reset(self) -> None:
+        """Close with an RST: a zero linger time, and past the polite shutdown of the server class."""
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        os.close(self.connection.detach())
+
+    def _key(self) -> str | None:
+        head, _, key = urlsplit(self.path).path.removeprefix("/").partition("/")
+        return unquote(key) if head == "effects" and key else None
+
+    def _query(self, name: str) -> str | None:
+        return parse_qs(urlsplit(self.path).query).get(name, [None])[0]
+
+    def _body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def _lower_headers(self) -> dict[str, str]:
+        return {name.lower(): value for name, value in self.headers.items()}
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    options = argparse.ArgumentParser(description="The effect server of the tests.")
+    options.add_argument("--db", type=Path, required=True)
+    options.add_argument("--port", type=int, default=0)
+    options.add_argument("--port-file", type=Path, required=True)
+    chosen = options.parse_args()
+
+    truth = Truth(chosen.db)
+    with Provider(chosen.port, truth) as provider:
+        signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=provider.shutdown).start())
+        _announce(chosen.port_file, provider.server_port)
+        provider.serve_forever(poll_interval=0.05)
+    truth.close()
+
+
+def _announce(path: Path, port: int) -> None:
+    whole = path.with_suffix(".new")
+    whole.write_text(str(port))
+    whole.replace(path)
+
+
+if __name__ == "__main__":
+    main()

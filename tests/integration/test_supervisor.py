@@ -1,0 +1,422 @@
+"""`make up`, run for real: small programs in a Procfile, a real server, real signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+import settings
+from deploy import process, procfile
+from deploy.process import Process
+from state import server
+
+SLEEPER = "sleep 600"
+STUBBORN = """sh -c 'trap "" TERM; echo refusing; while :; do sleep 1; done'"""
+
+
+def until(holds: Callable[[], object], seconds: float = 8) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "did not come true in time"
+        time.sleep(0.02)
+
+
+def lives(pid: int) -> bool:
+    """Whether it runs; a zombie whom nobody has buried yet does not."""
+    if Path("/proc/self/stat").exists():
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return bool(state.strip()) and not state.startswith("Z")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+Given = tuple[list[str], dict[str, str]]
+
+
+def configure(folder: Path, lines: dict[str, str], **given: str) -> Given:
+    """A Procfile with `lines`, and the command and environment that run it."""
+    folder.mkdir(exist_ok=True)
+    path = folder / "Procfile"
+    path.write_text("".join(f"{name}: {command}\n" for name, command in lines.items()))
+    inherited = {name: value for name, value in os.environ.items() if name not in {"REDIS_URL", "BROKER_URL"}}
+    own = {"WEB_PORT": str(free_port()), "FLOWER_PORT": str(free_port()), "STATE_DIR": str(folder / "state")}
+    command = [sys.executable, "-m", "deploy.up", "--procfile", str(path)]
+    return command, {**inherited, **own, "LOG_FORMAT": "json", **given}
+
+
+class Up:
+    """One running `python -m deploy.up` and what it has said."""
+
+    def __init__(self, folder: Path, lines: dict[str, str], **given: str) -> None:
+        command, self.environment = configure(folder, lines, **given)
+        self.state, self.said_to = Path(self.environment["STATE_DIR"]), folder / "said.txt"
+        with self.said_to.open("wb") as said:
+            self.child = subprocess.Popen(
+                command, cwd=settings.ROOT, env=self.environment, stdout=said, stderr=subprocess.STDOUT
+            )
+
+    @property
+    def said(self) -> str:
+        return self.said_to.read_text()
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.said.splitlines() if line.startswith("{")]
+
+    def pids(self, name: str) -> list[int]:
+        return [
+            event["pid"] for event in self.events if event["event"] == "process started" and event["process"] == name
+        ]
+
+    def pid(self, name: str) -> int:
+        return self.pids(name)[-1]
+
+    def everybody(self) -> list[int]:
+        return [event["pid"] for event in self.events if event["event"] == "process started"]
+
+    def wait_for(self, *names: str) -> Up:
+        until(lambda: all(self.pids(name) for name in names))
+        return self
+
+    def wait_until_refusing(self) -> Up:
+        until(lambda: "refusing" in self.said)
+        return self
+
+    def is_gone(self) -> bool:
+        return not any(map(lives, self.everybody()))
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.child.send_signal(number)
+        return self.child.wait(timeout=12)
+
+    def refused(self) -> str:
+        """The one line with which it ended."""
+        assert 1 == self.child.wait(timeout=8)
+        assert 1 == len(self.said.splitlines()), self.said
+        return self.said
+
+
+Start = Callable[..., Up]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    started: list[Up] = []
+
+    def begin(folder: str = "one", lines: dict[str, str] | None = None, **given: str) -> Up:
+        started.append(Up(tmp_path / folder, lines or {"one": SLEEPER, "two": SLEEPER}, **given))
+        return started[-1]
+
+    yield begin
+    for up in started:
+        for _ in range(2):  # the second one makes it hurry
+            up.child.send_signal(signal.SIGINT)
+        up.child.wait(timeout=12)
+        until(up.is_gone, 12)
+
+
+def redis_of(up: Up) -> Redis:
+    chosen = settings.read({"STATE_DIR": str(up.state)})
+    server.wait_until_ready(chosen, time.monotonic() + 5)
+    return Redis.from_url(chosen.redis_url)
+
+
+def test_a_process_that_is_killed_is_started_again_and_takes_no_other_down(start: Start) -> None:
+    up = start().wait_for("one", "two")
+    first = up.pid("one")
+
+    os.kill(first, signal.SIGKILL)
+    until(lambda: up.pid("one") != first)
+
+    assert lives(up.pid("one"))
+    assert 1 == len(up.pids("two")) == len(up.pids("redis"))
+    assert "signal SIGKILL" in next(event["how"] for event in up.events if "died" in event["event"])
+
+
+def test_a_server_that_is_killed_is_started_again_with_everything_it_had(start: Start) -> None:
+    up = start().wait_for("one", "two")
+    with redis_of(up) as redis:
+        redis.set("kept", "yes")
+
+    os.kill(up.pid("redis"), signal.SIGKILL)
+    until(lambda: len(up.pids("redis")) == 2)
+
+    with redis_of(up) as redis:
+        assert b"yes" == redis.get("kept")
+    assert 1 == len(up.pids("one")) == len(up.pids("two"))
+
+
+def test_a_process_that_cannot_start_is_tried_again_ever_more_slowly_and_never_given_up(start: Start) -> None:
+    up = start(lines={"broken": "no-such-program", "two": SLEEPER})
+
+    until(lambda: up.said.count("process died") == 2)
+
+    died = [event for event in up.events if "process died" in event["event"]]
+    assert ["1 s", "2 s"] == [event["event"].removeprefix("process died, starts again in ") for event in died]
+    assert "exit code 127" == died[0]["how"]
+    assert 1 == len(up.pids("two"))
+
+
+def test_the_pause_grows_to_its_longest_and_begins_anew_after_a_good_life() -> None:
+    failing = Process("failing", ["false"], {}, started=time.monotonic())
+
+    assert [1, 2, 4, 8, 16, 30, 30] == [failing.put_off() for _ in range(7)]
+    failing.started -= process.STEADY_SECONDS
+    assert 1 == failing.put_off()
+
+
+def test_what_a_dead_process_leaves_behind_is_killed_with_it(start: Start, tmp_path: Path) -> None:
+    note = tmp_path / "grandchild"
+    up = start(lines={"parent": f"""sh -c 'sleep 600 & echo $! > {note}; wait'"""})
+    until(lambda: note.exists() and note.read_text())
+    grandchild = int(note.read_text())
+
+    os.kill(up.pid("parent"), signal.SIGKILL)
+
+    until(lambda: not lives(grandchild))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_everything_cleanly(start: Start, number: int) -> None:
+    up = start().wait_for("one", "two")
+
+    assert 0 == up.stop(number)
+    assert up.is_gone()
+    assert "killed" not in up.said
+
+
+def test_a_stop_takes_less_than_10_seconds_even_if_a_process_refuses_and_the_server_goes_last(start: Start) -> None:
+    up = start(lines={"stubborn": STUBBORN, "two": SLEEPER}).wait_for("two").wait_until_refusing()
+    before = time.monotonic()
+    up.child.send_signal(signal.SIGTERM)
+    until(lambda: not lives(up.pid("two")))
+
+    with redis_of(up) as redis:
+        redis.set("written", "while stopping")
+
+    assert 0 == up.child.wait(timeout=12)
+    assert 10 > time.monotonic() - before
+    assert up.is_gone()
+    with redis_of(start("again", STATE_DIR=str(up.state))) as redis:
+        assert b"while stopping" == redis.get("written")
+
+
+def test_a_second_ctrl_c_does_not_wait(start: Start) -> None:
+    up = start(lines={"stubborn": STUBBORN}).wait_until_refusing()
+    before = time.monotonic()
+    up.child.send_signal(signal.SIGINT)
+    until(lambda: "stopping" in up.said)
+
+    assert 0 == up.stop(signal.SIGINT)
+    assert 3 > time.monotonic() - before
+    assert up.is_gone()
+
+
+def test_a_killed_supervisor_leaves_nobody_behind_and_the_next_one_starts_after_them(start: Start) -> None:
+    up = start().wait_for("one", "two")
+    os.kill(up.pid("watchdog"), signal.SIGKILL)  # its successor must know everybody, too
+    until(lambda: len(up.pids("watchdog")) == 2)
+
+    up.child.kill()
+    up.child.wait()
+    again = start("again", STATE_DIR=str(up.state))
+    until(lambda: again.pids("one"), 12)
+
+    assert up.is_gone()
+
+
+def test_the_watchdog_kills_what_refuses_to_stop_when_its_supervisor_is_gone() -> None:
+    children = [
+        subprocess.Popen(["sh", "-c", command], start_new_session=True, stdout=subprocess.PIPE)
+        for command in (f"exec {STUBBORN}", "echo ready; exec sleep 600")
+    ]
+    for child in children:
+        assert child.stdout
+        child.stdout.read(5)
+    roster = json.dumps([[[child.pid], 0.2] for child in children])
+
+    subprocess.run(
+        [sys.executable, "-m", "deploy.watchdog"], input=f"[]\n{roster}\n[[cut".encode(), cwd=settings.ROOT, check=True
+    )
+
+    assert [-signal.SIGKILL, -signal.SIGTERM] == [child.wait(timeout=2) for child in children]
+    for child in children:
+        child.communicate()
+
+
+def test_a_closed_terminal_does_not_keep_it_from_stopping(tmp_path: Path) -> None:
+    command, environment = configure(tmp_path, {"one": SLEEPER, "two": SLEEPER})
+    reading, writing = os.pipe()
+    child = subprocess.Popen(command, cwd=settings.ROOT, env=environment, stdout=writing, stderr=writing)
+    os.close(writing)
+    said = b""
+    while b'"two"' not in said:
+        said += os.read(reading, 4096)
+    os.close(reading)
+
+    child.send_signal(signal.SIGHUP)
+
+    assert 0 == child.wait(timeout=5)
+    pids = [json.loads(line)["pid"] for line in said.splitlines() if line.startswith(b'{"process"')]
+    assert 4 == len(pids)
+    assert not any(map(lives, pids))
+
+
+def test_two_copies_with_other_folders_and_ports_run_side_by_side(start: Start) -> None:
+    first, second = start("first").wait_for("one"), start("second").wait_for("one")
+
+    with redis_of(first) as redis, redis_of(second) as other:
+        redis.set("mine", "1")
+        assert other.get("mine") is None
+    assert first.child.poll() is second.child.poll() is None
+
+
+def test_a_second_copy_for_the_same_folder_is_refused_with_the_number_of_the_first(start: Start) -> None:
+    first = start().wait_for("one")
+
+    second = start(folder="second", STATE_DIR=str(first.state))
+
+    assert f"already running with STATE_DIR {first.state}, pid {first.child.pid}" in second.refused()
+    assert lives(first.pid("redis"))
+
+
+@pytest.mark.parametrize("variable", ["WEB_PORT", "FLOWER_PORT"])
+def test_a_port_in_use_is_named_with_the_variable_to_change(start: Start, variable: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+
+        assert f"port {port} is in use; choose another one with {variable}" in start(**{variable: port}).refused()
+
+
+def test_one_port_for_two_processes_is_refused(start: Start) -> None:
+    port = str(free_port())
+
+    assert "choose another one with FLOWER_PORT" in start(WEB_PORT=port, FLOWER_PORT=port).refused()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"REDIS_URL": "redis://:canary@127.0.0.1:1/0"}, "no answer from redis://127.0.0.1:1 (Connection refused)"),
+        ({"REDIS_URL": "http://127.0.0.1"}, "REDIS_URL must start with redis://"),
+        ({"WEB_PORT": "many"}, "WEB_PORT='many' is not a port"),
+        ({"STATE_DIR": "/dev/null/state"}, "Not a directory"),
+    ],
+)
+def test_what_cannot_work_is_said_in_one_line(start: Start, given: dict[str, str], said: str) -> None:
+    line = start(**given).refused()
+
+    assert said in line
+    assert "canary" not in line
+
+
+def test_a_given_server_is_used_and_none_is_started(start: Start) -> None:
+    first = start("first").wait_for("one")
+    second = start("second", REDIS_URL=settings.read({"STATE_DIR": str(first.state)}).redis_url).wait_for("one")
+
+    assert [] == second.pids("redis")
+
+
+def test_processes_see_the_settings_and_our_programs_first(start: Start, tmp_path: Path) -> None:
+    note = tmp_path / "environment"
+    up = start(lines={"env": f"""sh -c 'env > {note}.part; mv {note}.part {note}; exec sleep 600'"""}, SMTP_URL=" ")
+    until(note.exists)
+    seen = dict(line.split("=", 1) for line in note.read_text().splitlines() if "=" in line)
+
+    assert str(up.state) == seen["STATE_DIR"]
+    assert str(Path(sys.executable).parent) == seen["PATH"].split(":")[0]
+    assert "1" == seen["PYTHONUNBUFFERED"]
+    assert "SMTP_URL" not in seen
+
+
+def test_where_to_look_is_said_once_the_web_process_answers(start: Start) -> None:
+    up = start(lines={"web": "python -m http.server --bind 127.0.0.1 $WEB_PORT"})
+    address = f"http://127.0.0.1:{up.environment['WEB_PORT']}"
+
+    until(lambda: any(event["event"] == "up" for event in up.events))
+
+    (said,) = [event for event in up.events if event["event"] == "up"]
+    assert (f"{address}/posts/", f"{address}/feed.xml") == (said["posts"], said["feed"])
+    assert f"http://127.0.0.1:{up.environment['FLOWER_PORT']}/" == said["flower"]
+    assert said["status"].endswith("celery -A workers gate status")
+
+
+def test_stdout_is_nothing_but_the_json_lines_of_the_processes_and_our_own(tmp_path: Path) -> None:
+    talker = """sh -c 'echo trouble >&2; echo "{\\"event\\": \\"mine\\"}"; exec sleep 600'"""
+    command, environment = configure(tmp_path, {"one": talker})
+    pipe = subprocess.PIPE
+    child = subprocess.Popen(command, cwd=settings.ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
+    assert child.stdout
+    said = [child.stdout.readline()]
+    while '"mine"' not in said[-1]:
+        said.append(child.stdout.readline())
+    child.terminate()
+    rest, errors = child.communicate(timeout=8)
+
+    assert all(json.loads(line)["event"] for line in [*said, *rest.splitlines()])
+    assert "trouble" in errors
+
+
+def test_a_terminal_shows_readable_lines_under_the_name_of_their_process(tmp_path: Path) -> None:
+    talker = """sh -c 'printf "format $LOG_FORMAT\\nhalf a line"'"""
+    command, environment = configure(tmp_path, {"long-name": talker}, LOG_FORMAT="")
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen(command, cwd=settings.ROOT, env=environment, stdout=theirs, stderr=theirs)
+    said = ""
+    while "process died" not in said or "half a line" not in said:
+        said += os.read(ours, 4096).decode()
+    child.terminate()
+
+    assert 0 == child.wait(timeout=8)
+    assert "long-name | format console\r\nlong-name | half a line\r\n" in said
+    assert "up        | process started process=long-name" in said
+    for descriptor in (ours, theirs):
+        os.close(descriptor)
+
+
+def test_a_procfile_holds_names_and_commands(tmp_path: Path) -> None:
+    path = tmp_path / "Procfile"
+    path.write_text("# all of it\n\nweb: serve --port ${PORT:-80}\n worker-2:run a:b\n")
+
+    assert {"web": "serve --port ${PORT:-80}", "worker-2": "run a:b"} == procfile.read(path)
+
+
+@pytest.mark.parametrize("text", ["web serve\n", "web:\n", "web: a\nweb: b\n", "# nothing\n", None])
+def test_a_procfile_that_cannot_be_used_is_refused(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "Procfile"
+    if text is not None:
+        path.write_text(text)
+
+    with pytest.raises(procfile.ProcfileError, match="Procfile"):
+        procfile.read(path)
+
+
+def test_an_old_python_is_told_in_one_line() -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.version_info = (3, 10, 4); import deploy.up"],
+        cwd=settings.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (1, "gatehouse: needs Python 3.11 or newer, this is 3.10\n") == (told.returncode, told.stderr)

@@ -1,0 +1,73 @@
+"""The web side: health, and the local feed. `uvicorn web.app:app` serves it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from redis.exceptions import RedisError
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+import settings
+from gatekeeper import logs
+from gatekeeper.redact import clean
+from state import store
+
+#: A browser asks the server before it shows a kept page, so a new post is seen at once.
+FRESH = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+
+
+def alive(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
+    """This process answers."""
+    return JSONResponse({"ok": True})
+
+
+async def ready(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
+    """What this process needs answers too."""
+    try:
+        await run_in_threadpool(store.client().ping)
+    except RedisError as error:
+        why = {"ok": False, "redis": clean(str(error))}
+        return JSONResponse(why, status_code=503, headers={"Retry-After": "5"})
+    return JSONResponse({"ok": True, "redis": "answers"})
+
+
+def home(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
+    """To what there is to see."""
+    return RedirectResponse("/posts/", status_code=307)
+
+
+def feed(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
+    """The Atom feed of the local destination."""
+    file = settings.current().public_dir / "feed.xml"
+    if not file.is_file():
+        raise HTTPException(404, "nothing is published yet")
+    return FileResponse(file, media_type="application/atom+xml", headers=FRESH)
+
+
+def _files(folder: Path) -> StaticFiles:
+    folder.mkdir(parents=True, exist_ok=True)
+    return StaticFiles(directory=folder, html=True)
+
+
+def create() -> Starlette:
+    """The application for this process's settings."""
+    logs.configure()
+    public = settings.current().public_dir
+    return Starlette(
+        routes=[
+            Route("/", home),
+            Route("/healthz", alive),
+            Route("/readyz", ready),
+            Route("/feed.xml", feed),
+            Mount("/posts", _files(public / "posts")),
+        ]
+    )
+
+
+app = create()

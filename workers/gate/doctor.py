@@ -1,0 +1,2 @@
+"""`gate doctor`."""
+commands = ()

@@ -1,0 +1,55 @@
+"""`gate status` and `gate explain`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from gatekeeper.gate import agents
+from state import agent as state
+from state import store, story
+from workers.gate.output import command, fail, known_agent, show, table
+
+
+@command("status")
+@click.argument("agent", required=False)
+def status(agent: str | None, *, json_: bool) -> None:
+    """Show each agent: when it ran, what it counts, whether it is paused, what is held."""
+    if agent:
+        known_agent(json_, agent)
+    heads = [state.snapshot(store.client(), name).head for name in ([agent] if agent else agents())]
+    show(json_, heads, "\n\n".join(_in_words(head) for head in heads))
+
+
+@command("explain")
+@click.argument("key")
+def explain(key: str, *, json_: bool) -> None:
+    """Tell the whole story of one key or call, in order."""
+    told = story.tell(store.client(), agents(), key)
+    if told is None:
+        fail(json_, f"no key and no call {key!r} is known; keys look like publish:feed:hello")
+        return
+    show(json_, told, _story_in_words(told))
+
+
+def _in_words(head: dict[str, Any]) -> str:
+    standing = f"PAUSED by {head['pause']['by']}: {head['pause']['why']}" if head["paused"] else "running"
+    counts = "  ".join(f"{name.removeprefix('total_')} {count}" for name, count in head["metrics"].items())
+    lines = [f"{head['agent']:12}{standing}", f"  last run  {head['last_run'] or 'never'}", f"  counts    {counts}"]
+    lines += [f"  held      {held['key']}  {held['state']} since {held['since']}: {held['why']}" for held in head["held"]]
+    lines += [f"  error     {error['at']}  {error['key']}: {error['error']}" for error in head["errors"][:3]]
+    return "\n".join(lines)
+
+
+def _story_in_words(told: dict[str, Any]) -> str:
+    head = f"{told['key']}  {told['state'].upper()}  ({told['task']}, {told['attempts']} attempts)"
+    return f"{head}\n{table([_event_row(event) for event in told['story']])}\nresult: {told['result']}"
+
+
+def _event_row(event: dict[str, Any]) -> tuple[str, str, str]:
+    rest = "  ".join(f"{name}={value}" for name, value in event.items() if name not in {"at", "event"})
+    return event["at"], event["event"], rest
+
+
+commands = (status, explain)

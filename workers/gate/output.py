@@ -1,0 +1,74 @@
+"""How the commands speak: plain lines for people, JSON with `--json`, and a non-zero exit on failure."""
+
+from __future__ import annotations
+
+import functools
+import getpass
+import json
+from collections.abc import Callable
+from typing import Any
+
+import click
+from redis.exceptions import RedisError
+
+import settings
+from gatekeeper.gate import agents
+from gatekeeper.redact import clean
+
+as_json = click.option("--json", "json_", is_flag=True, help="Print JSON.")
+
+
+def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command with `--json`, whose errors are one clear line."""
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        return click.command(name, help=function.__doc__)(as_json(_with_clear_errors(function)))
+
+    return decorate
+
+
+def show(json_: bool, value: Any, text: str) -> None:  # noqa: FBT001 - the flag as click passes it
+    """Print `value` as JSON or `text` for people."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str) if json_ else text)
+
+
+def fail(json_: bool, why: str) -> None:  # noqa: FBT001 - the flag as click passes it
+    """Say why on stderr (and as JSON on stdout) and exit with 1."""
+    if json_:
+        click.echo(json.dumps({"error": why}, ensure_ascii=False))
+    click.echo(why, err=True)
+    raise click.exceptions.Exit(1)
+
+
+def known_agent(json_: bool, agent: str) -> None:  # noqa: FBT001 - the flag as click passes it
+    """Fail unless there is such an agent."""
+    if agent not in agents():
+        fail(json_, f"there is no agent {agent!r}; there are: {', '.join(agents())}")
+
+
+def person() -> str:
+    """Who types this."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "somebody"
+
+
+def table(rows: list[tuple[Any, ...]]) -> str:
+    """Rows in aligned columns."""
+    texts = [[("" if cell is None else str(cell)) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in texts)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _with_clear_errors(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapped(*args: Any, json_: bool, **kwargs: Any) -> Any:
+        try:
+            return function(*args, json_=json_, **kwargs)
+        except RedisError as error:
+            hint = "start the system with: make up" if settings.current().embedded else "look at REDIS_URL"
+            return fail(json_, f"Redis does not answer ({clean(str(error))}); {hint}")
+
+    return wrapped

@@ -1,0 +1,22 @@
+"""`gate restore`: from the mirrors back into an empty Redis."""
+
+from __future__ import annotations
+
+from gatekeeper.gate import agents
+from state import restore as state
+from state import store
+from workers.gate.output import command, fail, show
+
+
+@command("restore")
+def restore(*, json_: bool) -> None:
+    """Load the state files of all agents into an empty Redis; a living one is never overwritten."""
+    try:
+        restored = state.restore(store.client(), agents())
+    except state.RestoreError as error:
+        fail(json_, str(error))
+        return
+    show(json_, {"restored": restored}, "restored: " + (", ".join(restored) or "nothing, there are no state files"))
+
+
+commands = (restore,)

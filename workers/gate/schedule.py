@@ -1,0 +1,38 @@
+"""`gate run`: one schedule entry now."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+
+from workers.gate.output import command, fail, show
+from workers.schedule import load
+from workers.scheduler import start
+
+
+@command("run")
+@click.argument("entry")
+@click.option("--due", help="Run the tick of this time, such as 2026-11-22T06:00Z, if it did not run yet.")
+@click.pass_context
+def run(context: click.Context, entry: str, due: str | None, *, json_: bool) -> None:
+    """Run one schedule ENTRY now. Its identity is the entry and this second, or the time given by --due."""
+    entries = load()
+    if entry not in entries:
+        fail(json_, f"there is no schedule entry {entry!r}; there are: {', '.join(entries)}")
+    moment = _moment(json_, due)
+    call = start(context.obj.app, entries[entry], moment, "gate run")
+    answer = {"entry": entry, "task": entries[entry].gate.name, "call": call, "key": call, "due": moment.isoformat()}
+    show(json_, answer, f"{entry}: call {call}\nsee: celery -A workers gate explain {call}")
+
+
+def _moment(json_: bool, due: str | None) -> datetime:  # noqa: FBT001 - the flag as click passes it
+    try:
+        moment = datetime.fromisoformat(due) if due else datetime.now(UTC)
+    except ValueError:
+        fail(json_, f"{due!r} is not a time; write for example 2026-11-22T06:00Z")
+        raise
+    return moment.replace(microsecond=0, tzinfo=moment.tzinfo or UTC)
+
+
+commands = (run,)

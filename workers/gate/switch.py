@@ -1,0 +1,47 @@
+"""`gate pause`, `gate resume`, `gate stop-all`."""
+
+from __future__ import annotations
+
+import click
+
+from gatekeeper.gate import agents
+from state import agent as state
+from state import mirror, store
+from workers.gate.output import command, known_agent, person, show
+
+
+@command("pause")
+@click.argument("agent")
+@click.option("--why", required=True, help="What to tell the next person who looks.")
+def pause(agent: str, why: str, *, json_: bool) -> None:
+    """Let nothing of AGENT start until it is resumed."""
+    known_agent(json_, agent)
+    _pause(agent, why)
+    show(json_, state.snapshot(store.client(), agent).head, f"{agent} is paused; resume: celery -A workers gate resume {agent}")
+
+
+@command("resume")
+@click.argument("agent")
+def resume(agent: str, *, json_: bool) -> None:
+    """Let AGENT run again."""
+    known_agent(json_, agent)
+    was_paused = state.resume(store.client(), agent)
+    mirror.write(store.client(), agent)
+    show(json_, state.snapshot(store.client(), agent).head, f"{agent} runs" if was_paused else f"{agent} was not paused")
+
+
+@command("stop-all")
+@click.option("--why", default="stop-all", show_default=True, help="What to tell the next person who looks.")
+def stop_all(why: str, *, json_: bool) -> None:
+    """Pause every agent at once; what has not crossed the line is not sent."""
+    for agent in agents():
+        _pause(agent, why)
+    show(json_, {"paused": agents()}, f"paused: {', '.join(agents())}")
+
+
+def _pause(agent: str, why: str) -> None:
+    state.pause(store.client(), agent, person(), why)
+    mirror.write(store.client(), agent)
+
+
+commands = (pause, resume, stop_all)

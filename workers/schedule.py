@@ -1,0 +1,132 @@
+"""The schedule: the entries of `beat_schedule.py`, checked, and the due times of each."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import islice, takewhile
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cronsim import CronSim, CronSimError
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+import beat_schedule
+from gatekeeper.errors import InvalidArguments
+from gatekeeper.gate import Gate, registered
+
+#: With "all", at most this many missed ticks are made up for: a day of an hourly entry.
+MOST_MISSED = 24
+#: A tick that is seen this late was missed; until then beat was only slow.
+ON_TIME = timedelta(seconds=60)
+
+
+class ScheduleError(ValueError):
+    """Raised when the table names something that does not exist or cannot run; says in which line."""
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cron: str
+    task: str
+    kwargs: dict[str, Any] = {}
+    missed: Literal["latest", "all", "skip"] = "latest"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the schedule. Due times are in UTC."""
+
+    name: str
+    cron: str
+    gate: Gate
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    missed: Literal["latest", "all", "skip"] = "latest"
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+
+    def next_after(self, moment: datetime) -> datetime:
+        """The first due time after `moment`."""
+        return next(CronSim(self.cron, moment.astimezone(self.zone))).astimezone(UTC)
+
+    def latest_before(self, moment: datetime) -> datetime:
+        """The newest due time that is not after `moment`."""
+        just_after = moment.astimezone(self.zone) + timedelta(microseconds=1)
+        return next(CronSim(self.cron, just_after, reverse=True)).astimezone(UTC)
+
+    def dues(self, last: datetime | None, now: datetime) -> list[datetime]:
+        """The ticks to run now, oldest first, given the last one that ran. On a first start that is the latest."""
+        latest = self.latest_before(now)
+        if last is None:
+            return [latest]
+        if latest <= last:
+            return []
+        if self.missed == "skip":
+            return [latest] if now - latest < ON_TIME else []
+        if self.missed == "latest":
+            return [latest]
+        return list(islice(takewhile(lambda due: due > last, self._backwards(now)), MOST_MISSED))[::-1]
+
+    def _backwards(self, moment: datetime) -> Iterator[datetime]:
+        while True:
+            moment = self.latest_before(moment)
+            yield moment
+            moment -= timedelta(microseconds=2)
+
+
+def tick(entry: Entry, due: datetime) -> str:
+    """The identity of one tick: the entry and its due time, never "now"."""
+    return f"tick:{entry.name}:{due.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')}"
+
+
+def load(table: ModuleType = beat_schedule) -> dict[str, Entry]:
+    """Every entry of the table; raises ScheduleError for the first that cannot run."""
+    zone = _zone(table)
+    return {name: _entry(table, name, row, zone) for name, row in table.schedule.items()}
+
+
+def _zone(table: ModuleType) -> ZoneInfo:
+    name = getattr(table, "timezone", "UTC")
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ScheduleError(f"{table.__file__}: timezone {name!r} is not known; write for example 'Europe/Berlin'") from None
+
+
+def _entry(table: ModuleType, name: str, given: Any, zone: ZoneInfo) -> Entry:
+    try:
+        row = _Row.model_validate(given)
+        CronSim(row.cron, datetime.now(UTC))
+        gate = registered()[row.task]
+        gate.contract.bind((), row.kwargs)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise _refusal(table, name, f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+    except CronSimError as error:
+        raise _refusal(table, name, f"cron {row.cron!r}: {error}; write minute hour day month weekday") from None
+    except KeyError:
+        known = ", ".join(sorted(registered()))
+        raise _refusal(table, name, f"there is no task {row.task!r}; there are: {known}") from None
+    except InvalidArguments as error:
+        raise _refusal(table, name, str(error)) from None
+    return Entry(name, row.cron, gate, row.kwargs, row.missed, zone)
+
+
+def _refusal(table: ModuleType, name: str, why: str) -> ScheduleError:
+    file = Path(inspect.getfile(table))
+    return ScheduleError(f"{file.name}, line {_line(file, name)}: entry {name!r}: {why}")
+
+
+def _line(file: Path, name: str) -> int:
+    """Where the entry stands in the table's file; 1 if it is made by code instead of written down."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Dict):
+            for key in node.keys:
+                if isinstance(key, ast.Constant) and key.value == name:
+                    return key.lineno
+    return 1

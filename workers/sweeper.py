@@ -1,0 +1,76 @@
+"""The sweeper: a timer in each worker's own loop that sends what is due, reclaims what is lost, and mirrors state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from celery import bootsteps
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from gatekeeper.gate import agents
+from state import owner, store, sweep
+from state.mirror import Mirror
+
+log = structlog.get_logger("gatehouse.sweeper")
+
+#: Seconds between two sweeps: half of the second within which a mirror must follow Redis.
+EVERY = 0.5
+#: Lock files of dead processes are cleared this often (in sweeps): about once a minute.
+BURY_EVERY = 120
+
+
+class Sweeper(bootsteps.StartStopStep):
+    """Runs in the worker's main loop, so a pool that forks never forks a thread of ours."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, parent: Any, **options: Any) -> None:
+        super().__init__(parent, **options)
+        self._timer: Any = None
+        self._sweeps = 0
+
+    def start(self, parent: Any) -> None:
+        """Begin with the consumer; after a lost connection it is started anew."""
+        self._app = parent.app
+        self._mirror = Mirror(store.client(), agents())
+        self._timer = parent.timer.call_repeatedly(EVERY, self.sweep)
+
+    def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
+        """End with the consumer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def sweep(self) -> None:
+        """One round; a store that is away is a reason to come back, not to stop."""
+        try:
+            for agent in agents():
+                self._sweep_agent(agent)
+            self._mirror.refresh()
+            self._bury()
+        except (RedisError, OperationalError, OSError) as error:
+            log.warning("sweep failed", error=str(error), next=f"again in {EVERY} s")
+
+    def _sweep_agent(self, agent: str) -> None:
+        redis = store.client()
+        for key, stands in sweep.reclaim_lost(redis, agent).items():
+            log.warning("reclaimed", agent=agent, key=key, state=stands)
+        for due in sweep.due(redis, agent, self._queue_is_empty):
+            log.info("sent again", agent=agent, task=due.task, call=due.call)
+            self._app.resend(due)
+
+    def _queue_is_empty(self) -> bool:
+        """While messages wait in the broker, none of the calls behind them is lost."""
+        with self._app.connection_for_read() as connection:
+            queue = self._app.amqp.queues[self._app.conf.task_default_queue]
+            try:
+                return bool(queue.bind(connection.default_channel).queue_declare(passive=True).message_count == 0)
+            except connection.channel_errors:
+                return True  # Redis keeps no empty lists, so an empty queue is one that is not there
+
+    def _bury(self) -> None:
+        self._sweeps += 1
+        if self._sweeps % BURY_EVERY == 0:
+            owner.bury(sweep.owners(store.client(), agents()))
