@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from dotenv import dotenv_values
 
@@ -20,6 +19,7 @@ ROOT = Path(__file__).resolve().parent
 
 #: The kernel refuses longer Unix socket paths (108 bytes with the closing zero).
 LONGEST_SOCKET_PATH = 107
+HIGHEST_PORT = 65_535
 
 
 class SettingsError(ValueError):
@@ -58,7 +58,8 @@ class Settings:
 
     @property
     def web_url(self) -> str:
-        return f"http://{self.web_host}:{self.web_port}"
+        host = f"[{self.web_host}]" if ":" in self.web_host else self.web_host
+        return f"http://{host}:{self.web_port}"
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -72,7 +73,7 @@ def read(environ: Mapping[str, str]) -> Settings:
     given = {name: value.strip() for name, value in environ.items() if value.strip()}
     state_dir = _folder(given, "STATE_DIR", "state")
     embedded = "REDIS_URL" not in given
-    redis_url = given.get("REDIS_URL") or f"unix://{embedded_socket(state_dir)}"
+    redis_url = given.get("REDIS_URL") or f"unix://{quote(str(embedded_socket(state_dir)))}"
     return Settings(
         redis_url=_redis_url("REDIS_URL", redis_url),
         broker_url=given.get("BROKER_URL", redis_url),
@@ -85,7 +86,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         web_host=given.get("WEB_HOST", "127.0.0.1"),
         web_port=_port(given, "WEB_PORT", 8000),
         flower_port=_port(given, "FLOWER_PORT", 5555),
-        desk_password=given.get("DESK_PASSWORD", ""),
+        desk_password=_password(given, "DESK_PASSWORD"),
         publish_to=_names(given, "PUBLISH_TO", "feed"),
         task_modules=_names(given, "TASK_MODULES", ""),
         http_timeout=_positive(given, "HTTP_TIMEOUT", 20),
@@ -111,7 +112,8 @@ def embedded_socket(state_dir: Path) -> Path:
     if len(os.fsencode(beside)) <= LONGEST_SOCKET_PATH:
         return beside
     digest = hashlib.sha256(os.fsencode(state_dir)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"gatehouse-{os.getuid()}-{digest}" / "redis.sock"
+    # Not tempfile's folder: TMPDIR differs between terminals, and all must find the same socket.
+    return Path("/tmp") / f"gatehouse-{os.getuid()}-{digest}" / "redis.sock"  # noqa: S108 - in a 0700 folder of our own
 
 
 def _folder(given: Mapping[str, str], name: str, default: str) -> Path:
@@ -120,7 +122,9 @@ def _folder(given: Mapping[str, str], name: str, default: str) -> Path:
 
 def _redis_url(name: str, url: str) -> str:
     if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
-        raise SettingsError(f"{name} must start with redis://, rediss:// or unix://; for example redis://127.0.0.1:6379/0")
+        raise SettingsError(
+            f"{name} must start with redis://, rediss:// or unix://; for example redis://127.0.0.1:6379/0"
+        )
     return url
 
 
@@ -143,9 +147,16 @@ def _positive(given: Mapping[str, str], name: str, default: float) -> float:
 
 def _port(given: Mapping[str, str], name: str, default: int) -> int:
     text = given.get(name, str(default))
-    if not text.isdecimal() or not 0 < int(text) < 65536:
+    if not text.isdecimal() or not 0 < int(text) <= HIGHEST_PORT:
         raise SettingsError(f"{name}={text!r} is not a port; write a number from 1 to 65535, the default is {default}")
     return int(text)
+
+
+def _password(given: Mapping[str, str], name: str) -> str:
+    password = given.get(name, "")
+    if not password.isascii():
+        raise SettingsError(f"{name} must be plain ASCII: browsers and Flower do not agree on how to send the rest")
+    return password
 
 
 def _names(given: Mapping[str, str], name: str, default: str) -> tuple[str, ...]:

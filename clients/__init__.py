@@ -1,0 +1,1 @@
+"""The world outside: content, destinations, HTTP."""

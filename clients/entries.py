@@ -1,4 +1,4 @@
-"""The local feed's records: one small JSON file per post, and the list of the newest, so that no publish reads them all."""
+"""The local feed's records: a small JSON file per post, and a list of the newest so that no publish reads them all."""
 
 from __future__ import annotations
 

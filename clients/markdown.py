@@ -1,10 +1,11 @@
-"""Markdown to safe HTML: no raw HTML, no other links than web and mail, no images that a reader's browser would fetch."""
+"""Markdown to safe HTML: no raw HTML, no links but web and mail, no pictures that a reader's browser would fetch."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import pairwise
 from typing import cast
 
 from markdown_it import MarkdownIt
@@ -25,7 +26,7 @@ def to_html(text: str) -> str:
 def first_paragraph(text: str) -> str:
     """Return the first paragraph as plain text, cut between words."""
     tokens = _markdown().parse(text)
-    inline = (after for before, after in zip(tokens, tokens[1:], strict=False) if before.type == "paragraph_open")
+    inline = (after for before, after in pairwise(tokens) if before.type == "paragraph_open")
     return shorten(" ".join(_plain(next(inline, None)).split()))
 
 
@@ -34,7 +35,7 @@ def shorten(text: str, length: int = SUMMARY_LENGTH) -> str:
     if len(text) <= length:
         return text
     cut = text[:length]
-    return (cut.rsplit(" ", 1)[0] if " " in cut else cut).rstrip(" ,;:.–—") + "…"
+    return (cut.rsplit(" ", 1)[0] if " " in cut else cut).rstrip(" ,;:.-") + "…"
 
 
 @cache
@@ -56,7 +57,7 @@ def _level_headings(state: StateCore) -> None:
 
 
 def _link_images(state: StateCore) -> None:
-    """A picture from elsewhere would tell that server who reads; a link leaves the choice to the reader."""
+    """Link to each picture: loading it would tell its server who reads, a link leaves that to the reader."""
     for token in state.tokens:
         token.children = list(_without_images(token.children or []))
 

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, date, datetime, time
 from typing import Annotated
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 from frontmatter.default_handlers import YAMLHandler
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
 
@@ -41,7 +41,7 @@ class BrokenPost(ValueError):
 
 
 def utc(value: object) -> datetime:
-    """Return an aware UTC time; without a zone it is UTC already. Numbers are refused: they could be seconds or a date."""
+    """Return an aware UTC time; without a zone it is UTC. Numbers are refused: they could be seconds or a date."""
     if isinstance(value, str):
         value = datetime.fromisoformat(value.strip())
     elif isinstance(value, date) and not isinstance(value, datetime):
@@ -133,7 +133,7 @@ def _header(text: str) -> dict[str, object]:
         raise BrokenPost(f"its front matter is not YAML: {' '.join(str(error).split())[:300]}; correct it") from None
     if not isinstance(header, dict):
         raise BrokenPost("its front matter is not a list of `field: value` lines; correct it")
-    _check_names([name.value for name, _ in tree.value])
+    _check_names([name.value for name, _ in tree.value] if tree else [])
     return {name: value for name, value in header.items() if value != ""}
 
 

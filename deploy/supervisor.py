@@ -76,6 +76,8 @@ class Supervisor:
         """Start it if it is due; put it off if it has died."""
         code = process.ended()
         if code is not None:
+            for _ in ("its last words", "its end"):  # both come before the news of its death
+                self._relay(0)
             self._died(process, describe(code))
         if process.child or time.monotonic() < process.due:
             return

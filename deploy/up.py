@@ -32,6 +32,7 @@ class UpError(RuntimeError):
 
 
 def main() -> int:
+    """Run until a signal; answers the exit code."""
     parser = argparse.ArgumentParser(prog="python -m deploy.up", description=__doc__)
     parser.add_argument("--procfile", type=Path, default=settings.ROOT / "Procfile")
     try:
@@ -133,9 +134,9 @@ class Announcement:
         answers = self._web_answers()
         if answers or time.monotonic() > self._deadline:
             self._made = True
-            self._make(answers)
+            self._make(answers=answers)
 
-    def _make(self, answers: bool) -> None:
+    def _make(self, *, answers: bool) -> None:
         if not answers:
             self._output.say(f"{self._chosen.web_url} does not answer yet", "warning")
         places = {

@@ -19,6 +19,7 @@ LOOK_AGAIN_SECONDS = 0.05
 
 
 def main() -> None:
+    """Wait for the supervisor's end, then stop what it left."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # it ends with its supervisor, after it has stopped the others
     roster: list[tuple[list[int], float]] = []

@@ -45,7 +45,7 @@ class Contract:
     def check(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Validate named arguments; raises InvalidArguments that names each wrong one."""
         try:
-            return self._arguments.validate_python(arguments)
+            return dict(self._arguments.validate_python(arguments))
         except ValidationError as error:
             raise InvalidArguments(f"{self.name}: {_in_words(error)}; it takes {self.signature}") from None
 
@@ -78,7 +78,9 @@ def _hints(name: str, body: Callable[..., Any]) -> dict[str, Any]:
     try:
         return get_type_hints(body, include_extras=True)
     except NameError as error:
-        raise PolicyError(f"{name}: an annotation cannot be read: {error}; import that name at the module's top") from None
+        raise PolicyError(
+            f"{name}: an annotation cannot be read: {error}; import that name at the module's top"
+        ) from None
 
 
 def _shape(name: str, signature: inspect.Signature, hints: dict[str, Any]) -> Any:
@@ -89,7 +91,8 @@ def _shape(name: str, signature: inspect.Signature, hints: dict[str, Any]) -> An
         else NotRequired[hints[parameter.name]]
         for parameter in signature.parameters.values()
     }
-    shape = TypedDict(f"Arguments of {name}", fields)  # type: ignore[operator]
+    make_typed_dict: Any = TypedDict
+    shape = make_typed_dict(f"Arguments of {name}", fields)
     return with_config(ConfigDict(extra="forbid"))(shape)
 
 

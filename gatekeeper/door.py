@@ -9,6 +9,12 @@ from contextvars import ContextVar
 import click
 
 from gatekeeper.attempt import current_or_none
+from gatekeeper.errors import InvalidArguments
+from gatekeeper.redact import clean
+from state.store import StoreError
+
+CALL = "celery call"
+_COMMANDS = {"call": CALL, "flower": "flower", "beat": "beat"}
 
 _named: ContextVar[str] = ContextVar("door", default="")
 
@@ -23,6 +29,18 @@ def coming_from(door: str) -> Iterator[None]:
         _named.reset(token)
 
 
+@contextmanager
+def in_words() -> Iterator[None]:
+    """On the command line a call that cannot be made is one clear line, not a traceback."""
+    try:
+        yield
+    except (InvalidArguments, StoreError) as error:
+        if name() != CALL:
+            raise
+        why = str(error) if isinstance(error, InvalidArguments) else f"Redis does not answer: {error}"
+        raise click.ClickException(clean(why)) from error
+
+
 def name() -> str:
     """The door that a call made right here comes through."""
     if _named.get():
@@ -31,6 +49,4 @@ def name() -> str:
     if attempt is not None:
         return attempt.call.task
     command = click.get_current_context(silent=True)
-    if command is not None and command.info_name in {"call", "flower", "beat"}:
-        return f"celery {command.info_name}" if command.info_name == "call" else command.info_name
-    return "python"
+    return _COMMANDS.get(str(command.info_name), "python") if command else "python"

@@ -15,6 +15,10 @@ class InvalidArguments(GatekeeperError):
     """Raised at a door when arguments do not fit the task's signature."""
 
 
+class UnknownTask(InvalidArguments):
+    """Raised at a door when no agent has the task."""
+
+
 class InvalidOutput(GatekeeperError):
     """Raised inside the gate when what a task returned does not fit its annotation."""
 

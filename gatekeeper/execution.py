@@ -107,10 +107,10 @@ class Execution:
         done = self.now.claim.attempt
         if done >= self.gate.attempts:
             return None
-        longest = min(self.gate.backoff_ms * 2 ** (done - 1), LONGEST_BACKOFF_MS)
-        return round(longest * random.uniform(0.5, 1))  # noqa: S311 - jitter needs no secrecy
+        longest: int = min(self.gate.backoff_ms << (done - 1), LONGEST_BACKOFF_MS)
+        return round(longest * random.uniform(0.5, 1))
 
-    def _settle(  # noqa: PLR0913 - the parts of one settlement, by name
+    def _settle(
         self,
         outcome: Outcome,
         *,

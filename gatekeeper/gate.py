@@ -64,7 +64,9 @@ class Gate:
         self.backoff_ms = milliseconds(policies.backoff)
         self._check(policies)
         self._template = Template(policies.key, self.contract.parameters, f"{self.name}: key") if policies.key else None
-        self._scopes = [self._scope_template(p.scope) for p in (*self.caps, *self.rates)]
+        self._scopes = [
+            self._scope_template(s) for s in (*(c.scope for c in self.caps), *(r.scope for r in self.rates))
+        ]
         self._breaker_scope = self._scope_template(policies.breaker.scope if policies.breaker else "")
         self._policy = json.dumps(self._as_read_by_scripts(policies))
 
@@ -97,11 +99,17 @@ class Gate:
 
     def _check(self, policies: Policies) -> None:
         if not _AGENT.fullmatch(self.agent):
-            raise PolicyError(f"{self.name}: {self.agent!r} cannot name an agent; use a-z, 0-9, _ and - for the module's name")
+            raise PolicyError(
+                f"{self.name}: {self.agent!r} cannot name an agent; use a-z, 0-9, _ and - for the module's name"
+            )
         if policies.effect and not policies.key:
-            raise PolicyError(f"{self.name} has an effect but no key; write key='…{{argument}}…', the identity of the intent")
+            raise PolicyError(
+                f"{self.name} has an effect but no key; write key='…{{argument}}…', the identity of the intent"
+            )
         if policies.caps and not policies.effect:
-            raise PolicyError(f"{self.name} has a cap but no effect; a cap counts effects: add effect=Effect() or use rate=")
+            raise PolicyError(
+                f"{self.name} has a cap but no effect; a cap counts effects: add effect=Effect() or use rate="
+            )
         if self.lease_ms < self.limit_ms:
             raise PolicyError(
                 f"{self.name}: the lease of {self.lease_ms / 1000:g}s is shorter than the time limit of "

@@ -8,10 +8,10 @@ import time
 from dataclasses import dataclass
 
 import structlog
-from redis.exceptions import RedisError
 
 from state.decision import Claim
 from state.ledger import Ledger
+from state.store import StoreError
 
 log = structlog.get_logger()
 
@@ -65,7 +65,7 @@ class Heartbeat:
     def _renew(self, beat: _Beat, now: float) -> None:
         try:
             held = beat.ledger.renew(beat.claim, beat.lease_ms)
-        except RedisError as error:
+        except StoreError as error:
             log.warning("heartbeat failed", key=beat.claim.key, error=str(error))
             return
         beat.renew_at = now + beat.lease_ms / 3000

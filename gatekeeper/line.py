@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Hashable
 from functools import cache
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
@@ -29,7 +30,7 @@ class effect(Generic[Payload]):  # noqa: N801 - reads as a statement: `with gate
 
     def __init__(self, *, payload: Payload) -> None:
         self._payload = payload
-        self._type: TypeAdapter[Payload] = _adapter(type(payload))
+        self._type: TypeAdapter[Payload] = _adapter(cast("Hashable", type(payload)))
 
     def __enter__(self) -> Payload:
         self._attempt = current()
@@ -51,8 +52,8 @@ class effect(Generic[Payload]):  # noqa: N801 - reads as a statement: `with gate
 
 
 @cache
-def _adapter(kind: type) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+    return TypeAdapter[Any](kind)  # type: ignore[arg-type]  # lru_cache knows its argument as hashable only
 
 
 def made_by(rung: Rung) -> None:
@@ -64,11 +65,17 @@ def made_by(rung: Rung) -> None:
 
 def _check(attempt: Attempt) -> None:
     if attempt.effect is None:
-        raise LineError(f"{attempt.call.task} crosses the line but declares no effect; write @gatekeeper.task(effect=Effect())")
+        raise LineError(
+            f"{attempt.call.task} crosses the line but declares no effect; write @gatekeeper.task(effect=Effect())"
+        )
     if attempt.line != "before":
-        raise LineError(f"{attempt.call.task} crosses the line a second time; one key protects one effect: use two tasks")
+        raise LineError(
+            f"{attempt.call.task} crosses the line a second time; one key protects one effect: use two tasks"
+        )
     if attempt.rung is not None and attempt.rung.is_below(attempt.effect.accepts):
-        raise RungTooLow(f"{attempt.call.key}: made by {attempt.rung}, but the effect accepts {attempt.effect.accepts} or better")
+        raise RungTooLow(
+            f"{attempt.call.key}: made by {attempt.rung}, but the effect accepts {attempt.effect.accepts} or better"
+        )
 
 
 def _cross(attempt: Attempt, payload: str) -> str:
@@ -78,7 +85,9 @@ def _cross(attempt: Attempt, payload: str) -> str:
             return cast("str", frozen)
         case ["paused", pause]:
             why: dict[str, Any] = json.loads(pause)
-            raise Stopped(f"{attempt.call.key}: {attempt.call.agent} was paused by {why['by']} before anything was sent: {why['why']}")
+            raise Stopped(
+                f"{attempt.call.key}: {attempt.call.agent} was paused by {why['by']} before anything was sent: {why['why']}"
+            )
         case [_, state]:
             raise ClaimLost(f"{attempt.call.key}: the claim was lost before anything was sent; the key is {state} now")
     raise AssertionError("cross.lua gave no answer")

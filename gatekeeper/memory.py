@@ -52,7 +52,9 @@ class Memory:
             raise GatekeeperError(f"the name {path[0]!r} belongs to the head of the state file; choose another")
         text = None if value is None else json.dumps(value, ensure_ascii=False)
         if text is not None and len(text) > LARGEST_FACT:
-            raise GatekeeperError(f"the fact {'/'.join(path)} has {len(text)} characters; at most {LARGEST_FACT} fit a state file")
+            raise GatekeeperError(
+                f"the fact {'/'.join(path)} has {len(text)} characters; at most {LARGEST_FACT} fit a state file"
+            )
         self._attempt.facts[path] = FactChange(path, text, collection)
 
 

@@ -38,6 +38,13 @@ def proves_nothing_was_sent(error: BaseException) -> bool:
     return False
 
 
+def of_status(status: int) -> str:
+    """The outcome class of an answer: "applied", "not applied" or "unknown"."""
+    if 200 <= status < 300:  # noqa: PLR2004 - the success statuses of HTTP
+        return "applied"
+    return "not applied" if status in REFUSED_STATUSES else "unknown"
+
+
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """The error, and what the HTTP libraries wrapped into it."""
     seen: set[int] = set()

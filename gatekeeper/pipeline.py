@@ -20,7 +20,7 @@ from state.ledger import Ledger, Scope
 log = structlog.get_logger("gatehouse.gate")
 
 
-class Duplicate(Exception):  # noqa: N818 - it is no error: the call is being worked on elsewhere
+class Duplicate(Exception):
     """Raised for a second message of a call whose first is still at work; there is nothing to answer."""
 
 

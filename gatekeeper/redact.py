@@ -33,7 +33,9 @@ def hide_secrets(text: str) -> str:
 @cache
 def _secrets() -> tuple[str, ...]:
     """Each secret as it is, and as JSON and URLs write it; the longest first."""
-    forms = {form for secret in settings.current().secrets for form in (secret, json.dumps(secret)[1:-1], quote(secret, ""))}
+    forms = {
+        form for secret in settings.current().secrets for form in (secret, json.dumps(secret)[1:-1], quote(secret, ""))
+    }
     return tuple(sorted(forms, key=len, reverse=True))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from celery import Task, shared_task
@@ -22,7 +22,13 @@ from state.names import Names
 CALL_HEADER = "gate_call"
 
 
-class GateTask(Task):
+if TYPE_CHECKING:
+    _Task = Task[..., Answer]
+else:
+    _Task = Task
+
+
+class GateTask(_Task):
     """A Celery task whose every run, whatever the door, goes through its gate."""
 
     abstract = True
@@ -32,7 +38,7 @@ class GateTask(Task):
         """Run here and now; returns the answer, raises if the attempt failed."""
         request = self.request
         direct = request.called_directly
-        call = str(uuid4()) if direct else getattr(request, CALL_HEADER, None) or request.id
+        call = str(uuid4() if direct else getattr(request, CALL_HEADER, None) or request.id)
         try:
             return pipeline.run(self.gate, args, kwargs, call_id=call, door=door.name() if direct else "message")
         except pipeline.Duplicate as duplicate:
@@ -77,8 +83,8 @@ def task(  # noqa: PLR0913 - one argument per policy, all by name
         )
         gate = Gate(body, policies)
         registered()[gate.name] = gate
-        shared = shared_task(base=GateTask, name=gate.name, gate=gate, typing=True, **_limits(gate))
-        return cast("GateTask", shared(body))
+        make: Any = shared_task
+        return cast("GateTask", make(base=GateTask, name=gate.name, gate=gate, **_limits(gate))(body))
 
     return decorate
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import unicodedata
 from collections.abc import Collection, Mapping
 from string import Formatter
 from typing import Any
@@ -23,7 +24,9 @@ class Template:
         for literal, name, spec, conversion in _parse(text, what):
             if name is not None and (name not in parameters or spec or conversion):
                 known = ", ".join(sorted(parameters)) or "none"
-                raise PolicyError(f"{what} {text!r} names {{{name}}}, which is no argument of the task; it has: {known}")
+                raise PolicyError(
+                    f"{what} {text!r} names {{{name}}}, which is no argument of the task; it has: {known}"
+                )
             self._parts.append((literal, name))
             self.fields += [name] if name else []
 
@@ -31,7 +34,9 @@ class Template:
         """The text for one call's arguments; raises InvalidArguments if it grows too long."""
         key = "".join(lit if name is None else lit + _escape(arguments[name]) for lit, name in self._parts)
         if len(key) > LONGEST_KEY:
-            raise InvalidArguments(f"{self.text!r} gives a key of {len(key)} characters; at most {LONGEST_KEY} are allowed")
+            raise InvalidArguments(
+                f"{self.text!r} gives a key of {len(key)} characters; at most {LONGEST_KEY} are allowed"
+            )
         return key
 
 
@@ -45,4 +50,4 @@ def _parse(text: str, what: str) -> list[tuple[str, str | None, str | None, str 
 def _escape(value: Any) -> str:
     """Keep one value from reaching into its neighbours: `:` and `%` and control characters are percent-encoded."""
     text = str(value.value if isinstance(value, enum.Enum) else value)
-    return "".join(f"%{ord(c):02X}" if c in ":%" or ord(c) < 32 or ord(c) == 127 else c for c in text)
+    return "".join(f"%{ord(c):02X}" if c in ":%" or unicodedata.category(c) == "Cc" else c for c in text)

@@ -1,0 +1,1 @@
+"""Where facts live: the ledger in Redis, its scripts, and the agents' JSON."""

@@ -21,7 +21,7 @@ local STORY_LENGTH = 200
 
 local key = redis.call("HMGET", KEYS[1], "state", "call", "fingerprint", "owner", "fence", "lease_ms", "started_ms")
 local state, holder, fingerprint, owner = key[1] or "new", key[2], key[3], key[4]
-local call = redis.call("HMGET", KEYS[2], "state", "at_ms", "answer", "booked_ms")
+local call = redis.call("HMGET", KEYS[2], "state", "at_ms", "answer", "booked_ms", "expires_ms")
 local called_at = tonumber(call[2] or now)
 local free = state == "new" or state == "queued" or state == "waiting" or state == "rejected"
 local mine = holder == ARGV[1] or state == "new" or state == "rejected"
@@ -119,6 +119,9 @@ local function check_pause()
 end
 
 local function check_age()
+  if call[5] and now > tonumber(call[5]) then
+    return refuse("age", "expired", {age = (now - called_at) / 1000})
+  end
   if now - called_at > policy.max_age_ms then
     return refuse("age", "too old", {age = (now - called_at) / 1000, max_age = policy.max_age_ms / 1000})
   end

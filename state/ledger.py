@@ -30,6 +30,7 @@ _cross = Script("cross")
 _settle = Script("settle")
 _renew = Script("renew")
 _reclaim = Script("reclaim")
+_cancel = Script("cancel")
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,15 @@ class Ledger:
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
 
-    def register(self, call: Call, delay_ms: int = 0) -> bool:
-        """Write the call down, to be sent now or after a delay; False if this very call was known already."""
+    def register(self, call: Call, delay_ms: int = 0, expires_ms: int = 0) -> bool:
+        """Write the call down, to be sent now or after a delay, and to be refused once `expires_ms` have passed (0: never).
+
+        False if this very call was known already.
+        """
         n = Names(call.agent)
         keys = [n.call(call.id), n.key(call.key), n.queued, n.waiting, n.story(call.key)]
-        args = [call.id, call.task, call.key, call.kwargs, call.fingerprint, call.door, GRACE_MS, delay_ms]
+        what = [call.id, call.task, call.key, call.kwargs, call.fingerprint, call.door]
+        args = [*what, str(GRACE_MS), str(delay_ms), str(expires_ms)]
         return bool(_register(self.redis, keys, args)[0] == "registered")
 
     def reject(self, call: Call, receipt: dict[str, Any], keep_ms: int) -> None:
@@ -83,6 +88,15 @@ class Ledger:
             pipe.hincrby(n.head, "revision")
             pipe.zrem(n.queued, call.id).zrem(n.waiting, call.id)
             pipe.execute()
+
+    def cancel(self, agent: str, call: str, by: str) -> bool:
+        """End a call that has not begun; False if it has, or is not known."""
+        n = Names(agent)
+        key = self.redis.hget(n.call(call), "key")
+        if key is None:
+            return False
+        keys = [n.key(key), n.call(call), n.queued, n.waiting, n.story(key), n.head]
+        return bool(_cancel(self.redis, keys, [call, by])[0] == "cancelled")
 
     def admit(self, call: Call, owner: str, scope: Scope, alive: str = "") -> Decision:
         """Decide in one step; a `Claim` must be settled. `alive` names a holder that is known to live."""
@@ -133,12 +147,12 @@ class Ledger:
     def renew(self, claim: Claim, lease_ms: int) -> bool:
         """Prolong the claim; False if it is no longer held."""
         n = Names(claim.agent)
-        args = [claim.key, claim.owner, claim.fence, lease_ms]
+        args: list[str | int] = [claim.key, claim.owner, claim.fence, lease_ms]
         return bool(_renew(self.redis, [n.key(claim.key), n.running], args)[0] == "renewed")
 
     def reclaim(self, agent: str, key: str, call: str, owner: str, fence: int, *, dead: bool) -> str:
         """Take a claim from a lost owner; answers where the key stands then, or "kept"."""
         n = Names(agent)
         keys = [n.key(key), n.call(call), n.waiting, n.running, n.held, n.story(key), n.head, n.metrics]
-        args = [key, call, owner, fence, int(dead), POISON_AFTER]
+        args: list[str | int] = [key, call, owner, fence, int(dead), POISON_AFTER]
         return str(_reclaim(self.redis, keys, args)[0])

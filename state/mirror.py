@@ -31,6 +31,7 @@ class Mirror:
 
 
 def path(agent: str) -> Path:
+    """Where this agent's state file is."""
     return settings.current().agents_dir / f"{agent}.json"
 
 

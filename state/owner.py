@@ -69,6 +69,7 @@ def bury(needed: set[str]) -> None:
 
 
 def folder() -> Path:
+    """Where the lock files are."""
     return settings.current().run_dir / "owners"
 
 

@@ -6,6 +6,7 @@
 -- ARGV[5] -> fingerprint of the arguments   ARGV[6] -> door
 -- ARGV[7] -> grace: ms after which a call that never started counts as lost
 -- ARGV[8] -> delay: ms before its message is sent for the first time, 0 for now
+-- ARGV[9] -> expires: ms after which it is refused, 0 for never
 --
 -- Returns {"registered"} | {"known", state of the call}
 local clock = redis.call("TIME")
@@ -19,6 +20,9 @@ local delay = tonumber(ARGV[8])
 local to = delay > 0 and "waiting" or "queued"
 redis.call("HSET", KEYS[1], "task", ARGV[2], "key", ARGV[3], "kwargs", ARGV[4], "fingerprint", ARGV[5],
   "door", ARGV[6], "state", to, "at_ms", now)
+if tonumber(ARGV[9]) > 0 then
+  redis.call("HSET", KEYS[1], "expires_ms", now + ARGV[9])
+end
 if delay > 0 then
   redis.call("ZADD", KEYS[4], now + delay, ARGV[1])
 else

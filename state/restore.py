@@ -42,7 +42,7 @@ def _read(agent: str) -> dict[str, Any]:
 
 
 def _write(pipe: Any, n: Names, document: dict[str, Any]) -> None:
-    head = {"revision": int(document.get("revision", 0)) + 1, "fence": int(document.get("revision", 0))}
+    head: dict[str, Any] = {"revision": int(document.get("revision", 0)) + 1, "fence": int(document.get("revision", 0))}
     head |= {to: _ms(document[name]) for name, to in _TIMES.items() if document.get(name)}
     if document.get("pause"):
         head["pause"] = json.dumps({**document["pause"], "at": _ms(document["pause"]["at"])})

@@ -9,9 +9,14 @@ from importlib.resources import files
 from typing import Any, cast
 
 from redis import Redis
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, RedisError
 
 import settings
+
+__all__ = ["Script", "StoreError", "client"]
+
+#: Raised by everything here when Redis does not answer, or not as it should.
+StoreError = RedisError
 
 #: Seconds; longer than any script takes, shorter than a person waits.
 CONNECT_TIMEOUT = 3

@@ -49,7 +49,14 @@ def _of_call(redis: Redis, agent: str, call: str) -> dict[str, Any] | None:
     told = _of_key(redis, agent, record["key"]) if record.get("key") else None
     own = {"call": call, "state": record["state"], "door": record.get("door"), "answer": _json(record.get("answer"))}
     if told is None:
-        return {"key": record.get("key"), "agent": agent, "task": record["task"], "attempts": 0, "result": None, "story": []} | own
+        return {
+            "key": record.get("key"),
+            "agent": agent,
+            "task": record["task"],
+            "attempts": 0,
+            "result": None,
+            "story": [],
+        } | own
     return told | own
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from redis.exceptions import RedisError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -17,6 +16,7 @@ import settings
 from gatekeeper import logs
 from gatekeeper.redact import clean
 from state import store
+from state.store import StoreError
 
 #: A browser asks the server before it shows a kept page, so a new post is seen at once.
 FRESH = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
@@ -31,7 +31,7 @@ async def ready(request: Request) -> Response:  # noqa: ARG001 - Starlette's sig
     """What this process needs answers too."""
     try:
         await run_in_threadpool(store.client().ping)
-    except RedisError as error:
+    except StoreError as error:
         why = {"ok": False, "redis": clean(str(error))}
         return JSONResponse(why, status_code=503, headers={"Retry-After": "5"})
     return JSONResponse({"ok": True, "redis": "answers"})

@@ -12,13 +12,14 @@ from uuid import uuid4
 import structlog
 from celery import Celery
 from celery.result import AsyncResult
-from celery.signals import beat_init, setup_logging, worker_ready
+from celery.signals import beat_init, setup_logging, task_revoked, worker_ready
 from kombu.exceptions import OperationalError
 
 import settings
 import tasks
 from gatekeeper import door, logs
-from gatekeeper.gate import registered
+from gatekeeper.errors import UnknownTask
+from gatekeeper.gate import Gate, registered
 from gatekeeper.task import CALL_HEADER
 from state import store
 from state.ledger import Ledger
@@ -33,7 +34,7 @@ log = structlog.get_logger("gatehouse.app")
 class Gatehouse(Celery):
     """Celery whose `send_task`, the one way out of every door, goes through the register."""
 
-    def send_task(  # type: ignore[override]  # noqa: PLR0913 - Celery's own order of arguments
+    def send_task(  # type: ignore[override]
         self,
         name: str,
         args: Any = None,
@@ -41,15 +42,22 @@ class Gatehouse(Celery):
         countdown: float | None = None,
         eta: datetime | None = None,
         task_id: str | None = None,
+        *,
+        expires: float | datetime | None = None,
         **options: Any,
     ) -> AsyncResult[Any]:
-        """Register the call, then send its message; raises InvalidArguments if the arguments do not fit the task."""
-        gate = registered().get(name)
-        if gate is None:
-            return super().send_task(name, args, kwargs, countdown, eta, task_id, **options)
-        call = gate.call(args or (), kwargs or {}, id=task_id or str(uuid4()), door=door.name())
-        delay_ms = _delay_ms(countdown, eta)
-        fresh = Ledger(store.client()).register(call, delay_ms)
+        """Register the call, then send its message; raises InvalidArguments if the arguments do not fit the task.
+
+        Delays and expiry are kept in the register, not in the message: Celery runs a message twice that waits longer
+        than the visibility timeout.
+        """
+        if name in self.tasks and name not in registered():  # Celery's own
+            return super().send_task(name, args, kwargs, countdown, eta, task_id, expires=expires, **options)
+        with door.in_words():
+            gate = _gate(name)
+            call = gate.call(args or (), kwargs or {}, id=task_id or str(uuid4()), door=door.name())
+            delay_ms = _milliseconds(countdown if eta is None else eta)
+            fresh = Ledger(store.client()).register(call, delay_ms, _milliseconds(expires))
         if fresh and not delay_ms:
             self._send(name, call.kwargs, task_id=call.id, **options)
         return self.AsyncResult(call.id)
@@ -63,13 +71,24 @@ class Gatehouse(Celery):
         try:
             super().send_task(name, (), json.loads(kwargs), **options)
         except OperationalError as error:
-            log.warning("message not sent", task=name, call=options["task_id"], error=str(error), next="the sweeper sends it")
+            log.warning(
+                "message not sent", task=name, call=options["task_id"], error=str(error), next="the sweeper sends it"
+            )
 
 
-def _delay_ms(countdown: float | None, eta: datetime | None) -> int:
-    if eta is not None:
-        countdown = (eta.replace(tzinfo=eta.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-    return max(0, round((countdown or 0) * 1000))
+def _gate(name: str) -> Gate:
+    try:
+        return registered()[name]
+    except KeyError:
+        known = ", ".join(sorted(registered()))
+        raise UnknownTask(f"no agent has a task {name!r}; there are: {known}. Other modules: TASK_MODULES") from None
+
+
+def _milliseconds(moment: float | datetime | None) -> int:
+    """From now until a moment, which is seconds from now or a date; 0 for none and for the past."""
+    if isinstance(moment, datetime):
+        moment = (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    return max(0, round((moment or 0) * 1000))
 
 
 def _load_agents() -> None:
@@ -77,7 +96,14 @@ def _load_agents() -> None:
     for module in pkgutil.iter_modules(tasks.__path__, "tasks."):
         importlib.import_module(module.name)
     for name in settings.current().task_modules:
-        importlib.import_module(name)
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name != name:
+                raise
+            raise settings.SettingsError(
+                f"TASK_MODULES names {name!r}, which is not on PYTHONPATH nor in this folder"
+            ) from None
 
 
 def _create() -> Gatehouse:
@@ -92,6 +118,16 @@ def _create() -> Gatehouse:
 @setup_logging.connect
 def _configure_logs(**_: Any) -> None:
     logs.configure()
+
+
+@task_revoked.connect
+def _cancel_revoked(sender: Any, request: Any, **_: Any) -> None:
+    """What Flower or `celery control` revokes has its message dropped; the register must know, or it would be sent again."""
+    gate = registered().get(sender.name)
+    if gate is not None:
+        call = (request.headers or {}).get(CALL_HEADER) or request.id
+        cancelled = Ledger(store.client()).cancel(gate.agent, call, "revoke")
+        log.info("revoked", agent=gate.agent, task=gate.name, call=call, cancelled=cancelled)
 
 
 @worker_ready.connect

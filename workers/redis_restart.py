@@ -15,7 +15,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 def install() -> None:
     """Wrap kombu's look-up of connection parameters once."""
-    original = transport.Channel._connparams  # noqa: SLF001 - the one place where the missing client shows
+    channel: Any = transport.Channel
+    original = channel._connparams  # noqa: SLF001 - the one place where the missing client shows
     if getattr(original, "survives_restart", False):
         return
 
@@ -25,4 +26,4 @@ def install() -> None:
         return original(self, *args, **kwargs)
 
     connparams.survives_restart = True  # type: ignore[attr-defined]
-    transport.Channel._connparams = connparams  # noqa: SLF001
+    channel._connparams = connparams  # noqa: SLF001 - likewise

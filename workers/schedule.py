@@ -95,7 +95,9 @@ def _zone(table: ModuleType) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError):
-        raise ScheduleError(f"{table.__file__}: timezone {name!r} is not known; write for example 'Europe/Berlin'") from None
+        raise ScheduleError(
+            f"{table.__file__}: timezone {name!r} is not known; write for example 'Europe/Berlin'"
+        ) from None
 
 
 def _entry(table: ModuleType, name: str, given: Any, zone: ZoneInfo) -> Entry:

@@ -7,10 +7,10 @@ from typing import Any
 
 import structlog
 from celery.beat import Scheduler
-from redis.exceptions import RedisError
 
 from gatekeeper import door
 from state import store, ticks
+from state.store import StoreError
 from workers.schedule import Entry, load, tick
 
 log = structlog.get_logger("gatehouse.scheduler")
@@ -28,18 +28,13 @@ class TickScheduler(Scheduler):
         """Read and check the table; raises ScheduleError."""
         self.entries = load()
 
-    @property
-    def schedule(self) -> dict[str, Any]:
-        """What Celery's own tools may list; the ticks are ours."""
-        return {}
-
-    def tick(self, *_: Any, **__: Any) -> float:  # type: ignore[override]
+    def tick(self, *_: Any, **__: Any) -> float:
         """Start what is due; returns the seconds to sleep."""
         now = datetime.now(UTC)
         try:
             for entry in self.entries.values():
                 self._catch_up(entry, now)
-        except RedisError as error:
+        except StoreError as error:
             log.warning("tick waits", error=str(error), next=f"again in {RETRY} s")
             return RETRY
         upcoming = min((entry.next_after(now) for entry in self.entries.values()), default=now)

@@ -7,11 +7,11 @@ from typing import Any
 import structlog
 from celery import bootsteps
 from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
 from gatekeeper.gate import agents
 from state import owner, store, sweep
 from state.mirror import Mirror
+from state.store import StoreError
 
 log = structlog.get_logger("gatehouse.sweeper")
 
@@ -50,7 +50,7 @@ class Sweeper(bootsteps.StartStopStep):
                 self._sweep_agent(agent)
             self._mirror.refresh()
             self._bury()
-        except (RedisError, OperationalError, OSError) as error:
+        except (StoreError, OperationalError, OSError) as error:
             log.warning("sweep failed", error=str(error), next=f"again in {EVERY} s")
 
     def _sweep_agent(self, agent: str) -> None:

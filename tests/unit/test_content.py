@@ -206,7 +206,7 @@ def test_wrong_front_matter_is_a_clear_error(folder: Path, write: Write, fields:
         (b"---\ntitle: never closed\n", "has no front matter"),
         (b"---\nbody: in the wrong place\n---\ntext", "unknown in its front matter: 'body'"),
         (b"---\n- a\n- b\n---\ntext", "not a list of `field: value` lines"),
-        (b"---\ntitle: a\npublish_at: 2026-11-01\n---\n  \n", "body: is empty; write `Markdown below the front matter`"),
+        (b"---\ntitle: a\npublish_at: 2026-11-01\n---\n  \n", "body: is empty; write `Markdown below"),
         (b"---\ntitle: \xff\n---\ntext", "is not UTF-8 at byte 11"),
         (b"a" * 1_000_001, "is larger than 1,000,000 bytes"),
     ],

@@ -70,7 +70,7 @@ def test_a_process_shows_its_log_lines_and_dies_with_all_its_children(tmp_path: 
 def test_a_process_that_ends_early_fails_at_once_with_its_output(tmp_path: Path, env: dict[str, str]) -> None:
     process = Process("short", [sys.executable, "-c", "print('so long')"], env, tmp_path, tmp_path / "log")
 
-    with pytest.raises(GaveUp, match="(?s)short ended with 0 before it logged 'worker ready'.*so long"):
+    with pytest.raises(GaveUp, match=r"(?s)short ended with 0 before it logged 'worker ready'.*so long"):
         process.wait_for("worker ready", deadline=30)
 
 

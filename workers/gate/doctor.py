@@ -1,2 +1,169 @@
-"""`gate doctor`."""
-commands = ()
+"""`gate doctor`: looks at everything the system stands on, and says what to change."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from kombu import Connection
+from kombu.exceptions import OperationalError
+
+import settings
+from gatekeeper.redact import clean
+from state import store
+from state.store import StoreError
+from workers.config import kombu_url
+from workers.gate.output import command, show, table
+from workers.schedule import ScheduleError, load
+
+#: The oldest server whose scripts and data structures are used here.
+OLDEST_REDIS = (6, 2)
+#: Seconds. Leases are minutes, so a second of difference does no harm yet.
+WORST_SKEW = 1.0
+#: Bytes. Below this a busy day's log and journal no longer fit.
+LEAST_DISK = 500 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. `change` is empty when it is well."""
+
+    check: str
+    found: str
+    change: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.change
+
+
+@command("doctor")
+def doctor(*, json_: bool) -> None:
+    """Check versions, persistence, memory policy, clock, disk, ports and connections."""
+    findings = list(examine(settings.current()))
+    rows = [asdict(finding) | {"ok": finding.ok} for finding in findings]
+    lines = [("ok" if f.ok else "CHANGE", f.check, f.found, f.change) for f in findings]
+    show(json_, rows, table(lines))
+    if not all(finding.ok for finding in findings):
+        raise click.exceptions.Exit(1)
+
+
+def examine(config: settings.Settings) -> Iterator[Finding]:
+    """Every finding, connections first."""
+    yield from _redis(config)
+    yield from _broker(config)
+    yield _schedule()
+    yield _folder("state folder", config.state_dir, os.W_OK)
+    yield _folder("content folder", config.content_dir, os.R_OK)
+    yield _disk(config.state_dir)
+    yield _port("web port", config.web_host, config.web_port, "WEB_PORT")
+    yield _port("flower port", "127.0.0.1", config.flower_port, "FLOWER_PORT")
+
+
+def _redis(config: settings.Settings) -> Iterator[Finding]:
+    redis = store.client()
+    where = "embedded server" if config.embedded else clean(config.redis_url)
+    try:
+        info: dict[str, Any] = redis.info()
+    except StoreError as error:
+        start = "make up" if config.embedded else "the server at REDIS_URL"
+        yield Finding("redis connection", f"{where}: {clean(str(error))}", f"start {start}")
+        return
+    yield Finding("redis connection", f"{where} answers")
+    yield _version(info)
+    yield _persistence(info)
+    policy = str(info.get("maxmemory_policy", "unknown"))
+    yield Finding(
+        "redis eviction",
+        policy,
+        "" if policy == "noeviction" else "set maxmemory-policy noeviction: keys are never to be forgotten",
+    )
+    skew = _skew(redis.time)
+    yield Finding(
+        "clock",
+        f"{skew:+.2f} s against Redis",
+        "" if abs(skew) < WORST_SKEW else "run a time service (chrony) on both machines",
+    )
+
+
+def _version(info: dict[str, Any]) -> Finding:
+    text = str(info["redis_version"])
+    old = tuple(int(part) for part in text.split(".")[:2]) < OLDEST_REDIS
+    name = f"valkey {info['valkey_version']}" if "valkey_version" in info else f"redis {text}"
+    return Finding("redis version", name, "install Redis 6.2 or newer, or Valkey" if old else "")
+
+
+def _persistence(info: dict[str, Any]) -> Finding:
+    if not info.get("aof_enabled"):
+        return Finding("redis AOF", "off", "set appendonly yes: without it a restart forgets what was published")
+    broken = info.get("aof_last_write_status") != "ok"
+    return Finding(
+        "redis AOF", f"on, last write {info.get('aof_last_write_status')}", "free the disk of Redis" if broken else ""
+    )
+
+
+def _skew(server_time: Callable[[], Any]) -> float:
+    """Seconds by which this clock is ahead, with the round trip taken out."""
+    before = time.time()
+    seconds, micros = server_time()
+    return (before + time.time()) / 2 - (int(seconds) + int(micros) / 1e6)
+
+
+def _broker(config: settings.Settings) -> Iterator[Finding]:
+    if config.broker_url == config.redis_url:
+        return
+    connection = Connection(kombu_url(config.broker_url), connect_timeout=3)
+    try:
+        connection.ensure_connection(max_retries=1, timeout=3)
+    except OperationalError as error:
+        yield Finding("broker connection", clean(str(error)), "start the server at BROKER_URL, or correct the address")
+    else:
+        yield Finding("broker connection", "answers")
+    finally:
+        connection.release()
+
+
+def _schedule() -> Finding:
+    try:
+        return Finding("schedule", f"{len(load())} entries")
+    except ScheduleError as error:
+        return Finding("schedule", str(error), "correct that line of beat_schedule.py")
+
+
+def _folder(what: str, path: Path, access: int) -> Finding:
+    parent = path if path.exists() else path.parent
+    usable = os.access(parent, access)
+    return Finding(what, str(path), "" if usable else f"let this user {'write' if access == os.W_OK else 'read'} there")
+
+
+def _disk(path: Path) -> Finding:
+    free = shutil.disk_usage(path if path.exists() else path.parent).free
+    found = f"{free / 1e9:.1f} GB free"
+    return Finding("disk", found, "" if free > LEAST_DISK else f"free some space: effects stop when {path} is full")
+
+
+def _port(what: str, host: str, port: int, variable: str) -> Finding:
+    try:
+        with socket.create_connection((host, port), timeout=2) as connection:
+            connection.sendall(b"GET /healthcheck HTTP/1.0\r\n\r\n")
+            answer = connection.recv(12)
+    except TimeoutError:
+        return Finding(what, f"{host}:{port} is held and silent", f"free the port, or set {variable}")
+    except OSError:
+        return Finding(what, f"{host}:{port} is free; nothing runs there")
+    spoken = answer.startswith(b"HTTP/")
+    return Finding(
+        what,
+        f"{host}:{port} {'answers' if spoken else 'is held by something else'}",
+        "" if spoken else f"set {variable}",
+    )
+
+
+commands = (doctor,)

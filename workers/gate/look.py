@@ -37,7 +37,9 @@ def _in_words(head: dict[str, Any]) -> str:
     standing = f"PAUSED by {head['pause']['by']}: {head['pause']['why']}" if head["paused"] else "running"
     counts = "  ".join(f"{name.removeprefix('total_')} {count}" for name, count in head["metrics"].items())
     lines = [f"{head['agent']:12}{standing}", f"  last run  {head['last_run'] or 'never'}", f"  counts    {counts}"]
-    lines += [f"  held      {held['key']}  {held['state']} since {held['since']}: {held['why']}" for held in head["held"]]
+    lines += [
+        f"  held      {held['key']}  {held['state']} since {held['since']}: {held['why']}" for held in head["held"]
+    ]
     lines += [f"  error     {error['at']}  {error['key']}: {error['error']}" for error in head["errors"][:3]]
     return "\n".join(lines)
 

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 import click
-from redis.exceptions import RedisError
 
 import settings
 from gatekeeper.gate import agents
 from gatekeeper.redact import clean
+from state.store import StoreError
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON.")
 
@@ -67,7 +67,7 @@ def _with_clear_errors(function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(*args: Any, json_: bool, **kwargs: Any) -> Any:
         try:
             return function(*args, json_=json_, **kwargs)
-        except RedisError as error:
+        except StoreError as error:
             hint = "start the system with: make up" if settings.current().embedded else "look at REDIS_URL"
             return fail(json_, f"Redis does not answer ({clean(str(error))}); {hint}")
 

@@ -17,7 +17,11 @@ def pause(agent: str, why: str, *, json_: bool) -> None:
     """Let nothing of AGENT start until it is resumed."""
     known_agent(json_, agent)
     _pause(agent, why)
-    show(json_, state.snapshot(store.client(), agent).head, f"{agent} is paused; resume: celery -A workers gate resume {agent}")
+    show(
+        json_,
+        state.snapshot(store.client(), agent).head,
+        f"{agent} is paused; resume: celery -A workers gate resume {agent}",
+    )
 
 
 @command("resume")
@@ -27,7 +31,9 @@ def resume(agent: str, *, json_: bool) -> None:
     known_agent(json_, agent)
     was_paused = state.resume(store.client(), agent)
     mirror.write(store.client(), agent)
-    show(json_, state.snapshot(store.client(), agent).head, f"{agent} runs" if was_paused else f"{agent} was not paused")
+    show(
+        json_, state.snapshot(store.client(), agent).head, f"{agent} runs" if was_paused else f"{agent} was not paused"
+    )
 
 
 @command("stop-all")

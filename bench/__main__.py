@@ -1,0 +1,57 @@
+"""`python -m bench`: what the gate costs, in one run on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from bench.arena import Arena
+from bench.contest import EFFECT, GATE, PLAIN, Side, Work, one_round
+from bench.latency import latencies
+from bench.report import Report
+
+WHAT = """\
+Each round fills a queue with calls of a task that does nothing, starts one worker, and times it from the end of the
+warm-up to the last acknowledgement; the rounds alternate. Every side has the same server, pool and settings: those of
+workers/config.py, so late acks, prefetch 1, task events on, the same time limits; only results are ignored.
+"""
+
+
+def main() -> None:
+    """Measure, print, and write the figures to a file if asked to."""
+    asked = _arguments()
+    work = Work(asked.tasks, asked.tasks // 5, asked.pool, asked.concurrency)
+    print(WHAT)
+    with Arena() as arena:
+        rounds = _alternate(arena, work, asked.rounds)
+        report = Report(work, rounds, latencies(arena.redis, asked.tasks))
+    print(report)
+    if asked.json:
+        asked.json.write_text(json.dumps(report.as_json(), indent=2) + "\n")
+
+
+def _alternate(arena: Arena, work: Work, count: int) -> dict[Side, list[float]]:
+    rounds: dict[Side, list[float]] = {PLAIN: [], GATE: [], EFFECT: []}
+    for _ in range(count):
+        for side, rates in rounds.items():
+            rates.append(one_round(arena, side, work))
+    return rounds
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--pool", choices=("prefork", "threads"), default="prefork")
+    parser.add_argument("--concurrency", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--tasks", type=int, default=2000, help="timed tasks in each round")
+    parser.add_argument("--short", action="store_true", help="a first impression: 2 rounds of 500")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    asked = parser.parse_args()
+    if asked.short:
+        asked.rounds, asked.tasks = 2, 500
+    return asked
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The agents of the benchmark, loaded through TASK_MODULES."""

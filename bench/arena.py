@@ -1,0 +1,81 @@
+"""Where it is measured: a folder, a server and workers of the benchmark's own, gone when it is over."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import settings
+from state import server, store
+
+#: Seconds for a process to end when it is asked to.
+ENDS_WITHIN = 20.0
+STARTS_WITHIN = 10.0
+
+
+class Arena:
+    """Use it as `with Arena() as arena:`."""
+
+    def __enter__(self) -> Arena:
+        with ExitStack() as stack:
+            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+            self.env = {**settings.environment(), **self._own_settings()}
+            self.settings = settings.read(self.env)
+            stack.enter_context(self._running("server", server.command(self.settings)))
+            server.wait_until_ready(self.settings, time.monotonic() + STARTS_WITHIN)
+            self.redis = store.client(self.settings.redis_url)
+            stack.callback(self.redis.close)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def run(self, *module: str) -> None:
+        """Run a Python module to its end."""
+        subprocess.run([sys.executable, "-m", *module], cwd=settings.ROOT, env=self.env, check=True)
+
+    @contextmanager
+    def worker(self, app: str, pool: str, concurrency: int) -> Iterator[subprocess.Popen[bytes]]:
+        """A worker with the options of the Procfile, and the pool to be measured."""
+        options = ["--pool", pool, "--concurrency", str(concurrency), "--without-mingle", "--without-gossip"]
+        celery = [sys.executable, "-m", "celery", "-A", app, "--quiet", "worker", "--loglevel", "warning"]
+        with self._running("worker", [*celery, *options]) as process:
+            yield process
+
+    def log(self, name: str) -> str:
+        """What a process wrote last."""
+        return (self.folder / f"{name}.log").read_text()[-2000:]
+
+    @contextmanager
+    def _running(self, name: str, command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+        with (self.folder / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(
+                command, cwd=settings.ROOT, env=self.env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        try:
+            yield process
+        finally:
+            _end(process)
+
+    def _own_settings(self) -> dict[str, str]:
+        """The defaults, whatever the environment and `.env` say, with everything inside the folder."""
+        places = {"STATE_DIR": "state", "CONTENT_DIR": "content", "PUBLIC_DIR": "public"}
+        defaults = dict.fromkeys(("REDIS_URL", "BROKER_URL", "LOG_FORMAT", "LOG_LEVEL", "LEDGER_DAYS"), "")
+        own = {name: str(self.folder / folder) for name, folder in places.items()}
+        return {**defaults, **own, "TASK_MODULES": "bench.agents.noop"}
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(ENDS_WITHIN)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

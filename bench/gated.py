@@ -1,0 +1,7 @@
+"""Gatehouse as it runs in production, but for its results: `celery -A bench.gated worker`."""
+
+from __future__ import annotations
+
+from workers import app
+
+app.conf.task_ignore_result = True

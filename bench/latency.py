@@ -1,0 +1,66 @@
+"""Latency: the gate's two scripts next to PING, on the same connection, in turn."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis import Redis
+
+from bench.agents import noop
+from gatekeeper.answer import kept
+from state.decision import Claim
+from state.ledger import Ledger, Settlement
+
+#: Not timed: the scripts are loaded, and the processor wakes up.
+WARM_UP = 200
+
+
+@dataclass
+class Stopwatch:
+    """How long each of several things took, in microseconds."""
+
+    taken: dict[str, list[float]] = field(default_factory=dict)
+
+    def time(self, name: str, do: Callable[..., Any], *args: Any) -> Any:
+        began = time.perf_counter_ns()
+        result = do(*args)
+        self.taken.setdefault(name, []).append((time.perf_counter_ns() - began) / 1000)
+        return result
+
+
+def latencies(redis: Redis, tries: int) -> dict[str, list[float]]:
+    """PING, admit and settle of `tries` registered calls of a repeat-safe task."""
+    redis.flushall()
+    watch = Stopwatch()
+    for n in range(WARM_UP + tries):
+        if n == WARM_UP:
+            watch.taken.clear()
+        _one_call(redis, n, watch)
+    return watch.taken
+
+
+def _one_call(redis: Redis, n: int, watch: Stopwatch) -> None:
+    ledger, gate = Ledger(redis), noop.nothing.gate
+    arguments = {"n": n}
+    call, scope = gate.call_with(arguments, id=f"call-{n}", door="bench"), gate.scope(arguments)
+    ledger.register(call)
+    watch.time("PING", redis.ping)
+    claim: Claim = watch.time("admit", ledger.admit, call, f"bench/{n}", scope)
+    watch.time("settle", ledger.settle, claim, scope, _settlement(claim))
+
+
+def _settlement(claim: Claim) -> Settlement:
+    """What an attempt that went well leaves behind."""
+    at = claim.admitted_ms
+    claimed = {"at": at, "event": "claimed", "attempt": 1, "fence": claim.fence, "owner": claim.owner}
+    return Settlement(
+        "done",
+        result=kept("0", None),
+        counters={"total_done": 1},
+        summary=json.dumps({"outcome": "done", "task": noop.nothing.name, "key": claim.key, "ms": 0, "attempt": 1}),
+        events=[json.dumps(claimed), json.dumps({"at": at, "event": "done", "ms": 0, "attempt": 1})],
+    )

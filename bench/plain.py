@@ -1,0 +1,21 @@
+"""Celery without the gate, with the same settings and the same time limits: `celery -A bench.plain worker`."""
+
+from __future__ import annotations
+
+from celery import Celery
+
+import settings
+from gatekeeper.durations import milliseconds
+from gatekeeper.gate import DEFAULT_LEASE
+from workers.config import celery_config
+
+LIMIT = milliseconds(DEFAULT_LEASE) / 1000
+
+app = Celery("plain", config_source=celery_config(settings.current()))
+app.conf.task_ignore_result = True
+
+
+@app.task(name="plain.nothing", soft_time_limit=LIMIT, time_limit=LIMIT + 5)
+def nothing(n: int) -> int:
+    """Repeat-safe, if nobody minds."""
+    return n

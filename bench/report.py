@@ -1,0 +1,63 @@
+"""The figures: medians and ratios, as two tables and as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from statistics import median, quantiles
+from typing import Any
+
+from bench.contest import PLAIN, Side, Work
+
+
+@dataclass(frozen=True)
+class Report:
+    """Tasks per second of each round, and microseconds of each try."""
+
+    work: Work
+    rounds: dict[Side, list[float]]
+    latencies: dict[str, list[float]]
+
+    def ratio(self, side: Side) -> float:
+        """The middle one of the rounds' ratios to plain Celery: neighbours in time share the machine's noise."""
+        return median(own / plain for own, plain in zip(self.rounds[side], self.rounds[PLAIN], strict=True))
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "work": asdict(self.work),
+            "tasks_per_second": {side.name: self._throughput(side) for side in self.rounds},
+            "microseconds": {name: self._latency(name) for name in self.latencies},
+        }
+
+    def __str__(self) -> str:
+        return "\n".join([*self._throughput_table(), "", *self._latency_table()])
+
+    def _throughput(self, side: Side) -> dict[str, Any]:
+        rates = self.rounds[side]
+        return {"median": round(median(rates)), "ratio": round(self.ratio(side), 3), "rounds": [*map(round, rates)]}
+
+    def _latency(self, name: str) -> dict[str, float]:
+        middle = median(self.latencies[name])
+        p99 = quantiles(self.latencies[name], n=100)[98]
+        return {
+            "median": round(middle, 1),
+            "p99": round(p99, 1),
+            "ratio": round(middle / median(self.latencies["PING"]), 2),
+        }
+
+    def _throughput_table(self) -> list[str]:
+        work, count = self.work, len(self.rounds[PLAIN])
+        title = f"no-op tasks, --pool {work.pool} --concurrency {work.concurrency}, {count} rounds of {work.tasks} each"
+        lines = [title, f"{'':26}{'tasks/s':>8}{'ratio':>8}   each round"]
+        for side in self.rounds:
+            row = self._throughput(side)
+            rounds = " ".join(map(str, row["rounds"]))
+            lines.append(f"{side.name:26}{row['median']:8}{row['ratio']:8.2f}   {rounds}")
+        return lines
+
+    def _latency_table(self) -> list[str]:
+        tries = len(self.latencies["PING"])
+        lines = [f"latency of {tries} calls on one connection", f"{'':26}{'median':>8}{'ratio':>8}{'p99':>8}   µs"]
+        for name in self.latencies:
+            row = self._latency(name)
+            lines.append(f"{name:26}{row['median']:8.0f}{row['ratio']:8.2f}{row['p99']:8.0f}")
+        return lines

@@ -1,0 +1,97 @@
+"""The one way to talk HTTP: every call is bounded in time and size, and leaves one log line and one event in the story.
+
+Nothing is retried, no redirect is followed and no proxy is taken from the environment: each of these can send twice
+or send elsewhere, and only the caller knows whether that is harmless.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import requests
+import structlog
+from requests import PreparedRequest, Response
+from requests.exceptions import ReadTimeout
+
+import settings
+from gatekeeper.attempt import current_or_none
+from gatekeeper.outcome import of_status, proves_nothing_was_sent
+from gatekeeper.redact import clean, describe
+
+log = structlog.get_logger("gatehouse.http")
+
+#: Bytes. What agents read is text; anything larger is a mistake or an attack.
+LARGEST_RESPONSE = 10 * 1024 * 1024
+#: Characters of a body that a log line shows.
+SHOWN = 500
+#: Asking changes nothing.
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def request(method: str, url: str, *, timeout: float | None = None, **options: Any) -> Response:
+    """Send one request and read its whole answer within `timeout` seconds (default HTTP_TIMEOUT).
+
+    `options` are those of `requests.Request`: params, headers, json, data, auth. Raises what requests raises; an answer
+    of any status is an answer. The connection is new, and closed afterwards.
+    """
+    limit = timeout or settings.current().http_timeout
+    started = time.monotonic()
+    with requests.Session() as session:
+        session.trust_env = False
+        prepared = session.prepare_request(requests.Request(method.upper(), url, **options))
+        try:
+            response = session.send(prepared, timeout=limit, allow_redirects=False, stream=True)
+            _read(response, started + limit)
+        except Exception as error:
+            _tell(prepared, started, outcome=_of_error(error), error=describe(error))
+            raise
+    _tell(
+        prepared,
+        started,
+        outcome=of_status(response.status_code),
+        status=response.status_code,
+        response=_shown(response.text),
+    )
+    return response
+
+
+def _read(response: Response, deadline: float) -> None:
+    """Read the body here, so that a server that drips bytes cannot hold the worker."""
+    chunks, size = [], 0
+    for chunk in response.iter_content(64 * 1024):
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > LARGEST_RESPONSE:
+            raise requests.exceptions.ContentDecodingError(f"the answer is larger than {LARGEST_RESPONSE} bytes")
+        if time.monotonic() > deadline:
+            raise ReadTimeout("the answer did not end in time")
+    response._content = b"".join(chunks)  # noqa: SLF001 - where requests itself keeps a body it has read
+
+
+def _of_error(error: Exception) -> str:
+    return "not applied" if proves_nothing_was_sent(error) else "unknown"
+
+
+def _tell(prepared: PreparedRequest, started: float, *, outcome: str, **seen: Any) -> None:
+    ms = round((time.monotonic() - started) * 1000)
+    attempt = current_or_none()
+    line = {"method": prepared.method, "url": clean(str(prepared.url)), "outcome": outcome, "ms": ms}
+    names: dict[str, Any] = {}
+    if attempt is not None:
+        names = {
+            "agent": attempt.call.agent,
+            "task": attempt.call.task,
+            "call": attempt.call.id,
+            "key": attempt.call.key,
+        }
+        names["attempt"] = attempt.claim.attempt
+        attempt.tell("http", **line, **{name: value for name, value in seen.items() if name != "response"})
+        if attempt.line == "sending" and prepared.method not in _SAFE and outcome != "not applied":
+            attempt.unproven = True
+    log.info("http", **names, **line, request=_shown(prepared.body), **seen)
+
+
+def _shown(body: Any) -> str:
+    text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body or "")
+    return clean(text[:SHOWN]) + (f"… ({len(text)} characters)" if len(text) > SHOWN else "")
