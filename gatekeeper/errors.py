@@ -39,6 +39,10 @@ class ClaimLost(GatekeeperError):
     """Raised when an attempt's claim passed to somebody else while it ran."""
 
 
+class LedgerUnavailable(GatekeeperError):
+    """Raised when Redis does not answer before a call is admitted; nothing ran."""
+
+
 class LineError(GatekeeperError):
     """Raised when `gatekeeper.effect` is used where it cannot protect: outside a task, twice, or undeclared."""
 

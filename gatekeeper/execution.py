@@ -16,9 +16,13 @@ from gatekeeper.gate import LONGEST_BACKOFF_MS, Gate
 from gatekeeper.heartbeat import heartbeat
 from gatekeeper.outcome import proves_nothing_was_sent
 from gatekeeper.redact import clean, describe
+from state import store
 from state.ledger import Outcome, Scope, Settlement
 
 log = structlog.get_logger("gatehouse.gate")
+
+#: Seconds. An attempt that is over waits this long for Redis to come back, so that its outcome is not lost.
+PATIENCE = 60.0
 
 
 @dataclass
@@ -121,27 +125,25 @@ class Execution:
         receipt: dict[str, Any] | None = None,
     ) -> None:
         """One atomic step; raises ClaimLost if the claim passed to somebody else meanwhile."""
-        happened = self.now.line == "applied"
         numbers = {"ms": self.now.elapsed_ms, "attempt": self.now.claim.attempt}
         told = numbers | ({"error": error} if error else {}) | (receipt or {})
         if retry_ms is not None:
             told["retry_after"] = retry_ms / 1000
         self.now.tell(outcome, **told, **self._changes())
-        lost = self.now.ledger.settle(
-            self.now.claim,
-            self.scope,
-            Settlement(
-                outcome, result, flaw,
-                error=self._error(error) if error else "",
-                answer=json.dumps(receipt or {"error": error, "stage": "task"}) if outcome != "done" else "",
-                retry_ms=retry_ms,
-                effect_happened=happened,
-                facts=tuple(self.now.facts.values()),
-                counters=self._counters(outcome, flaw),
-                summary=json.dumps({"outcome": outcome, "task": self.gate.name, "key": self.key, **numbers}),
-                events=self.now.take_events(),
-            ),
-        )  # fmt: skip
+        end = Settlement(
+            outcome,
+            result,
+            flaw,
+            error=self._error(error) if error else "",
+            answer=json.dumps(receipt or {"error": error, "stage": "task"}) if outcome != "done" else "",
+            retry_ms=retry_ms,
+            effect_happened=self.now.line == "applied",
+            facts=tuple(self.now.facts.values()),
+            counters=self._counters(outcome, flaw),
+            summary=json.dumps({"outcome": outcome, "task": self.gate.name, "key": self.key, **numbers}),
+            events=self.now.take_events(),
+        )
+        lost = store.patiently(lambda: self.now.ledger.settle(self.now.claim, self.scope, end), PATIENCE)
         if lost is not None:
             self._log("claim lost", stands=lost, outcome=outcome, **told)
             raise ClaimLost(f"{self.key}: the claim was lost while the task ran; the key is {lost} now")

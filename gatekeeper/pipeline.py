@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
 
 from gatekeeper.answer import Answer, flawed, refusal, success
 from gatekeeper.attempt import Attempt
-from gatekeeper.errors import InvalidArguments
+from gatekeeper.errors import InvalidArguments, LedgerUnavailable
 from gatekeeper.execution import Execution
 from gatekeeper.gate import KEEP_MS, Gate
-from gatekeeper.redact import clean
+from gatekeeper.redact import clean, describe
 from state import owner, store
 from state.call import Call
 from state.decision import Busy, Claim, Decision, Refused, Replay
 from state.ledger import Ledger, Scope
+from state.store import StoreError
 
 log = structlog.get_logger("gatehouse.gate")
 
@@ -37,7 +40,9 @@ def run(gate: Gate, args: tuple[Any, ...], kwargs: dict[str, Any], *, call_id: s
     except InvalidArguments as error:
         return _reject(ledger, Call(call_id, gate.agent, gate.name, "", "{}", "", door), error)
     scope = gate.scope(arguments)
-    match _admit(ledger, call, scope):
+    with _needing_redis(call):
+        decision = _admit(ledger, call, scope)
+    match decision:
         case Claim() as claim:
             return Execution(gate, scope, Attempt(call, claim, ledger, gate.effect)).run(arguments)
         case Replay(result, flaw):
@@ -67,9 +72,20 @@ def _admit(ledger: Ledger, call: Call, scope: Scope) -> Decision:
 
 def _reject(ledger: Ledger, call: Call, error: InvalidArguments) -> Answer:
     receipt = {"error": "invalid arguments", "stage": "input", "detail": clean(str(error))}
-    ledger.reject(call, receipt, KEEP_MS)
+    with _needing_redis(call):
+        ledger.reject(call, receipt, KEEP_MS)
     _log("refused", call, **receipt)
     return refusal(None, receipt)
+
+
+@contextmanager
+def _needing_redis(call: Call) -> Iterator[None]:
+    try:
+        yield
+    except StoreError as error:
+        raise LedgerUnavailable(
+            f"call {call.id} of {call.task}: nothing ran, Redis does not answer: {describe(error)}"
+        ) from error
 
 
 def _log(event: str, call: Call, **fields: Any) -> None:

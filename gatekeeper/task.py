@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from celery import Task, shared_task
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, Reject
 
 from gatekeeper import door, pipeline, policy
 from gatekeeper.answer import Answer
 from gatekeeper.durations import Duration
-from gatekeeper.errors import PolicyError
+from gatekeeper.errors import LedgerUnavailable, PolicyError
 from gatekeeper.gate import DEFAULT_LEASE, MAX_AGE, Gate, Policies, registered
 from gatekeeper.policy import Breaker, Cap, Effect, Rate
 from state import store
@@ -20,6 +21,8 @@ from state.names import Names
 
 #: The message header that names the call when a message is sent again under another id.
 CALL_HEADER = "gate_call"
+#: Seconds before a message goes back to its queue because the ledger is away; without it the two would only circle.
+PAUSE = 1.0
 
 
 if TYPE_CHECKING:
@@ -43,6 +46,11 @@ class GateTask(_Task):
             return pipeline.run(self.gate, args, kwargs, call_id=call, door=door.name() if direct else "message")
         except pipeline.Duplicate as duplicate:
             raise Ignore(str(duplicate)) from None
+        except LedgerUnavailable as error:
+            if direct:
+                raise
+            time.sleep(PAUSE)
+            raise Reject(str(error), requeue=True) from error
 
     def standing(self, **arguments: Any) -> str | None:
         """Where the key of these arguments stands (`done`, `unknown`, …), or None if it was never asked for."""

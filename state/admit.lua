@@ -88,7 +88,7 @@ local function check_key()
     return {"busy", now, owner, tonumber(key[5]), tonumber(key[6]), holder}
   end
   if state ~= "new" and state ~= "rejected" and fingerprint ~= ARGV[5] and holder ~= ARGV[1] then
-    return refuse("key", "key reused with other arguments", {holder = holder, state = state})
+    return refuse("key", "mismatch: this key was used with other arguments", {holder = holder, state = state})
   end
   if state == "done" then
     local kept = redis.call("HMGET", KEYS[1], "result", "flaw")

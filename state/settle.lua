@@ -1,4 +1,5 @@
 -- settle: record how an attempt ended, with the agent's facts, counters, errors, caps and breaker, in one step.
+-- Settling the same attempt again, because the answer was lost on its way, changes nothing.
 --
 -- KEYS[1] -> key       KEYS[2] -> call      KEYS[3] -> waiting   KEYS[4] -> running   KEYS[5] -> head
 -- KEYS[6] -> metrics   KEYS[7] -> story     KEYS[8] -> errors    KEYS[9] -> held      KEYS[10] -> facts
@@ -23,11 +24,11 @@ local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local KEPT_ERRORS, KEPT_EVENTS = 20, 1000
 
-local key = redis.call("HMGET", KEYS[1], "state", "owner", "fence", "since_ms")
+local key = redis.call("HMGET", KEYS[1], "state", "owner", "fence", "settled")
 local state, outcome, retry_ms = key[1], ARGV[5], tonumber(ARGV[9])
 if key[2] ~= ARGV[3] or key[3] ~= ARGV[4] then
   return {"lost", now, state or "gone"}
-elseif state == "done" and outcome == "done" then
+elseif key[4] == ARGV[4] then
   return {"settled", now}
 elseif state ~= "claimed" and state ~= "sending" and state ~= "unknown" then
   return {"lost", now, state}
@@ -44,7 +45,7 @@ local function settle_key()
   if outcome == "failed" or outcome == "refused" then
     call_state = retry_ms and "waiting" or "rejected"
   end
-  redis.call("HSET", KEYS[1], "state", call_state)
+  redis.call("HSET", KEYS[1], "state", call_state, "settled", ARGV[4])
   redis.call("HSET", KEYS[2], "state", call_state)
   redis.call("ZREM", KEYS[4], ARGV[1])
   if state == "unknown" then

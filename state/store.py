@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from redis import Redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import ConnectionError, NoScriptError, RedisError, TimeoutError  # noqa: A004 - Redis's own
 
 import settings
 
-__all__ = ["Script", "StoreError", "client"]
+__all__ = ["Script", "StoreError", "client", "patiently"]
 
 #: Raised by everything here when Redis does not answer, or not as it should.
 StoreError = RedisError
@@ -33,6 +34,22 @@ def client(url: str | None = None) -> Redis:
         socket_timeout=ANSWER_TIMEOUT,
         client_name="gatehouse",
     )
+
+
+Result = TypeVar("Result")
+
+
+def patiently(action: Callable[[], Result], seconds: float) -> Result:
+    """Repeat `action` while Redis is away, for so long; then raise what it raised. It must be harmless to repeat."""
+    deadline, pause = time.monotonic() + seconds, 0.1
+    while True:
+        try:
+            return action()
+        except (ConnectionError, TimeoutError):
+            if time.monotonic() + pause > deadline:
+                raise
+        time.sleep(pause)
+        pause = min(2 * pause, 2.0)
 
 
 class Script:

@@ -16,6 +16,7 @@ from kombu import Connection
 from kombu.exceptions import OperationalError
 
 import settings
+from clients import destinations
 from gatekeeper.redact import clean
 from state import store
 from state.store import StoreError
@@ -60,6 +61,7 @@ def examine(config: settings.Settings) -> Iterator[Finding]:
     yield from _redis(config)
     yield from _broker(config)
     yield _schedule()
+    yield _destinations(config)
     yield _folder("state folder", config.state_dir, os.W_OK)
     yield _folder("content folder", config.content_dir, os.R_OK)
     yield _disk(config.state_dir)
@@ -135,6 +137,12 @@ def _schedule() -> Finding:
         return Finding("schedule", f"{len(load())} entries")
     except ScheduleError as error:
         return Finding("schedule", str(error), "correct that line of beat_schedule.py")
+
+
+def _destinations(config: settings.Settings) -> Finding:
+    unknown = [name for name in config.publish_to if name not in destinations.names()]
+    change = f"correct PUBLISH_TO: {', '.join(unknown)} is none of {', '.join(destinations.names())}" if unknown else ""
+    return Finding("destinations", ", ".join(config.publish_to), change)
 
 
 def _folder(what: str, path: Path, access: int) -> Finding:
