@@ -20,6 +20,9 @@ port = _chosen.flower_port
 #: A task takes 6 kB of Flower's memory: 12 MB in all, where its own default of 100 000 takes more than half a gigabyte.
 max_tasks = 2000
 
+#: What a person asks first: what ran, with which arguments, and what it answered.
+tasks_columns = "name,kwargs,state,result,received,runtime,worker,uuid"
+
 #: Tornado leaves the log lines alone, which are ours.
 logging = "none"
 
