@@ -39,6 +39,8 @@ local function note(to, receipt)
   redis.call("ZREM", KEYS[3], ARGV[1])
   if free and mine then
     redis.call("HSET", KEYS[1], "state", to, "task", ARGV[2], "call", ARGV[1], "fingerprint", ARGV[5])
+    redis.call("PERSIST", KEYS[1])
+    redis.call("PERSIST", KEYS[8])
   end
   redis.call("HINCRBY", KEYS[6], "revision", 1)
   redis.call("HSET", KEYS[6], "updated_ms", now)
@@ -53,6 +55,9 @@ local function refuse(stage, why, fields)
   if free and mine then
     redis.call("PEXPIRE", KEYS[1], policy.keep_ms)
     redis.call("PEXPIRE", KEYS[8], policy.keep_ms)
+    for i in ipairs(policy.caps) do
+      redis.call("ZREM", KEYS[9 + i], ARGV[3]) -- the place of an attempt whose worker died before the line
+    end
   end
   redis.call("HINCRBY", KEYS[7], "total_refused", 1)
   redis.call("HINCRBY", KEYS[7], "refused_" .. stage, 1)
@@ -78,6 +83,9 @@ local function check_call()
 end
 
 local function check_key()
+  if state ~= "new" and state ~= "rejected" and fingerprint and fingerprint ~= ARGV[5] and holder ~= ARGV[1] then
+    return refuse("key", "mismatch: this key was used with other arguments", {holder = holder, state = state})
+  end
   if state == "claimed" or state == "sending" then
     if owner == ARGV[7] then
       return {"claimed", tonumber(key[5]), tonumber(redis.call("HGET", KEYS[2], "attempts")), now}
@@ -86,9 +94,6 @@ local function check_key()
       return refuse("key", "in progress", {holder = owner, age = (now - tonumber(key[7])) / 1000, state = state})
     end
     return {"busy", now, owner, tonumber(key[5]), tonumber(key[6]), holder}
-  end
-  if state ~= "new" and state ~= "rejected" and fingerprint ~= ARGV[5] and holder ~= ARGV[1] then
-    return refuse("key", "mismatch: this key was used with other arguments", {holder = holder, state = state})
   end
   if state == "done" then
     local kept = redis.call("HMGET", KEYS[1], "result", "flaw")
@@ -166,8 +171,9 @@ local function check_rates()
     fields.waited = (now - called_at) / 1000
     return refuse("rate", "rate limited for too long", fields)
   end
-  redis.call("HSET", worst.name, "booked_ms", due)
-  redis.call("PEXPIRE", worst.name, math.ceil(due - now + (worst.rate.burst + 1) * worst.rate.every_ms))
+  local last = math.max(due, tonumber(redis.call("HGET", worst.name, "booked_ms") or 0))
+  redis.call("HSET", worst.name, "booked_ms", last)
+  redis.call("PEXPIRE", worst.name, math.ceil(last - now + (worst.rate.burst + 1) * worst.rate.every_ms))
   return defer("rate", "rate limited", due, fields)
 end
 

@@ -11,6 +11,7 @@
 -- Returns {"registered"} | {"known", state of the call}
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local STORY_LENGTH = 200
 
 local known = redis.call("HGET", KEYS[1], "state")
 if known then
@@ -35,5 +36,7 @@ if not state or state == "rejected" then
   redis.call("PERSIST", KEYS[2])
   redis.call("PERSIST", KEYS[5])
 end
-redis.call("RPUSH", KEYS[5], cjson.encode({at = now, event = "registered", door = ARGV[6], call = ARGV[1]}))
+if redis.call("LLEN", KEYS[5]) < STORY_LENGTH then
+  redis.call("RPUSH", KEYS[5], cjson.encode({at = now, event = "registered", door = ARGV[6], call = ARGV[1]}))
+end
 return {"registered"}

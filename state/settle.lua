@@ -85,6 +85,7 @@ local function settle_caps()
     local name = KEYS[12 + i]
     if outcome == "unknown" or ARGV[10] == "1" then
       redis.call("ZADD", name, now, ARGV[1])
+      redis.call("PEXPIRE", name, 2 * cap.window_ms)
     else
       redis.call("ZREM", name, ARGV[1])
     end
@@ -134,12 +135,15 @@ local function write_facts()
   for _, fact in ipairs(cjson.decode(ARGV[12])) do
     local path, value, collection, limit = fact[1], fact[2], fact[3], fact[4]
     local name = KEYS[12 + #policy.caps + collection]
-    if value == cjson.null then
+    local forgotten = value == cjson.null
+    if forgotten then
       redis.call("HDEL", KEYS[10], path)
     else
       redis.call("HSET", KEYS[10], path, value)
     end
-    if collection > 0 then
+    if collection > 0 and forgotten then
+      redis.call("ZREM", name, path)
+    elseif collection > 0 then
       redis.call("ZADD", name, now, path)
       local excess = redis.call("ZCARD", name) - limit
       for _ = 1, excess do
@@ -162,7 +166,9 @@ local function count_and_tell(call_state)
   redis.call("HINCRBY", KEYS[5], "revision", 1)
 end
 
-redis.call("RPUSH", KEYS[7], unpack(ARGV, 16))
+if ARGV[16] then
+  redis.call("RPUSH", KEYS[7], unpack(ARGV, 16))
+end
 local call_state = settle_key()
 settle_caps()
 settle_breaker()

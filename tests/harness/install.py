@@ -176,7 +176,7 @@ class Install:
         return found
 
     def result(self, call: str, deadline: float = 15.0) -> dict[str, Any]:
-        """Wait for a call's Celery result and return its meta: `status`, `result`, `traceback`, …"""
+        """Wait for the result of a call's first message and return its meta: `status`, `result`, `traceback`, …"""
         return until(lambda: self._meta(call), deadline, f"the result of call {call}")
 
     def results(self, calls: Sequence[str], deadline: float = 30.0) -> list[dict[str, Any]]:
@@ -189,6 +189,12 @@ class Install:
         assert meta["status"] == "SUCCESS", meta
         answer: dict[str, Any] = meta["result"]
         return answer
+
+    def endings(self, call: str) -> list[dict[str, Any]]:
+        """The meta of every message of a call that has ended, oldest first: one per deferral, and one for all attempts."""
+        pattern = f"celery-task-meta-{call}*"
+        ids = [str(key).removeprefix("celery-task-meta-") for key in self._redis.scan_iter(pattern, count=1000)]
+        return sorted((meta for each in ids if (meta := self._meta(each))), key=lambda meta: str(meta["date_done"]))
 
     def notes(self, name: str) -> list[str]:
         """The lines a test agent left under a name."""

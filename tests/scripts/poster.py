@@ -1,0 +1,243 @@
+"""One task of one agent on a ledger, for tests that look at a single script; policies are made by the real gate."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from typing import Any
+
+from redis import Redis
+
+from gatekeeper import policy
+from gatekeeper.durations import Duration
+from gatekeeper.gate import Gate, Policies
+from gatekeeper.policy import Breaker, Cap, Effect, Rate
+from state import agent
+from state.call import Call
+from state.decision import Busy, Claim, Decision, Refused, Replay
+from state.facts import FactChange
+from state.ledger import Ledger, Outcome, Settlement
+from state.names import Names
+
+AGENT = "poster"
+
+#: In milliseconds, for tests that move stored times instead of waiting.
+SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
+
+_numbers = itertools.count(1)
+
+
+def body(post_id: str, text: str = "", destination: str = "feed") -> str:
+    """What stands behind the gate; the scripts never see it run."""
+    return f"{post_id} {text} {destination}"
+
+
+body.__module__, body.__name__ = f"tasks.{AGENT}", "post"
+
+
+def a_gate(
+    *,
+    key: str | None = "post:{destination}:{post_id}",
+    rate: str | Rate | list[str | Rate] | None = None,
+    cap: str | Cap | list[str | Cap] | None = None,
+    breaker: Breaker | None = None,
+    effect: bool = True,
+    lease: Duration = "2m",
+    attempts: int | None = None,
+    max_age: Duration = "7d",
+) -> Gate:
+    """The gate of a task with these policies."""
+    rates, caps = policy.rates(rate), policy.caps(cap)
+    return Gate(
+        body, Policies(key, rates, caps, breaker, Effect() if effect else None, lease, None, attempts, "10s", max_age)
+    )
+
+
+class Poster:
+    """A caller, an attempt and a reader of one task; every method is one step of the protocol."""
+
+    def __init__(self, redis: Redis, gate: Gate | None = None) -> None:
+        self.redis = redis
+        self.ledger = Ledger(redis)
+        self.gate = gate or a_gate()
+        self.n = Names(AGENT)
+        self._calls: dict[str, Call] = {}
+
+    # Steps
+
+    def call(self, post_id: str = "hello", *, id: str | None = None, **more: str) -> Call:
+        call = self.gate.call((), {"post_id": post_id, **more}, id=id or f"call{next(_numbers)}", door="test")
+        return self._calls.setdefault(call.id, call)
+
+    def register(self, call: Call | None = None, delay_ms: int = 0) -> Call:
+        call = call or self.call()
+        assert self.ledger.register(call, delay_ms)
+        return call
+
+    def admit(self, call: Call | str | None = None, owner: str | None = None, alive: str = "") -> Decision:
+        call = call if isinstance(call, Call) else self.call(call or "hello")
+        owner = owner or f"owner{next(_numbers)}/1"
+        return self.ledger.admit(call, owner, self.scope_of(call), alive)
+
+    def scope_of(self, call: Call) -> Any:
+        return self.gate.scope(self.gate.contract.bind((), json.loads(call.kwargs)))
+
+    def claim(self, call: Call | str | None = None, owner: str | None = None) -> Claim:
+        decision = self.admit(call, owner)
+        assert isinstance(decision, Claim), decision
+        return decision
+
+    def refused(self, call: Call | str | None = None) -> dict[str, Any]:
+        """The receipt of a call that must be refused for good."""
+        decision = self.admit(call)
+        assert isinstance(decision, Refused), decision
+        assert "deferred" not in decision.receipt, decision
+        return decision.receipt
+
+    def deferred(self, call: Call | str | None = None) -> dict[str, Any]:
+        """The receipt of a call that must be told to come again."""
+        decision = self.admit(call)
+        assert isinstance(decision, Refused), decision
+        assert decision.receipt["deferred"] is True, decision
+        return decision.receipt
+
+    def replayed(self, call: Call | str | None = None) -> Replay:
+        decision = self.admit(call)
+        assert isinstance(decision, Replay), decision
+        return decision
+
+    def busy(self, call: Call | str | None = None) -> Busy:
+        decision = self.admit(call)
+        assert isinstance(decision, Busy), decision
+        return decision
+
+    def cross(self, claim: Claim, payload: str = '"hello"') -> list[Any]:
+        return self.ledger.cross(claim, payload, [event("sending")])
+
+    def settle(
+        self,
+        claim: Claim,
+        outcome: Outcome = "done",
+        *,
+        applied: bool | None = None,
+        error: str = "it broke",
+        retry_ms: int | None = None,
+        facts: tuple[FactChange, ...] = (),
+        counters: dict[str, int] | None = None,
+        flaw: str = "",
+    ) -> str | None:
+        done = outcome == "done"
+        problem = {"at": claim.admitted_ms, "key": claim.key, "call": claim.call, "error": error}
+        answer = {"error": error, "stage": "task"}
+        scope = self.scope_of(self._calls[claim.call])
+        settlement = Settlement(
+            outcome,
+            result='{"result":"it went well","rung":null}' if done else "",
+            flaw=flaw,
+            error="" if done else json.dumps(problem),
+            answer="" if done else json.dumps(answer),
+            retry_ms=retry_ms,
+            effect_happened=done if applied is None else applied,
+            facts=facts,
+            counters=counters or {},
+            events=[event(outcome)],
+        )
+        return self.ledger.settle(claim, scope, settlement)
+
+    def publish(self, post_id: str = "hello") -> Claim:
+        """One whole attempt that goes well."""
+        claim = self.claim(post_id)
+        assert self.cross(claim)[0] == "sending"
+        assert self.settle(claim) is None
+        return claim
+
+    def fail(self, post_id: str = "hello", outcome: Outcome = "failed", **how: Any) -> Claim:
+        """One whole attempt that does not."""
+        claim = self.claim(post_id)
+        assert self.settle(claim, outcome, **how) is None
+        return claim
+
+    def reclaim(self, claim: Claim, *, dead: bool) -> str:
+        return self.ledger.reclaim(AGENT, claim.key, claim.call, claim.owner, claim.fence, dead=dead)
+
+    # What is to be seen
+
+    def now(self) -> int:
+        seconds, micros = self.redis.time()
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    def key_of(self, claim: Claim | str) -> dict[str, str]:
+        return self.redis.hgetall(self.n.key(claim if isinstance(claim, str) else claim.key))
+
+    def call_of(self, call: Call | Claim) -> dict[str, str]:
+        return self.redis.hgetall(self.n.call(call.id if isinstance(call, Call) else call.call))
+
+    def story(self, key: str) -> list[dict[str, Any]]:
+        return [json.loads(event) for event in self.redis.lrange(self.n.story(key), 0, -1)]
+
+    def metrics(self) -> dict[str, int]:
+        return {name: int(total) for name, total in self.redis.hgetall(self.n.metrics).items()}
+
+    def revision(self) -> int:
+        return int(self.redis.hget(self.n.head, "revision") or 0)
+
+    def document(self) -> dict[str, Any]:
+        """What the mirror would write."""
+        return agent.snapshot(self.redis, AGENT).document()
+
+    def dump(self, without: Callable[[str], bool] = lambda name: False) -> dict[str, Any]:
+        """Every key this agent has in Redis, for a before and after."""
+        found: dict[str, Any] = {}
+        for name in sorted(self.redis.scan_iter(f"gate:{{{AGENT}}}:*")):
+            if not without(name):
+                found[name] = (self.redis.type(name), _value(self.redis, name))
+        return found
+
+    # Moving time: the scripts read the server's clock, so what is stored is moved the other way
+
+    def age_call(self, call: Call, ms: int) -> None:
+        self.redis.hincrby(self.n.call(call.id), "at_ms", -ms)
+
+    def end_lease(self, claim: Claim) -> None:
+        self.redis.hset(self.n.key(claim.key), "lease_ms", self.now() - 1)
+        self.redis.zadd(self.n.running, {claim.key: self.now() - 1})
+
+    def pass_time_for_rates(self, ms: int) -> None:
+        for name in self.redis.scan_iter(f"gate:{{{AGENT}}}:rate:*"):
+            for field in self.redis.hkeys(name):
+                self.redis.hincrbyfloat(name, field, -ms)
+
+    def pass_time_for_caps(self, ms: int) -> None:
+        for name in self.redis.scan_iter(f"gate:{{{AGENT}}}:cap:*"):
+            for member, score in self.redis.zrange(name, 0, -1, withscores=True):
+                self.redis.zadd(name, {member: score - ms})
+
+    def pass_time_for_breaker(self, ms: int) -> None:
+        for name in self.redis.scan_iter(f"gate:{{{AGENT}}}:breaker:*"):
+            for field in {"open_until_ms", "probe_until_ms"} & set(self.redis.hkeys(name)):
+                self.redis.hincrby(name, field, -ms)
+
+    def come_due(self, call: Call, zset: str) -> None:
+        """Make a call's time in `queued` or `waiting` pass."""
+        name = getattr(self.n, zset)
+        assert self.redis.zscore(name, call.id) is not None, f"{call.id} is not {zset}"
+        self.redis.zadd(name, {call.id: self.now() - 1})
+
+
+def event(name: str) -> str:
+    return json.dumps({"at": 0, "event": name})
+
+
+def _value(redis: Redis, name: str) -> Any:
+    match redis.type(name):
+        case "hash":
+            return redis.hgetall(name)
+        case "zset":
+            return redis.zrange(name, 0, -1, withscores=True)
+        case "list":
+            return redis.lrange(name, 0, -1)
+        case "stream":
+            return redis.xlen(name)
+        case kind:
+            raise AssertionError(f"{name} is a {kind}")

@@ -1,0 +1,116 @@
+"""cross.lua: over the line, once, with the payload that was frozen first."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.scripts.poster import Poster, event
+
+
+def test_a_holder_crosses_the_line_with_its_payload(poster: Poster) -> None:
+    claim = poster.claim()
+
+    answer = poster.cross(claim, '{"text": "hello"}')
+
+    assert answer == ["sending", '{"text": "hello"}']
+    assert poster.key_of(claim)["state"] == "sending"
+    assert poster.key_of(claim)["payload"] == '{"text": "hello"}'
+    assert poster.call_of(claim)["state"] == "sending"
+
+
+def test_crossing_tells_what_the_attempt_did_so_far(poster: Poster) -> None:
+    claim = poster.claim()
+
+    poster.ledger.cross(claim, "{}", [event("claimed"), event("http"), event("sending")])
+
+    assert [told["event"] for told in poster.story(claim.key)][-3:] == ["claimed", "http", "sending"]
+
+
+def test_crossing_twice_gives_the_same_payload_and_tells_once(poster: Poster) -> None:
+    claim = poster.claim()
+    poster.cross(claim, '"first"')
+    before = poster.dump()
+
+    again = poster.cross(claim, '"second"')  # the answer to the first was lost on the way
+
+    assert again == ["sending", '"first"']
+    assert poster.dump() == before
+
+
+def test_a_later_attempt_gets_the_payload_of_the_first_byte_for_byte(poster: Poster) -> None:
+    first = '{"text":  "spaces and ümlauts stay",\n "n": 1.0}'
+    claim = poster.claim("hello")
+    poster.cross(claim, first)
+    poster.settle(claim, "failed")
+
+    assert poster.cross(poster.claim("hello"), '{"text": "another idea"}') == ["sending", first]
+
+
+def test_crossing_increases_the_revision(poster: Poster) -> None:
+    claim = poster.claim()
+    before = poster.revision()
+
+    poster.cross(claim)
+
+    assert poster.revision() > before
+
+
+def test_a_claim_that_was_reclaimed_cannot_cross(poster: Poster) -> None:
+    claim = poster.claim()
+    poster.reclaim(claim, dead=True)
+    before = poster.dump()
+
+    assert poster.cross(claim) == ["lost", "queued"]
+    assert poster.dump() == before
+
+
+def test_a_claim_that_passed_to_another_owner_cannot_cross(poster: Poster) -> None:
+    call = poster.register()
+    old = poster.claim(call)
+    poster.reclaim(old, dead=True)
+    new = poster.claim(call)
+
+    assert poster.cross(old) == ["lost", "claimed"]
+    assert poster.cross(new)[0] == "sending"
+
+
+def test_an_old_fence_of_the_same_owner_cannot_cross(poster: Poster) -> None:
+    call = poster.register()
+    old = poster.claim(call, owner="me/1")
+    poster.reclaim(old, dead=True)
+    poster.claim(call, owner="me/1")
+
+    assert poster.cross(old)[0] == "lost"
+
+
+@pytest.mark.parametrize("end", ["done", "unknown", "failed"])
+def test_a_settled_attempt_cannot_cross_again(poster: Poster, end: str) -> None:
+    claim = poster.claim()
+    poster.cross(claim)
+    poster.settle(claim, end)  # type: ignore[arg-type]  # the parameter is one of its words
+
+    answer = poster.cross(claim)
+
+    assert answer == ["lost", {"failed": "rejected"}.get(end, end)]
+
+
+def test_a_key_that_is_gone_cannot_be_crossed(poster: Poster) -> None:
+    claim = poster.claim()
+    poster.redis.flushall()
+
+    assert poster.cross(claim) == ["lost", "gone"]
+    assert poster.redis.keys("*") == []
+
+
+def test_an_agent_that_was_paused_meanwhile_stops_at_the_line(poster: Poster) -> None:
+    claim = poster.claim()
+    pause = {"at": 1, "by": "ada", "why": "looking"}
+    poster.redis.hset(poster.n.head, "pause", json.dumps(pause))
+
+    word, told = poster.cross(claim)
+
+    assert (word, json.loads(told)) == ("paused", pause)
+    assert poster.key_of(claim)["state"] == "claimed"
+    assert "payload" not in poster.key_of(claim)

@@ -1,0 +1,148 @@
+"""Every script opens with its KEYS, its ARGV and every answer; headers rot, so they are read here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import settings
+from gatekeeper.policy import Breaker, Rate
+from state import ledger as ledger_module
+from state import sweep
+from state.store import Script
+from tests.scripts.conftest import WithPolicies
+from tests.scripts.poster import AGENT, Poster
+
+SCRIPTS = sorted((settings.ROOT / "state").glob("*.lua"))
+NAMES = [path.stem for path in SCRIPTS]
+
+every_script = pytest.mark.parametrize("path", SCRIPTS, ids=NAMES)
+
+
+class Lua:
+    """One script: its header, and its code without comments."""
+
+    def __init__(self, path: Path) -> None:
+        lines = path.read_text().splitlines()
+        length = next(number for number, line in enumerate(lines) if not line.startswith("--"))
+        self.header = "\n".join(line[2:].strip() for line in lines[:length])
+        self.code = "\n".join(re.sub(r"--.*", "", line) for line in lines[length:])
+
+    def documented(self, table: str) -> tuple[set[int], int | None]:
+        """The numbers that the header explains, and from where on it explains "all others"."""
+        numbers = {int(number) for number in re.findall(rf"{table}\[(\d+)\] ->", self.header)}
+        rest = re.search(rf"{table}\[(\d+)\.\.\] ->", self.header)
+        return numbers, int(rest[1]) if rest else None
+
+    def used(self, table: str) -> set[int]:
+        """The numbers that stand in the code, also those that a loop or a range starts behind."""
+        return {int(number) for number in re.findall(rf"{table}\[(\d+)", self.code)}
+
+    def answers(self) -> set[str]:
+        """The words that the header says the script may answer."""
+        return set(re.findall(r'\{"([a-z ]+)"', self.header[self.header.index("Returns") :]))
+
+    def answered(self) -> set[str]:
+        """The words that the code answers; `{to}` stands for each value that is given to `to`."""
+        words = set(re.findall(r'return \{"([a-z ]+)"', self.code))
+        if re.search(r"return \{to\}", self.code):
+            words |= set(re.findall(r'\bto, why = "([a-z]+)"', self.code))
+        return words
+
+
+@every_script
+def test_a_script_begins_with_its_name_and_what_it_does(path: Path) -> None:
+    assert path.read_text().startswith(f"-- {path.stem}: ")
+
+
+@every_script
+@pytest.mark.parametrize("table", ["KEYS", "ARGV"])
+def test_every_key_and_argument_that_is_used_is_explained_and_the_other_way_round(path: Path, table: str) -> None:
+    lua = Lua(path)
+    numbers, rest = lua.documented(table)
+
+    explained_singly = {number for number in lua.used(table) if rest is None or number < rest}
+
+    # KEYS[9 + i] reads what begins at KEYS[10], so the 9 may have no line of its own
+    assert explained_singly <= numbers
+    assert numbers <= lua.used(table)
+    assert numbers == set(range(1, max(numbers) + 1))
+    assert rest in {None, max(numbers) + 1}
+
+
+@every_script
+def test_every_answer_is_explained_and_the_other_way_round(path: Path) -> None:
+    lua = Lua(path)
+
+    assert lua.answers() == lua.answered()
+
+
+@every_script
+def test_time_comes_from_the_server_and_nothing_scans(path: Path) -> None:
+    code = Lua(path).code
+
+    for word in ('"KEYS"', '"SCAN"', "os.time", "os.clock", "math.random"):
+        assert word not in code
+    if re.search(r"\bnow\b", code):
+        assert 'redis.call("TIME")' in code
+
+
+@every_script
+def test_a_script_stays_with_the_keys_it_is_given(path: Path) -> None:
+    """A name built inside would miss the hash tag on a cluster."""
+    for _, first in re.findall(r'redis\.call\("([A-Z]+)",\s*([^,)]+)', Lua(path).code):
+        assert first.startswith("KEYS[") or first in {"name", "worst.name"}, first
+
+
+def test_every_script_is_loaded_by_its_one_caller() -> None:
+    loaded = {script.name for module in (ledger_module, sweep) for script in vars(module).values() if isinstance(script, Script)}
+
+    assert loaded == set(NAMES)
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[tuple[int, int]]]:
+    """How many keys and arguments each script is really given, call by call."""
+    seen: dict[str, list[tuple[int, int]]] = {}
+    original: Callable[..., Any] = Script.__call__
+
+    def count(self: Script, redis: Any, keys: Any, args: Any) -> Any:
+        seen.setdefault(self.name, []).append((len(keys), len(args)))
+        return original(self, redis, keys, args)
+
+    monkeypatch.setattr(Script, "__call__", count)
+    return seen
+
+
+def test_python_gives_each_script_as_many_keys_and_arguments_as_its_header_lists(
+    poster_with: WithPolicies, counted: dict[str, list[tuple[int, int]]]
+) -> None:
+    for poster in (
+        poster_with(),
+        poster_with(rate=["5/hour", Rate("9/day")], cap=["7/hour", "8/day"], breaker=Breaker()),
+    ):
+        go_through_everything(poster)
+
+    assert set(counted) == set(NAMES)
+    for path in SCRIPTS:
+        lua = Lua(path)
+        for position, table in enumerate(("KEYS", "ARGV")):
+            numbers, rest = lua.documented(table)
+            given = {counts[position] for counts in counted[path.stem]}
+            assert min(given) >= max(numbers), (path.stem, table)
+            assert rest is not None or given == {max(numbers)}, (path.stem, table)
+
+
+def go_through_everything(poster: Poster) -> None:
+    poster.redis.flushall()
+    call = poster.register()
+    claim = poster.claim(call)
+    poster.ledger.renew(claim, 1000)
+    poster.reclaim(claim, dead=True)
+    list(sweep.due(poster.redis, AGENT, lambda: True))
+    poster.publish("other")
+    poster.ledger.cancel(AGENT, poster.register(poster.call("third")).id, "ada")

@@ -1,0 +1,125 @@
+"""reclaim.lua: what becomes of a claim whose owner is gone."""
+
+from __future__ import annotations
+
+import pytest
+
+from gatekeeper.policy import Breaker
+from tests.scripts.conftest import WithPolicies
+from tests.scripts.poster import MINUTE, Poster
+
+
+def test_a_claim_of_a_living_owner_is_kept(poster: Poster) -> None:
+    claim = poster.claim()
+    before = poster.dump()
+
+    assert poster.reclaim(claim, dead=False) == "kept"
+
+    assert poster.dump() == before
+
+
+@pytest.mark.parametrize("proof", ["dead", "lease ended"])
+def test_before_the_line_the_call_is_queued_again_at_once(poster: Poster, proof: str) -> None:
+    call = poster.register()
+    claim = poster.claim(call)
+    if proof == "lease ended":
+        poster.end_lease(claim)
+
+    assert poster.reclaim(claim, dead=proof == "dead") == "queued"
+
+    assert poster.key_of(claim)["state"] == "queued"
+    assert poster.call_of(call)["state"] == "queued"
+    assert (poster.redis.zscore(poster.n.waiting, call.id) or 0) <= poster.now()
+    assert poster.redis.zscore(poster.n.running, claim.key) is None
+    assert poster.document()["held"] == []
+
+
+def test_after_the_line_the_outcome_is_unknown_and_the_key_waits_for_a_person(poster: Poster) -> None:
+    claim = poster.claim()
+    poster.cross(claim)
+
+    assert poster.reclaim(claim, dead=True) == "unknown"
+
+    assert poster.key_of(claim)["state"] == "unknown"
+    assert poster.redis.zscore(poster.n.waiting, claim.call) is None
+    [held] = poster.document()["held"]
+    assert (held["key"], held["state"]) == (claim.key, "unknown")
+    assert "after the line" in held["why"]
+    assert poster.metrics()["total_failed"] == 1
+
+
+def test_a_call_that_took_a_third_worker_down_is_held(poster: Poster) -> None:
+    call = poster.register()
+
+    stands = [poster.reclaim(poster.claim(call), dead=True) for _ in range(3)]
+
+    assert stands == ["queued", "queued", "held"]
+    assert poster.redis.zscore(poster.n.waiting, call.id) is None
+    [held] = poster.document()["held"]
+    assert (held["key"], held["state"]) == (call.key, "held")
+    assert "3 times" in held["why"]
+
+
+def test_a_reclaimed_call_tells_why_in_its_story(poster: Poster) -> None:
+    claim = poster.claim(owner="me/1")
+    poster.reclaim(claim, dead=True)
+
+    told = poster.story(claim.key)[-1]
+
+    assert (told["event"], told["why"], told["owner"], told["fence"]) == ("queued", "its worker died", "me/1", claim.fence)
+
+
+def test_reclaiming_twice_counts_one_lost_worker(poster: Poster) -> None:
+    claim = poster.claim()
+    poster.reclaim(claim, dead=True)
+    before = poster.dump()
+
+    assert poster.reclaim(claim, dead=True) == "kept"
+
+    assert poster.dump() == before
+
+
+def test_a_claim_that_passed_on_is_kept_for_its_new_owner(poster: Poster) -> None:
+    call = poster.register()
+    old = poster.claim(call)
+    poster.reclaim(old, dead=True)
+    poster.claim(call)
+
+    assert poster.reclaim(old, dead=True) == "kept"
+    assert poster.key_of(old)["state"] == "claimed"
+
+
+@pytest.mark.parametrize("end", ["done", "failed", "unknown"])
+def test_a_settled_claim_is_kept_as_it_is(poster: Poster, end: str) -> None:
+    claim = poster.claim()
+    poster.settle(claim, end)  # type: ignore[arg-type]  # the parameter is one of its words
+    before = poster.dump()
+
+    assert poster.reclaim(claim, dead=True) == "kept"
+
+    assert poster.dump() == before
+
+
+@pytest.mark.parametrize("line", ["before", "after"])
+def test_each_reclaim_increases_the_revision(poster: Poster, line: str) -> None:
+    claim = poster.claim()
+    if line == "after":
+        poster.cross(claim)
+    before = poster.revision()
+
+    poster.reclaim(claim, dead=True)
+
+    assert poster.revision() > before
+
+
+def test_a_probe_lost_after_the_line_is_replaced(poster_with: WithPolicies) -> None:
+    poster = poster_with(breaker=Breaker(after=1, cooldown="5m"))
+    poster.fail("fails")
+    poster.pass_time_for_breaker(5 * MINUTE)
+    probe = poster.claim("probe")
+    poster.cross(probe)
+
+    assert poster.reclaim(probe, dead=True) == "unknown"
+
+    poster.pass_time_for_breaker(2 * MINUTE)
+    assert poster.claim("next")

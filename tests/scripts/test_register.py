@@ -1,0 +1,107 @@
+"""register.lua: a call is written down before its message is sent."""
+
+from __future__ import annotations
+
+from state.ledger import GRACE_MS
+from tests.scripts.poster import HOUR, SECOND, Poster
+
+
+def test_a_new_call_is_registered_as_queued(poster: Poster) -> None:
+    call = poster.register(poster.call("hello"))
+
+    written = poster.call_of(call)
+    assert (written["state"], written["key"], written["door"]) == ("queued", "post:feed:hello", "test")
+    assert written["kwargs"] == call.kwargs
+    assert poster.key_of("post:feed:hello")["state"] == "queued"
+    assert poster.redis.zscore(poster.n.waiting, call.id) is None
+
+
+def test_a_registered_call_counts_as_lost_after_the_grace(poster: Poster) -> None:
+    before = poster.now()
+
+    call = poster.register()
+
+    assert before + GRACE_MS <= (poster.redis.zscore(poster.n.queued, call.id) or 0) <= poster.now() + GRACE_MS
+
+
+def test_a_delayed_call_waits_for_its_time(poster: Poster) -> None:
+    before = poster.now()
+
+    call = poster.register(delay_ms=HOUR)
+
+    assert poster.call_of(call)["state"] == "waiting"
+    assert poster.key_of(call.key)["state"] == "waiting"
+    assert before + HOUR <= (poster.redis.zscore(poster.n.waiting, call.id) or 0) <= poster.now() + HOUR
+    assert poster.redis.zscore(poster.n.queued, call.id) is None
+
+
+def test_registering_the_same_call_again_is_known_and_changes_nothing(poster: Poster) -> None:
+    call = poster.register()
+    before = poster.dump()
+
+    assert not poster.ledger.register(call)
+
+    assert poster.dump() == before
+
+
+def test_registering_a_call_that_ended_does_not_bring_it_back(poster: Poster) -> None:
+    call = poster.register()
+    poster.settle(poster.claim(call))
+    before = poster.dump()
+
+    assert not poster.ledger.register(call)
+
+    assert poster.dump() == before
+
+
+def test_a_second_call_of_a_key_does_not_take_it_from_the_first(poster: Poster) -> None:
+    first = poster.register(poster.call("hello"))
+
+    second = poster.register(poster.call("hello", text="other words"))
+
+    assert poster.key_of(first.key)["call"] == first.id
+    assert poster.key_of(first.key)["fingerprint"] == first.fingerprint
+    assert poster.call_of(second)["state"] == "queued"
+
+
+def test_a_call_of_a_running_or_finished_key_leaves_the_key_alone(poster: Poster) -> None:
+    claim = poster.claim("hello")
+    running = poster.key_of(claim)
+    poster.register(poster.call("hello"))
+    assert poster.key_of(claim) == running
+    poster.settle(claim)
+    done = poster.key_of(claim)
+
+    poster.register(poster.call("hello"))
+
+    assert poster.key_of(claim) == done
+
+
+def test_a_call_of_a_rejected_key_takes_the_key_over_and_keeps_it_from_expiring(poster: Poster) -> None:
+    failed = poster.fail("hello")
+    assert 0 < poster.redis.pttl(poster.n.key(failed.key))
+
+    call = poster.register(poster.call("hello", text="other words"))
+
+    assert poster.key_of(failed)["state"] == "queued"
+    assert poster.key_of(failed)["call"] == call.id
+    assert poster.redis.pttl(poster.n.key(failed.key)) == -1
+    assert poster.redis.pttl(poster.n.story(failed.key)) == -1
+
+
+def test_each_registration_is_told_in_the_story_of_its_key(poster: Poster) -> None:
+    call = poster.register()
+
+    [told] = poster.story(call.key)
+
+    assert (told["event"], told["door"], told["call"]) == ("registered", "test", call.id)
+    assert abs(told["at"] - poster.now()) < 5 * SECOND
+
+
+def test_a_key_that_is_asked_for_again_and_again_keeps_a_short_story(poster: Poster) -> None:
+    poster.publish("hello")
+
+    for _ in range(250):
+        poster.register(poster.call("hello"))
+
+    assert poster.redis.llen(poster.n.story("post:feed:hello")) <= 220
