@@ -16,6 +16,7 @@ help:
 	@echo 'PYTHON=…     the Python to use, 3.11 or newer (default: python3)'
 
 up: $(INSTALLED)
+	@$(BIN)/python -m workers.check
 	@exec $(BIN)/python -m deploy.up
 
 test: $(INSTALLED_DEV)

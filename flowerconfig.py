@@ -9,9 +9,10 @@ from tornado.httputil import HTTPServerRequest
 from tornado.web import ErrorHandler
 
 import settings
-from gatekeeper import logs
+from gatekeeper import door, logs
 
 logs.configure()
+door.name_process("flower")
 _chosen = settings.current()
 
 address = "127.0.0.1"

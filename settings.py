@@ -6,6 +6,7 @@ Values come from the process's environment first, then from a `.env` file beside
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ def read(environ: Mapping[str, str]) -> Settings:
     redis_url = given.get("REDIS_URL") or f"unix://{quote(str(embedded_socket(state_dir)))}"
     return Settings(
         redis_url=_redis_url("REDIS_URL", redis_url),
-        broker_url=given.get("BROKER_URL", redis_url),
+        broker_url=_redis_url("BROKER_URL", given.get("BROKER_URL", redis_url)),
         embedded=embedded,
         state_dir=state_dir,
         content_dir=_folder(given, "CONTENT_DIR", "content"),
@@ -90,7 +91,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         publish_to=_names(given, "PUBLISH_TO", "feed"),
         task_modules=_names(given, "TASK_MODULES", ""),
         http_timeout=_positive(given, "HTTP_TIMEOUT", 20),
-        ledger_days=int(_positive(given, "LEDGER_DAYS", 90)),
+        ledger_days=math.ceil(_positive(given, "LEDGER_DAYS", 90)),
     )
 
 
@@ -121,7 +122,14 @@ def _folder(given: Mapping[str, str], name: str, default: str) -> Path:
 
 
 def _redis_url(name: str, url: str) -> str:
-    if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in {"redis", "rediss", "unix"} and (parts.port or True)
+    except ValueError:
+        raise SettingsError(
+            f"{name} cannot be read; percent-encode special characters in its password, write a number as its port"
+        ) from None
+    if not known:
         raise SettingsError(
             f"{name} must start with redis://, rediss:// or unix://; for example redis://127.0.0.1:6379/0"
         )

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Self
 
 import settings
 from state import server, store
@@ -22,7 +23,7 @@ STARTS_WITHIN = 10.0
 class Arena:
     """Use it as `with Arena() as arena:`."""
 
-    def __enter__(self) -> Arena:
+    def __enter__(self) -> Self:
         with ExitStack() as stack:
             self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
             self.env = {**settings.environment(), **self._own_settings()}

@@ -56,12 +56,19 @@ def one_round(arena: Arena, side: Side, work: Work) -> float:
 
 
 def _wait(arena: Arena, at_most: int) -> tuple[float, int]:
-    """Wait until so few messages are left; answers when that was, and how many there were then."""
-    least, changed = _left(arena), time.monotonic()
+    """Wait until so few messages are left; answers when that was, and how many there were then.
+
+    Two looks must agree: a message that is just being fetched is nowhere for an instant.
+    """
+    least, changed, reached = _left(arena), time.monotonic(), None
     while True:
         left, now = _left(arena), time.monotonic()
-        if left <= at_most and _left(arena) <= at_most:  # one that is just being fetched is nowhere for an instant
-            return now, left
+        if left > at_most:
+            reached = None
+        elif reached:
+            return reached
+        else:
+            reached = now, left
         if left != least:
             least, changed = left, now
         elif now - changed > STUCK_AFTER:

@@ -9,7 +9,7 @@ from gatekeeper.durations import milliseconds
 from gatekeeper.gate import DEFAULT_LEASE
 from workers.config import celery_config
 
-LIMIT = milliseconds(DEFAULT_LEASE) / 1000
+LIMIT = milliseconds(DEFAULT_LEASE) // 1000
 
 app = Celery("plain", config_source=celery_config(settings.current()))
 app.conf.task_ignore_result = True

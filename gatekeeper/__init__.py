@@ -1,6 +1,6 @@
 """Whether and how a call may run."""
 
-from gatekeeper.errors import GatekeeperError, NotApplied, OutcomeUnknown, PolicyError
+from gatekeeper.errors import GatekeeperError, NotApplied, OutcomeUnknown, PolicyError, Refused
 from gatekeeper.line import effect, made_by
 from gatekeeper.memory import memory
 from gatekeeper.policy import Breaker, Cap, Effect, Rate, Rung
@@ -15,6 +15,7 @@ __all__ = [
     "OutcomeUnknown",
     "PolicyError",
     "Rate",
+    "Refused",
     "Rung",
     "effect",
     "made_by",

@@ -28,6 +28,7 @@ class Attempt:
     ledger: Ledger
     effect: Effect | None = None
     line: str = "before"
+    payload: Any = None  #: what was frozen when the line was crossed
     unproven: bool = False  #: a request behind the line may have had its effect, whatever the last exception says
     rung: Rung | None = None
     facts: dict[tuple[str, ...], FactChange] = field(default_factory=dict)

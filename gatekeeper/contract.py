@@ -27,6 +27,8 @@ class Contract:
         for parameter in self.signature.parameters.values():
             if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY}:
                 raise PolicyError(f"{name}: {parameter} cannot be part of a contract; name every argument")
+            if parameter.name == "self":
+                raise PolicyError(f"{name}: no call can name an argument 'self'; give it another name")
             if parameter.name not in hints:
                 raise PolicyError(f"{name}: argument {parameter.name!r} has no annotation; write what it must be")
         self.parameters = tuple(self.signature.parameters)
@@ -55,6 +57,8 @@ class Contract:
             return "{}"
         plain = self._arguments.dump_python(arguments, mode="json")
         text = json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        if not _is_unicode(text):
+            raise InvalidArguments(f"{self.name}: an argument holds half a character; send valid Unicode")
         if len(text) > LARGEST_ARGUMENTS:
             raise InvalidArguments(f"{self.name}: arguments of {len(text)} characters; at most {LARGEST_ARGUMENTS}")
         return text
@@ -72,6 +76,15 @@ class Contract:
 def fingerprint(arguments_json: str) -> str:
     """A digest that tells two sets of arguments apart."""
     return hashlib.sha256(arguments_json.encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+def _is_unicode(text: str) -> bool:
+    """False for a lone surrogate, which JSON can spell and nothing can store."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _hints(name: str, body: Callable[..., Any]) -> dict[str, Any]:

@@ -14,9 +14,16 @@ from gatekeeper.redact import clean
 from state.store import StoreError
 
 CALL = "celery call"
-_COMMANDS = {"call": CALL, "flower": "flower", "beat": "beat"}
+_COMMANDS = {"call": CALL, "beat": "beat"}
 
+_process = "python"
 _named: ContextVar[str] = ContextVar("door", default="")
+
+
+def name_process(door: str) -> None:
+    """Name the door of every call that this process makes in whatever thread."""
+    global _process  # noqa: PLW0603 - it is the process that has this name
+    _process = door
 
 
 @contextmanager
@@ -49,4 +56,4 @@ def name() -> str:
     if attempt is not None:
         return attempt.call.task
     command = click.get_current_context(silent=True)
-    return _COMMANDS.get(str(command.info_name), "python") if command else "python"
+    return _COMMANDS.get(str(command.info_name), _process) if command else _process

@@ -17,7 +17,7 @@ def milliseconds(duration: Duration) -> int:
     """`"90s"`, `"2m"`, `"1h30m"` or a timedelta, in ms; must be above zero."""
     if isinstance(duration, timedelta):
         total = round(duration.total_seconds() * 1000)
-    elif re.fullmatch(r"(\d+(ms|s|m|h|d))+", duration):
+    elif isinstance(duration, str) and re.fullmatch(r"(\d+(ms|s|m|h|d))+", duration):
         total = sum(int(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+)(ms|s|m|h|d)", duration))
     else:
         raise PolicyError(f"{duration!r} is not a duration; write for example '30s', '5m', '2h' or '1d'")
@@ -28,7 +28,7 @@ def milliseconds(duration: Duration) -> int:
 
 def per_period(text: str) -> tuple[int, int]:
     """`"10/hour"` as (10, 3600000); periods are second, minute, hour, day, week, or a duration such as `5m`."""
-    match = re.fullmatch(r"\s*(\d+)\s*/\s*(\w+)\s*", text)
+    match = re.fullmatch(r"\s*(\d+)\s*/\s*(\w+)\s*", text) if isinstance(text, str) else None
     if match is None or int(match[1]) == 0:
         raise PolicyError(f"{text!r} is not a rate; write for example '10/hour', '30/day' or '1/5m'")
     period = match[2].removesuffix("s") if match[2].removesuffix("s") in _PERIODS else match[2]

@@ -11,8 +11,15 @@ class PolicyError(GatekeeperError):
     """Raised at import when a task's policy makes no sense."""
 
 
-class InvalidArguments(GatekeeperError):
+class InvalidArguments(GatekeeperError, TypeError):
     """Raised at a door when arguments do not fit the task's signature."""
+
+
+class Refused(GatekeeperError):
+    """Raise it in a task, before the line, when the call cannot be done and trying again would not help.
+
+    The call is refused with this message; it is no failure of the service behind the task, so no breaker counts it.
+    """
 
 
 class UnknownTask(InvalidArguments):
@@ -31,7 +38,7 @@ class OutcomeUnknown(GatekeeperError):
     """Raised when the line was passed and no trustworthy answer came back; the key stays taken."""
 
 
-class Stopped(GatekeeperError):
+class Stopped(Refused):
     """Raised at the line when the agent was paused in the meantime; nothing was sent."""
 
 
@@ -47,7 +54,7 @@ class LineError(GatekeeperError):
     """Raised when `gatekeeper.effect` is used where it cannot protect: outside a task, twice, or undeclared."""
 
 
-class RungTooLow(GatekeeperError):
+class RungTooLow(Refused):
     """Raised at the line when the answer was made by a lower rung than the effect accepts; nothing was sent."""
 
 

@@ -11,7 +11,7 @@ import structlog
 
 from gatekeeper.answer import Answer, flawed, kept, refusal, success
 from gatekeeper.attempt import Attempt, running
-from gatekeeper.errors import ClaimLost, InvalidOutput, OutcomeUnknown, RungTooLow, Stopped
+from gatekeeper.errors import ClaimLost, InvalidOutput, OutcomeUnknown, Refused, RungTooLow, Stopped
 from gatekeeper.gate import LONGEST_BACKOFF_MS, Gate
 from gatekeeper.heartbeat import heartbeat
 from gatekeeper.outcome import proves_nothing_was_sent
@@ -23,6 +23,8 @@ log = structlog.get_logger("gatehouse.gate")
 
 #: Seconds. An attempt that is over waits this long for Redis to come back, so that its outcome is not lost.
 PATIENCE = 60.0
+#: What the story says of an undo that worked.
+UNDONE = "done"
 
 
 @dataclass
@@ -43,18 +45,21 @@ class Execution:
         self.now.tell("claimed", attempt=claim.attempt, fence=claim.fence, owner=claim.owner)
         heartbeat.watch(self.now.ledger, claim, self.gate.lease_ms, self.gate.limit_ms)
         try:
+            return self._attempt(arguments)
+        finally:
+            heartbeat.forget(claim)
+
+    def _attempt(self, arguments: dict[str, Any]) -> Answer:
+        try:
             with running(self.now):
                 output = self.gate.body(**arguments)
-        except (Stopped, RungTooLow) as error:
-            return self._refused_at_the_line(error)
         except ClaimLost:
             self._log("claim lost")
             raise
-        except Exception as error:
-            self._failed(error)
-            raise
-        finally:
-            heartbeat.forget(claim)
+        except Exception as error:  # noqa: BLE001 - whatever it was, it is settled, and raised again by _failed
+            if isinstance(error, Refused) and self.now.line == "before":
+                return self._refused(error)
+            return self._failed(error)
         return self._finished(output)
 
     def _finished(self, output: Any) -> Answer:
@@ -70,6 +75,9 @@ class Execution:
         flaw = {"error": "output validation failed", "stage": "output", "detail": clean(str(error))}
         if self.gate.effect and self.gate.effect.undo:
             flaw["undo"] = self._undo(output)
+            if flaw["undo"] == UNDONE:
+                self.now.facts.clear()
+                self.now.counters.clear()
         text = json.dumps(flaw)
         self._settle("done", result=kept("null", None), flaw=text, error=flaw["detail"])
         return flawed(self.key, text)
@@ -82,28 +90,52 @@ class Execution:
         except Exception as problem:  # noqa: BLE001 - whatever it was, the key must be settled and the problem told
             words = f"failed: {describe(problem)}"
         else:
-            words = "done"
+            words = UNDONE
         self.now.tell("undo", outcome=words)
         return words
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: Exception) -> Answer:
+        """Settle what the exception proves, and raise it; answers only if the provider knows that all went well."""
         words = describe(error)
         if self.now.line == "applied":
             flaw = {"error": "the effect happened, but a later step failed", "stage": "task", "detail": words}
             self._settle("done", result=kept("null", None), flaw=json.dumps(flaw), error=words)
-        elif self.now.line == "sending" and (self.now.unproven or not proves_nothing_was_sent(error)):
-            self._settle("unknown", error=words)
-            raise OutcomeUnknown(
-                f"{self.key}: {words}. It may have happened, so it is not run again; "
-                f"see: celery -A workers gate explain '{self.key}'"
-            ) from error
-        else:
+        elif self.now.line == "before" or (proves_nothing_was_sent(error) and not self.now.unproven):
             self._settle("failed", error=words, retry_ms=self._retry_ms())
+        else:
+            return self._in_doubt(error, words)
+        raise error
 
-    def _refused_at_the_line(self, error: Stopped | RungTooLow) -> Answer:
-        why = "paused" if isinstance(error, Stopped) else "rung too low"
-        receipt = {"error": why, "stage": "line", "detail": clean(str(error))}
-        self._settle("refused", receipt=receipt)
+    def _in_doubt(self, error: Exception, words: str) -> Answer:
+        """Ask the provider. That it has the effect is proof; that it does not have it yet is none."""
+        found = self._verify()
+        if found is not None:
+            self.now.line = "applied"
+            return self._finished(found)
+        self._settle("unknown", error=words)
+        raise OutcomeUnknown(
+            f"{self.key}: {words}. It may have happened, so it is not run again; "
+            f"see: celery -A workers gate explain '{self.key}'"
+        ) from error
+
+    def _verify(self) -> Any:
+        verify = self.gate.effect and self.gate.effect.verify
+        if not verify:
+            return None
+        try:
+            with running(self.now):
+                found = verify(self.now.payload)
+        except Exception as problem:  # noqa: BLE001 - a look-up that fails proves nothing, and is told
+            self.now.tell("verify", outcome=f"failed: {describe(problem)}")
+            return None
+        self.now.tell("verify", outcome="not found" if found is None else "found")
+        return found
+
+    def _refused(self, error: Refused) -> Answer:
+        kinds = {Stopped: ("paused", "line"), RungTooLow: ("rung too low", "line")}
+        why, stage = kinds.get(type(error), (clean(str(error)), "task"))
+        receipt = {"error": why, "stage": stage, "detail": clean(str(error))}
+        self._settle("refused", receipt=receipt, error="" if stage == "line" else why)
         return refusal(self.key, receipt)
 
     def _retry_ms(self) -> int | None:
@@ -129,7 +161,7 @@ class Execution:
         told = numbers | ({"error": error} if error else {}) | (receipt or {})
         if retry_ms is not None:
             told["retry_after"] = retry_ms / 1000
-        self.now.tell(outcome, **told, **self._changes())
+        self.now.tell(outcome, **told, **(self._changes() if outcome == "done" else {}))
         end = Settlement(
             outcome,
             result,
@@ -138,7 +170,7 @@ class Execution:
             answer=json.dumps(receipt or {"error": error, "stage": "task"}) if outcome != "done" else "",
             retry_ms=retry_ms,
             effect_happened=self.now.line == "applied",
-            facts=tuple(self.now.facts.values()),
+            facts=tuple(self.now.facts.values()) if outcome == "done" else (),
             counters=self._counters(outcome, flaw),
             summary=json.dumps({"outcome": outcome, "task": self.gate.name, "key": self.key, **numbers}),
             events=self.now.take_events(),
@@ -150,11 +182,11 @@ class Execution:
         self._log(outcome, **told)
 
     def _changes(self) -> dict[str, Any]:
-        return {"state": ["/".join(path) for path in self.now.facts]} if self.now.facts else {}
+        return {"remembered": ["/".join(path) for path in self.now.facts]} if self.now.facts else {}
 
     def _counters(self, outcome: Outcome, flaw: str) -> dict[str, int]:
         name = {"done": "total_done", "refused": "total_refused"}.get(outcome, "total_failed")
-        counters = {**self.now.counters, name: 1}
+        counters = {**(self.now.counters if outcome == "done" else {}), name: 1}
         return counters | {"total_flawed": 1} if flaw else counters
 
     def _error(self, words: str) -> str:

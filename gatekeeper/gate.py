@@ -60,7 +60,8 @@ class Gate:
         self.rates, self.caps = policies.rates, policies.caps
         self.lease_ms = milliseconds(policies.lease)
         self.limit_ms = milliseconds(policies.time_limit) if policies.time_limit else self.lease_ms
-        self.attempts = policies.attempts or (1 if policies.effect else DEFAULT_ATTEMPTS)
+        default = 1 if policies.effect else DEFAULT_ATTEMPTS
+        self.attempts = default if policies.attempts is None else policies.attempts
         self.backoff_ms = milliseconds(policies.backoff)
         self._check(policies)
         self._template = Template(policies.key, self.contract.parameters, f"{self.name}: key") if policies.key else None
@@ -102,6 +103,12 @@ class Gate:
             raise PolicyError(
                 f"{self.name}: {self.agent!r} cannot name an agent; use a-z, 0-9, _ and - for the module's name"
             )
+        if not isinstance(policies.breaker, Breaker | None):
+            raise PolicyError(
+                f"{self.name}: breaker={policies.breaker!r}; write breaker=Breaker(after=3, cooldown='5m')"
+            )
+        if not isinstance(policies.effect, Effect | None):
+            raise PolicyError(f"{self.name}: effect={policies.effect!r}; write effect=Effect()")
         if policies.effect and not policies.key:
             raise PolicyError(
                 f"{self.name} has an effect but no key; write key='…{{argument}}…', the identity of the intent"

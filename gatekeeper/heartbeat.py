@@ -24,12 +24,16 @@ class _Beat:
     ledger: Ledger
     claim: Claim
     lease_ms: int
-    gives_up_at: float
     renew_at: float
+    overdue_at: float
 
 
 class Heartbeat:
-    """Keeps the claims of this process alive, each until its time limit."""
+    """Keeps the claims of this process alive for as long as their attempts run.
+
+    An attempt past its time limit keeps its claim too: a pool of threads cannot end it, and a second one beside it would
+    be worse. It is told in the log.
+    """
 
     def __init__(self) -> None:
         self._beats: dict[str, _Beat] = {}
@@ -38,9 +42,9 @@ class Heartbeat:
         self._pid = 0
 
     def watch(self, ledger: Ledger, claim: Claim, lease_ms: int, limit_ms: int) -> None:
-        """Renew this claim from now on, for at most `limit_ms`."""
+        """Renew this claim from now on; `limit_ms` is how long the attempt should take."""
         now = time.monotonic()
-        beat = _Beat(ledger, claim, lease_ms, now + limit_ms / 1000, now + lease_ms / 3000)
+        beat = _Beat(ledger, claim, lease_ms, now + lease_ms / 3000, now + limit_ms / 1000)
         with self._lock:
             self._beats[claim.owner] = beat
             if self._thread is None or not self._thread.is_alive() or self._pid != os.getpid():
@@ -58,7 +62,7 @@ class Heartbeat:
             time.sleep(EVERY)
             now = time.monotonic()
             with self._lock:
-                due = [beat for beat in self._beats.values() if beat.renew_at <= now < beat.gives_up_at]
+                due = [beat for beat in self._beats.values() if beat.renew_at <= now]
             for beat in due:
                 self._renew(beat, now)
 
@@ -69,6 +73,8 @@ class Heartbeat:
             log.warning("heartbeat failed", key=beat.claim.key, error=str(error))
             return
         beat.renew_at = now + beat.lease_ms / 3000
+        if now >= beat.overdue_at:
+            log.warning("over its time limit", agent=beat.claim.agent, key=beat.claim.key, owner=beat.claim.owner)
         if not held:
             log.error("claim lost", key=beat.claim.key, owner=beat.claim.owner, fence=beat.claim.fence)
             self.forget(beat.claim)

@@ -36,8 +36,9 @@ class effect(Generic[Payload]):  # noqa: N801 - reads as a statement: `with gate
         self._attempt = current()
         _check(self._attempt)
         frozen = _cross(self._attempt, self._freeze())
-        self._attempt.line = "sending"
-        return self._type.validate_json(frozen)
+        payload = self._type.validate_json(frozen)
+        self._attempt.payload, self._attempt.line = payload, "sending"
+        return payload
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if kind is None:

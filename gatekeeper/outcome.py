@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+import traceback
 from collections.abc import Iterator
 
 from requests import HTTPError
@@ -21,6 +23,7 @@ _NEVER_SENT = (
     NewConnectionError,
     NameResolutionError,
     ConnectionRefusedError,
+    socket.gaierror,
     ssl.SSLCertVerificationError,
     InvalidURL,
     InvalidSchema,
@@ -31,11 +34,17 @@ _NEVER_SENT = (
 def proves_nothing_was_sent(error: BaseException) -> bool:
     """True for the few failures after which the effect cannot have happened; everything else is unknown."""
     for cause in _chain(error):
-        if isinstance(cause, _NEVER_SENT):
+        if isinstance(cause, _NEVER_SENT) or _broke_in_the_handshake(cause):
             return True
         if isinstance(cause, HTTPError) and cause.response is not None:
             return cause.response.status_code in REFUSED_STATUSES
     return False
+
+
+def _broke_in_the_handshake(error: BaseException) -> bool:
+    """Whether a connection ended before TLS stood; the same errors can also come later, when all was sent."""
+    frames = traceback.walk_tb(error.__traceback__) if isinstance(error, OSError) else ()
+    return any(frame.f_code is ssl.SSLSocket.do_handshake.__code__ for frame, _ in frames)
 
 
 def of_status(status: int) -> str:

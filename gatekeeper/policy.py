@@ -76,8 +76,8 @@ class Breaker:
     cooldown_ms: int = field(init=False)
 
     def __post_init__(self) -> None:
-        if self.after < 1:
-            raise PolicyError(f"Breaker(after={self.after}) can never be closed; write at least 1")
+        if not isinstance(self.after, int) or self.after < 1:
+            raise PolicyError(f"Breaker(after={self.after!r}) can never be closed; write at least 1")
         object.__setattr__(self, "cooldown_ms", milliseconds(self.cooldown))
 
 

@@ -6,7 +6,7 @@ import json
 import re
 from functools import cache
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import settings
 
@@ -32,16 +32,26 @@ def hide_secrets(text: str) -> str:
 
 @cache
 def _secrets() -> tuple[str, ...]:
-    """Each secret as it is, and as JSON and URLs write it; the longest first."""
-    forms = {
-        form for secret in settings.current().secrets for form in (secret, json.dumps(secret)[1:-1], quote(secret, ""))
-    }
+    """Each secret as it is, and as JSON, URLs and Python write it; the longest first."""
+    forms = {form for secret in settings.current().secrets for form in _spellings(secret)}
     return tuple(sorted(forms, key=len, reverse=True))
+
+
+def _spellings(secret: str) -> set[str]:
+    once = {secret, *_quoted(secret), quote(secret, ""), quote(secret), quote_plus(secret)}
+    return once | {twice for form in once for twice in _quoted(form)}
+
+
+def _quoted(text: str) -> set[str]:
+    """The text between quotation marks, as `json.dumps` and `repr` write it."""
+    return {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1]}
 
 
 def clean(text: str) -> str:
     """The text without secrets, and not too long."""
-    text = hide_secrets(text)
+    text = hide_secrets(
+        text.encode(errors="replace").decode()
+    )  # a file's name may be no Unicode, and Redis takes no other
     return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}… ({len(text)} characters)"
 
 
@@ -50,7 +60,7 @@ def clean_all(value: Any) -> Any:
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, dict):
-        return {name: clean_all(inner) for name, inner in value.items()}
+        return {clean_all(name): clean_all(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [clean_all(inner) for inner in value]
     return value

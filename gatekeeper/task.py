@@ -19,8 +19,6 @@ from gatekeeper.policy import Breaker, Cap, Effect, Rate
 from state import store
 from state.names import Names
 
-#: The message header that names the call when a message is sent again under another id.
-CALL_HEADER = "gate_call"
 #: Seconds before a message goes back to its queue because the ledger is away; without it the two would only circle.
 PAUSE = 1.0
 
@@ -35,13 +33,15 @@ class GateTask(_Task):
     """A Celery task whose every run, whatever the door, goes through its gate."""
 
     abstract = True
+    #: The gate checks arguments itself, at every door and with the same words.
+    typing = False
     gate: Gate
 
     def __call__(self, *args: Any, **kwargs: Any) -> Answer:
         """Run here and now; returns the answer, raises if the attempt failed."""
         request = self.request
         direct = request.called_directly
-        call = str(uuid4() if direct else getattr(request, CALL_HEADER, None) or request.id)
+        call = str(uuid4() if direct else request.id)
         try:
             return pipeline.run(self.gate, args, kwargs, call_id=call, door=door.name() if direct else "message")
         except pipeline.Duplicate as duplicate:

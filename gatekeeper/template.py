@@ -5,13 +5,21 @@ from __future__ import annotations
 import enum
 import unicodedata
 from collections.abc import Collection, Mapping
+from datetime import date, time, timedelta
+from decimal import Decimal
 from string import Formatter
 from typing import Any
+from uuid import UUID
 
 from gatekeeper.errors import InvalidArguments, PolicyError
 
 #: Longer keys carry text where an identity belongs.
 LONGEST_KEY = 300
+
+#: What has one spelling. A set is written in another order by each process, a model may gain a field.
+_IDENTITIES = (str, int, float, Decimal, UUID, date, time, timedelta)
+#: None, which must not be the text "None": a value's own `%` never stands before an `n`.
+_NOTHING = "%none"
 
 
 class Template:
@@ -27,17 +35,32 @@ class Template:
                 raise PolicyError(
                     f"{what} {text!r} names {{{name}}}, which is no argument of the task; it has: {known}"
                 )
+            if name is not None and self.fields and ":" not in literal:
+                raise PolicyError(
+                    f"{what} {text!r} has no ':' before {{{name}}}; without it different values could give the same text"
+                )
             self._parts.append((literal, name))
             self.fields += [name] if name else []
 
     def fill(self, arguments: Mapping[str, Any]) -> str:
         """The text for one call's arguments; raises InvalidArguments if it grows too long."""
-        key = "".join(lit if name is None else lit + _escape(arguments[name]) for lit, name in self._parts)
+        key = "".join(lit if name is None else lit + self._escaped(name, arguments[name]) for lit, name in self._parts)
         if len(key) > LONGEST_KEY:
             raise InvalidArguments(
                 f"{self.text!r} gives a key of {len(key)} characters; at most {LONGEST_KEY} are allowed"
             )
         return key
+
+    def _escaped(self, name: str, value: Any) -> str:
+        plain = value.value if isinstance(value, enum.Enum) else value
+        if plain is None:
+            return _NOTHING
+        if not isinstance(plain, _IDENTITIES):
+            kind = type(value).__name__
+            raise InvalidArguments(
+                f"{self.text!r}: {name} is a {kind}; what identifies is a text, a number, a date, a UUID or an enum"
+            )
+        return _escape(str(plain))
 
 
 def _parse(text: str, what: str) -> list[tuple[str, str | None, str | None, str | None]]:
@@ -47,7 +70,6 @@ def _parse(text: str, what: str) -> list[tuple[str, str | None, str | None, str 
         raise PolicyError(f"{what} {text!r} is not a template: {error}") from None
 
 
-def _escape(value: Any) -> str:
+def _escape(text: str) -> str:
     """Keep one value from reaching into its neighbours: `:` and `%` and control characters are percent-encoded."""
-    text = str(value.value if isinstance(value, enum.Enum) else value)
     return "".join(f"%{ord(c):02X}" if c in ":%" or unicodedata.category(c) == "Cc" else c for c in text)

@@ -119,7 +119,8 @@ end
 local function check_pause()
   local pause = redis.call("HGET", KEYS[6], "pause")
   if pause then
-    return refuse("paused", "paused", {pause = cjson.decode(pause)})
+    local record = cjson.decode(pause)
+    return refuse("paused", "paused", {by = record.by, why = record.why, since_ms = record.at})
   end
 end
 

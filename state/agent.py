@@ -53,16 +53,22 @@ def revisions(redis: Redis, agents: list[str]) -> dict[str, int]:
 
 def pause(redis: Redis, agent: str, by: str, why: str) -> None:
     """Let nothing of this agent start, until `resume`; holds across restarts."""
-    seconds, micros = redis.time()
-    record = {"at": int(seconds) * 1000 + int(micros) // 1000, "by": by, "why": why}
-    _change_head(redis, agent, pause=json.dumps(record))
+    now = _now_ms(redis)
+    fields = {"pause": json.dumps({"at": now, "by": by, "why": why}), "updated_ms": str(now)}
+    n = Names(agent)
+    with redis.pipeline(transaction=True) as pipe:
+        pipe.hset(n.head, mapping=fields).hincrby(n.head, "revision", 1)
+        pipe.execute()
 
 
 def resume(redis: Redis, agent: str) -> bool:
-    """Lift a pause; False if there was none."""
+    """Lift a pause; False if there was none. A cap that caused it counts from zero again: a person has looked."""
     n = Names(agent)
+    record = json.loads(redis.hget(n.head, "pause") or "{}")
     with redis.pipeline(transaction=True) as pipe:
-        pipe.hdel(n.head, "pause").hincrby(n.head, "revision", 1)
+        pipe.hdel(n.head, "pause").hincrby(n.head, "revision", 1).hset(n.head, "updated_ms", _now_ms(redis))
+        if "cap" in record:
+            pipe.delete(record["cap"])
         return bool(pipe.execute()[0])
 
 
@@ -73,11 +79,9 @@ def iso(ms: float | str | None) -> str | None:
     return datetime.fromtimestamp(float(ms) / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _change_head(redis: Redis, agent: str, **fields: str) -> None:
-    n = Names(agent)
-    with redis.pipeline(transaction=True) as pipe:
-        pipe.hset(n.head, mapping=fields).hincrby(n.head, "revision", 1)
-        pipe.execute()
+def _now_ms(redis: Redis) -> int:
+    seconds, micros = redis.time()
+    return int(seconds) * 1000 + int(micros) // 1000
 
 
 def _head(
@@ -92,7 +96,7 @@ def _head(
         "errors": [_dated(json.loads(error), "at") for error in errors],
         "metrics": {"total_done": 0, "total_failed": 0} | {name: int(total) for name, total in sorted(metrics.items())},
         "paused": pause is not None,
-        "pause": pause and _dated(pause, "at"),
+        "pause": pause and _dated({name: pause[name] for name in ("at", "by", "why")}, "at"),
         "held": sorted((_dated(json.loads(entry), "since") for entry in held.values()), key=lambda e: str(e["since"])),
     }
 

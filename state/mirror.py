@@ -7,11 +7,14 @@ import json
 import os
 from pathlib import Path
 
+import structlog
 from redis import Redis
 
 import settings
 from state.agent import revisions, snapshot
-from state.files import write_whole
+from state.files import UNFINISHED, write_whole
+
+log = structlog.get_logger("gatehouse.mirror")
 
 
 class Mirror:
@@ -30,6 +33,27 @@ class Mirror:
         return stale
 
 
+def _keep_what_is_ahead(file: Path, revision: int) -> None:
+    """A file that knows more than Redis is what is left after a loss: a copy is set aside before it is written over."""
+    try:
+        data = file.read_bytes()
+        known = int(json.loads(data)["revision"])
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return
+    if known > revision:
+        aside = file.with_name(f"{file.stem}.revision-{known}.json")
+        write_whole(aside, data)
+        log.error(
+            "redis is behind the state file", kept=str(aside), known=known, redis=revision, next="docs/operations.md"
+        )
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """What a writer left behind that was killed; inside the lock nobody else is at work."""
+    for unfinished in folder.glob(f".*{UNFINISHED}"):
+        unfinished.unlink(missing_ok=True)
+
+
 def path(agent: str) -> Path:
     """Where this agent's state file is."""
     return settings.current().agents_dir / f"{agent}.json"
@@ -45,7 +69,9 @@ def write(redis: Redis, agent: str) -> int:
     lock = os.open(settings.current().agents_dir / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        _remove_unfinished(file.parent)
         now = snapshot(redis, agent)
+        _keep_what_is_ahead(file, now.revision)
         text = json.dumps(now.document(), indent=2, ensure_ascii=False)
         write_whole(file, text.encode() + b"\n")
     finally:

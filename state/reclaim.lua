@@ -27,6 +27,10 @@ redis.call("HSET", KEYS[1], "state", to)
 redis.call("HSET", KEYS[2], "state", to)
 redis.call("HDEL", KEYS[1], "lease_ms")
 redis.call("ZREM", KEYS[4], ARGV[1])
+if state == "claimed" then
+  local started = tonumber(redis.call("HGET", KEYS[1], "started_ms"))
+  redis.call("RPUSH", KEYS[6], cjson.encode({at = started, event = "claimed", owner = ARGV[3], fence = tonumber(ARGV[4])}))
+end
 redis.call("RPUSH", KEYS[6], cjson.encode({at = now, event = to, why = why, owner = ARGV[3], fence = tonumber(ARGV[4])}))
 if to == "queued" then
   redis.call("ZADD", KEYS[3], now, ARGV[2])

@@ -3,15 +3,14 @@
 -- KEYS[1] -> call      KEYS[2] -> queued    KEYS[3] -> waiting
 -- ARGV[1] -> call id   ARGV[2] -> grace: ms before the next look   ARGV[3] -> longest such wait, ms
 --
--- Returns {"send", task, arguments JSON, how many sends so far, "1" if its first message was answered with "not yet"}
---       | {"not due"} | {"gone"}
+-- Returns {"send", task, arguments JSON} | {"not due"} | {"gone"}
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local due = redis.call("ZSCORE", KEYS[2], ARGV[1]) or redis.call("ZSCORE", KEYS[3], ARGV[1])
 if not due or tonumber(due) > now then
   return {"not due"}
 end
-local call = redis.call("HMGET", KEYS[1], "task", "kwargs", "booked_ms")
+local call = redis.call("HMGET", KEYS[1], "task", "kwargs")
 if not call[1] then
   redis.call("ZREM", KEYS[2], ARGV[1])
   redis.call("ZREM", KEYS[3], ARGV[1])
@@ -22,4 +21,4 @@ local pause = math.min(ARGV[2] * 2 ^ math.min(sends - 1, 20), ARGV[3])
 redis.call("ZREM", KEYS[3], ARGV[1])
 redis.call("ZADD", KEYS[2], now + pause, ARGV[1])
 redis.call("HSET", KEYS[1], "state", "queued")
-return {"send", call[1], call[2], sends, call[3] and "1" or "0"}
+return {"send", call[1], call[2]}

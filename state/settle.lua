@@ -92,7 +92,7 @@ local function settle_caps()
     local count = redis.call("ZCOUNT", name, now - cap.window_ms, now)
     if ARGV[10] == "1" and count >= cap.limit and redis.call("HEXISTS", KEYS[5], "pause") == 0 then
       local why = "cap " .. cap.rule .. " reached with " .. ARGV[1]
-      redis.call("HSET", KEYS[5], "pause", cjson.encode({at = now, by = "cap", why = why}))
+      redis.call("HSET", KEYS[5], "pause", cjson.encode({at = now, by = "cap", why = why, cap = name}))
       tell({event = "paused", by = "cap", why = why, count = count})
     end
   end

@@ -9,6 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, TypeVar, cast
 
+from hiredis import pack_command
 from redis import Redis
 from redis.exceptions import ConnectionError, NoScriptError, RedisError, TimeoutError  # noqa: A004 - Redis's own
 
@@ -63,7 +64,21 @@ class Script:
     def __call__(self, redis: Redis, keys: Sequence[str], args: Sequence[str | int]) -> list[Any]:
         """Run atomically; returns the script's answer, whose first item names it."""
         try:
-            answer = redis.evalsha(self._digest, len(keys), *keys, *args)
+            return _ask(redis, "EVALSHA", self._digest, len(keys), *keys, *args)
         except NoScriptError:
-            answer = redis.eval(self._text, len(keys), *keys, *args)
-        return cast("list[Any]", answer)
+            return _ask(redis, "EVAL", self._text, len(keys), *keys, *args)
+
+
+def _ask(redis: Redis, *command: str | int) -> list[Any]:
+    """`redis.execute_command` without its telemetry and its look at each argument: a quarter of what a script costs."""
+    pool = redis.connection_pool
+    connection = pool.get_connection()
+
+    def exchange() -> Any:
+        connection.send_packed_command([pack_command(command)])  # type: ignore[arg-type]  # its type says: a tuple of one
+        return connection.read_response()
+
+    try:
+        return cast("list[Any]", connection.retry.call_with_retry(exchange, lambda _: connection.disconnect()))
+    finally:
+        pool.release(connection)

@@ -14,7 +14,7 @@ from state.names import Names
 def tell(redis: Redis, agents: list[str], key_or_call: str) -> dict[str, Any] | None:
     """The story of a key, or of the key that a call asked for; None if no agent knows it."""
     for agent in agents:
-        told = _of_key(redis, agent, key_or_call) or _of_call(redis, agent, key_or_call)
+        told = _of_key(redis, agent, key_or_call) or of_call(redis, agent, key_or_call)
         if told:
             return told
     return None
@@ -38,11 +38,20 @@ def _of_key(redis: Redis, agent: str, key: str) -> dict[str, Any] | None:
         "flaw": json.loads(record["flaw"]) if "flaw" in record else None,
         "why": record.get("why"),
         "payload": json.loads(record["payload"]) if "payload" in record else None,
-        "story": [_dated(json.loads(event)) for event in story],
+        "story": [_dated(event) for event in _with_the_running_attempt(record, [json.loads(text) for text in story])],
     }
 
 
-def _of_call(redis: Redis, agent: str, call: str) -> dict[str, Any] | None:
+def _with_the_running_attempt(record: dict[str, str], events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """An attempt writes its events when it crosses the line or settles; until then its claim tells of it."""
+    fence = int(record.get("fence", 0))
+    if record["state"] != "claimed" or any(event.get("fence") == fence for event in events):
+        return events
+    return [*events, {"at": int(record["started_ms"]), "event": "claimed", "fence": fence, "owner": record["owner"]}]
+
+
+def of_call(redis: Redis, agent: str, call: str) -> dict[str, Any] | None:
+    """The story of the key that a call asked for, with the call's own state and answer."""
     record = redis.hgetall(Names(agent).call(call))
     if not record:
         return None

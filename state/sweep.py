@@ -20,12 +20,11 @@ _resend = Script("resend")
 
 @dataclass(frozen=True)
 class Due:
-    """A call whose message must be sent now. `message` is the Celery task id to send it under."""
+    """A call whose message must be sent now."""
 
     call: str
     task: str
     kwargs: str
-    message: str
 
 
 def due(redis: Redis, agent: str, queue_is_empty: Callable[[], bool]) -> Iterator[Due]:
@@ -38,8 +37,8 @@ def due(redis: Redis, agent: str, queue_is_empty: Callable[[], bool]) -> Iterato
         ids += silent
     for call in dict.fromkeys(ids):
         match _resend(redis, [n.call(call), n.queued, n.waiting], [call, GRACE_MS, LONGEST_GRACE_MS]):
-            case ["send", task, kwargs, sends, answered]:
-                yield Due(call, task, kwargs, f"{call}.{sends}" if answered == "1" else call)
+            case ["send", task, kwargs]:
+                yield Due(call, task, kwargs)
 
 
 def reclaim_lost(redis: Redis, agent: str) -> dict[str, str]:

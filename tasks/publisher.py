@@ -28,7 +28,7 @@ def publish(post_id: str, destination: Destination) -> Published:
     before = memory.get("published", post_id, destination)
     if before:
         return Published.model_validate(before)
-    post = content.load(post_id)
+    post = _load(post_id)
     with gatekeeper.effect(payload=post) as frozen:
         published = destinations.get(destination).publish(frozen)
     memory.record("published", post_id, destination, value=published.model_dump(mode="json"))
@@ -47,6 +47,13 @@ def publish_next() -> dict[str, list[str]]:
             break
         submitted += [_submit(post, destination) for destination in _open_destinations(post)]
     return {"submitted": submitted, "broken": sorted(found.broken)}
+
+
+def _load(post_id: str) -> Post:
+    try:
+        return content.load(post_id)
+    except (content.PostNotFound, content.BrokenPost) as error:
+        raise gatekeeper.Refused(str(error)) from None
 
 
 def _open_destinations(post: Post) -> list[str]:

@@ -20,7 +20,6 @@ import tasks
 from gatekeeper import door, logs
 from gatekeeper.errors import UnknownTask
 from gatekeeper.gate import Gate, registered
-from gatekeeper.task import CALL_HEADER
 from state import store
 from state.ledger import Ledger
 from state.sweep import Due
@@ -63,8 +62,9 @@ class Gatehouse(Celery):
         return self.AsyncResult(call.id)
 
     def resend(self, due: Due) -> None:
-        """Send the message of a registered call once more."""
-        self._send(due.task, due.kwargs, task_id=due.message, headers={CALL_HEADER: due.call})
+        """Send the message of a registered call once more; its answer takes the place of a "not yet"."""
+        self.backend.forget(due.call)
+        self._send(due.task, due.kwargs, task_id=due.call)
 
     def _send(self, name: str, kwargs: str, **options: Any) -> None:
         """The message is a hint: where it cannot be sent now, the sweeper sends it later."""
@@ -125,9 +125,8 @@ def _cancel_revoked(sender: Any, request: Any, **_: Any) -> None:
     """What Flower or `celery control` revokes has its message dropped; the register must know, or it would be sent again."""
     gate = registered().get(sender.name)
     if gate is not None:
-        call = (request.headers or {}).get(CALL_HEADER) or request.id
-        cancelled = Ledger(store.client()).cancel(gate.agent, call, "revoke")
-        log.info("revoked", agent=gate.agent, task=gate.name, call=call, cancelled=cancelled)
+        cancelled = Ledger(store.client()).cancel(gate.agent, request.id, "revoke")
+        log.info("revoked", agent=gate.agent, task=gate.name, call=request.id, cancelled=cancelled)
 
 
 @worker_ready.connect

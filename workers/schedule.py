@@ -57,7 +57,10 @@ class Entry:
     def latest_before(self, moment: datetime) -> datetime:
         """The newest due time that is not after `moment`."""
         just_after = moment.astimezone(self.zone) + timedelta(microseconds=1)
-        return next(CronSim(self.cron, just_after, reverse=True)).astimezone(UTC)
+        due = next(CronSim(self.cron, just_after, reverse=True)).astimezone(UTC)
+        while (later := self.next_after(due)) <= moment:
+            due = later  # looking back, cronsim passes over the hour that comes twice in autumn
+        return due
 
     def dues(self, last: datetime | None, now: datetime) -> list[datetime]:
         """The ticks to run now, oldest first, given the last one that ran. On a first start that is the latest."""

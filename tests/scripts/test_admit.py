@@ -326,7 +326,7 @@ def test_a_paused_agent_refuses_and_says_who_paused_it_and_why(poster: Poster) -
     receipt = poster.refused()
 
     assert (receipt["stage"], receipt["error"]) == ("paused", "paused")
-    assert (receipt["pause"]["by"], receipt["pause"]["why"]) == ("ada", "looking")
+    assert (receipt["by"], receipt["why"]) == ("ada", "looking")
     assert taken(poster) == before
 
 

@@ -91,7 +91,8 @@ def test_one_of_many_processes_is_the_probe(poster_with: WithPolicies, valkey: V
     poster.pass_time_for_breaker(5 * MINUTE)
     command = [sys.executable, "-c", ASK, valkey.url]
     processes = [
-        subprocess.Popen([*command, str(number)], cwd=settings.ROOT, stdout=subprocess.PIPE, text=True) for number in range(3)
+        subprocess.Popen([*command, str(number)], cwd=settings.ROOT, stdout=subprocess.PIPE, text=True)
+        for number in range(3)
     ]
 
     for _ in processes:
@@ -108,7 +109,9 @@ def test_an_attempt_that_is_settled_and_reclaimed_at_once_ends_one_way(poster: P
         poster.cross(claim)
         poster.end_lease(claim)
 
-        lost, stands = together(2, lambda which, claim=claim: poster.reclaim(claim, dead=False) if which else poster.settle(claim))
+        lost, stands = together(
+            2, lambda which, claim=claim: poster.reclaim(claim, dead=False) if which else poster.settle(claim)
+        )
 
         assert lost is None
         assert stands in {"kept", "unknown"}

@@ -99,7 +99,12 @@ def test_a_script_stays_with_the_keys_it_is_given(path: Path) -> None:
 
 
 def test_every_script_is_loaded_by_its_one_caller() -> None:
-    loaded = {script.name for module in (ledger_module, sweep) for script in vars(module).values() if isinstance(script, Script)}
+    loaded = {
+        script.name
+        for module in (ledger_module, sweep)
+        for script in vars(module).values()
+        if isinstance(script, Script)
+    }
 
     assert loaded == set(NAMES)
 

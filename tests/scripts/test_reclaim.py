@@ -66,7 +66,12 @@ def test_a_reclaimed_call_tells_why_in_its_story(poster: Poster) -> None:
 
     told = poster.story(claim.key)[-1]
 
-    assert (told["event"], told["why"], told["owner"], told["fence"]) == ("queued", "its worker died", "me/1", claim.fence)
+    assert (told["event"], told["why"], told["owner"], told["fence"]) == (
+        "queued",
+        "its worker died",
+        "me/1",
+        claim.fence,
+    )
 
 
 def test_reclaiming_twice_counts_one_lost_worker(poster: Poster) -> None:

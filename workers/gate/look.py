@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import click
@@ -35,7 +36,8 @@ def explain(key: str, *, json_: bool) -> None:
 
 def _in_words(head: dict[str, Any]) -> str:
     standing = f"PAUSED by {head['pause']['by']}: {head['pause']['why']}" if head["paused"] else "running"
-    counts = "  ".join(f"{name.removeprefix('total_')} {count}" for name, count in head["metrics"].items())
+    totals = {name: count for name, count in head["metrics"].items() if name.startswith("total_")}
+    counts = "  ".join(f"{name.removeprefix('total_')} {count}" for name, count in totals.items())
     lines = [f"{head['agent']:12}{standing}", f"  last run  {head['last_run'] or 'never'}", f"  counts    {counts}"]
     lines += [
         f"  held      {held['key']}  {held['state']} since {held['since']}: {held['why']}" for held in head["held"]
@@ -45,8 +47,11 @@ def _in_words(head: dict[str, Any]) -> str:
 
 
 def _story_in_words(told: dict[str, Any]) -> str:
-    head = f"{told['key']}  {told['state'].upper()}  ({told['task']}, {told['attempts']} attempts)"
-    return f"{head}\n{table([_event_row(event) for event in told['story']])}\nresult: {told['result']}"
+    flawed = f", but {told['flaw']['error']}" if told.get("flaw") else ""
+    attempts = "1 attempt" if told["attempts"] == 1 else f"{told['attempts']} attempts"
+    head = f"{told['key']}  {told['state'].upper()}{flawed}  ({told['task']}, {attempts})"
+    end = f"result: {json.dumps(told['result'], ensure_ascii=False)}"
+    return "\n".join([head, table([_event_row(event) for event in told["story"]]), end])
 
 
 def _event_row(event: dict[str, Any]) -> tuple[str, str, str]:

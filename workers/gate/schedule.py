@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 import click
 
+from state import store, story
 from workers.gate.output import command, fail, show
-from workers.schedule import load
+from workers.schedule import load, tick
 from workers.scheduler import start
 
 
@@ -21,9 +22,18 @@ def run(context: click.Context, entry: str, due: str | None, *, json_: bool) -> 
     if entry not in entries:
         fail(json_, f"there is no schedule entry {entry!r}; there are: {', '.join(entries)}")
     moment = _moment(json_, due)
+    agent = entries[entry].gate.agent
+    before = story.of_call(store.client(), agent, tick(entries[entry], moment))
     call = start(context.obj.app, entries[entry], moment, "gate run")
-    answer = {"entry": entry, "task": entries[entry].gate.name, "call": call, "key": call, "due": moment.isoformat()}
-    show(json_, answer, f"{entry}: call {call}\nsee: celery -A workers gate explain {call}")
+    answer: dict[str, str | None] = {
+        "entry": entry,
+        "task": entries[entry].gate.name,
+        "call": call,
+        "due": moment.isoformat(),
+    }
+    answer["before"] = before["state"] if before else None
+    done = f"this tick ran before and is {before['state']}; nothing new was started" if before else f"call {call}"
+    show(json_, answer, f"{entry}: {done}\nsee: celery -A workers gate explain {call}")
 
 
 def _moment(json_: bool, due: str | None) -> datetime:  # noqa: FBT001 - the flag as click passes it

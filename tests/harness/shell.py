@@ -1,0 +1,72 @@
+"""A Python process of an installation that stays: snippets run in it without the second that each start costs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from typing import Any
+
+from tests.harness.install import LOAD_APP, ROOT, Install
+
+#: Reads one JSON text per line, runs it, and answers with the value of `answer`, or with what went wrong.
+LOOP = """
+import io, json, os, sys, traceback
+talk = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+for line in sys.stdin:
+    names = {"app": app, "json": json, "answer": None}
+    try:
+        exec(json.loads(line), names)
+        said = {"answer": names["answer"]}
+    except BaseException:
+        said = {"problem": traceback.format_exc()}
+    talk.write(json.dumps(said, default=str) + "\\n")
+    talk.flush()
+"""
+
+
+class Shell:
+    """`run` code that sets `answer`; `app` is loaded, and what is imported stays imported."""
+
+    def __init__(self, install: Install) -> None:
+        self.log = install.folder / "log" / "shell"
+        with self.log.open("ab") as output:
+            self._child = subprocess.Popen(
+                [sys.executable, "-c", LOAD_APP + LOOP],
+                env=install.env,
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                text=True,
+            )
+
+    def run(self, code: str, **names: Any) -> Any:
+        """Run a snippet with these JSON values in it; answers what it put into `answer`."""
+        given = "".join(f"{name} = json.loads({json.dumps(value)!r})\n" for name, value in names.items())
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        self._child.stdin.write(json.dumps(given + textwrap.dedent(code)) + "\n")
+        self._child.stdin.flush()
+        line = self._child.stdout.readline()
+        assert line, f"the shell ended:\n{self.log.read_text()}"
+        said = json.loads(line)
+        assert "problem" not in said, said["problem"]
+        return said["answer"]
+
+    def delay(self, task: str, *calls: dict[str, Any]) -> list[str]:
+        """Start a task once per set of arguments through `.delay()`; answers the call ids."""
+        ids: list[str] = self.run(
+            "answer = [app.tasks[task].delay(**kwargs).id for kwargs in calls]", task=task, calls=list(calls)
+        )
+        return ids
+
+    def close(self) -> None:
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        self._child.stdin.close()
+        self._child.kill()
+        self._child.wait(10)
+        self._child.stdout.close()

@@ -1,0 +1,147 @@
+"""A message is only a hint: a lost one is sent again, and a backlog is not multiplied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from state.names import Names
+from tests.effects.client import EffectServer
+from tests.harness import Install, until
+from tests.harness.shell import Shell
+
+COUNTER, STORYTELLER, CLERK = Names("counter"), Names("storyteller"), Names("clerk")
+
+
+@pytest.fixture
+def stopped(house: Install) -> None:
+    """No worker, so that what is sent stays in the broker."""
+    for process in house.processes:
+        process.kill9()
+
+
+@pytest.fixture
+def running(house: Install) -> None:
+    """One worker with two hands, from the test before if it still runs."""
+    if not any(process.alive for process in house.processes):
+        house.worker(concurrency=2)
+
+
+@pytest.fixture(scope="module")
+def store(house: Install) -> Iterator[redis.Redis]:
+    client = redis.Redis.from_url(house.redis_url, decode_responses=True)
+    yield client
+    client.close()
+
+
+def register_only(shell: Shell, task: str, **kwargs: object) -> str:
+    """What a door leaves that dies between the register and the broker, or whose message the broker loses."""
+    call: str = shell.run(
+        """
+        from gatekeeper.gate import registered
+        from state import store
+        from state.ledger import Ledger
+        from uuid import uuid4
+        call = registered()[task].call((), kwargs, id=str(uuid4()), door="test")
+        assert Ledger(store.client()).register(call)
+        answer = call.id
+        """,
+        task=task,
+        kwargs=kwargs,
+    )
+    return call
+
+
+def pass_the_grace(store: redis.Redis, n: Names, *calls: str) -> None:
+    for call in calls:
+        store.zadd(n.queued, {call: 1}, xx=True)
+
+
+@pytest.mark.usefixtures("stopped")
+def test_a_call_whose_message_was_deleted_is_sent_again_and_ends(
+    house: Install, shell: Shell, store: redis.Redis, effect_server: EffectServer
+) -> None:
+    effect_server.clear()
+    [call] = shell.delay("storyteller.publish", {"post_id": "lost"})
+    assert store.llen("celery") == 1
+    assert store.delete("celery") == 1
+    pass_the_grace(store, STORYTELLER, call)
+
+    house.worker(concurrency=2)
+
+    assert house.answer(call)["ok"]
+    assert effect_server.counts() == {"story:lost": 1}
+    assert store.hget(STORYTELLER.call(call), "sends") == "1"
+
+
+@pytest.mark.usefixtures("running")
+def test_a_call_that_was_registered_and_never_sent_runs(house: Install, shell: Shell, store: redis.Redis) -> None:
+    call = register_only(shell, "counter.add", a=2, b=3)
+    pass_the_grace(store, COUNTER, call)
+
+    assert house.answer(call)["result"] == 5
+
+
+@pytest.mark.usefixtures("running")
+def test_a_call_within_its_grace_is_left_alone(shell: Shell, store: redis.Redis) -> None:
+    call = register_only(shell, "counter.add", a=2, b=3)
+
+    two_sweeps(shell, store)
+
+    assert store.hget(COUNTER.call(call), "sends") is None
+    pass_the_grace(store, COUNTER, call)
+
+
+def two_sweeps(shell: Shell, store: redis.Redis) -> None:
+    """Wait until the sweeper has looked at everything twice: it sends two delayed calls, one after the other."""
+    for _ in range(2):
+        call = shell.run("answer = app.tasks['clerk.remember'].apply_async(args=['swept', 1], countdown=0.01).id")
+        until(lambda call=call: store.hget(CLERK.call(call), "sends") == "1", what="a sweep")
+
+
+@pytest.mark.usefixtures("running")
+def test_a_backlog_is_not_multiplied(house: Install, shell: Shell, store: redis.Redis) -> None:
+    shell.delay("counter.sleepy", *[{"seconds": 600, "name": "blocks"}] * 2)
+    until(lambda: len(house.notes("blocks")) == 2, what="the worker to have its hands full")
+    backlog = shell.delay("counter.add", *[{"a": number, "b": 0} for number in range(50)])
+    waiting = store.llen("celery")
+    assert waiting == 50
+
+    pass_the_grace(store, COUNTER, *backlog)
+    two_sweeps(shell, store)
+
+    assert all(store.hget(COUNTER.call(call), "sends") is None for call in backlog)
+    assert store.llen("celery") - waiting <= 2, "more messages than calls"
+
+    house.processes[-1].kill9()
+    house.worker(concurrency=4)
+    until(
+        lambda: {store.hget(COUNTER.call(call), "state") for call in backlog} == {"done"}, 30, "the backlog to be done"
+    )
+    assert {store.hget(COUNTER.call(call), "attempts") for call in backlog} == {"1"}
+
+
+@pytest.mark.usefixtures("stopped")
+def test_a_message_that_is_sent_again_while_the_first_still_waits_runs_once(
+    house: Install, shell: Shell, store: redis.Redis, effect_server: EffectServer
+) -> None:
+    effect_server.clear()
+    waiting = store.llen("celery")
+    [call] = shell.delay("storyteller.publish", {"post_id": "doubled"})
+    shell.run(
+        """
+        from state.sweep import Due
+        for _ in range(3):
+            app.resend(Due(call, "storyteller.publish", '{"post_id": "doubled", "later_step": "works"}', call))
+        """,
+        call=call,
+    )
+    assert store.llen("celery") == waiting + 4
+
+    house.worker(concurrency=4)
+
+    until(lambda: store.llen("celery") == 0, what="every message to be taken")
+    assert house.answer(call)["ok"]
+    assert effect_server.arrived() == 1

@@ -1,0 +1,228 @@
+"""The mirror: a photograph of Redis, there within a second, whole at every instant, and never ahead."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+import settings
+from state import agent, mirror
+from state.facts import NEWEST_ENTRIES, FactChange
+from state.names import Names
+from tests.harness import Install, Process, Valkey, until
+from tests.harness.install import ROOT
+from tests.harness.shell import Shell
+from tests.scripts.poster import AGENT, Poster, a_gate
+
+#: The promise; half of it is the sweeper's pause.
+WITHIN = 1.0
+
+#: Changes the state and photographs it, for ever, as fast as it can.
+WRITER = """
+import itertools, sys
+from redis import Redis
+from state import agent, mirror
+redis = Redis.from_url(sys.argv[1], decode_responses=True)
+print('{"event": "writer ready"}', flush=True)
+for number in itertools.count():
+    agent.pause(redis, "poster", f"writer {sys.argv[2]}", "x" * (number % 2000))
+    mirror.write(redis, "poster")
+"""
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """This test's own folder, for the product's code in this process."""
+    monkeypatch.setenv("STATE_DIR", str(tmp_path / "state"))
+    settings.current.cache_clear()
+    yield tmp_path / "state"
+    monkeypatch.undo()
+    settings.current.cache_clear()
+
+
+@pytest.fixture
+def writer(valkey: Valkey, state_dir: Path, tmp_path: Path) -> Iterator[Callable[[], Process]]:
+    started: list[Process] = []
+
+    def start() -> Process:
+        command = [sys.executable, "-c", WRITER, valkey.url, str(len(started))]
+        env = {"PATH": os.environ["PATH"], "STATE_DIR": str(state_dir), "PYTHONPATH": str(ROOT)}
+        started.append(Process(f"writer{len(started)}", command, env, ROOT, tmp_path / f"writer{len(started)}.log"))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill9()
+
+
+def read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_bytes())
+    return found
+
+
+# Within a second
+
+
+def test_the_file_follows_redis_within_a_second(house: Install, shell: Shell) -> None:
+    house.worker(concurrency=2)
+    store = redis.Redis.from_url(house.redis_url, decode_responses=True)
+    delays = []
+    for number in range(5):
+        call = shell.delay("clerk.remember", {"name": "last", "value": number})[0]
+        until(lambda call=call: store.hget(Names("clerk").call(call), "state") == "done", what="the call to be done")
+        settled = time.monotonic()
+        until(lambda number=number: house.state("clerk").get("last") == number, what="the fact in the file")
+        delays.append(time.monotonic() - settled)
+    store.close()
+
+    assert sorted(delays)[2] < WITHIN, delays
+    assert max(delays) < 2 * WITHIN, delays
+
+
+def test_the_file_has_the_shape_that_its_readers_know(house: Install, shell: Shell) -> None:
+    [call] = shell.delay("clerk.complain", {"words": "something broke"})
+    house.result(call)
+
+    state = until(lambda: (found := house.state("clerk"))["errors"] and found, what="the error in the file")
+
+    assert list(state)[:3] == ["agent", "revision", "updated_at"]
+    assert state["agent"] == "clerk"
+    assert isinstance(state["revision"], int)
+    assert state["updated_at"].endswith("Z")
+    assert state["last_run"].endswith("Z")
+    assert state["metrics"]["total_failed"] >= 1
+    assert state["paused"] is False
+    assert state["held"] == []
+    [error, *_] = state["errors"]
+    assert {"at", "task", "key", "call", "error"} <= set(error)
+    assert "something broke" in error["error"]
+    assert error["at"].endswith("Z")
+
+
+def test_a_pause_is_in_the_file_with_its_own_time(house: Install, shell: Shell) -> None:
+    before = shell.run("from state import agent, store\nanswer = agent.snapshot(store.client(), 'clerk').head")
+
+    shell.run("from state import agent, store\nagent.pause(store.client(), 'clerk', 'ada', 'looking')")
+
+    state = until(lambda: (found := house.state("clerk"))["paused"] and found, what="the pause in the file")
+    assert (state["pause"]["by"], state["pause"]["why"]) == ("ada", "looking")
+    assert state["updated_at"] >= state["pause"]["at"] > (before["updated_at"] or "")
+    shell.run("from state import agent, store\nagent.resume(store.client(), 'clerk')")
+    until(lambda: not house.state("clerk")["paused"], what="the file without the pause")
+
+
+# Whole at every instant, never ahead
+
+
+def test_the_file_is_whole_and_never_ahead_while_writers_write_and_are_killed(
+    valkey: Valkey, state_dir: Path, writer: Callable[[], Process]
+) -> None:
+    client, path, n = valkey.client(), state_dir / "agents" / "poster.json", Names("poster")
+    writers = [writer() for _ in range(3)]
+    until(path.exists, what="the first photograph")
+    chance = random.Random(47)
+    seen, kills, end = [], 0, time.monotonic() + 4
+
+    while time.monotonic() < end or kills < 8:
+        found = read(path)
+        ahead = found["revision"] - int(client.hget(n.head, "revision") or 0)
+        assert ahead <= 0, f"the file is {ahead} revisions ahead of Redis"
+        assert found["agent"] == "poster"
+        seen.append(found["revision"])
+        if chance.random() < 0.002 or (time.monotonic() > end and kills < 8):
+            number = chance.randrange(len(writers))
+            writers[number].wait_for("writer ready")
+            writers[number].kill9()
+            writers[number] = writer()
+            kills += 1
+
+    assert seen == sorted(seen), "the file went back in time"
+    assert len(set(seen)) > 50
+    assert kills >= 8
+
+
+def test_writers_that_were_killed_leave_no_heap_of_unfinished_files(
+    valkey: Valkey, state_dir: Path, writer: Callable[[], Process]
+) -> None:
+    folder = state_dir / "agents"
+    folder.mkdir(parents=True)
+    for number in range(5):
+        (folder / f".poster.json.{number:016x}.tmp").write_text("{")
+    agent.pause(valkey.client(), "poster", "ada", "looking")
+
+    mirror.write(valkey.client(), "poster")
+
+    assert sorted(path.name for path in folder.iterdir()) == [".lock", "poster.json"]
+
+
+def test_a_file_that_somebody_removed_comes_back_with_the_next_change(valkey: Valkey, state_dir: Path) -> None:
+    client = valkey.client()
+    agent.pause(client, "poster", "ada", "looking")
+    mirrors = mirror.Mirror(client, ["poster", "nobody"])
+    assert mirrors.refresh() == ["poster"]
+    assert mirrors.refresh() == []
+    (state_dir / "agents" / "poster.json").unlink()
+
+    agent.resume(client, "poster")
+
+    assert mirrors.refresh() == ["poster"]
+    assert read(state_dir / "agents" / "poster.json")["paused"] is False
+
+
+# The cost of a write
+
+
+@pytest.mark.usefixtures("state_dir")
+def test_a_photograph_of_a_long_history_is_no_larger_and_no_slower(valkey: Valkey) -> None:
+    poster = Poster(valkey.client(), a_gate())
+
+    def live_on(first: int, last: int) -> tuple[int, float]:
+        """Publish, fail and be refused; answers the size of the file then, and the milliseconds that a write takes."""
+        for number in range(first, last):
+            value = json.dumps({"url": f"https://example.org/{number:05}", "id": f"{number:05}"})
+            fact = FactChange(("published", f"post{number:05}", "feed"), value, "published")
+            poster.settle(poster.claim(f"post{number:05}"), facts=(fact,), counters={"total_done": 1})
+            poster.fail(f"fails{number:05}", counters={"total_failed": 1})
+        times = []
+        for _ in range(9):
+            began = time.perf_counter()
+            mirror.write(valkey.client(), AGENT)
+            times.append(time.perf_counter() - began)
+        return mirror.path(AGENT).stat().st_size, sorted(times)[4] * 1000
+
+    young_size, young_ms = live_on(0, NEWEST_ENTRIES)
+    old_size, old_ms = live_on(NEWEST_ENTRIES, 6 * NEWEST_ENTRIES)
+
+    state = read(mirror.path(AGENT))
+    assert state["metrics"]["total_done"] == 6 * NEWEST_ENTRIES
+    assert len(state["published"]) == NEWEST_ENTRIES
+    assert len(state["errors"]) == 20
+    assert abs(old_size - young_size) < 100
+    assert old_ms < 3 * young_ms + 5
+
+
+# After a loss
+
+
+def test_a_file_that_knows_more_than_redis_is_set_aside_before_it_is_written_over(valkey: Valkey, state_dir: Path) -> None:
+    client = valkey.client()
+    for _ in range(3):
+        agent.pause(client, "poster", "ada", "before the loss")
+    mirror.write(client, "poster")
+    client.flushall()
+    agent.pause(client, "poster", "bob", "after the loss")
+
+    mirror.write(client, "poster")
+
+    kept = read(state_dir / "agents" / "poster.revision-3.json")
+    assert kept["pause"]["why"] == "before the loss"
+    assert read(state_dir / "agents" / "poster.json")["pause"]["why"] == "after the loss"

@@ -1,0 +1,144 @@
+"""`gate restore`: from the mirrors back into an empty Redis, and what held before holds again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import redis
+
+from tests.effects.client import EffectServer
+from tests.harness import Install
+from tests.harness.shell import Shell
+
+RUN = """
+    import clerk
+    try:
+        answer = getattr(clerk, task)(**kwargs)
+    except Exception as error:
+        answer = {"ok": None, "raised": f"{type(error).__name__}: {error}"}
+"""
+PHOTOGRAPH = "from gatekeeper.gate import agents\nfrom state import mirror, store\nanswer = mirror.Mirror(store.client(), agents()).refresh()"
+
+
+class Clerk:
+    """Runs the clerk's tasks directly, without a worker, and photographs the state afterwards."""
+
+    def __init__(self, shell: Shell, house: Install, store: redis.Redis) -> None:
+        self.shell, self.house, self.store = shell, house, store
+
+    def run(self, task: str, **kwargs: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = self.shell.run(RUN, task=task, kwargs=kwargs)
+        self.shell.run(PHOTOGRAPH)
+        return answer
+
+    def state(self) -> dict[str, Any]:
+        self.shell.run(PHOTOGRAPH)
+        return self.house.state("clerk")
+
+    def lose_everything(self) -> None:
+        self.store.flushall()
+
+
+@pytest.fixture
+def clerk(shell: Shell, house: Install, effect_server: EffectServer) -> Clerk:
+    effect_server.clear()
+    store = redis.Redis.from_url(house.redis_url, decode_responses=True)
+    store.flushall()
+    for file in (house.state_dir / "agents").glob("*.json"):
+        file.unlink()
+    return Clerk(shell, house, store)
+
+
+def live(clerk: Clerk, effects: EffectServer) -> dict[str, Any]:
+    """A life with everything in it: a post, a doubt, an error, a fact, a pause."""
+    assert clerk.run("post", post_id="hello")["ok"]
+    effects.mode("apply_then_reset", key="post:torn")
+    assert clerk.run("post", post_id="torn")["ok"] is None
+    assert clerk.run("complain", words="something broke")["ok"] is None
+    assert clerk.run("remember", name="last", value={"deep": {"er": [1, None, "ä"]}})["ok"]
+    clerk.shell.run("from state import agent, store\nagent.pause(store.client(), 'clerk', 'ada', 'looking')")
+    return clerk.state()
+
+
+def test_a_restored_state_is_the_one_that_was_lost(house: Install, clerk: Clerk, effect_server: EffectServer) -> None:
+    before = live(clerk, effect_server)
+    clerk.lose_everything()
+
+    answer = house.gate("restore")
+
+    after = clerk.state()
+    assert answer == {"restored": ["clerk"]}
+    assert after["revision"] > before["revision"]
+    assert {**after, "revision": 0} == {**before, "revision": 0}
+    assert len(after["errors"]) == 2
+    assert after["held"][0]["key"] == "post:torn"
+    assert after["published"]["hello"]["effects"]["id"] == 1
+
+
+def test_after_restoring_nothing_is_published_a_second_time(house: Install, clerk: Clerk, effect_server: EffectServer) -> None:
+    live(clerk, effect_server)
+    clerk.lose_everything()
+    house.gate("restore")
+    assert clerk.run("post", post_id="hello")["error"] == "paused"
+    house.gate("resume", "clerk")
+
+    hello = clerk.run("post", post_id="hello")
+    torn = clerk.run("post", post_id="torn")
+
+    assert hello["ok"]
+    assert hello["result"]["id"] == 1
+    assert (torn["ok"], torn["error"]) == (False, "outcome unknown")
+    assert effect_server.counts() == {"post:hello": 1, "post:torn": 1}
+    assert effect_server.arrived() == 2
+    assert clerk.run("post", post_id="new")["ok"]
+
+
+def test_a_living_redis_is_never_overwritten(house: Install, clerk: Clerk, effect_server: EffectServer) -> None:
+    live(clerk, effect_server)
+    before = fingerprint(clerk)
+
+    done = house.celery("gate", "restore", "--json")
+
+    assert done.returncode != 0
+    assert "living" in json.loads(done.stdout)["error"]
+    assert "clerk" in done.stderr
+    assert fingerprint(clerk) == before
+
+
+def fingerprint(clerk: Clerk) -> dict[str, str]:
+    """What each key holds, as the server itself digests it."""
+    return {name: str(clerk.store.execute_command("DEBUG", "DIGEST-VALUE", name)) for name in clerk.store.scan_iter("gate:*")}
+
+
+@pytest.mark.parametrize("broken", ["", "{", "[]", '{"agent": "somebody else"}', '{"agent": "clerk", "revision": "many"}'])
+def test_a_file_that_cannot_be_read_is_named_and_nothing_is_restored(
+    house: Install, clerk: Clerk, effect_server: EffectServer, broken: str
+) -> None:
+    live(clerk, effect_server)
+    clerk.shell.run("import counter\ncounter.add(1, 2)")
+    clerk.state()
+    clerk.lose_everything()
+    (house.state_dir / "agents" / "clerk.json").write_text(broken)
+
+    refused = clerk.shell.run(
+        """
+        from gatekeeper.gate import agents
+        from state import restore, store
+        try:
+            restore.restore(store.client(), agents())
+        except restore.RestoreError as error:
+            answer = str(error)
+        """
+    )
+
+    assert refused is not None
+    assert "clerk.json" in refused
+    assert "repair or remove it" in refused
+    assert clerk.store.dbsize() == 0
+
+
+def test_without_files_there_is_nothing_to_restore(house: Install, clerk: Clerk) -> None:
+    assert house.gate("restore") == {"restored": []}
+    assert clerk.store.dbsize() == 0

@@ -1,0 +1,247 @@
+"""The documentation is true: its examples run, its links lead somewhere, its names are those of the code."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import settings
+from deploy import procfile
+from tests.harness import Install, Valkey
+
+ROOT = settings.ROOT
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+BLOCK = re.compile(r"^ *```(?P<language>\w*)\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+HEADING = re.compile(r"^#+ (?P<text>.+)$", re.MULTILINE)
+VARIABLE = re.compile(r"^# (?P<name>[A-Z][A-Z0-9_]+)=(?P<value>.*)$", re.MULTILINE)
+#: `gate status` as people write it: in a command line, or short in backticks.
+GATE = re.compile(r"(?:celery -A workers gate|`gate) (?P<command>[a-z][a-z-]+)")
+MAKE = re.compile(r"(?:^\$ |`)make (?P<target>[a-z]+)", re.MULTILINE)
+
+
+class Block(NamedTuple):
+    page: Path
+    language: str
+    text: str
+
+
+def blocks() -> Iterator[Block]:
+    for page in PAGES:
+        for found in BLOCK.finditer(page.read_text()):
+            yield Block(page, found["language"], found["text"])
+
+
+def block(page: str, part: str) -> str:
+    """The Python block of a page that contains this text."""
+    return next(b.text for b in blocks() if (b.page, b.language) == (ROOT / page, "python") and part in b.text)
+
+
+def prose(page: Path) -> str:
+    return BLOCK.sub("", page.read_text())
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def anchor(heading: str) -> str:
+    """The fragment that GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@cache
+def gate_commands() -> set[str]:
+    """What `celery -A workers gate` knows; asked elsewhere, because it loads every agent."""
+    code = "import workers, workers.gate; print(*workers.gate.gate.commands)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+# Examples
+
+
+@pytest.mark.parametrize("found", [b for b in blocks() if b.language == "python"], ids=lambda b: name_of(b.page))
+def test_a_python_example_compiles(found: Block) -> None:
+    compile(found.text, str(found.page), "exec")
+
+
+@pytest.mark.parametrize("found", [b for b in blocks() if b.language == "json"], ids=lambda b: name_of(b.page))
+def test_a_json_example_is_json(found: Block) -> None:
+    json.loads(found.text)
+
+
+@pytest.fixture
+def examples(tmp_path: Path, valkey: Valkey) -> Iterator[Install]:
+    """An installation with the two tasks of the documentation as its agents."""
+    modules = {"herald": block("README.md", "def publish"), "greeter": block("docs/add-your-agent.md", "def greet(")}
+    for name, text in modules.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    (tmp_path / "outbox").mkdir()
+    env = {
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)]),
+        "CONTENT_DIR": str(ROOT / "content"),
+        "OUTBOX": str(tmp_path / "outbox"),
+    }
+    install = Install(tmp_path / "install", valkey.url, task_modules=list(modules), env=env)
+    yield install
+    install.close()
+
+
+def test_the_task_of_the_readme_publishes_a_post_once(examples: Install) -> None:
+    answers = examples.json_of("""
+        import json, herald
+        print(json.dumps([herald.publish("state-at-3am", "feed") for _ in range(2)]))
+    """)
+
+    assert [answer["ok"] for answer in answers] == [True, True]
+    assert [answer["replayed"] for answer in answers] == [False, True]
+    assert (examples.public_dir / "posts" / "state-at-3am.html").is_file()
+
+
+def test_the_task_of_the_readme_has_twelve_lines() -> None:
+    lines = block("README.md", "def publish").splitlines()
+
+    assert len([line for line in lines if line]) <= 12
+
+
+def test_the_agent_of_the_guide_sends_one_letter_and_remembers_it(examples: Install, tmp_path: Path) -> None:
+    examples.json_of("import json, greeter\nprint(json.dumps([greeter.greet('ada') for _ in range(2)]))")
+
+    assert [file.name for file in (tmp_path / "outbox").iterdir()] == ["ada.txt"]
+    assert examples.explain("greet:ada")["result"] == {"file": str(tmp_path / "outbox" / "ada.txt")}
+
+
+def test_the_test_of_the_guide_passes(examples: Install, tmp_path: Path) -> None:
+    text = block("docs/add-your-agent.md", "def test_").replace("/tmp/greeter-state", str(tmp_path / "greeter-state"))
+    (tmp_path / "test_greeter.py").write_text(text)
+
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path / "test_greeter.py")]
+    done = subprocess.run(command, cwd=ROOT, env=examples.env, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_schedule_of_the_guide_is_accepted(examples: Install, tmp_path: Path) -> None:
+    (tmp_path / "table.py").write_text(block("docs/add-your-agent.md", "schedule = {"))
+
+    names = examples.json_of("""
+        import json, table
+        from workers.schedule import load
+        print(json.dumps(sorted(load(table))))
+    """)
+
+    assert names == ["greet", "publish"]
+
+
+# Links
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    for target in (found["target"] for found in LINK.finditer(prose(page))):
+        path, _, fragment = target.partition("#")
+        if "://" in target:
+            continue
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), f"{name_of(page)} links to {target}"
+        if fragment:
+            anchors = {anchor(found["text"]) for found in HEADING.finditer(prose(file))}
+            assert fragment in anchors, f"{name_of(page)} links to {target}; there are {sorted(anchors)}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_file_named_in_backticks_exists(page: Path) -> None:
+    """Paths from the root that have a folder of ours in front."""
+    folders = "state|gatekeeper|clients|tasks|workers|web|deploy|content|tests|docs"
+    for path in re.findall(rf"`((?:{folders})/[\w./-]*)`", prose(page)):
+        made_by_running = path.startswith(("state/agents", "state/run"))
+        assert made_by_running or (ROOT / path).exists(), f"{name_of(page)} names {path}"
+
+
+# Settings
+
+
+def env_example() -> dict[str, str]:
+    return {found["name"]: found["value"] for found in VARIABLE.finditer((ROOT / ".env.example").read_text())}
+
+
+def test_every_setting_stands_in_the_env_example_and_no_other() -> None:
+    read = set(re.findall(r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)"', (ROOT / "settings.py").read_text()))
+
+    assert set(env_example()) == read
+
+
+def test_the_env_example_shows_the_defaults() -> None:
+    assert settings.read(env_example()) == settings.read({})
+
+
+def test_every_line_of_the_env_example_is_commented_out() -> None:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+
+    assert [line for line in lines if line and not line.startswith("#")] == []
+
+
+def test_every_variable_in_the_env_example_has_one_line_of_words() -> None:
+    paragraphs = (ROOT / ".env.example").read_text().strip().split("\n\n")[1:]
+
+    for paragraph in paragraphs:
+        words, variable = paragraph.splitlines()
+        assert words.endswith("."), words
+        assert VARIABLE.match(variable), variable
+
+
+# Commands and processes
+
+
+def test_every_gate_command_is_told_in_operations() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+
+    missing = {name for name in gate_commands() if not re.search(rf"^\| `gate {name}\b", page, re.MULTILINE)}
+
+    assert missing == set()
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "Makefile"], ids=name_of)
+def test_no_page_names_a_gate_command_that_does_not_exist(page: Path) -> None:
+    named = {found["command"] for found in GATE.finditer(page.read_text())}
+
+    assert named <= gate_commands()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_page_names_a_make_target_that_does_not_exist(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+    assert {found["target"] for found in MAKE.finditer(page.read_text())} <= targets
+
+
+def test_every_process_of_the_procfile_is_told_in_operations() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+
+    missing = {name for name in procfile.read(ROOT / "Procfile") if f"| `{name}` |" not in page}
+
+    assert missing == set()
+
+
+def test_the_glossary_tells_the_nine_states_of_a_key() -> None:
+    page = (ROOT / "docs" / "glossary.md").read_text()
+    told = set(re.findall(r"^\| `([a-z]+)` \|", page, re.MULTILINE))
+
+    assert told == {"queued", "waiting", "claimed", "sending", "done", "rejected", "cancelled", "unknown", "held"}
+
+
+def test_every_decision_has_its_three_parts() -> None:
+    for page in (ROOT / "docs" / "decisions").glob("*.md"):
+        parts = re.findall(r"^## (.+)$", page.read_text(), re.MULTILINE)
+        assert parts == ["Context", "Decision", "Consequences"], page.name

@@ -1,0 +1,55 @@
+"""`.env.example` documents every setting there is, and no other."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import fields
+
+import settings
+from settings import ROOT
+
+EXAMPLE = ROOT / ".env.example"
+SETTING = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
+
+#: Read by others than settings.py, or no setting at all but a word of the same shape.
+NO_SETTINGS: set[str] = set()
+
+
+def read_by_settings() -> set[str]:
+    """The texts in settings.py's `read` and its helpers that are spelt like an environment variable."""
+    tree = ast.parse((ROOT / "settings.py").read_text())
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    texts = [node.value for function in functions for node in ast.walk(function) if isinstance(node, ast.Constant)]
+    return {text for text in texts if isinstance(text, str) and SETTING.fullmatch(text)} - NO_SETTINGS
+
+
+def documented() -> dict[str, str]:
+    """Each variable of the example with its value, also of lines that are commented out."""
+    found = re.findall(r"^#? ?([A-Z][A-Z0-9_]*)=(.*)$", EXAMPLE.read_text(), re.MULTILINE)
+    return dict(found)
+
+
+def test_every_setting_is_in_the_example_and_the_other_way_round() -> None:
+    assert set(documented()) == read_by_settings()
+
+
+def test_there_are_as_many_names_as_settings() -> None:
+    """The comparison above would not notice a name that is put together; the number of fields would."""
+    named = {field.name for field in fields(settings.Settings)} - {"embedded"}
+
+    assert {name.lower() for name in documented()} == named
+
+
+def test_the_values_in_the_example_are_the_defaults() -> None:
+    assert settings.read(documented()) == settings.read({})
+
+
+def test_every_setting_has_a_sentence_before_it() -> None:
+    lines = EXAMPLE.read_text().splitlines()
+
+    for number, line in enumerate(lines):
+        if re.match(r"#? ?[A-Z][A-Z0-9_]*=", line):
+            before = lines[number - 1]
+            assert before.startswith("# "), line
+            assert len(before) > 20, line

@@ -1,0 +1,186 @@
+"""Policies that make no sense are refused where they are written, with a message that says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import gatekeeper
+from gatekeeper import Breaker, Cap, Effect, PolicyError, Rate, Rung
+from gatekeeper.gate import Gate, registered
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_registered() -> Iterator[None]:
+    before = dict(registered())
+    yield
+    registered().clear()
+    registered().update(before)
+
+
+def post(post_id: str, destination: str = "feed") -> str:
+    return f"{post_id} {destination}"
+
+
+def import_with(**policies: Any) -> Gate:
+    """What happens when a module with this task is imported."""
+    gatekeeper.task(**policies)(post)
+    return registered()[f"{__name__}.post"]
+
+
+KEYED: dict[str, Any] = {"key": "post:{post_id}"}
+AN_EFFECT: dict[str, Any] = {**KEYED, "effect": Effect()}
+
+
+@pytest.mark.parametrize(
+    ("policies", "says"),
+    [
+        ({"key": "post:{id}"}, r"names \{id\}, which is no argument of the task; it has: destination, post_id"),
+        ({"key": "post:{}"}, "which is no argument"),
+        ({"key": "post:{post_id"}, "is not a template"),
+        ({"effect": Effect()}, "has an effect but no key; write key="),
+        ({"effect": Effect(), "key": ""}, "has an effect but no key; write key="),
+        ({**KEYED, "cap": "30/day"}, r"has a cap but no effect.*add effect=Effect\(\)"),
+        ({"lease": "1m", "time_limit": "2m"}, "lease of 60s is shorter than the time limit of 120s.*lengthen lease="),
+        ({"rate": "10 per hour"}, "write for example '10/hour'"),
+        ({"rate": 10}, "write for example '10/hour'"),
+        ({"rate": ["10/hour", "often"]}, "write for example '10/hour'"),
+        ({"rate": "0/hour"}, "write for example '10/hour'"),
+        ({**AN_EFFECT, "cap": "many"}, "write for example '10/hour'"),
+        ({**AN_EFFECT, "cap": 30}, "write for example '10/hour'"),
+        ({"breaker": 3}, r"breaker=3.*write breaker=Breaker\("),
+        ({"breaker": Breaker}, r"breaker=.*write breaker=Breaker\("),
+        ({**KEYED, "effect": True}, r"effect=True.*write effect=Effect\("),
+        ({**KEYED, "effect": Effect}, r"effect=.*write effect=Effect\("),
+        ({"lease": 120}, "write for example '30s'"),
+        ({"lease": "two minutes"}, "write for example '30s'"),
+        ({"time_limit": "soon"}, "write for example '30s'"),
+        ({"backoff": "0s"}, "no time at all"),
+        ({"max_age": "old"}, "write for example '30s'"),
+        ({"attempts": 0}, "attempts=0; write at least 1"),
+        ({"attempts": -1}, "attempts=-1; write at least 1"),
+    ],
+)
+def test_nonsense_is_refused_at_import_with_what_to_do(policies: dict[str, Any], says: str) -> None:
+    with pytest.raises(PolicyError, match=says):
+        import_with(**policies)
+
+    assert not any(name.endswith(".post") for name in registered())
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Rate("10/hour", over="wiat"), "write 'wait' or 'drop'"),  # type: ignore[arg-type]
+        (lambda: Rate("10/hour", within="long"), "write for example '30s'"),
+        (lambda: Cap("lots"), "write for example '10/hour'"),
+        (lambda: Breaker(after=0), "write at least 1"),
+        (lambda: Breaker(after="3"), "write at least 1"),  # type: ignore[arg-type]
+        (lambda: Breaker(cooldown="later"), "write for example '30s'"),
+        (lambda: Effect(verify="find_post"), "is not a function"),  # type: ignore[arg-type]
+        (lambda: Effect(undo=7), "is not a function"),  # type: ignore[arg-type]
+        (lambda: Effect(accepts="best"), "model, rules, raw"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_policy_refuses_nonsense_of_its_own(make: Callable[[], object], says: str) -> None:
+    with pytest.raises(PolicyError, match=says):
+        make()
+
+
+@pytest.mark.parametrize("policy", [Rate("1/hour", scope="{who}"), Rate("1/hour", scope="{}")])
+def test_a_scope_that_names_no_argument_is_refused(policy: Rate) -> None:
+    with pytest.raises(PolicyError, match="which is no argument of the task"):
+        import_with(rate=policy)
+
+
+def test_a_scope_of_a_breaker_or_a_cap_that_names_no_argument_is_refused() -> None:
+    with pytest.raises(PolicyError, match="which is no argument of the task"):
+        import_with(breaker=Breaker(scope="{who}"))
+    with pytest.raises(PolicyError, match="which is no argument of the task"):
+        import_with(**AN_EFFECT, cap=Cap("1/day", scope="{who}"))
+
+
+@pytest.mark.parametrize("misspelt", ["rates", "caps", "leese", "idempotency_key", "max_retries", "bind"])
+def test_a_misspelt_policy_is_refused(misspelt: str) -> None:
+    with pytest.raises(TypeError, match=f"unexpected keyword argument '{misspelt}'"):
+        import_with(**{misspelt: "10/hour"})
+
+
+def test_there_is_no_task_without_parentheses() -> None:
+    with pytest.raises(TypeError):
+        gatekeeper.task(post)  # type: ignore[misc]
+
+
+def test_a_decorator_before_something_else_than_a_function_is_refused() -> None:
+    with pytest.raises(PolicyError, match="stands before a function"):
+        gatekeeper.task()(type("Post", (), {}))
+
+
+def test_star_arguments_are_refused() -> None:
+    def several(*posts: str) -> None: ...
+
+    def named(**posts: str) -> None: ...
+
+    def positional(post_id: str, /) -> None: ...
+
+    for body in (several, named, positional):
+        with pytest.raises(PolicyError, match="name every argument"):
+            gatekeeper.task()(body)
+
+
+def test_an_argument_without_annotation_is_refused_by_name() -> None:
+    def bare(post_id) -> None: ...  # type: ignore[no-untyped-def]  # noqa: ANN001
+
+    with pytest.raises(PolicyError, match="argument 'post_id' has no annotation; write what it must be"):
+        gatekeeper.task()(bare)
+
+
+def test_an_annotation_that_cannot_be_read_is_refused_with_what_to_do() -> None:
+    def hidden(post_id: Unheard) -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+    with pytest.raises(PolicyError, match="import that name at the module's top"):
+        gatekeeper.task()(hidden)
+
+
+def test_an_argument_that_no_caller_could_name_is_refused() -> None:
+    def method(self: str) -> None: ...
+
+    with pytest.raises(PolicyError, match="self"):
+        gatekeeper.task()(method)
+
+
+def test_a_module_whose_name_is_no_agents_name_is_refused() -> None:
+    def body() -> None: ...
+
+    body.__module__ = "tasks.Über Agent"
+
+    with pytest.raises(PolicyError, match="cannot name an agent"):
+        gatekeeper.task()(body)
+
+
+def test_sensible_policies_are_taken_as_they_are() -> None:
+    gate = import_with(
+        **AN_EFFECT,
+        rate=["10/hour", Rate("3/minute", over="drop", scope="{destination}")],
+        cap=["30/day", Cap("5/day", scope="{destination}")],
+        breaker=Breaker(after=3, cooldown="5m"),
+        lease="2m",
+        time_limit="1m",
+    )
+
+    assert [rate.text for rate in gate.rates] == ["10/hour", "3/minute"]
+    assert [cap.text for cap in gate.caps] == ["30/day", "5/day"]
+    assert (gate.lease_ms, gate.limit_ms, gate.attempts) == (120_000, 60_000, 1)
+
+
+def test_repeat_safe_work_is_tried_three_times_and_an_effect_once() -> None:
+    assert import_with().attempts == 3
+    assert import_with(**AN_EFFECT).attempts == 1
+
+
+def test_rungs_go_from_the_best_to_the_lowest() -> None:
+    assert Rung.RAW.is_below(Rung.RULES)
+    assert Rung.RULES.is_below(Rung.MODEL)
+    assert not Rung.MODEL.is_below(Rung.MODEL)

@@ -1,0 +1,258 @@
+"""The schedule: rows that cannot run are named with their line, and each slot is due exactly once."""
+
+from __future__ import annotations
+
+import importlib.util
+import textwrap
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+from zoneinfo import ZoneInfo
+
+import pytest
+
+import tasks.publisher  # noqa: F401  the entries below name its tasks
+from gatekeeper.gate import registered
+from workers.schedule import MOST_MISSED, ON_TIME, Entry, ScheduleError, load, tick
+
+BERLIN = ZoneInfo("Europe/Berlin")
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+Table = Callable[[str], ModuleType]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Table:
+    """A module as somebody would write it, in a file of its own."""
+
+    def write(text: str) -> ModuleType:
+        path = tmp_path / "beat_schedule.py"
+        path.write_text(textwrap.dedent(text))
+        spec = importlib.util.spec_from_file_location("a_beat_schedule", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return write
+
+
+def entry(cron: str, missed: str = "latest", zone: ZoneInfo | None = None) -> Entry:
+    gate = registered()["tasks.publisher.publish_next"]
+    return Entry("publish", cron, gate, missed=missed, zone=zone or ZoneInfo("UTC"))  # type: ignore[arg-type]
+
+
+def minutes(*numbers: int) -> list[datetime]:
+    return [NOON + timedelta(minutes=number) for number in numbers]
+
+
+# The table
+
+
+def test_the_table_that_ships_can_run() -> None:
+    entries = load()
+
+    assert "publish" in entries
+    for name, found in entries.items():
+        assert found.gate.contract.bind((), found.kwargs) is not None, name
+
+
+def test_a_row_becomes_an_entry(table: Table) -> None:
+    found = load(
+        table("""
+        timezone = "Europe/Berlin"
+        schedule = {
+            "hello": {
+                "cron": "0 9 * * *",
+                "task": "tasks.publisher.publish",
+                "kwargs": {"post_id": "hello", "destination": "feed"},
+                "missed": "skip",
+            },
+        }
+        """)
+    )["hello"]
+
+    assert (found.name, found.missed, found.zone) == ("hello", "skip", BERLIN)
+    assert found.next_after(NOON) == datetime(2026, 11, 23, 8, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        (
+            '{"cron": "*/30 * * * *", "task": "tasks.publisher.pubish"}',
+            "there is no task 'tasks.publisher.pubish'; there are: ",
+        ),
+        (
+            '{"cron": "* * * * *", "task": "tasks.publisher.publish_next", "kwargs": {"x": 1}}',
+            "unexpected keyword argument 'x'",
+        ),
+        ('{"cron": "* * * * *", "task": "tasks.publisher.publish"}', "missing a required argument"),
+        (
+            '{"cron": "* * * * *", "task": "tasks.publisher.publish", "kwargs": {"post_id": 1, "destination": "feed"}}',
+            "post_id: ",
+        ),
+        (
+            '{"cron": "* * * * *", "task": "tasks.publisher.publish", "kwargs": {"post_id": "a", "destination": "x"}}',
+            "destination: ",
+        ),
+        ('{"cron": "*/30 * * *", "task": "tasks.publisher.publish_next"}', "write minute hour day month weekday"),
+        ('{"cron": "61 * * * *", "task": "tasks.publisher.publish_next"}', "write minute hour day month weekday"),
+        ('{"cron": "@hourly", "task": "tasks.publisher.publish_next"}', "write minute hour day month weekday"),
+        ('{"cron": "", "task": "tasks.publisher.publish_next"}', "write minute hour day month weekday"),
+        ('{"cron": "0 0 30 2 *", "task": "tasks.publisher.publish_next"}', "0 0 30 2"),
+        ('{"task": "tasks.publisher.publish_next"}', "cron: "),
+        ('{"cron": "* * * * *"}', "task: "),
+        ('{"crn": "* * * * *", "task": "tasks.publisher.publish_next"}', "cron: "),
+        ('{"cron": "* * * * *", "task": "tasks.publisher.publish_next", "misssed": "all"}', "misssed: "),
+        ('{"cron": "* * * * *", "task": "tasks.publisher.publish_next", "missed": "some"}', "missed: "),
+        ('"* * * * *"', "valid dictionary"),
+    ],
+)
+def test_a_row_that_cannot_run_is_named_with_its_line(table: Table, row: str, says: str) -> None:
+    broken = table(f"""
+        schedule = {{
+            "good": {{"cron": "* * * * *", "task": "tasks.publisher.publish_next"}},
+            # a comment
+            "bad": {row},
+        }}
+        """)
+
+    with pytest.raises(ScheduleError) as refusal:
+        load(broken)
+
+    assert "beat_schedule.py, line 5: entry 'bad': " in str(refusal.value)
+    assert says in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_an_unknown_time_zone_is_refused_with_an_example(table: Table) -> None:
+    with pytest.raises(ScheduleError, match="'Europe/Berlinn' is not known; write for example 'Europe/Berlin'"):
+        load(table("timezone = 'Europe/Berlinn'\nschedule = {}"))
+
+
+# The identity of a tick
+
+
+def test_a_tick_is_its_entry_and_its_due_time_in_whatever_zone_one_looks() -> None:
+    due = datetime(2026, 11, 22, 12, 30, tzinfo=UTC)
+
+    names = {tick(entry("*/30 * * * *"), moment) for moment in (due, due.astimezone(BERLIN))}
+
+    assert names == {"tick:publish:2026-11-22T12:30:00Z"}
+
+
+# What is due
+
+
+def test_on_a_first_start_the_latest_tick_runs_at_once_whatever_the_rule() -> None:
+    for missed in ("latest", "all", "skip"):
+        assert entry("*/30 * * * *", missed).dues(None, NOON + timedelta(minutes=17)) == minutes(0)
+
+
+def test_nothing_is_due_between_two_ticks() -> None:
+    for missed in ("latest", "all", "skip"):
+        assert entry("*/30 * * * *", missed).dues(NOON, NOON + timedelta(minutes=29, seconds=59)) == []
+
+
+def test_a_tick_is_due_at_its_very_second() -> None:
+    for missed in ("latest", "all", "skip"):
+        assert entry("*/30 * * * *", missed).dues(NOON, NOON + timedelta(minutes=30)) == minutes(30)
+
+
+def test_latest_runs_the_newest_missed_tick_only() -> None:
+    assert entry("*/30 * * * *", "latest").dues(NOON, NOON + timedelta(minutes=100)) == minutes(90)
+
+
+def test_all_runs_every_missed_tick_the_oldest_first() -> None:
+    assert entry("*/30 * * * *", "all").dues(NOON, NOON + timedelta(minutes=100)) == minutes(30, 60, 90)
+
+
+def test_all_has_a_bound_and_keeps_the_newest() -> None:
+    dues = entry("* * * * *", "all").dues(NOON, NOON + timedelta(days=3))
+
+    assert len(dues) == MOST_MISSED
+    assert dues[-1] == NOON + timedelta(days=3)
+    assert dues == sorted(dues)
+
+
+def test_skip_runs_no_missed_tick_but_one_that_beat_was_only_slow_for() -> None:
+    rule = entry("*/30 * * * *", "skip")
+
+    assert rule.dues(NOON, NOON + timedelta(minutes=30) + ON_TIME - timedelta(seconds=1)) == minutes(30)
+    assert rule.dues(NOON, NOON + timedelta(minutes=30) + ON_TIME) == []
+    assert rule.dues(NOON, NOON + timedelta(minutes=60, seconds=1)) == minutes(60)
+
+
+def test_a_clock_that_was_set_back_starts_nothing_twice() -> None:
+    for missed in ("latest", "all", "skip"):
+        assert entry("*/30 * * * *", missed).dues(NOON, NOON - timedelta(minutes=90)) == []
+
+
+# Each slot once
+
+
+def ticks_seen(found: Entry, begin: datetime, end: datetime, step: timedelta) -> list[datetime]:
+    """What a beat that looks every `step` starts."""
+    last, seen, now = begin, [], begin
+    while now < end:
+        now += step
+        for due in found.dues(last, now):
+            seen.append(due)
+            last = due
+    return seen
+
+
+#: In Berlin 02:30 is missing on the first of these nights and comes twice in the second.
+NIGHTS = {"spring": datetime(2026, 3, 28, 12, tzinfo=UTC), "autumn": datetime(2026, 10, 24, 12, tzinfo=UTC)}
+
+
+@pytest.mark.parametrize("night", NIGHTS)
+@pytest.mark.parametrize(
+    "cron", ["30 2 * * *", "*/30 * * * *", "0 * * * *", "15 1,2,3 * * *", "0 9 * * *", "0 3 * * *", "0 2 * * 7"]
+)
+@pytest.mark.parametrize("missed", ["latest", "all", "skip"])
+def test_every_slot_of_a_night_when_clocks_change_is_due_exactly_once(cron: str, night: str, missed: str) -> None:
+    begin = NIGHTS[night]
+    end = begin + timedelta(hours=24)
+    found = entry(cron, missed, BERLIN)
+
+    seen = ticks_seen(found, begin, end, timedelta(seconds=50 if missed == "skip" else 400))
+
+    ahead, moment = [], found.next_after(begin)
+    while moment <= end:
+        ahead.append(moment)
+        moment = found.next_after(moment)
+    assert seen == ahead, "looking ahead and looking back disagree"
+    assert len(set(seen)) == len(seen)
+    assert len({tick(found, due) for due in seen}) == len(seen)
+
+
+@pytest.mark.parametrize(("night", "slots"), [("spring", 1), ("autumn", 1)])
+def test_a_daily_job_runs_once_in_a_night_when_clocks_change(night: str, slots: int) -> None:
+    begin = NIGHTS[night]
+
+    seen = ticks_seen(entry("30 2 * * *", "latest", BERLIN), begin, begin + timedelta(hours=24), timedelta(minutes=5))
+
+    assert len(seen) == slots
+
+
+@pytest.mark.parametrize(("night", "hours"), [("spring", 24), ("autumn", 24)])
+def test_an_hourly_job_runs_every_hour_of_such_a_night(night: str, hours: int) -> None:
+    begin = NIGHTS[night]
+
+    seen = ticks_seen(entry("0 * * * *", "latest", BERLIN), begin, begin + timedelta(hours=24), timedelta(minutes=5))
+
+    assert seen == [begin + timedelta(hours=number) for number in range(1, hours + 1)]
+
+
+@pytest.mark.parametrize("night", NIGHTS)
+def test_after_an_outage_over_such_a_night_all_makes_up_for_each_slot(night: str) -> None:
+    begin = NIGHTS[night]
+    found = entry("0 */2 * * *", "all", BERLIN)
+
+    made_up = found.dues(begin, begin + timedelta(hours=24))
+
+    assert made_up == ticks_seen(found, begin, begin + timedelta(hours=24), timedelta(minutes=1))
