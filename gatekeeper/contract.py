@@ -40,7 +40,9 @@ class Contract:
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise InvalidArguments(f"{self.name}: {error}; it takes {self.signature}") from None
+            raise InvalidArguments(
+                f"{self.name}: {error}; it takes: {', '.join(self.parameters) or 'nothing'}"
+            ) from None
         bound.apply_defaults()
         return self.check(bound.arguments)
 
@@ -49,7 +51,9 @@ class Contract:
         try:
             return dict(self._arguments.validate_python(arguments))
         except ValidationError as error:
-            raise InvalidArguments(f"{self.name}: {_in_words(error)}; it takes {self.signature}") from None
+            raise InvalidArguments(
+                f"{self.name}: {_in_words(error)}; it takes: {', '.join(self.parameters) or 'nothing'}"
+            ) from None
 
     def as_json(self, arguments: dict[str, Any]) -> str:
         """Validated arguments as JSON text, the same for the same arguments."""
@@ -112,6 +116,6 @@ def _shape(name: str, signature: inspect.Signature, hints: dict[str, Any]) -> An
 def _in_words(error: ValidationError) -> str:
     """What is wrong, argument by argument, without repeating the values."""
     return "; ".join(
-        f"{'.'.join(map(str, problem['loc'])) or 'the value'}: {problem['msg']}"
+        f"{'.'.join(map(str, problem['loc'])) or 'the value'}: {problem['msg'].removeprefix('Value error, ')}"
         for problem in error.errors(include_url=False, include_input=False, include_context=False)
     )

@@ -197,5 +197,5 @@ class Execution:
 
     def _log(self, event: str, **fields: Any) -> None:
         call = self.now.call
-        level = "info" if event in {"done", "refused"} and "error" not in fields else "error"
+        level = "info" if event == "refused" or (event == "done" and "error" not in fields) else "error"
         getattr(log, level)(event, agent=call.agent, task=call.task, call=call.id, key=call.key, **fields)

@@ -28,6 +28,9 @@ DEFAULT_ATTEMPTS = 3
 #: The longest pause between two attempts.
 LONGEST_BACKOFF_MS = milliseconds("1h")
 
+#: How the names of a schedule's ticks begin.
+TICK = "tick:"
+
 _AGENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
@@ -75,7 +78,7 @@ class Gate:
         """The idempotency key; without a template each call has its own, and one with a name, as a tick, has that."""
         if self._template:
             return self._template.fill(arguments)
-        return call if ":" in call else f"{self.name}:{call}"
+        return call if call.startswith(TICK) else f"{self.name}:{call}"
 
     def call(self, args: Sequence[Any], kwargs: Mapping[str, Any], *, id: str, door: str) -> Call:  # noqa: A002
         """A call of this task; raises InvalidArguments."""
@@ -139,6 +142,22 @@ class Gate:
             rule = f"{self.breaker.after} failures"
             policy["breaker"] = {"rule": rule, "after": self.breaker.after, "cooldown_ms": self.breaker.cooldown_ms}
         return policy
+
+
+def register(gate: Gate) -> None:
+    """Add a gate; raises PolicyError if its name, or its agent's, is taken."""
+    for other in _gates.values():
+        module = other.body.__module__
+        if other.name == gate.name and not _is_reloaded(gate, other):
+            raise PolicyError(f"{gate.name} is defined twice; rename one of the functions")
+        if other.agent == gate.agent and module != gate.body.__module__:
+            raise PolicyError(f"{gate.name}: the agent {gate.agent!r} is {module} already; rename one of the modules")
+    _gates[gate.name] = gate
+
+
+def _is_reloaded(gate: Gate, other: Gate) -> bool:
+    """The same lines, imported again."""
+    return gate.body.__code__.co_firstlineno == other.body.__code__.co_firstlineno
 
 
 def registered() -> dict[str, Gate]:

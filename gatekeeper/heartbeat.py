@@ -76,7 +76,9 @@ class Heartbeat:
         if now >= beat.overdue_at:
             log.warning("over its time limit", agent=beat.claim.agent, key=beat.claim.key, owner=beat.claim.owner)
         if not held:
-            log.error("claim lost", key=beat.claim.key, owner=beat.claim.owner, fence=beat.claim.fence)
+            log.error(
+                "claim lost", agent=beat.claim.agent, call=beat.claim.call, key=beat.claim.key, owner=beat.claim.owner
+            )
             self.forget(beat.claim)
 
 

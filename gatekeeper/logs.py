@@ -17,7 +17,11 @@ from gatekeeper.redact import hide_secrets
 _QUIET = {
     "celery.worker.strategy": logging.WARNING,
     "celery.app.trace": logging.CRITICAL,
+    "celery.apps.worker": logging.WARNING,
+    "celery.beat": logging.WARNING,
+    "celery.worker.consumer.connection": logging.WARNING,
     "celery.utils.functional": logging.WARNING,
+    "flower.inspector": logging.ERROR,
     "kombu": logging.WARNING,
     "urllib3": logging.INFO,
     "asyncio": logging.WARNING,

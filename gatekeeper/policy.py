@@ -46,6 +46,10 @@ class Rate:
         count, period_ms = per_period(self.text)
         if self.over not in {"wait", "drop"}:
             raise PolicyError(f"Rate(over={self.over!r}) is not known; write 'wait' or 'drop'")
+        if self.over == "drop" and self.within != LONGEST_WAIT:
+            raise PolicyError(
+                "Rate(within=…) says how long a call may wait, but over='drop' lets none wait; remove one"
+            )
         object.__setattr__(self, "burst", count)
         object.__setattr__(self, "every_ms", period_ms / count)
         object.__setattr__(self, "wait_ms", milliseconds(self.within) if self.over == "wait" else 0)

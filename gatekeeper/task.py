@@ -14,10 +14,10 @@ from gatekeeper import door, pipeline, policy
 from gatekeeper.answer import Answer
 from gatekeeper.durations import Duration
 from gatekeeper.errors import LedgerUnavailable, PolicyError
-from gatekeeper.gate import DEFAULT_LEASE, MAX_AGE, Gate, Policies, registered
+from gatekeeper.gate import DEFAULT_LEASE, MAX_AGE, Gate, Policies, register
 from gatekeeper.policy import Breaker, Cap, Effect, Rate
 from state import store
-from state.names import Names
+from state.ledger import Ledger
 
 #: Seconds before a message goes back to its queue because the ledger is away; without it the two would only circle.
 PAUSE = 1.0
@@ -55,8 +55,7 @@ class GateTask(_Task):
     def standing(self, **arguments: Any) -> str | None:
         """Where the key of these arguments stands (`done`, `unknown`, …), or None if it was never asked for."""
         key = self.gate.key(self.gate.contract.bind((), arguments), "")
-        state = store.client().hget(Names(self.gate.agent).key(key), "state")
-        return None if state is None else str(state)
+        return Ledger(store.client()).standing(self.gate.agent, key)
 
 
 def task(  # noqa: PLR0913 - one argument per policy, all by name
@@ -90,7 +89,7 @@ def task(  # noqa: PLR0913 - one argument per policy, all by name
             key, policy.rates(rate), policy.caps(cap), breaker, effect, lease, time_limit, attempts, backoff, max_age
         )
         gate = Gate(body, policies)
-        registered()[gate.name] = gate
+        register(gate)
         make: Any = shared_task
         return cast("GateTask", make(base=GateTask, name=gate.name, gate=gate, **_limits(gate))(body))
 

@@ -21,7 +21,8 @@ local STORY_LENGTH = 200
 
 local key = redis.call("HMGET", KEYS[1], "state", "call", "fingerprint", "owner", "fence", "lease_ms", "started_ms")
 local state, holder, fingerprint, owner = key[1] or "new", key[2], key[3], key[4]
-local call = redis.call("HMGET", KEYS[2], "state", "at_ms", "answer", "booked_ms", "expires_ms")
+local call = redis.call("HMGET", KEYS[2], "state", "at_ms", "answer", "booked_ms", "expires_ms", "door")
+local door = call[6] or ARGV[6] -- a registered call came in before its message did
 local called_at = tonumber(call[2] or now)
 local free = state == "new" or state == "queued" or state == "waiting" or state == "rejected"
 local mine = holder == ARGV[1] or state == "new" or state == "rejected"
@@ -35,7 +36,7 @@ end
 
 local function note(to, receipt)
   redis.call("HSET", KEYS[2], "state", to, "answer", receipt, "task", ARGV[2], "key", ARGV[3], "kwargs", ARGV[4],
-    "fingerprint", ARGV[5], "door", ARGV[6], "at_ms", called_at)
+    "fingerprint", ARGV[5], "door", door, "at_ms", called_at)
   redis.call("ZREM", KEYS[3], ARGV[1])
   if free and mine then
     redis.call("HSET", KEYS[1], "state", to, "task", ARGV[2], "call", ARGV[1], "fingerprint", ARGV[5])
@@ -104,7 +105,7 @@ local function check_key()
     redis.call("HINCRBY", KEYS[7], "total_replayed", 1)
     redis.call("HINCRBY", KEYS[6], "revision", 1)
     redis.call("HSET", KEYS[6], "updated_ms", now)
-    tell("replayed", {door = ARGV[6]})
+    tell("replayed", {door = door})
     return {"replay", now, kept[1], kept[2] or ""}
   end
   if not free then
@@ -120,7 +121,7 @@ local function check_pause()
   local pause = redis.call("HGET", KEYS[6], "pause")
   if pause then
     local record = cjson.decode(pause)
-    return refuse("paused", "paused", {by = record.by, why = record.why, since_ms = record.at})
+    return refuse("paused", "paused", {by = record.by, why = record.why})
   end
 end
 

@@ -11,6 +11,7 @@ from redis import Redis
 
 from state import facts
 from state.names import Names
+from state.store import now_ms
 
 #: The fields of every state file; an agent's facts take other names.
 HEAD_FIELDS = frozenset(
@@ -53,7 +54,7 @@ def revisions(redis: Redis, agents: list[str]) -> dict[str, int]:
 
 def pause(redis: Redis, agent: str, by: str, why: str) -> None:
     """Let nothing of this agent start, until `resume`; holds across restarts."""
-    now = _now_ms(redis)
+    now = now_ms(redis)
     fields = {"pause": json.dumps({"at": now, "by": by, "why": why}), "updated_ms": str(now)}
     n = Names(agent)
     with redis.pipeline(transaction=True) as pipe:
@@ -64,9 +65,9 @@ def pause(redis: Redis, agent: str, by: str, why: str) -> None:
 def resume(redis: Redis, agent: str) -> bool:
     """Lift a pause; False if there was none. A cap that caused it counts from zero again: a person has looked."""
     n = Names(agent)
-    record = json.loads(redis.hget(n.head, "pause") or "{}")
+    record, at = json.loads(redis.hget(n.head, "pause") or "{}"), now_ms(redis)
     with redis.pipeline(transaction=True) as pipe:
-        pipe.hdel(n.head, "pause").hincrby(n.head, "revision", 1).hset(n.head, "updated_ms", _now_ms(redis))
+        pipe.hdel(n.head, "pause").hincrby(n.head, "revision", 1).hset(n.head, "updated_ms", at)
         if "cap" in record:
             pipe.delete(record["cap"])
         return bool(pipe.execute()[0])
@@ -77,11 +78,6 @@ def iso(ms: float | str | None) -> str | None:
     if ms is None:
         return None
     return datetime.fromtimestamp(float(ms) / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _now_ms(redis: Redis) -> int:
-    seconds, micros = redis.time()
-    return int(seconds) * 1000 + int(micros) // 1000
 
 
 def _head(

@@ -21,4 +21,5 @@ if key[2] == ARGV[1] and (key[1] == "queued" or key[1] == "waiting") then
 end
 redis.call("RPUSH", KEYS[5], cjson.encode({at = now, event = "cancelled", call = ARGV[1], by = ARGV[2]}))
 redis.call("HINCRBY", KEYS[6], "revision", 1)
+redis.call("HSET", KEYS[6], "updated_ms", now)
 return {"cancelled"}

@@ -6,6 +6,8 @@
 -- ARGV[4..] -> events of this attempt so far, JSON
 --
 -- Returns {"sending", payload} | {"lost", state} | {"paused", pause, JSON}
+local clock = redis.call("TIME")
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local key = redis.call("HMGET", KEYS[1], "state", "owner", "fence", "payload")
 if key[2] ~= ARGV[1] or key[3] ~= ARGV[2] then
   return {"lost", key[1] or "gone"}
@@ -22,4 +24,5 @@ redis.call("HSET", KEYS[1], "state", "sending", "payload", key[4] or ARGV[3])
 redis.call("HSET", KEYS[4], "state", "sending")
 redis.call("RPUSH", KEYS[3], unpack(ARGV, 4))
 redis.call("HINCRBY", KEYS[2], "revision", 1)
+redis.call("HSET", KEYS[2], "updated_ms", now)
 return {"sending", key[4] or ARGV[3]}

@@ -13,7 +13,7 @@ from state.call import Call
 from state.decision import Busy, Claim, Decision, Refused, Replay
 from state.facts import FactChange
 from state.names import Names
-from state.store import Script
+from state.store import Script, now_ms
 
 #: A call that never started this long after its message was sent may have lost it.
 GRACE_MS = 10_000
@@ -85,9 +85,14 @@ class Ledger:
         with self.redis.pipeline(transaction=True) as pipe:
             pipe.hset(n.call(call.id), mapping={**row, "answer": json.dumps(receipt)}).pexpire(n.call(call.id), keep_ms)
             pipe.hincrby(n.metrics, "total_refused").hincrby(n.metrics, f"refused_{receipt['stage']}")
-            pipe.hincrby(n.head, "revision")
+            pipe.hincrby(n.head, "revision").hset(n.head, "updated_ms", now_ms(self.redis))
             pipe.zrem(n.queued, call.id).zrem(n.waiting, call.id)
             pipe.execute()
+
+    def standing(self, agent: str, key: str) -> str | None:
+        """Where a key stands, or None if it was never asked for."""
+        state = self.redis.hget(Names(agent).key(key), "state")
+        return None if state is None else str(state)
 
     def cancel(self, agent: str, call: str, by: str) -> bool:
         """End a call that has not begun; False if it has, or is not known."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from redis import Redis
@@ -25,7 +26,10 @@ def restore(redis: Redis, agents: list[str]) -> list[str]:
     documents = {agent: _read(agent) for agent in agents if mirror.path(agent).exists()}
     with redis.pipeline(transaction=True) as pipe:
         for agent, document in documents.items():
-            _write(pipe, Names(agent), document)
+            try:
+                _write(pipe, Names(agent), document)
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+                raise _unreadable(mirror.path(agent), error) from None
         pipe.execute()
     return list(documents)
 
@@ -37,8 +41,12 @@ def _read(agent: str) -> dict[str, Any]:
         if not isinstance(document, dict) or document.get("agent") != agent:
             raise ValueError(f"it is not the state of {agent}")
     except (OSError, ValueError) as error:
-        raise RestoreError(f"{file} cannot be read: {error}; repair or remove it") from None
+        raise _unreadable(file, error) from None
     return document
+
+
+def _unreadable(file: Path, error: Exception) -> RestoreError:
+    return RestoreError(f"{file} cannot be read: {error!r}; repair or remove it")
 
 
 def _write(pipe: Any, n: Names, document: dict[str, Any]) -> None:

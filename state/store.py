@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError, NoScriptError, RedisError, Timeout
 
 import settings
 
-__all__ = ["Script", "StoreError", "client", "patiently"]
+__all__ = ["Script", "StoreError", "client", "now_ms", "patiently"]
 
 #: Raised by everything here when Redis does not answer, or not as it should.
 StoreError = RedisError
@@ -35,6 +35,12 @@ def client(url: str | None = None) -> Redis:
         socket_timeout=ANSWER_TIMEOUT,
         client_name="gatehouse",
     )
+
+
+def now_ms(redis: Redis) -> int:
+    """The server's clock, in milliseconds since 1970."""
+    seconds, micros = redis.time()
+    return int(seconds) * 1000 + int(micros) // 1000
 
 
 Result = TypeVar("Result")

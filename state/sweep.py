@@ -10,9 +10,9 @@ from redis import Redis
 from state import owner
 from state.ledger import GRACE_MS, LONGEST_GRACE_MS, Ledger
 from state.names import Names
-from state.store import Script
+from state.store import Script, now_ms
 
-#: Calls looked at per agent in one sweep; the rest waits for the next, a second later.
+#: Calls looked at per agent in one sweep; the rest waits for the next, half a second later.
 AT_ONCE = 200
 
 _resend = Script("resend")
@@ -30,7 +30,7 @@ class Due:
 def due(redis: Redis, agent: str, queue_is_empty: Callable[[], bool]) -> Iterator[Due]:
     """Calls to send. Those that were sent before count as lost only while nothing waits in the broker's queue."""
     n = Names(agent)
-    now = _now_ms(redis)
+    now = now_ms(redis)
     ids = redis.zrange(n.waiting, 0, now, byscore=True, offset=0, num=AT_ONCE)
     silent = redis.zrange(n.queued, 0, now, byscore=True, offset=0, num=AT_ONCE)
     if silent and queue_is_empty():
@@ -44,7 +44,7 @@ def due(redis: Redis, agent: str, queue_is_empty: Callable[[], bool]) -> Iterato
 def reclaim_lost(redis: Redis, agent: str) -> dict[str, str]:
     """Take the claims of dead owners and of ended leases; answers key → where it stands now."""
     n, ledger = Names(agent), Ledger(redis)
-    now = _now_ms(redis)
+    now = now_ms(redis)
     taken = {}
     for key, lease_ms in redis.zrange(n.running, 0, AT_ONCE - 1, withscores=True):
         holder, fence, call = redis.hmget(n.key(key), "owner", "fence", "call")
@@ -64,8 +64,3 @@ def owners(redis: Redis, agents: list[str]) -> set[str]:
         for key in redis.zrange(n.running, 0, -1):
             named.add(redis.hget(n.key(key), "owner") or "")
     return named
-
-
-def _now_ms(redis: Redis) -> int:
-    seconds, micros = redis.time()
-    return int(seconds) * 1000 + int(micros) // 1000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import gatekeeper
@@ -40,13 +41,25 @@ def publish(post_id: str, destination: Destination) -> Published:
 def publish_next() -> dict[str, list[str]]:
     """Submit one `publish` per destination for the next posts that are due; broken ones are told in the state."""
     found = content.due(datetime.now(UTC))
-    gatekeeper.memory().put("broken", found.broken or None)
+    broken = found.broken | _lost(found.posts)
+    gatekeeper.memory().put("broken", broken or None)
     submitted: list[str] = []
     for post in found.posts:
         if len(submitted) >= AT_ONCE:
             break
         submitted += [_submit(post, destination) for destination in _open_destinations(post)]
-    return {"submitted": submitted, "broken": sorted(found.broken)}
+    return {"submitted": submitted, "broken": sorted(broken)}
+
+
+def _lost(posts: Iterable[Post]) -> dict[str, str]:
+    """The posts that name a destination there is not: it would be waited for, for ever."""
+    known = destinations.names()
+    return {
+        post.id: f"{post.id}: destinations: {name!r} is no destination; there are: {', '.join(known)}"
+        for post in posts
+        for name in post.destinations
+        if name not in known
+    }
 
 
 def _load(post_id: str) -> Post:

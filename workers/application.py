@@ -17,6 +17,7 @@ from kombu.exceptions import OperationalError
 
 import settings
 import tasks
+from clients import destinations
 from gatekeeper import door, logs
 from gatekeeper.errors import UnknownTask
 from gatekeeper.gate import Gate, registered
@@ -99,14 +100,23 @@ def _load_agents() -> None:
         try:
             importlib.import_module(name)
         except ModuleNotFoundError as error:
-            if error.name != name:
+            if not f"{name}.".startswith(f"{error.name}."):
                 raise
             raise settings.SettingsError(
                 f"TASK_MODULES names {name!r}, which is not on PYTHONPATH nor in this folder"
             ) from None
 
 
+def _check_destinations() -> None:
+    try:
+        for name in settings.current().publish_to:
+            destinations.known(name)
+    except destinations.UnknownDestination as error:
+        raise settings.SettingsError(f"PUBLISH_TO: {error}") from None
+
+
 def _create() -> Gatehouse:
+    _check_destinations()
     application = Gatehouse("gatehouse", config_source=celery_config(settings.current()))
     application.set_default()
     application.steps["consumer"].add(Sweeper)

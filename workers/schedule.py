@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 import beat_schedule
 from gatekeeper.errors import InvalidArguments
-from gatekeeper.gate import Gate, registered
+from gatekeeper.gate import TICK, Gate, registered
 
 #: With "all", at most this many missed ticks are made up for: a day of an hourly entry.
 MOST_MISSED = 24
@@ -84,7 +84,7 @@ class Entry:
 
 def tick(entry: Entry, due: datetime) -> str:
     """The identity of one tick: the entry and its due time, never "now"."""
-    return f"tick:{entry.name}:{due.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')}"
+    return f"{TICK}{entry.name}:{due.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')}"
 
 
 def load(table: ModuleType = beat_schedule) -> dict[str, Entry]:

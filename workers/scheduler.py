@@ -11,7 +11,7 @@ from celery.beat import Scheduler
 from gatekeeper import door
 from state import store, ticks
 from state.store import StoreError
-from workers.schedule import Entry, load, tick
+from workers.schedule import Entry, ScheduleError, load, tick
 
 log = structlog.get_logger("gatehouse.scheduler")
 
@@ -25,8 +25,11 @@ class TickScheduler(Scheduler):
     """`celery beat` with the schedule of `beat_schedule.py`; what already ran is kept in Redis."""
 
     def setup_schedule(self) -> None:
-        """Read and check the table; raises ScheduleError."""
-        self.entries = load()
+        """Read and check the table; a beat without a schedule ends with the line that is wrong."""
+        try:
+            self.entries = load()
+        except ScheduleError as error:
+            raise SystemExit(f"gatehouse: {error}") from None
 
     def tick(self, *_: Any, **__: Any) -> float:
         """Start what is due; returns the seconds to sleep."""

@@ -213,7 +213,9 @@ def test_a_photograph_of_a_long_history_is_no_larger_and_no_slower(valkey: Valke
 # After a loss
 
 
-def test_a_file_that_knows_more_than_redis_is_set_aside_before_it_is_written_over(valkey: Valkey, state_dir: Path) -> None:
+def test_a_file_that_knows_more_than_redis_is_set_aside_before_it_is_written_over(
+    valkey: Valkey, state_dir: Path
+) -> None:
     client = valkey.client()
     for _ in range(3):
         agent.pause(client, "poster", "ada", "before the loss")

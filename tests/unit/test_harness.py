@@ -116,4 +116,3 @@ def test_the_developers_own_settings_do_not_reach_an_installation(
 
     assert "MASTODON_TOKEN" not in other.env
     assert other.state_dir != install.state_dir
-    assert other.web_port != install.web_port

@@ -16,7 +16,6 @@ from kombu import Connection
 from kombu.exceptions import OperationalError
 
 import settings
-from clients import destinations
 from gatekeeper.redact import clean
 from state import store
 from state.store import StoreError
@@ -28,7 +27,7 @@ from workers.schedule import ScheduleError, load
 OLDEST_REDIS = (6, 2)
 #: Seconds. Leases are minutes, so a second of difference does no harm yet.
 WORST_SKEW = 1.0
-#: Bytes. Below this a busy day's log and journal no longer fit.
+#: Bytes. Below this a busy day's logs no longer fit.
 LEAST_DISK = 500 * 1024 * 1024
 
 
@@ -61,7 +60,6 @@ def examine(config: settings.Settings) -> Iterator[Finding]:
     yield from _redis(config)
     yield from _broker(config)
     yield _schedule()
-    yield _destinations(config)
     yield _folder("state folder", config.state_dir, os.W_OK)
     yield _folder("content folder", config.content_dir, os.R_OK)
     yield _disk(config.state_dir)
@@ -134,15 +132,9 @@ def _broker(config: settings.Settings) -> Iterator[Finding]:
 
 def _schedule() -> Finding:
     try:
-        return Finding("schedule", f"{len(load())} entries")
+        return Finding("schedule", f"entries: {', '.join(load())}")
     except ScheduleError as error:
         return Finding("schedule", str(error), "correct that line of beat_schedule.py")
-
-
-def _destinations(config: settings.Settings) -> Finding:
-    unknown = [name for name in config.publish_to if name not in destinations.names()]
-    change = f"correct PUBLISH_TO: {', '.join(unknown)} is none of {', '.join(destinations.names())}" if unknown else ""
-    return Finding("destinations", ", ".join(config.publish_to), change)
 
 
 def _folder(what: str, path: Path, access: int) -> Finding:
@@ -165,7 +157,7 @@ def _port(what: str, host: str, port: int, variable: str) -> Finding:
     except TimeoutError:
         return Finding(what, f"{host}:{port} is held and silent", f"free the port, or set {variable}")
     except OSError:
-        return Finding(what, f"{host}:{port} is free; nothing runs there")
+        return Finding(what, f"{host}:{port} is free: nothing runs there, or it was started with another {variable}")
     spoken = answer.startswith(b"HTTP/")
     return Finding(
         what,

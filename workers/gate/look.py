@@ -10,7 +10,10 @@ import click
 from gatekeeper.gate import agents
 from state import agent as state
 from state import store, story
-from workers.gate.output import command, fail, known_agent, show, table
+from workers.gate.output import Failed, command, known_agent, show, table
+
+#: What may stand below a story.
+_ENDS = ("result", "flaw", "why", "answer")
 
 
 @command("status")
@@ -18,7 +21,7 @@ from workers.gate.output import command, fail, known_agent, show, table
 def status(agent: str | None, *, json_: bool) -> None:
     """Show each agent: when it ran, what it counts, whether it is paused, what is held."""
     if agent:
-        known_agent(json_, agent)
+        known_agent(agent)
     heads = [state.snapshot(store.client(), name).head for name in ([agent] if agent else agents())]
     show(json_, heads, "\n\n".join(_in_words(head) for head in heads))
 
@@ -29,8 +32,7 @@ def explain(key: str, *, json_: bool) -> None:
     """Tell the whole story of one key or call, in order."""
     told = story.tell(store.client(), agents(), key)
     if told is None:
-        fail(json_, f"no key and no call {key!r} is known; keys look like publish:feed:hello")
-        return
+        raise Failed(f"no key and no call {key!r} is known; keys look like publish:feed:hello")
     show(json_, told, _story_in_words(told))
 
 
@@ -49,9 +51,9 @@ def _in_words(head: dict[str, Any]) -> str:
 def _story_in_words(told: dict[str, Any]) -> str:
     flawed = f", but {told['flaw']['error']}" if told.get("flaw") else ""
     attempts = "1 attempt" if told["attempts"] == 1 else f"{told['attempts']} attempts"
-    head = f"{told['key']}  {told['state'].upper()}{flawed}  ({told['task']}, {attempts})"
-    end = f"result: {json.dumps(told['result'], ensure_ascii=False)}"
-    return "\n".join([head, table([_event_row(event) for event in told["story"]]), end])
+    head = f"{told['key'] or told['call']}  {told['state'].upper()}{flawed}  ({told['task']}, {attempts})"
+    ends = [f"{name}: {json.dumps(told[name], ensure_ascii=False)}" for name in _ENDS if told.get(name)]
+    return "\n".join([head, *table([_event_row(event) for event in told["story"]]).splitlines(), *ends])
 
 
 def _event_row(event: dict[str, Any]) -> tuple[str, str, str]:

@@ -14,6 +14,7 @@ import settings
 from gatekeeper.gate import agents
 from gatekeeper.redact import clean
 from state.store import StoreError
+from workers.schedule import ScheduleError
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON.")
 
@@ -32,18 +33,14 @@ def show(json_: bool, value: Any, text: str) -> None:  # noqa: FBT001 - the flag
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str) if json_ else text)
 
 
-def fail(json_: bool, why: str) -> None:  # noqa: FBT001 - the flag as click passes it
-    """Say why on stderr (and as JSON on stdout) and exit with 1."""
-    if json_:
-        click.echo(json.dumps({"error": why}, ensure_ascii=False))
-    click.echo(why, err=True)
-    raise click.exceptions.Exit(1)
+class Failed(Exception):
+    """Raised by a command that cannot do what it was asked; its words are the answer."""
 
 
-def known_agent(json_: bool, agent: str) -> None:  # noqa: FBT001 - the flag as click passes it
+def known_agent(agent: str) -> None:
     """Fail unless there is such an agent."""
     if agent not in agents():
-        fail(json_, f"there is no agent {agent!r}; there are: {', '.join(agents())}")
+        raise Failed(f"there is no agent {agent!r}; there are: {', '.join(agents())}")
 
 
 def person() -> str:
@@ -56,6 +53,8 @@ def person() -> str:
 
 def table(rows: list[tuple[Any, ...]]) -> str:
     """Rows in aligned columns."""
+    if not rows:
+        return ""
     texts = [[("" if cell is None else str(cell)) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in texts)
@@ -64,11 +63,21 @@ def table(rows: list[tuple[Any, ...]]) -> str:
 
 def _with_clear_errors(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
-    def wrapped(*args: Any, json_: bool, **kwargs: Any) -> Any:
+    def wrapped(*args: Any, json_: bool, **kwargs: Any) -> None:
         try:
-            return function(*args, json_=json_, **kwargs)
+            function(*args, json_=json_, **kwargs)
+        except (Failed, ScheduleError) as error:
+            _fail(str(error), json_=json_)
         except StoreError as error:
             hint = "start the system with: make up" if settings.current().embedded else "look at REDIS_URL"
-            return fail(json_, f"Redis does not answer ({clean(str(error))}); {hint}")
+            _fail(f"Redis does not answer ({clean(str(error))}); {hint}", json_=json_)
 
     return wrapped
+
+
+def _fail(why: str, *, json_: bool) -> None:
+    """Say why on stderr (and as JSON on stdout) and exit with 1."""
+    if json_:
+        click.echo(json.dumps({"error": why}, ensure_ascii=False))
+    click.echo(why, err=True)
+    raise click.exceptions.Exit(1)

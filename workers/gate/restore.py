@@ -5,7 +5,7 @@ from __future__ import annotations
 from gatekeeper.gate import agents
 from state import restore as state
 from state import store
-from workers.gate.output import command, fail, show
+from workers.gate.output import Failed, command, show
 
 
 @command("restore")
@@ -14,8 +14,7 @@ def restore(*, json_: bool) -> None:
     try:
         restored = state.restore(store.client(), agents())
     except state.RestoreError as error:
-        fail(json_, str(error))
-        return
+        raise Failed(str(error)) from None
     show(json_, {"restored": restored}, "restored: " + (", ".join(restored) or "nothing, there are no state files"))
 
 

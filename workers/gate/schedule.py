@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from state import store, story
-from workers.gate.output import command, fail, show
+from workers.gate.output import Failed, command, show
 from workers.schedule import load, tick
 from workers.scheduler import start
 
@@ -20,8 +20,8 @@ def run(context: click.Context, entry: str, due: str | None, *, json_: bool) -> 
     """Run one schedule ENTRY now. Its identity is the entry and this second, or the time given by --due."""
     entries = load()
     if entry not in entries:
-        fail(json_, f"there is no schedule entry {entry!r}; there are: {', '.join(entries)}")
-    moment = _moment(json_, due)
+        raise Failed(f"there is no schedule entry {entry!r}; there are: {', '.join(entries)}")
+    moment = _moment(due)
     agent = entries[entry].gate.agent
     before = story.of_call(store.client(), agent, tick(entries[entry], moment))
     call = start(context.obj.app, entries[entry], moment, "gate run")
@@ -36,12 +36,11 @@ def run(context: click.Context, entry: str, due: str | None, *, json_: bool) -> 
     show(json_, answer, f"{entry}: {done}\nsee: celery -A workers gate explain {call}")
 
 
-def _moment(json_: bool, due: str | None) -> datetime:  # noqa: FBT001 - the flag as click passes it
+def _moment(due: str | None) -> datetime:
     try:
         moment = datetime.fromisoformat(due) if due else datetime.now(UTC)
     except ValueError:
-        fail(json_, f"{due!r} is not a time; write for example 2026-11-22T06:00Z")
-        raise
+        raise Failed(f"{due!r} is not a time; write for example 2026-11-22T06:00Z") from None
     return moment.replace(microsecond=0, tzinfo=moment.tzinfo or UTC)
 
 

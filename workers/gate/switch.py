@@ -15,7 +15,7 @@ from workers.gate.output import command, known_agent, person, show
 @click.option("--why", required=True, help="What to tell the next person who looks.")
 def pause(agent: str, why: str, *, json_: bool) -> None:
     """Let nothing of AGENT start until it is resumed."""
-    known_agent(json_, agent)
+    known_agent(agent)
     _pause(agent, why)
     show(
         json_,
@@ -28,7 +28,7 @@ def pause(agent: str, why: str, *, json_: bool) -> None:
 @click.argument("agent")
 def resume(agent: str, *, json_: bool) -> None:
     """Let AGENT run again."""
-    known_agent(json_, agent)
+    known_agent(agent)
     was_paused = state.resume(store.client(), agent)
     mirror.write(store.client(), agent)
     show(
