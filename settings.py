@@ -47,6 +47,13 @@ class Settings:
     task_modules: tuple[str, ...]
     http_timeout: float
     ledger_days: int
+    groq_url: str
+    groq_api_key: str
+    groq_model: str
+    minimax_url: str
+    minimax_api_key: str
+    minimax_model: str
+    webhook_secrets: Mapping[str, tuple[str, ...]]  #: source, in lower case → its secrets, any of which may sign
 
     @property
     def agents_dir(self) -> Path:
@@ -66,7 +73,9 @@ class Settings:
     def secrets(self) -> tuple[str, ...]:
         """Every value that must never appear in a log, a state file or Redis."""
         passwords = [unquote(urlsplit(url).password or "") for url in (self.redis_url, self.broker_url)]
-        return tuple(sorted({s for s in (self.desk_password, *passwords) if s}, key=len, reverse=True))
+        signing = [secret for secrets in self.webhook_secrets.values() for secret in secrets]
+        every = {self.desk_password, self.groq_api_key, self.minimax_api_key, *passwords, *signing}
+        return tuple(sorted(every - {""}, key=len, reverse=True))
 
 
 def read(environ: Mapping[str, str]) -> Settings:
@@ -92,6 +101,13 @@ def read(environ: Mapping[str, str]) -> Settings:
         task_modules=_names(given, "TASK_MODULES", ""),
         http_timeout=_positive(given, "HTTP_TIMEOUT", 20),
         ledger_days=math.ceil(_positive(given, "LEDGER_DAYS", 90)),
+        groq_url=_http_url(given, "GROQ_URL", "https://api.groq.com/openai/v1"),
+        groq_api_key=given.get("GROQ_API_KEY", ""),
+        groq_model=given.get("GROQ_MODEL", "llama-3.3-70b-versatile"),
+        minimax_url=_http_url(given, "MINIMAX_URL", "https://api.minimax.io/v1"),
+        minimax_api_key=given.get("MINIMAX_API_KEY", ""),
+        minimax_model=given.get("MINIMAX_MODEL", "MiniMax-M2"),
+        webhook_secrets=_webhook_secrets(given),
     )
 
 
@@ -134,6 +150,20 @@ def _redis_url(name: str, url: str) -> str:
             f"{name} must start with redis://, rediss:// or unix://; for example redis://127.0.0.1:6379/0"
         )
     return url
+
+
+def _http_url(given: Mapping[str, str], name: str, default: str) -> str:
+    url = given.get(name, default)
+    if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
+        raise SettingsError(f"{name} must be a URL such as {default}")
+    return url.rstrip("/")
+
+
+def _webhook_secrets(given: Mapping[str, str]) -> Mapping[str, tuple[str, ...]]:
+    """Every WEBHOOK_SECRET_<SOURCE>; several secrets are separated by spaces."""
+    prefix = "WEBHOOK_SECRET_"
+    named = {name.removeprefix(prefix).lower(): text for name, text in given.items() if name.startswith(prefix)}
+    return {source: tuple(text.split()) for source, text in named.items()}
 
 
 def _choice(given: Mapping[str, str], name: str, default: str, choices: tuple[str, ...]) -> str:

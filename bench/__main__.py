@@ -45,7 +45,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pool", choices=("prefork", "threads"), default="prefork")
     parser.add_argument("--concurrency", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--tasks", type=int, default=1000, help="timed tasks in each round")
+    parser.add_argument("--tasks", type=int, default=800, help="timed tasks in each round")
     parser.add_argument("--short", action="store_true", help="a first impression: 2 rounds of 300, without the effect")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     asked = parser.parse_args()

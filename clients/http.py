@@ -15,6 +15,7 @@ from requests import PreparedRequest, Response
 from requests.exceptions import ReadTimeout
 
 import settings
+from clients.deadline import BoundedAdapter
 from gatekeeper.attempt import current_or_none
 from gatekeeper.outcome import of_status, proves_nothing_was_sent
 from gatekeeper.redact import clean, describe
@@ -39,6 +40,8 @@ def request(method: str, url: str, *, timeout: float | None = None, **options: A
     started = time.monotonic()
     with requests.Session() as session:
         session.trust_env = False
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, BoundedAdapter(started + limit))
         prepared = session.prepare_request(requests.Request(method.upper(), url, **options))
         try:
             response = session.send(prepared, timeout=limit, allow_redirects=False, stream=True)
@@ -57,7 +60,7 @@ def request(method: str, url: str, *, timeout: float | None = None, **options: A
 
 
 def _read(response: Response, deadline: float) -> None:
-    """Read the body here, so that a server that drips bytes cannot hold the worker."""
+    """Read the body here, so that its size and its time are bounded."""
     chunks, size = [], 0
     for chunk in response.iter_content(64 * 1024):
         chunks.append(chunk)
@@ -94,4 +97,5 @@ def _tell(prepared: PreparedRequest, started: float, *, outcome: str, **seen: An
 
 def _shown(body: Any) -> str:
     text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body or "")
-    return clean(text[:SHOWN]) + (f"… ({len(text)} characters)" if len(text) > SHOWN else "")
+    shown = clean(text[: 2 * SHOWN])[:SHOWN]  # cut twice: half a secret at the end would not be recognized
+    return shown + (f"… ({len(text)} characters)" if len(text) > SHOWN else "")

@@ -58,5 +58,9 @@ class RungTooLow(Refused):
     """Raised at the line when the answer was made by a lower rung than the effect accepts; nothing was sent."""
 
 
+class Concealed(GatekeeperError):
+    """Raised to Celery, which stores and shows what it gets, in place of an error whose text carries a secret."""
+
+
 class NoTask(GatekeeperError):
     """Raised when something is asked of the running task and no task is running."""

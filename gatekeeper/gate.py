@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import settings
 from gatekeeper.contract import Contract, fingerprint
 from gatekeeper.durations import Duration, milliseconds
 from gatekeeper.errors import PolicyError
@@ -21,8 +22,9 @@ from state.names import Names
 DEFAULT_LEASE = "2m"
 #: A call older than this is refused: whoever asked has given up. It also covers a delivery retried for three days.
 MAX_AGE = "7d"
-#: Calls and repeat-safe keys are kept this long: a Friday's failure can still be explained the Monday after next.
+#: Repeat-safe calls and their keys are kept this long: a Friday's failure can still be explained the Monday after next.
 KEEP_MS = milliseconds("7d")
+DAY_MS = milliseconds("1d")
 #: Three attempts ride out a restart of whatever the task asks; more would only repeat the same error.
 DEFAULT_ATTEMPTS = 3
 #: The longest pause between two attempts.
@@ -131,7 +133,7 @@ class Gate:
     def _as_read_by_scripts(self, policies: Policies) -> dict[str, Any]:
         policy: dict[str, Any] = {
             "max_age_ms": milliseconds(policies.max_age),
-            "keep_ms": KEEP_MS,
+            "keep_ms": settings.current().ledger_days * DAY_MS if policies.effect else KEEP_MS,
             "done_ms": 0 if policies.effect else KEEP_MS,
             "caps": [{"rule": c.text, "limit": c.limit, "window_ms": c.window_ms} for c in self.caps],
             "rates": [

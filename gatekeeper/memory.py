@@ -50,7 +50,7 @@ class Memory:
     def _change(self, path: tuple[str, ...], value: Any, collection: str) -> None:
         if path[0] in HEAD_FIELDS:
             raise GatekeeperError(f"the name {path[0]!r} belongs to the head of the state file; choose another")
-        text = None if value is None else json.dumps(value, ensure_ascii=False)
+        text = None if value is None else json.dumps(value, ensure_ascii=False).encode(errors="replace").decode()
         if text is not None and len(text) > LARGEST_FACT:
             raise GatekeeperError(
                 f"the fact {'/'.join(path)} has {len(text)} characters; at most {LARGEST_FACT} fit a state file"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import traceback
 from functools import cache
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 import settings
+from gatekeeper.errors import Concealed
 
 HIDDEN = "[hidden]"
 
@@ -49,9 +51,8 @@ def _quoted(text: str) -> set[str]:
 
 def clean(text: str) -> str:
     """The text without secrets, and not too long."""
-    text = hide_secrets(
-        text.encode(errors="replace").decode()
-    )  # a file's name may be no Unicode, and Redis takes no other
+    storable = text.encode(errors="replace").decode()  # the name of a file may be no Unicode, and Redis takes no other
+    text = hide_secrets(storable)
     return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}… ({len(text)} characters)"
 
 
@@ -64,6 +65,12 @@ def clean_all(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [clean_all(inner) for inner in value]
     return value
+
+
+def presentable(error: Exception) -> Exception:
+    """The error itself, or one in its place that says the same, where its text or that of a cause carries a secret."""
+    text = "".join(traceback.format_exception(error))
+    return error if hide_secrets(text) == text else Concealed(describe(error))
 
 
 def describe(error: BaseException) -> str:

@@ -16,6 +16,7 @@ from gatekeeper.durations import Duration
 from gatekeeper.errors import LedgerUnavailable, PolicyError
 from gatekeeper.gate import DEFAULT_LEASE, MAX_AGE, Gate, Policies, register
 from gatekeeper.policy import Breaker, Cap, Effect, Rate
+from gatekeeper.redact import presentable
 from state import store
 from state.ledger import Ledger
 
@@ -51,6 +52,11 @@ class GateTask(_Task):
                 raise
             time.sleep(PAUSE)
             raise Reject(str(error), requeue=True) from error
+        except Exception as error:
+            shown = error if direct else presentable(error)
+            if shown is error:
+                raise
+            raise shown from None
 
     def standing(self, **arguments: Any) -> str | None:
         """Where the key of these arguments stands (`done`, `unknown`, …), or None if it was never asked for."""

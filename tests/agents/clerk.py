@@ -65,6 +65,14 @@ def remember(name: str, value: Any) -> None:
     gatekeeper.memory().put(name, value)
 
 
+@gatekeeper.task()
+def remember_a_file() -> str:
+    """Remember a file whose name is no Unicode, as old disks have them."""
+    name = b"caf\xe9.md".decode("utf-8", "surrogateescape")
+    gatekeeper.memory().put("file", name)
+    return "remembered"
+
+
 @gatekeeper.task(attempts=1)
 def complain(words: str) -> None:
     """Fail with these words."""

@@ -63,6 +63,27 @@ class Shell:
         )
         return ids
 
+    def celery(self, *args: str) -> subprocess.CompletedProcess[str]:
+        """`celery -A workers …` as a person types it, without the second that its start takes."""
+        code, out, err = self.run(
+            """
+            from celery.bin.celery import celery
+            from click.testing import CliRunner
+            done = CliRunner().invoke(celery, ["-A", "workers", *args], prog_name="celery")
+            if done.exception and not isinstance(done.exception, SystemExit):
+                raise done.exception
+            answer = [done.exit_code, done.stdout, done.stderr]
+            """,
+            args=args,
+        )
+        return subprocess.CompletedProcess(["celery", *args], code, out, err)
+
+    def gate(self, *args: str) -> Any:
+        """`celery -A workers gate … --json`, which must succeed; answers what it printed."""
+        done = self.celery("gate", *args, "--json")
+        assert done.returncode == 0, f"{args} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        return json.loads(done.stdout)
+
     def close(self) -> None:
         assert self._child.stdin is not None
         assert self._child.stdout is not None

@@ -110,7 +110,7 @@ def test_a_post_that_is_asked_for_at_every_door_is_published_once(
 def test_the_story_names_the_door_of_every_call(house: Install, shell: Shell, stranger: Celery) -> None:
     kwargs = {"post_id": "doors"}
     calls = [
-        house.call("storyteller.publish", **kwargs),
+        shell.celery("call", "storyteller.publish", "--kwargs", json.dumps(kwargs)).stdout.split()[-1],
         *shell.delay("storyteller.publish", kwargs),
         flower(house, "/api/task/async-apply/storyteller.publish", {"kwargs": kwargs})[1]["task-id"],
         stranger.send_task("storyteller.publish", kwargs=kwargs).id,
@@ -140,9 +140,10 @@ def test_flower_publishes_a_real_post_and_a_second_request_replays(house: Instal
     assert len(list((house.public_dir / "entries").glob("*.json"))) == 1
 
 
-def test_celery_call_publishes_and_a_second_one_replays(house: Install) -> None:
-    first = house.answer(house.call("storyteller.publish", post_id="twice"))
-    second = house.answer(house.call("storyteller.publish", post_id="twice"))
+def test_celery_call_publishes_and_a_second_one_replays(house: Install, shell: Shell) -> None:
+    command = ("call", "storyteller.publish", "--kwargs", '{"post_id": "twice"}')
+    first = house.answer(shell.celery(*command).stdout.split()[-1])
+    second = house.answer(shell.celery(*command).stdout.split()[-1])
 
     assert (first["ok"], first["key"], first["replayed"]) == (True, "story:twice", False)
     assert second == {**first, "replayed": True}
@@ -179,8 +180,8 @@ def test_celery_call_refuses_wrong_arguments_in_a_clear_line(house: Install, kwa
 
 
 @pytest.mark.usefixtures("nothing_changes")
-def test_celery_call_refuses_a_task_that_nobody_has(house: Install) -> None:
-    done = house.celery("call", "storyteller.pubish", "--kwargs", "{}")
+def test_celery_call_refuses_a_task_that_nobody_has(shell: Shell) -> None:
+    done = shell.celery("call", "storyteller.pubish", "--kwargs", "{}")
 
     assert done.returncode != 0
     assert "Traceback" not in done.stdout + done.stderr

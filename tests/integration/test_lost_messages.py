@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import redis
@@ -98,7 +99,11 @@ def two_sweeps(shell: Shell, store: redis.Redis) -> None:
     """Wait until the sweeper has looked at everything twice: it sends two delayed calls, one after the other."""
     for _ in range(2):
         call = shell.run("answer = app.tasks['clerk.remember'].apply_async(args=['swept', 1], countdown=0.01).id")
-        until(lambda call=call: store.hget(CLERK.call(call), "sends") == "1", what="a sweep")
+        until(partial(was_sent_again, store, call), what="a sweep")
+
+
+def was_sent_again(store: redis.Redis, call: str) -> bool:
+    return bool(store.hget(CLERK.call(call), "sends") == "1")
 
 
 @pytest.mark.usefixtures("running")
@@ -134,7 +139,7 @@ def test_a_message_that_is_sent_again_while_the_first_still_waits_runs_once(
         """
         from state.sweep import Due
         for _ in range(3):
-            app.resend(Due(call, "storyteller.publish", '{"post_id": "doubled", "later_step": "works"}', call))
+            app.resend(Due(call, "storyteller.publish", '{"post_id": "doubled", "later_step": "works"}'))
         """,
         call=call,
     )

@@ -75,13 +75,15 @@ def read(path: Path) -> dict[str, Any]:
 def test_the_file_follows_redis_within_a_second(house: Install, shell: Shell) -> None:
     house.worker(concurrency=2)
     store = redis.Redis.from_url(house.redis_url, decode_responses=True)
-    delays = []
-    for number in range(5):
-        call = shell.delay("clerk.remember", {"name": "last", "value": number})[0]
-        until(lambda call=call: store.hget(Names("clerk").call(call), "state") == "done", what="the call to be done")
+
+    def seconds_behind(number: int) -> float:
+        [call] = shell.delay("clerk.remember", {"name": "last", "value": number})
+        until(lambda: store.hget(Names("clerk").call(call), "state") == "done", what="the call to be done")
         settled = time.monotonic()
-        until(lambda number=number: house.state("clerk").get("last") == number, what="the fact in the file")
-        delays.append(time.monotonic() - settled)
+        until(lambda: house.state("clerk").get("last") == number, what="the fact in the file")
+        return time.monotonic() - settled
+
+    delays = [seconds_behind(number) for number in range(5)]
     store.close()
 
     assert sorted(delays)[2] < WITHIN, delays
@@ -118,6 +120,13 @@ def test_a_pause_is_in_the_file_with_its_own_time(house: Install, shell: Shell) 
     assert state["updated_at"] >= state["pause"]["at"] > (before["updated_at"] or "")
     shell.run("from state import agent, store\nagent.resume(store.client(), 'clerk')")
     until(lambda: not house.state("clerk")["paused"], what="the file without the pause")
+
+
+def test_a_fact_that_is_no_unicode_does_not_stop_the_state(house: Install, shell: Shell) -> None:
+    [call] = shell.delay("clerk.remember_a_file", {})
+
+    assert house.answer(call)["ok"]
+    until(lambda: house.state("clerk").get("file") == "caf?.md", what="the name in the file")
 
 
 # Whole at every instant, never ahead

@@ -24,6 +24,8 @@ AGENT = "poster"
 
 #: In milliseconds, for tests that move stored times instead of waiting.
 SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
+#: How long what is told of an effect is kept, unless LEDGER_DAYS says otherwise.
+LEDGER = 90 * DAY
 
 _numbers = itertools.count(1)
 
@@ -168,10 +170,10 @@ class Poster:
         return int(seconds) * 1000 + int(micros) // 1000
 
     def key_of(self, claim: Claim | str) -> dict[str, str]:
-        return self.redis.hgetall(self.n.key(claim if isinstance(claim, str) else claim.key))
+        return dict(self.redis.hgetall(self.n.key(claim if isinstance(claim, str) else claim.key)))
 
     def call_of(self, call: Call | Claim) -> dict[str, str]:
-        return self.redis.hgetall(self.n.call(call.id if isinstance(call, Call) else call.call))
+        return dict(self.redis.hgetall(self.n.call(call.id if isinstance(call, Call) else call.call)))
 
     def story(self, key: str) -> list[dict[str, Any]]:
         return [json.loads(event) for event in self.redis.lrange(self.n.story(key), 0, -1)]

@@ -7,7 +7,7 @@ import pytest
 from gatekeeper.policy import Breaker, Rate
 from state.decision import Busy, Claim, Refused
 from tests.scripts.conftest import WithPolicies
-from tests.scripts.poster import DAY, HOUR, MINUTE, Poster
+from tests.scripts.poster import DAY, HOUR, LEDGER, MINUTE, Poster
 
 #: What a refusal may change: it is counted and told, and the call itself is over.
 TOLD = ("metrics", "story", "call", "head", "queued", "waiting")
@@ -351,7 +351,7 @@ def test_a_call_that_is_too_old_is_refused(poster_with: WithPolicies) -> None:
     assert taken(poster) == before
 
 
-def test_a_refused_call_is_over_and_forgotten_after_a_week(poster: Poster) -> None:
+def test_a_refused_call_is_over_and_forgotten_when_the_ledger_ends(poster: Poster) -> None:
     poster.redis.hset(poster.n.head, "pause", '{"at": 1, "by": "ada", "why": "looking"}')
     call = poster.register()
 
@@ -361,7 +361,7 @@ def test_a_refused_call_is_over_and_forgotten_after_a_week(poster: Poster) -> No
     assert poster.key_of(call.key)["state"] == "rejected"
     assert poster.redis.zscore(poster.n.queued, call.id) is None
     for name in (poster.n.call(call.id), poster.n.key(call.key), poster.n.story(call.key)):
-        assert 0 < poster.redis.pttl(name) <= 7 * DAY
+        assert LEDGER - DAY < poster.redis.pttl(name) <= LEDGER
     assert poster.metrics() == {"total_refused": 1, "refused_paused": 1}
     assert poster.story(call.key)[-1]["event"] == "refused"
 

@@ -104,14 +104,15 @@ def test_one_of_many_processes_is_the_probe(poster_with: WithPolicies, valkey: V
 
 
 def test_an_attempt_that_is_settled_and_reclaimed_at_once_ends_one_way(poster: Poster, together: Together) -> None:
+    def either(which: int) -> str | None:
+        return poster.reclaim(claim, dead=False) if which else poster.settle(claim)
+
     for number in range(20):
         claim = poster.claim(f"post{number}")
         poster.cross(claim)
         poster.end_lease(claim)
 
-        lost, stands = together(
-            2, lambda which, claim=claim: poster.reclaim(claim, dead=False) if which else poster.settle(claim)
-        )
+        lost, stands = together(2, either)
 
         assert lost is None
         assert stands in {"kept", "unknown"}

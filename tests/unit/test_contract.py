@@ -64,7 +64,7 @@ def post(post_id: str, destination: str = "feed", *, urgent: bool = False) -> st
 def test_defaults_are_filled_in_so_that_two_spellings_are_one_call() -> None:
     made = contract(post)
 
-    spellings = [
+    spellings: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
         ((), {"post_id": "a"}),
         (("a",), {}),
         (("a", "feed"), {}),
@@ -145,6 +145,7 @@ def rich(
     point: Point,
     amount: Decimal,
     number: uuid.UUID,
+    *,
     size: Literal["small", "large"] = "small",
     limit: Annotated[int, Field(gt=0)] = 5,
     note: str | None = None,
@@ -311,7 +312,7 @@ def test_a_result_that_does_not_fit_is_told_apart(annotation: Any, output: Any) 
 
     body.__annotations__["return"] = annotation
 
-    with pytest.raises(InvalidOutput, match="tasks.poster.post returned what its annotation rules out"):
+    with pytest.raises(InvalidOutput, match=r"tasks\.poster\.post returned what its annotation rules out"):
         contract(body).check_output(output)
 
 

@@ -169,38 +169,6 @@ def test_every_file_named_in_backticks_exists(page: Path) -> None:
         assert made_by_running or (ROOT / path).exists(), f"{name_of(page)} names {path}"
 
 
-# Settings
-
-
-def env_example() -> dict[str, str]:
-    return {found["name"]: found["value"] for found in VARIABLE.finditer((ROOT / ".env.example").read_text())}
-
-
-def test_every_setting_stands_in_the_env_example_and_no_other() -> None:
-    read = set(re.findall(r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)"', (ROOT / "settings.py").read_text()))
-
-    assert set(env_example()) == read
-
-
-def test_the_env_example_shows_the_defaults() -> None:
-    assert settings.read(env_example()) == settings.read({})
-
-
-def test_every_line_of_the_env_example_is_commented_out() -> None:
-    lines = (ROOT / ".env.example").read_text().splitlines()
-
-    assert [line for line in lines if line and not line.startswith("#")] == []
-
-
-def test_every_variable_in_the_env_example_has_one_line_of_words() -> None:
-    paragraphs = (ROOT / ".env.example").read_text().strip().split("\n\n")[1:]
-
-    for paragraph in paragraphs:
-        words, variable = paragraph.splitlines()
-        assert words.endswith("."), words
-        assert VARIABLE.match(variable), variable
-
-
 # Commands and processes
 
 

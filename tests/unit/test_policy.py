@@ -110,7 +110,7 @@ def test_a_misspelt_policy_is_refused(misspelt: str) -> None:
 
 def test_there_is_no_task_without_parentheses() -> None:
     with pytest.raises(TypeError):
-        gatekeeper.task(post)  # type: ignore[misc]
+        gatekeeper.task(post)  # type: ignore[call-arg, arg-type]
 
 
 def test_a_decorator_before_something_else_than_a_function_is_refused() -> None:

@@ -13,6 +13,7 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 import settings
+from clients import http
 from gatekeeper import redact
 from gatekeeper.redact import HIDDEN, LONGEST_TEXT, clean, clean_all, describe, hide_secrets
 
@@ -128,6 +129,14 @@ def test_a_long_text_is_cut_only_after_its_secrets_are_hidden(with_secret: Calla
 
     assert "corr" not in cut
     assert len(cut) < LONGEST_TEXT + 50
+
+
+def test_what_a_log_shows_of_a_long_body_ends_in_no_half_of_a_secret(with_secret: Callable[[str], None]) -> None:
+    with_secret("correct-horse-battery")
+
+    shown = http._shown("x" * (http.SHOWN - 8) + "correct-horse-battery" + "y" * 50)
+
+    assert "correct" not in shown
 
 
 def test_a_structure_is_cleaned_everywhere(with_secret: Callable[[str], None]) -> None:

@@ -1,0 +1,41 @@
+"""The event stream of one agent: how its newest attempts ended."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from redis import Redis
+
+from state.names import Names
+
+
+@dataclass(frozen=True)
+class PastAttempt:
+    """One attempt that has ended; `outcome` is `done`, `failed`, `refused` or `unknown`."""
+
+    at_ms: int  #: when it settled, in milliseconds since 1970 by the server's clock
+    agent: str
+    task: str
+    key: str
+    outcome: str
+    ms: int  #: how long it took
+    attempt: int  #: which attempt of its call it was, from 1
+
+
+def recent(redis: Redis, agent: str, since_ms: int) -> list[PastAttempt]:
+    """The attempts that settled at `since_ms` or later, oldest first; the stream keeps about the newest thousand."""
+    entries = redis.xrange(Names(agent).events, min=str(since_ms))
+    return [_past(agent, entry, json.loads(fields["attempt"])) for entry, fields in entries]
+
+
+def _past(agent: str, entry: str, told: dict[str, str | int]) -> PastAttempt:
+    return PastAttempt(
+        at_ms=int(entry.partition("-")[0]),
+        agent=agent,
+        task=str(told["task"]),
+        key=str(told["key"]),
+        outcome=str(told["outcome"]),
+        ms=int(told["ms"]),
+        attempt=int(told["attempt"]),
+    )
