@@ -7,6 +7,7 @@ or send elsewhere, and only the caller knows whether that is harmless.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import requests
@@ -26,22 +27,27 @@ log = structlog.get_logger("gatehouse.http")
 LARGEST_RESPONSE = 10 * 1024 * 1024
 #: Characters of a body that a log line shows.
 SHOWN = 500
-#: Asking changes nothing.
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def request(method: str, url: str, *, timeout: float | None = None, **options: Any) -> Response:
+def request(
+    method: str,
+    url: str,
+    *,
+    timeout: float | None = None,
+    adapter: Callable[[float], BoundedAdapter] = BoundedAdapter,
+    **options: Any,
+) -> Response:
     """Send one request and read its whole answer within `timeout` seconds (default HTTP_TIMEOUT).
 
-    `options` are those of `requests.Request`: params, headers, json, data, auth. Raises what requests raises; an answer
-    of any status is an answer. The connection is new, and closed afterwards.
+    `options` are those of `requests.Request`: params, headers, json, data, auth. `adapter` may restrict where connections
+    lead. Raises what requests raises; an answer of any status is an answer. The connection is new, and closed afterwards.
     """
     limit = timeout or settings.current().http_timeout
     started = time.monotonic()
     with requests.Session() as session:
         session.trust_env = False
         for scheme in ("http://", "https://"):
-            session.mount(scheme, BoundedAdapter(started + limit))
+            session.mount(scheme, adapter(started + limit))
         prepared = session.prepare_request(requests.Request(method.upper(), url, **options))
         try:
             response = session.send(prepared, timeout=limit, allow_redirects=False, stream=True)
@@ -73,7 +79,7 @@ def _read(response: Response, deadline: float) -> None:
 
 
 def _of_error(error: Exception) -> str:
-    return "not applied" if proves_nothing_was_sent(error) else "unknown"
+    return "not applied" if proves_nothing_was_sent(error, requests_sent=0) else "unknown"
 
 
 def _tell(prepared: PreparedRequest, started: float, *, outcome: str, **seen: Any) -> None:
@@ -90,8 +96,6 @@ def _tell(prepared: PreparedRequest, started: float, *, outcome: str, **seen: An
         }
         names["attempt"] = attempt.claim.attempt
         attempt.tell("http", **line, **{name: value for name, value in seen.items() if name != "response"})
-        if attempt.line == "sending" and prepared.method not in _SAFE and outcome != "not applied":
-            attempt.unproven = True
     log.info("http", **names, **line, request=_shown(prepared.body), **seen)
 
 

@@ -26,10 +26,12 @@ EXAMPLES = {
     "publish_at": "publish_at: 2026-11-01T09:00:00Z",
     "destinations": "destinations: [feed]",
     "tags": "tags: [agents, retries]",
+    "made_by": "made_by: rules",
+    "sources": "sources: [https://example.org/a-page]",
     "body": "Markdown below the front matter",
 }
 
-#: Five short fields; YAML parsers need time by the square of the length for hostile input.
+#: Seven short fields; YAML parsers need time by the square of the length for hostile input.
 LONGEST_HEADER = 8_000
 
 #: Makes nothing but text, lists and mappings out of YAML.
@@ -87,7 +89,10 @@ Words = Annotated[tuple[Line, ...], BeforeValidator(_words)]
 
 
 class Post(BaseModel):
-    """One post as its author wrote it; `destinations` empty means wherever PUBLISH_TO says."""
+    """One post as its author wrote it; `destinations` empty means wherever PUBLISH_TO says.
+
+    A draft says `made_by` whom it was written and from which `sources`; a person's post needs neither.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -96,6 +101,8 @@ class Post(BaseModel):
     publish_at: Annotated[datetime, BeforeValidator(utc)]
     destinations: Words = ()
     tags: Words = ()
+    made_by: Line | None = None
+    sources: Words = ()
     body: Text
 
 

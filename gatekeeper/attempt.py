@@ -6,10 +6,12 @@ import json
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 from gatekeeper.errors import NoTask
 from gatekeeper.policy import Effect, Rung
+from gatekeeper.wire import Wire
 from state.call import Call
 from state.decision import Claim
 from state.facts import FactChange
@@ -29,7 +31,8 @@ class Attempt:
     effect: Effect | None = None
     line: str = "before"
     payload: Any = None  #: what was frozen when the line was crossed
-    unproven: bool = False  #: a request behind the line may have had its effect, whatever the last exception says
+    wire: Wire | None = None  #: what was sent since the line was crossed
+    crossing: Lock = field(default_factory=Lock)
     rung: Rung | None = None
     facts: dict[tuple[str, ...], FactChange] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
@@ -44,7 +47,8 @@ class Attempt:
         """Add an event to the key's story, dated by the server's clock."""
         if len(self.events) < MOST_EVENTS:
             at = self.claim.admitted_ms + self.elapsed_ms
-            self.events.append(json.dumps({"at": at, "event": event, **fields}, ensure_ascii=False, default=str))
+            text = json.dumps({"at": at, "event": event, **fields}, ensure_ascii=False, default=str)
+            self.events.append(text.encode(errors="replace").decode())
 
     def take_events(self) -> list[str]:
         """The events told so far, which are then no longer pending."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NotRequired, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic.errors import PydanticInvalidForJsonSchema
 from typing_extensions import TypedDict
 
 from gatekeeper.errors import InvalidArguments, InvalidOutput, PolicyError
@@ -22,6 +23,8 @@ class Contract:
 
     def __init__(self, name: str, body: Callable[..., Any]) -> None:
         self.name = name
+        if inspect.iscoroutinefunction(body) or inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body):
+            raise PolicyError(f"{name} is async or a generator, and no worker waits for it; write a plain function")
         self.signature = inspect.signature(body)
         hints = _hints(name, body)
         for parameter in self.signature.parameters.values():
@@ -33,6 +36,7 @@ class Contract:
                 raise PolicyError(f"{name}: argument {parameter.name!r} has no annotation; write what it must be")
         self.parameters = tuple(self.signature.parameters)
         self._arguments = TypeAdapter(_shape(name, self.signature, hints))
+        _check_identity(name, self._arguments)
         self._output = TypeAdapter(hints.get("return", Any))
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,7 +63,7 @@ class Contract:
         """Validated arguments as JSON text, the same for the same arguments."""
         if not arguments:
             return "{}"
-        plain = self._arguments.dump_python(arguments, mode="json")
+        plain = self._arguments.dump_python(arguments, mode="json", by_alias=True, round_trip=True)
         text = json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         if not _is_unicode(text):
             raise InvalidArguments(f"{self.name}: an argument holds half a character; send valid Unicode")
@@ -111,6 +115,20 @@ def _shape(name: str, signature: inspect.Signature, hints: dict[str, Any]) -> An
     make_typed_dict: Any = TypedDict
     shape = make_typed_dict(f"Arguments of {name}", fields)
     return with_config(ConfigDict(extra="forbid"))(shape)
+
+
+def _check_identity(name: str, arguments: TypeAdapter[Any]) -> None:
+    """Arguments say what is meant, in JSON, the same each time; raises PolicyError for what cannot."""
+    try:
+        schema = json.dumps(arguments.json_schema())
+    except PydanticInvalidForJsonSchema as error:
+        raise PolicyError(f"{name}: an argument cannot be written as JSON: {error}") from None
+    if '"uniqueItems": true' in schema:
+        raise PolicyError(f"{name}: a set has no order, so the same call would look different each time; write list[…]")
+    if '"format": "password"' in schema:
+        raise PolicyError(
+            f"{name}: a secret is no argument, for it would be stored with the call; read it from the settings"
+        )
 
 
 def _in_words(error: ValidationError) -> str:

@@ -46,6 +46,10 @@ class ClaimLost(GatekeeperError):
     """Raised when an attempt's claim passed to somebody else while it ran."""
 
 
+class TaskAborted(GatekeeperError):
+    """Raised in place of what no worker survives, such as `sys.exit()` in a task."""
+
+
 class LedgerUnavailable(GatekeeperError):
     """Raised when Redis does not answer before a call is admitted; nothing ran."""
 

@@ -11,7 +11,7 @@ import structlog
 
 from gatekeeper.answer import Answer, flawed, kept, refusal, success
 from gatekeeper.attempt import Attempt, running
-from gatekeeper.errors import ClaimLost, InvalidOutput, OutcomeUnknown, Refused, RungTooLow, Stopped
+from gatekeeper.errors import ClaimLost, InvalidOutput, OutcomeUnknown, Refused, RungTooLow, Stopped, TaskAborted
 from gatekeeper.gate import LONGEST_BACKOFF_MS, Gate
 from gatekeeper.heartbeat import heartbeat
 from gatekeeper.outcome import proves_nothing_was_sent
@@ -43,7 +43,7 @@ class Execution:
         """Run the body and settle; raises what the body raised."""
         claim = self.now.claim
         self.now.tell("claimed", attempt=claim.attempt, fence=claim.fence, owner=claim.owner)
-        heartbeat.watch(self.now.ledger, claim, self.gate.lease_ms, self.gate.limit_ms)
+        heartbeat.watch(self.now.ledger, claim, self.scope, self.gate.limit_ms)
         try:
             return self._attempt(arguments)
         finally:
@@ -56,9 +56,11 @@ class Execution:
         except ClaimLost:
             self._log("claim lost")
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it was, it is settled, and raised again by _failed
-            if isinstance(error, Refused) and self.now.line == "before":
-                return self._refused(error)
+        except Refused as error:
+            return self._refused(error) if self.now.line == "before" else self._failed(error)
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - even sys.exit() in a task has an end that must be settled
             return self._failed(error)
         return self._finished(output)
 
@@ -94,19 +96,24 @@ class Execution:
         self.now.tell("undo", outcome=words)
         return words
 
-    def _failed(self, error: Exception) -> Answer:
+    def _failed(self, error: BaseException) -> Answer:
         """Settle what the exception proves, and raise it; answers only if the provider knows that all went well."""
         words = describe(error)
         if self.now.line == "applied":
             flaw = {"error": "the effect happened, but a later step failed", "stage": "task", "detail": words}
             self._settle("done", result=kept("null", None), flaw=json.dumps(flaw), error=words)
-        elif self.now.line == "before" or (proves_nothing_was_sent(error) and not self.now.unproven):
+        elif self.now.line == "before" or proves_nothing_was_sent(error, self._requests_sent()):
             self._settle("failed", error=words, retry_ms=self._retry_ms())
         else:
             return self._in_doubt(error, words)
-        raise error
+        if isinstance(error, Exception):
+            raise error
+        raise TaskAborted(f"{self.key}: {words}") from error
 
-    def _in_doubt(self, error: Exception, words: str) -> Answer:
+    def _requests_sent(self) -> int:
+        return self.now.wire.unsafe if self.now.wire else 0
+
+    def _in_doubt(self, error: BaseException, words: str) -> Answer:
         """Ask the provider. That it has the effect is proof; that it does not have it yet is none."""
         found = self._verify()
         if found is not None:

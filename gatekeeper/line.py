@@ -8,8 +8,10 @@ from functools import cache
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import PydanticSerializationError
 
+from gatekeeper import wire
 from gatekeeper.attempt import Attempt, current
 from gatekeeper.errors import ClaimLost, LineError, RungTooLow, Stopped
 from gatekeeper.policy import Rung
@@ -34,22 +36,44 @@ class effect(Generic[Payload]):  # noqa: N801 - reads as a statement: `with gate
 
     def __enter__(self) -> Payload:
         self._attempt = current()
-        _check(self._attempt)
-        frozen = _cross(self._attempt, self._freeze())
-        payload = self._type.validate_json(frozen)
-        self._attempt.payload, self._attempt.line = payload, "sending"
+        mine = self._freeze()
+        with self._attempt.crossing:
+            _check(self._attempt)
+            frozen = _cross(self._attempt, mine)
+            payload = self._type.validate_json(frozen)
+            self._attempt.payload, self._attempt.line = payload, "sending"
+        self._attempt.wire = wire.Wire()
+        self._listening = wire.current.set(self._attempt.wire)
         return payload
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        wire.current.reset(self._listening)
         if kind is None:
             self._attempt.line = "applied"
             self._attempt.tell("applied")
 
     def _freeze(self) -> str:
-        text = self._type.dump_json(self._payload).decode()
+        """The payload as JSON text; raises LineError if what is read back would be something else."""
+        self._check_secrets()
+        try:
+            text = self._dump(self._payload)
+            same = self._dump(self._type.validate_json(text)) == text
+        except (ValueError, PydanticSerializationError) as error:
+            raise LineError(f"the payload cannot be frozen as JSON: {error}; give plain values or a model") from None
+        if not same:
+            raise LineError("the payload does not survive JSON unchanged; give plain values or a model without secrets")
         if len(text) > LARGEST_PAYLOAD:
             raise LineError(f"a payload of {len(text)} characters; at most {LARGEST_PAYLOAD} are kept with a key")
         return text
+
+    def _check_secrets(self) -> None:
+        if isinstance(self._payload, BaseModel) and '"format": "password"' in json.dumps(self._type.json_schema()):
+            raise LineError(
+                "a secret in the payload would be frozen as asterisks; take it from the settings when sending"
+            )
+
+    def _dump(self, payload: Payload) -> str:
+        return self._type.dump_json(payload, by_alias=True, round_trip=True).decode()
 
 
 @cache

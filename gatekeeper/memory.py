@@ -44,18 +44,29 @@ class Memory:
 
     def count(self, name: str, by: int = 1) -> None:
         """Add to one of the agent's metrics."""
+        if not isinstance(by, int):
+            raise GatekeeperError(f"count({name!r}, by={by!r}): metrics count in whole numbers; for others use put()")
         counters = self._attempt.counters
         counters[name] = counters.get(name, 0) + by
 
     def _change(self, path: tuple[str, ...], value: Any, collection: str) -> None:
         if path[0] in HEAD_FIELDS:
             raise GatekeeperError(f"the name {path[0]!r} belongs to the head of the state file; choose another")
-        text = None if value is None else json.dumps(value, ensure_ascii=False).encode(errors="replace").decode()
+        if not all(isinstance(name, str) for name in path):
+            raise GatekeeperError(f"the path {path!r} of a fact is made of texts; write str(…) around the others")
+        text = None if value is None else _as_json(path[0], value)
         if text is not None and len(text) > LARGEST_FACT:
             raise GatekeeperError(
                 f"the fact {'/'.join(path)} has {len(text)} characters; at most {LARGEST_FACT} fit a state file"
             )
         self._attempt.facts[path] = FactChange(path, text, collection)
+
+
+def _as_json(name: str, value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False).encode(errors="replace").decode()
+    except (TypeError, ValueError) as error:
+        raise GatekeeperError(f"the fact {name!r} cannot be written as JSON: {error}") from None
 
 
 def memory() -> Memory:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 import traceback
 from collections.abc import Iterator
 
-from requests import HTTPError
+from requests import HTTPError, Response
 from requests.exceptions import ConnectTimeout, InvalidSchema, InvalidURL, MissingSchema
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 from gatekeeper.errors import NotApplied
+from gatekeeper.wire import SAFE
 
 #: Answers by which every provider says that it refused before doing anything.
 REFUSED_STATUSES = frozenset({401, 403, 404, 413, 429})
 
-_NEVER_SENT = (
-    NotApplied,
+_NEVER_CONNECTED = (
     ConnectTimeout,
     ConnectTimeoutError,
     NewConnectionError,
     NameResolutionError,
-    ConnectionRefusedError,
-    socket.gaierror,
     ssl.SSLCertVerificationError,
     InvalidURL,
     InvalidSchema,
@@ -31,14 +28,25 @@ _NEVER_SENT = (
 )
 
 
-def proves_nothing_was_sent(error: BaseException) -> bool:
-    """True for the few failures after which the effect cannot have happened; everything else is unknown."""
+def proves_nothing_was_sent(error: BaseException, requests_sent: int) -> bool:
+    """Whether the effect cannot have happened, given how many requests that may change something went out.
+
+    True for `NotApplied`, which the author answers for; for a connection that never stood, if nothing else was sent; and
+    for the answer to the only request, if it is one of REFUSED_STATUSES. Everything else is unknown.
+    """
+    if isinstance(error, NotApplied):
+        return True
     for cause in _chain(error):
-        if isinstance(cause, _NEVER_SENT) or _broke_in_the_handshake(cause):
-            return True
+        if isinstance(cause, _NEVER_CONNECTED) or _broke_in_the_handshake(cause):
+            return requests_sent == 0
         if isinstance(cause, HTTPError) and cause.response is not None:
-            return cause.response.status_code in REFUSED_STATUSES
+            return _refuses_the_only_request(cause.response, requests_sent)
     return False
+
+
+def _refuses_the_only_request(response: Response, requests_sent: int) -> bool:
+    own = 0 if response.request.method in SAFE else 1
+    return response.status_code in REFUSED_STATUSES and requests_sent == own and not response.history
 
 
 def _broke_in_the_handshake(error: BaseException) -> bool:

@@ -18,7 +18,6 @@ from state import owner, store
 from state.call import Call
 from state.decision import Busy, Claim, Decision, Refused, Replay
 from state.ledger import Ledger, Scope
-from state.store import StoreError
 
 log = structlog.get_logger("gatehouse.gate")
 
@@ -82,7 +81,7 @@ def _reject(ledger: Ledger, call: Call, error: InvalidArguments) -> Answer:
 def _needing_redis(call: Call) -> Iterator[None]:
     try:
         yield
-    except StoreError as error:
+    except store.PASSING as error:
         raise LedgerUnavailable(
             f"call {call.id} of {call.task}: nothing ran, Redis does not answer: {describe(error)}"
         ) from error

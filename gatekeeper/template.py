@@ -23,7 +23,11 @@ _NOTHING = "%none"
 
 
 class Template:
-    """A text with argument names in braces; two different sets of values never give the same text."""
+    """A text with argument names in braces.
+
+    With ':' between the fields two different sets of values never give the same text. With another separator they may;
+    the second call is then refused as a mismatch, because the ledger compares the arguments too.
+    """
 
     def __init__(self, text: str, parameters: Collection[str], what: str) -> None:
         self.text = text
@@ -35,10 +39,8 @@ class Template:
                 raise PolicyError(
                     f"{what} {text!r} names {{{name}}}, which is no argument of the task; it has: {known}"
                 )
-            if name is not None and self.fields and ":" not in literal:
-                raise PolicyError(
-                    f"{what} {text!r} has no ':' before {{{name}}}; without it different values could give the same text"
-                )
+            if name is not None and self.fields and not literal:
+                raise PolicyError(f"{what} {text!r} has nothing before {{{name}}}; write a ':' between two fields")
             self._parts.append((literal, name))
             self.fields += [name] if name else []
 
@@ -72,4 +74,5 @@ def _parse(text: str, what: str) -> list[tuple[str, str | None, str | None, str 
 
 def _escape(text: str) -> str:
     """Keep one value from reaching into its neighbours: `:` and `%` and control characters are percent-encoded."""
+    text = unicodedata.normalize("NFC", text)  # one spelling of é, whichever keyboard wrote it
     return "".join(f"%{ord(c):02X}" if c in ":%" or unicodedata.category(c) == "Cc" else c for c in text)

@@ -2,7 +2,7 @@
 --
 -- KEYS[1] -> key       KEYS[2] -> call      KEYS[3] -> queued    KEYS[4] -> waiting   KEYS[5] -> running
 -- KEYS[6] -> head      KEYS[7] -> metrics   KEYS[8] -> story     KEYS[9] -> breaker
--- KEYS[10..] -> the caps in the policy's order, then the rates
+-- KEYS[10] -> events   KEYS[11..] -> the caps in the policy's order, then the rates
 -- ARGV[1] -> call id   ARGV[2] -> task      ARGV[3] -> key, as text    ARGV[4] -> arguments, JSON
 -- ARGV[5] -> fingerprint of the arguments   ARGV[6] -> door            ARGV[7] -> owner of this attempt
 -- ARGV[8] -> lease, ms
@@ -17,9 +17,9 @@
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local policy = cjson.decode(ARGV[9])
-local STORY_LENGTH = 200
+local STORY_LENGTH, KEPT_EVENTS, PAUSED_MS = 200, 1000, 60000
 
-local key = redis.call("HMGET", KEYS[1], "state", "call", "fingerprint", "owner", "fence", "lease_ms", "started_ms")
+local key = redis.call("HMGET", KEYS[1], "state", "call", "fingerprint", "owner", "fence", "lease_ms", "started_ms", "task")
 local state, holder, fingerprint, owner = key[1] or "new", key[2], key[3], key[4]
 local call = redis.call("HMGET", KEYS[2], "state", "at_ms", "answer", "booked_ms", "expires_ms", "door")
 local door = call[6] or ARGV[6] -- a registered call came in before its message did
@@ -57,23 +57,31 @@ local function refuse(stage, why, fields)
     redis.call("PEXPIRE", KEYS[1], policy.keep_ms)
     redis.call("PEXPIRE", KEYS[8], policy.keep_ms)
     for i in ipairs(policy.caps) do
-      redis.call("ZREM", KEYS[9 + i], ARGV[3]) -- the place of an attempt whose worker died before the line
+      redis.call("ZREM", KEYS[10 + i], ARGV[3]) -- the place of an attempt whose worker died before the line
     end
   end
   redis.call("HINCRBY", KEYS[7], "total_refused", 1)
   redis.call("HINCRBY", KEYS[7], "refused_" .. stage, 1)
+  local told = cjson.encode({task = ARGV[2], key = ARGV[3], stage = stage, error = why})
+  redis.call("XADD", KEYS[10], "MAXLEN", "~", KEPT_EVENTS, "*", "refusal", told)
   tell("refused", fields)
   return {"refused", now, receipt}
+end
+
+-- A long pause asks the same question every minute: only the first answer is counted and told.
+local function is_known(stage)
+  return stage == "paused" and call[3] and call[3] ~= "" and cjson.decode(call[3]).stage == stage
 end
 
 local function defer(stage, why, due, fields)
   fields.error, fields.stage, fields.retry_after, fields.deferred = why, stage, (due - now) / 1000, true
   local receipt = cjson.encode(fields)
   note("waiting", receipt)
-  redis.call("HSET", KEYS[2], "booked_ms", due)
   redis.call("ZADD", KEYS[4], due, ARGV[1])
-  redis.call("HINCRBY", KEYS[7], "total_deferred", 1)
-  tell("deferred", fields)
+  if not is_known(stage) then
+    redis.call("HINCRBY", KEYS[7], "total_deferred", 1)
+    tell("deferred", fields)
+  end
   return {"deferred", now, receipt}
 end
 
@@ -84,6 +92,9 @@ local function check_call()
 end
 
 local function check_key()
+  if state ~= "new" and state ~= "rejected" and key[8] and key[8] ~= ARGV[2] then
+    return refuse("key", "mismatch: this key belongs to another task", {task = key[8], state = state})
+  end
   if state ~= "new" and state ~= "rejected" and fingerprint and fingerprint ~= ARGV[5] and holder ~= ARGV[1] then
     return refuse("key", "mismatch: this key was used with other arguments", {holder = holder, state = state})
   end
@@ -117,12 +128,19 @@ local function check_key()
   end
 end
 
+-- Who called through a webhook was told that the call is accepted and does not call again: it waits, as long as its age
+-- allows. Everybody else asks again.
 local function check_pause()
   local pause = redis.call("HGET", KEYS[6], "pause")
-  if pause then
-    local record = cjson.decode(pause)
-    return refuse("paused", "paused", {by = record.by, why = record.why})
+  if not pause then
+    return nil
   end
+  local record, due = cjson.decode(pause), now + PAUSED_MS
+  local fields = {by = record.by, why = record.why}
+  if door == "webhook" and due - called_at <= policy.max_age_ms then
+    return defer("paused", "paused", due, fields)
+  end
+  return refuse("paused", "paused", fields)
 end
 
 local function check_age()
@@ -136,11 +154,11 @@ end
 
 local function check_caps()
   for i, cap in ipairs(policy.caps) do
-    redis.call("ZREMRANGEBYSCORE", KEYS[9 + i], "-inf", now - cap.window_ms)
-    local taken = redis.call("ZSCORE", KEYS[9 + i], ARGV[3]) and 1 or 0
-    local count = redis.call("ZCARD", KEYS[9 + i]) - taken
+    redis.call("ZREMRANGEBYSCORE", KEYS[10 + i], "-inf", now - cap.window_ms)
+    local taken = redis.call("ZSCORE", KEYS[10 + i], ARGV[3]) and 1 or 0
+    local count = redis.call("ZCARD", KEYS[10 + i]) - taken
     if count >= cap.limit then
-      local oldest = redis.call("ZRANGE", KEYS[9 + i], 0, 0, "WITHSCORES")
+      local oldest = redis.call("ZRANGE", KEYS[10 + i], 0, 0, "WITHSCORES")
       local retry = (tonumber(oldest[2]) + cap.window_ms - now) / 1000
       return refuse("cap", "cap reached", {rule = cap.rule, count = count, retry_after = retry})
     end
@@ -151,7 +169,7 @@ end
 local function check_rates()
   local due, worst = 0, nil
   for i, rate in ipairs(policy.rates) do
-    local name = KEYS[9 + #policy.caps + i]
+    local name = KEYS[10 + #policy.caps + i]
     local kept = redis.call("HMGET", name, "tat_ms", "booked_ms")
     local tat, booked = math.max(tonumber(kept[1] or 0), now), tonumber(kept[2] or 0)
     local opens = tat + rate.every_ms - rate.burst * rate.every_ms
@@ -176,6 +194,7 @@ local function check_rates()
   local last = math.max(due, tonumber(redis.call("HGET", worst.name, "booked_ms") or 0))
   redis.call("HSET", worst.name, "booked_ms", last)
   redis.call("PEXPIRE", worst.name, math.ceil(last - now + (worst.rate.burst + 1) * worst.rate.every_ms))
+  redis.call("HSET", KEYS[2], "booked_ms", due)
   return defer("rate", "rate limited", due, fields)
 end
 
@@ -202,11 +221,11 @@ end
 local function take()
   -- An effect under way holds its place with a time in the future, so that only those that are done read as done.
   for i, cap in ipairs(policy.caps) do
-    redis.call("ZADD", KEYS[9 + i], now + cap.window_ms, ARGV[3])
-    redis.call("PEXPIRE", KEYS[9 + i], 2 * cap.window_ms)
+    redis.call("ZADD", KEYS[10 + i], now + cap.window_ms, ARGV[3])
+    redis.call("PEXPIRE", KEYS[10 + i], 2 * cap.window_ms)
   end
   for i, rate in ipairs(policy.rates) do
-    local name = KEYS[9 + #policy.caps + i]
+    local name = KEYS[10 + #policy.caps + i]
     local tat = math.max(tonumber(redis.call("HGET", name, "tat_ms") or 0), now) + rate.every_ms
     redis.call("HSET", name, "tat_ms", tat)
     redis.call("PEXPIRE", name, math.ceil(tat - now + rate.burst * rate.every_ms))
@@ -218,6 +237,9 @@ end
 
 local function claim()
   take()
+  if #policy.caps > 0 then
+    redis.call("HSET", KEYS[1], "caps", cjson.encode({unpack(KEYS, 10, 9 + #policy.caps)}))
+  end
   local fence = redis.call("HINCRBY", KEYS[6], "fence", 1)
   local attempt = redis.call("HINCRBY", KEYS[2], "attempts", 1)
   redis.call("HINCRBY", KEYS[1], "attempts", 1)

@@ -9,11 +9,12 @@ from typing import Any, Literal
 
 from redis import Redis
 
+from state import owner as processes
 from state.call import Call
 from state.decision import Busy, Claim, Decision, Refused, Replay
 from state.facts import FactChange
 from state.names import Names
-from state.store import Script, now_ms
+from state.store import Script
 
 #: A call that never started this long after its message was sent may have lost it.
 GRACE_MS = 10_000
@@ -31,6 +32,11 @@ _settle = Script("settle")
 _renew = Script("renew")
 _reclaim = Script("reclaim")
 _cancel = Script("cancel")
+_reject = Script("reject")
+
+
+class OtherContent(ValueError):
+    """Raised when a call is registered a second time, but made from something else than the first time."""
 
 
 @dataclass(frozen=True)
@@ -67,27 +73,29 @@ class Ledger:
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
 
-    def register(self, call: Call, delay_ms: int = 0, expires_ms: int = 0) -> bool:
+    def register(self, call: Call, delay_ms: int = 0, expires_ms: int = 0, digest: str = "") -> bool:
         """Write the call down, to be sent now or after a delay, and to be refused once `expires_ms` have passed (0: never).
 
-        False if this very call was known already.
+        False if this very call was known already. `digest` is that of what the call was made from; raises OtherContent
+        if the known one was made from something else.
         """
         n = Names(call.agent)
         keys = [n.call(call.id), n.key(call.key), n.queued, n.waiting, n.story(call.key)]
         what = [call.id, call.task, call.key, call.kwargs, call.fingerprint, call.door]
-        args = [*what, str(GRACE_MS), str(delay_ms), str(expires_ms)]
-        return bool(_register(self.redis, keys, args)[0] == "registered")
+        args = [*what, str(GRACE_MS), str(delay_ms), str(expires_ms), digest]
+        match _register(self.redis, keys, args):
+            case ["registered"]:
+                return True
+            case ["known", _, made_from] if digest and made_from != digest:
+                raise OtherContent(f"call {call.id} was made before, from something else")
+        return False
 
     def reject(self, call: Call, receipt: dict[str, Any], keep_ms: int) -> None:
-        """Record that a call was refused before it had a key: its arguments do not fit."""
+        """Record that a call was refused before it was admitted: its arguments do not fit."""
         n = Names(call.agent)
-        row = {"task": call.task, "kwargs": call.kwargs, "door": call.door, "state": "rejected"}
-        with self.redis.pipeline(transaction=True) as pipe:
-            pipe.hset(n.call(call.id), mapping={**row, "answer": json.dumps(receipt)}).pexpire(n.call(call.id), keep_ms)
-            pipe.hincrby(n.metrics, "total_refused").hincrby(n.metrics, f"refused_{receipt['stage']}")
-            pipe.hincrby(n.head, "revision").hset(n.head, "updated_ms", now_ms(self.redis))
-            pipe.zrem(n.queued, call.id).zrem(n.waiting, call.id)
-            pipe.execute()
+        key = str(self.redis.hget(n.call(call.id), "key") or f"{call.task}:{call.id}")
+        keys = [n.call(call.id), n.key(key), n.queued, n.waiting, n.story(key), n.head, n.metrics]
+        _reject(self.redis, keys, [call.id, call.task, call.kwargs, call.door, json.dumps(receipt), keep_ms])
 
     def standing(self, agent: str, key: str) -> str | None:
         """Where a key stands, or None if it was never asked for."""
@@ -108,7 +116,7 @@ class Ledger:
         n = Names(call.agent)
         keys = [
             n.key(call.key), n.call(call.id), n.queued, n.waiting, n.running, n.head, n.metrics,
-            n.story(call.key), scope.breaker, *scope.caps, *scope.rates,
+            n.story(call.key), scope.breaker, n.events, *scope.caps, *scope.rates,
         ]  # fmt: skip
         args: list[str | int] = [
             call.id, call.task, call.key, call.kwargs, call.fingerprint, call.door, owner, scope.lease_ms, scope.policy,
@@ -149,15 +157,17 @@ class Ledger:
         answer = _settle(self.redis, keys, args)
         return str(answer[2]) if answer[0] == "lost" else None
 
-    def renew(self, claim: Claim, lease_ms: int) -> bool:
-        """Prolong the claim; False if it is no longer held."""
+    def renew(self, claim: Claim, scope: Scope) -> bool:
+        """Prolong the claim, and the probe if it is one; False if it is no longer held."""
         n = Names(claim.agent)
-        args: list[str | int] = [claim.key, claim.owner, claim.fence, lease_ms]
-        return bool(_renew(self.redis, [n.key(claim.key), n.running], args)[0] == "renewed")
+        args: list[str | int] = [claim.key, claim.owner, claim.fence, scope.lease_ms]
+        return bool(_renew(self.redis, [n.key(claim.key), n.running, scope.breaker], args)[0] == "renewed")
 
     def reclaim(self, agent: str, key: str, call: str, owner: str, fence: int, *, dead: bool) -> str:
         """Take a claim from a lost owner; answers where the key stands then, or "kept"."""
         n = Names(agent)
-        keys = [n.key(key), n.call(call), n.waiting, n.running, n.held, n.story(key), n.head, n.metrics]
-        args: list[str | int] = [key, call, owner, fence, int(dead), POISON_AFTER]
+        caps = json.loads(self.redis.hget(n.key(key), "caps") or "[]")
+        keys = [n.key(key), n.call(call), n.waiting, n.running, n.held, n.story(key), n.head, n.metrics, *caps]
+        poison_after = 0 if processes.was_leaving(owner) else POISON_AFTER
+        args: list[str | int] = [key, call, owner, fence, int(dead), poison_after]
         return str(_reclaim(self.redis, keys, args)[0])

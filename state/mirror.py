@@ -73,7 +73,7 @@ def write(redis: Redis, agent: str) -> int:
         now = snapshot(redis, agent)
         _keep_what_is_ahead(file, now.revision)
         text = json.dumps(now.document(), indent=2, ensure_ascii=False)
-        write_whole(file, text.encode() + b"\n")
+        write_whole(file, text.encode(errors="replace") + b"\n")
     finally:
         os.close(lock)
     return now.revision

@@ -26,7 +26,7 @@ class Names:
         return self._name("story", key)
 
     def call(self, call: str) -> str:
-        """hash: task key kwargs fingerprint door state at_ms expires_ms booked_ms attempts sends lost answer of one call"""
+        """hash: task key kwargs fingerprint digest door state at_ms expires_ms booked_ms attempts sends lost answer of one call"""
         return self._name("call", call)
 
     @property
@@ -75,7 +75,7 @@ class Names:
 
     @property
     def events(self) -> str:
-        """stream: one entry per settled attempt"""
+        """stream: one entry per settled attempt (field `attempt`) and per refusal (field `refusal`), each JSON"""
         return self._name("events")
 
     @property

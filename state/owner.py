@@ -10,6 +10,7 @@ import itertools
 import os
 import secrets
 import threading
+import time
 from pathlib import Path
 
 import settings
@@ -22,8 +23,11 @@ class _Process:
         self.name = f"{os.uname().nodename.split('.')[0]}-{os.getpid()}-{secrets.token_hex(4)}"
         folder().mkdir(parents=True, exist_ok=True)
         self._fd = os.open(_file(self.name), os.O_CREAT | os.O_RDWR, 0o600)
-        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
         self._numbers = itertools.count(1)
+
+    def leave(self) -> None:
+        os.pwrite(self._fd, LEAVING, 0)
 
     def next(self) -> str:
         return f"{self.name}/{next(self._numbers)}"
@@ -31,6 +35,10 @@ class _Process:
     def close(self) -> None:
         os.close(self._fd)
 
+
+LEAVING = b"leaving"
+#: Seconds. A lock file as young as this may not be locked yet.
+YOUNG = 3600.0
 
 _process: _Process | None = None
 _guard = threading.Lock()
@@ -60,11 +68,25 @@ def is_dead(owner: str) -> bool:
     return True
 
 
+def leave() -> None:
+    """Say that this process was asked to end: what it leaves unfinished is nobody's fault."""
+    if _process is not None:
+        _process.leave()
+
+
+def was_leaving(owner: str) -> bool:
+    """Whether the process of this owner was asked to end."""
+    try:
+        return _file(owner.partition("/")[0]).read_bytes() == LEAVING
+    except FileNotFoundError:
+        return False
+
+
 def bury(needed: set[str]) -> None:
     """Remove the lock files of dead processes that no claim names any more."""
     processes = {owner.partition("/")[0] for owner in needed}
     for file in folder().glob("*.lock"):
-        if file.stem not in processes and is_dead(file.stem):
+        if file.stem not in processes and time.time() - file.stat().st_mtime > YOUNG and is_dead(file.stem):
             file.unlink(missing_ok=True)
 
 

@@ -76,7 +76,7 @@ class Denied:
 def permit(redis: Redis, provider: str, question: str, limits: Limits) -> Permit | Denied:
     """Ask for leave to send one request; a denial takes nothing from anybody."""
     asked = Permit(provider, question, uuid4().hex, limits)
-    args = [asked.asker, limits.burst, str(limits.every_ms), limits.probe_ms, KEEP_MS]
+    args: list[str | int] = [asked.asker, limits.burst, str(limits.every_ms), limits.probe_ms, KEEP_MS]
     match _permit(redis, _keys(asked), args):
         case ["permitted"]:
             return asked
@@ -91,9 +91,8 @@ def report(redis: Redis, permit: Permit, outcome: Outcome, why: str = "", second
     `seconds` is the pause asked for, or how long to stay away; without it the cooldown.
     """
     limits = permit.limits
-    wanted = limits.cooldown_ms if seconds is None else math.ceil(max(0.0, seconds) * 1000)
-    # a question cannot be kept for no time
-    ms = min(max(1, wanted), LONGEST_PAUSE_MS)
+    wanted = limits.cooldown_ms if seconds is None else math.ceil(min(seconds * 1000, LONGEST_PAUSE_MS))
+    ms = max(1, wanted)  # Redis keeps nothing for no time
     return str(_report(redis, _keys(permit), [permit.asker, outcome, limits.after, ms, KEEP_MS, why])[0])
 
 

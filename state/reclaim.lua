@@ -2,10 +2,10 @@
 -- after the line the outcome is unknown, and the key waits for a person. Calls that keep killing workers are held.
 --
 -- KEYS[1] -> key       KEYS[2] -> call      KEYS[3] -> waiting   KEYS[4] -> running   KEYS[5] -> held
--- KEYS[6] -> story     KEYS[7] -> head      KEYS[8] -> metrics
+-- KEYS[6] -> story     KEYS[7] -> head      KEYS[8] -> metrics   KEYS[9..] -> the caps in which the key has a place
 -- ARGV[1] -> key, as text   ARGV[2] -> call id   ARGV[3] -> owner   ARGV[4] -> fence
 -- ARGV[5] -> "1" if the owner is proven dead, else its lease must have ended
--- ARGV[6] -> how many lost workers make a call poison
+-- ARGV[6] -> how many lost workers make a call poison; 0 if this one was asked to end, which is nobody's fault
 --
 -- Returns {"kept"} | {"queued"} | {"unknown"} | {"held"}
 local clock = redis.call("TIME")
@@ -16,11 +16,12 @@ if (state ~= "claimed" and state ~= "sending") or key[2] ~= ARGV[3] or key[3] ~=
   or (ARGV[5] ~= "1" and tonumber(key[4]) > now) then
   return {"kept"}
 end
-local lost = redis.call("HINCRBY", KEYS[2], "lost", 1)
+local poison = tonumber(ARGV[6])
+local lost = poison > 0 and redis.call("HINCRBY", KEYS[2], "lost", 1) or 0
 local to, why = "queued", ARGV[5] == "1" and "its worker died" or "its lease ended"
 if state == "sending" then
   to, why = "unknown", why .. " after the line, before an answer came"
-elseif lost >= tonumber(ARGV[6]) then
+elseif poison > 0 and lost >= poison then
   to, why = "held", why .. ", " .. lost .. " times: poison"
 end
 redis.call("HSET", KEYS[1], "state", to)
@@ -28,6 +29,9 @@ redis.call("HSET", KEYS[2], "state", to)
 redis.call("HDEL", KEYS[1], "lease_ms")
 redis.call("ZREM", KEYS[4], ARGV[1])
 if state == "claimed" then
+  for i = 9, #KEYS do
+    redis.call("ZREM", KEYS[i], ARGV[1])
+  end
   local started = tonumber(redis.call("HGET", KEYS[1], "started_ms"))
   redis.call("RPUSH", KEYS[6], cjson.encode({at = started, event = "claimed", owner = ARGV[3], fence = tonumber(ARGV[4])}))
 end

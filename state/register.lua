@@ -7,20 +7,24 @@
 -- ARGV[7] -> grace: ms after which a call that never started counts as lost
 -- ARGV[8] -> delay: ms before its message is sent for the first time, 0 for now
 -- ARGV[9] -> expires: ms after which it is refused, 0 for never
+-- ARGV[10] -> digest of what the call was made from, or ""
 --
--- Returns {"registered"} | {"known", state of the call}
+-- Returns {"registered"} | {"known", state of the call, digest of what that was made from, or ""}
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local STORY_LENGTH = 200
 
-local known = redis.call("HGET", KEYS[1], "state")
-if known then
-  return {"known", known}
+local known = redis.call("HMGET", KEYS[1], "state", "digest")
+if known[1] then
+  return {"known", known[1], known[2] or ""}
 end
 local delay = tonumber(ARGV[8])
 local to = delay > 0 and "waiting" or "queued"
 redis.call("HSET", KEYS[1], "task", ARGV[2], "key", ARGV[3], "kwargs", ARGV[4], "fingerprint", ARGV[5],
-  "door", ARGV[6], "state", to, "at_ms", now)
+  "door", ARGV[6], "state", to, "at_ms", now + delay)
+if ARGV[10] ~= "" then
+  redis.call("HSET", KEYS[1], "digest", ARGV[10])
+end
 if tonumber(ARGV[9]) > 0 then
   redis.call("HSET", KEYS[1], "expires_ms", now + ARGV[9])
 end

@@ -1,6 +1,6 @@
--- renew: prolong the lease of a claim that is still held by this owner.
+-- renew: prolong the lease of a claim that is still held by this owner, and the time it has as a breaker's probe.
 --
--- KEYS[1] -> key       KEYS[2] -> running
+-- KEYS[1] -> key       KEYS[2] -> running   KEYS[3] -> breaker
 -- ARGV[1] -> key, as text   ARGV[2] -> owner   ARGV[3] -> fence   ARGV[4] -> lease, ms
 --
 -- Returns {"renewed"} | {"lost", state}
@@ -13,4 +13,7 @@ if not held or key[2] ~= ARGV[2] or key[3] ~= ARGV[3] then
 end
 redis.call("HSET", KEYS[1], "lease_ms", now + ARGV[4])
 redis.call("ZADD", KEYS[2], now + ARGV[4], ARGV[1])
+if redis.call("HGET", KEYS[3], "probe") == ARGV[1] then
+  redis.call("HSET", KEYS[3], "probe_until_ms", now + ARGV[4])
+end
 return {"renewed"}

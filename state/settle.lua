@@ -33,7 +33,11 @@ elseif key[4] == ARGV[4] then
 elseif state ~= "claimed" and state ~= "sending" and state ~= "unknown" then
   return {"lost", now, state}
 end
+-- All is read before anything is written: a script that fails half-way is not undone.
 local policy = cjson.decode(ARGV[11])
+local facts = ARGV[12] ~= "" and cjson.decode(ARGV[12]) or {}
+local counters = cjson.decode(ARGV[13])
+local failure = ARGV[8] ~= "" and cjson.decode(ARGV[8]) or {}
 
 local function tell(fields)
   fields.at = now
@@ -72,9 +76,8 @@ local function keep(call_state)
     redis.call("PEXPIRE", KEYS[1], policy.keep_ms)
     redis.call("PEXPIRE", KEYS[7], policy.keep_ms)
   else
-    local error = cjson.decode(ARGV[8])
-    redis.call("HSET", KEYS[1], "why", error.error, "since_ms", now)
-    redis.call("HSET", KEYS[9], ARGV[1], cjson.encode({key = ARGV[1], state = "unknown", since = now, why = error.error}))
+    redis.call("HSET", KEYS[1], "why", failure.error, "since_ms", now)
+    redis.call("HSET", KEYS[9], ARGV[1], cjson.encode({key = ARGV[1], state = "unknown", since = now, why = failure.error}))
     return
   end
   redis.call("PEXPIRE", KEYS[2], policy.keep_ms)
@@ -129,10 +132,7 @@ local function settle_breaker()
 end
 
 local function write_facts()
-  if ARGV[12] == "" then
-    return
-  end
-  for _, fact in ipairs(cjson.decode(ARGV[12])) do
+  for _, fact in ipairs(facts) do
     local path, value, collection, limit = fact[1], fact[2], fact[3], fact[4]
     local name = KEYS[12 + #policy.caps + collection]
     local forgotten = value == cjson.null
@@ -154,7 +154,7 @@ local function write_facts()
 end
 
 local function count_and_tell(call_state)
-  for name, increment in pairs(cjson.decode(ARGV[13])) do
+  for name, increment in pairs(counters) do
     redis.call("HINCRBY", KEYS[6], name, increment)
   end
   if ARGV[8] ~= "" then

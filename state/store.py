@@ -11,11 +11,20 @@ from typing import Any, TypeVar, cast
 
 from hiredis import pack_command
 from redis import Redis
-from redis.exceptions import ConnectionError, NoScriptError, RedisError, TimeoutError  # noqa: A004 - Redis's own
+from redis.exceptions import (
+    ConnectionError,  # noqa: A004 - Redis's own
+    MasterDownError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    TimeoutError,  # noqa: A004 - Redis's own
+    TryAgainError,
+)
 
 import settings
 
-__all__ = ["Script", "StoreError", "client", "now_ms", "patiently"]
+__all__ = ["PASSING", "Script", "StoreError", "client", "now_ms", "patiently"]
 
 #: Raised by everything here when Redis does not answer, or not as it should.
 StoreError = RedisError
@@ -46,13 +55,17 @@ def now_ms(redis: Redis) -> int:
 Result = TypeVar("Result")
 
 
+#: What goes by without anybody changing the data: a restart, a full memory, a failover.
+PASSING = (ConnectionError, TimeoutError, OutOfMemoryError, ReadOnlyError, TryAgainError, MasterDownError)
+
+
 def patiently(action: Callable[[], Result], seconds: float) -> Result:
     """Repeat `action` while Redis is away, for so long; then raise what it raised. It must be harmless to repeat."""
     deadline, pause = time.monotonic() + seconds, 0.1
     while True:
         try:
             return action()
-        except (ConnectionError, TimeoutError):
+        except PASSING:
             if time.monotonic() + pause > deadline:
                 raise
         time.sleep(pause)

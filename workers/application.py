@@ -12,7 +12,14 @@ from uuid import uuid4
 import structlog
 from celery import Celery
 from celery.result import AsyncResult
-from celery.signals import beat_init, setup_logging, task_revoked, worker_ready
+from celery.signals import (
+    beat_init,
+    setup_logging,
+    task_revoked,
+    worker_process_shutdown,
+    worker_ready,
+    worker_shutting_down,
+)
 from kombu.exceptions import OperationalError
 
 import settings
@@ -21,7 +28,7 @@ from clients import destinations
 from gatekeeper import door, logs
 from gatekeeper.errors import UnknownTask
 from gatekeeper.gate import Gate, registered
-from state import store
+from state import owner, store
 from state.ledger import Ledger
 from state.sweep import Due
 from workers import redis_restart
@@ -57,7 +64,8 @@ class Gatehouse(Celery):
             gate = _gate(name)
             call = gate.call(args or (), kwargs or {}, id=task_id or str(uuid4()), door=door.name())
             delay_ms = _milliseconds(countdown if eta is None else eta)
-            fresh = Ledger(store.client()).register(call, delay_ms, _milliseconds(expires))
+            expires_ms = 0 if expires is None else max(1, _milliseconds(expires))
+            fresh = Ledger(store.client()).register(call, delay_ms, expires_ms)
         if fresh and not delay_ms:
             self._send(name, call.kwargs, task_id=call.id, **options)
         return self.AsyncResult(call.id)
@@ -137,6 +145,12 @@ def _cancel_revoked(sender: Any, request: Any, **_: Any) -> None:
     if gate is not None:
         cancelled = Ledger(store.client()).cancel(gate.agent, request.id, "revoke")
         log.info("revoked", agent=gate.agent, task=gate.name, call=request.id, cancelled=cancelled)
+
+
+@worker_shutting_down.connect
+@worker_process_shutdown.connect
+def _leave(**_: Any) -> None:
+    owner.leave()
 
 
 @worker_ready.connect

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import structlog
@@ -17,6 +18,8 @@ log = structlog.get_logger("gatehouse.sweeper")
 
 #: Seconds between two sweeps: half of the second within which a mirror must follow Redis.
 EVERY = 0.5
+#: Seconds between two looks at the broker's queue, each of which costs a connection.
+LOOK_EVERY = 2.0
 #: Lock files of dead processes are cleared this often (in sweeps): about once a minute.
 BURY_EVERY = 120
 
@@ -30,6 +33,7 @@ class Sweeper(bootsteps.StartStopStep):
         super().__init__(parent, **options)
         self._timer: Any = None
         self._sweeps = 0
+        self._looked = 0.0
 
     def start(self, parent: Any) -> None:
         """Begin with the consumer; after a lost connection it is started anew."""
@@ -50,7 +54,7 @@ class Sweeper(bootsteps.StartStopStep):
                 self._sweep_agent(agent)
             self._mirror.refresh()
             self._bury()
-        except (StoreError, OperationalError, OSError) as error:
+        except (StoreError, OperationalError, OSError, ValueError) as error:
             log.warning("sweep failed", error=str(error), next=f"again in {EVERY} s")
 
     def _sweep_agent(self, agent: str) -> None:
@@ -63,6 +67,9 @@ class Sweeper(bootsteps.StartStopStep):
 
     def _queue_is_empty(self) -> bool:
         """While messages wait in the broker, none of the calls behind them is lost."""
+        if time.monotonic() - self._looked < LOOK_EVERY:
+            return False
+        self._looked = time.monotonic()
         with self._app.connection_for_read() as connection:
             queue = self._app.amqp.queues[self._app.conf.task_default_queue]
             try:

@@ -158,3 +158,22 @@ def test_a_file_that_cannot_be_read_is_named_and_nothing_is_restored(
 def test_without_files_there_is_nothing_to_restore(house: Install, clerk: Clerk) -> None:
     assert house.gate("restore") == {"restored": []}
     assert clerk.store.dbsize() == 0
+
+
+def test_the_publisher_answers_with_what_it_published_before_the_loss(house: Install, clerk: Clerk) -> None:
+    post = "---\nid: hello\ntitle: Hello\npublish_at: 2026-01-01T00:00:00Z\n---\nSome words.\n"
+    (house.content_dir / "hello.md").write_text(post)
+    publish = "from tasks import publisher\nanswer = publisher.publish('hello', 'feed')"
+    before = clerk.shell.run(publish)
+    clerk.shell.run(PHOTOGRAPH)
+    page = (house.public_dir / "posts" / "hello.html").stat().st_mtime_ns
+    clerk.lose_everything()
+    house.gate("restore")
+    (house.content_dir / "hello.md").unlink()
+
+    after = clerk.shell.run(publish)
+
+    assert (after["ok"], after["result"]) == (True, before["result"])
+    assert (house.public_dir / "posts" / "hello.html").stat().st_mtime_ns == page
+    told = clerk.shell.gate("explain", "publish:feed:hello")
+    assert "sending" not in [event["event"] for event in told["story"]]

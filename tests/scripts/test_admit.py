@@ -10,7 +10,7 @@ from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import DAY, HOUR, LEDGER, MINUTE, Poster
 
 #: What a refusal may change: it is counted and told, and the call itself is over.
-TOLD = ("metrics", "story", "call", "head", "queued", "waiting")
+TOLD = ("metrics", "story", "call", "head", "queued", "waiting", "events")
 
 
 def taken(poster: Poster) -> dict[str, object]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.scripts.poster import MINUTE, Poster
+from state.ledger import Scope
+
+TWO_MINUTES = Scope(policy="{}", lease_ms=2 * MINUTE, breaker="gate:{poster}:breaker:none")
 
 
 @pytest.mark.parametrize("line", ["before", "sending"])
@@ -14,7 +17,7 @@ def test_a_holder_prolongs_its_lease(poster: Poster, line: str) -> None:
         poster.cross(claim)
     poster.end_lease(claim)
 
-    assert poster.ledger.renew(claim, 2 * MINUTE)
+    assert poster.ledger.renew(claim, TWO_MINUTES)
 
     lease = int(poster.key_of(claim)["lease_ms"])
     assert 0 <= poster.now() + 2 * MINUTE - lease < 10_000
@@ -24,7 +27,7 @@ def test_a_holder_prolongs_its_lease(poster: Poster, line: str) -> None:
 def test_a_renewed_claim_cannot_be_reclaimed_from_a_living_owner(poster: Poster) -> None:
     claim = poster.claim()
     poster.end_lease(claim)
-    poster.ledger.renew(claim, 2 * MINUTE)
+    poster.ledger.renew(claim, TWO_MINUTES)
 
     assert poster.reclaim(claim, dead=False) == "kept"
 
@@ -45,6 +48,6 @@ def test_a_lost_claim_is_not_renewed_and_nothing_changes(poster: Poster, end: st
             poster.redis.flushall()
     before = poster.dump()
 
-    assert not poster.ledger.renew(claim, 2 * MINUTE)
+    assert not poster.ledger.renew(claim, TWO_MINUTES)
 
     assert poster.dump() == before

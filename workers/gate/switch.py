@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from gatekeeper.gate import agents
+from gatekeeper.redact import clean
 from state import agent as state
 from state import mirror, store
 from workers.gate.output import command, known_agent, person, show
@@ -46,7 +47,7 @@ def stop_all(why: str, *, json_: bool) -> None:
 
 
 def _pause(agent: str, why: str) -> None:
-    state.pause(store.client(), agent, person(), why)
+    state.pause(store.client(), agent, person(), clean(why))
     mirror.write(store.client(), agent)
 
 

@@ -1,0 +1,52 @@
+"""`python -m deploy.redis`: becomes the embedded server of this STATE_DIR, where systemd or Docker keep it running.
+
+Further options are the server's own:  python -m deploy.redis --maxmemory 96mb
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+
+import settings
+from settings import Settings, SettingsError
+from state import server
+from state.server import ServerError
+
+#: A server that loads a large file may take longer; then the others start, and wait by themselves.
+WAIT_SECONDS = 20.0
+
+
+def main() -> int:
+    """Run the server, or answer a question about it; answers the exit code, which is 1 for no."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.redis", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--wanted", action="store_true", help="exit with 1 if REDIS_URL names another server")
+    parser.add_argument("--wait", action="store_true", help="return once the server answers")
+    given, options = parser.parse_known_args()
+    try:
+        chosen = settings.current()
+        if given.wanted:
+            return 0 if chosen.embedded else 1
+        if given.wait:
+            server.wait_until_ready(chosen, time.monotonic() + WAIT_SECONDS)
+            return 0
+        become_server(chosen, options)
+    except (SettingsError, ServerError) as error:
+        print(f"gatehouse: {error}", file=sys.stderr)
+    return 1
+
+
+def become_server(chosen: Settings, options: list[str]) -> None:
+    """Never returns: this process is the server from here on. `options` stand behind our own and win over them."""
+    if not chosen.embedded:
+        raise ServerError("REDIS_URL names a server, so none is started here; remove it to use the embedded one")
+    server.check_not_running(chosen)
+    command = [*server.command(chosen), *options]
+    # Redis 7.2 exits when the machine lacks the locale that the environment asks for.
+    os.execve(command[0], command, {**settings.environment(), "LC_ALL": "C"})  # noqa: S606 - no shell is meant
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+#!/bin/sh
+# Installs Gatehouse as services of systemd, or upgrades it. Safe to run again; it keeps settings, state and content.
+#   git clone … /opt/gatehouse && sudo sh /opt/gatehouse/deploy/server.sh
+# Debian 12 or newer, Ubuntu 24.04 or newer. DESTDIR=folder writes the files below it and only says what else it would do.
+set -eu
+umask 022
+
+user=gatehouse
+home=/opt/gatehouse
+state=/var/lib/gatehouse
+env=/etc/gatehouse/env
+units=/etc/systemd/system
+root=${DESTDIR:-}
+app=$(cd -- "$(dirname -- "$0")/.." && pwd -P)
+
+main() {
+    check_machine
+    check_python
+    make_user
+    install_app
+    make_folders
+    make_env
+    install_units
+    start
+}
+
+fail() {
+    echo "gatehouse: $1" >&2
+    exit 1
+}
+
+# Does what touches more than files of ours; below DESTDIR it is only said.
+change() {
+    if [ -n "$root" ]; then
+        echo "would run: $*"
+    else
+        "$@"
+    fi
+}
+
+check_machine() {
+    [ -z "$root" ] || return 0
+    [ "$(id -u)" = 0 ] || fail "run this as root: sudo sh $0"
+    [ -d /run/systemd/system ] || fail "systemd does not run here; docs/deploy.md tells of Docker and Procfile hosts"
+    [ "$app" = "$home" ] || fail "this is $app, and the services run $home; move it there: mv $app $home"
+}
+
+check_python() {
+    "${PYTHON:-python3}" -c 'import ensurepip, venv' 2>/dev/null ||
+        change sh -c 'apt-get update && apt-get install --yes python3-venv'
+}
+
+make_user() {
+    getent passwd "$user" >/dev/null ||
+        change useradd --system --user-group --home-dir "$state" --no-create-home --shell /usr/sbin/nologin "$user"
+}
+
+install_app() {
+    # The services may read the code and not change it, whatever umask it was cloned with.
+    change chmod -R go+rX,go-w "$app"
+    change cd "$app"
+    change sh deploy/install.sh .
+    # They cannot write compiled code either, and compiling at every start costs a second and some MB.
+    change "$home/.venv/bin/python" -m compileall -q -x '/\.venv/' "$home"
+}
+
+make_folders() {
+    install -d -m 0755 "$root$units"
+    install -d -m 0750 "$root${env%/*}"
+    install -d -m 0700 "$root$state" "$root$state/state" "$root$state/public"
+    [ -d "$root$state/content" ] || cp -R "$app/content" "$root$state/content"
+    change chown -R "$user:$user" "$state"
+}
+
+make_env() {
+    if [ -f "$home/.env" ] && [ ! -L "$home/.env" ] && [ -z "$root" ]; then
+        [ ! -e "$env" ] || fail "$home/.env and $env both exist; merge them into $env and remove the first"
+        mv "$home/.env" "$env"
+    fi
+    [ -e "$root$env" ] || cp "$app/deploy/server.env" "$root$env"
+    chmod 0640 "$root$env"
+    [ -z "$(tail -c 1 "$root$env")" ] || echo >>"$root$env"
+    set_once STATE_DIR "$state/state"
+    set_once PUBLIC_DIR "$state/public"
+    set_once CONTENT_DIR "$state/content"
+    set_once DESK_PASSWORD "$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')"
+    change chown -R "root:$user" "${env%/*}"
+    change ln -sfn "$env" "$home/.env"
+}
+
+# Appends NAME=VALUE unless the file has a line for NAME, also an empty one.
+set_once() {
+    grep -q "^$1=" "$root$env" || echo "$1=$2" >>"$root$env"
+}
+
+install_units() {
+    for unit in "$app"/deploy/systemd/gatehouse*.service "$app"/deploy/systemd/gatehouse.target; do
+        install -m 0644 "$unit" "$root$units/"
+    done
+    dropins=$root$units/gatehouse-.service.d
+    install -d -m 0755 "$dropins"
+    install -m 0644 "$app"/deploy/systemd/gatehouse-.service.d/*.conf "$dropins/"
+    # An older systemd would warn about each line of it, and starts again every 5 s instead.
+    [ "$(systemd_version)" -ge 254 ] || rm -f "$dropins/30-backoff.conf"
+}
+
+systemd_version() {
+    version=$(systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+    echo "${version:-0}"
+}
+
+start() {
+    # What cannot start must not take the place of what runs.
+    change runuser -u "$user" -- "$home/.venv/bin/python" -m workers.check
+    change systemctl enable --quiet gatehouse.target
+    change systemctl daemon-reload
+    change systemctl restart gatehouse.target
+    [ -z "$root" ] || return 0
+    echo "Gatehouse is installed and started. Look at it:"
+    echo "  systemctl status 'gatehouse*'"
+    echo "  cd $home && sudo -u $user .venv/bin/celery -A workers gate status"
+    echo "Settings and the password of Flower, user admin: $env"
+}
+
+main

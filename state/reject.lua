@@ -1,0 +1,33 @@
+-- reject: end a call that was refused before it could be admitted, because its arguments do not fit its task.
+--
+-- KEYS[1] -> call      KEYS[2] -> key       KEYS[3] -> queued    KEYS[4] -> waiting   KEYS[5] -> story
+-- KEYS[6] -> head      KEYS[7] -> metrics
+-- ARGV[1] -> call id   ARGV[2] -> task      ARGV[3] -> arguments, JSON  ARGV[4] -> door
+-- ARGV[5] -> receipt, JSON                  ARGV[6] -> keep, ms
+--
+-- Returns {"rejected"}
+local clock = redis.call("TIME")
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local receipt = cjson.decode(ARGV[5])
+
+if redis.call("EXISTS", KEYS[1]) == 0 then
+  redis.call("HSET", KEYS[1], "task", ARGV[2], "kwargs", ARGV[3], "door", ARGV[4], "at_ms", now)
+end
+redis.call("HSET", KEYS[1], "state", "rejected", "answer", ARGV[5])
+redis.call("PEXPIRE", KEYS[1], ARGV[6])
+redis.call("ZREM", KEYS[3], ARGV[1])
+redis.call("ZREM", KEYS[4], ARGV[1])
+
+local key = redis.call("HMGET", KEYS[2], "state", "call")
+if key[2] == ARGV[1] and (key[1] == "queued" or key[1] == "waiting") then
+  redis.call("HSET", KEYS[2], "state", "rejected")
+  redis.call("PEXPIRE", KEYS[2], ARGV[6])
+end
+receipt.at, receipt.event, receipt.call = now, "refused", ARGV[1]
+redis.call("RPUSH", KEYS[5], cjson.encode(receipt))
+redis.call("PEXPIRE", KEYS[5], ARGV[6])
+redis.call("HINCRBY", KEYS[7], "total_refused", 1)
+redis.call("HINCRBY", KEYS[7], "refused_" .. receipt.stage, 1)
+redis.call("HINCRBY", KEYS[6], "revision", 1)
+redis.call("HSET", KEYS[6], "updated_ms", now)
+return {"rejected"}
