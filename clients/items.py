@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import urldefrag, urlsplit
@@ -22,7 +22,10 @@ from clients.sources import BrokenSource
 #: Characters. Enough to say what an item is about; the rest is behind its link.
 LONGEST_TITLE, LONGEST_TEXT, LONGEST_LINK = 200, 1_500, 300
 
-_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"”’)]*\s+(?=[\"“‘(]*[^\W\d_a-z])")
+CLOCKS_DIFFER = timedelta(days=1)
+
+#: A space behind `.`, or behind `."`, before what begins like a sentence.
+_SENTENCE_END = re.compile('(?:(?<=[.!?…])|(?<=[.!?…]["\u201d\u2019)]))\\s+(?=["\u201c\u2018(]?[^\\W\\d_a-z])')
 
 
 @dataclass(frozen=True)
@@ -97,11 +100,13 @@ def _own_words(entry: Any) -> str:
 
 
 def _date(entry: Any) -> datetime | None:
-    parsed = entry.get("published_parsed") or entry.get("updated_parsed")
+    """None for a date to come, too: it would be the newest item for ever."""
+    parsed = dict.get(entry, "published_parsed") or dict.get(entry, "updated_parsed")
     try:
-        return datetime.fromtimestamp(calendar.timegm(parsed), UTC) if parsed else None
+        date = datetime.fromtimestamp(calendar.timegm(parsed), UTC) if parsed else None
     except (ValueError, OverflowError, OSError):
         return None
+    return date if date and date < datetime.now(UTC) + CLOCKS_DIFFER else None
 
 
 def plain(html: str) -> str:

@@ -17,6 +17,8 @@ SUMMARY_LENGTH = 280
 
 SAFE_LINK = re.compile(r"(https?://|mailto:)", re.IGNORECASE)
 
+_SPECIAL = re.compile(r"[\\`*_\[\]<>&~|]|^[-+#=]|(?<=\d)[.)](?=\s)")
+
 
 def to_html(text: str) -> str:
     """Render a post's body; its headings begin below the page's title."""
@@ -36,6 +38,17 @@ def shorten(text: str, length: int = SUMMARY_LENGTH) -> str:
         return text
     cut = text[:length]
     return (cut.rsplit(" ", 1)[0] if " " in cut else cut).rstrip(" ,;:.-") + "…"
+
+
+def escape(text: str) -> str:
+    """Write one line of somebody else's text so that it means itself and nothing in Markdown."""
+    return _SPECIAL.sub(lambda found: f"\\{found[0]}", text)
+
+
+def links(text: str) -> list[str]:
+    """Return where the links and pictures of a text lead."""
+    inline = [child for token in _markdown().parse(text) for child in token.children or []]
+    return [str(token.attrGet("href")) for token in inline if token.type == "link_open"]
 
 
 @cache

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import time
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Generic, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError, model_validator
@@ -22,7 +23,7 @@ from clients import http
 from clients.addresses import PublicAdapter, is_literal
 from clients.deadline import BoundedAdapter
 from gatekeeper.errors import NotApplied
-from gatekeeper.redact import describe
+from gatekeeper.redact import clean, describe
 
 LISTING = "sources.toml"
 #: The sections of the listing: who reads what it lists.
@@ -33,7 +34,9 @@ LARGEST_SOURCE = 2 * 1024 * 1024
 MOST_REDIRECTS = 3
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: Seconds one source may take, and all sources of one run together.
-ONE_SOURCE, ALL_SOURCES = 10.0, 60.0
+ONE_SOURCE, ALL_SOURCES = 10.0, 45.0
+#: How many broken sources are told, and in how many characters each: together they fit one fact.
+TOLD, TOLD_LENGTH = 30, 300
 
 HEADERS = {"User-Agent": "gatehouse (feed reader)", "Accept": "application/atom+xml, application/rss+xml, */*;q=0.5"}
 
@@ -72,6 +75,33 @@ class Listing:
 
     sources: tuple[Source, ...] = ()
     broken: dict[str, str] = field(default_factory=dict)
+
+
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True)
+class Reading(Generic[Part]):
+    """What all sources of a section gave, and `broken`: name to what is wrong."""
+
+    parts: tuple[Part, ...]
+    broken: dict[str, str]
+    sources: int  #: how many were listed and usable
+
+
+def read_all(section: str, parse: Callable[[bytes, str], list[Part]]) -> Reading[Part]:
+    """Read every source of a section; `parse` makes parts of the bytes and the name. A broken source never stops the others."""
+    listing, deadline = listed(section), time.monotonic() + ALL_SOURCES
+    parts, broken = [], dict(listing.broken)
+    for source in listing.sources:
+        try:
+            parts += parse(read(source, deadline), source.name)
+        except BrokenSource as error:
+            broken[source.name] = str(error)
+        except Exception as error:  # noqa: BLE001 - parsers meet here what nobody thought of
+            broken[source.name] = f"cannot be understood: {describe(error)}"
+    told = {name: clean(why)[:TOLD_LENGTH] for name, why in list(broken.items())[:TOLD]}
+    return Reading(tuple(parts), told, len(listing.sources))
 
 
 def listed(section: str, folder: Path | None = None) -> Listing:

@@ -60,7 +60,8 @@ def supervisor() -> int:
 
 def measure(roots: list[int]) -> list[Row]:
     """These processes and all below them, the largest first."""
-    names = procfile.read(settings.ROOT / "Procfile")
+    path = settings.ROOT / "Procfile"
+    names = procfile.read(path) if path.is_file() else {}  # an installed package has none
     rows = [Row(_name(pid, names), pid, pss) for pid in family(roots) if (pss := _pss(pid)) is not None]
     if not rows:
         raise MemoryReadError(f"no process with the id {', '.join(map(str, roots))}")

@@ -9,7 +9,8 @@ user=gatehouse
 home=/opt/gatehouse
 state=/var/lib/gatehouse
 env=/etc/gatehouse/env
-units=/etc/systemd/system
+# Not /etc: what a person writes there wins over these, and `systemctl mask` puts its links there.
+units=/usr/local/lib/systemd/system
 root=${DESTDIR:-}
 app=$(cd -- "$(dirname -- "$0")/.." && pwd -P)
 

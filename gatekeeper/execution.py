@@ -23,6 +23,8 @@ log = structlog.get_logger("gatehouse.gate")
 
 #: Seconds. An attempt that is over waits this long for Redis to come back, so that its outcome is not lost.
 PATIENCE = 60.0
+#: How long a call that a pause stopped at the line waits before it asks again, if its caller does not; as in admit.lua.
+PAUSED_MS = 60_000
 #: What the story says of an undo that worked.
 UNDONE = "done"
 
@@ -141,9 +143,18 @@ class Execution:
     def _refused(self, error: Refused) -> Answer:
         kinds = {Stopped: ("paused", "line"), RungTooLow: ("rung too low", "line")}
         why, stage = kinds.get(type(error), (clean(str(error)), "task"))
-        receipt = {"error": why, "stage": stage, "detail": clean(str(error))}
-        self._settle("refused", receipt=receipt, error="" if stage == "line" else why)
+        receipt: dict[str, Any] = {"error": why, "stage": stage, "detail": clean(str(error))}
+        waits = isinstance(error, Stopped) and self._caller_does_not_ask_again()
+        if waits:
+            receipt |= {"deferred": True, "retry_after": PAUSED_MS / 1000}
+        self._settle(
+            "refused", receipt=receipt, error="" if stage == "line" else why, retry_ms=PAUSED_MS if waits else None
+        )
         return refusal(self.key, receipt)
+
+    def _caller_does_not_ask_again(self) -> bool:
+        """A webhook's sender was told that the call is accepted, so a pause that came at the line may only delay it."""
+        return store.patiently(lambda: self.now.ledger.door(self.now.claim), PATIENCE) == "webhook"
 
     def _retry_ms(self) -> int | None:
         """Exponential back-off with jitter in its upper half; None when the attempts are used up."""

@@ -19,7 +19,7 @@ def write_whole(path: Path, data: bytes) -> None:
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _write_synced(path: Path, data: bytes) -> None:
@@ -29,8 +29,8 @@ def _write_synced(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
-    """Without this a power cut could undo the rename although the data is on disk."""
+def sync_folder(folder: Path) -> None:
+    """Without this a power cut could undo that a file was made or renamed, although its data is on disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -10,6 +10,9 @@ from redis import Redis
 #: Celery's queue, and the lists beside it that kombu makes for messages with a priority.
 QUEUE = ("celery", "celery\x06\x163", "celery\x06\x166", "celery\x06\x169")
 
+#: The quickest of so many pings is the server's; the others may be our own process, busy with something else.
+PINGS = 3
+
 
 @dataclass(frozen=True)
 class Health:
@@ -25,19 +28,21 @@ class Health:
 
 def look(redis: Redis) -> Health:
     """Ask the server; raises StoreError when it does not answer."""
-    redis.ping()  # the first one may have to connect
-    started = time.monotonic()
-    redis.ping()
-    ping_ms = (time.monotonic() - started) * 1000
     memory, persistence = redis.info("memory"), redis.info("persistence")
     return Health(
-        ping_ms=round(ping_ms, 2),
+        ping_ms=round(min(_ping_ms(redis) for _ in range(PINGS)), 2),
         used_bytes=int(memory["used_memory"]),
         limit_bytes=int(memory.get("maxmemory") or memory.get("total_system_memory") or 0),
         eviction=str(memory.get("maxmemory_policy", "unknown")),
         aof=bool(persistence.get("aof_enabled")),
         aof_ok=all(persistence.get(f"aof_last_{what}_status", "ok") == "ok" for what in ("write", "bgrewrite")),
     )
+
+
+def _ping_ms(redis: Redis) -> float:
+    started = time.monotonic()
+    redis.ping()
+    return (time.monotonic() - started) * 1000
 
 
 def queue_depth(broker: Redis) -> int:

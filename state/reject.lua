@@ -5,12 +5,16 @@
 -- ARGV[1] -> call id   ARGV[2] -> task      ARGV[3] -> arguments, JSON  ARGV[4] -> door
 -- ARGV[5] -> receipt, JSON                  ARGV[6] -> keep, ms
 --
--- Returns {"rejected"}
+-- Returns {"rejected"} | {"kept", state}            a call that has begun or ended is not what these arguments say
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local receipt = cjson.decode(ARGV[5])
 
-if redis.call("EXISTS", KEYS[1]) == 0 then
+local state = redis.call("HGET", KEYS[1], "state")
+if state and state ~= "queued" and state ~= "waiting" then
+  return {"kept", state}
+end
+if not state then
   redis.call("HSET", KEYS[1], "task", ARGV[2], "kwargs", ARGV[3], "door", ARGV[4], "at_ms", now)
 end
 redis.call("HSET", KEYS[1], "state", "rejected", "answer", ARGV[5])
@@ -22,10 +26,13 @@ local key = redis.call("HMGET", KEYS[2], "state", "call")
 if key[2] == ARGV[1] and (key[1] == "queued" or key[1] == "waiting") then
   redis.call("HSET", KEYS[2], "state", "rejected")
   redis.call("PEXPIRE", KEYS[2], ARGV[6])
+  key[1] = "rejected"
 end
 receipt.at, receipt.event, receipt.call = now, "refused", ARGV[1]
 redis.call("RPUSH", KEYS[5], cjson.encode(receipt))
-redis.call("PEXPIRE", KEYS[5], ARGV[6])
+if not key[1] or key[1] == "rejected" then
+  redis.call("PEXPIRE", KEYS[5], ARGV[6])
+end
 redis.call("HINCRBY", KEYS[7], "total_refused", 1)
 redis.call("HINCRBY", KEYS[7], "refused_" .. receipt.stage, 1)
 redis.call("HINCRBY", KEYS[6], "revision", 1)

@@ -1,4 +1,4 @@
-"""The web side: health, and the local feed. `uvicorn web.app:app` serves it."""
+"""The web side: health, the local feed and the webhook door. `uvicorn web.app:app` serves it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from gatekeeper import logs
 from gatekeeper.redact import clean
 from state import store
 from state.store import StoreError
+from web import calls, hooks, problems, routes
 
 #: A browser asks the server before it shows a kept page, so a new post is seen at once.
 FRESH = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
@@ -59,15 +60,27 @@ def create() -> Starlette:
     """The application for this process's settings."""
     logs.configure()
     public = settings.current().public_dir
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", home),
             Route("/healthz", alive),
             Route("/readyz", ready),
             Route("/feed.xml", feed),
             Mount("/posts", _files(public / "posts")),
-        ]
+            Route("/hooks/{source}", hooks.receive, methods=["POST"]),
+            Route("/calls/{call:path}", calls.show),
+        ],
+        exception_handlers={HTTPException: problems.of_http, Exception: problems.of_bug},
     )
+    app.state.sources = _sources()
+    return app
+
+
+def _sources() -> dict[str, routes.Source]:
+    try:
+        return routes.load()
+    except routes.RouteError as error:
+        raise SystemExit(f"gatehouse: {error}") from None
 
 
 app = create()

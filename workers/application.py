@@ -29,6 +29,7 @@ from gatekeeper import door, logs
 from gatekeeper.errors import UnknownTask
 from gatekeeper.gate import Gate, registered
 from state import owner, store
+from state.call import Call
 from state.ledger import Ledger
 from state.sweep import Due
 from workers import redis_restart
@@ -65,10 +66,18 @@ class Gatehouse(Celery):
             call = gate.call(args or (), kwargs or {}, id=task_id or str(uuid4()), door=door.name())
             delay_ms = _milliseconds(countdown if eta is None else eta)
             expires_ms = 0 if expires is None else max(1, _milliseconds(expires))
-            fresh = Ledger(store.client()).register(call, delay_ms, expires_ms)
-        if fresh and not delay_ms:
-            self._send(name, call.kwargs, task_id=call.id, **options)
+            self.accept(call, delay_ms, expires_ms, **options)
         return self.AsyncResult(call.id)
+
+    def accept(self, call: Call, delay_ms: int = 0, expires_ms: int = 0, *, digest: str = "", **options: Any) -> bool:
+        """Register the call, then send its message; False if this very call was known already.
+
+        `digest` is that of what the call was made from; raises OtherContent if the known one was made from another.
+        """
+        fresh = Ledger(store.client()).register(call, delay_ms, expires_ms, digest)
+        if fresh and not delay_ms:
+            self._send(call.task, call.kwargs, task_id=call.id, **options)
+        return fresh
 
     def resend(self, due: Due) -> None:
         """Send the message of a registered call once more; its answer takes the place of a "not yet"."""

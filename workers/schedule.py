@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
-from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -19,11 +16,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 import beat_schedule
 from gatekeeper.errors import InvalidArguments
 from gatekeeper.gate import TICK, Gate, registered
+from workers import tables
 
 #: With "all", at most this many missed ticks are made up for: a day of an hourly entry.
 MOST_MISSED = 24
 #: A tick that is seen this late was missed; until then beat was only slow.
 ON_TIME = timedelta(seconds=60)
+#: A newest tick this far ahead was started by a clock that was wrong; waiting for its time would be silence.
+WRONG_CLOCK = timedelta(days=1)
 
 
 class ScheduleError(ValueError):
@@ -65,7 +65,7 @@ class Entry:
     def dues(self, last: datetime | None, now: datetime) -> list[datetime]:
         """The ticks to run now, oldest first, given the last one that ran. On a first start that is the latest."""
         latest = self.latest_before(now)
-        if last is None or last > now + ON_TIME:  # a clock was wrong; a tick that did run is not run again
+        if last is None or last > now + WRONG_CLOCK:
             return [latest]
         if latest <= last:
             return []
@@ -123,15 +123,4 @@ def _entry(table: ModuleType, name: str, given: Any, zone: ZoneInfo) -> Entry:
 
 
 def _refusal(table: ModuleType, name: str, why: str) -> ScheduleError:
-    file = Path(inspect.getfile(table))
-    return ScheduleError(f"{file.name}, line {_line(file, name)}: entry {name!r}: {why}")
-
-
-def _line(file: Path, name: str) -> int:
-    """Where the entry stands in the table's file; 1 if it is made by code instead of written down."""
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Dict):
-            for key in node.keys:
-                if isinstance(key, ast.Constant) and key.value == name:
-                    return key.lineno
-    return 1
+    return ScheduleError(f"{tables.place(table, [name])}: entry {name!r}: {why}")

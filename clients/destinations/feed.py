@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import fcntl
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,10 +11,10 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
 import settings
-from clients import markdown
+from clients import markdown, pages
 from clients.content import Post
 from clients.destinations import Published
 from clients.entries import Entries, Entry
@@ -27,8 +25,6 @@ FEED_LENGTH = 50
 
 #: The permanent name of everything in the feed (RFC 4151); it must not change with the host or the port.
 TAG = "tag:gatehouse.local,2026:"
-
-TEMPLATES = Path(__file__).with_name("templates")
 
 
 def publish(post: Post) -> Published:
@@ -138,20 +134,4 @@ def _note(lock: int, post_id: str) -> None:
 
 @cache
 def _templates() -> Environment:
-    env = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        keep_trailing_newline=True, undefined=StrictUndefined,
-    )  # fmt: skip
-    style = (TEMPLATES / "style.css").read_text("utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    env.globals |= {"style": style, "style_hash": f"sha256-{digest}"}
-    env.filters |= {"day": _day, "instant": _instant}
-    return env
-
-
-def _day(moment: datetime) -> str:
-    return f"{moment.day} {moment:%B %Y}"
-
-
-def _instant(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return pages.environment()

@@ -160,6 +160,9 @@ class Poster:
         assert self.settle(claim, outcome, **how) is None
         return claim
 
+    def renew(self, claim: Claim) -> bool:
+        return self.ledger.renew(claim, self.scope_of(self._calls[claim.call]))
+
     def reclaim(self, claim: Claim, *, dead: bool) -> str:
         return self.ledger.reclaim(AGENT, claim.key, claim.call, claim.owner, claim.fence, dead=dead)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from gatekeeper.policy import Breaker
+from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import MINUTE, Poster
-from state.ledger import Scope
-
-TWO_MINUTES = Scope(policy="{}", lease_ms=2 * MINUTE, breaker="gate:{poster}:breaker:none")
 
 
 @pytest.mark.parametrize("line", ["before", "sending"])
@@ -17,7 +16,7 @@ def test_a_holder_prolongs_its_lease(poster: Poster, line: str) -> None:
         poster.cross(claim)
     poster.end_lease(claim)
 
-    assert poster.ledger.renew(claim, TWO_MINUTES)
+    assert poster.renew(claim)
 
     lease = int(poster.key_of(claim)["lease_ms"])
     assert 0 <= poster.now() + 2 * MINUTE - lease < 10_000
@@ -27,7 +26,7 @@ def test_a_holder_prolongs_its_lease(poster: Poster, line: str) -> None:
 def test_a_renewed_claim_cannot_be_reclaimed_from_a_living_owner(poster: Poster) -> None:
     claim = poster.claim()
     poster.end_lease(claim)
-    poster.ledger.renew(claim, TWO_MINUTES)
+    poster.renew(claim)
 
     assert poster.reclaim(claim, dead=False) == "kept"
 
@@ -48,6 +47,29 @@ def test_a_lost_claim_is_not_renewed_and_nothing_changes(poster: Poster, end: st
             poster.redis.flushall()
     before = poster.dump()
 
-    assert not poster.ledger.renew(claim, TWO_MINUTES)
+    assert not poster.renew(claim)
 
     assert poster.dump() == before
+
+
+def test_a_renewed_probe_stays_the_only_one(poster_with: WithPolicies) -> None:
+    poster = poster_with(breaker=Breaker(after=1, cooldown="5m"))
+    poster.fail("fails")
+    poster.pass_time_for_breaker(5 * MINUTE)
+    probe = poster.claim("probe")
+    poster.pass_time_for_breaker(2 * MINUTE)
+
+    assert poster.renew(probe)
+
+    assert poster.refused("other")["error"] == "breaker is probing"
+
+
+def test_renewing_does_not_make_a_probe_of_any_other_attempt(poster_with: WithPolicies) -> None:
+    poster = poster_with(breaker=Breaker(after=1, cooldown="5m"))
+    slow = poster.claim("slow")
+    poster.fail("fails")
+    poster.pass_time_for_breaker(5 * MINUTE)
+
+    poster.renew(slow)
+
+    assert poster.claim("probe")

@@ -220,7 +220,7 @@ HOSTILE = """
 """
 
 
-OUR_LINKS = {"./", "../feed.xml", "#content", "hello.html"}
+OUR_LINKS = {"./", "../reports/", "../feed.xml", "#content", "hello.html"}
 SAFE_LINKS = {"https://example.org", "https://example.org/%22onmouseover=%22x", "https://evil.example/x.png"}
 
 

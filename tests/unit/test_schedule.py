@@ -191,6 +191,15 @@ def test_a_clock_that_was_set_back_starts_nothing_twice() -> None:
         assert entry("*/30 * * * *", missed).dues(NOON, NOON - timedelta(minutes=90)) == []
 
 
+def test_a_clock_that_was_days_ahead_does_not_silence_the_schedule_for_days() -> None:
+    for missed in ("latest", "all", "skip"):
+        assert entry("*/30 * * * *", missed).dues(NOON + timedelta(days=30), NOON) == minutes(0)
+
+
+def test_a_clock_that_was_far_ahead_does_not_silence_the_schedule() -> None:
+    assert entry("*/30 * * * *", "latest").dues(NOON + timedelta(days=400), NOON) == [NOON]
+
+
 # Each slot once
 
 

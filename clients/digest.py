@@ -1,0 +1,139 @@
+"""A digest of what others wrote: the question to a model, and how rules write it when no model can."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, field_validator
+
+from clients import markdown
+from clients.items import Item, first_sentences
+from clients.models import Question
+
+#: Characters of an item's own words that a digest quotes: enough to decide whether to read on.
+QUOTED = 320
+
+SYSTEM = """\
+You draft one short post for a blog about running AI agents in production. Its readers are engineers.
+You get a JSON list of items from feeds. Say what each is about and why it matters to somebody who runs agents; connect
+them where they belong together. Plain sentences, no hype, no greeting.
+- title: one line, without a link.
+- summary: two or three plain sentences on what the reader gets.
+- body: Markdown with a `##` heading per item or theme. Link each item with its own `link`; link to nothing else.
+Claim nothing that the items do not say. A list of sources is added below your text; do not write one."""
+
+_BARE_URL = re.compile(r"(?i)\b(?:[a-z][a-z0-9+.-]*://|www\.)[^\s<>()\[\]\"'`]+")
+_NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
+
+
+def _one_line(value: object) -> object:
+    return " ".join(value.split()) if isinstance(value, str) else value
+
+
+Line = Annotated[str, BeforeValidator(_one_line)]
+
+
+class Digest(BaseModel):
+    """The text of a draft; `body` is Markdown."""
+
+    model_config = ConfigDict(frozen=True)
+
+    title: Line
+    summary: Line
+    body: str
+
+
+def question(items: Sequence[Item]) -> Question[Digest]:
+    """Ask for a digest of the items, whose texts are data and nothing else."""
+    shown = [
+        {"title": i.title, "source": i.source, "date": _day(i), "link": i.link, "text": i.text} for i in items
+    ]  # fmt: skip
+    material = json.dumps(shown, ensure_ascii=False, indent=1)
+    return Question(SYSTEM, material, _schema(frozenset(item.host for item in items)))
+
+
+def _schema(hosts: frozenset[str]) -> type[Digest]:
+    """What a model may answer: of sensible length, and with links to the items' hosts only."""
+
+    class ModelDigest(Digest):
+        title: Annotated[Line, StringConstraints(min_length=8, max_length=120)]
+        summary: Annotated[Line, StringConstraints(min_length=40, max_length=600)]
+        body: Annotated[str, StringConstraints(min_length=200, max_length=8_000, strip_whitespace=True)]
+
+        @field_validator("title", "summary", "body")
+        @classmethod
+        def _links_lead_to_the_items(cls, text: str) -> str:
+            strange = sorted(_hosts(text) - hosts)
+            if strange:
+                raise ValueError(f"links to {', '.join(strange)[:100]}, where no item is")
+            return text
+
+    return ModelDigest
+
+
+def _hosts(text: str) -> set[str]:
+    """Every host that a text leads to, as a link or as a bare address; what has no host counts by its address."""
+    urls = [*markdown.links(text), *_BARE_URL.findall(text)]
+    return {_host(url if "://" in url or url.startswith("mailto:") else f"http://{url}") for url in urls}
+
+
+def _host(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url
+    is_plain = parts.scheme in {"http", "https"} and "@" not in parts.netloc
+    return (parts.hostname or url) if is_plain else url
+
+
+def by_rules(items: Sequence[Item]) -> Digest:
+    """Every item with its title, its link, its source and its first sentences as a quotation."""
+    body = "\n\n".join(_section(item) for item in items)
+    return Digest(title=_title(items), summary=_summary(items), body=body)
+
+
+def raw(items: Sequence[Item]) -> Digest:
+    """The bare list."""
+    return Digest(title=_title(items), summary=_summary(items), body=references(items))
+
+
+def references(items: Sequence[Item]) -> str:
+    """Where each item is to be found, as a Markdown list."""
+    return "\n".join(f"- {_link(item)}, {_origin(item)}" for item in items)
+
+
+def _title(items: Sequence[Item]) -> str:
+    first = markdown.shorten(items[0].title, 90)
+    return first if len(items) == 1 else f"{first}, and {len(items) - 1} more worth reading"
+
+
+def _summary(items: Sequence[Item]) -> str:
+    count = _NUMBERS[len(items)] if len(items) < len(_NUMBERS) else str(len(items))
+    names = [markdown.escape(name) for name in dict.fromkeys(item.source for item in items)]
+    pieces = f"{count} piece{'' if len(items) == 1 else 's'} from {_and(names)}"
+    return f"{pieces}, newest first, each in its own words."
+
+
+def _and(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _section(item: Item) -> str:
+    quoted = markdown.escape(first_sentences(item.text, QUOTED))
+    return f"## {_link(item)}\n\n*{_origin(item)}*" + (f"\n\n> {quoted}" if quoted else "")
+
+
+def _link(item: Item) -> str:
+    return f"[{markdown.escape(item.title)}](<{item.link}>)"
+
+
+def _origin(item: Item) -> str:
+    return ", ".join(part for part in (markdown.escape(item.source), _day(item)) if part)
+
+
+def _day(item: Item) -> str:
+    return f"{item.date.day} {item.date:%B %Y}" if item.date else ""

@@ -1,0 +1,141 @@
+"""The local mailbox: what the responder answered, one readable file per conversation.
+
+`STATE_DIR/mailbox/CHANNEL/CONVERSATION.jsonl` has one JSON object per line and reply, oldest first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+import settings
+from gatekeeper import NotApplied, Rung
+from state.files import sync_folder
+
+_PLAIN = re.compile(r"[a-z0-9_-]{1,64}")
+
+
+class Reply(BaseModel):
+    """What is answered to one message, which stands beside it so that the file can be read."""
+
+    model_config = ConfigDict(frozen=True)
+
+    channel: str
+    conversation: str
+    message_id: str
+    sender: str
+    message: str
+    reply: str
+    rung: Rung
+    by: str
+
+
+class Delivered(BaseModel):
+    """Where a reply lies, and since when."""
+
+    model_config = ConfigDict(frozen=True)
+
+    delivered_at: datetime
+    file: str
+
+
+def deliver(reply: Reply) -> Delivered:
+    """Put the reply into its conversation; one that is there already stays as it is.
+
+    Raises NotApplied if the disk does not take it: then nothing of it is left.
+    """
+    file = _file(reply.channel, reply.conversation)
+    with _open_alone(file) as mailbox:
+        found = _line_of(mailbox, reply.message_id)
+        if found is None:
+            found = {"at": datetime.now(UTC).isoformat(), **reply.model_dump(mode="json")}
+            _append(mailbox, found)
+            sync_folder(file.parent)
+    return _delivered(file, found)
+
+
+def find(reply: Reply) -> Delivered | None:
+    """The reply to the same message, if it lies in its conversation."""
+    file = _file(reply.channel, reply.conversation)
+    if not file.exists():
+        return None
+    with _open_alone(file) as mailbox:
+        found = _line_of(mailbox, reply.message_id)
+    return _delivered(file, found) if found else None
+
+
+def _delivered(file: Path, line: dict[str, Any]) -> Delivered:
+    return Delivered(delivered_at=line["at"], file=str(file.relative_to(settings.current().state_dir)))
+
+
+def _file(channel: str, conversation: str) -> Path:
+    return settings.current().state_dir / "mailbox" / _safe(channel) / f"{_safe(conversation)}.jsonl"
+
+
+def _safe(name: str) -> str:
+    """A file's name of our own making: a plain one as it is, any other as what is plain of it and a digest of all of it."""
+    if _PLAIN.fullmatch(name):
+        return name
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:16]
+    return "~".join([re.sub(r"[^a-z0-9_-]+", "-", name.lower())[:40].strip("-"), digest])
+
+
+@contextlib.contextmanager
+def _open_alone(file: Path) -> Iterator[int]:
+    """The file's descriptor, while nobody else writes; raises NotApplied if it cannot be opened."""
+    try:
+        fd = _open(file)
+    except OSError as error:
+        raise NotApplied(f"the mailbox cannot be opened: {error}") from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _open(file: Path) -> int:
+    """For nobody else's eyes: these are people's letters. A link that somebody put there is not followed."""
+    for folder in (file.parent.parent, file.parent):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return os.open(file, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def _line_of(fd: int, message_id: str) -> dict[str, Any] | None:
+    """The line that answers a message. A line that was torn by a crash, or by an editor, is passed over."""
+    with os.fdopen(os.dup(fd), "rb") as file:
+        file.seek(0)
+        for text in file:
+            with contextlib.suppress(ValueError, RecursionError):
+                line = json.loads(text)
+                if isinstance(line, dict) and line.get("message_id") == message_id and "at" in line:
+                    return line
+    return None
+
+
+def _append(fd: int, line: dict[str, Any]) -> None:
+    """One line, on disk when this returns; behind a torn line a new one is begun."""
+    size = os.fstat(fd).st_size
+    torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
+    data = b"\n" * torn + json.dumps(line, ensure_ascii=False).encode(errors="replace") + b"\n"
+    try:
+        _write(fd, data)
+    except OSError as error:
+        os.ftruncate(fd, size)
+        raise NotApplied(f"the mailbox was not written: {error}") from error
+
+
+def _write(fd: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(fd, data) :]
+    os.fsync(fd)

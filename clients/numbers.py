@@ -1,0 +1,102 @@
+"""The numbers of this house: what the feed holds, how the agents' attempts ended, what the listed tables say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from statistics import median
+
+from pydantic import BaseModel
+
+import settings
+from clients.entries import Entries, Entry
+from clients.markdown import shorten
+from clients.series import Described
+from gatekeeper import gate
+from state import agent, events, store
+
+#: Days that are looked at; a week has one of each weekday.
+DAYS = 7
+DAY_MS = 24 * 3600 * 1000
+#: How many series and agents fit one fact together with what is said about them.
+MOST_SERIES, MOST_AGENTS = 12, 20
+
+
+class Posts(BaseModel):
+    """The feed: posts that are out, those of the last week and of the week before."""
+
+    out: int
+    week: int
+    week_before: int
+    newest: str | None = None
+    newest_at: datetime | None = None
+
+
+class Agent(BaseModel):
+    """One agent: its attempts of the last week by outcome, and its totals of all time."""
+
+    agent: str
+    attempts: int
+    done: int
+    failed: int
+    refused: int
+    unknown: int
+    median_ms: int | None
+    held: int
+    paused: bool
+    totals: dict[str, int]
+
+
+class Numbers(BaseModel):
+    """Everything that is analysed."""
+
+    days: int = DAYS
+    posts: Posts
+    agents: list[Agent]
+    series: list[Described]
+
+
+def gather(tables: Sequence[Described], now: datetime) -> Numbers:
+    """Look at everything now; raises StoreError without Redis."""
+    return Numbers(
+        posts=_posts(now),
+        agents=[_agent(name, now) for name in gate.agents()[:MOST_AGENTS]],
+        series=list(tables[:MOST_SERIES]),
+    )
+
+
+def _posts(now: datetime) -> Posts:
+    public = settings.current().public_dir
+    entries = Entries(public).newest() if (public / "entries").is_dir() else []
+    newest = max(entries, key=lambda entry: entry.published_at, default=None)
+    return Posts(
+        out=sum(1 for _ in (public / "entries").glob("*.json")),
+        week=_published(entries, now - timedelta(days=DAYS), now),
+        week_before=_published(entries, now - timedelta(days=2 * DAYS), now - timedelta(days=DAYS)),
+        newest=shorten(newest.title, 100) if newest else None,
+        newest_at=newest.published_at.astimezone(UTC) if newest else None,
+    )
+
+
+def _published(entries: Sequence[Entry], after: datetime, until: datetime) -> int:
+    return sum(after < entry.published_at <= until for entry in entries)
+
+
+def _agent(name: str, now: datetime) -> Agent:
+    redis = store.client()
+    past = events.recent(redis, name, round(now.timestamp() * 1000) - DAYS * DAY_MS)
+    outcomes, head = Counter(one.outcome for one in past), agent.snapshot(redis, name).head
+    totals = {metric: total for metric, total in head["metrics"].items() if metric.startswith("total_")}
+    return Agent(
+        agent=name,
+        attempts=len(past),
+        done=outcomes["done"],
+        failed=outcomes["failed"],
+        refused=outcomes["refused"],
+        unknown=outcomes["unknown"],
+        median_ms=round(median(one.ms for one in past)) if past else None,
+        held=len(head["held"]),
+        paused=bool(head["paused"]),
+        totals=totals,
+    )

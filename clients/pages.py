@@ -1,0 +1,37 @@
+"""The look of every page we make: templates that escape, and one style that the page names by its digest.
+
+Nothing else may style a page, nothing may run in it, and it loads nothing: see the policy in `base.html`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+TEMPLATES = Path(__file__).parent / "destinations" / "templates"
+
+
+def environment(*folders: Path) -> Environment:
+    """Templates from these folders and those of the posts; each folder's `style.css` adds to the style."""
+    every = [*folders, TEMPLATES]
+    env = Environment(
+        loader=FileSystemLoader(every), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        keep_trailing_newline=True, undefined=StrictUndefined,
+    )  # fmt: skip
+    style = "\n".join((folder / "style.css").read_text("utf-8") for folder in reversed(every))
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    env.globals |= {"style": style, "style_hash": f"sha256-{digest}"}
+    env.filters |= {"day": _day, "instant": _instant}
+    return env
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment.day} {moment:%B %Y}"
+
+
+def _instant(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

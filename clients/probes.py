@@ -1,0 +1,140 @@
+"""What can be looked at: URLs and their certificates, the machine, Redis and the queue."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+
+import settings
+from clients import certificate, http
+from clients.checks import LONGEST_LOOK, Look, Seen
+from clients.watch import Limits, Site, Watch
+from gatekeeper.durations import milliseconds
+from state import health, store
+
+GB = 1024**3
+MB = 1024**2
+HTTPS = 443
+
+
+def looks(watch: Watch) -> Iterator[Look]:
+    """Everything outside the agents."""
+    for site in watch.url:
+        yield Look(f"url {site.name}", partial(url, site))
+        if urlsplit(site.url).scheme == "https":
+            yield Look(f"certificate {site.name}", partial(days_left, site))
+    yield from _of_the_machine(watch.limits)
+    yield from _of_redis(watch.limits)
+
+
+def _of_the_machine(limits: Limits) -> Iterator[Look]:
+    for name, folder in _file_systems().items():
+        yield Look(f"disk {name}", partial(disk, folder, limits.disk_percent))
+    yield Look("memory", partial(memory, limits.memory_percent))
+    yield Look("load", partial(load, limits.load_per_core))
+
+
+def _of_redis(limits: Limits) -> Iterator[Look]:
+    yield Look("redis ping", partial(redis_ping, milliseconds(limits.redis_ping)))
+    yield Look("redis memory", partial(redis_memory, limits.redis_memory_percent))
+    yield Look("redis aof", redis_aof)
+    yield Look("redis eviction", redis_eviction)
+    yield Look("queue", partial(queue, limits.queue))
+
+
+def url(site: Site) -> Seen:
+    """Does it answer as it should, and soon enough?"""
+    started = time.monotonic()
+    answer = http.request("GET", site.url, timeout=LONGEST_LOOK)
+    ms = round((time.monotonic() - started) * 1000)
+    why = ""
+    if answer.status_code != site.status:
+        why = f"{site.url} answered {answer.status_code} instead of {site.status}"
+    elif ms > site.max_latency_ms:
+        why = f"{site.url} took {ms} ms"
+    return Seen(f"{answer.status_code} in {ms} ms", f"{site.status} in {site.max_latency_ms} ms", why)
+
+
+def days_left(site: Site) -> Seen:
+    """How long will browsers still trust it?"""
+    parts = urlsplit(site.url)
+    until = certificate.good_until(str(parts.hostname), parts.port or HTTPS, LONGEST_LOOK)
+    days = (until - datetime.now(UTC)).days
+    why = f"the certificate of {parts.hostname} ends on {until:%Y-%m-%d}" if days < site.cert_days else ""
+    return Seen(f"{days} days left", f"{site.cert_days} days", why)
+
+
+def disk(folder: Path, percent: float) -> Seen:
+    """Is there room for what the agents and Redis write?"""
+    space = shutil.disk_usage(folder)
+    used = 100 * (1 - space.free / space.total)
+    why = f"{space.free / GB:.1f} GB left at {folder}; a full disk stops Redis" if used > percent else ""
+    return Seen(f"{used:.0f} % used, {space.free / GB:.1f} GB free", f"{percent:g} %", why)
+
+
+def memory(percent: float) -> Seen:
+    """Does the machine have memory left?"""
+    seen = psutil.virtual_memory()
+    why = f"{seen.available / MB:.0f} MB left of {seen.total / MB:.0f} MB" if seen.percent > percent else ""
+    return Seen(f"{seen.percent:.0f} % used", f"{percent:g} %", why)
+
+
+def load(per_core: float) -> Seen:
+    """Do more programs want to run than the machine has cores for, and for how long already?"""
+    fifteen = psutil.getloadavg()[2] / (os.cpu_count() or 1)
+    why = f"over 15 minutes, {fifteen:.1f} programs per core wanted to run" if fifteen > per_core else ""
+    return Seen(f"{fifteen:.2f} per core", f"{per_core:g} per core", why)
+
+
+def redis_ping(limit_ms: int) -> Seen:
+    """Does it answer quickly? Every call waits for it at least twice."""
+    ms = health.look(store.client()).ping_ms
+    return Seen(f"{ms:g} ms", f"{limit_ms} ms", f"Redis took {ms:g} ms to answer" if ms > limit_ms else "")
+
+
+def redis_memory(percent: float) -> Seen:
+    """Will it still accept writes tomorrow?"""
+    seen = health.look(store.client())
+    used = 100 * seen.used_bytes / seen.limit_bytes if seen.limit_bytes else 0
+    why = f"{used:.0f} % of what it may use; a full Redis refuses every call" if used > percent else ""
+    return Seen(f"{seen.used_bytes / MB:.1f} MB", f"{percent:g} % of {seen.limit_bytes / MB:.0f} MB", why)
+
+
+def redis_aof() -> Seen:
+    """Will it know everything after a restart?"""
+    seen = health.look(store.client())
+    if not seen.aof:
+        return Seen("off", "on", "a restart of Redis loses finished keys; set appendonly yes, see deploy/redis.conf")
+    return Seen("on", "on", "" if seen.aof_ok else "its last write to disk failed; look at the disk and at Redis's log")
+
+
+def redis_eviction() -> Seen:
+    """Will it keep what it has when it is full?"""
+    policy = health.look(store.client()).eviction
+    evicts = policy != "noeviction"
+    return Seen(
+        policy, "noeviction", "a full Redis would forget finished keys; see deploy/redis.conf" if evicts else ""
+    )
+
+
+def queue(limit: int) -> Seen:
+    """Do the workers keep up?"""
+    depth = health.queue_depth(store.client(settings.current().broker_url))
+    why = f"{depth} messages wait; is a worker running? celery -A workers status" if depth > limit else ""
+    return Seen(f"{depth} waiting", f"{limit}", why)
+
+
+def _file_systems() -> dict[str, Path]:
+    """One folder of ours per file system, by what it is for."""
+    here = settings.current()
+    ours = {"state": here.state_dir, "public": here.public_dir, "content": here.content_dir}
+    found = {folder.stat().st_dev: (name, folder) for name, folder in reversed(ours.items()) if folder.exists()}
+    return dict(reversed(found.values()))

@@ -1,0 +1,220 @@
+"""The numbers of a report, and the sentence it begins with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import cached_property
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+from clients.incidents import Incident
+from clients.report import tally
+from clients.report.gather import Post, Raw
+from clients.report.tally import Day, Tally
+from state.events import PastAttempt
+
+#: The stream of one agent keeps about as many events (state/admit.lua, state/settle.lua).
+KEPT_EVENTS = 1000
+#: Newest first; the feed has the others.
+MOST_POSTS = 15
+MOST_ERRORS = 5
+
+#: What each stage of the gate says no to.
+STAGES = {
+    "input": "arguments that do not fit",
+    "key": "under way already, in doubt, or used with other arguments",
+    "paused": "the agent was paused",
+    "age": "the call was too old",
+    "cap": "enough for that time",
+    "rate": "too many at once",
+    "breaker": "what it needs was failing",
+    "task": "the task itself said no",
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Refusals at one stage, day by day."""
+
+    name: str
+    means: str
+    per_day: list[int]
+
+    @property
+    def total(self) -> int:
+        return sum(self.per_day)
+
+
+@dataclass(frozen=True)
+class Agent:
+    """One agent's week."""
+
+    raw: Raw
+    days: list[Day]
+    zone: ZoneInfo
+
+    @property
+    def name(self) -> str:
+        return self.raw.agent
+
+    @cached_property
+    def week(self) -> Tally:
+        return tally.of(self.raw.past)
+
+    @cached_property
+    def per_day(self) -> list[Tally]:
+        return [tally.of(_on(day.date, self.raw.past, self.zone)) for day in self.days]
+
+    @property
+    def posts_per_day(self) -> list[int]:
+        on = Counter(post.at.astimezone(self.zone).date() for post in self.raw.posts)
+        return [on[day.date] for day in self.days]
+
+    @property
+    def held(self) -> list[dict[str, Any]]:
+        return cast("list[dict[str, Any]]", self.raw.head["held"])
+
+    @property
+    def pause(self) -> dict[str, str] | None:
+        return cast("dict[str, str] | None", self.raw.head["pause"])
+
+    @property
+    def last_run(self) -> datetime | None:
+        text = self.raw.head["last_run"]
+        return datetime.fromisoformat(text).astimezone(self.zone) if text else None
+
+    @property
+    def errors(self) -> list[dict[str, Any]]:
+        """The newest errors of these days."""
+        errors = cast("list[dict[str, Any]]", self.raw.head["errors"])
+        return [error for error in errors if error["at"][:10] >= str(self.days[0].date)][:MOST_ERRORS]
+
+    @property
+    def cut(self) -> date | None:
+        """The first day of which all events are still kept, if not all days have them."""
+        if len(self.raw.past) < KEPT_EVENTS:
+            return None
+        return tally.day_of(self.raw.past[0].at_ms, self.zone) + timedelta(days=1)
+
+    @property
+    def models(self) -> dict[str, str]:
+        """What the ladder left in metrics and facts: tokens since ever, and the rung of the newest answer."""
+        metrics: dict[str, int] = self.raw.head["metrics"]
+        told = {name: f"{total:,}" for name, total in metrics.items() if name.startswith(("tokens_", "rung_"))}
+        for name, fact in self.raw.facts.items():
+            if isinstance(fact, dict) and isinstance(fact.get("rung"), str):
+                told[name] = f"made by {fact['rung']}" + (f" ({fact['by']})" if isinstance(fact.get("by"), str) else "")
+        return told
+
+
+@dataclass(frozen=True)
+class Report:
+    """The report made at `now`, of the days up to today."""
+
+    now: datetime
+    agents: list[Agent]
+
+    @property
+    def days(self) -> list[Day]:
+        return tally.days(self.now)
+
+    @property
+    def past(self) -> list[PastAttempt]:
+        return [attempt for agent in self.agents for attempt in agent.raw.past]
+
+    @cached_property
+    def week(self) -> Tally:
+        return tally.of(self.past)
+
+    @cached_property
+    def per_day(self) -> list[Tally]:
+        return [tally.of(_on(day.date, self.past, cast("ZoneInfo", self.now.tzinfo))) for day in self.days]
+
+    @cached_property
+    def lately(self) -> Tally:
+        """The last 24 hours."""
+        since_ms = (self.now - timedelta(days=1)).timestamp() * 1000
+        return tally.of(attempt for attempt in self.past if attempt.at_ms >= since_ms)
+
+    @property
+    def posts(self) -> list[Post]:
+        every = (post for agent in self.agents for post in agent.raw.posts)
+        return sorted(every, key=lambda post: post.at, reverse=True)
+
+    @property
+    def posts_lately(self) -> int:
+        return sum(post.at >= self.now - timedelta(days=1) for post in self.posts)
+
+    @cached_property
+    def stages(self) -> list[Stage]:
+        """Every stage that refused something, the busiest first."""
+        zone = cast("ZoneInfo", self.now.tzinfo)
+        refused = [attempt for attempt in self.past if attempt.outcome == "refused"]
+        count = Counter((attempt.stage or "task", tally.day_of(attempt.at_ms, zone)) for attempt in refused)
+        names = {name for name, _ in count}
+        found = [Stage(name, STAGES.get(name, ""), [count[name, day.date] for day in self.days]) for name in names]
+        return sorted(found, key=lambda stage: (-stage.total, stage.name))
+
+    @cached_property
+    def incidents(self) -> list[Incident]:
+        """What stands, and what ended in these days; the newest first."""
+        every = [incident for agent in self.agents for incident in agent.raw.incidents]
+        begin = tally.beginning(self.now)
+        told = [incident for incident in every if incident.until is None or incident.until >= begin]
+        return sorted(told, key=lambda incident: (incident.until is None, incident.since), reverse=True)
+
+    @property
+    def standing(self) -> list[Incident]:
+        return [incident for incident in self.incidents if incident.until is None]
+
+    @property
+    def waiting(self) -> list[str]:
+        """What waits for a person, in words; held keys and pauses are not told a second time as incidents."""
+        held = sum(len(agent.held) for agent in self.agents)
+        paused = [agent.name for agent in self.agents if agent.pause]
+        trouble = [one.name for one in self.standing if not one.name.startswith(("held ", "agent "))]
+        return [
+            *([counted(held, "key is held", "keys are held")] if held else []),
+            *([f"{listed(paused)} {'is' if len(paused) == 1 else 'are'} paused"] if paused else []),
+            *([counted(len(trouble), "incident stands", "incidents stand")] if trouble else []),
+        ]
+
+    @property
+    def verdict(self) -> str:
+        """The first thing to know."""
+        if self.waiting:
+            return f"{listed(self.waiting)}."
+        return "Nothing waits for you." if self.lately.troubled else "All is well."
+
+    @property
+    def lead(self) -> str:
+        """The second."""
+        now = self.lately
+        parts = [counted(now.runs, "run", "runs")]
+        parts += [f"{now.troubled} failed"] if now.troubled else []
+        parts += [f"{now.refused} refused"] if now.refused else []
+        parts += [f"{counted(self.posts_lately, 'post', 'posts')} published"]
+        return f"In the last 24 hours: {listed(parts)}."
+
+
+def of(raw: Sequence[Raw], now: datetime) -> Report:
+    """The report of these agents; `now` is in the time zone whose days count, a `ZoneInfo`."""
+    zone = cast("ZoneInfo", now.tzinfo)
+    return Report(now, [Agent(one, tally.days(now), zone) for one in raw])
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """`1 key is held`, `2 keys are held`."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def _on(day: date, past: Sequence[PastAttempt], zone: ZoneInfo) -> list[PastAttempt]:
+    return [attempt for attempt in past if tally.day_of(attempt.at_ms, zone) == day]

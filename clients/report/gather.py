@@ -1,0 +1,76 @@
+"""What a report is made of, read from the state of every agent: raw, nothing counted yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from clients.destinations import Published
+from clients.entries import Entries
+from clients.incidents import Incident
+from state import events, store
+from state.agent import snapshot
+from state.events import PastAttempt
+
+_INCIDENTS = TypeAdapter(dict[str, Incident])
+
+
+@dataclass(frozen=True)
+class Post:
+    """A post that is out somewhere."""
+
+    title: str
+    destination: str
+    url: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Raw:
+    """One agent: its head and facts as the state file has them, and its past since the first day."""
+
+    agent: str
+    head: dict[str, Any]
+    facts: dict[str, Any]
+    past: list[PastAttempt]
+    posts: list[Post]
+
+    @property
+    def incidents(self) -> list[Incident]:
+        """Those that stand and those that ended, if this is the agent that keeps them."""
+        try:
+            standing = _INCIDENTS.validate_python(self.facts.get("incidents") or {})
+            ended = _INCIDENTS.validate_python(self.facts.get("past_incidents") or {})
+        except ValidationError:
+            return []  # another agent's idea of incidents
+        return [*standing.values(), *ended.values()]
+
+
+def everything(agents: Iterable[str], since: datetime, public: Path) -> list[Raw]:
+    """Read every agent's state, and its events from `since` on."""
+    return [_raw(agent, since, Entries(public)) for agent in agents]
+
+
+def _raw(agent: str, since: datetime, entries: Entries) -> Raw:
+    redis = store.client()
+    state = snapshot(redis, agent)
+    past = events.recent(redis, agent, round(since.timestamp() * 1000))
+    posts = [post for post in _posts(state.facts.get("published"), entries) if post.at >= since]
+    return Raw(agent, state.head, state.facts, past, sorted(posts, key=lambda post: post.at, reverse=True))
+
+
+def _posts(published: Any, entries: Entries) -> Iterator[Post]:
+    """What an agent remembers as `published`: {post: {destination: {published_at, url, id}}}."""
+    for post_id, places in published.items() if isinstance(published, dict) else ():
+        entry = entries.get(post_id)
+        for destination, told in places.items() if isinstance(places, dict) else ():
+            try:
+                out = Published.model_validate(told)
+            except ValidationError:
+                continue  # another agent's idea of publishing
+            yield Post(entry.title if entry else post_id, destination, out.url, out.published_at)

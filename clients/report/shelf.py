@@ -1,0 +1,106 @@
+"""The folder of reports: one HTML and one Markdown file per day, and an index. The same day again replaces its files."""
+
+from __future__ import annotations
+
+import fcntl
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment
+
+from clients import pages
+from clients.report import charts
+from clients.report.figures import MOST_POSTS, Report
+from clients.report.tally import Tally
+from state.files import UNFINISHED, write_whole
+
+TEMPLATES = Path(__file__).with_name("templates")
+#: Two years of days: what one page can list; older reports keep their files.
+LISTED = 730
+CHART_HEIGHT, SMALL_CHART_HEIGHT = 160, 30
+
+_NAME = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One report in the index, with the sentences it begins with."""
+
+    day: date
+    words: str
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The reports below one public folder."""
+
+    public: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.public / "reports"
+
+    def put(self, report: Report) -> str:
+        """Write the report of its day, and the index anew; answers the day."""
+        name = report.now.date().isoformat()
+        values = {"report": report, "most_posts": MOST_POSTS}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._alone():
+            self._write(f"{name}.md", "report.md", **values)
+            self._write(f"{name}.html", "report.html", **values)
+            self._write("index.html", "reports.html", reports=self.listed())
+        return name
+
+    def listed(self) -> list[Listed]:
+        """Every report there is, the newest first."""
+        files = sorted((file for file in self.folder.glob("*.md") if _NAME.fullmatch(file.stem)), reverse=True)
+        return [Listed(date.fromisoformat(file.stem), _first_words(file)) for file in files[:LISTED]]
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One writer at a time; what one left behind that was killed is swept away."""
+        with (self.public / ".reports.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for unfinished in self.folder.glob(f".*{UNFINISHED}"):
+                unfinished.unlink(missing_ok=True)
+            yield
+
+    def _write(self, name: str, template: str, **values: object) -> None:
+        write_whole(self.folder / name, _templates().get_template(template).render(**values).encode(errors="replace"))
+
+
+def _first_words(file: Path) -> str:
+    """The first paragraph below the title: the Markdown file is where the index knows it from."""
+    parts = file.read_text("utf-8", errors="replace").split("\n\n", 2)
+    return " ".join(parts[1].split()) if len(parts) > 1 else ""
+
+
+@cache
+def _templates() -> Environment:
+    env = pages.environment(TEMPLATES)
+    env.globals |= {
+        "stacked": charts.stacked,
+        "span": charts.span,
+        "scale": charts.scale,
+        "ticks": charts.ticks,
+        "kinds": kinds,
+        "chart_height": CHART_HEIGHT,
+        "small_chart_height": SMALL_CHART_HEIGHT,
+    }
+    env.filters |= {"duration": charts.duration, "cell": _cell}
+    return env
+
+
+def kinds(counted: Tally) -> dict[str, int]:
+    """What a column of runs is stacked of, from the bottom up."""
+    return {"done": counted.done, "failed": counted.failed, "unknown": counted.unknown, "refused": counted.refused}
+
+
+def _cell(value: object) -> str:
+    """A text in a Markdown table: on one line, and nothing in it marks anything up."""
+    return re.sub(r"([\\`*_{}\[\]<>|#~!])", r"\\\1", " ".join(str(value).split()))

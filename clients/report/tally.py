@@ -1,0 +1,90 @@
+"""Counting past attempts: how many ran, how they ended, how long they took."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from clients.report.charts import NOTHING
+from state.events import PastAttempt
+
+#: What the report tells of, today included.
+DAYS = 7
+
+
+@dataclass(frozen=True)
+class Tally:
+    """The numbers of some attempts. A run is an attempt that began; a refused call is none."""
+
+    done: int = 0
+    failed: int = 0
+    unknown: int = 0
+    refused: int = 0
+    typical_ms: int | None = None  #: half of the runs took no longer (p50)
+    slow_ms: int | None = None  #: 95 of 100 runs took no longer (p95)
+
+    @property
+    def runs(self) -> int:
+        return self.done + self.failed + self.unknown
+
+    @property
+    def troubled(self) -> int:
+        """Runs that did not end well."""
+        return self.failed + self.unknown
+
+    @property
+    def share(self) -> str:
+        """How many of the runs went well; never rounded up to all of them."""
+        if not self.runs:
+            return NOTHING
+        return "100 %" if not self.troubled else f"{math.floor(1000 * self.done / self.runs) / 10:g} %"
+
+
+@dataclass(frozen=True)
+class Day:
+    """One calendar day of the schedule's time zone."""
+
+    date: date
+    whole: bool  #: False for today, which goes on
+
+    @property
+    def label(self) -> str:
+        return f"{self.date:%a} {self.date.day}"
+
+
+def days(now: datetime) -> list[Day]:
+    """The days of a report made `now`, oldest first; today is the last."""
+    return [Day(now.date() - timedelta(days=ago), whole=ago > 0) for ago in reversed(range(DAYS))]
+
+
+def beginning(now: datetime) -> datetime:
+    """The first moment of the first day."""
+    return datetime.combine(days(now)[0].date, datetime.min.time(), now.tzinfo)
+
+
+def of(past: Iterable[PastAttempt]) -> Tally:
+    """Count them."""
+    every = list(past)
+    ends = [attempt.outcome for attempt in every]
+    took = sorted(attempt.ms for attempt in every if attempt.outcome != "refused")
+    return Tally(
+        ends.count("done"),
+        ends.count("failed"),
+        ends.count("unknown"),
+        ends.count("refused"),
+        percentile(took, 50),
+        percentile(took, 95),
+    )
+
+
+def percentile(ordered: Sequence[int], percent: int) -> int | None:
+    """The smallest of these values that so many per cent of them do not exceed."""
+    return ordered[math.ceil(len(ordered) * percent / 100) - 1] if ordered else None
+
+
+def day_of(ms: int, zone: ZoneInfo) -> date:
+    """The calendar day of a moment in milliseconds since 1970."""
+    return datetime.fromtimestamp(ms / 1000, zone).date()

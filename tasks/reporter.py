@@ -1,0 +1,26 @@
+"""The reporter: once a day, a page about what all agents did in the last days."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import beat_schedule
+import gatekeeper
+import settings
+from clients.report import figures, gather, tally
+from clients.report.shelf import Shelf
+from gatekeeper.gate import agents
+
+
+@gatekeeper.task()
+def report() -> dict[str, str]:
+    """Write today's report; the same day again replaces it."""
+    here = settings.current()
+    now = datetime.now(ZoneInfo(beat_schedule.timezone))
+    written = figures.of(gather.everything(agents(), tally.beginning(now), here.public_dir), now)
+    day = Shelf(here.public_dir).put(written)
+    told = {"day": day, "url": f"{here.web_url}/reports/{day}.html", "verdict": written.verdict, "lead": written.lead}
+    gatekeeper.memory().put("newest_report", told)
+    gatekeeper.memory().count("total_reports")
+    return told

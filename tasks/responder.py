@@ -1,0 +1,95 @@
+"""The responder: answers a message through the ladder, once, and never another bot."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Annotated
+
+from pydantic import BaseModel, StringConstraints
+
+import gatekeeper
+from clients import mailbox, models, outgoing
+from clients.mailbox import Delivered, Reply
+from gatekeeper import Effect, Rate, Rung
+
+#: Who we are; nobody answers themselves.
+OWN_NAME = "gatehouse"
+
+#: How bots are called: `ada[bot]`, `ada-bot`, `ada_bot`, `bot`, `AdaBot`. A Talbot is a person.
+_BOT = re.compile(r"(?:^|[\W_])bot\W*$")
+_CAMEL_BOT = re.compile(r"[a-z0-9]Bot$")
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+Text = Annotated[str, StringConstraints(max_length=8_000)]
+
+INSTRUCTIONS = f"""You are {OWN_NAME}, an automatic responder. Answer the message of the person below, in its language,
+in at most five polite sentences, as plain text. If you do not know something, say so and say that a person will see the
+message. Promise nothing. Name no person, no account and no address that the message does not name."""
+
+#: What the rules answer, by what stands in a message. The first that fits; the last fits everything.
+RULES = {
+    r"\b(stop|unsubscribe|leave me alone)\b": "Understood. I only ever answer: I will not write unless you do.",
+    r"\b(broken|error|bug|fails?|failed|down|urgent|complain\w*|wrong)\b": "I am sorry that something is not as it should be. Your message is kept for a person to see. It helps to know what you did, what you expected and what you saw.",
+    r"\b(thanks?|thank you|thx|danke|merci|gracias)\b": "You are welcome!",
+    r"\?|^(who|what|when|where|why|how|can|could|is|are|do|does)\b": "Thank you for your question. I am an automatic responder and cannot answer it myself; it is kept for a person to see.",
+    r"^(hi|hello|hey|good (morning|afternoon|evening)|hallo|bonjour|hola)\b": "Hello! I am an automatic responder. Tell me what you need, and it is kept for a person to see.",
+    r"": "Thank you for your message. It is kept for a person to see.",
+}
+
+ACKNOWLEDGEMENT = "Your message was received."
+
+
+class Answer(BaseModel):
+    """What a model is asked for."""
+
+    reply: Annotated[str, StringConstraints(min_length=1, max_length=outgoing.LONGEST)]
+
+
+@gatekeeper.task(
+    key="respond:{channel}:{conversation}:{message_id}",
+    rate=Rate("20/day", over="drop", scope="{channel}:{conversation}"),
+    effect=Effect(verify=mailbox.find),
+    attempts=3,
+)
+def respond(channel: Name, conversation: Id, message_id: Id, text: Text, sender: Id) -> Delivered:
+    """Answer one message into the mailbox of its conversation."""
+    if reason := is_no_person(sender):
+        raise gatekeeper.Refused(f"{sender[:100]!r} is not answered: {reason}")
+    reply = _reply(text, channel=channel, conversation=conversation, message_id=message_id, sender=sender)
+    with gatekeeper.effect(payload=reply) as frozen:
+        delivered = mailbox.deliver(frozen)
+    memory = gatekeeper.memory()
+    memory.put("last_reply", {"at": delivered.delivered_at.isoformat(), "rung": frozen.rung, "by": frozen.by})
+    memory.count("total_answered")
+    memory.count(f"answered_by_{frozen.rung}")
+    return delivered
+
+
+def is_no_person(sender: str) -> str:
+    """Why this sender is not answered, so that two programs never talk to each other; empty for a person."""
+    name = unicodedata.normalize("NFKC", sender).strip().removeprefix("@")
+    if name.casefold() == OWN_NAME:
+        return "that is this system itself"
+    if _BOT.search(name.casefold()) or _CAMEL_BOT.search(name):
+        return "that is the name of a bot"
+    return ""
+
+
+def by_rules(text: str) -> Answer:
+    """A polite answer without any model."""
+    folded = text.casefold().strip()
+    return Answer(reply=next(reply for pattern, reply in RULES.items() if re.search(pattern, folded)))
+
+
+def _reply(text: str, **message: str) -> Reply:
+    """The best answer that may be sent. One that may not gives way to the rules', which hold nothing of the message."""
+    question = models.Question(system=INSTRUCTIONS, prompt=text, schema=Answer)
+    answered = models.ask(question, rules=lambda: by_rules(text), raw=lambda: Answer(reply=ACKNOWLEDGEMENT))
+    try:
+        words, rung, by = outgoing.check(answered.value.reply, text), answered.rung, answered.by
+    except outgoing.Unfit as error:
+        words, rung, by = by_rules(text).reply, Rung.RULES, f"rules, because of {answered.by}: {error}"
+        gatekeeper.made_by(rung)
+    return Reply(**message, message=text, reply=words, rung=rung, by=by)

@@ -1,0 +1,39 @@
+"""An agent that asks the ladder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel
+
+import gatekeeper
+from clients.models import Answered, Question, ask
+from gatekeeper import Effect, Rung
+
+
+class Thought(BaseModel):
+    title: str
+    words: int = 0
+
+
+def by_rules() -> Thought:
+    return Thought(title="by the rules")
+
+
+def think_about(subject: str) -> Answered[Thought]:
+    return ask(Question("Think.", subject, Thought), rules=by_rules, raw=lambda: Thought(title="raw"))
+
+
+@gatekeeper.task(key="think:{subject}")
+def think(subject: str) -> Answered[Thought]:
+    """Think about something."""
+    return think_about(subject)
+
+
+@gatekeeper.task(key="tell:{subject}", effect=Effect(accepts=Rung.MODEL))
+def tell(subject: str, file: str) -> str:
+    """Tell the world what a model thinks, and no less."""
+    thought = think_about(subject).value
+    with gatekeeper.effect(payload=thought) as frozen:
+        Path(file).write_text(frozen.title)
+    return thought.title

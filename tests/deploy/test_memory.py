@@ -1,0 +1,112 @@
+"""`python -m deploy.memory`, and what it says about the whole system."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.tools import ROOT, run
+from tests.harness.polling import until
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="only Linux tells it")
+
+ROW = re.compile(r"(?P<name>\S+) +(?P<pid>\d+) +(?P<mb>[\d.]+) MB")
+
+#: The promise of the whole: it fits beside the rest of a server with 1 GB.
+MOST_MB = 300
+
+
+def measure(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return run(sys.executable, "-m", "deploy.memory", *arguments, env=env)
+
+
+def rows(text: str) -> dict[str, tuple[int, float]]:
+    return {found["name"]: (int(found["pid"]), float(found["mb"])) for found in ROW.finditer(text)}
+
+
+@pytest.fixture
+def family() -> Iterator[subprocess.Popen[str]]:
+    """A process with one child, which prints the child's id."""
+    code = "import subprocess; child = subprocess.Popen(['sleep', '60']); print(child.pid, flush=True); child.wait()"
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    yield parent
+    os.killpg(parent.pid, signal.SIGKILL)
+    parent.communicate()
+
+
+def test_it_counts_a_process_and_what_it_started(family: subprocess.Popen[str]) -> None:
+    assert family.stdout
+    child = int(family.stdout.readline())
+
+    found = rows(measure(str(family.pid)).stdout)
+
+    assert {pid for name, (pid, _) in found.items() if name != "sum"} == {family.pid, child}
+    assert found["sum"][1] == pytest.approx(sum(mb for name, (_, mb) in found.items() if name != "sum"), abs=0.2)
+    assert found["sum"][1] > 1
+
+
+def test_it_fails_above_the_limit(family: subprocess.Popen[str]) -> None:
+    assert (0, 1) == (
+        measure(str(family.pid), "--limit", "1000").returncode,
+        measure(str(family.pid), "--limit", "1").returncode,
+    )
+
+
+def test_where_nothing_runs_it_says_so_in_one_line(tmp_path: Path) -> None:
+    refused = measure(env={"STATE_DIR": str(tmp_path)})
+
+    assert (1, 1) == (refused.returncode, len(refused.stderr.splitlines()))
+    assert "make up" in refused.stderr
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def everything(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """What `make up` runs, with an environment that finds it."""
+    inherited = {name: value for name, value in os.environ.items() if name not in {"REDIS_URL", "BROKER_URL"}}
+    own = {"WEB_PORT": str(free_port()), "FLOWER_PORT": str(free_port())}
+    env = {**inherited, **own, "STATE_DIR": str(tmp_path / "state"), "PUBLIC_DIR": str(tmp_path / "public")}
+    with (tmp_path / "said.txt").open("wb") as said:
+        up = subprocess.Popen([sys.executable, "-m", "deploy.up"], cwd=ROOT, env=env, stdout=said, stderr=said)
+    yield env
+    up.send_signal(signal.SIGTERM)
+    up.wait(timeout=15)
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def has_published(state: Path) -> bool:
+    file = state / "agents" / "publisher.json"
+    return file.is_file() and bool(json.loads(file.read_text())["published"])
+
+
+def test_the_whole_system_at_rest_is_small(everything: dict[str, str]) -> None:
+    until(lambda: answers(f"http://127.0.0.1:{everything['WEB_PORT']}/readyz"), 30)
+    until(lambda: answers(f"http://127.0.0.1:{everything['FLOWER_PORT']}/healthcheck"), 30)
+    until(lambda: has_published(Path(everything["STATE_DIR"])), 30)
+
+    measured = measure("--limit", str(MOST_MB), env=everything)
+
+    assert measured.returncode == 0, measured.stdout + measured.stderr
+    assert {"up", "watchdog", "worker", "beat", "web", "flower"} <= rows(measured.stdout).keys(), measured.stdout

@@ -1,0 +1,52 @@
+"""What `pip install .` takes along, so that an image runs without the checkout."""
+
+from __future__ import annotations
+
+import tomllib
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from setuptools import find_packages
+
+from tests.deploy.tools import ROOT
+
+#: What `make up` puts beside the code, and what only a server or an image needs.
+NOT_CODE = ("state/agents", "state/journal", "state/run", "deploy/systemd")
+ON_THE_MACHINE = {"deploy/Dockerfile", "deploy/compose.yaml", "deploy/install.sh", "deploy/server.sh", "deploy/server.env"}
+
+SETUPTOOLS: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+
+
+def packages() -> set[str]:
+    told = SETUPTOOLS["packages"]
+    return set(told) if isinstance(told, list) else set(find_packages(str(ROOT), **told["find"]))
+
+
+def folders() -> list[Path]:
+    """Every folder of ours that can be imported; tests and bench stay at home."""
+    tops = [path.parent for path in ROOT.glob("*/__init__.py") if path.parent.name not in {"tests", "bench"}]
+    return [found.parent for top in tops for found in top.rglob("__init__.py")]
+
+
+def test_every_package_is_taken_along() -> None:
+    assert {str(folder.relative_to(ROOT)).replace("/", ".") for folder in folders()} <= packages()
+
+
+def test_every_module_of_the_root_is_taken_along() -> None:
+    assert {path.stem for path in ROOT.glob("*.py")} == set(SETUPTOOLS["py-modules"])
+
+
+def test_every_file_beside_the_code_is_taken_along() -> None:
+    for folder in folders():
+        package = str(folder.relative_to(ROOT)).replace("/", ".")
+        data = SETUPTOOLS["package-data"]
+        patterns = [*data.get("*", []), *data.get(package, [])]
+        for file in folder.rglob("*"):
+            name, inside = str(file.relative_to(ROOT)), str(file.relative_to(folder))
+            nearest = next(parent for parent in file.parents if (parent / "__init__.py").exists())
+            if not file.is_file() or nearest != folder or file.suffix in {".py", ".pyc"}:
+                continue
+            if name in ON_THE_MACHINE or name.startswith(NOT_CODE):
+                continue
+            assert any(fnmatch(inside, pattern) for pattern in patterns), f"{name} is not in [tool.setuptools.package-data]"

@@ -1,0 +1,107 @@
+"""deploy/server.sh, into a folder that stands for a server's root."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+import settings
+from tests.deploy.tools import DEPLOY, ROOT, run, tool
+
+
+def install(root: Path) -> str:
+    done = run("sh", DEPLOY / "server.sh", env={"DESTDIR": str(root)})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def everything(root: Path) -> dict[str, tuple[int, bytes]]:
+    """Mode and content of each file and folder."""
+    return {
+        str(path.relative_to(root)): (path.stat().st_mode, path.read_bytes() if path.is_file() else b"")
+        for path in root.rglob("*")
+    }
+
+
+def env_of(root: Path) -> Path:
+    return root / "etc/gatehouse/env"
+
+
+def given(root: Path) -> dict[str, str]:
+    lines = [line for line in env_of(root).read_text().splitlines() if line and not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
+    install(tmp_path)
+    first = everything(tmp_path)
+
+    install(tmp_path)
+
+    assert first == everything(tmp_path)
+    assert "usr/local/lib/systemd/system/gatehouse.target" in first
+
+
+def test_what_a_person_wrote_stays(tmp_path: Path) -> None:
+    install(tmp_path)
+    env_of(tmp_path).write_text("DESK_PASSWORD=\nWEB_PORT=8080")  # the last line without an end
+    post = tmp_path / "var/lib/gatehouse/content/state-at-3am.md"
+    post.write_text("mine")
+
+    install(tmp_path)
+
+    settings_then = given(tmp_path)
+    assert {"DESK_PASSWORD": "", "WEB_PORT": "8080"}.items() <= settings_then.items()
+    assert settings_then["STATE_DIR"] == "/var/lib/gatehouse/state"
+    assert post.read_text() == "mine"
+
+
+def test_the_first_run_makes_a_password_that_nobody_else_has(tmp_path: Path) -> None:
+    install(tmp_path / "one")
+    install(tmp_path / "two")
+
+    one, two = given(tmp_path / "one")["DESK_PASSWORD"], given(tmp_path / "two")["DESK_PASSWORD"]
+
+    assert len(one) == 32
+    assert one != two
+
+
+def test_only_root_and_the_services_read_the_settings(tmp_path: Path) -> None:
+    install(tmp_path)
+
+    assert stat.S_IMODE(env_of(tmp_path).stat().st_mode) == 0o640
+    assert stat.S_IMODE((tmp_path / "var/lib/gatehouse").stat().st_mode) == 0o700
+
+
+def test_the_settings_it_writes_can_be_read(tmp_path: Path) -> None:
+    install(tmp_path)
+
+    chosen = settings.read(given(tmp_path))
+
+    assert chosen.content_dir == Path("/var/lib/gatehouse/content")
+    # No detour to a folder below /tmp, which systemd gives each service for itself.
+    assert settings.embedded_socket(chosen.state_dir) == Path("/var/lib/gatehouse/state/run/redis.sock")
+
+
+def test_it_checks_what_it_installed_before_it_starts_it(tmp_path: Path) -> None:
+    said = install(tmp_path)
+
+    order = [said.index(part) for part in ("install.sh", "workers.check", "daemon-reload", "restart gatehouse.target")]
+    assert order == sorted(order)
+
+
+def test_below_destdir_it_leaves_the_checkout_alone(tmp_path: Path) -> None:
+    before = {path: path.lstat().st_mtime_ns for path in ROOT.iterdir() if path.name in {".env", ".venv", "content"}}
+
+    install(tmp_path)
+
+    assert before == {path: path.lstat().st_mtime_ns for path in before}
+
+
+@pytest.mark.parametrize("script", sorted(DEPLOY.glob("*.sh")), ids=lambda script: script.name)
+def test_shellcheck_finds_nothing(script: Path) -> None:
+    done = run(tool("shellcheck"), script)
+
+    assert done.returncode == 0, done.stdout

@@ -1,0 +1,1 @@
+"""Servers of models that behave, and one that does not."""

@@ -1,0 +1,103 @@
+"""Against llmock, which has no interest in our being right: it answers as providers do, and judges its client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gatekeeper.policy import Rung
+from tests.harness import until
+from tests.models.conftest import Asker
+from tests.models.llmock import Llmock
+from tests.models.verdict import reply
+
+GROQ, MINIMAX = "groq/llama-3.3-70b-versatile", "minimax/MiniMax-M2"
+
+
+@pytest.fixture
+def asker(asker: Asker, mock: Llmock) -> Asker:
+    """Both providers are llmock, in Groq's form and in OpenAI's."""
+    asker.set(GROQ_URL=mock.groq, MINIMAX_URL=mock.openai)
+    return asker
+
+
+def good(**more: Any) -> dict[str, Any]:
+    return {"type": "reply", "text": reply(), **more}
+
+
+def fail(status: int, times: int | None = 1, **more: Any) -> dict[str, Any]:
+    return {"type": "fail", "status": status, "times": times, "match": {"provider": "groq"}, **more}
+
+
+def paths(mock: Llmock) -> list[str]:
+    return ["groq" if "groq" in asked["path"] else "openai" for asked in mock.asked()]
+
+
+def check_verdict(mock: Llmock) -> None:
+    """No fault of ours. `gave_up` stands for going to the next model instead of asking again, which is on purpose."""
+    verdict = mock.verdict()
+    others = [finding for finding in verdict["findings"] if finding["code"] != "gave_up"]
+    assert verdict["passed"], verdict
+    assert others == []
+
+
+def test_a_model_answers_and_its_tokens_are_counted(asker: Asker, mock: Llmock) -> None:
+    mock.will(good())
+
+    answered = asker.ask()
+
+    assert (answered.rung, answered.by) == (Rung.MODEL, GROQ)
+    assert answered.tokens > 0
+    assert mock.verdict()["findings"] == []
+
+
+def test_chatter_of_both_models_leads_to_the_rules(asker: Asker, mock: Llmock) -> None:
+    assert asker.ask().rung == Rung.RULES
+
+    assert paths(mock) == ["groq", "openai"]
+    assert mock.verdict()["findings"] == []
+
+
+def test_a_rate_limit_is_obeyed_to_its_end(asker: Asker, mock: Llmock) -> None:
+    mock.will(fail(429, retry_after=1), good(times=None))
+
+    makers = [asker.ask().by for _ in range(3)]
+    until(lambda: asker.ask().by == GROQ, what="the pause to end")
+
+    assert makers == [MINIMAX] * 3
+    assert mock.asked()[0]["status"] == 429
+    check_verdict(mock)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+def test_what_no_repetition_mends_is_not_repeated(asker: Asker, mock: Llmock, status: int) -> None:
+    mock.will(fail(status), good(times=None))
+
+    makers = [asker.ask().by for _ in range(4)]
+
+    assert makers == [MINIMAX] * 4
+    assert paths(mock) == ["groq"] + ["openai"] * 4
+    check_verdict(mock)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_a_model_that_is_down_is_skipped_and_comes_back(asker: Asker, mock: Llmock, status: int) -> None:
+    mock.will(fail(status, times=3), good(times=None))
+
+    down = [asker.ask(f"question {number}").by for number in range(6)]
+    asked_while_down = paths(mock).count("groq")
+    asker.pass_time("open_until_ms", "not_before_ms")
+    until(lambda: asker.ask().by == GROQ, what="the model to come back")
+
+    assert down == [MINIMAX] * 6
+    assert asked_while_down <= 3
+    check_verdict(mock)
+
+
+def test_a_model_that_stalls_is_left_after_the_timeout(asker: Asker, mock: Llmock) -> None:
+    asker.set(HTTP_TIMEOUT="0.5")
+    mock.will({"type": "delay", "seconds": 2, "match": {"provider": "groq"}}, good(times=None))
+
+    assert asker.ask().by == MINIMAX
+    check_verdict(mock)

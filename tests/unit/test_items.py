@@ -1,0 +1,127 @@
+"""What a feed gives: plain items with safe links, whatever a stranger wrote into it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+import settings
+from clients import items
+from clients.items import Item
+from clients.sources import BrokenSource
+
+ATOM = """<?xml version="1.0"?><feed xmlns="http://www.w3.org/2005/Atom"><title>Notes</title>{}</feed>"""
+RSS = """<?xml version="1.0"?><rss version="2.0"><channel><title>Notes</title>{}</channel></rss>"""
+
+
+def atom(*entries: str) -> list[Item]:
+    return items.parse(ATOM.format("".join(f"<entry>{entry}</entry>" for entry in entries)).encode(), "Notes")
+
+
+def an_entry(title: str = "A title", link: str = "https://example.org/a", more: str = "") -> str:
+    return f'<id>{link}</id><title>{title}</title><link href="{link}"/>{more}'
+
+
+def test_an_atom_entry_is_an_item() -> None:
+    more = "<published>2026-11-01T09:00:00+02:00</published><summary>What it is about.</summary>"
+
+    (item,) = atom(an_entry(more=more))
+
+    assert (item.source, item.title, item.link) == ("Notes", "A title", "https://example.org/a")
+    assert (item.text, item.date) == ("What it is about.", datetime(2026, 11, 1, 7, tzinfo=UTC))
+
+
+def test_an_rss_item_is_an_item() -> None:
+    told = (
+        "<item><title>T</title><link>https://example.org/t</link><description>D</description>"
+        "<pubDate>Sun, 01 Nov 2026 09:00:00 GMT</pubDate></item>"
+    )
+
+    (item,) = items.parse(RSS.format(told).encode(), "Notes")
+
+    assert (item.title, item.link, item.text) == ("T", "https://example.org/t", "D")
+    assert item.date == datetime(2026, 11, 1, 9, tzinfo=UTC)
+
+
+def test_an_item_keeps_its_identity_when_its_title_and_its_link_change() -> None:
+    before = atom('<id>tag:x,2026:1</id><title>A</title><link href="https://example.org/a"/>')
+    after = atom('<id>tag:x,2026:1</id><title>B</title><link href="https://example.org/b"/>')
+
+    assert before[0].id == after[0].id
+
+
+def test_html_becomes_words_and_scripts_say_nothing() -> None:
+    html = "&lt;p&gt;Half &lt;b&gt;bo&lt;/b&gt;ld&lt;/p&gt;&lt;script&gt;alert(1)&lt;/script&gt;&lt;p&gt;AT&amp;amp;T&lt;/p&gt;"
+
+    (item,) = atom(an_entry(more=f'<summary type="html">{html}</summary>'))
+
+    assert item.text == "Half bold AT&T"
+
+
+def test_control_characters_and_those_that_turn_text_around_are_left_out() -> None:
+    assert items.plain("a\u202eb\u200bc\x1b[31m d\u0007") == "abc[31m d"
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "javascript:alert(1)",
+        "file:///etc/passwd",
+        "https://user@example.org/",
+        "https://example.org/a b",
+        "https://example.org/&gt;)[x](https://evil.example",
+        "https://example.org/" + "a" * 300,
+        "https://[broken/",
+        "/only/a/path",
+        "",
+    ],
+)
+def test_an_item_whose_link_is_not_safe_is_no_item(link: str) -> None:
+    assert atom(an_entry(link=link), an_entry(title="Good")) == atom(an_entry(title="Good"))
+
+
+def test_an_item_without_a_date_has_none() -> None:
+    assert atom(an_entry())[0].date is None
+
+
+@pytest.mark.parametrize("date", ["99999-99-99T99:99:99Z", "9999-01-01T00:00:00Z", "soon"])
+def test_a_date_to_come_or_none_at_all_is_no_date(date: str) -> None:
+    assert atom(an_entry(more=f"<published>{date}</published>"))[0].date is None
+
+
+@pytest.mark.parametrize("data", [b"<html><body>no feed</body></html>", b"{}", b"\x00\xff\xfe", b"http://127.0.0.1:1/"])
+def test_what_is_no_feed_is_a_broken_source(data: bytes) -> None:
+    with pytest.raises(BrokenSource, match="is no feed"):
+        items.parse(data, "Notes")
+
+
+def test_a_feed_that_is_cut_off_gives_what_came_before() -> None:
+    whole = ATOM.format(f"<entry>{an_entry()}</entry><entry>{an_entry()}</entry>").encode()
+
+    assert [item.title for item in items.parse(whole[:-70], "Notes")][:1] == ["A title"]
+
+
+def test_an_entity_that_names_a_file_of_this_machine_stays_a_name() -> None:
+    data = f'<!DOCTYPE feed [<!ENTITY x SYSTEM "file:///etc/passwd">]>{ATOM.format("")}'
+    told = data.replace("<title>Notes</title>", f"<entry>{an_entry(more='<summary>&x;</summary>')}</entry>")
+
+    assert "root:" not in str(items.parse(told.encode(), "Notes"))
+
+
+def test_as_many_whole_sentences_are_quoted_as_fit() -> None:
+    text = "It has 3.5 parts. He said “stop.” Then it stopped. And so on."
+
+    assert items.first_sentences(text, 40) == "It has 3.5 parts. He said “stop.”"
+    assert items.first_sentences(text, 200) == text
+    assert items.first_sentences("One sentence that is far too long to fit.", 20) == "One sentence that…"
+
+
+def test_the_feed_that_ships_can_be_read_whole() -> None:
+    path = settings.ROOT / "content" / "sources" / "running-agents.xml"
+
+    found = items.parse(path.read_bytes(), "Notes")
+
+    assert len(found) >= 6
+    assert len({item.id for item in found}) == len(found)
+    assert all(item.date and len(item.text) > 200 and item.link.startswith("https://") for item in found)

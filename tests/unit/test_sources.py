@@ -1,0 +1,314 @@
+"""What `sources.toml` lists: files and addresses, bounded, and nothing inside this network that the owner did not write."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import settings
+from clients import addresses, sources
+from clients.sources import BrokenSource, Source
+
+
+class FeedServer:
+    """A web server on 127.0.0.1 that answers each path as it is told; `asked` is every path that was asked for."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, tuple[int, dict[str, str], bytes]] = {}
+        self.asked: list[str] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.asked.append(self.path)
+                status, headers, body = outer.pages.get(self.path, (404, {}, b""))
+                self.send_response(status)
+                for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: Any) -> None: ...
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self._server.server_port
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def url(self, path: str = "/feed.xml", host: str = "127.0.0.1") -> str:
+        return f"http://{host}:{self.port}{path}"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def server() -> Iterator[FeedServer]:
+    made = FeedServer()
+    made.pages["/feed.xml"] = (200, {}, b"<feed/>")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """This process's own CONTENT_DIR, with PUBLIC_DIR beside it."""
+    (tmp_path / "content").mkdir()
+    (tmp_path / "public").mkdir()
+    monkeypatch.setenv("CONTENT_DIR", str(tmp_path / "content"))
+    monkeypatch.setenv("PUBLIC_DIR", str(tmp_path / "public"))
+    settings.current.cache_clear()
+    yield tmp_path / "content"
+    monkeypatch.undo()
+    settings.current.cache_clear()
+
+
+def soon() -> float:
+    return time.monotonic() + 10
+
+
+def fetch(url: str, *, private: bool = False) -> bytes:
+    return sources.read(Source(name="a feed", url=url, private=private), soon())
+
+
+def resolve(monkeypatch: pytest.MonkeyPatch, **hosts: str) -> None:
+    """Let names mean addresses, as a name server of a stranger could; `_` stands for a dot."""
+    known = {name.replace("_", "."): address for name, address in hosts.items()}
+    real = socket.getaddrinfo
+
+    def answer(host: Any, *args: Any, **options: Any) -> Any:
+        return real(known.get(str(host), host), *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+
+
+# The listing
+
+
+def test_sources_are_files_our_own_files_and_addresses(folder: Path) -> None:
+    (folder / "sources.toml").write_text("""
+        [[writer]]
+        name = "A file"
+        file = "a.xml"
+        [[writer]]
+        name = "Ours"
+        public = "feed.xml"
+        [[writer]]
+        name = "Theirs"
+        url = "https://example.org/feed"
+        [[analyst]]
+        name = "A table"
+        file = "a.csv"
+    """)
+
+    assert [source.name for source in sources.listed("writer").sources] == ["A file", "Ours", "Theirs"]
+    assert [source.name for source in sources.listed("analyst").sources] == ["A table"]
+    assert not sources.listed("writer").broken
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        ('name = "x"', "exactly one of: file, public, url"),
+        ('name = "x"\nfile = "a"\nurl = "https://example.org"', "exactly one of"),
+        ('file = "a"', "name: Field required"),
+        ('name = ""\nfile = "a"', "name: "),
+        ('name = "x"\nfiel = "a"', "fiel: "),
+        ('name = "x"\nurl = "ftp://example.org/"', "no http or https address"),
+        ('name = "x"\nurl = "file:///etc/passwd"', "no http or https address"),
+        ('name = "x"\nurl = "https://me:secret@example.org/"', "would be shown in logs"),
+    ],
+)
+def test_a_wrong_entry_is_told_and_the_others_go_on(folder: Path, entry: str, why: str) -> None:
+    (folder / "sources.toml").write_text(f'[[writer]]\n{entry}\n[[writer]]\nname = "Good"\nfile = "good.xml"\n')
+
+    listing = sources.listed("writer")
+
+    assert [source.name for source in listing.sources] == ["Good"]
+    assert why in listing.broken["writer 1"]
+    assert "secret" not in str(listing.broken)
+
+
+def test_two_sources_of_one_name_are_told(folder: Path) -> None:
+    (folder / "sources.toml").write_text('[[writer]]\nname="x"\nfile="a"\n[[writer]]\nname="x"\nfile="b"\n')
+
+    listing = sources.listed("writer")
+
+    assert [str(source.file) for source in listing.sources] == ["a"]
+    assert "two sources" in listing.broken["x"]
+
+
+@pytest.mark.parametrize("text", ["[[writer", 'writer = "x"', "[[writers]]", None])
+def test_a_listing_that_cannot_be_used_is_told(folder: Path, text: str | None) -> None:
+    if text is not None:
+        (folder / "sources.toml").write_text(text)
+
+    listing = sources.listed("writer")
+
+    assert not listing.sources
+    assert listing.broken
+
+
+def test_the_listing_that_ships_has_no_mistake() -> None:
+    for section in sources.SECTIONS:
+        listing = sources.listed(section, settings.ROOT / "content")
+        assert listing.sources
+        assert not listing.broken
+
+
+# Files
+
+
+def test_a_broken_source_never_stops_the_others(folder: Path) -> None:
+    (folder / "sources.toml").write_text("""
+        [[writer]]
+        name = "Gone"
+        file = "gone.xml"
+        [[writer]]
+        name = "Odd"
+        file = "odd.xml"
+        [[writer]]
+        name = "Good"
+        file = "good.xml"
+    """)
+    (folder / "odd.xml").write_text("odd")
+    (folder / "good.xml").write_text("good")
+
+    def parse(data: bytes, _: str) -> list[str]:
+        if data == b"odd":
+            raise RecursionError("a parser that gives up")
+        return [data.decode()]
+
+    reading = sources.read_all("writer", parse)
+
+    assert reading.parts == ("good",)
+    assert reading.sources == 3
+    assert "there is no file" in reading.broken["Gone"]
+    assert "RecursionError" in reading.broken["Odd"]
+
+
+def test_our_own_feed_is_empty_until_something_is_published(folder: Path) -> None:
+    ours = Source(name="Ours", public=Path("feed.xml"))
+    assert sources.read(ours, soon()) == b""
+
+    (folder.parent / "public" / "feed.xml").write_text("<feed/>")
+    assert sources.read(ours, soon()) == b"<feed/>"
+
+
+def test_a_file_that_is_too_large_is_broken(folder: Path) -> None:
+    (folder / "big.xml").write_bytes(b"x" * (sources.LARGEST_SOURCE + 1))
+
+    with pytest.raises(BrokenSource, match="larger than"):
+        sources.read(Source(name="Big", file=Path("big.xml")), soon())
+
+
+# Addresses
+
+
+def test_an_address_that_the_owner_wrote_is_read_wherever_it_is(folder: Path, server: FeedServer) -> None:
+    assert fetch(server.url()) == b"<feed/>"
+    assert fetch(server.url(host="localhost")) == b"<feed/>"
+
+
+def test_a_name_that_leads_into_this_machine_is_refused_before_anything_is_sent(
+    folder: Path, server: FeedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve(monkeypatch, feeds_example="127.0.0.1")
+
+    with pytest.raises(BrokenSource, match=r"127\.0\.0\.1 is an address of this machine or its network"):
+        fetch(server.url(host="feeds.example"))
+
+    assert server.asked == []
+    assert fetch(server.url(host="feeds.example"), private=True) == b"<feed/>"
+
+
+@pytest.mark.parametrize("host", ["127.1", "2130706433", "0x7f000001", "localhost."])
+def test_another_spelling_of_this_machine_is_refused(folder: Path, server: FeedServer, host: str) -> None:
+    with pytest.raises(BrokenSource):
+        fetch(server.url(host=host))
+
+    assert server.asked == []
+
+
+def test_a_redirect_is_followed(folder: Path, server: FeedServer) -> None:
+    server.pages["/old"] = (301, {"Location": "/feed.xml"}, b"")
+
+    assert fetch(server.url("/old")) == b"<feed/>"
+
+
+def test_a_redirect_into_this_machine_is_refused_even_from_a_private_source(
+    folder: Path, server: FeedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve(monkeypatch, intranet_example="127.0.0.1")
+    server.pages["/old"] = (302, {"Location": server.url("/secret")}, b"")
+
+    with pytest.raises(BrokenSource, match="address of this machine"):
+        fetch(server.url("/old", host="intranet.example"), private=True)
+
+    assert server.asked == ["/old"]
+
+
+@pytest.mark.parametrize(
+    "target", ["file:///etc/passwd", "gopher://127.0.0.1:6379/_FLUSHALL", "http://a:b@example.org/"]
+)
+def test_a_redirect_to_what_is_no_web_address_is_refused(folder: Path, server: FeedServer, target: str) -> None:
+    server.pages["/old"] = (302, {"Location": target}, b"")
+
+    with pytest.raises(BrokenSource, match="redirects to where nothing is read"):
+        fetch(server.url("/old"))
+
+
+def test_a_circle_of_redirects_ends(folder: Path, server: FeedServer) -> None:
+    server.pages["/old"] = (302, {"Location": "/old"}, b"")
+
+    with pytest.raises(BrokenSource, match="more than 3 times"):
+        fetch(server.url("/old"))
+
+    assert len(server.asked) == 4
+
+
+def test_an_answer_that_is_no_success_is_broken(folder: Path, server: FeedServer) -> None:
+    with pytest.raises(BrokenSource, match="answered 404"):
+        fetch(server.url("/gone"))
+
+
+def test_an_answer_that_is_too_large_is_broken(folder: Path, server: FeedServer) -> None:
+    server.pages["/big"] = (200, {}, b"x" * (sources.LARGEST_SOURCE + 1))
+
+    with pytest.raises(BrokenSource, match="larger than"):
+        fetch(server.url("/big"))
+
+
+def test_a_server_that_does_not_answer_is_broken(folder: Path, server: FeedServer) -> None:
+    server.close()
+
+    with pytest.raises(BrokenSource, match="refused"):
+        fetch(server.url())
+
+
+def test_what_comes_after_the_time_for_all_sources_is_told(folder: Path, server: FeedServer) -> None:
+    with pytest.raises(BrokenSource, match="not read in time"):
+        sources.read(Source(name="late", url=server.url()), time.monotonic() - 1)
+
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1", "10.0.0.1", "192.168.1.1", "100.64.0.1", "169.254.169.254", "0.0.0.0", "::1", "fe80::1%eth0",
+     "fd00::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "2002:7f00:1::", "224.0.0.1"],
+)  # fmt: skip
+def test_an_address_that_is_not_of_the_internet_is_not_public(address: str) -> None:
+    assert not addresses.is_public(address)
+
+
+@pytest.mark.parametrize("address", ["1.1.1.1", "2606:4700:4700::1111", "::ffff:1.1.1.1"])
+def test_an_address_of_the_internet_is_public(address: str) -> None:
+    assert addresses.is_public(address)

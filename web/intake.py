@@ -1,0 +1,93 @@
+"""Reading what a stranger sends: bounded in size, in time and in depth, and JSON or nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+
+#: Bytes. Standard Webhooks advises 20 kB; a large event of a code host is some 100 kB.
+LARGEST_BODY = 256 * 1024
+#: Seconds until the whole body must be there; senders wait about as long for the answer.
+LONGEST_READ = 5.0
+#: Levels of lists and objects; real events have about ten.
+DEEPEST = 50
+
+_CLOSE = {"Connection": "close"}
+
+
+async def read(request: Request) -> bytes:
+    """The raw body; raises HTTPException if its type is wrong, or it is too large, too slow or cut off."""
+    _check_type(request.headers)
+    declared = request.headers.get("content-length", "0")
+    if declared.isdecimal() and int(declared[:20]) > LARGEST_BODY:
+        raise _too_large()
+    try:
+        async with asyncio.timeout(LONGEST_READ):
+            return await _collect(request)
+    except TimeoutError:
+        raise HTTPException(408, f"the body did not end within {LONGEST_READ:g} seconds", _CLOSE) from None
+    except ClientDisconnect:
+        raise HTTPException(400, "the connection ended before the body did") from None
+
+
+def parse(body: bytes) -> dict[str, Any]:
+    """The JSON object in a body; raises HTTPException 400 for everything else."""
+    try:
+        content = json.loads(body.decode(), parse_constant=_no_number, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        what = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "not JSON"
+        raise HTTPException(400, f"the body is {what}, or holds a number that is none") from None
+    if not isinstance(content, dict):
+        raise HTTPException(400, "the body is JSON, but not an object")
+    if _is_deep(content):
+        raise HTTPException(400, f"the body is nested deeper than {DEEPEST} levels")
+    return content
+
+
+async def _collect(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            raise _too_large()
+    return bytes(body)
+
+
+def _too_large() -> HTTPException:
+    return HTTPException(413, f"a delivery has at most {LARGEST_BODY} bytes", _CLOSE)
+
+
+def _check_type(headers: Mapping[str, str]) -> None:
+    kind, _, parameters = headers.get("content-type", "").lower().partition(";")
+    kind = kind.strip()
+    is_json = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+    charset = parameters.strip().removeprefix("charset=").strip('"')
+    if not is_json or ("charset" in parameters and charset not in {"utf-8", "utf8"}):
+        raise HTTPException(415, "send application/json, in UTF-8", _CLOSE)
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise HTTPException(415, "send the body as it is, not compressed", _CLOSE)
+
+
+def _is_deep(content: dict[str, Any]) -> bool:
+    level: list[Any] = [content]
+    for _ in range(DEEPEST):
+        inner = [list(one.values()) if isinstance(one, dict) else one for one in level]
+        level = [value for values in inner for value in values if isinstance(value, dict | list)]
+    return bool(level)
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(word)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number

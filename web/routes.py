@@ -1,0 +1,145 @@
+"""The routes: the rows of `webhook_routes.py`, checked, with the secrets of their sources."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+import settings
+import webhook_routes
+from gatekeeper.errors import PolicyError
+from gatekeeper.gate import Gate, registered
+from gatekeeper.policy import Rate
+from web.places import Place, PlaceError
+from web.signatures import SCHEMES, BadSecret, Signed
+from workers import tables
+
+#: Far above what a person's tools send, low enough that a sender gone wild does not fill the queue of a small server.
+DEFAULT_RATE = "300/minute"
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+
+
+class RouteError(ValueError):
+    """Raised when a row of the table cannot work; says in which line, and why."""
+
+
+class _Start(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: str
+    arguments: dict[str, str]
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    scheme: str
+    signature: str = ""
+    event: str | list[str]
+    delivery: str
+    rate: str = DEFAULT_RATE
+    start: dict[str, _Start]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Which task an event starts, and where its arguments stand."""
+
+    gate: Gate
+    arguments: Mapping[str, Place]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One sender. Without a key nothing from it is accepted."""
+
+    name: str
+    scheme: str
+    header: str
+    keys: tuple[bytes, ...]
+    event: Sequence[Place]
+    delivery: Place
+    rate: Rate
+    starts: Mapping[str, Start]
+
+    @property
+    def variable(self) -> str:
+        return variable(self.name)
+
+    def verify(self, headers: Mapping[str, str], body: bytes) -> None:
+        """Raise BadSignature unless one of this source's secrets signed these bytes."""
+        SCHEMES[self.scheme].verify(Signed(headers, body, self.keys, self.header))
+
+
+def variable(source: str) -> str:
+    """The environment variable that holds a source's secrets."""
+    return f"WEBHOOK_SECRET_{source.upper()}"
+
+
+def load(table: ModuleType = webhook_routes) -> dict[str, Source]:
+    """Every source of the table; raises RouteError for the first row that cannot work."""
+    return {name: _source(table, name, row) for name, row in table.sources.items()}
+
+
+def _source(table: ModuleType, name: str, given: Any) -> Source:
+    try:
+        row = _Row.model_validate(given)
+        _check(name, row)
+        event = [row.event] if isinstance(row.event, str) else row.event
+        places = [Place.read(text) for text in (row.delivery, *event)]
+        rate = Rate(row.rate)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        loc = [str(part) for part in problem["loc"]]
+        raise _refusal(table, [name, *loc], f"{'.'.join(loc)}: {problem['msg']}") from None
+    except (PlaceError, PolicyError, ValueError) as error:
+        raise _refusal(table, [name], str(error)) from None
+    starts = {event: _start(table, name, event, start) for event, start in row.start.items()}
+    keys = _keys(table, name, row.scheme)
+    return Source(name, row.scheme, row.signature, keys, places[1:], places[0], rate, starts)
+
+
+def _check(name: str, row: _Row) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError("the name of a source stands in an address and a variable; write a-z, 0-9 and _")
+    if row.scheme not in SCHEMES:
+        raise ValueError(f"there is no scheme {row.scheme!r}; there are: {', '.join(SCHEMES)}")
+    if (row.scheme == "hmac") != bool(row.signature):
+        raise ValueError("signature is the name of the header that holds it, with scheme 'hmac' and no other")
+    if not row.event:
+        raise ValueError("event is empty; write where the event's type stands")
+
+
+def _start(table: ModuleType, source: str, event: str, row: _Start) -> Start:
+    try:
+        gate = registered()[row.task]
+        arguments = {name: Place.read(text) for name, text in row.arguments.items()}
+        gate.contract.signature.bind(**row.arguments)
+    except KeyError:
+        known = ", ".join(sorted(registered()))
+        why = f"there is no task {row.task!r}; there are: {known}"
+    except PlaceError as error:
+        why = str(error)
+    except TypeError as error:
+        why = f"{row.task}: {error}; it takes: {', '.join(gate.contract.parameters) or 'nothing'}"
+    else:
+        return Start(gate, arguments)
+    raise _refusal(table, [source, event], why)
+
+
+def _keys(table: ModuleType, source: str, scheme: str) -> tuple[bytes, ...]:
+    secrets = settings.current().webhook_secrets.get(source, ())
+    try:
+        return tuple(SCHEMES[scheme].key(secret) for secret in secrets)
+    except BadSecret as error:
+        raise _refusal(table, [source], f"{variable(source)}: {error}") from None
+
+
+def _refusal(table: ModuleType, names: Sequence[str], why: str) -> RouteError:
+    return RouteError(f"{tables.place(table, names)}: {names[0]!r}: {why}")
