@@ -42,6 +42,7 @@ class _Checked:
 def is_public(address: str) -> bool:
     """Whether an IP address belongs to the internet at large."""
     found = ipaddress.ip_address(address.partition("%")[0])
+    # An IPv4 address inside another one counts as what it is; older Pythons do not look.
     inner = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None) or found
     return bool(inner.is_global and not inner.is_multicast)
 

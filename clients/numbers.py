@@ -34,7 +34,7 @@ class Posts(BaseModel):
 
 
 class Agent(BaseModel):
-    """One agent: its attempts of the last week by outcome, and its totals of all time."""
+    """One agent: its attempts of the last week by outcome, the calls refused, and its totals of all time."""
 
     agent: str
     attempts: int
@@ -86,16 +86,17 @@ def _published(entries: Sequence[Entry], after: datetime, until: datetime) -> in
 def _agent(name: str, now: datetime) -> Agent:
     redis = store.client()
     past = events.recent(redis, name, round(now.timestamp() * 1000) - DAYS * DAY_MS)
+    began = [one for one in past if one.attempt]
     outcomes, head = Counter(one.outcome for one in past), agent.snapshot(redis, name).head
     totals = {metric: total for metric, total in head["metrics"].items() if metric.startswith("total_")}
     return Agent(
         agent=name,
-        attempts=len(past),
+        attempts=len(began),
         done=outcomes["done"],
         failed=outcomes["failed"],
         refused=outcomes["refused"],
         unknown=outcomes["unknown"],
-        median_ms=round(median(one.ms for one in past)) if past else None,
+        median_ms=round(median(one.ms for one in began)) if began else None,
         held=len(head["held"]),
         paused=bool(head["paused"]),
         totals=totals,

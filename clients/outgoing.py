@@ -12,9 +12,9 @@ LONGEST = 1_000
 
 #: Everything that some program makes a link of: an address, a name with a dot and an ending, a Markdown link, a number.
 _LINK = re.compile(
-    r"[a-z][a-z0-9+.-]*://[^\s<>\"')\]]+|mailto:\S+|\b(?:[\w-]+\.)+[a-z]{2,}\b|\]\([^)]*\)|\b\d{1,3}(?:\.\d{1,3}){3}\b"
+    r"[a-z][a-z0-9+.-]*://[^\s<>\"')\]]*[\w/=&#-]|mailto:\S+|\b(?:[\w-]+\.)+[a-z]{2,}\b|\]\([^)]*\)|\b\d{1,3}(?:\.\d{1,3}){3}\b"
 )
-_MENTION = re.compile(r"@[\w.-]+|<[@!#][^>]*>")
+_MENTION = re.compile(r"@\w(?:[\w.-]*\w)?|<[@!#][^>]*>")
 #: Words that call everybody; no message can ask for them.
 _CROWD = re.compile(r"@(?:all|channel|everyone|group|here|room)\b|<!")
 _HTML = re.compile(r"</?[a-z]")

@@ -18,3 +18,8 @@ def last(redis: Redis, agent: str, entry: str) -> datetime | None:
 def remember(redis: Redis, agent: str, entry: str, due: datetime) -> None:
     """The tick of this due time was started."""
     redis.hset(Names(agent).ticks, entry, due.isoformat())
+
+
+def is_open(redis: Redis, agent: str, call: str) -> bool:
+    """Whether the call of a tick is still to run, or running."""
+    return redis.hget(Names(agent).call(call), "state") in {"queued", "waiting", "claimed", "sending"}

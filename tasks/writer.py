@@ -5,6 +5,7 @@ A draft is a local file whose name follows from its items, so running again is h
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 
@@ -63,13 +64,14 @@ def _draft() -> Drafted:
 
 def _in_view(found: Iterable[Item], number_of_sources: int) -> list[Item]:
     """The newest items of each source, newest first over all; our own digests are no news."""
-    newest = sorted((item for item in found if not _is_ours(item)), key=_age)
     each = max(IN_VIEW // max(number_of_sources, 1), 1)
-    taken: dict[str, list[Item]] = {}
-    for item in newest:
-        taken.setdefault(item.source, []).append(item)
-    kept = {item.link: item for of_one in taken.values() for item in reversed(of_one[:each])}
-    return sorted(kept.values(), key=_age)
+    taken: Counter[str] = Counter()
+    kept: dict[str, Item] = {}
+    for item in sorted((item for item in found if not _is_ours(item)), key=_age):
+        taken[item.source] += 1
+        if taken[item.source] <= each:
+            kept.setdefault(item.link, item)
+    return list(kept.values())
 
 
 def _is_ours(item: Item) -> bool:

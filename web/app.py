@@ -67,6 +67,7 @@ def create() -> Starlette:
             Route("/readyz", ready),
             Route("/feed.xml", feed),
             Mount("/posts", _files(public / "posts")),
+            Mount("/reports", _files(public / "reports")),
             Route("/hooks/{source}", hooks.receive, methods=["POST"]),
             Route("/calls/{call:path}", calls.show),
         ],

@@ -41,13 +41,23 @@ def parse(body: bytes) -> dict[str, Any]:
     try:
         content = json.loads(body.decode(), parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
-        what = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "not JSON"
-        raise HTTPException(400, f"the body is {what}, or holds a number that is none") from None
+        raise HTTPException(400, f"the body {_mistake(error)}") from None
     if not isinstance(content, dict):
         raise HTTPException(400, "the body is JSON, but not an object")
     if _is_deep(content):
         raise HTTPException(400, f"the body is nested deeper than {DEEPEST} levels")
     return content
+
+
+def _mistake(error: Exception) -> str:
+    match error:
+        case UnicodeDecodeError():
+            return "is not UTF-8"
+        case json.JSONDecodeError():
+            return "is not JSON"
+        case RecursionError():
+            return f"is nested deeper than {DEEPEST} levels"
+    return "holds a number that cannot be kept"
 
 
 async def _collect(request: Request) -> bytes:

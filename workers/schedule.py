@@ -37,6 +37,7 @@ class _Row(BaseModel):
     task: str
     kwargs: dict[str, Any] = {}
     missed: Literal["latest", "all", "skip"] = "latest"
+    overlap: Literal["skip", "queue"] = "skip"
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Entry:
     gate: Gate
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     missed: Literal["latest", "all", "skip"] = "latest"
+    overlap: Literal["skip", "queue"] = "skip"
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
 
     def next_after(self, moment: datetime) -> datetime:
@@ -119,7 +121,7 @@ def _entry(table: ModuleType, name: str, given: Any, zone: ZoneInfo) -> Entry:
         raise _refusal(table, name, f"there is no task {row.task!r}; there are: {known}") from None
     except InvalidArguments as error:
         raise _refusal(table, name, str(error)) from None
-    return Entry(name, row.cron, gate, row.kwargs, row.missed, zone)
+    return Entry(name, row.cron, gate, row.kwargs, row.missed, row.overlap, zone)
 
 
 def _refusal(table: ModuleType, name: str, why: str) -> ScheduleError:

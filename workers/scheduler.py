@@ -51,12 +51,18 @@ class TickScheduler(Scheduler):
         return False
 
     def _catch_up(self, entry: Entry, now: datetime) -> None:
-        redis = store.client()
-        last = ticks.last(redis, entry.gate.agent, entry.name)
-        for due in entry.dues(last, now):
-            start(self.app, entry, due, "beat")
-            ticks.remember(redis, entry.gate.agent, entry.name, due)
-            log.info("tick", entry=entry.name, agent=entry.gate.agent, task=entry.gate.name, due=due.isoformat())
+        redis, agent = store.client(), entry.gate.agent
+        last = ticks.last(redis, agent, entry.name)
+        dues = entry.dues(last, now)
+        overlaps = bool(dues) and last is not None and ticks.is_open(redis, agent, tick(entry, last))
+        if overlaps and entry.overlap == "queue":
+            return  # they are due until they have run
+        for due in dues:
+            if not overlaps:
+                start(self.app, entry, due, "beat")
+            ticks.remember(redis, agent, entry.name, due)
+            event = "tick skipped" if overlaps else "tick"
+            log.info(event, entry=entry.name, agent=agent, task=entry.gate.name, due=due.isoformat())
 
 
 def start(app: Any, entry: Entry, due: datetime, through: str) -> str:

@@ -9,9 +9,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+SECOND, MINUTE = 1000, 60_000
 #: Where there is no number.
 NOTHING = "–"  # noqa: RUF001 - as in print
-#: Pixels. A single failure among a thousand runs must be seen.
+#: Pixels. One failure among a thousand runs must be seen.
 THINNEST = 3
 #: Pixels between two pieces of one column.
 GAP = 1
@@ -60,9 +61,11 @@ class Span:
     end: float
 
 
-def stacked(rows: Sequence[tuple[str, Mapping[str, int]]], height: int) -> Columns:
-    """One column per (label, kind → number); the highest fills the height."""
+def stacked(rows: Sequence[tuple[str, Mapping[str, int]]], height: int, thinnest: int = THINNEST) -> Columns:
+    """One column per (label, kind → number); the highest fills the height, and no piece is thinner than `thinnest`."""
     highest = max((sum(numbers.values()) for _, numbers in rows), default=0)
+    most = max((sum(map(bool, numbers.values())) for _, numbers in rows), default=0)
+    room = height - (thinnest + GAP) * most
     place = 100 / max(len(rows), 1)
     columns = [
         Column(
@@ -71,19 +74,20 @@ def stacked(rows: Sequence[tuple[str, Mapping[str, int]]], height: int) -> Colum
             f"{label}: " + (", ".join(f"{n} {kind}" for kind, n in numbers.items() if n) or "nothing"),
             round((i + MARGIN) * place, 2),
             round(place * (1 - 2 * MARGIN), 2),
-            _pieces(numbers, highest, height),
+            _pieces(numbers, room / max(highest, 1), thinnest, height),
         )
         for i, (label, numbers) in enumerate(rows)
     ]
     return Columns(height, columns)
 
 
-def _pieces(numbers: Mapping[str, int], highest: int, height: int) -> list[Piece]:
-    shown = {kind: number for kind, number in numbers.items() if number}
-    room = height - (THINNEST + GAP) * len(numbers)  # each piece has its least height, however many there are
+def _pieces(numbers: Mapping[str, int], each: float, thinnest: int, height: int) -> list[Piece]:
+    """From the base line up; `each` is what one more of anything adds to the least height, in pixels."""
     pieces, y = [], float(height)
-    for kind, number in shown.items():
-        tall = round(THINNEST + room * number / highest, 1)
+    for kind, number in numbers.items():
+        if not number:
+            continue
+        tall = round(thinnest + each * number, 1)
         y = round(y - tall, 1)
         pieces.append(Piece(kind, y, tall))
         y -= GAP
@@ -108,15 +112,15 @@ def place(ms: int, whole_ms: int) -> float:
 def ticks(whole_ms: int) -> list[tuple[float, str]]:
     """Where the powers of ten stand, and how they are called."""
     powers = [10**exponent for exponent in range(round(math.log10(whole_ms)) + 1)]
-    return [(place(ms, whole_ms), duration(ms)) for ms in powers]
+    return [(place(ms, whole_ms), f"{ms} ms" if ms < SECOND else f"{ms // SECOND} s") for ms in powers]
 
 
 def duration(ms: int | None) -> str:
     """`12 ms`, `3.4 s`, `2 min`."""
     if ms is None:
         return NOTHING
-    if ms < 1000:  # noqa: PLR2004 - a second
+    if ms < SECOND:
         return f"{ms} ms"
-    if ms < 60_000:  # noqa: PLR2004 - a minute
-        return f"{ms / 1000:.1f} s".replace(".0 s", " s")
-    return f"{ms / 60_000:.1f} min".replace(".0 min", " min")
+    if ms < MINUTE:
+        return f"{ms / SECOND:.1f} s".replace(".0 s", " s")
+    return f"{ms / MINUTE:.1f} min".replace(".0 min", " min")

@@ -11,9 +11,11 @@ from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from clients.incidents import Incident
-from clients.report import tally
+from clients.report import stages, tally
 from clients.report.gather import Post, Raw
+from clients.report.stages import Stage
 from clients.report.tally import Day, Tally
+from clients.report.words import counted, listed
 from state.events import PastAttempt
 
 #: The stream of one agent keeps about as many events (state/admit.lua, state/settle.lua).
@@ -21,31 +23,6 @@ KEPT_EVENTS = 1000
 #: Newest first; the feed has the others.
 MOST_POSTS = 15
 MOST_ERRORS = 5
-
-#: What each stage of the gate says no to.
-STAGES = {
-    "input": "arguments that do not fit",
-    "key": "under way already, in doubt, or used with other arguments",
-    "paused": "the agent was paused",
-    "age": "the call was too old",
-    "cap": "enough for that time",
-    "rate": "too many at once",
-    "breaker": "what it needs was failing",
-    "task": "the task itself said no",
-}
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Refusals at one stage, day by day."""
-
-    name: str
-    means: str
-    per_day: list[int]
-
-    @property
-    def total(self) -> int:
-        return sum(self.per_day)
 
 
 @dataclass(frozen=True)
@@ -72,6 +49,11 @@ class Agent:
     def posts_per_day(self) -> list[int]:
         on = Counter(post.at.astimezone(self.zone).date() for post in self.raw.posts)
         return [on[day.date] for day in self.days]
+
+    @cached_property
+    def stages(self) -> list[Stage]:
+        """Where its calls were refused."""
+        return stages.of(self.raw.past, self.days, self.zone)
 
     @property
     def held(self) -> list[dict[str, Any]]:
@@ -151,12 +133,7 @@ class Report:
     @cached_property
     def stages(self) -> list[Stage]:
         """Every stage that refused something, the busiest first."""
-        zone = cast("ZoneInfo", self.now.tzinfo)
-        refused = [attempt for attempt in self.past if attempt.outcome == "refused"]
-        count = Counter((attempt.stage or "task", tally.day_of(attempt.at_ms, zone)) for attempt in refused)
-        names = {name for name, _ in count}
-        found = [Stage(name, STAGES.get(name, ""), [count[name, day.date] for day in self.days]) for name in names]
-        return sorted(found, key=lambda stage: (-stage.total, stage.name))
+        return stages.of(self.past, self.days, cast("ZoneInfo", self.now.tzinfo))
 
     @cached_property
     def incidents(self) -> list[Incident]:
@@ -186,7 +163,8 @@ class Report:
     def verdict(self) -> str:
         """The first thing to know."""
         if self.waiting:
-            return f"{listed(self.waiting)}."
+            words = listed(self.waiting)
+            return f"{words[0].upper()}{words[1:]}."
         return "Nothing waits for you." if self.lately.troubled else "All is well."
 
     @property
@@ -194,9 +172,9 @@ class Report:
         """The second."""
         now = self.lately
         parts = [counted(now.runs, "run", "runs")]
-        parts += [f"{now.troubled} failed"] if now.troubled else []
-        parts += [f"{now.refused} refused"] if now.refused else []
-        parts += [f"{counted(self.posts_lately, 'post', 'posts')} published"]
+        parts += [counted(now.troubled, "failure", "failures")] if now.troubled else []
+        parts += [counted(now.refused, "refusal", "refusals")] if now.refused else []
+        parts += [counted(self.posts_lately, "new post", "new posts")]
         return f"In the last 24 hours: {listed(parts)}."
 
 
@@ -204,16 +182,6 @@ def of(raw: Sequence[Raw], now: datetime) -> Report:
     """The report of these agents; `now` is in the time zone whose days count, a `ZoneInfo`."""
     zone = cast("ZoneInfo", now.tzinfo)
     return Report(now, [Agent(one, tally.days(now), zone) for one in raw])
-
-
-def counted(number: int, one: str, many: str) -> str:
-    """`1 key is held`, `2 keys are held`."""
-    return f"{number:,} {one if number == 1 else many}"
-
-
-def listed(parts: Sequence[str]) -> str:
-    """`a, b and c`."""
-    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 def _on(day: date, past: Sequence[PastAttempt], zone: ZoneInfo) -> list[PastAttempt]:

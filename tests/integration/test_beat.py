@@ -200,3 +200,40 @@ def test_a_schedule_that_cannot_run_is_refused_at_the_start_with_the_line(clerks
         assert "beat_schedule.py, line 3: entry 'bad': " in refused.output
         assert says in refused.output
         assert "Traceback" not in refused.output
+
+
+LATEST = EVERY_MINUTE.replace('"missed": "all"', '"missed": "latest", "overlap": "{overlap}"')
+
+
+def an_earlier_run_is_not_over(valkey: Valkey) -> redis.Redis:
+    store: redis.Redis = valkey.client()
+    due = minutes_ago(3)
+    the_last_tick_was(store, due)
+    store.hset(CLERK.call(f"tick:each:{due.strftime('%Y-%m-%dT%H:%M:%SZ')}"), "state", "claimed")
+    return store
+
+
+def test_a_tick_is_skipped_while_the_run_before_is_not_over(clerks: Install, valkey: Valkey) -> None:
+    store = an_earlier_run_is_not_over(valkey)
+
+    beat(clerks, LATEST.replace("{overlap}", "skip"))
+    until(lambda: (last(store) or minutes_ago(9)) > minutes_ago(2), what="the tick is noted as past")
+
+    assert messages(store) == 0
+
+
+def test_a_queued_tick_starts_when_the_run_before_is_over(clerks: Install, valkey: Valkey) -> None:
+    store = an_earlier_run_is_not_over(valkey)
+    before = last(store)
+    process = beat(clerks, LATEST.replace("{overlap}", "queue"))
+    process.wait_for("beat ready", deadline=20)
+    assert last(store) == before
+
+    store.hset(calls_name(store), "state", "done")
+
+    until(lambda: messages(store) == 1, what="the tick that waited is started")
+
+
+def calls_name(store: redis.Redis) -> str:
+    [name] = store.scan_iter("gate:{clerk}:call:tick:*")
+    return str(name)

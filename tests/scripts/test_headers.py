@@ -16,7 +16,7 @@ import settings
 import state
 from gatekeeper.policy import Breaker, Rate
 from state import ledger as ledger_module
-from state import providers, sweep
+from state import providers, sweep, throttle
 from state.store import Script
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, Poster
@@ -138,7 +138,9 @@ def test_python_gives_each_script_as_many_keys_and_arguments_as_its_header_lists
     ):
         go_through_everything(poster)
 
-    of_the_gate = {script.name for module in (ledger_module, providers, sweep) for script in scripts_of(module)}
+    of_the_gate = {
+        script.name for module in (ledger_module, providers, sweep, throttle) for script in scripts_of(module)
+    }
     assert set(counted) == of_the_gate
     for path in [path for path in SCRIPTS if path.stem in of_the_gate]:
         lua = Lua(path)
@@ -162,4 +164,5 @@ def go_through_everything(poster: Poster) -> None:
     permit = providers.permit(poster.redis, "groq", "question", providers.Limits(1, 1, 1, 1, 1))
     assert isinstance(permit, providers.Permit)
     providers.report(poster.redis, permit, "ok")
+    throttle.wait(poster.redis, "standard", 1, 1)
     poster.ledger.reject(poster.call("fourth"), {"error": "invalid arguments", "stage": "input"}, 1000)

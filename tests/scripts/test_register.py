@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from state.ledger import GRACE_MS
+import pytest
+
+from state.ledger import GRACE_MS, OtherContent
 from tests.scripts.poster import HOUR, SECOND, Poster
 
 
@@ -105,3 +107,34 @@ def test_a_key_that_is_asked_for_again_and_again_keeps_a_short_story(poster: Pos
         poster.register(poster.call("hello"))
 
     assert poster.redis.llen(poster.n.story("post:feed:hello")) <= 220
+
+
+# What a call was made from
+
+
+def test_a_call_that_is_known_from_the_same_content_is_known(poster: Poster) -> None:
+    call = poster.call()
+    assert poster.ledger.register(call, digest="d1")
+    before = poster.dump()
+
+    assert not poster.ledger.register(call, digest="d1")
+    assert not poster.ledger.register(call), "who does not say what it is made from does not compare"
+
+    assert poster.dump() == before
+    assert poster.call_of(call)["digest"] == "d1"
+
+
+@pytest.mark.parametrize("first", ["d1", ""])
+def test_a_call_that_is_known_from_other_content_is_an_error_and_changes_nothing(poster: Poster, first: str) -> None:
+    call = poster.call()
+    poster.ledger.register(call, digest=first)
+    before = poster.dump()
+
+    with pytest.raises(OtherContent, match=call.id):
+        poster.ledger.register(call, digest="d2")
+
+    assert poster.dump() == before
+
+
+def test_a_call_without_a_digest_keeps_no_empty_one(poster: Poster) -> None:
+    assert "digest" not in poster.call_of(poster.register())

@@ -84,7 +84,7 @@ def test_the_beginning_of_a_quotation_is_no_list_and_no_heading(text: str) -> No
     html = markdown.to_html(f"> {markdown.escape(text)}")
 
     assert html.startswith("<blockquote>\n<p>")
-    assert text.split()[-1] in html
+    assert text.rsplit(maxsplit=1)[-1] in html
 
 
 # A model's answer

@@ -51,12 +51,16 @@ def test_an_item_keeps_its_identity_when_its_title_and_its_link_change() -> None
     assert before[0].id == after[0].id
 
 
-def test_html_becomes_words_and_scripts_say_nothing() -> None:
+def test_html_becomes_words() -> None:
     html = "&lt;p&gt;Half &lt;b&gt;bo&lt;/b&gt;ld&lt;/p&gt;&lt;script&gt;alert(1)&lt;/script&gt;&lt;p&gt;AT&amp;amp;T&lt;/p&gt;"
 
     (item,) = atom(an_entry(more=f'<summary type="html">{html}</summary>'))
 
     assert item.text == "Half bold AT&T"
+
+
+def test_what_scripts_and_styles_say_is_not_heard() -> None:
+    assert items.plain("<style>p {}</style>a<script>alert('<b>')</script> b") == "a b"
 
 
 def test_control_characters_and_those_that_turn_text_around_are_left_out() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def an_agent(name: str = "writer", *, held: int = 0, paused: bool = False, **out
 
 
 def some_numbers(*tables: Described, agents: tuple[Agent, ...] = (), out: int = 0) -> Numbers:
-    newest = {"newest": "A title", "newest_at": datetime(2026, 11, 20, tzinfo=UTC)} if out else {}
+    newest: dict[str, Any] = {"newest": "A title", "newest_at": datetime(2026, 11, 20, tzinfo=UTC)} if out else {}
     return Numbers(posts=Posts(out=out, week=out, week_before=0, **newest), agents=list(agents), series=list(tables))
 
 
@@ -93,7 +94,7 @@ def test_a_series_that_never_moves_has_one_odd_value_when_it_does() -> None:
 
 
 def test_a_few_values_are_too_few_to_call_one_unusual() -> None:
-    assert not described(1, 1, 1, 100).unusual
+    assert not described(1, 1, 1, 1, 1, 1, 100).unusual
 
 
 def test_a_change_from_nothing_has_no_percentage() -> None:

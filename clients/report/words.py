@@ -1,0 +1,19 @@
+"""Numbers and lists as people write them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+#: As people write small numbers.
+WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """`one key is held`, `13 keys are held`."""
+    word = WORDS[number] if number < len(WORDS) else f"{number:,}"
+    return f"{word} {one if number == 1 else many}"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)

@@ -1,0 +1,136 @@
+"""What two looks make of an incident, and that no look holds up another."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+
+import pytest
+
+from clients import checks, incidents
+from clients.checks import Check, Look, Seen, side_by_side
+from clients.incidents import Incident
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+EARLIER = datetime(2026, 11, 22, 10, tzinfo=UTC)
+
+
+def good(name: str = "disk") -> Check:
+    return Check(name=name, ok=True, value="fine")
+
+
+def bad(name: str = "disk") -> Check:
+    return Check(name=name, ok=False, value="97 % used", limit="90 %", why="little is left")
+
+
+def standing(*names: str) -> dict[str, Incident]:
+    return {name: Incident(name=name, since=EARLIER) for name in names}
+
+
+def test_nothing_is_in_doubt_while_all_is_as_it_was() -> None:
+    assert incidents.in_doubt({}, [good()]) == set()
+    assert incidents.in_doubt(standing("disk"), [bad()]) == set()
+
+
+def test_an_incident_begins_when_two_looks_agree() -> None:
+    change = incidents.believe({}, [bad()], [bad()], NOW)
+
+    assert change.began == [bad()]
+    assert change.standing["disk"].since == NOW
+    assert change.standing["disk"].why == "little is left"
+
+
+def test_one_bad_look_is_no_incident() -> None:
+    change = incidents.believe({}, [bad()], [good()], NOW)
+
+    assert (change.began, change.standing) == ([], {})
+
+
+def test_an_incident_that_goes_on_is_not_told_again() -> None:
+    change = incidents.believe(standing("disk"), [bad()], [], NOW)
+
+    assert (change.began, change.ended) == ([], [])
+    assert change.standing == standing("disk")
+
+
+def test_an_incident_ends_when_two_looks_agree() -> None:
+    change = incidents.believe(standing("disk"), [good()], [good()], NOW)
+
+    assert [(ended.name, ended.since, ended.until) for ended in change.ended] == [("disk", EARLIER, NOW)]
+    assert change.standing == {}
+
+
+def test_one_good_look_does_not_end_an_incident() -> None:
+    change = incidents.believe(standing("disk"), [good()], [bad()], NOW)
+
+    assert change.ended == []
+    assert change.standing == standing("disk")
+    assert change.began == []
+
+
+def test_what_is_not_looked_at_any_more_has_ended() -> None:
+    change = incidents.believe(standing("held publish:feed:hello"), [good()], [], NOW)
+
+    assert [ended.name for ended in change.ended] == ["held publish:feed:hello"]
+
+
+def test_incidents_keep_apart() -> None:
+    change = incidents.believe(standing("a", "b"), [bad("a"), good("b"), bad("c")], [good("b"), bad("c")], NOW)
+
+    assert set(change.standing) == {"a", "c"}
+    assert [check.name for check in change.began] == ["c"]
+    assert [ended.name for ended in change.ended] == ["b"]
+
+
+# Looks
+
+
+def test_a_look_that_raises_fails_alone() -> None:
+    def broken() -> Seen:
+        raise RuntimeError("no such thing")
+
+    found = side_by_side([Look("broken", broken), Look("disk", lambda: Seen("fine"))])
+
+    assert [(check.name, check.ok, check.why) for check in found] == [
+        ("broken", False, "RuntimeError: no such thing"),
+        ("disk", True, None),
+    ]
+
+
+def test_a_look_that_never_comes_back_fails_alone_and_in_time() -> None:
+    for_ever = threading.Event()
+
+    def hangs() -> Seen:
+        for_ever.wait()
+        return Seen("too late")
+
+    found = side_by_side([Look("hangs", hangs), Look("disk", lambda: Seen("fine"))], seconds=0.2)
+    for_ever.set()
+
+    assert [(check.name, check.ok, check.why) for check in found] == [
+        ("hangs", False, "no answer within 0.2 s"),
+        ("disk", True, None),
+    ]
+
+
+def test_looks_run_side_by_side() -> None:
+    together = threading.Barrier(8)
+
+    def meets() -> Seen:
+        together.wait(5)
+        return Seen("met")
+
+    assert all(check.ok for check in side_by_side(Look(str(number), meets) for number in range(8)))
+
+
+def test_words_are_cut_so_that_a_verdict_fits_a_state_file() -> None:
+    (check,) = side_by_side([Look("long", lambda: Seen("v" * 500, why="w" * 500))])
+
+    assert len(check.value or "") == len(check.why or "") == checks.LONGEST_WORDS
+
+
+@pytest.mark.parametrize("name", ["before", "after"])
+def test_doubt_is_about_names_not_about_order(name: str) -> None:
+    seen = [bad(name), good("disk")] if name == "before" else [good("disk"), bad(name)]
+
+    assert incidents.in_doubt({}, seen) == {name}

@@ -1,0 +1,295 @@
+"""What the monitor can look at, each against the real thing."""
+
+from __future__ import annotations
+
+import shutil
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+import requests.adapters
+from celery import Celery
+from kombu.transport.redis import PRIORITY_STEPS, Channel
+
+import settings
+from clients import certificate, probes, watch
+from clients.checks import Check, Look
+from clients.watch import BrokenWatch, Limits, Site, Watch
+from state import store
+from state.health import QUEUE
+from tests.harness import Valkey
+from workers.config import celery_config
+
+
+class Answers(BaseHTTPRequestHandler):
+    """`/503` answers 503, everything else 200; `/slow` takes its time."""
+
+    def do_GET(self) -> None:
+        Event().wait(0.1 if self.path == "/slow" else 0)
+        self.send_response(503 if self.path == "/503" else 200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[ThreadingHTTPServer]:
+    made = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    Thread(target=made.serve_forever, args=(0.01,), daemon=True).start()
+    yield made
+    made.shutdown()
+    made.server_close()
+
+
+@pytest.fixture
+def secure(server: ThreadingHTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ThreadingHTTPServer:
+    """The server behind TLS, with a certificate that is good for ten days and that we trust."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl makes the certificate")
+    made = tmp_path / "server.pem"
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc", "-keyout", str(tmp_path / "key.pem")]
+    command = [openssl, "req", "-x509", *key, "-days", "10", *names, "-out", str(made)]
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made, tmp_path / "key.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    monkeypatch.setattr(certificate, "DEFAULT_CA_BUNDLE_PATH", str(made))
+    monkeypatch.setattr(requests.adapters, "DEFAULT_CA_BUNDLE_PATH", str(made))
+    return server
+
+
+@pytest.fixture
+def in_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., None]]:
+    """Set variables for this process; its folders are the test's own."""
+
+    def set_them(**variables: str) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        settings.current.cache_clear()
+        store.client.cache_clear()
+
+    set_them(CONTENT_DIR=str(tmp_path), STATE_DIR=str(tmp_path), PUBLIC_DIR=str(tmp_path / "public"))
+    yield set_them
+    monkeypatch.undo()
+    settings.current.cache_clear()
+    store.client.cache_clear()
+
+
+def site(server: ThreadingHTTPServer, path: str = "/", scheme: str = "http", **more: object) -> Site:
+    host = "localhost" if scheme == "https" else "127.0.0.1"
+    url = f"{scheme}://{host}:{server.server_address[1]}{path}"
+    return Site.model_validate({"name": "it", "url": url, **more})
+
+
+def checked(site: Site) -> dict[str, Check]:
+    return {look.name: look.check() for look in probes.looks(Watch(url=(site,))) if look.name.endswith(site.name)}
+
+
+# URLs
+
+
+def test_a_url_that_answers_as_it_should_is_in_order(server: ThreadingHTTPServer) -> None:
+    seen = checked(site(server))
+
+    assert set(seen) == {"url it"}
+    assert seen["url it"].ok
+    assert (seen["url it"].value or "").startswith("200 in ")
+
+
+def test_another_status_is_not_in_order_unless_it_is_the_one_expected(server: ThreadingHTTPServer) -> None:
+    seen = checked(site(server, "/503"))["url it"]
+
+    assert not seen.ok
+    assert (seen.why or "").endswith("/503 answered 503 instead of 200")
+    assert checked(site(server, "/503", status=503))["url it"].ok
+
+
+def test_an_answer_that_takes_too_long_is_not_in_order(server: ThreadingHTTPServer) -> None:
+    seen = checked(site(server, "/slow", max_latency="20ms"))["url it"]
+
+    assert not seen.ok
+    assert " took " in (seen.why or "")
+
+
+def test_a_server_that_is_away_is_not_in_order(server: ThreadingHTTPServer) -> None:
+    gone = site(server)
+    server.shutdown()
+    server.server_close()
+
+    seen = checked(gone)["url it"]
+
+    assert not seen.ok
+    assert "ConnectionError" in (seen.why or "")
+
+
+# Certificates
+
+
+def test_the_days_left_on_a_certificate_are_told(secure: ThreadingHTTPServer) -> None:
+    seen = checked(site(secure, scheme="https", cert_days=5))
+
+    assert seen["url it"].ok, seen["url it"].why
+    assert seen["certificate it"].ok
+    assert seen["certificate it"].value == "9 days left"
+
+
+def test_a_certificate_that_ends_soon_is_not_in_order(secure: ThreadingHTTPServer) -> None:
+    seen = checked(site(secure, scheme="https", cert_days=14))["certificate it"]
+
+    assert not seen.ok
+    assert (seen.why or "").startswith("the certificate of localhost ends on 20")
+
+
+def test_a_certificate_that_nobody_trusts_is_not_in_order(
+    secure: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+
+    seen = checked(site(secure, scheme="https"))
+
+    assert not seen["certificate it"].ok
+    assert not seen["url it"].ok
+    assert "certificate" in (seen["certificate it"].why or "")
+
+
+# The machine and Redis
+
+
+def named(name: str, limits: Limits) -> Check:
+    (look,) = [look for look in probes.looks(Watch(limits=limits)) if look.name == name]
+    return look.check()
+
+
+@pytest.mark.parametrize("name", ["disk state", "memory", "load", "redis ping", "redis memory", "queue"])
+def test_each_is_in_order_below_its_limit(name: str, valkey: Valkey, in_settings: Callable[..., None]) -> None:
+    in_settings(REDIS_URL=valkey.url)
+    generous = Limits(disk_percent=100, memory_percent=100, load_per_core=10_000, redis_ping="1h", queue=1)
+
+    seen = named(name, generous)
+
+    assert seen.ok, seen.why
+    assert seen.value
+    assert seen.limit
+
+
+@pytest.mark.parametrize("name", ["disk state", "memory", "load", "redis memory"])
+def test_each_is_not_in_order_above_it(name: str, valkey: Valkey, in_settings: Callable[..., None]) -> None:
+    in_settings(REDIS_URL=valkey.url)
+    hardly_any = 0.000_001
+    strict = Limits(
+        disk_percent=hardly_any,
+        memory_percent=hardly_any,
+        load_per_core=hardly_any,
+        redis_memory_percent=hardly_any,
+    )
+
+    seen = named(name, strict)
+
+    assert not seen.ok
+    assert seen.why
+
+
+def test_messages_that_wait_in_the_broker_are_counted_where_the_broker_is(
+    valkey: Valkey, in_settings: Callable[..., None]
+) -> None:
+    in_settings(REDIS_URL="redis://127.0.0.1:1", BROKER_URL=valkey.url)
+    valkey.client().rpush("celery", "a", "b")
+    valkey.client().rpush("celery\x06\x169", "urgent")
+
+    assert named("queue", Limits(queue=3)).value == "3 waiting"
+    assert not named("queue", Limits(queue=2)).ok
+
+
+def test_the_queue_is_the_one_that_the_workers_read() -> None:
+    name = Celery(config_source=celery_config(settings.current()), set_as_current=False).conf.task_default_queue
+
+    beside = tuple(f"{name}{Channel.sep}{step}" for step in PRIORITY_STEPS if step)
+    assert (name, *beside) == QUEUE
+
+
+def test_a_redis_that_evicts_or_keeps_no_file_is_not_in_order(
+    fragile_valkey: Valkey, in_settings: Callable[..., None]
+) -> None:
+    in_settings(REDIS_URL=fragile_valkey.url)
+    assert named("redis aof", Limits()).ok
+    assert named("redis eviction", Limits()).ok
+
+    fragile_valkey.client().config_set("maxmemory-policy", "allkeys-lru")
+    fragile_valkey.client().config_set("appendonly", "no")
+
+    assert named("redis eviction", Limits()).value == "allkeys-lru"
+    assert not named("redis eviction", Limits()).ok
+    assert not named("redis aof", Limits()).ok
+
+
+def test_a_redis_that_is_away_is_not_in_order_and_the_machine_still_is(in_settings: Callable[..., None]) -> None:
+    in_settings(REDIS_URL="redis://127.0.0.1:1")
+
+    assert not named("redis eviction", Limits()).ok
+    assert named("memory", Limits(memory_percent=100)).ok
+
+
+# What to watch
+
+
+def write(folder: Path, text: str) -> None:
+    (folder / watch.FILE).write_text(text)
+
+
+def test_without_a_file_our_own_web_process_is_watched(in_settings: Callable[..., None]) -> None:
+    in_settings(WEB_PORT="8123")
+
+    assert [site.url for site in watch.load().url] == ["http://127.0.0.1:8123/healthz"]
+
+
+def test_the_file_that_ships_says_what_holds_without_one(in_settings: Callable[..., None]) -> None:
+    in_settings(CONTENT_DIR=str(settings.ROOT / "content"))
+
+    assert watch.load() == watch.ours()
+
+
+def test_a_url_says_what_it_expects(in_settings: Callable[..., None], tmp_path: Path) -> None:
+    write(tmp_path, '[[url]]\nname = "a"\nurl = "https://example.org/"\nstatus = 204\nmax_latency = "700ms"\n')
+
+    (found,) = watch.load().url
+
+    assert (found.url, found.status, found.max_latency_ms, found.cert_days) == ("https://example.org/", 204, 700, 14)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[[url]]\n", "url.0.name: Field required"),
+        ('[[url]]\nname = "a"\nurl = "example.org"', "is no URL; write https://"),
+        ('[[url]]\nname = "a"\nurl = "http://a"\nlatency = "2s"', "url.0.latency: Extra inputs"),
+        ('[[url]]\nname = "a"\nurl = "http://a"\nmax_latency = "soon"', "'soon' is not a duration"),
+        ('[[url]]\nname = "a"\nurl = "http://a"\n' * 2, "the name 'a' is there twice"),
+        ("[limits]\ndisk_percent = 101", "limits.disk_percent"),
+        ('second_look = "5m"', "is too long"),
+        ("not toml", "monitor.toml: "),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_where_and_why(
+    in_settings: Callable[..., None], tmp_path: Path, text: str, says: str
+) -> None:
+    write(tmp_path, text)
+
+    with pytest.raises(BrokenWatch) as problem:
+        watch.load()
+
+    assert says in str(problem.value)
+    assert str(problem.value).startswith(watch.FILE)
+
+
+def test_every_look_has_a_name_of_its_own(in_settings: Callable[..., None]) -> None:
+    looks: list[Look] = list(probes.looks(watch.load()))
+
+    assert len({look.name for look in looks}) == len(looks)

@@ -1,0 +1,197 @@
+"""Late, never ran, paused, failing: what the monitor says of an agent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+import settings
+from clients import punctuality
+from clients.checks import Seen
+from clients.punctuality import Plan
+from state import agent, store
+from state.agent import Snapshot
+from state.names import Names
+from tests.harness import Valkey
+
+NOW = datetime(2026, 11, 22, 12, 10, tzinfo=UTC)
+LONG_AGO = NOW - timedelta(days=30)
+EVERY_HALF_HOUR = Plan("publish", "tasks.publisher.publish_next", "*/30 * * * *", ZoneInfo("UTC"))
+DAILY = Plan("report", "tasks.publisher.report", "30 6 * * *", ZoneInfo("Europe/Berlin"))
+
+
+@pytest.fixture(autouse=True)
+def own_redis(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("REDIS_URL", valkey.url)
+    settings.current.cache_clear()
+    store.client.cache_clear()
+    yield
+    monkeypatch.undo()
+    settings.current.cache_clear()
+    store.client.cache_clear()
+
+
+def state(last_run: datetime | None = None, **head: Any) -> Snapshot:
+    told = {"agent": "publisher", "last_run": last_run and last_run.isoformat(), "paused": False, "pause": None}
+    return Snapshot(1, {**told, "held": [], **head}, {}, {})
+
+
+def seen(plan: Plan, last_run: datetime | None, watched: datetime = LONG_AGO) -> Seen:
+    return punctuality.run(plan, state(last_run), watched, NOW)
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(f"2026-11-{text}:00+00:00")
+
+
+@pytest.mark.parametrize(
+    ("plan", "last_run", "late"),
+    [
+        (EVERY_HALF_HOUR, "22T12:00", False),
+        (EVERY_HALF_HOUR, "22T11:05", False),  # due at 11:30, late from 12:30 on
+        (EVERY_HALF_HOUR, "22T10:45", True),  # due at 11:00, late from 12:00 on
+        (DAILY, "22T05:30", False),
+        (DAILY, "21T05:30", True),  # due at 5:30 UTC, which is 6:30 in Berlin; late from 7:30 on
+    ],
+)
+def test_an_entry_is_late_two_periods_or_two_hours_after_it_was_due(plan: Plan, last_run: str, late: bool) -> None:
+    assert bool(seen(plan, at(last_run)).why) is late
+
+
+def test_the_grace_is_two_periods_but_not_more_than_two_hours() -> None:
+    assert EVERY_HALF_HOUR.grace == timedelta(hours=1)
+    assert DAILY.grace == timedelta(hours=2)
+    assert Plan("", "a.b.c", "* * * * *", ZoneInfo("UTC")).grace == timedelta(minutes=2)
+
+
+def test_what_is_late_says_since_when_and_when_it_ran_last() -> None:
+    found = seen(EVERY_HALF_HOUR, at("22T09:05"))
+
+    assert found.value == "ran 2026-11-22 09:05 UTC"
+    assert found.why.startswith("publisher was due 2 h 40 min ago")
+    assert found.limit == "due 2026-11-22 09:30 UTC, 1 h 0 min later it is late"
+
+
+def test_an_agent_that_never_ran_is_late_once_it_was_watched_for_the_grace() -> None:
+    assert not seen(EVERY_HALF_HOUR, None, watched=NOW - timedelta(minutes=50)).why
+    assert "never ran" in seen(EVERY_HALF_HOUR, None, watched=NOW - timedelta(minutes=70)).why
+
+
+def test_what_was_due_while_everything_was_off_is_not_late_at_once() -> None:
+    yesterday = at("21T12:00")
+
+    assert not seen(EVERY_HALF_HOUR, yesterday, watched=NOW).why
+    assert seen(EVERY_HALF_HOUR, yesterday, watched=NOW - timedelta(hours=3)).why
+
+
+def test_a_gap_between_two_checks_begins_the_watch_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = SimpleNamespace(
+        timezone="UTC",
+        schedule={
+            "publish": {"cron": "*/30 * * * *", "task": "tasks.publisher.publish_next"},
+            "monitor": {"cron": "0 * * * *", "task": "tasks.monitor.check"},
+        },
+    )
+    plans = punctuality.plans(table)
+    monkeypatch.setattr(punctuality, "plans", lambda: plans)
+    before = {"publish": LONG_AGO.isoformat(), "gone": LONG_AGO.isoformat()}
+
+    on_time = punctuality.watched_since(before, NOW - timedelta(hours=1), NOW)
+    after_a_night = punctuality.watched_since(before, NOW - timedelta(hours=9), NOW)
+
+    assert on_time == {"publish": LONG_AGO.isoformat(), "monitor": NOW.isoformat()}
+    assert after_a_night == {"publish": NOW.isoformat(), "monitor": NOW.isoformat()}
+    assert punctuality.watched_since({}, None, NOW)["publish"] == NOW.isoformat()
+
+
+def test_the_schedule_of_this_house_has_a_plan_for_every_entry() -> None:
+    import beat_schedule
+
+    assert {plan.entry for plan in punctuality.plans()} == set(beat_schedule.schedule)
+    assert all(plan.period > timedelta(0) for plan in punctuality.plans())
+
+
+# Failing
+
+
+def settled(*outcomes: str, task: str = EVERY_HALF_HOUR.task) -> None:
+    for outcome in outcomes:
+        attempt = {"outcome": outcome, "task": task, "key": "k", "ms": 1, "attempt": 1}
+        told = {"refusal": json.dumps(attempt | {"stage": "rate"})} if outcome == "refused" else {}
+        store.client().xadd(Names("publisher").events, told or {"attempt": json.dumps(attempt)})
+
+
+def failing() -> bool:
+    now = datetime.now(UTC)
+    return bool(punctuality.run(EVERY_HALF_HOUR, state(now), now, now).why)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        (["done", "failed", "failed", "failed"], True),
+        (["failed", "unknown", "failed"], True),
+        (["failed", "failed", "refused", "failed"], True),
+        (["failed", "failed"], False),
+        (["failed", "failed", "failed", "done"], False),
+    ],
+)
+def test_three_failed_attempts_in_a_row_are_not_in_order(outcomes: list[str], expected: bool) -> None:
+    settled(*outcomes)
+
+    assert failing() is expected
+
+
+def test_failures_of_another_task_are_not_counted() -> None:
+    settled("failed", "failed", "failed", task="tasks.publisher.publish")
+
+    assert not failing()
+
+
+# Pauses and held keys
+
+
+def paused(by: str, age: timedelta) -> dict[str, Any]:
+    return {"paused": True, "pause": {"at": (NOW - age).isoformat(), "by": by, "why": "looking"}}
+
+
+@pytest.mark.parametrize(
+    ("by", "age", "told"),
+    [("ada", timedelta(hours=2), False), ("ada", timedelta(days=2), True), ("cap", timedelta(minutes=1), True)],
+)
+def test_a_pause_by_a_cap_or_one_that_was_forgotten_is_not_in_order(by: str, age: timedelta, told: bool) -> None:
+    found = punctuality.pause(state(**paused(by, age)), NOW)
+
+    assert found.value.startswith(f"paused by {by} since ")
+    assert bool(found.why) is told
+
+
+def test_a_paused_agent_is_not_late() -> None:
+    found = punctuality.run(EVERY_HALF_HOUR, state(LONG_AGO, **paused("ada", timedelta(hours=1))), LONG_AGO, NOW)
+
+    assert not found.why
+    assert found.value.endswith("paused")
+
+
+def test_every_agent_every_entry_and_every_held_key_is_looked_at() -> None:
+    redis, now = store.client(), datetime.now(UTC)
+    for number in range(12):
+        entry = {"key": f"post:{number}", "state": "unknown", "since": 1000 + number, "why": "read timed out"}
+        redis.hset(Names("publisher").held, entry["key"], json.dumps(entry))
+    agent.pause(redis, "writer", "ada", "looking")
+
+    since = punctuality.watched_since({}, None, now)
+    checks = {look.name: look.check() for look in punctuality.looks(["publisher", "writer"], since, now)}
+
+    assert checks["agent publisher"].value == "running"
+    assert (checks["agent writer"].value or "").startswith("paused by ada")
+    assert "schedule publish" in checks
+    assert [name for name in checks if name.startswith("held")] == [f"held post:{number}" for number in range(10)]
+    assert checks["held post:0"].why == "waits for a person: read timed out"
+    assert not checks["held post:0"].ok

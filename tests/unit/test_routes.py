@@ -1,0 +1,205 @@
+"""The table of webhooks: every task in it exists and every argument fits; a row that cannot work is named with its line."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import settings
+import tasks.publisher
+import tasks.responder  # noqa: F401  the rows below name its task
+from web.places import MISSING, Place, PlaceError
+from web.routes import RouteError, load
+
+Table = Callable[[str], ModuleType]
+Secrets = Callable[..., None]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Table:
+    """A module as somebody would write it, in a file of its own."""
+
+    def write(text: str) -> ModuleType:
+        path = tmp_path / "webhook_routes.py"
+        path.write_text(textwrap.dedent(text).lstrip())
+        spec = importlib.util.spec_from_file_location("some_webhook_routes", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return write
+
+
+@pytest.fixture
+def secrets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Secrets]:
+    """Set variables of the environment."""
+
+    def put(**variables: str) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        settings.current.cache_clear()
+
+    yield put
+    monkeypatch.undo()
+    settings.current.cache_clear()
+
+
+#: What an event's data may hold, at the place its argument is taken from.
+EXAMPLE = {
+    "type": "message.created",
+    "data": {"channel": "chat", "conversation": "c1", "message_id": "m1", "text": "Hello", "sender": "ada"},
+}
+
+
+def test_every_task_of_the_table_that_ships_exists_and_every_argument_fits() -> None:
+    sources = load()
+
+    starts = [(name, event, start) for name, source in sources.items() for event, start in source.starts.items()]
+    assert ("standard", "message.created") in {(name, event) for name, event, _ in starts}
+    for name, event, start in starts:
+        found = {argument: place.find({}, EXAMPLE) for argument, place in start.arguments.items()}
+        assert start.gate.contract.bind((), found) == found, (name, event)
+
+
+def test_a_source_without_a_secret_has_no_key() -> None:
+    assert [source.keys for source in load().values()] == [(), ()]
+
+
+def test_a_source_has_every_secret_of_its_variable(secrets: Secrets) -> None:
+    secrets(WEBHOOK_SECRET_GITHUB="one two", WEBHOOK_SECRET_STANDARD="whsec_" + base64.b64encode(b"k" * 32).decode())
+
+    sources = load()
+
+    assert sources["github"].keys == (b"one", b"two")
+    assert sources["standard"].keys == (b"k" * 32,)
+
+
+def test_a_secret_that_cannot_be_one_is_named_by_its_variable_and_not_shown(secrets: Secrets) -> None:
+    secrets(WEBHOOK_SECRET_STANDARD="hunter2hunter2")
+
+    with pytest.raises(RouteError, match="WEBHOOK_SECRET_STANDARD: it must be whsec_") as refused:
+        load()
+
+    assert "hunter2" not in str(refused.value)
+
+
+ROW = """
+    sources = {
+        "standard": {
+            "scheme": "standard", "event": "body:type", "delivery": "header:webhook-id",
+            "start": {},
+        },
+        "forge": {
+            "scheme": "hmac",
+            "signature": "X-Signature",
+            "event": "body:type",
+            "delivery": "body:id",
+            "start": {
+                "done": {
+                    "task": "tasks.publisher.publish",
+                    "arguments": {"post_id": "body:post", "destination": "text:feed"},
+                },
+            },
+        },
+    }
+"""
+
+
+def test_a_row_becomes_a_source(table: Table) -> None:
+    forge = load(table(ROW))["forge"]
+
+    assert (forge.scheme, forge.header, forge.rate.text) == ("hmac", "X-Signature", "300/minute")
+    assert forge.variable == "WEBHOOK_SECRET_FORGE"
+    assert forge.starts["done"].gate.name == "tasks.publisher.publish"
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "line", "why"),
+    [
+        ('"hmac"', '"md5"', 6, "no scheme 'md5'; there are: standard, github, hmac"),
+        ('"signature": "X-Signature",', "", 6, "signature is the name of the header"),
+        ('"forge"', '"Forge-1"', 6, "write a-z, 0-9 and _"),
+        ('"body:id"', '"id"', 6, "'id' is no place; write body:"),
+        ('"body:id"', '"body:a..b"', 6, "is no place"),
+        ('"delivery": "body:id"', '"deliveries": "body:id"', 6, "delivery: Field required"),
+        (
+            '"event": "body:type",\n            "delivery": "body:id"',
+            '"event": [], "delivery": "body:id"',
+            6,
+            "event is empty",
+        ),
+        ('"X-Signature",', '"X-Signature", "rate": "often",', 6, "'often' is not a rate"),
+        ('"tasks.publisher.publish"', '"tasks.publisher.publsh"', 12, "no task 'tasks.publisher.publsh'; there are: "),
+        ('"text:feed"', '"feed"', 12, "'feed' is no place"),
+        (', "destination": "text:feed"', "", 12, "missing a required argument: 'destination'"),
+        ('"post_id"', '"post"', 12, "it takes: post_id, destination"),
+        ('"arguments"', '"args"', 12, "arguments: Field required"),
+    ],
+)
+def test_a_row_that_cannot_work_is_named_with_its_line(
+    table: Table, written: str, instead: str, line: int, why: str
+) -> None:
+    assert written in ROW
+
+    with pytest.raises(RouteError) as refused:
+        load(table(ROW.replace(written, instead)))
+
+    assert f"webhook_routes.py, line {line}: " in str(refused.value)
+    assert why in str(refused.value)
+
+
+def test_nothing_starts_with_a_row_that_cannot_work(tmp_path: Path) -> None:
+    (tmp_path / "webhook_routes.py").write_text(textwrap.dedent(ROW).lstrip().replace('"hmac"', '"md5"'))
+    first = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); "
+
+    for module in ("web.check", "web.app"):
+        command = [sys.executable, "-c", f"{first}import {module}"]
+        done = subprocess.run(command, cwd=settings.ROOT, capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode == 1, module
+        assert "gatehouse: webhook_routes.py, line 6: 'forge': there is no scheme 'md5'" in done.stderr, module
+
+
+# Places
+
+BODY = {"type": "t", "data": {"items": [{"id": 7}, None], "null": None}}
+
+
+@pytest.mark.parametrize(
+    ("place", "found"),
+    [
+        ("body:type", "t"),
+        ("body:data.items.0.id", 7),
+        ("body:data.items.1", None),
+        ("body:data.null", None),
+        ("body:data.items.2", MISSING),
+        ("body:data.items.-1", MISSING),
+        ("body:data.items.\u0663", MISSING),
+        ("body:data.items.first", MISSING),
+        ("body:data.null.more", MISSING),
+        ("body:type.more", MISSING),
+        ("header:x-event", "push"),
+        ("header:x-other", MISSING),
+        ("text:feed: the local one", "feed: the local one"),
+    ],
+)
+def test_a_place_is_found_or_missing_and_never_an_error(place: str, found: Any) -> None:
+    value = Place.read(place).find({"x-event": "push"}, BODY)
+
+    assert value is MISSING if found is MISSING else value == found
+
+
+@pytest.mark.parametrize("text", ["", "type", "body", "body:", "header:", "text:", "json:type", "body:.a", "body:a."])
+def test_a_place_that_nobody_can_find_is_refused(text: str) -> None:
+    with pytest.raises(PlaceError, match=r"write body:path\.to\.value"):
+        Place.read(text)
