@@ -5,6 +5,9 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 INSTALLED_DEV := .venv/.installed-dev
 
+# Most tests wait for processes to start, so twice as many run as a small machine has cores; a file stays in one process.
+IN_PARALLEL := -n 4 --dist loadfile
+
 .PHONY: help up test check bench clean
 
 help:
@@ -20,14 +23,14 @@ up: $(INSTALLED)
 	@exec $(BIN)/python -m deploy.up
 
 test: $(INSTALLED_DEV)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(IN_PARALLEL)
 
 check: $(INSTALLED_DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict .
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(IN_PARALLEL)
 
 bench: $(INSTALLED_DEV)
 	@$(BIN)/python -m bench

@@ -60,8 +60,9 @@ def supervisor() -> int:
 
 def measure(roots: list[int]) -> list[Row]:
     """These processes and all below them, the largest first."""
-    path = settings.ROOT / "Procfile"
-    names = procfile.read(path) if path.is_file() else {}  # an installed package has none
+    # An image has it in its working folder.
+    path = next(filter(Path.is_file, (settings.ROOT / "Procfile", Path("Procfile"))), None)
+    names = procfile.read(path) if path else {}
     rows = [Row(_name(pid, names), pid, pss) for pid in family(roots) if (pss := _pss(pid)) is not None]
     if not rows:
         raise MemoryReadError(f"no process with the id {', '.join(map(str, roots))}")

@@ -1,4 +1,4 @@
-"""`python -m deploy.redis`: becomes the embedded server of this STATE_DIR, where systemd or Docker keep it running.
+"""`python -m deploy.redis`: becomes the embedded server of this STATE_DIR; `make up`, systemd or Docker keep it running.
 
 Further options are the server's own:  python -m deploy.redis --maxmemory 96mb
 """
@@ -23,6 +23,7 @@ def main() -> int:
     """Run the server, or answer a question about it; answers the exit code, which is 1 for no."""
     parser = argparse.ArgumentParser(prog="python -m deploy.redis", description=__doc__, allow_abbrev=False)
     parser.add_argument("--wanted", action="store_true", help="exit with 1 if REDIS_URL names another server")
+    parser.add_argument("--check", action="store_true", help="exit with 1, and say why, if it could not run here")
     parser.add_argument("--wait", action="store_true", help="return once the server answers")
     given, options = parser.parse_known_args()
     try:
@@ -32,10 +33,22 @@ def main() -> int:
         if given.wait:
             server.wait_until_ready(chosen, time.monotonic() + WAIT_SECONDS)
             return 0
+        if given.check:
+            check(chosen)
+            return 0
         become_server(chosen, options)
     except (SettingsError, ServerError) as error:
         print(f"gatehouse: {error}", file=sys.stderr)
     return 1
+
+
+def check(chosen: Settings) -> None:
+    """Raise unless the server of this STATE_DIR can be started, or the one that REDIS_URL names answers."""
+    if chosen.embedded:
+        server.find_server()
+        server.check_not_running(chosen)
+    else:
+        server.check_reachable(chosen.redis_url)
 
 
 def become_server(chosen: Settings, options: list[str]) -> None:

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -14,12 +15,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import settings
-from deploy import procfile
+from deploy import ping, procfile
 from deploy.output import Output
 from deploy.process import Process
 from deploy.supervisor import SERVER_STOP_SECONDS, STOP_SECONDS, Supervisor
 from settings import Settings, SettingsError
-from state import server
 
 #: The web process answers within a second or two; after this it is more useful to know the addresses than to wait.
 ANNOUNCE_SECONDS = 15.0
@@ -37,7 +37,7 @@ def main() -> int:
     parser.add_argument("--procfile", type=Path, default=settings.ROOT / "Procfile")
     try:
         return up(parser.parse_args().procfile)
-    except (SettingsError, procfile.ProcfileError, server.ServerError, UpError) as error:
+    except (SettingsError, procfile.ProcfileError, UpError) as error:
         problem = str(error)
     except OSError as error:
         problem = f"{error.filename or ''}: {error.strerror}"
@@ -56,7 +56,7 @@ def up(path: Path) -> int:
     output = Output(chosen.log_format == "console", max(map(len, [*commands, "watchdog"])))
     supervisor = Supervisor(
         server=redis,
-        ready=lambda: redis is None or server.is_ready(chosen),
+        ready=lambda: redis is None or ping.answers(settings.embedded_socket(chosen.state_dir)),
         processes=[
             Process(name, ["/bin/sh", "-c", f"exec {command}"], environment) for name, command in commands.items()
         ],
@@ -111,12 +111,14 @@ def check_ports(chosen: Settings) -> None:
 
 def prepare_server(chosen: Settings, environment: Mapping[str, str]) -> Process | None:
     """The embedded server, or None when REDIS_URL names one that answers."""
-    if not chosen.embedded:
-        server.check_reachable(chosen.redis_url)
-        return None
-    server.check_not_running(chosen)
-    # Redis 7.2 exits when the machine lacks the locale that the terminal asks for.
-    return Process("redis", server.command(chosen), {**environment, "LC_ALL": "C"})
+    # Another process looks: redis-py would take 12 MB of this one, which stays for as long as the system runs.
+    redis = [sys.executable, "-m", "deploy.redis"]
+    looked = subprocess.run(
+        [*redis, "--check"], cwd=settings.ROOT, env=dict(environment), stderr=subprocess.PIPE, text=True, check=False
+    )
+    if looked.returncode:
+        raise UpError(looked.stderr.strip().removeprefix("gatehouse: "))
+    return Process("redis", redis, environment) if chosen.embedded else None
 
 
 class Announcement:

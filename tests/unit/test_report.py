@@ -163,8 +163,8 @@ def test_what_waits_for_a_person_comes_first_and_once() -> None:
 
 
 def test_incidents_are_those_that_stand_and_those_that_ended_in_these_days() -> None:
-    assert [incident.name for incident in waiting().incidents] == ["held publish:feed:a", "disk", "load"]
-    assert [incident.name for incident in waiting().standing] == ["held publish:feed:a", "disk"]
+    assert [incident.name for incident in waiting().incidents] == ["disk", "held publish:feed:a", "load"]
+    assert [incident.name for incident in waiting().standing] == ["disk", "held publish:feed:a"]
 
 
 def test_what_another_agent_calls_incidents_is_passed_over() -> None:
@@ -317,10 +317,10 @@ def test_what_a_killed_reporter_left_is_swept_away(shelf: Shelf, report: Report)
 
 
 def hostile() -> Report:
-    """Everything that comes from outside says something evil."""
-    evil_attempt = PastAttempt(round(NOW.timestamp() * 1000), EVIL, EVIL, EVIL, "refused", 0, 0, EVIL)
+    """Everything that comes from outside says something evil; the names of agents are ours."""
+    evil_attempt = PastAttempt(round(NOW.timestamp() * 1000), "clerk", EVIL, EVIL, "refused", 0, 0, EVIL)
     odd = raw(
-        EVIL,
+        "clerk",
         [evil_attempt, attempt(NOW)],
         [post(EVIL, url="javascript:alert(1)"), post(url="https://example.org/\"'><script>")],
         held=[HELD | {"key": EVIL, "why": EVIL}],
@@ -341,7 +341,7 @@ def test_nothing_a_report_says_can_run_or_load(shelf: Shelf) -> None:
         assert not found.xpath("//@*[starts-with(name(), 'on')]")
         assert not [href for href in found.xpath("//a/@href") if href.startswith("javascript")]
     assert EVIL in page(shelf, "2026-11-22").xpath("//section[@class='waiting']//strong/text()")
-    assert EVIL in page(shelf, "2026-11-22").xpath("//svg/@aria-label")[2]
+    assert EVIL in page(shelf, "2026-11-22").xpath("string(//table[@class='refusals'])")
 
 
 def test_every_page_forbids_scripts_and_names_its_one_style(shelf: Shelf, report: Report) -> None:

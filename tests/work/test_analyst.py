@@ -47,14 +47,15 @@ def test_what_the_agents_did_is_among_the_numbers(alone: Agents) -> None:
     alone.put("hello.md", "---\ntitle: Hello\npublish_at: 2026-11-01\n---\nWords.")
     alone.run("tasks.publisher.publish", post_id="hello", destination="feed")
     alone.run("tasks.publisher.publish", post_id="nobody-wrote-it", destination="feed")
-    alone.run("tasks.publisher.publish", post_id="hello", destination="nowhere")
+    alone.shell.gate("pause", "publisher", "--why", "to be refused")
+    alone.run("tasks.publisher.publish", post_id="another", destination="feed")
 
     alone.run("tasks.analyst.collect")
 
     numbers = alone.fact("analyst", "last_analysis")["numbers"]
     agents = {agent["agent"]: agent for agent in numbers["agents"]}
     publisher = agents["publisher"]
-    assert (publisher["attempts"], publisher["done"], publisher["refused"]) == (2, 1, 2)
+    assert (publisher["attempts"], publisher["done"], publisher["refused"], publisher["paused"]) == (2, 1, 2, True)
     assert publisher["totals"]["total_published"] == 1
     assert agents["writer"]["attempts"] == 1
     assert (numbers["posts"]["out"], numbers["posts"]["newest"]) == (1, "Hello")
