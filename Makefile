@@ -8,18 +8,19 @@ INSTALLED_DEV := .venv/.installed-dev
 # Most tests wait for processes to start, so twice as many run as a small machine has cores; a file stays in one process.
 IN_PARALLEL := -n 4 --dist loadfile
 
-.PHONY: help up test check bench clean
+.PHONY: help up test check bench memory clean
 
 help:
 	@echo 'make up      install into .venv and run everything; Ctrl-C stops it'
 	@echo 'make test    install and run the tests'
 	@echo 'make check   what CI runs: format, lint, types, layers, tests'
 	@echo 'make bench   measure the gate against plain Celery'
+	@echo 'make memory  how much memory the running system holds'
 	@echo 'make clean   remove .venv and caches; state and posts stay'
 	@echo 'PYTHON=…     the Python to use, 3.11 or newer (default: python3)'
 
 up: $(INSTALLED)
-	@$(BIN)/python -m workers.check
+	@$(BIN)/python -m web.check
 	@exec $(BIN)/python -m deploy.up
 
 test: $(INSTALLED_DEV)
@@ -34,6 +35,9 @@ check: $(INSTALLED_DEV)
 
 bench: $(INSTALLED_DEV)
 	@$(BIN)/python -m bench
+
+memory: $(INSTALLED)
+	@$(BIN)/python -m deploy.memory --limit 300
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import ssl
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,12 +13,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
+from requests.exceptions import RequestException
 
 import settings
 from clients import certificate, http
 from clients.checks import LONGEST_LOOK, Look, Seen
 from clients.watch import Limits, Site, Watch
 from gatekeeper.durations import milliseconds
+from gatekeeper.redact import describe
 from state import health, store
 
 GB = 1024**3
@@ -53,7 +56,12 @@ def _of_redis(limits: Limits) -> Iterator[Look]:
 def url(site: Site) -> Seen:
     """Does it answer as it should, and soon enough?"""
     started = time.monotonic()
-    answer = http.request("GET", site.url, timeout=LONGEST_LOOK)
+    try:
+        answer = http.request("GET", site.url, timeout=LONGEST_LOOK)
+    except RequestException as error:
+        return Seen(
+            "no answer", f"{site.status} in {site.max_latency_ms} ms", f"{site.url} does not answer: {_reason(error)}"
+        )
     ms = round((time.monotonic() - started) * 1000)
     why = ""
     if answer.status_code != site.status:
@@ -61,6 +69,18 @@ def url(site: Site) -> Seen:
     elif ms > site.max_latency_ms:
         why = f"{site.url} took {ms} ms"
     return Seen(f"{answer.status_code} in {ms} ms", f"{site.status} in {site.max_latency_ms} ms", why)
+
+
+def _reason(error: Exception) -> str:
+    """The operating system's or the TLS library's word for it; those of the layers above are long and say no more."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate: {cause.verify_message}"
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return describe(error)
 
 
 def days_left(site: Site) -> Seen:

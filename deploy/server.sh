@@ -112,7 +112,7 @@ systemd_version() {
 
 start() {
     # What cannot start must not take the place of what runs.
-    change runuser -u "$user" -- "$home/.venv/bin/python" -m workers.check
+    change runuser -u "$user" -- "$home/.venv/bin/python" -m web.check
     change systemctl enable --quiet gatehouse.target
     change systemctl daemon-reload
     change systemctl restart gatehouse.target

@@ -73,6 +73,8 @@ def child_environment() -> dict[str, str]:
     given = {name: value for name, value in settings.environment().items() if value.strip()}
     if sys.stdout.isatty():
         given.setdefault("LOG_FORMAT", "console")
+    if "PORT" in given:  # the Procfile's line knows it too; here it gets into what we say and check
+        given.setdefault("WEB_PORT", given["PORT"])
     return {**given, "PATH": f"{BIN}{os.pathsep}{given.get('PATH', os.defpath)}", "PYTHONUNBUFFERED": "1"}
 
 

@@ -92,14 +92,15 @@ async def receive(request: Request) -> Response:
         _verify(delivery)
         start = source.starts.get(delivery.event)
         if start is None:
-            return _answer(delivery, 200, {"ignored": delivery.event})
+            return _answer(200, {"ignored": delivery.event}, source=name, type=delivery.event)
         call = delivery.call(start)
         fresh = await waiting.for_store(partial(_accept, delivery, call))
     except HTTPException as refused:
         log.warning("webhook refused", source=clean(name)[:80], status=refused.status_code, why=refused.detail)
         raise
     told = {"call": call.id, "status_url": f"{settings.current().web_url}/calls/{quote(call.id, safe='')}"}
-    return _answer(delivery, 202 if fresh else 200, told)
+    names = {"agent": call.agent, "task": call.task, "call": call.id, "key": call.key}
+    return _answer(202 if fresh else 200, told, source=name, type=delivery.event, **names)
 
 
 def _known(sources: Mapping[str, Source], name: str) -> Source:
@@ -132,6 +133,6 @@ def _accept(delivery: Delivery, call: Call) -> bool:
         raise HTTPException(422, "a delivery with this id came in before, with another body") from None
 
 
-def _answer(delivery: Delivery, status: int, content: dict[str, str]) -> Response:
-    log.info("webhook", source=delivery.source.name, type=delivery.event, status=status, **content)
+def _answer(status: int, content: dict[str, str], **seen: str) -> Response:
+    log.info("webhook", status=status, **seen)
     return JSONResponse(content, status, {"Cache-Control": "no-store"})

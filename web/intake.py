@@ -13,8 +13,8 @@ from starlette.requests import ClientDisconnect, Request
 
 #: Bytes. Standard Webhooks advises 20 kB; a large event of a code host is some 100 kB.
 LARGEST_BODY = 256 * 1024
-#: Seconds until the whole body must be there; senders wait about as long for the answer.
-LONGEST_READ = 5.0
+#: Seconds until the whole body must be there; senders are servers, and wait little longer for the answer.
+LONGEST_READ = 3.0
 #: Levels of lists and objects; real events have about ten.
 DEEPEST = 50
 

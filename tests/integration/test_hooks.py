@@ -528,6 +528,16 @@ def test_the_page_of_a_refused_call_shows_why(house: Install) -> None:
     assert "that is the name of a bot" in shown["answer"]["error"]
 
 
+def test_the_page_of_a_refused_call_does_not_show_the_result_that_another_call_of_its_key_has(house: Install) -> None:
+    first = ended(house, standard(house, message("same"), "first"))
+
+    other = ended(house, standard(house, message("same", text="Other words"), "second"))
+
+    assert first["result"]
+    assert (other["key"], other["state"], other["result"]) == (first["key"], "rejected", None)
+    assert other["answer"]["stage"] == "key"
+
+
 # A paused agent
 
 

@@ -22,6 +22,8 @@ from tests.models.server import ModelServer
 from tests.models.verdict import RAW, RULES, Verdict
 
 KEY = "gsk-very-secret"
+#: How answers name their makers, with the models that are asked when none is set.
+GROQ, MINIMAX = "groq/llama-3.3-70b-versatile", "minimax/MiniMax-M2"
 
 
 @pytest.fixture

@@ -8,11 +8,9 @@ import pytest
 
 from gatekeeper.policy import Rung
 from tests.harness import until
-from tests.models.conftest import Asker
+from tests.models.conftest import GROQ, MINIMAX, Asker
 from tests.models.llmock import Llmock
 from tests.models.verdict import reply
-
-GROQ, MINIMAX = "groq/llama-3.3-70b-versatile", "minimax/MiniMax-M2"
 
 
 @pytest.fixture

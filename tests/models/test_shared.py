@@ -29,7 +29,7 @@ redis.blpop("go", 30)
 for number in range(10):
     ask(Question("Judge.", f"{sys.argv[2]}-{number}", Verdict), rules=None, raw=lambda: RAW)
 """
-PROCESSES = 3
+PROCESSES = 2
 
 
 def ask_from_many_processes(valkey: Valkey) -> None:

@@ -14,6 +14,7 @@ class Verdict(BaseModel):
     title: str = Field(min_length=1, max_length=80)
     mood: Literal["good", "bad"]
     score: float = Field(ge=0)
+    weight: float = 1  # any number there is
     tags: list[str] = []
 
 

@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 
 from state.providers import Denied, Limits, Names, Outcome, Permit, permit, report
-from tests.harness import Valkey
+from tests.harness import Valkey, until
 
 LIMITS = Limits(burst=3, every_ms=1000, after=2, cooldown_ms=60_000, probe_ms=30_000)
 GENEROUS = Limits(burst=1000, every_ms=1, after=2, cooldown_ms=60_000, probe_ms=30_000)
@@ -162,6 +162,15 @@ def test_barred_opens_the_breaker_at_once_and_for_as_long_as_said(redis: Redis) 
     expect(denied(redis), "breaker open: HTTP 401", 900)
 
 
+def test_a_bad_probe_after_a_bar_opens_the_breaker_again(redis: Redis) -> None:
+    report(redis, permitted(redis), "barred", "HTTP 401", 900)
+    pass_time(redis, "open_until_ms")
+
+    assert fail(redis) == "opened"
+
+    expect(denied(redis), "breaker open: HTTP 500", 60)
+
+
 # Pause
 
 
@@ -220,7 +229,16 @@ def test_a_refused_question_is_kept_from_the_provider_and_others_are_not(redis: 
     assert isinstance(permit(redis, "minimax", "long", GENEROUS), Permit)
 
 
+def test_a_question_refused_for_no_time_may_be_asked(redis: Redis) -> None:
+    assert report(redis, permitted(redis), "refused", "HTTP 400", 0) == "works"
+
+    until(lambda: permitted(redis), what="a millisecond to pass")
+
+
 def test_everything_is_forgotten_in_time(redis: Redis) -> None:
+    asked = permitted(redis)
+    assert redis.pttl(RECORD) > 0
+    report(redis, asked, "ok")
     fail(redis)
     report(redis, permitted(redis, "long"), "refused", "HTTP 400", 3600)
 

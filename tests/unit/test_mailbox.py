@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import resource
 import signal
@@ -17,6 +18,7 @@ import settings
 from clients import mailbox
 from clients.mailbox import Delivered, Reply
 from gatekeeper import NotApplied, Rung
+from tests.harness import until
 
 
 @pytest.fixture(autouse=True)
@@ -164,6 +166,22 @@ def test_a_disk_that_is_full_leaves_nothing_of_the_reply_and_says_so(box: Path) 
 
     assert file.read_bytes() == before
     assert mailbox.find(a_reply("m1")) is None
+
+
+def test_whoever_comes_while_another_writes_waits_and_sees_what_was_written(box: Path) -> None:
+    mailbox.deliver(a_reply("m0"))
+    file = box / "chat" / "c1.jsonl"
+    with file.open("ab") as other, ThreadPoolExecutor(1) as pool:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        late = pool.submit(mailbox.deliver, a_reply("m1", reply="Late"))
+        until(lambda: late.done() or "-> FLOCK" in Path("/proc/locks").read_text())
+        first = {"at": "2026-11-22T13:00:00+00:00", **a_reply("m1", reply="First").model_dump(mode="json")}
+        other.write(json.dumps(first).encode() + b"\n")
+        other.flush()
+        fcntl.flock(other, fcntl.LOCK_UN)
+
+    assert late.result().delivered_at.isoformat() == first["at"]
+    assert [line["reply"] for line in lines(file)] == ["Hello!", "First"]
 
 
 def test_many_at_once_leave_whole_lines_and_one_reply_per_message(box: Path) -> None:

@@ -139,6 +139,7 @@ def failing() -> bool:
         (["failed", "unknown", "failed"], True),
         (["failed", "failed", "refused", "failed"], True),
         (["failed", "failed"], False),
+        (["done", "refused", "refused", "refused"], False),
         (["failed", "failed", "failed", "done"], False),
     ],
 )
