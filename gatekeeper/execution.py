@@ -190,7 +190,7 @@ class Execution:
             effect_happened=self.now.line == "applied",
             facts=tuple(self.now.facts.values()) if outcome == "done" else (),
             counters=self._counters(outcome, flaw),
-            summary=json.dumps({"outcome": outcome, "task": self.gate.name, "key": self.key, **numbers}),
+            summary=json.dumps(self._summary(outcome, receipt or {}) | numbers),
             events=self.now.take_events(),
         )
         lost = store.patiently(lambda: self.now.ledger.settle(self.now.claim, self.scope, end), PATIENCE)
@@ -198,6 +198,11 @@ class Execution:
             self._log("claim lost", stands=lost, outcome=outcome, **told)
             raise ClaimLost(f"{self.key}: the claim was lost while the task ran; the key is {lost} now")
         self._log(outcome, **told)
+
+    def _summary(self, outcome: Outcome, receipt: dict[str, Any]) -> dict[str, Any]:
+        """The attempt as the event stream keeps it."""
+        summary = {"outcome": outcome, "task": self.gate.name, "key": self.key}
+        return summary | {"stage": receipt["stage"]} if receipt else summary
 
     def _changes(self) -> dict[str, Any]:
         return {"remembered": ["/".join(path) for path in self.now.facts]} if self.now.facts else {}

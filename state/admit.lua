@@ -238,7 +238,7 @@ end
 local function claim()
   take()
   if #policy.caps > 0 then
-    redis.call("HSET", KEYS[1], "caps", cjson.encode({unpack(KEYS, 10, 9 + #policy.caps)}))
+    redis.call("HSET", KEYS[1], "caps", cjson.encode({unpack(KEYS, 11, 10 + #policy.caps)}))
   end
   local fence = redis.call("HINCRBY", KEYS[6], "fence", 1)
   local attempt = redis.call("HINCRBY", KEYS[2], "attempts", 1)

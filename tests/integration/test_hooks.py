@@ -233,7 +233,6 @@ def test_an_answer_that_got_lost_is_given_again(house: Install) -> None:
         {"webhook-timestamp": "-1"},
         {"webhook-timestamp": str(time.time_ns() // 1_000_000)},
     ],
-    ids=str,
 )  # fmt: skip
 def test_a_forged_delivery_is_refused(house: Install, changed: dict[str, str]) -> None:
     answer = standard(house, message("forged"), "forged", None, **changed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.effects.client import EffectServer
@@ -30,8 +32,8 @@ MAY_HAVE_HAPPENED = [
 
 
 @pytest.fixture
-def tricks(install_on, valkey: Valkey) -> Install:  # type: ignore[no-untyped-def]
-    installed: Install = install_on(valkey)
+def tricks(install_on: Callable[[Valkey], Install], valkey: Valkey) -> Install:
+    installed = install_on(valkey)
     installed.env["TASK_MODULES"] = "trickster"
     return installed
 

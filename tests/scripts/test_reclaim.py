@@ -128,3 +128,12 @@ def test_a_probe_lost_after_the_line_is_replaced(poster_with: WithPolicies) -> N
 
     poster.pass_time_for_breaker(2 * MINUTE)
     assert poster.claim("next")
+
+
+def test_a_claim_taken_back_before_the_line_gives_back_its_place_in_the_caps(poster_with: WithPolicies) -> None:
+    poster = poster_with(cap=["1/hour", "1/day"])
+    claim = poster.claim("hello")
+
+    assert poster.reclaim(claim, dead=True) == "queued"
+
+    assert poster.claim("other")
