@@ -21,6 +21,7 @@ main() {
     install_app
     make_folders
     make_env
+    check_tables
     install_units
     start
 }
@@ -94,6 +95,11 @@ set_once() {
     grep -q "^$1=" "$root$env" || echo "$1=$2" >>"$root$env"
 }
 
+# What cannot start must not take the place of what runs.
+check_tables() {
+    change runuser -u "$user" -- "$home/.venv/bin/python" -m web.check
+}
+
 install_units() {
     for unit in "$app"/deploy/systemd/gatehouse*.service "$app"/deploy/systemd/gatehouse.target; do
         install -m 0644 "$unit" "$root$units/"
@@ -111,8 +117,6 @@ systemd_version() {
 }
 
 start() {
-    # What cannot start must not take the place of what runs.
-    change runuser -u "$user" -- "$home/.venv/bin/python" -m web.check
     change systemctl enable --quiet gatehouse.target
     change systemctl daemon-reload
     change systemctl restart gatehouse.target

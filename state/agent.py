@@ -45,11 +45,11 @@ def snapshot(redis: Redis, agent: str) -> Snapshot:
 
 
 def revisions(redis: Redis, agents: list[str]) -> dict[str, int]:
-    """The revision of each agent that has any state."""
+    """The revision of each agent; 0 for one that has no state yet."""
     with redis.pipeline(transaction=False) as pipe:
         for agent in agents:
             pipe.hget(Names(agent).head, "revision")
-        return {agent: int(number) for agent, number in zip(agents, pipe.execute(), strict=True) if number}
+        return {agent: int(number or 0) for agent, number in zip(agents, pipe.execute(), strict=True)}
 
 
 def pause(redis: Redis, agent: str, by: str, why: str) -> None:

@@ -27,10 +27,16 @@ class Mirror:
 
     def refresh(self) -> list[str]:
         """Write what changed; answers the agents whose file is new."""
-        stale = [a for a, r in revisions(self._redis, self._agents).items() if self._written.get(a) != r]
+        stale = [a for a, r in revisions(self._redis, self._agents).items() if self._is_stale(a, r)]
         for agent in stale:
             self._written[agent] = write(self._redis, agent)
         return stale
+
+    def _is_stale(self, agent: str, revision: int) -> bool:
+        """An agent that never ran has a file too; but an empty Redis beside a file is no news, it is a loss."""
+        if revision == 0 and path(agent).exists():
+            return False
+        return self._written.get(agent) != revision
 
 
 def _keep_what_is_ahead(file: Path, revision: int) -> None:

@@ -126,14 +126,15 @@ def test_what_was_accepted_is_answered_though_no_worker_ran_and_its_message_was_
 
 
 def test_a_person_who_pauses_the_responder_while_it_thinks_loses_no_message(house: Install, valkey: Valkey) -> None:
-    """The pause comes between admission and the line; the model is what takes its time, and never answers here."""
+    """The pause comes between admission and the line; the model takes its time until then, and never answers."""
     slow = _Silent()
-    house.env.update(GROQ_URL=slow.url, GROQ_API_KEY="key", HTTP_TIMEOUT="1")
+    house.env.update(GROQ_URL=slow.url, GROQ_API_KEY="key")
     start(house)
     answer = deliver(house, message())
     slow.accept()
 
     house.gate("pause", "responder", "--why", "looking")
+    slow.close()
     page = until(lambda: _page(answer) if _page(answer)["state"] == "waiting" else None, 20, "the call to wait")
     assert page["result"] is None
     assert replies(house) == []
@@ -142,7 +143,6 @@ def test_a_person_who_pauses_the_responder_while_it_thinks_loses_no_message(hous
 
     assert ended(house, answer)["state"] == "done"
     assert len(replies(house)) == 1
-    slow.close()
 
 
 def _page(answer: Answer) -> dict[str, Any]:
@@ -166,5 +166,6 @@ class _Silent:
         self._taken.append(self._socket.accept()[0])
 
     def close(self) -> None:
+        """Hang up on everybody."""
         for each in (*self._taken, self._socket):
             each.close()

@@ -176,7 +176,7 @@ def test_writers_that_were_killed_leave_no_heap_of_unfinished_files(
 def test_a_file_that_somebody_removed_comes_back_with_the_next_change(valkey: Valkey, state_dir: Path) -> None:
     client = valkey.client()
     agent.pause(client, "poster", "ada", "looking")
-    mirrors = mirror.Mirror(client, ["poster", "nobody"])
+    mirrors = mirror.Mirror(client, ["poster"])
     assert mirrors.refresh() == ["poster"]
     assert mirrors.refresh() == []
     (state_dir / "agents" / "poster.json").unlink()
@@ -237,3 +237,20 @@ def test_a_file_that_knows_more_than_redis_is_set_aside_before_it_is_written_ove
     kept = read(state_dir / "agents" / "poster.revision-3.json")
     assert kept["pause"]["why"] == "before the loss"
     assert read(state_dir / "agents" / "poster.json")["pause"]["why"] == "after the loss"
+
+
+def test_an_agent_that_never_ran_has_a_file_too(valkey: Valkey, state_dir: Path) -> None:
+    mirror.Mirror(valkey.client(), ["idle"]).refresh()
+
+    assert json.loads((state_dir / "agents" / "idle.json").read_text())["last_run"] is None
+
+
+def test_an_empty_redis_does_not_overwrite_what_a_file_remembers(valkey: Valkey, state_dir: Path) -> None:
+    agent.pause(valkey.client(), "poster", "ada", "looking")
+    mirrors = mirror.Mirror(valkey.client(), ["poster"])
+    mirrors.refresh()
+    valkey.client().flushall()
+
+    mirrors.refresh()
+
+    assert json.loads((state_dir / "agents" / "poster.json").read_text())["paused"]

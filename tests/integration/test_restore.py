@@ -69,7 +69,7 @@ def test_a_restored_state_is_the_one_that_was_lost(house: Install, clerk: Clerk,
     answer = house.gate("restore")
 
     after = clerk.state()
-    assert answer == {"restored": ["clerk"]}
+    assert "clerk" in answer["restored"]
     assert after["revision"] > before["revision"]
     assert {**after, "revision": 0} == {**before, "revision": 0}
     assert len(after["errors"]) == 2
