@@ -17,7 +17,7 @@ from gatekeeper.heartbeat import heartbeat
 from gatekeeper.outcome import proves_nothing_was_sent
 from gatekeeper.redact import clean, describe
 from state import store
-from state.ledger import Outcome, Scope, Settlement
+from state.ledger import Outcome, Settlement, Terms
 
 log = structlog.get_logger("gatehouse.gate")
 
@@ -31,35 +31,35 @@ UNDONE = "done"
 
 @dataclass
 class Execution:
-    """The attempt `now` of a call that was admitted through `gate`."""
+    """One attempt of a call that was admitted through `gate`, on the terms that its arguments select."""
 
     gate: Gate
-    scope: Scope
-    now: Attempt
+    terms: Terms
+    attempt: Attempt
 
     @property
     def key(self) -> str:
-        return self.now.claim.key
+        return self.attempt.claim.key
 
     def run(self, arguments: dict[str, Any]) -> Answer:
         """Run the body and settle; raises what the body raised."""
-        claim = self.now.claim
-        self.now.tell("claimed", attempt=claim.attempt, fence=claim.fence, owner=claim.owner)
-        heartbeat.watch(self.now.ledger, claim, self.scope, self.gate.limit_ms)
+        claim = self.attempt.claim
+        self.attempt.tell("claimed", attempt=claim.attempt, fence=claim.fence, owner=claim.owner)
+        heartbeat.watch(self.attempt.ledger, claim, self.terms, self.gate.limit_ms)
         try:
-            return self._attempt(arguments)
+            return self._run_body(arguments)
         finally:
             heartbeat.forget(claim)
 
-    def _attempt(self, arguments: dict[str, Any]) -> Answer:
+    def _run_body(self, arguments: dict[str, Any]) -> Answer:
         try:
-            with running(self.now):
+            with running(self.attempt):
                 output = self.gate.body(**arguments)
         except ClaimLost:
             self._log("claim lost")
             raise
         except Refused as error:
-            return self._refused(error) if self.now.line == "before" else self._failed(error)
+            return self._refused(error) if self.attempt.line == "before" else self._failed(error)
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001 - even sys.exit() in a task has an end that must be settled
@@ -68,7 +68,7 @@ class Execution:
 
     def _finished(self, output: Any) -> Answer:
         try:
-            result = kept(self.gate.contract.check_output(output), self.now.rung)
+            result = kept(self.gate.contract.check_output(output), self.attempt.rung)
         except InvalidOutput as error:
             return self._flawed(output, error)
         self._settle("done", result=result)
@@ -80,8 +80,8 @@ class Execution:
         if self.gate.effect and self.gate.effect.undo:
             flaw["undo"] = self._undo(output)
             if flaw["undo"] == UNDONE:
-                self.now.facts.clear()
-                self.now.counters.clear()
+                self.attempt.facts.clear()
+                self.attempt.counters.clear()
         text = json.dumps(flaw)
         self._settle("done", result=kept("null", None), flaw=text, error=flaw["detail"])
         return flawed(self.key, text)
@@ -89,22 +89,22 @@ class Execution:
     def _undo(self, output: Any) -> str:
         assert self.gate.effect and self.gate.effect.undo  # noqa: S101, PT018 - asked for by the caller
         try:
-            with running(self.now):
+            with running(self.attempt):
                 self.gate.effect.undo(output)
         except Exception as problem:  # noqa: BLE001 - whatever it was, the key must be settled and the problem told
             words = f"failed: {describe(problem)}"
         else:
             words = UNDONE
-        self.now.tell("undo", outcome=words)
+        self.attempt.tell("undo", outcome=words)
         return words
 
     def _failed(self, error: BaseException) -> Answer:
         """Settle what the exception proves, and raise it; answers only if the provider knows that all went well."""
         words = describe(error)
-        if self.now.line == "applied":
+        if self.attempt.line == "applied":
             flaw = {"error": "the effect happened, but a later step failed", "stage": "task", "detail": words}
             self._settle("done", result=kept("null", None), flaw=json.dumps(flaw), error=words)
-        elif self.now.line == "before" or proves_nothing_was_sent(error, self._requests_sent()):
+        elif self.attempt.line == "before" or proves_nothing_was_sent(error, self._requests_sent()):
             self._settle("failed", error=words, retry_ms=self._retry_ms())
         else:
             return self._in_doubt(error, words)
@@ -113,13 +113,13 @@ class Execution:
         raise TaskAborted(f"{self.key}: {words}") from error
 
     def _requests_sent(self) -> int:
-        return self.now.wire.unsafe if self.now.wire else 0
+        return self.attempt.wire.unsafe if self.attempt.wire else 0
 
     def _in_doubt(self, error: BaseException, words: str) -> Answer:
         """Ask the provider. That it has the effect is proof; that it does not have it yet is none."""
         found = self._verify()
         if found is not None:
-            self.now.line = "applied"
+            self.attempt.line = "applied"
             return self._finished(found)
         self._settle("unknown", error=words)
         raise OutcomeUnknown(
@@ -132,12 +132,12 @@ class Execution:
         if not verify:
             return None
         try:
-            with running(self.now):
-                found = verify(self.now.payload)
+            with running(self.attempt):
+                found = verify(self.attempt.payload)
         except Exception as problem:  # noqa: BLE001 - a look-up that fails proves nothing, and is told
-            self.now.tell("verify", outcome=f"failed: {describe(problem)}")
+            self.attempt.tell("verify", outcome=f"failed: {describe(problem)}")
             return None
-        self.now.tell("verify", outcome="not found" if found is None else "found")
+        self.attempt.tell("verify", outcome="not found" if found is None else "found")
         return found
 
     def _refused(self, error: Refused) -> Answer:
@@ -154,11 +154,11 @@ class Execution:
 
     def _caller_does_not_ask_again(self) -> bool:
         """A webhook's sender was told that the call is accepted, so a pause that came at the line may only delay it."""
-        return store.patiently(lambda: self.now.ledger.door(self.now.claim), PATIENCE) == "webhook"
+        return store.patiently(lambda: self.attempt.ledger.door(self.attempt.claim), PATIENCE) == "webhook"
 
     def _retry_ms(self) -> int | None:
         """Exponential back-off with jitter in its upper half; None when the attempts are used up."""
-        done = self.now.claim.attempt
+        done = self.attempt.claim.attempt
         if done >= self.gate.attempts:
             return None
         longest: int = min(self.gate.backoff_ms << (done - 1), LONGEST_BACKOFF_MS)
@@ -175,11 +175,11 @@ class Execution:
         receipt: dict[str, Any] | None = None,
     ) -> None:
         """One atomic step; raises ClaimLost if the claim passed to somebody else meanwhile."""
-        numbers = {"ms": self.now.elapsed_ms, "attempt": self.now.claim.attempt}
+        numbers = {"ms": self.attempt.elapsed_ms, "attempt": self.attempt.claim.attempt}
         told = numbers | ({"error": error} if error else {}) | (receipt or {})
         if retry_ms is not None:
             told["retry_after"] = retry_ms / 1000
-        self.now.tell(outcome, **told, **(self._changes() if outcome == "done" else {}))
+        self.attempt.tell(outcome, **told, **(self._changes() if outcome == "done" else {}))
         end = Settlement(
             outcome,
             result,
@@ -187,13 +187,13 @@ class Execution:
             error=self._error(error) if error else "",
             answer=json.dumps(receipt or {"error": error, "stage": "task"}) if outcome != "done" else "",
             retry_ms=retry_ms,
-            effect_happened=self.now.line == "applied",
-            facts=tuple(self.now.facts.values()) if outcome == "done" else (),
+            effect_happened=self.attempt.line == "applied",
+            facts=tuple(self.attempt.facts.values()) if outcome == "done" else (),
             counters=self._counters(outcome, flaw),
             summary=json.dumps(self._summary(outcome, receipt or {}) | numbers),
-            events=self.now.take_events(),
+            events=self.attempt.take_events(),
         )
-        lost = store.patiently(lambda: self.now.ledger.settle(self.now.claim, self.scope, end), PATIENCE)
+        lost = store.patiently(lambda: self.attempt.ledger.settle(self.attempt.claim, self.terms, end), PATIENCE)
         if lost is not None:
             self._log("claim lost", stands=lost, outcome=outcome, **told)
             raise ClaimLost(f"{self.key}: the claim was lost while the task ran; the key is {lost} now")
@@ -205,20 +205,20 @@ class Execution:
         return summary | {"stage": receipt["stage"]} if receipt else summary
 
     def _changes(self) -> dict[str, Any]:
-        return {"remembered": ["/".join(path) for path in self.now.facts]} if self.now.facts else {}
+        return {"remembered": ["/".join(path) for path in self.attempt.facts]} if self.attempt.facts else {}
 
     def _counters(self, outcome: Outcome, flaw: str) -> dict[str, int]:
         name = {"done": "total_done", "refused": "total_refused"}.get(outcome, "total_failed")
-        counters = {**(self.now.counters if outcome == "done" else {}), name: 1}
+        counters = {**(self.attempt.counters if outcome == "done" else {}), name: 1}
         return counters | {"total_flawed": 1} if flaw else counters
 
     def _error(self, words: str) -> str:
         """The error as the state file lists it."""
-        at = self.now.claim.admitted_ms + self.now.elapsed_ms
-        call = self.now.call
+        at = self.attempt.claim.admitted_ms + self.attempt.elapsed_ms
+        call = self.attempt.call
         return json.dumps({"at": at, "task": call.task, "key": call.key, "call": call.id, "error": words})
 
     def _log(self, event: str, **fields: Any) -> None:
-        call = self.now.call
+        call = self.attempt.call
         level = "info" if event == "refused" or (event == "done" and "error" not in fields) else "error"
         getattr(log, level)(event, agent=call.agent, task=call.task, call=call.id, key=call.key, **fields)

@@ -15,7 +15,7 @@ from gatekeeper.errors import PolicyError
 from gatekeeper.policy import Breaker, Cap, Effect, Rate
 from gatekeeper.template import Template
 from state.call import Call
-from state.ledger import Scope
+from state.ledger import Terms
 from state.names import Names
 
 #: Longer than any call should take on the network, short enough that a lost worker is noticed in two minutes.
@@ -91,14 +91,14 @@ class Gate:
         text = self.contract.as_json(arguments)
         return Call(id, self.agent, self.name, self.key(arguments, id), text, fingerprint(text), door)
 
-    def scope(self, arguments: Mapping[str, Any]) -> Scope:
+    def terms(self, arguments: Mapping[str, Any]) -> Terms:
         """The policy and the Redis keys that this call's arguments select."""
         n = Names(self.agent)
         filled = [template.fill(arguments) for template in self._scopes]
         caps = tuple(n.cap(self.name, p.text, s) for p, s in zip(self.caps, filled, strict=False))
         rates = tuple(n.rate(self.name, p.text, s) for p, s in zip(self.rates, filled[len(caps) :], strict=True))
         breaker = n.breaker(self.name, self._breaker_scope.fill(arguments))
-        return Scope(self._policy, self.lease_ms, breaker, caps, rates)
+        return Terms(self._policy, self.lease_ms, breaker, caps, rates)
 
     def _scope_template(self, text: str) -> Template:
         return Template(text, self.contract.parameters, f"{self.name}: scope")

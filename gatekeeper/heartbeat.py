@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from state.decision import Claim
-from state.ledger import Ledger, Scope
+from state.ledger import Ledger, Terms
 from state.store import StoreError
 
 log = structlog.get_logger()
@@ -23,7 +23,7 @@ EVERY = 1.0
 class _Beat:
     ledger: Ledger
     claim: Claim
-    scope: Scope
+    terms: Terms
     renew_at: float
     overdue_at: float
 
@@ -41,10 +41,10 @@ class Heartbeat:
         self._thread: threading.Thread | None = None
         self._pid = 0
 
-    def watch(self, ledger: Ledger, claim: Claim, scope: Scope, limit_ms: int) -> None:
+    def watch(self, ledger: Ledger, claim: Claim, terms: Terms, limit_ms: int) -> None:
         """Renew this claim from now on; `limit_ms` is how long the attempt should take."""
         now = time.monotonic()
-        beat = _Beat(ledger, claim, scope, now + scope.lease_ms / 3000, now + limit_ms / 1000)
+        beat = _Beat(ledger, claim, terms, now + terms.lease_ms / 3000, now + limit_ms / 1000)
         with self._lock:
             self._beats[claim.owner] = beat
             if self._thread is None or not self._thread.is_alive() or self._pid != os.getpid():
@@ -68,11 +68,11 @@ class Heartbeat:
 
     def _renew(self, beat: _Beat, now: float) -> None:
         try:
-            held = beat.ledger.renew(beat.claim, beat.scope)
+            held = beat.ledger.renew(beat.claim, beat.terms)
         except StoreError as error:
             log.warning("heartbeat failed", key=beat.claim.key, error=str(error))
             return
-        beat.renew_at = now + beat.scope.lease_ms / 3000
+        beat.renew_at = now + beat.terms.lease_ms / 3000
         if now >= beat.overdue_at:
             log.warning("over its time limit", agent=beat.claim.agent, key=beat.claim.key, owner=beat.claim.owner)
         if not held:

@@ -17,7 +17,7 @@ from gatekeeper.redact import clean, describe
 from state import owner, store
 from state.call import Call
 from state.decision import Busy, Claim, Decision, Refused, Replay
-from state.ledger import Ledger, Scope
+from state.ledger import Ledger, Terms
 
 log = structlog.get_logger("gatehouse.gate")
 
@@ -38,12 +38,12 @@ def run(gate: Gate, args: tuple[Any, ...], kwargs: dict[str, Any], *, call_id: s
         call = gate.call_with(arguments, id=call_id, door=door)
     except InvalidArguments as error:
         return _reject(ledger, Call(call_id, gate.agent, gate.name, "", "{}", "", door), error)
-    scope = gate.scope(arguments)
+    terms = gate.terms(arguments)
     with _needing_redis(call):
-        decision = _admit(ledger, call, scope)
+        decision = _admit(ledger, call, terms)
     match decision:
         case Claim() as claim:
-            return Execution(gate, scope, Attempt(call, claim, ledger, gate.effect)).run(arguments)
+            return Execution(gate, terms, Attempt(call, claim, ledger, gate.effect)).run(arguments)
         case Replay(result, flaw):
             _log("replayed", call)
             return flawed(call.key, flaw, replayed=True) if flaw else success(call.key, result, replayed=True)
@@ -54,19 +54,19 @@ def run(gate: Gate, args: tuple[Any, ...], kwargs: dict[str, Any], *, call_id: s
             raise Duplicate(f"{call.key}: call {at_work} is at work")
 
 
-def _admit(ledger: Ledger, call: Call, scope: Scope) -> Decision:
+def _admit(ledger: Ledger, call: Call, terms: Terms) -> Decision:
     """Ask the ledger; where somebody holds the key, look whether they are alive, and ask again."""
     mine = owner.new()
-    decision = ledger.admit(call, mine, scope)
+    decision = ledger.admit(call, mine, terms)
     if not isinstance(decision, Busy):
         return decision
     dead = owner.is_dead(decision.owner)
     if dead or decision.lease_ms <= decision.now_ms:
         ledger.reclaim(call.agent, call.key, decision.call, decision.owner, decision.fence, dead=dead)
-        return ledger.admit(call, mine, scope)
+        return ledger.admit(call, mine, terms)
     if decision.call == call.id:
         return decision
-    return ledger.admit(call, mine, scope, alive=decision.owner)
+    return ledger.admit(call, mine, terms, alive=decision.owner)
 
 
 def _reject(ledger: Ledger, call: Call, error: InvalidArguments) -> Answer:

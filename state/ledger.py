@@ -40,7 +40,7 @@ class OtherContent(ValueError):
 
 
 @dataclass(frozen=True)
-class Scope:
+class Terms:
     """The policy of one task as the scripts read it, and the keys it touches for one call's arguments."""
 
     policy: str
@@ -115,15 +115,15 @@ class Ledger:
         keys = [n.key(key), n.call(call), n.queued, n.waiting, n.story(key), n.head]
         return bool(_cancel(self.redis, keys, [call, by])[0] == "cancelled")
 
-    def admit(self, call: Call, owner: str, scope: Scope, alive: str = "") -> Decision:
+    def admit(self, call: Call, owner: str, terms: Terms, alive: str = "") -> Decision:
         """Decide in one step; a `Claim` must be settled. `alive` names a holder that is known to live."""
         n = Names(call.agent)
         keys = [
             n.key(call.key), n.call(call.id), n.queued, n.waiting, n.running, n.head, n.metrics,
-            n.story(call.key), scope.breaker, n.events, *scope.caps, *scope.rates,
+            n.story(call.key), terms.breaker, n.events, *terms.caps, *terms.rates,
         ]  # fmt: skip
         args: list[str | int] = [
-            call.id, call.task, call.key, call.kwargs, call.fingerprint, call.door, owner, scope.lease_ms, scope.policy,
+            call.id, call.task, call.key, call.kwargs, call.fingerprint, call.door, owner, terms.lease_ms, terms.policy,
             alive,
         ]  # fmt: skip
         answer = _admit(self.redis, keys, args)
@@ -144,28 +144,28 @@ class Ledger:
         keys = [n.key(claim.key), n.head, n.story(claim.key), n.call(claim.call)]
         return _cross(self.redis, keys, [claim.owner, claim.fence, payload, *events])
 
-    def settle(self, claim: Claim, scope: Scope, end: Settlement) -> str | None:
+    def settle(self, claim: Claim, terms: Terms, end: Settlement) -> str | None:
         """Record the end of an attempt; answers the key's state if the claim was lost, else None."""
         n = Names(claim.agent)
         collections = list(dict.fromkeys(change.collection for change in end.facts if change.collection))
         keys = [
             n.key(claim.key), n.call(claim.call), n.waiting, n.running, n.head, n.metrics, n.story(claim.key),
-            n.errors, n.held, n.facts, n.events, scope.breaker, *scope.caps, *map(n.collection, collections),
+            n.errors, n.held, n.facts, n.events, terms.breaker, *terms.caps, *map(n.collection, collections),
         ]  # fmt: skip
         facts = [change.as_row(collections) for change in end.facts]
         args: list[str | int] = [
             claim.key, claim.call, claim.owner, claim.fence, end.outcome, end.result, end.flaw, end.error,
-            "" if end.retry_ms is None else end.retry_ms, int(end.effect_happened), scope.policy,
+            "" if end.retry_ms is None else end.retry_ms, int(end.effect_happened), terms.policy,
             json.dumps(facts) if facts else "", json.dumps(end.counters), end.summary, end.answer, *end.events,
         ]  # fmt: skip
         answer = _settle(self.redis, keys, args)
         return str(answer[2]) if answer[0] == "lost" else None
 
-    def renew(self, claim: Claim, scope: Scope) -> bool:
+    def renew(self, claim: Claim, terms: Terms) -> bool:
         """Prolong the claim, and the probe if it is one; False if it is no longer held."""
         n = Names(claim.agent)
-        args: list[str | int] = [claim.key, claim.owner, claim.fence, scope.lease_ms]
-        return bool(_renew(self.redis, [n.key(claim.key), n.running, scope.breaker], args)[0] == "renewed")
+        args: list[str | int] = [claim.key, claim.owner, claim.fence, terms.lease_ms]
+        return bool(_renew(self.redis, [n.key(claim.key), n.running, terms.breaker], args)[0] == "renewed")
 
     def reclaim(self, agent: str, key: str, call: str, owner: str, fence: int, *, dead: bool) -> str:
         """Take a claim from a lost owner; answers where the key stands then, or "kept"."""

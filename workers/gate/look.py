@@ -57,7 +57,9 @@ def _story_in_words(told: dict[str, Any]) -> str:
 
 
 def _event_row(event: dict[str, Any]) -> tuple[str, str, str]:
-    rest = "  ".join(f"{name}={value}" for name, value in event.items() if name not in {"at", "event"})
+    first = [name for name in ("stage", "error", "door", "attempt") if name in event]
+    names = [*first, *(name for name in event if name not in {"at", "event", *first})]
+    rest = "  ".join(f"{name}={event[name]}" for name in names)
     return event["at"], event["event"], rest
 
 
