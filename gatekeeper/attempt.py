@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
+from gatekeeper import wire
 from gatekeeper.errors import NoTask
 from gatekeeper.policy import Effect, Rung
 from gatekeeper.wire import Wire
@@ -31,7 +32,7 @@ class Attempt:
     effect: Effect | None = None
     line: str = "before"
     payload: Any = None  #: what was frozen when the line was crossed
-    wire: Wire | None = None  #: what was sent since the line was crossed
+    wire: Wire = field(default_factory=Wire)
     crossing: Lock = field(default_factory=Lock)
     rung: Rung | None = None
     facts: dict[tuple[str, ...], FactChange] = field(default_factory=dict)
@@ -79,7 +80,10 @@ class running:  # noqa: N801 - reads as a statement: `with running(attempt):`
         self._attempt = attempt
 
     def __enter__(self) -> None:
-        self._token = _current.set(self._attempt)
+        self._attempt.wire.parent = wire.current.get()
+        self._tokens = _current.set(self._attempt), wire.current.set(self._attempt.wire)
 
     def __exit__(self, *_: object) -> None:
-        _current.reset(self._token)
+        attempt, sent = self._tokens
+        wire.current.reset(sent)
+        _current.reset(attempt)

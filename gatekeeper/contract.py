@@ -117,15 +117,20 @@ def _shape(name: str, signature: inspect.Signature, hints: dict[str, Any]) -> An
     return with_config(ConfigDict(extra="forbid"))(shape)
 
 
+def says_secret(schema: dict[str, Any]) -> bool:
+    """Whether a JSON schema has a secret in it, which JSON shows as asterisks."""
+    return '"format": "password"' in json.dumps(schema)
+
+
 def _check_identity(name: str, arguments: TypeAdapter[Any]) -> None:
     """Arguments say what is meant, in JSON, the same each time; raises PolicyError for what cannot."""
     try:
-        schema = json.dumps(arguments.json_schema())
+        schema = arguments.json_schema()
     except PydanticInvalidForJsonSchema as error:
         raise PolicyError(f"{name}: an argument cannot be written as JSON: {error}") from None
-    if '"uniqueItems": true' in schema:
+    if '"uniqueItems": true' in json.dumps(schema):
         raise PolicyError(f"{name}: a set has no order, so the same call would look different each time; write list[…]")
-    if '"format": "password"' in schema:
+    if says_secret(schema):
         raise PolicyError(
             f"{name}: a secret is no argument, for it would be stored with the call; read it from the settings"
         )

@@ -104,16 +104,13 @@ class Execution:
         if self.attempt.line == "applied":
             flaw = {"error": "the effect happened, but a later step failed", "stage": "task", "detail": words}
             self._settle("done", result=kept("null", None), flaw=json.dumps(flaw), error=words)
-        elif self.attempt.line == "before" or proves_nothing_was_sent(error, self._requests_sent()):
+        elif self.attempt.line == "before" or proves_nothing_was_sent(error, self.attempt.wire.since_the_line):
             self._settle("failed", error=words, retry_ms=self._retry_ms())
         else:
             return self._in_doubt(error, words)
         if isinstance(error, Exception):
             raise error
         raise TaskAborted(f"{self.key}: {words}") from error
-
-    def _requests_sent(self) -> int:
-        return self.attempt.wire.unsafe if self.attempt.wire else 0
 
     def _in_doubt(self, error: BaseException, words: str) -> Answer:
         """Ask the provider. That it has the effect is proof; that it does not have it yet is none."""

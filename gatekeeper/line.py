@@ -11,8 +11,8 @@ from typing import Any, Generic, TypeVar, cast
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticSerializationError
 
-from gatekeeper import wire
 from gatekeeper.attempt import Attempt, current
+from gatekeeper.contract import says_secret
 from gatekeeper.errors import ClaimLost, LineError, RungTooLow, Stopped
 from gatekeeper.policy import Rung
 
@@ -41,20 +41,21 @@ class effect(Generic[Payload]):  # noqa: N801 - reads as a statement: `with gate
             _check(self._attempt)
             frozen = _cross(self._attempt, mine)
             payload = self._type.validate_json(frozen)
+            self._attempt.wire.cross()
             self._attempt.payload, self._attempt.line = payload, "sending"
-        self._attempt.wire = wire.Wire()
-        self._listening = wire.current.set(self._attempt.wire)
         return payload
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        wire.current.reset(self._listening)
         if kind is None:
             self._attempt.line = "applied"
             self._attempt.tell("applied")
 
     def _freeze(self) -> str:
         """The payload as JSON text; raises LineError if what is read back would be something else."""
-        self._check_secrets()
+        if _holds_a_secret(cast("Hashable", type(self._payload))):
+            raise LineError(
+                "a secret in the payload would be frozen as asterisks; take it from the settings when sending"
+            )
         try:
             text = self._dump(self._payload)
             same = self._dump(self._type.validate_json(text)) == text
@@ -66,12 +67,6 @@ class effect(Generic[Payload]):  # noqa: N801 - reads as a statement: `with gate
             raise LineError(f"a payload of {len(text)} characters; at most {LARGEST_PAYLOAD} are kept with a key")
         return text
 
-    def _check_secrets(self) -> None:
-        if isinstance(self._payload, BaseModel) and '"format": "password"' in json.dumps(self._type.json_schema()):
-            raise LineError(
-                "a secret in the payload would be frozen as asterisks; take it from the settings when sending"
-            )
-
     def _dump(self, payload: Payload) -> str:
         return self._type.dump_json(payload, by_alias=True, round_trip=True).decode()
 
@@ -79,6 +74,12 @@ class effect(Generic[Payload]):  # noqa: N801 - reads as a statement: `with gate
 @cache
 def _adapter(kind: Hashable) -> TypeAdapter[Any]:
     return TypeAdapter[Any](kind)  # type: ignore[arg-type]  # lru_cache knows its argument as hashable only
+
+
+@cache
+def _holds_a_secret(kind: Hashable) -> bool:
+    is_model = isinstance(kind, type) and issubclass(kind, BaseModel)
+    return is_model and says_secret(_adapter(kind).json_schema())
 
 
 def made_by(rung: Rung) -> None:

@@ -1,4 +1,4 @@
-"""What really left this process: every HTTP request that behind the line goes out is seen here, whoever sends it.
+"""What really left this process: every HTTP request that may change something is counted, whoever sends it.
 
 An exception tells only of the last request. Whether an earlier one may have had its effect is decided by what was sent:
 Python announces each write of `http.client`, on which requests and urllib3 stand, to audit hooks.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 _REQUEST_LINE = re.compile(rb"([A-Z]+) \S+ HTTP/1\.[01]\r\n")
@@ -17,31 +17,42 @@ _REQUEST_LINE = re.compile(rb"([A-Z]+) \S+ HTTP/1\.[01]\r\n")
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-@dataclass
 class Wire:
-    """The methods of the requests that went out since the line was crossed."""
+    """The requests of one attempt; those of a task that it calls are its own too."""
 
-    sent: list[str] = field(default_factory=list)
-    before: int = field(default_factory=lambda: len(_elsewhere))
+    def __init__(self) -> None:
+        self.parent: Wire | None = None
+        self.sent = 0
+        self._at_the_line = (0, 0)
+
+    def cross(self) -> None:
+        """The line is crossed now."""
+        self._at_the_line = (self.sent, _elsewhere.sent)
 
     @property
-    def unsafe(self) -> int:
-        """How many of them may have changed something; those of threads that belong to no attempt count too."""
-        return sum(method not in SAFE for method in (*self.sent, *_elsewhere[self.before :]))
+    def since_the_line(self) -> int:
+        """How many were sent behind the line; those of threads that belong to no attempt may be among them, so they count."""
+        own, others = self._at_the_line
+        return self.sent - own + _elsewhere.sent - others
 
 
-#: Requests of threads that run in no attempt's context. They may belong to any line that is open.
-_elsewhere: list[str] = []
+#: Requests of threads that run in no attempt's context.
+_elsewhere = Wire()
 current: ContextVar[Wire | None] = ContextVar("wire", default=None)
+_counting = Lock()
 
 
 def _hear(event: str, args: tuple[Any, ...]) -> None:
     if event != "http.client.send" or not isinstance(args[1], bytes | bytearray):
         return
     line = _REQUEST_LINE.match(args[1])
-    if line:
-        wire = current.get()
-        (_elsewhere if wire is None else wire.sent).append(line[1].decode())
+    if line is None or line[1].decode() in SAFE:
+        return
+    wire: Wire | None = current.get() or _elsewhere
+    with _counting:
+        while wire is not None:
+            wire.sent += 1
+            wire = wire.parent
 
 
 sys.addaudithook(_hear)

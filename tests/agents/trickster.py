@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import os
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -33,6 +34,25 @@ def effects(path: str) -> str:
 
 def send(key: str, mode: str = "") -> requests.Response:
     return requests.post(effects(key), json={}, headers={"X-Effect-Mode": mode} if mode else {}, timeout=10)
+
+
+crossed, other_sent = threading.Event(), threading.Event()
+
+
+@gatekeeper.task()
+def chatter() -> str:
+    """Talk to the world beside an attempt that stands behind its line."""
+    assert crossed.wait(10)
+    send("chatter")
+    other_sent.set()
+    return "sent"
+
+
+@gatekeeper.task(key="inner:{n}")
+def inner(n: int) -> str:
+    """A task without an effect of its own that sends something all the same."""
+    send(f"inner:{n}")
+    return "sent"
 
 
 @gatekeeper.task(key="trick:{trick}:{n}", effect=Effect())
@@ -95,9 +115,20 @@ def retried_by_the_session(key: str) -> Any:
         session.post(effects(key), json={}, headers={"X-Effect-Mode": "apply_then_drop"}, timeout=5)
 
 
+def applied_by_another_task_then_refused(_: str) -> Any:
+    inner(n=1)
+    return requests.post(REFUSING, timeout=5)
+
+
 def left_with_sys_exit(key: str) -> Any:
     send(key)
     sys.exit("enough")
+
+
+def refused_while_another_attempt_sends(_: str) -> Any:
+    crossed.set()
+    assert other_sent.wait(10)
+    return requests.post(REFUSING, timeout=5)
 
 
 TRICKS = {
@@ -111,6 +142,8 @@ TRICKS = {
         applied_in_a_thread_then_refused,
         retried_by_the_session,
         left_with_sys_exit,
+        refused_while_another_attempt_sends,
+        applied_by_another_task_then_refused,
     )
 }
 

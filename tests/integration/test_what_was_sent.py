@@ -78,6 +78,31 @@ def test_a_failure_that_proves_that_nothing_happened_frees_the_key(
     assert tricks.explain(f"trick:{trick}:1")["state"] == "rejected"
 
 
+def test_what_a_task_called_behind_the_line_sends_counts_too(tricks: Install, effects: EffectServer) -> None:
+    first, _ = play(tricks, "play(trick='applied_by_another_task_then_refused')")
+
+    assert effects.counts() == {"inner:1": 1}
+    assert first[0] == "OutcomeUnknown", first
+
+
+def test_what_another_attempt_sends_meanwhile_does_not_count(tricks: Install, effects: EffectServer) -> None:
+    ending = tricks.json_of("""
+        import json, threading
+        import trickster
+        other = threading.Thread(target=trickster.chatter)
+        other.start()
+        try:
+            trickster.play(trick="refused_while_another_attempt_sends")
+        except Exception as error:
+            print(json.dumps(type(error).__name__))
+        other.join()
+    """)
+
+    assert effects.counts() == {"chatter": 1}
+    assert ending == "ConnectionError"
+    assert tricks.explain("trick:refused_while_another_attempt_sends:1")["state"] == "rejected"
+
+
 def test_threads_that_cross_the_line_together_send_once(tricks: Install, effects: EffectServer) -> None:
     first, _ = play(tricks, "cross_in_two_threads(n=1)")
 
