@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from clients import strict_json
 from gatekeeper.redact import clean
 
 Value = TypeVar("Value", bound=BaseModel)
@@ -34,7 +33,7 @@ def read(text: str, schema: type[Value]) -> Value:
     if not inner:
         raise Unusable("an empty reply")
     try:
-        json.loads(inner, parse_constant=_no_number, parse_float=_finite)
+        strict_json.loads(inner)
     except (ValueError, RecursionError):
         raise Unusable("the reply is not JSON") from None
     try:
@@ -58,14 +57,3 @@ def _mistakes(error: ValidationError) -> str:
     found = error.errors(include_url=False, include_context=False, include_input=False)
     told = [f"{'.'.join(map(str, one['loc'])) or 'all of it'}: {one['msg']}" for one in found[:TOLD]]
     return clean("; ".join(told))[:300]
-
-
-def _no_number(word: str) -> NoReturn:
-    raise ValueError(word)
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(text)
-    return number

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
+
+from clients import strict_json
 
 #: Bytes. Standard Webhooks advises 20 kB; a large event of a code host is some 100 kB.
 LARGEST_BODY = 256 * 1024
@@ -39,7 +40,7 @@ async def read(request: Request) -> bytes:
 def parse(body: bytes) -> dict[str, Any]:
     """The JSON object in a body; raises HTTPException 400 for everything else."""
     try:
-        content = json.loads(body.decode(), parse_constant=_no_number, parse_float=_finite)
+        content = strict_json.loads(body.decode())
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, f"the body {_mistake(error)}") from None
     if not isinstance(content, dict):
@@ -90,14 +91,3 @@ def _is_deep(content: dict[str, Any]) -> bool:
         inner = [list(one.values()) if isinstance(one, dict) else one for one in level]
         level = [value for values in inner for value in values if isinstance(value, dict | list)]
     return bool(level)
-
-
-def _no_number(word: str) -> NoReturn:
-    raise ValueError(word)
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(text)
-    return number

@@ -47,11 +47,12 @@ class Seen(NamedTuple):
 def seen_of(action: Callable[[], Any]) -> Seen:
     behind_the_line = wire.Wire()
     token = wire.current.set(behind_the_line)
+    behind_the_line.cross()
     try:
         error = error_of(action)
     finally:
         wire.current.reset(token)
-    return Seen(error, behind_the_line.unsafe)
+    return Seen(error, behind_the_line.since_the_line)
 
 
 def error_of(action: Callable[[], Any]) -> Exception:
