@@ -53,11 +53,20 @@ class Settings:
     minimax_url: str
     minimax_api_key: str
     minimax_model: str
+    mastodon_url: str
+    mastodon_token: str
+    threads_url: str
+    threads_user_id: str
+    threads_token: str
     webhook_secrets: Mapping[str, tuple[str, ...]]  #: source, in lower case → its secrets, any of which may sign
 
     @property
     def agents_dir(self) -> Path:
         return self.state_dir / "agents"
+
+    @property
+    def journal_dir(self) -> Path:
+        return self.state_dir / "journal"
 
     @property
     def run_dir(self) -> Path:
@@ -74,7 +83,8 @@ class Settings:
         """Every value that must never appear in a log, a state file or Redis."""
         passwords = [unquote(urlsplit(url).password or "") for url in (self.redis_url, self.broker_url)]
         signing = [secret for secrets in self.webhook_secrets.values() for secret in secrets]
-        every = {self.desk_password, self.groq_api_key, self.minimax_api_key, *passwords, *signing}
+        tokens = {self.groq_api_key, self.minimax_api_key, self.mastodon_token, self.threads_token}
+        every = {self.desk_password, *tokens, *passwords, *signing}
         return tuple(sorted(every - {""}, key=len, reverse=True))
 
 
@@ -107,6 +117,11 @@ def read(environ: Mapping[str, str]) -> Settings:
         minimax_url=_http_url(given, "MINIMAX_URL", "https://api.minimax.io/v1"),
         minimax_api_key=given.get("MINIMAX_API_KEY", ""),
         minimax_model=given.get("MINIMAX_MODEL", "MiniMax-M2"),
+        mastodon_url=_http_url(given, "MASTODON_URL", "https://mastodon.social"),
+        mastodon_token=given.get("MASTODON_TOKEN", ""),
+        threads_url=_http_url(given, "THREADS_URL", "https://graph.threads.net/v1.0"),
+        threads_user_id=given.get("THREADS_USER_ID", "me"),
+        threads_token=given.get("THREADS_TOKEN", ""),
         webhook_secrets=_webhook_secrets(given),
     )
 

@@ -25,6 +25,8 @@ log = structlog.get_logger("gatehouse.http")
 
 #: Bytes. What agents read is text; anything larger is a mistake or an attack.
 LARGEST_RESPONSE = 10 * 1024 * 1024
+#: Seconds. A request gets so much time at least, so that it can say why it failed.
+LEAST_TIME = 0.1
 #: Characters of a body that a log line shows.
 SHOWN = 500
 
@@ -42,7 +44,7 @@ def request(
     `options` are those of `requests.Request`: params, headers, json, data, auth. `adapter` may restrict where connections
     lead. Raises what requests raises; an answer of any status is an answer. The connection is new, and closed afterwards.
     """
-    limit = timeout or settings.current().http_timeout
+    limit = _within_the_lease(timeout or settings.current().http_timeout)
     started = time.monotonic()
     with requests.Session() as session:
         session.trust_env = False
@@ -63,6 +65,13 @@ def request(
         response=_shown(response.text),
     )
     return response
+
+
+def _within_the_lease(seconds: float) -> float:
+    """An effect's request ends before somebody else may decide that its sender is lost."""
+    attempt = current_or_none()
+    left = attempt.wire.left_ms / 1000 if attempt else seconds
+    return max(min(seconds, left), LEAST_TIME)
 
 
 def _read(response: Response, deadline: float) -> None:

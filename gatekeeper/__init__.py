@@ -3,6 +3,7 @@
 from gatekeeper.errors import GatekeeperError, NotApplied, OutcomeUnknown, PolicyError, Refused
 from gatekeeper.line import effect, made_by
 from gatekeeper.memory import memory
+from gatekeeper.points import keep, recall
 from gatekeeper.policy import Breaker, Cap, Effect, Rate, Rung
 from gatekeeper.task import task
 
@@ -18,7 +19,9 @@ __all__ = [
     "Refused",
     "Rung",
     "effect",
+    "keep",
     "made_by",
     "memory",
+    "recall",
     "task",
 ]

@@ -16,7 +16,7 @@ from gatekeeper.wire import Wire
 from state.call import Call
 from state.decision import Claim
 from state.facts import FactChange
-from state.ledger import Ledger
+from state.ledger import Ledger, Terms
 
 #: A story keeps this many events of one attempt; the log has them all.
 MOST_EVENTS = 100
@@ -29,9 +29,10 @@ class Attempt:
     call: Call
     claim: Claim
     ledger: Ledger
+    terms: Terms
     effect: Effect | None = None
     line: str = "before"
-    payload: Any = None  #: what was frozen when the line was crossed
+    payload: str = ""  #: JSON text: what was frozen when the line was crossed
     wire: Wire = field(default_factory=Wire)
     crossing: Lock = field(default_factory=Lock)
     rung: Rung | None = None

@@ -42,6 +42,14 @@ class Stopped(Refused):
     """Raised at the line when the agent was paused in the meantime; nothing was sent."""
 
 
+class EffectsClosed(Refused):
+    """Raised at the line when an effect could not be remembered for certain; nothing was sent, and the call waits."""
+
+
+class Overdue(GatekeeperError):
+    """Raised in place of a request that a process wanted to send after its lease had ended; nothing was sent."""
+
+
 class ClaimLost(GatekeeperError):
     """Raised when an attempt's claim passed to somebody else while it ran."""
 

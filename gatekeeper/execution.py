@@ -11,13 +11,22 @@ import structlog
 
 from gatekeeper.answer import Answer, flawed, kept, refusal, success
 from gatekeeper.attempt import Attempt, running
-from gatekeeper.errors import ClaimLost, InvalidOutput, OutcomeUnknown, Refused, RungTooLow, Stopped, TaskAborted
+from gatekeeper.errors import (
+    ClaimLost,
+    EffectsClosed,
+    InvalidOutput,
+    OutcomeUnknown,
+    Refused,
+    RungTooLow,
+    Stopped,
+    TaskAborted,
+)
 from gatekeeper.gate import LONGEST_BACKOFF_MS, Gate
 from gatekeeper.heartbeat import heartbeat
 from gatekeeper.outcome import proves_nothing_was_sent
 from gatekeeper.redact import clean, describe
 from state import store
-from state.ledger import Outcome, Settlement, Terms
+from state.ledger import Outcome, Settlement
 
 log = structlog.get_logger("gatehouse.gate")
 
@@ -25,36 +34,46 @@ log = structlog.get_logger("gatehouse.gate")
 PATIENCE = 60.0
 #: How long a call that a pause stopped at the line waits before it asks again, if its caller does not; as in admit.lua.
 PAUSED_MS = 60_000
+#: The same for a call that could not be remembered for certain; as in admit.lua.
+CLOSED_MS = 15_000
+#: What a refusal at the line is called: (error, stage).
+_RECEIPTS: dict[type[Refused], tuple[str, str]] = {
+    Stopped: ("paused", "line"),
+    RungTooLow: ("rung too low", "line"),
+    EffectsClosed: ("effects are closed", "ledger"),
+}
+#: The answer of a look-up that says nothing, which is not that nothing is there.
+LOOK_UP_FAILED = object()
 #: What the story says of an undo that worked.
 UNDONE = "done"
 
 
 @dataclass
 class Execution:
-    """One attempt of a call that was admitted through `gate`, on the terms that its arguments select."""
+    """One attempt of a call that was admitted through `gate`."""
 
     gate: Gate
-    terms: Terms
     attempt: Attempt
+    arguments: dict[str, Any]
 
     @property
     def key(self) -> str:
         return self.attempt.claim.key
 
-    def run(self, arguments: dict[str, Any]) -> Answer:
+    def run(self) -> Answer:
         """Run the body and settle; raises what the body raised."""
         claim = self.attempt.claim
         self.attempt.tell("claimed", attempt=claim.attempt, fence=claim.fence, owner=claim.owner)
-        heartbeat.watch(self.attempt.ledger, claim, self.terms, self.gate.limit_ms)
+        heartbeat.watch(self.attempt, self.gate.limit_ms)
         try:
-            return self._run_body(arguments)
+            return self._run_body()
         finally:
             heartbeat.forget(claim)
 
-    def _run_body(self, arguments: dict[str, Any]) -> Answer:
+    def _run_body(self) -> Answer:
         try:
             with running(self.attempt):
-                output = self.gate.body(**arguments)
+                output = self.gate.body(**self.arguments)
         except ClaimLost:
             self._log("claim lost")
             raise
@@ -64,9 +83,10 @@ class Execution:
             raise
         except BaseException as error:  # noqa: BLE001 - even sys.exit() in a task has an end that must be settled
             return self._failed(error)
-        return self._finished(output)
+        return self.finished(output)
 
-    def _finished(self, output: Any) -> Answer:
+    def finished(self, output: Any) -> Answer:
+        """Settle an attempt that gave this output, or whose effect a look-up found."""
         try:
             result = kept(self.gate.contract.check_output(output), self.attempt.rung)
         except InvalidOutput as error:
@@ -77,7 +97,7 @@ class Execution:
     def _flawed(self, output: Any, error: InvalidOutput) -> Answer:
         """The answer cannot be used: take the effect back, and keep the key so that nothing is sent again."""
         flaw = {"error": "output validation failed", "stage": "output", "detail": clean(str(error))}
-        if self.gate.effect and self.gate.effect.undo:
+        if self.gate.undo:
             flaw["undo"] = self._undo(output)
             if flaw["undo"] == UNDONE:
                 self.attempt.facts.clear()
@@ -87,10 +107,10 @@ class Execution:
         return flawed(self.key, text)
 
     def _undo(self, output: Any) -> str:
-        assert self.gate.effect and self.gate.effect.undo  # noqa: S101, PT018 - asked for by the caller
+        assert self.gate.undo  # noqa: S101 - asked for by the caller
         try:
             with running(self.attempt):
-                self.gate.effect.undo(output)
+                self.gate.undo.ask(output, self.arguments)
         except Exception as problem:  # noqa: BLE001 - whatever it was, the key must be settled and the problem told
             words = f"failed: {describe(problem)}"
         else:
@@ -114,40 +134,44 @@ class Execution:
 
     def _in_doubt(self, error: BaseException, words: str) -> Answer:
         """Ask the provider. That it has the effect is proof; that it does not have it yet is none."""
-        found = self._verify()
-        if found is not None:
-            self.attempt.line = "applied"
-            return self._finished(found)
+        found = self.look_up()
+        if found is not None and found is not LOOK_UP_FAILED:
+            return self.finished(found)
         self._settle("unknown", error=words)
         raise OutcomeUnknown(
             f"{self.key}: {words}. It may have happened, so it is not run again; "
             f"see: celery -A workers gate explain '{self.key}'"
         ) from error
 
-    def _verify(self) -> Any:
-        verify = self.gate.effect and self.gate.effect.verify
-        if not verify:
-            return None
+    def look_up(self) -> Any:
+        """Ask the provider: what it has of this effect, None if it has nothing, LOOK_UP_FAILED if nobody knows."""
+        if not self.gate.verify:
+            return LOOK_UP_FAILED
         try:
             with running(self.attempt):
-                found = verify(self.attempt.payload)
+                found = self.gate.verify.ask_json(self.attempt.payload, self.arguments)
         except Exception as problem:  # noqa: BLE001 - a look-up that fails proves nothing, and is told
             self.attempt.tell("verify", outcome=f"failed: {describe(problem)}")
-            return None
+            return LOOK_UP_FAILED
         self.attempt.tell("verify", outcome="not found" if found is None else "found")
+        if found is not None:
+            self.attempt.line = "applied"
         return found
 
     def _refused(self, error: Refused) -> Answer:
-        kinds = {Stopped: ("paused", "line"), RungTooLow: ("rung too low", "line")}
-        why, stage = kinds.get(type(error), (clean(str(error)), "task"))
+        why, stage = _RECEIPTS.get(type(error), (clean(str(error)), "task"))
         receipt: dict[str, Any] = {"error": why, "stage": stage, "detail": clean(str(error))}
-        waits = isinstance(error, Stopped) and self._caller_does_not_ask_again()
-        if waits:
-            receipt |= {"deferred": True, "retry_after": PAUSED_MS / 1000}
-        self._settle(
-            "refused", receipt=receipt, error="" if stage == "line" else why, retry_ms=PAUSED_MS if waits else None
-        )
+        wait_ms = self._wait_ms(error)
+        if wait_ms:
+            receipt |= {"deferred": True, "retry_after": wait_ms / 1000}
+        self._settle("refused", receipt=receipt, error=why if stage in {"task", "ledger"} else "", retry_ms=wait_ms)
         return refusal(self.key, receipt)
+
+    def _wait_ms(self, error: Refused) -> int | None:
+        """How long the call waits before it asks again; None if that is its caller's business."""
+        if isinstance(error, EffectsClosed):
+            return CLOSED_MS
+        return PAUSED_MS if isinstance(error, Stopped) and self._caller_does_not_ask_again() else None
 
     def _caller_does_not_ask_again(self) -> bool:
         """A webhook's sender was told that the call is accepted, so a pause that came at the line may only delay it."""
@@ -190,7 +214,10 @@ class Execution:
             summary=json.dumps(self._summary(outcome, receipt or {}) | numbers),
             events=self.attempt.take_events(),
         )
-        lost = store.patiently(lambda: self.attempt.ledger.settle(self.attempt.claim, self.terms, end), PATIENCE)
+        attempt = self.attempt
+        if attempt.line != "before":
+            attempt.ledger.write_down(attempt.claim, end)
+        lost = store.patiently(lambda: attempt.ledger.settle(attempt.claim, attempt.terms, end), PATIENCE)
         if lost is not None:
             self._log("claim lost", stands=lost, outcome=outcome, **told)
             raise ClaimLost(f"{self.key}: the claim was lost while the task ran; the key is {lost} now")

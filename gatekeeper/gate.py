@@ -13,6 +13,7 @@ from gatekeeper.contract import Contract, fingerprint
 from gatekeeper.durations import Duration, milliseconds
 from gatekeeper.errors import PolicyError
 from gatekeeper.policy import Breaker, Cap, Effect, Rate
+from gatekeeper.question import Question
 from gatekeeper.template import Template
 from state.call import Call
 from state.ledger import Terms
@@ -70,6 +71,8 @@ class Gate:
         self.backoff_ms = milliseconds(policies.backoff)
         self._check(policies)
         self._template = Template(policies.key, self.contract.parameters, f"{self.name}: key") if policies.key else None
+        self.verify = self._question("verify")
+        self.undo = self._question("undo")
         self._scopes = [
             self._scope_template(s) for s in (*(c.scope for c in self.caps), *(r.scope for r in self.rates))
         ]
@@ -89,7 +92,9 @@ class Gate:
     def call_with(self, arguments: dict[str, Any], *, id: str, door: str) -> Call:  # noqa: A002
         """The same for arguments that are validated already."""
         text = self.contract.as_json(arguments)
-        return Call(id, self.agent, self.name, self.key(arguments, id), text, fingerprint(text), door)
+        return Call(
+            id, self.agent, self.name, self.key(arguments, id), text, fingerprint(text), door, self.effect is not None
+        )
 
     def terms(self, arguments: Mapping[str, Any]) -> Terms:
         """The policy and the Redis keys that this call's arguments select."""
@@ -98,7 +103,11 @@ class Gate:
         caps = tuple(n.cap(self.name, p.text, s) for p, s in zip(self.caps, filled, strict=False))
         rates = tuple(n.rate(self.name, p.text, s) for p, s in zip(self.rates, filled[len(caps) :], strict=True))
         breaker = n.breaker(self.name, self._breaker_scope.fill(arguments))
-        return Terms(self._policy, self.lease_ms, breaker, caps, rates)
+        return Terms(self._policy, self.lease_ms, breaker, caps, rates, self.effect.proof if self.effect else "")
+
+    def _question(self, name: str) -> Question | None:
+        function = getattr(self.effect, name, None)
+        return function and Question(f"{self.name}: Effect({name}=…)", function, self.contract.parameters)
 
     def _scope_template(self, text: str) -> Template:
         return Template(text, self.contract.parameters, f"{self.name}: scope")

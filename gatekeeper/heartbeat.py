@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import structlog
 
+from gatekeeper.attempt import Attempt
+from state import owner
 from state.decision import Claim
-from state.ledger import Ledger, Terms
 from state.store import StoreError
 
 log = structlog.get_logger()
@@ -21,9 +22,7 @@ EVERY = 1.0
 
 @dataclass
 class _Beat:
-    ledger: Ledger
-    claim: Claim
-    terms: Terms
+    attempt: Attempt
     renew_at: float
     overdue_at: float
 
@@ -41,12 +40,12 @@ class Heartbeat:
         self._thread: threading.Thread | None = None
         self._pid = 0
 
-    def watch(self, ledger: Ledger, claim: Claim, terms: Terms, limit_ms: int) -> None:
-        """Renew this claim from now on; `limit_ms` is how long the attempt should take."""
+    def watch(self, attempt: Attempt, limit_ms: int) -> None:
+        """Renew this attempt's claim from now on; `limit_ms` is how long it should take."""
         now = time.monotonic()
-        beat = _Beat(ledger, claim, terms, now + terms.lease_ms / 3000, now + limit_ms / 1000)
+        beat = _Beat(attempt, now + attempt.terms.lease_ms / 3000, now + limit_ms / 1000)
         with self._lock:
-            self._beats[claim.owner] = beat
+            self._beats[attempt.claim.owner] = beat
             if self._thread is None or not self._thread.is_alive() or self._pid != os.getpid():
                 self._pid = os.getpid()
                 self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -67,19 +66,21 @@ class Heartbeat:
                 self._renew(beat, now)
 
     def _renew(self, beat: _Beat, now: float) -> None:
+        attempt, claim = beat.attempt, beat.attempt.claim
+        asked_at = owner.moment().ms
         try:
-            held = beat.ledger.renew(beat.claim, beat.terms)
+            held = attempt.ledger.renew(claim, attempt.terms)
         except StoreError as error:
-            log.warning("heartbeat failed", key=beat.claim.key, error=str(error))
+            log.warning("heartbeat failed", key=claim.key, error=str(error))
             return
-        beat.renew_at = now + beat.terms.lease_ms / 3000
+        beat.renew_at = now + attempt.terms.lease_ms / 3000
         if now >= beat.overdue_at:
-            log.warning("over its time limit", agent=beat.claim.agent, key=beat.claim.key, owner=beat.claim.owner)
-        if not held:
-            log.error(
-                "claim lost", agent=beat.claim.agent, call=beat.claim.call, key=beat.claim.key, owner=beat.claim.owner
-            )
-            self.forget(beat.claim)
+            log.warning("over its time limit", agent=claim.agent, key=claim.key, owner=claim.owner)
+        if held:
+            attempt.wire.lease_ends_ms = asked_at + attempt.terms.lease_ms
+        else:
+            log.error("claim lost", agent=claim.agent, call=claim.call, key=claim.key, owner=claim.owner)
+            self.forget(claim)
 
 
 heartbeat = Heartbeat()

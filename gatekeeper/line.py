@@ -13,8 +13,9 @@ from pydantic_core import PydanticSerializationError
 
 from gatekeeper.attempt import Attempt, current
 from gatekeeper.contract import says_secret
-from gatekeeper.errors import ClaimLost, LineError, RungTooLow, Stopped
+from gatekeeper.errors import ClaimLost, EffectsClosed, LineError, RungTooLow, Stopped
 from gatekeeper.policy import Rung
+from state.journal import JournalUnavailable
 
 Payload = TypeVar("Payload")
 
@@ -39,10 +40,11 @@ class effect(Generic[Payload]):  # noqa: N801 - reads as a statement: `with gate
         mine = self._freeze()
         with self._attempt.crossing:
             _check(self._attempt)
-            frozen = _cross(self._attempt, mine)
+            frozen = self._attempt.claim.payload or mine
             payload = self._type.validate_json(frozen)
+            _cross(self._attempt, frozen)
             self._attempt.wire.cross()
-            self._attempt.payload, self._attempt.line = payload, "sending"
+            self._attempt.payload, self._attempt.line = frozen, "sending"
         return payload
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -104,16 +106,23 @@ def _check(attempt: Attempt) -> None:
         )
 
 
-def _cross(attempt: Attempt, payload: str) -> str:
+def _cross(attempt: Attempt, payload: str) -> None:
     attempt.tell("sending", payload_size=len(payload))
-    match attempt.ledger.cross(attempt.claim, payload, attempt.take_events()):
-        case ["sending", frozen]:
-            return cast("str", frozen)
+    key, agent = attempt.call.key, attempt.call.agent
+    try:
+        answer = attempt.ledger.cross(attempt.call, attempt.claim, attempt.terms, payload, attempt.take_events())
+    except JournalUnavailable as error:
+        raise EffectsClosed(f"{key}: nothing was sent: {error}") from error
+    match answer:
+        case ["sending", _]:
+            return
         case ["paused", pause]:
             why: dict[str, Any] = json.loads(pause)
-            raise Stopped(
-                f"{attempt.call.key}: {attempt.call.agent} was paused by {why['by']} before anything was sent: {why['why']}"
+            raise Stopped(f"{key}: {agent} was paused by {why['by']} before anything was sent: {why['why']}")
+        case ["closed"]:
+            raise EffectsClosed(
+                f"{key}: nothing was sent: Redis lost data after the call was admitted; run celery -A workers gate recover"
             )
         case [_, state]:
-            raise ClaimLost(f"{attempt.call.key}: the claim was lost before anything was sent; the key is {state} now")
-    raise AssertionError("cross.lua gave no answer")
+            raise ClaimLost(f"{key}: the claim was lost before anything was sent; the key is {state} now")
+    raise AssertionError(f"cross.lua answered {answer!r}")

@@ -10,7 +10,7 @@ from requests import HTTPError, Response
 from requests.exceptions import ConnectTimeout, InvalidSchema, InvalidURL, MissingSchema
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
-from gatekeeper.errors import NotApplied
+from gatekeeper.errors import NotApplied, Overdue
 from gatekeeper.wire import SAFE
 
 #: Answers by which every provider says that it refused before doing anything.
@@ -25,13 +25,15 @@ _NEVER_CONNECTED = (
     InvalidURL,
     InvalidSchema,
     MissingSchema,
+    Overdue,
 )
 
 
 def proves_nothing_was_sent(error: BaseException, requests_sent: int) -> bool:
     """Whether the effect cannot have happened, given how many requests that may change something went out.
 
-    True for `NotApplied`, which the author answers for; for a connection that never stood, if nothing else was sent; and
+    True for `NotApplied`, which the author answers for; for a connection that never stood, or a request that came too
+    late to be sent, if nothing else was sent; and
     for the answer to the only request, if it is one of REFUSED_STATUSES. Everything else is unknown.
     """
     if isinstance(error, NotApplied):

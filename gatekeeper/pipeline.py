@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import structlog
 
+from gatekeeper import doubt
 from gatekeeper.answer import Answer, flawed, refusal, success
 from gatekeeper.attempt import Attempt
 from gatekeeper.errors import InvalidArguments, LedgerUnavailable
 from gatekeeper.execution import Execution
 from gatekeeper.gate import KEEP_MS, Gate
 from gatekeeper.redact import clean, describe
-from state import owner, store
+from gatekeeper.wire import Wire
+from state import audit, epoch, owner, store
 from state.call import Call
-from state.decision import Busy, Claim, Decision, Refused, Replay
+from state.decision import Busy, Claim, Decision, Doubt, Refused, Replay, Unchecked
+from state.journal import JournalUnavailable
 from state.ledger import Ledger, Terms
 
 log = structlog.get_logger("gatehouse.gate")
@@ -38,35 +42,66 @@ def run(gate: Gate, args: tuple[Any, ...], kwargs: dict[str, Any], *, call_id: s
         call = gate.call_with(arguments, id=call_id, door=door)
     except InvalidArguments as error:
         return _reject(ledger, Call(call_id, gate.agent, gate.name, "", "{}", "", door), error)
-    terms = gate.terms(arguments)
+    terms, began = gate.terms(arguments), owner.moment()
     with _needing_redis(call):
         decision = _admit(ledger, call, terms)
     match decision:
         case Claim() as claim:
-            return Execution(gate, terms, Attempt(call, claim, ledger, gate.effect)).run(arguments)
+            wire = Wire(began.ms + terms.lease_ms)
+            return Execution(gate, Attempt(call, claim, ledger, terms, gate.effect, wire=wire), arguments).run()
+        case Doubt(claim):
+            return doubt.look(Execution(gate, Attempt(call, claim, ledger, terms, gate.effect), arguments))
         case Replay(result, flaw):
             _log("replayed", call)
+            ledger.end(call, "done")
             return flawed(call.key, flaw, replayed=True) if flaw else success(call.key, result, replayed=True)
-        case Refused(receipt):
+        case Refused(receipt, _, again):
             _log("deferred" if receipt.get("deferred") else "refused", call, **receipt)
+            if not (again or receipt.get("deferred")):
+                ledger.end(call, "rejected", str(receipt.get("error")))
             return refusal(call.key, receipt)
         case Busy(call=at_work):
             raise Duplicate(f"{call.key}: call {at_work} is at work")
+        case Unchecked():
+            raise LedgerUnavailable(f"call {call.id} of {call.task}: nothing ran, Redis was started anew once more")
 
 
 def _admit(ledger: Ledger, call: Call, terms: Terms) -> Decision:
     """Ask the ledger; where somebody holds the key, look whether they are alive, and ask again."""
     mine = owner.new()
-    decision = ledger.admit(call, mine, terms)
+    admit = partial(ledger.admit, call, mine, terms, **_soundness(ledger, call))
+    decision = admit()
+    if isinstance(decision, Unchecked):
+        decision = admit(**_checked(ledger, call))
     if not isinstance(decision, Busy):
         return decision
     dead = owner.is_dead(decision.owner)
     if dead or decision.lease_ms <= decision.now_ms:
         ledger.reclaim(call.agent, call.key, decision.call, decision.owner, decision.fence, dead=dead)
-        return ledger.admit(call, mine, terms)
+        return admit()
     if decision.call == call.id:
         return decision
-    return ledger.admit(call, mine, terms, alive=decision.owner)
+    return admit(alive=decision.owner)
+
+
+def _soundness(ledger: Ledger, call: Call) -> dict[str, Any]:
+    """What the journal knows of the agent's effects, which Redis must know too; nothing for a task without one."""
+    if not call.effect:
+        return {}
+    try:
+        return {"known": epoch.known(ledger.redis, ledger.journal, call.agent)}
+    except JournalUnavailable as error:
+        return {"closed": str(error)}
+
+
+def _checked(ledger: Ledger, call: Call) -> dict[str, Any]:
+    """The same once more, after Redis was compared with the journal."""
+    try:
+        if not audit.audit(ledger.redis, ledger.journal, call.agent):
+            return {"closed": "Redis was started anew and does not hold what the journal knows"}
+    except JournalUnavailable as error:
+        return {"closed": str(error)}
+    return _soundness(ledger, call)
 
 
 def _reject(ledger: Ledger, call: Call, error: InvalidArguments) -> Answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -90,12 +91,20 @@ class Effect:
     """The task changes the world outside, at most once per key.
 
     `verify(payload)` asks the provider whether the effect happened: its result, or None. `undo(output)` takes back an
-    effect whose output fails validation. `accepts` is the lowest rung whose answers may go out.
+    effect whose output fails validation. Either may take arguments of the task too, by their names. `accepts` is the
+    lowest rung whose answers may go out.
+
+    An effect in doubt is looked up `every` so often. It is sent again once nobody can be sending it any more, what was
+    on its way has had the `drain` time to arrive, and `absences` look-ups since then have not found it.
     """
 
     verify: Callable[..., Any] | None = None
     undo: Callable[..., Any] | None = None
     accepts: Rung = Rung.RAW
+    drain: Duration = "90s"
+    absences: int = 2
+    every: Duration = "60s"
+    proof: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("verify", "undo"):
@@ -104,6 +113,10 @@ class Effect:
                 raise PolicyError(f"Effect({name}={value!r}) is not a function")
         if self.accepts not in set(Rung):
             raise PolicyError(f"Effect(accepts={self.accepts!r}) is no rung; write one of {', '.join(Rung)}")
+        if not isinstance(self.absences, int) or self.absences < 1:
+            raise PolicyError(f"Effect(absences={self.absences!r}) would take nothing for a proof; write at least 1")
+        proof = {"drain_ms": milliseconds(self.drain), "every_ms": milliseconds(self.every), "absences": self.absences}
+        object.__setattr__(self, "proof", json.dumps(proof) if self.verify else "")
 
 
 def rates(given: str | Rate | list[str | Rate] | None) -> tuple[Rate, ...]:

@@ -1,16 +1,22 @@
 """What really left this process: every HTTP request that may change something is counted, whoever sends it.
 
 An exception tells only of the last request. Whether an earlier one may have had its effect is decided by what was sent:
-Python announces each write of `http.client`, on which requests and urllib3 stand, to audit hooks.
+Python announces each write of `http.client`, on which requests and urllib3 stand, to audit hooks. There too a process
+that slept through the end of its lease is kept from sending what somebody else may be deciding about by now.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import sys
+from collections.abc import Iterator
 from contextvars import ContextVar
 from threading import Lock
 from typing import Any
+
+from gatekeeper.errors import Overdue
+from state import owner
 
 _REQUEST_LINE = re.compile(rb"([A-Z]+) \S+ HTTP/1\.[01]\r\n")
 #: Asking changes nothing.
@@ -20,19 +26,25 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 class Wire:
     """The requests of one attempt; those of a task that it calls are its own too."""
 
-    def __init__(self) -> None:
+    def __init__(self, lease_ends_ms: float = math.inf) -> None:
         self.parent: Wire | None = None
         self.sent = 0
-        self._at_the_line = (0, 0)
+        self.lease_ends_ms = lease_ends_ms  #: since boot; the heartbeat moves it on
+        self._at_the_line: tuple[int, int] | None = None
 
     def cross(self) -> None:
         """The line is crossed now."""
         self._at_the_line = (self.sent, _elsewhere.sent)
 
     @property
+    def left_ms(self) -> float:
+        """How long a request behind the line may still take; endless before it."""
+        return math.inf if self._at_the_line is None else self.lease_ends_ms - owner.moment().ms
+
+    @property
     def since_the_line(self) -> int:
         """How many were sent behind the line; those of threads that belong to no attempt may be among them, so they count."""
-        own, others = self._at_the_line
+        own, others = self._at_the_line or (0, 0)
         return self.sent - own + _elsewhere.sent - others
 
 
@@ -48,11 +60,18 @@ def _hear(event: str, args: tuple[Any, ...]) -> None:
     line = _REQUEST_LINE.match(args[1])
     if line is None or line[1].decode() in SAFE:
         return
-    wire: Wire | None = current.get() or _elsewhere
+    wires = list(_lineage(current.get() or _elsewhere))
+    if any(wire.left_ms <= 0 for wire in wires):
+        raise Overdue("this process was held up for longer than its lease, so the request was not sent")
     with _counting:
-        while wire is not None:
+        for wire in wires:
             wire.sent += 1
-            wire = wire.parent
+
+
+def _lineage(wire: Wire | None) -> Iterator[Wire]:
+    while wire is not None:
+        yield wire
+        wire = wire.parent
 
 
 sys.addaudithook(_hear)

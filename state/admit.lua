@@ -2,24 +2,30 @@
 --
 -- KEYS[1] -> key       KEYS[2] -> call      KEYS[3] -> queued    KEYS[4] -> waiting   KEYS[5] -> running
 -- KEYS[6] -> head      KEYS[7] -> metrics   KEYS[8] -> story     KEYS[9] -> breaker
--- KEYS[10] -> events   KEYS[11..] -> the caps in the policy's order, then the rates
+-- KEYS[10] -> events   KEYS[11] -> ledger    KEYS[12..] -> the caps in the policy's order, then the rates
 -- ARGV[1] -> call id   ARGV[2] -> task      ARGV[3] -> key, as text    ARGV[4] -> arguments, JSON
 -- ARGV[5] -> fingerprint of the arguments   ARGV[6] -> door            ARGV[7] -> owner of this attempt
 -- ARGV[8] -> lease, ms
 -- ARGV[9] -> policy, JSON: {max_age_ms, keep_ms, caps: [{rule, limit, window_ms}],
 --            rates: [{rule, burst, every_ms, wait_ms (0: drop)}], breaker: {rule} or absent}
 -- ARGV[10] -> an owner that was looked at and is alive: if it holds the key, the call is refused; or ""
+-- ARGV[11] -> epoch that the journal knows, or "" for a task without an effect
+-- ARGV[12] -> highest fence that the journal knows   ARGV[13] -> why no effect may happen where this call runs, or ""
 --
--- Returns {"claimed", fence, attempt, now}
+-- Returns {"claimed", fence, attempt, now, payload that was frozen before, or ""}
+--       | {"verify", now, owner, fence, attempt, payload}          unknown, and it is time to ask the provider
 --       | {"replay", now, result, flaw} | {"refused", now, receipt} | {"deferred", now, receipt}
 --       | {"ended", now, receipt}                                    this call ended before: same answer
+--       | {"unchecked", now}              the server was started anew: compare it with the journal, and ask again
 --       | {"busy", now, owner, fence, lease_ms, call that holds it}
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local policy = cjson.decode(ARGV[9])
-local STORY_LENGTH, KEPT_EVENTS, PAUSED_MS = 200, 1000, 60000
+local STORY_LENGTH, KEPT_EVENTS, PAUSED_MS, CLOSED_MS = 200, 1000, 60000, 15000
+local CAPS = 11 -- caps and rates are the keys behind this one
 
-local key = redis.call("HMGET", KEYS[1], "state", "call", "fingerprint", "owner", "fence", "lease_ms", "started_ms", "task")
+local key = redis.call("HMGET", KEYS[1], "state", "call", "fingerprint", "owner", "fence", "lease_ms", "started_ms", "task",
+  "payload", "verify")
 local state, holder, fingerprint, owner = key[1] or "new", key[2], key[3], key[4]
 local call = redis.call("HMGET", KEYS[2], "state", "at_ms", "answer", "booked_ms", "expires_ms", "door")
 local door = call[6] or ARGV[6] -- a registered call came in before its message did
@@ -57,7 +63,7 @@ local function refuse(stage, why, fields)
     redis.call("PEXPIRE", KEYS[1], policy.keep_ms)
     redis.call("PEXPIRE", KEYS[8], policy.keep_ms)
     for i in ipairs(policy.caps) do
-      redis.call("ZREM", KEYS[10 + i], ARGV[3]) -- the place of an attempt whose worker died before the line
+      redis.call("ZREM", KEYS[CAPS + i], ARGV[3]) -- the place of an attempt whose worker died before the line
     end
   end
   redis.call("HINCRBY", KEYS[7], "total_refused", 1)
@@ -68,9 +74,9 @@ local function refuse(stage, why, fields)
   return {"refused", now, receipt}
 end
 
--- A long pause asks the same question every minute: only the first answer is counted and told.
+-- A long pause asks the same question again and again: only the first answer is counted and told.
 local function is_known(stage)
-  return stage == "paused" and call[3] and call[3] ~= "" and cjson.decode(call[3]).stage == stage
+  return (stage == "paused" or stage == "ledger") and call[3] and call[3] ~= "" and cjson.decode(call[3]).stage == stage
 end
 
 local function defer(stage, why, due, fields)
@@ -83,6 +89,42 @@ local function defer(stage, why, due, fields)
     tell("deferred", fields)
   end
   return {"deferred", now, receipt}
+end
+
+-- Redis must know every effect that the journal knows of; otherwise what was sent would be sent again. A server that was
+-- started anew may have fallen back, so it is compared with the journal before it is believed.
+local function what_was_lost()
+  local ledger = redis.call("HMGET", KEYS[11], "epoch", "fence", "closed", "run", "sent:" .. ARGV[3])
+  local epoch, fence, floor = ledger[1], tonumber(ledger[2] or 0), tonumber(ARGV[12])
+  if ARGV[13] ~= "" then
+    return ARGV[13]
+  elseif ledger[3] then
+    return ledger[3]
+  elseif not epoch and floor > 0 then
+    return "Redis lost its data"
+  elseif epoch and epoch ~= ARGV[11] then
+    return "the ledger in Redis is not the one that the journal belongs to"
+  elseif fence < floor then
+    return "Redis fell back to fence " .. fence .. ", the journal knows " .. floor
+  elseif ledger[5] and not key[9] then
+    local why = "Redis forgot the key " .. ARGV[3]
+    redis.call("HSET", KEYS[11], "closed", why)
+    return why
+  elseif not epoch or ledger[4] ~= string.match(redis.call("INFO", "server"), "run_id:(%x+)") then
+    return nil, "unchecked"
+  end
+end
+
+local function check_ledger()
+  if ARGV[11] == "" and ARGV[13] == "" then
+    return nil
+  end
+  local why, unchecked = what_was_lost()
+  if unchecked then
+    return {"unchecked", now}
+  elseif why then
+    return defer("ledger", "effects are closed", now + CLOSED_MS, {why = why, next = "celery -A workers gate recover"})
+  end
 end
 
 local function check_call()
@@ -100,7 +142,7 @@ local function check_key()
   end
   if state == "claimed" or state == "sending" then
     if owner == ARGV[7] then
-      return {"claimed", tonumber(key[5]), tonumber(redis.call("HGET", KEYS[2], "attempts")), now}
+      return {"claimed", tonumber(key[5]), tonumber(redis.call("HGET", KEYS[2], "attempts")), now, key[9] or ""}
     end
     if owner == ARGV[10] and holder ~= ARGV[1] then
       return refuse("key", "in progress", {holder = owner, age = (now - tonumber(key[7])) / 1000, state = state})
@@ -118,6 +160,11 @@ local function check_key()
     redis.call("HSET", KEYS[6], "updated_ms", now)
     tell("replayed", {door = door})
     return {"replay", now, kept[1], kept[2] or ""}
+  end
+  if state == "unknown" and holder == ARGV[1] and key[10] then
+    redis.call("ZREM", KEYS[3], ARGV[1])
+    redis.call("ZADD", KEYS[4], now + cjson.decode(key[10]).every_ms, ARGV[1]) -- should this look-up never end
+    return {"verify", now, owner, tonumber(key[5]), tonumber(redis.call("HGET", KEYS[2], "attempts")), key[9]}
   end
   if not free then
     local why = redis.call("HGET", KEYS[1], "why") or ""
@@ -154,11 +201,11 @@ end
 
 local function check_caps()
   for i, cap in ipairs(policy.caps) do
-    redis.call("ZREMRANGEBYSCORE", KEYS[10 + i], "-inf", now - cap.window_ms)
-    local taken = redis.call("ZSCORE", KEYS[10 + i], ARGV[3]) and 1 or 0
-    local count = redis.call("ZCARD", KEYS[10 + i]) - taken
+    redis.call("ZREMRANGEBYSCORE", KEYS[CAPS + i], "-inf", now - cap.window_ms)
+    local taken = redis.call("ZSCORE", KEYS[CAPS + i], ARGV[3]) and 1 or 0
+    local count = redis.call("ZCARD", KEYS[CAPS + i]) - taken
     if count >= cap.limit then
-      local oldest = redis.call("ZRANGE", KEYS[10 + i], 0, 0, "WITHSCORES")
+      local oldest = redis.call("ZRANGE", KEYS[CAPS + i], 0, 0, "WITHSCORES")
       local retry = (tonumber(oldest[2]) + cap.window_ms - now) / 1000
       return refuse("cap", "cap reached", {rule = cap.rule, count = count, retry_after = retry})
     end
@@ -169,7 +216,7 @@ end
 local function check_rates()
   local due, worst = 0, nil
   for i, rate in ipairs(policy.rates) do
-    local name = KEYS[10 + #policy.caps + i]
+    local name = KEYS[CAPS + #policy.caps + i]
     local kept = redis.call("HMGET", name, "tat_ms", "booked_ms")
     local tat, booked = math.max(tonumber(kept[1] or 0), now), tonumber(kept[2] or 0)
     local opens = tat + rate.every_ms - rate.burst * rate.every_ms
@@ -221,11 +268,11 @@ end
 local function take()
   -- An effect under way holds its place with a time in the future, so that only those that are done read as done.
   for i, cap in ipairs(policy.caps) do
-    redis.call("ZADD", KEYS[10 + i], now + cap.window_ms, ARGV[3])
-    redis.call("PEXPIRE", KEYS[10 + i], 2 * cap.window_ms)
+    redis.call("ZADD", KEYS[CAPS + i], now + cap.window_ms, ARGV[3])
+    redis.call("PEXPIRE", KEYS[CAPS + i], 2 * cap.window_ms)
   end
   for i, rate in ipairs(policy.rates) do
-    local name = KEYS[10 + #policy.caps + i]
+    local name = KEYS[CAPS + #policy.caps + i]
     local tat = math.max(tonumber(redis.call("HGET", name, "tat_ms") or 0), now) + rate.every_ms
     redis.call("HSET", name, "tat_ms", tat)
     redis.call("PEXPIRE", name, math.ceil(tat - now + rate.burst * rate.every_ms))
@@ -238,9 +285,10 @@ end
 local function claim()
   take()
   if #policy.caps > 0 then
-    redis.call("HSET", KEYS[1], "caps", cjson.encode({unpack(KEYS, 11, 10 + #policy.caps)}))
+    redis.call("HSET", KEYS[1], "caps", cjson.encode({unpack(KEYS, CAPS + 1, CAPS + #policy.caps)}))
   end
-  local fence = redis.call("HINCRBY", KEYS[6], "fence", 1)
+  local fences = ARGV[11] ~= "" and KEYS[11] or KEYS[6]
+  local fence = redis.call("HINCRBY", fences, "fence", 1)
   local attempt = redis.call("HINCRBY", KEYS[2], "attempts", 1)
   redis.call("HINCRBY", KEYS[1], "attempts", 1)
   redis.call("HSET", KEYS[1], "state", "claimed", "task", ARGV[2], "call", ARGV[1], "fingerprint", ARGV[5],
@@ -258,8 +306,8 @@ local function claim()
   redis.call("ZREM", KEYS[3], ARGV[1])
   redis.call("ZREM", KEYS[4], ARGV[1])
   redis.call("ZADD", KEYS[5], now + ARGV[8], ARGV[3])
-  return {"claimed", fence, attempt, now}
+  return {"claimed", fence, attempt, now, key[9] or ""}
 end
 
-return check_call() or check_key() or check_pause() or check_age() or check_caps() or check_rates()
+return check_call() or check_ledger() or check_key() or check_pause() or check_age() or check_caps() or check_rates()
   or check_breaker() or claim()

@@ -80,6 +80,11 @@ def iso(ms: float | str | None) -> str | None:
     return datetime.fromtimestamp(float(ms) / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def milliseconds(text: str) -> int:
+    """The reverse of `iso`."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
 def _head(
     agent: str, head: dict[str, str], metrics: dict[str, str], errors: list[str], held: dict[str, str]
 ) -> dict[str, Any]:

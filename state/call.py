@@ -19,3 +19,4 @@ class Call:
     kwargs: str
     fingerprint: str
     door: str
+    effect: bool = False  #: its task changes the world outside, so the journal has a record of it

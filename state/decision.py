@@ -17,6 +17,15 @@ class Claim:
     fence: int
     attempt: int
     admitted_ms: int
+    epoch: str = ""  #: of the ledger that the claim was made in; empty for a task without an effect
+    payload: str = ""  #: JSON text that an earlier attempt froze
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Whether the effect happened is unknown, and it is time to ask the provider. `claim` is the attempt in doubt."""
+
+    claim: Claim
 
 
 @dataclass(frozen=True)
@@ -48,4 +57,11 @@ class Busy:
     now_ms: int
 
 
-Decision = Claim | Replay | Refused | Busy
+@dataclass(frozen=True)
+class Unchecked:
+    """Redis was started anew; before any effect it is compared with the journal."""
+
+    now_ms: int
+
+
+Decision = Claim | Doubt | Replay | Refused | Busy | Unchecked

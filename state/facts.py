@@ -35,6 +35,29 @@ def read(redis: Redis, agent: str, path: tuple[str, ...]) -> Any:
     return None if text is None else json.loads(str(text))
 
 
+def remember(pipe: Any, agent: str, changes: Iterable[tuple[Sequence[str], str | None, str]], at_ms: int) -> None:
+    """Add to a pipeline what an attempt remembered long ago, as the journal has it: path, JSON value, collection.
+
+    What Redis holds of the same facts is newer, and stays; a collection keeps its newest entries.
+    """
+    n = Names(agent)
+    for path, value, collection in changes:
+        if value is None:
+            continue
+        pipe.hsetnx(n.facts, _path(tuple(path)), value)
+        if collection:
+            pipe.zadd(n.collection(collection), {_path(tuple(path)): at_ms}, nx=True)
+
+
+def trim(redis: Redis, agent: str, collections: Iterable[str]) -> None:
+    """Forget what is beyond the newest entries of these collections."""
+    n = Names(agent)
+    for name in collections:
+        excess = redis.zcard(n.collection(name)) - NEWEST_ENTRIES
+        if excess > 0:
+            redis.hdel(n.facts, *(path for path, _ in redis.zpopmin(n.collection(name), excess)))
+
+
 def nested(flat: dict[str, str]) -> dict[str, Any]:
     """The facts as one tree: {'["published","hello","feed"]': '{…}'} becomes {"published": {"hello": {"feed": {…}}}}."""
     tree: dict[str, Any] = {}

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 from redis import Redis
 
+from state import evidence, journal, rebuild
 from state import owner as processes
 from state.call import Call
-from state.decision import Busy, Claim, Decision, Refused, Replay
-from state.facts import FactChange
+from state.decision import Busy, Claim, Decision, Doubt, Refused, Replay, Unchecked
+from state.evidence import Outcome, Settlement
+from state.journal import Journal
 from state.names import Names
 from state.store import Script
+from state.watermark import Known
+
+__all__ = ["Ledger", "OtherContent", "Outcome", "Settlement", "Terms"]
 
 #: A call that never started this long after its message was sent may have lost it.
 GRACE_MS = 10_000
@@ -22,12 +27,13 @@ GRACE_MS = 10_000
 LONGEST_GRACE_MS = 600_000
 #: A call that took this many workers down with it is poison.
 POISON_AFTER = 3
-
-Outcome = Literal["done", "failed", "refused", "unknown"]
+#: For a task without an effect, of which no journal is kept.
+NOTHING = Known("", 0)
 
 _register = Script("register")
 _admit = Script("admit")
 _cross = Script("cross")
+_point = Script("point")
 _settle = Script("settle")
 _renew = Script("renew")
 _reclaim = Script("reclaim")
@@ -41,37 +47,29 @@ class OtherContent(ValueError):
 
 @dataclass(frozen=True)
 class Terms:
-    """The policy of one task as the scripts read it, and the keys it touches for one call's arguments."""
+    """The policy of one task as the scripts read it, and the keys it touches for one call's arguments.
+
+    `verify` is how to prove that an effect did not happen, as cross.lua reads it; empty where nobody can ask.
+    """
 
     policy: str
     lease_ms: int
     breaker: str
     caps: tuple[str, ...] = ()
     rates: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Settlement:
-    """How one attempt ended; the texts are JSON, empty when there is none."""
-
-    outcome: Outcome
-    result: str = ""
-    flaw: str = ""
-    error: str = ""
-    answer: str = ""
-    retry_ms: int | None = None
-    effect_happened: bool = False
-    facts: Sequence[FactChange] = ()
-    counters: dict[str, int] = field(default_factory=dict)
-    summary: str = "{}"
-    events: Sequence[str] = ()
+    verify: str = ""
 
 
 class Ledger:
-    """The scripts, with their keys and arguments in order."""
+    """The scripts, with their keys and arguments in order; what they say of effects is in the journal first."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, book: Journal | None = None) -> None:
         self.redis = redis
+        self._book = book
+
+    @property
+    def journal(self) -> Journal:
+        return self._book or journal.current()
 
     def register(self, call: Call, delay_ms: int = 0, expires_ms: int = 0, digest: str = "") -> bool:
         """Write the call down, to be sent now or after a delay, and to be refused once `expires_ms` have passed (0: never).
@@ -85,6 +83,8 @@ class Ledger:
         args = [*what, str(GRACE_MS), str(delay_ms), str(expires_ms), digest]
         match _register(self.redis, keys, args):
             case ["registered"]:
+                if call.effect:
+                    evidence.registered(self.journal, call)
                 return True
             case ["known", _, made_from] if digest and made_from != digest:
                 raise OtherContent(f"call {call.id} was made before, from something else")
@@ -113,36 +113,87 @@ class Ledger:
         if key is None:
             return False
         keys = [n.key(key), n.call(call), n.queued, n.waiting, n.story(key), n.head]
-        return bool(_cancel(self.redis, keys, [call, by])[0] == "cancelled")
+        if _cancel(self.redis, keys, [call, by])[0] != "cancelled":
+            return False
+        evidence.ended(self.journal, agent, str(key), call, "cancelled", f"by {by}")
+        return True
 
-    def admit(self, call: Call, owner: str, terms: Terms, alive: str = "") -> Decision:
-        """Decide in one step; a `Claim` must be settled. `alive` names a holder that is known to live."""
+    def admit(
+        self, call: Call, owner: str, terms: Terms, alive: str = "", known: Known = NOTHING, closed: str = ""
+    ) -> Decision:
+        """Decide in one step; a `Claim` must be settled. `alive` names a holder that is known to live.
+
+        For a task with an effect, `known` is what the journal holds, and `closed` why no effect may happen here.
+        """
         n = Names(call.agent)
         keys = [
             n.key(call.key), n.call(call.id), n.queued, n.waiting, n.running, n.head, n.metrics,
-            n.story(call.key), terms.breaker, n.events, *terms.caps, *terms.rates,
+            n.story(call.key), terms.breaker, n.events, n.ledger, *terms.caps, *terms.rates,
         ]  # fmt: skip
         args: list[str | int] = [
             call.id, call.task, call.key, call.kwargs, call.fingerprint, call.door, owner, terms.lease_ms, terms.policy,
-            alive,
+            alive, known.epoch, known.fence, closed,
         ]  # fmt: skip
         answer = _admit(self.redis, keys, args)
         match answer:
-            case ["claimed", fence, attempt, now]:
-                return Claim(call.agent, call.key, call.id, owner, fence, attempt, now)
+            case ["claimed", fence, attempt, now, payload]:
+                return Claim(call.agent, call.key, call.id, owner, fence, attempt, now, known.epoch, payload)
+            case ["verify", now, in_doubt, fence, attempt, payload]:
+                return Doubt(Claim(call.agent, call.key, call.id, in_doubt, fence, attempt, now, known.epoch, payload))
             case ["replay", now, result, flaw]:
                 return Replay(result, flaw, now)
             case ["refused" | "deferred" | "ended" as word, now, receipt]:
                 return Refused(json.loads(receipt), now, again=word == "ended")
+            case ["unchecked", now]:
+                return Unchecked(now)
             case ["busy", now, holder, fence, lease_ms, held_by]:
                 return Busy(holder, fence, lease_ms, held_by, now)
         raise AssertionError(f"admit.lua answered {answer!r}")
 
-    def cross(self, claim: Claim, payload: str, events: Sequence[str]) -> list[Any]:
-        """Step over the line; answers ["sending", payload], ["lost", state] or ["paused", pause]."""
+    def cross(self, call: Call, claim: Claim, terms: Terms, payload: str, events: Sequence[str]) -> list[Any]:
+        """Step over the line; answers ["sending", payload], ["lost", state], ["paused", pause] or ["closed"].
+
+        The intent is on the disk before Redis is asked: the other way round, a loss of Redis in between would leave an
+        effect that nobody knows of. Raises JournalUnavailable; nothing was sent then.
+        """
+        if claim.epoch:
+            evidence.intent(self.journal, call, claim, payload, terms.verify)
+            here = self.journal.known(claim.agent)
+            if here is None or here.epoch != claim.epoch:
+                evidence.not_sent(self.journal, claim, "another epoch began")
+                return ["closed"]
         n = Names(claim.agent)
-        keys = [n.key(claim.key), n.head, n.story(claim.key), n.call(claim.call)]
-        return _cross(self.redis, keys, [claim.owner, claim.fence, payload, *events])
+        keys = [n.key(claim.key), n.head, n.story(claim.key), n.call(claim.call), n.ledger]
+        args: list[str | int] = [claim.owner, claim.fence, payload, claim.epoch, claim.key, terms.verify, *events]
+        answer = [""]
+        try:
+            answer = _cross(self.redis, keys, args)
+        finally:
+            if answer[0] != "sending" and claim.epoch:
+                evidence.not_sent(self.journal, claim, str(answer[0]) or "Redis gave no answer")
+        return answer
+
+    def point(self, claim: Claim, name: str) -> str | None:
+        """What an attempt of this key kept under a name."""
+        value = self.redis.hget(Names(claim.agent).key(claim.key), f"point:{name}")
+        return None if value is None else str(value)
+
+    def keep_point(self, claim: Claim, name: str, value: str) -> bool:
+        """Keep it; False if the claim is lost. Raises JournalUnavailable."""
+        if claim.epoch:
+            evidence.point(self.journal, claim, name, value)
+        keys = [Names(claim.agent).key(claim.key)]
+        return bool(_point(self.redis, keys, [claim.owner, claim.fence, name, value])[0] == "kept")
+
+    def write_down(self, claim: Claim, end: Settlement) -> None:
+        """Journal the outcome of an attempt that crossed the line, before Redis is told."""
+        if claim.epoch:
+            evidence.outcome(self.journal, claim, end)
+
+    def end(self, call: Call, state: str, why: str = "") -> None:
+        """Journal that a call ended without crossing the line."""
+        if call.effect:
+            evidence.ended(self.journal, call.agent, call.key, call.id, state, why)
 
     def settle(self, claim: Claim, terms: Terms, end: Settlement) -> str | None:
         """Record the end of an attempt; answers the key's state if the claim was lost, else None."""
@@ -150,13 +201,14 @@ class Ledger:
         collections = list(dict.fromkeys(change.collection for change in end.facts if change.collection))
         keys = [
             n.key(claim.key), n.call(claim.call), n.waiting, n.running, n.head, n.metrics, n.story(claim.key),
-            n.errors, n.held, n.facts, n.events, terms.breaker, *terms.caps, *map(n.collection, collections),
+            n.errors, n.held, n.facts, n.events, terms.breaker, n.ledger, n.dead,
+            *terms.caps, *map(n.collection, collections),
         ]  # fmt: skip
         facts = [change.as_row(collections) for change in end.facts]
         args: list[str | int] = [
             claim.key, claim.call, claim.owner, claim.fence, end.outcome, end.result, end.flaw, end.error,
             "" if end.retry_ms is None else end.retry_ms, int(end.effect_happened), terms.policy,
-            json.dumps(facts) if facts else "", json.dumps(end.counters), end.summary, end.answer, *end.events,
+            json.dumps(facts) if facts else "", json.dumps(end.counters), end.summary, end.answer, *_now(), *end.events,
         ]  # fmt: skip
         answer = _settle(self.redis, keys, args)
         return str(answer[2]) if answer[0] == "lost" else None
@@ -168,10 +220,33 @@ class Ledger:
         return bool(_renew(self.redis, [n.key(claim.key), n.running, terms.breaker], args)[0] == "renewed")
 
     def reclaim(self, agent: str, key: str, call: str, owner: str, fence: int, *, dead: bool) -> str:
-        """Take a claim from a lost owner; answers where the key stands then, or "kept"."""
+        """Take a claim from a lost owner; answers where the key stands then, or "kept".
+
+        What the owner still wrote into the journal is its last word.
+        """
         n = Names(agent)
+        if self.redis.hget(n.key(key), "state") == "sending":
+            said = rebuild.last_word(self.redis, self.journal, agent, key, fence)
+            if said:
+                return said
         caps = json.loads(self.redis.hget(n.key(key), "caps") or "[]")
-        keys = [n.key(key), n.call(call), n.waiting, n.running, n.held, n.story(key), n.head, n.metrics, *caps]
+        keys = [
+            n.key(key),
+            n.call(call),
+            n.waiting,
+            n.running,
+            n.held,
+            n.story(key),
+            n.head,
+            n.metrics,
+            n.ledger,
+            *caps,
+        ]
         poison_after = 0 if processes.was_leaving(owner) else POISON_AFTER
-        args: list[str | int] = [key, call, owner, fence, int(dead), poison_after]
+        args: list[str | int] = [key, call, owner, fence, int(dead), poison_after, *_now()]
         return str(_reclaim(self.redis, keys, args)[0])
+
+
+def _now() -> tuple[str, int]:
+    moment = processes.moment()
+    return moment.boot, moment.ms

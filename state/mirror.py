@@ -65,6 +65,12 @@ def path(agent: str) -> Path:
     return settings.current().agents_dir / f"{agent}.json"
 
 
+def files(agent: str) -> list[Path]:
+    """The agent's state file and every copy of it that was set aside, as far as they are there."""
+    folder = settings.current().agents_dir
+    return [path for path in (folder / f"{agent}.json", *folder.glob(f"{agent}.revision-*.json")) if path.exists()]
+
+
 def write(redis: Redis, agent: str) -> int:
     """Photograph one agent; answers the revision written.
 

@@ -18,7 +18,7 @@ class Names:
         return ":".join((f"gate:{{{self.agent}}}", *parts))
 
     def key(self, key: str) -> str:
-        """hash: state task call fingerprint owner fence lease_ms attempts result payload … of one idempotency key"""
+        """hash: state task call fingerprint owner fence lease_ms attempts result payload verify … of one idempotency key"""
         return self._name("key", key)
 
     def story(self, key: str) -> str:
@@ -43,6 +43,16 @@ class Names:
     def running(self) -> str:
         """zset: key → ms when its claim's lease ends"""
         return self._name("running")
+
+    @property
+    def ledger(self) -> str:
+        """hash: epoch fence closed, and sent:KEY → the fence under which an effect of this key was last on its way"""
+        return self._name("ledger")
+
+    @property
+    def dead(self) -> str:
+        """zset: call → ms when its last attempt failed or it was refused for its age"""
+        return self._name("dead")
 
     @property
     def head(self) -> str:
@@ -82,6 +92,10 @@ class Names:
     def ticks(self) -> str:
         """hash: schedule entry → ISO due time of its newest tick"""
         return self._name("ticks")
+
+    def started(self, entry: str) -> str:
+        """zset: due time in seconds since 1970 → the same, for the newest ticks of an entry that were started"""
+        return self._name("ticks", entry)
 
     def rate(self, task: str, rule: str, scope: str) -> str:
         """hash: tat_ms (theoretical arrival time) booked_ms (the last slot given to a waiting call)"""

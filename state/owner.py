@@ -11,6 +11,8 @@ import os
 import secrets
 import threading
 import time
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import settings
@@ -88,6 +90,28 @@ def bury(needed: set[str]) -> None:
     for file in folder().glob("*.lock"):
         if file.stem not in processes and time.time() - file.stat().st_mtime > YOUNG and is_dead(file.stem):
             file.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A time that nobody can set: milliseconds since this machine was started, and which start that was."""
+
+    boot: str
+    ms: int
+
+
+def moment() -> Moment:
+    """Now."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return Moment(_boot(), int(time.clock_gettime(clock) * 1000))
+
+
+@cache
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except FileNotFoundError:
+        return os.uname().nodename  # after a restart of the machine its clock begins anew, which proves nothing
 
 
 def folder() -> Path:

@@ -10,7 +10,7 @@ local due = redis.call("ZSCORE", KEYS[2], ARGV[1]) or redis.call("ZSCORE", KEYS[
 if not due or tonumber(due) > now then
   return {"not due"}
 end
-local call = redis.call("HMGET", KEYS[1], "task", "kwargs")
+local call = redis.call("HMGET", KEYS[1], "task", "kwargs", "state")
 if not call[1] then
   redis.call("ZREM", KEYS[2], ARGV[1])
   redis.call("ZREM", KEYS[3], ARGV[1])
@@ -20,5 +20,8 @@ local sends = redis.call("HINCRBY", KEYS[1], "sends", 1)
 local pause = math.min(ARGV[2] * 2 ^ math.min(sends - 1, 20), ARGV[3])
 redis.call("ZREM", KEYS[3], ARGV[1])
 redis.call("ZADD", KEYS[2], now + pause, ARGV[1])
-redis.call("HSET", KEYS[1], "state", "queued")
+redis.call("HSET", KEYS[1], "sent_ms", now)
+if call[3] ~= "unknown" then
+  redis.call("HSET", KEYS[1], "state", "queued")
+end
 return {"send", call[1], call[2]}

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from redis import Redis
 
 from state import facts, mirror
-from state.agent import HEAD_FIELDS
+from state.agent import HEAD_FIELDS, milliseconds
 from state.names import Names
+
+#: As many as settle.lua keeps.
+KEPT_ERRORS = 20
 
 
 class RestoreError(Exception):
@@ -23,7 +25,7 @@ def restore(redis: Redis, agents: list[str]) -> list[str]:
     living = [agent for agent in agents if redis.exists(Names(agent).head)]
     if living:
         raise RestoreError(f"Redis holds living state of {', '.join(living)}; restore only into an empty Redis")
-    documents = {agent: _read(agent) for agent in agents if mirror.path(agent).exists()}
+    documents = {agent: _read(agent, mirror.path(agent)) for agent in agents if mirror.path(agent).exists()}
     with redis.pipeline(transaction=True) as pipe:
         for agent, document in documents.items():
             try:
@@ -34,8 +36,38 @@ def restore(redis: Redis, agents: list[str]) -> list[str]:
     return list(documents)
 
 
-def _read(agent: str) -> dict[str, Any]:
-    file = mirror.path(agent)
+def merge(redis: Redis, agent: str, *, lost_all: bool) -> bool:
+    """Add what the newest state file of the agent knows to a Redis that fell behind it; False if none knows more.
+
+    `lost_all`: Redis began anew, so what it holds is newer and counts on top; otherwise it fell back to an older state.
+    Raises RestoreError for a file that cannot be read.
+    """
+    documents = [_read(agent, file) for file in mirror.files(agent)]
+    newest = max(documents, key=lambda document: int(document.get("revision", 0)), default=None)
+    n = Names(agent)
+    revision = int(redis.hget(n.head, "revision") or 0)
+    if newest is None or int(newest.get("revision", 0)) <= revision:
+        return False
+    with redis.pipeline(transaction=True) as pipe:
+        pipe.hincrby(n.head, "revision", int(newest["revision"]) + 1)
+        pipe.hincrby(n.head, "fence", int(newest["revision"]))
+        if newest.get("pause"):
+            pipe.hsetnx(n.head, "pause", _pause(newest))
+        for name, total in newest.get("metrics", {}).items():
+            before = 0 if lost_all else int(redis.hget(n.metrics, name) or 0)
+            pipe.hincrby(n.metrics, name, max(total - before, 0))
+        for error in newest.get("errors", []):
+            pipe.rpush(n.errors, _error(error))
+        pipe.ltrim(n.errors, 0, KEPT_ERRORS - 1)
+        _write_facts(pipe, n, newest, keep=lost_all)
+        for entry in newest.get("held", []):
+            if not redis.exists(n.key(entry["key"])):
+                _write_held(pipe, n, entry)
+        pipe.execute()
+    return True
+
+
+def _read(agent: str, file: Path) -> dict[str, Any]:
     try:
         document = json.loads(file.read_text())
         if not isinstance(document, dict) or document.get("agent") != agent:
@@ -51,17 +83,25 @@ def _unreadable(file: Path, error: Exception) -> RestoreError:
 
 def _write(pipe: Any, n: Names, document: dict[str, Any]) -> None:
     head: dict[str, Any] = {"revision": int(document.get("revision", 0)) + 1, "fence": int(document.get("revision", 0))}
-    head |= {to: _ms(document[name]) for name, to in _TIMES.items() if document.get(name)}
+    head |= {to: milliseconds(document[name]) for name, to in _TIMES.items() if document.get(name)}
     if document.get("pause"):
-        head["pause"] = json.dumps({**document["pause"], "at": _ms(document["pause"]["at"])})
+        head["pause"] = _pause(document)
     pipe.hset(n.head, mapping=head)
     if document.get("metrics"):
         pipe.hset(n.metrics, mapping=document["metrics"])
     for error in document.get("errors", []):
-        pipe.rpush(n.errors, json.dumps({**error, "at": _ms(error["at"])}))
+        pipe.rpush(n.errors, _error(error))
     for entry in document.get("held", []):
         _write_held(pipe, n, entry)
     _write_facts(pipe, n, document)
+
+
+def _pause(document: dict[str, Any]) -> str:
+    return json.dumps({**document["pause"], "at": milliseconds(document["pause"]["at"])})
+
+
+def _error(error: dict[str, Any]) -> str:
+    return json.dumps({**error, "at": milliseconds(error["at"])})
 
 
 _TIMES = {"updated_at": "updated_ms", "last_run": "last_run_ms"}
@@ -69,20 +109,18 @@ _TIMES = {"updated_at": "updated_ms", "last_run": "last_run_ms"}
 
 def _write_held(pipe: Any, n: Names, entry: dict[str, Any]) -> None:
     """A key that was in doubt is in doubt again: it must not run because Redis forgot it."""
-    since = _ms(entry["since"])
+    since = milliseconds(entry["since"])
     pipe.hset(n.held, entry["key"], json.dumps({**entry, "since": since}))
     pipe.hset(n.key(entry["key"]), mapping={"state": entry["state"], "why": entry["why"], "since_ms": since})
 
 
-def _write_facts(pipe: Any, n: Names, document: dict[str, Any]) -> None:
+def _write_facts(pipe: Any, n: Names, document: dict[str, Any], *, keep: bool = False) -> None:
+    """Write the facts; with `keep`, only those that Redis does not have."""
+    write = pipe.hsetnx if keep else pipe.hset
     collections: dict[str, int] = document.get("collections", {})
     tree = {name: value for name, value in document.items() if name not in HEAD_FIELDS}
     for path, value in facts.flat(tree, collections).items():
-        pipe.hset(n.facts, path, value)
+        write(n.facts, path, value)
         name = json.loads(path)[0]
         if name in collections:
-            pipe.zadd(n.collection(name), {path: 0})
-
-
-def _ms(text: str) -> int:
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
+            pipe.zadd(n.collection(name), {path: 0}, nx=True)

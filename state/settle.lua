@@ -3,8 +3,8 @@
 --
 -- KEYS[1] -> key       KEYS[2] -> call      KEYS[3] -> waiting   KEYS[4] -> running   KEYS[5] -> head
 -- KEYS[6] -> metrics   KEYS[7] -> story     KEYS[8] -> errors    KEYS[9] -> held      KEYS[10] -> facts
--- KEYS[11] -> events   KEYS[12] -> breaker
--- KEYS[13..] -> the caps in the policy's order, then the collections that the facts name
+-- KEYS[11] -> events   KEYS[12] -> breaker  KEYS[13] -> ledger    KEYS[14] -> dead
+-- KEYS[15..] -> the caps in the policy's order, then the collections that the facts name
 -- ARGV[1] -> key, as text   ARGV[2] -> call id   ARGV[3] -> owner   ARGV[4] -> fence
 -- ARGV[5] -> outcome: "done" | "failed" (proven that no effect happened) | "refused" (likewise, by our own rules)
 --            | "unknown"
@@ -17,20 +17,23 @@
 -- ARGV[13] -> counters, JSON: {name: increment}
 -- ARGV[14] -> summary of the attempt for the event stream, JSON
 -- ARGV[15] -> what to answer when a call that ended without a result is asked for again, JSON, or ""
--- ARGV[16..] -> events of this attempt, JSON
+-- ARGV[16] -> boot: this run of the machine   ARGV[17] -> ms since that boot
+-- ARGV[18..] -> events of this attempt, JSON
 --
 -- Returns {"settled", now} | {"lost", now, state}
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local KEPT_ERRORS, KEPT_EVENTS = 20, 1000
+local KEPT_ERRORS, KEPT_EVENTS, KEPT_DEAD = 20, 1000, 1000
+local CAPS = 14 -- caps and collections are the keys behind this one
 
-local key = redis.call("HMGET", KEYS[1], "state", "owner", "fence", "settled")
+local key = redis.call("HMGET", KEYS[1], "state", "owner", "fence", "settled", "verify", "payload")
 local state, outcome, retry_ms = key[1], ARGV[5], tonumber(ARGV[9])
 if key[2] ~= ARGV[3] or key[3] ~= ARGV[4] then
   return {"lost", now, state or "gone"}
-elseif key[4] == ARGV[4] then
-  return {"settled", now}
-elseif state ~= "claimed" and state ~= "sending" and state ~= "unknown" then
+elseif key[4] == ARGV[4] and (state ~= "unknown" or outcome == "unknown") then
+  return {"settled", now} -- "unknown" is not the end: a look-up may still settle it
+elseif state ~= "claimed" and state ~= "sending" and state ~= "unknown"
+  and (state ~= "held" or not key[6] or outcome == "unknown") then
   return {"lost", now, state}
 end
 -- All is read before anything is written: a script that fails half-way is not undone.
@@ -48,12 +51,15 @@ local function settle_key()
   local call_state = outcome
   if outcome == "failed" or outcome == "refused" then
     call_state = retry_ms and "waiting" or "rejected"
+    redis.call("HDEL", KEYS[13], "sent:" .. ARGV[1])
   end
   redis.call("HSET", KEYS[1], "state", call_state, "settled", ARGV[4])
   redis.call("HSET", KEYS[2], "state", call_state)
   redis.call("ZREM", KEYS[4], ARGV[1])
-  if state == "unknown" then
+  if state == "unknown" or state == "held" then
     redis.call("HDEL", KEYS[9], ARGV[1])
+    redis.call("ZREM", KEYS[3], ARGV[2])
+    redis.call("HDEL", KEYS[1], "why", "since_ms", "gone", "absences", "looks")
   end
   return call_state
 end
@@ -73,10 +79,19 @@ local function keep(call_state)
     return
   elseif call_state == "rejected" then
     redis.call("HSET", KEYS[2], "answer", ARGV[15])
+    if outcome == "failed" then
+      redis.call("ZADD", KEYS[14], now, ARGV[2])
+      redis.call("ZREMRANGEBYRANK", KEYS[14], 0, -KEPT_DEAD - 1)
+    end
     redis.call("PEXPIRE", KEYS[1], policy.keep_ms)
     redis.call("PEXPIRE", KEYS[7], policy.keep_ms)
   else
-    redis.call("HSET", KEYS[1], "why", failure.error, "since_ms", now)
+    -- Its owner says so itself, so it sends nothing any more: the drain begins now.
+    redis.call("HSET", KEYS[1], "why", failure.error, "since_ms", now, "gone", ARGV[4],
+      "gone:" .. ARGV[16] .. ":" .. ARGV[4], ARGV[17])
+    if key[5] then
+      redis.call("ZADD", KEYS[3], now + cjson.decode(key[5]).every_ms, ARGV[2])
+    end
     redis.call("HSET", KEYS[9], ARGV[1], cjson.encode({key = ARGV[1], state = "unknown", since = now, why = failure.error}))
     return
   end
@@ -85,7 +100,7 @@ end
 
 local function settle_caps()
   for i, cap in ipairs(policy.caps) do
-    local name = KEYS[12 + i]
+    local name = KEYS[CAPS + i]
     if outcome == "unknown" or ARGV[10] == "1" then
       redis.call("ZADD", name, now, ARGV[1])
       redis.call("PEXPIRE", name, 2 * cap.window_ms)
@@ -134,7 +149,7 @@ end
 local function write_facts()
   for _, fact in ipairs(facts) do
     local path, value, collection, limit = fact[1], fact[2], fact[3], fact[4]
-    local name = KEYS[12 + #policy.caps + collection]
+    local name = KEYS[CAPS + #policy.caps + collection]
     local forgotten = value == cjson.null
     if forgotten then
       redis.call("HDEL", KEYS[10], path)
@@ -166,8 +181,8 @@ local function count_and_tell(call_state)
   redis.call("HINCRBY", KEYS[5], "revision", 1)
 end
 
-if ARGV[16] then
-  redis.call("RPUSH", KEYS[7], unpack(ARGV, 16))
+if ARGV[18] then
+  redis.call("RPUSH", KEYS[7], unpack(ARGV, 18))
 end
 local call_state = settle_key()
 settle_caps()

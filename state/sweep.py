@@ -58,9 +58,9 @@ def reclaim_lost(redis: Redis, agent: str) -> dict[str, str]:
 
 
 def owners(redis: Redis, agents: list[str]) -> set[str]:
-    """Every owner that a running claim names."""
+    """Every owner that a running claim names, or a key in doubt: whether it is dead may still be asked."""
     named = set()
     for n in map(Names, agents):
-        for key in redis.zrange(n.running, 0, -1):
+        for key in (*redis.zrange(n.running, 0, -1), *redis.hkeys(n.held)):
             named.add(redis.hget(n.key(key), "owner") or "")
     return named

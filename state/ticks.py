@@ -1,25 +1,54 @@
-"""The newest tick of each schedule entry."""
+"""The ticks of each schedule entry: the newest one that was looked at, and those that were started."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from redis import Redis
 
 from state.names import Names
 
+#: So many started ticks of an entry are known for ever: those of three months of a half-hourly one. The calls of all
+#: newer ones are known for a week besides.
+KEPT = 5000
+
+_OPEN = {"queued", "waiting", "claimed", "sending"}
+
 
 def last(redis: Redis, agent: str, entry: str) -> datetime | None:
-    """When the entry's newest tick was due, or None if it never ran."""
+    """When the entry's newest tick was due, started or passed over; None if it never had one."""
     text = redis.hget(Names(agent).ticks, entry)
     return None if text is None else datetime.fromisoformat(str(text))
 
 
 def remember(redis: Redis, agent: str, entry: str, due: datetime) -> None:
-    """The tick of this due time was started."""
+    """The tick of this due time was started or passed over; it is not looked at again."""
     redis.hset(Names(agent).ticks, entry, due.isoformat())
 
 
-def is_open(redis: Redis, agent: str, call: str) -> bool:
-    """Whether the call of a tick is still to run, or running."""
-    return redis.hget(Names(agent).call(call), "state") in {"queued", "waiting", "claimed", "sending"}
+def started(redis: Redis, agent: str, entry: str, due: datetime) -> None:
+    """The call of this tick was registered."""
+    name, seconds = Names(agent).started(entry), int(due.timestamp())
+    with redis.pipeline(transaction=True) as pipe:
+        pipe.zadd(name, {str(seconds): seconds}).zremrangebyrank(name, 0, -KEPT - 1)
+        pipe.execute()
+
+
+def was_started(redis: Redis, agent: str, entry: str, due: datetime) -> bool:
+    """Whether this tick was started once, also when its call is no longer known."""
+    return redis.zscore(Names(agent).started(entry), str(int(due.timestamp()))) is not None
+
+
+def newest_started(redis: Redis, agent: str, entry: str, number: int) -> list[datetime]:
+    """The due times of so many started ticks, the newest first."""
+    found = redis.zrange(Names(agent).started(entry), 0, number - 1, desc=True)
+    return [datetime.fromtimestamp(int(seconds), UTC) for seconds in found]
+
+
+def any_open(redis: Redis, agent: str, calls: Sequence[str]) -> bool:
+    """Whether one of these calls is still to run, or running."""
+    with redis.pipeline(transaction=False) as pipe:
+        for call in calls:
+            pipe.hget(Names(agent).call(call), "state")
+        return not _OPEN.isdisjoint(pipe.execute())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import Any
 
 import pytest
@@ -48,6 +49,7 @@ def clerk(shell: Shell, house: Install, effect_server: EffectServer) -> Clerk:
     store.flushall()
     for file in (house.state_dir / "agents").glob("*.json"):
         file.unlink()
+    shutil.rmtree(house.state_dir / "journal", ignore_errors=True)
     return Clerk(shell, house, store)
 
 
@@ -71,7 +73,8 @@ def test_a_restored_state_is_the_one_that_was_lost(house: Install, clerk: Clerk,
     after = clerk.state()
     assert "clerk" in answer["restored"]
     assert after["revision"] > before["revision"]
-    assert {**after, "revision": 0} == {**before, "revision": 0}
+    moved = {"revision": 0, "updated_at": ""}
+    assert after | moved == before | moved
     assert len(after["errors"]) == 2
     assert after["held"][0]["key"] == "post:torn"
     assert after["published"]["hello"]["effects"]["url"]
@@ -83,7 +86,7 @@ def test_after_restoring_nothing_is_published_a_second_time(
     before = live(clerk, effect_server)
     clerk.lose_everything()
     house.gate("restore")
-    assert clerk.run("post", post_id="hello")["error"] == "paused"
+    assert clerk.run("post", post_id="another")["error"] == "paused"
     house.gate("resume", "clerk")
 
     hello = clerk.run("post", post_id="hello")

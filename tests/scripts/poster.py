@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis import Redis
@@ -114,8 +114,9 @@ class Poster:
         assert isinstance(decision, Busy), decision
         return decision
 
-    def cross(self, claim: Claim, payload: str = '"hello"') -> list[Any]:
-        return self.ledger.cross(claim, payload, [event("sending")])
+    def cross(self, claim: Claim, payload: str = '"hello"', events: Sequence[str] = ()) -> list[Any]:
+        call = self._calls[claim.call]
+        return self.ledger.cross(call, claim, self.scope_of(call), payload, events or [event("sending")])
 
     def settle(
         self,

@@ -23,7 +23,7 @@ def test_a_holder_crosses_the_line_with_its_payload(poster: Poster) -> None:
 def test_crossing_tells_what_the_attempt_did_so_far(poster: Poster) -> None:
     claim = poster.claim()
 
-    poster.ledger.cross(claim, "{}", [event("claimed"), event("http"), event("sending")])
+    poster.cross(claim, "{}", [event("claimed"), event("http"), event("sending")])
 
     assert [told["event"] for told in poster.story(claim.key)][-3:] == ["claimed", "http", "sending"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import re
 from collections.abc import Callable
@@ -15,11 +16,13 @@ import pytest
 import settings
 import state
 from gatekeeper.policy import Breaker, Rate
+from state import epoch, owner, providers, rebuild, recover, resolve, sweep, throttle, verdict
 from state import ledger as ledger_module
-from state import providers, sweep, throttle
+from state.journal import Journal
+from state.rebuild import Progress
 from state.store import Script
 from tests.scripts.conftest import WithPolicies
-from tests.scripts.poster import AGENT, Poster
+from tests.scripts.poster import AGENT, Poster, event
 
 SCRIPTS = sorted((settings.ROOT / "state").glob("*.lua"))
 NAMES = [path.stem for path in SCRIPTS]
@@ -99,7 +102,7 @@ def test_time_comes_from_the_server_and_nothing_scans(path: Path) -> None:
 def test_a_script_stays_with_the_keys_it_is_given(path: Path) -> None:
     """A name built inside would miss the hash tag on a cluster."""
     for _, first in re.findall(r'redis\.call\("([A-Z]+)",\s*([^,)]+)', Lua(path).code):
-        assert first.startswith("KEYS[") or first in {"name", "worst.name"}, first
+        assert first.startswith("KEYS[") or first in {"name", "worst.name", "fences", '"server"'}, first
 
 
 def test_every_script_is_loaded_by_its_one_caller() -> None:
@@ -125,7 +128,11 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[tuple[int, int]]]
         seen.setdefault(self.name, []).append((len(keys), len(args)))
         return original(self, redis, keys, args)
 
+    def count_many(self: Script, redis: Any, runs: Any) -> Any:
+        return [count(self, redis, keys, args) for keys, args in runs]
+
     monkeypatch.setattr(Script, "__call__", count)
+    monkeypatch.setattr(Script, "many", count_many)
     return seen
 
 
@@ -139,7 +146,9 @@ def test_python_gives_each_script_as_many_keys_and_arguments_as_its_header_lists
         go_through_everything(poster)
 
     of_the_gate = {
-        script.name for module in (ledger_module, providers, sweep, throttle) for script in scripts_of(module)
+        script.name
+        for module in (ledger_module, providers, resolve, sweep, throttle, verdict, epoch, rebuild)
+        for script in scripts_of(module)
     }
     assert set(counted) == of_the_gate
     for path in [path for path in SCRIPTS if path.stem in of_the_gate]:
@@ -151,6 +160,20 @@ def test_python_gives_each_script_as_many_keys_and_arguments_as_its_header_lists
             assert rest is not None or given == {max(numbers)}, (path.stem, table)
 
 
+def doubt(poster: Poster) -> None:
+    """What is said of keys from outside, and what is rebuilt."""
+    book = Journal(Path(os.environ["STATE_DIR"]) / "journal")
+    claim = poster.claim("sixth")
+    poster.cross(claim)
+    poster.settle(claim, "unknown")
+    verdict.record(poster.redis, book, claim, absent=True, dead=True, began=owner.moment(), events=[event("verify")])
+    resolve.resolve(poster.redis, book, AGENT, claim.key, resolve.Word("cancel", "ada", "gone"))
+    dead = poster.fail("seventh")
+    resolve.replay(poster.redis, AGENT, dead.call, "ada")
+    epoch.known(poster.redis, book, AGENT)
+    recover.recover(poster.redis, book, lambda _task, _kwargs: [], Progress())
+
+
 def go_through_everything(poster: Poster) -> None:
     poster.redis.flushall()
     call = poster.register()
@@ -160,6 +183,8 @@ def go_through_everything(poster: Poster) -> None:
     list(sweep.due(poster.redis, AGENT, lambda: True))
     poster.publish("other")
     poster.ledger.reject(poster.call("fourth"), {"error": "invalid arguments", "stage": "input"}, 1000)
+    poster.ledger.keep_point(poster.claim("fifth"), "container", "17")
+    doubt(poster)
     poster.ledger.cancel(AGENT, poster.register(poster.call("third")).id, "ada")
     permit = providers.permit(poster.redis, "groq", "question", providers.Limits(1, 1, 1, 1, 1))
     assert isinstance(permit, providers.Permit)

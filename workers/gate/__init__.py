@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from workers.gate import doctor, look, restore, schedule, switch
+from workers.gate import dead, decide, doctor, look, recover, restore, schedule, switch
 
 gate = click.Group("gate", help="Look at agents, pause them, and find out what happened.")
 
-for command in (*look.commands, *switch.commands, *schedule.commands, *restore.commands, *doctor.commands):
+parts = (look, switch, decide, dead, schedule, recover, restore, doctor)
+for command in (command for part in parts for command in part.commands):
     gate.add_command(command)

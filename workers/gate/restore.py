@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from gatekeeper.gate import agents
+from state import journal, store
 from state import restore as state
-from state import store
 from workers.gate.output import Failed, command, show
+from workers.gate.recover import rebuild
 
 
 @command("restore")
 def restore(*, json_: bool) -> None:
-    """Load the state files of all agents into an empty Redis; a living one is never overwritten."""
+    """Load the state files of all agents into an empty Redis; a living one is never overwritten.
+
+    Where there is a journal, it is read back too, as by `gate recover`.
+    """
     try:
         restored = state.restore(store.client(), agents())
     except state.RestoreError as error:
         raise Failed(str(error)) from None
+    if journal.current().watermark.agents():
+        rebuild(hidden=True)
     show(json_, {"restored": restored}, "restored: " + (", ".join(restored) or "nothing, there are no state files"))
 
 

@@ -1,0 +1,61 @@
+"""After a restart of Redis: is everything there that the journal knows? If so, effects go on by themselves."""
+
+from __future__ import annotations
+
+from redis import Redis
+
+from state import epoch
+from state.epoch import Opening
+from state.fold import Fold, fold
+from state.journal import Journal
+from state.names import Names
+from state.rebuild import Progress, Rebuilding
+from state.watermark import STILL_WRITTEN, Known
+
+
+def audit(redis: Redis, journal: Journal, agent: str) -> bool:
+    """Open this agent's ledger on a server that was started anew, if it lost nothing that matters; else False.
+
+    A crash loses the newest writes at most. A lost claim shows in the fence. A claim that was about to be sent is put
+    back to where the journal saw it, and calls that were lost are registered again. Raises JournalUnavailable.
+    """
+    with journal.alone():
+        run = epoch.run_id(redis)
+        is_empty = redis.hget(Names(agent).ledger, "epoch") is None
+        here = journal.known(agent)  # after Redis was read: what is sent from now on is not lost
+        if here is None or (is_empty and here.fence) or epoch.why_closed(redis, journal, agent):
+            return False
+        if is_empty:
+            here = Known(epoch.new(), 0)
+            journal.append("epoch", {"agent": agent, "epoch": here.epoch, "fence": 0}, sync=True)
+        _mend(redis, journal, agent)
+        return epoch.reopen(redis, agent, Opening("", run, here.epoch, here.fence))
+
+
+def unchecked(redis: Redis, agents: list[str]) -> list[str]:
+    """The agents whose ledger was opened by an earlier run of the server."""
+    run = epoch.run_id(redis)
+    with redis.pipeline(transaction=False) as pipe:
+        for agent in agents:
+            pipe.hget(Names(agent).ledger, "run")
+        return [agent for agent, opened in zip(agents, pipe.execute(), strict=True) if opened and opened != run]
+
+
+def _mend(redis: Redis, journal: Journal, agent: str) -> None:
+    whole = fold(journal.files()[-STILL_WRITTEN:])
+    whole.calls = {name: call for name, call in whole.calls.items() if name[0] == agent}
+    whole.keys = {name: whole.keys[name] for name in _claimed(redis, whole, agent)}
+    with Rebuilding(redis, whole, lambda _task, _kwargs: []) as rebuilding:
+        rebuilding.run(Progress())
+
+
+def _claimed(redis: Redis, whole: Fold, agent: str) -> list[tuple[str, str]]:
+    """Keys that Redis has before the line, although the journal saw them about to cross it under the same fence."""
+    n = Names(agent)
+    found = []
+    for key in redis.zrange(n.running, 0, -1):
+        state, fence = redis.hmget(n.key(key), "state", "fence")
+        standing = whole.keys.get((agent, key))
+        if state == "claimed" and standing and standing.fence == int(fence or 0):
+            found.append((agent, key))
+    return found

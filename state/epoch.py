@@ -1,0 +1,120 @@
+"""The epoch: the identity of the ledger in Redis, written into the journal so that a loss of Redis is noticed."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis
+
+from state.journal import Journal
+from state.names import Names
+from state.store import Script
+from state.watermark import Known
+
+#: Keys read at once while a new journal takes over what Redis knows.
+AT_ONCE = 500
+
+_reopen = Script("reopen")
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What must still hold when a ledger is opened, and what it begins with."""
+
+    token: str  #: of the recovery that filled it; empty after a mere check
+    run: str  #: the server that was checked or filled
+    epoch: str
+    fence: int
+
+
+def known(redis: Redis, journal: Journal, agent: str) -> Known:
+    """What this machine's journal holds of the agent; a journal that holds nothing takes over what Redis knows.
+
+    Raises JournalUnavailable.
+    """
+    return journal.known(agent) or _begin(redis, journal, agent)
+
+
+def why_closed(redis: Redis, journal: Journal, agent: str) -> str | None:
+    """Why no effect of this agent may happen; None if they may. The same rules as in admit.lua."""
+    here = journal.known(agent)
+    if here is None:
+        return None
+    epoch, fence, closed = redis.hmget(Names(agent).ledger, "epoch", "fence", "closed")
+    if closed:
+        return str(closed)
+    if epoch is None:
+        return "Redis lost its data" if here.fence else None
+    if epoch != here.epoch:
+        return "the ledger in Redis is not the one that the journal belongs to"
+    if int(fence or 0) < here.fence:
+        return f"Redis fell back to fence {fence or 0}, the journal knows {here.fence}"
+    return None
+
+
+def new() -> str:
+    """A name that no ledger had before."""
+    return secrets.token_hex(8)
+
+
+def run_id(redis: Redis) -> str:
+    """Which run of which server answers: another one after every restart and every failover."""
+    return str(redis.info("server")["run_id"])
+
+
+def reopen(redis: Redis, agent: str, opening: Opening) -> bool:
+    """Let effects of this agent happen; False if Redis lost something since the work for it began."""
+    args: list[str | int] = [opening.token, opening.run, opening.epoch, opening.fence]
+    return bool(_reopen(redis, [Names(agent).ledger], args)[0] == "open")
+
+
+def _begin(redis: Redis, journal: Journal, agent: str) -> Known:
+    """The first effect of this agent here: agree with Redis on an epoch."""
+    with journal.alone():
+        here = journal.known(agent)
+        if here:
+            return here
+        run = run_id(redis)
+        epoch, fence = redis.hmget(Names(agent).ledger, "epoch", "fence")
+        if epoch:
+            for event, record in _effects(redis, agent):
+                journal.append(event, record, sync=False)
+        here = Known(str(epoch or new()), int(fence or 0) if epoch else 0)
+        journal.append("epoch", {"agent": agent, "epoch": here.epoch, "fence": here.fence}, sync=True)
+        if not epoch:
+            reopen(redis, agent, Opening("", run, here.epoch, here.fence))
+        return here
+
+
+def _effects(redis: Redis, agent: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every effect that Redis knows of, as journal records: one that was sent, and its outcome if it has one.
+
+    They say nothing of the epoch: until its own record follows, the journal counts as holding nothing.
+    """
+    n = Names(agent)
+    for field, fence in redis.hscan_iter(n.ledger, match="sent:*", count=AT_ONCE):
+        key = field.removeprefix("sent:")
+        kept = redis.hgetall(n.key(key))
+        if kept:
+            yield from _of_key(redis, n, key, int(fence), kept)
+
+
+def _of_key(redis: Redis, n: Names, key: str, fence: int, kept: dict[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    which = {"agent": n.agent, "key": key, "call": kept["call"], "fence": fence}
+    kwargs, door = redis.hmget(n.call(kept["call"]), "kwargs", "door")
+    intent = which | {"task": kept["task"], "fingerprint": kept.get("fingerprint", ""), "door": door or ""}
+    intent |= {"owner": kept.get("owner", ""), "kwargs": json.loads(kwargs or "{}")}
+    intent |= {name: json.loads(kept[name]) for name in ("payload", "verify") if name in kept}
+    yield "carried over", intent
+    if kept["state"] == "done":
+        yield "outcome", which | {"outcome": "done"} | _result(kept)
+    elif kept["state"] == "cancelled":
+        yield "resolved", intent | {"how": "cancel", "by": "", "why": kept.get("why", "")}
+
+
+def _result(kept: dict[str, str]) -> dict[str, Any]:
+    return {name: json.loads(kept[name]) for name in ("result", "flaw") if name in kept}

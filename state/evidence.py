@@ -1,0 +1,106 @@
+"""What the journal is told of an effect: that it was asked for, that it is about to be sent, and what came of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import structlog
+
+from state.call import Call
+from state.decision import Claim
+from state.facts import FactChange
+from state.journal import Journal, JournalUnavailable
+
+log = structlog.get_logger("gatehouse.journal")
+
+Outcome = Literal["done", "failed", "refused", "unknown"]
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """How one attempt ended; the texts are JSON, empty when there is none."""
+
+    outcome: Outcome
+    result: str = ""
+    flaw: str = ""
+    error: str = ""
+    answer: str = ""
+    retry_ms: int | None = None
+    effect_happened: bool = False
+    facts: Sequence[FactChange] = ()
+    counters: dict[str, int] = field(default_factory=dict)
+    summary: str = "{}"
+    events: Sequence[str] = ()
+
+
+def registered(journal: Journal, call: Call) -> None:
+    """A call was accepted. Not synced: Redis has it too, and a power cut is the only thing that takes both."""
+    journal.append("registered", _of_call(call), sync=False)
+
+
+def intent(journal: Journal, call: Call, claim: Claim, payload: str, verify: str) -> None:
+    """The effect is about to be sent: on the disk when this returns. Raises JournalUnavailable."""
+    proof = {"verify": json.loads(verify)} if verify else {}
+    record = _of_call(call) | {"fence": claim.fence, "epoch": claim.epoch, "owner": claim.owner}
+    journal.append("intent", record | proof | {"payload": json.loads(payload)}, sync=True)
+
+
+def point(journal: Journal, claim: Claim, name: str, value: str) -> None:
+    """The provider gave something that a later attempt needs. On the disk when this returns; raises JournalUnavailable."""
+    journal.append("point", _of_claim(claim) | {"name": name, "value": value}, sync=True)
+
+
+def not_sent(journal: Journal, claim: Claim, why: str) -> None:
+    """The line was not crossed after all."""
+    _tell(journal, "outcome", _of_claim(claim) | {"outcome": "refused", "retry": True, "error": why}, sync=False)
+
+
+def outcome(journal: Journal, claim: Claim, end: Settlement) -> None:
+    """An effect that was on its way has an outcome."""
+    record: dict[str, Any] = _of_claim(claim) | {"outcome": end.outcome}
+    if end.outcome in {"failed", "refused"}:
+        record["retry"] = end.retry_ms is not None
+    for name, text in (("result", end.result), ("flaw", end.flaw)):
+        if text:
+            record[name] = json.loads(text)
+    if end.error:
+        record["error"] = json.loads(end.error)["error"]
+    if end.facts:
+        record["facts"] = [[list(change.path), change.value, change.collection] for change in end.facts]
+    _tell(journal, "outcome", record, sync=True)
+
+
+def ended(journal: Journal, agent: str, key: str, call: str, state: str, why: str) -> None:
+    """A call ended without an attempt that crossed the line."""
+    record = {"agent": agent, "key": key, "call": call, "state": state}
+    _tell(journal, "ended", record | ({"why": why} if why else {}), sync=False)
+
+
+def absent(journal: Journal, claim: Claim) -> None:
+    """It is proven that the effect did not happen; the call is sent again."""
+    _tell(journal, "absent", _of_claim(claim), sync=True)
+
+
+def resolved(journal: Journal, call: Call, fence: int, word: Mapping[str, str]) -> None:
+    """A person said what became of the attempt with this fence. Raises JournalUnavailable."""
+    journal.append("resolved", _of_call(call) | {"fence": fence, **word}, sync=True)
+
+
+def _of_call(call: Call) -> dict[str, Any]:
+    what = {"agent": call.agent, "key": call.key, "task": call.task, "call": call.id, "door": call.door}
+    return what | {"fingerprint": call.fingerprint, "kwargs": json.loads(call.kwargs)}
+
+
+def _of_claim(claim: Claim) -> dict[str, Any]:
+    return {"agent": claim.agent, "key": claim.key, "call": claim.call, "fence": claim.fence}
+
+
+def _tell(journal: Journal, event: str, record: dict[str, Any], *, sync: bool) -> None:
+    """What happened, happened: if it cannot be written down, Redis still has it, and the next intent will be refused."""
+    try:
+        journal.append(event, record, sync=sync)
+    except JournalUnavailable as error:
+        log.critical("journal behind", told=event, **record, error=str(error))

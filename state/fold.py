@@ -1,0 +1,158 @@
+"""What a whole journal says of every key: its last intent, its outcome, and the calls that never ended.
+
+A journal may be far larger than memory, so only places in it are kept; the records themselves are read once more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from state import records
+from state.records import Damage, Record
+
+
+class Place(NamedTuple):
+    """Where a record stands: the number of its file, and the offset of its line there."""
+
+    file: int
+    offset: int
+
+
+@dataclass(slots=True)
+class Standing:
+    """Where one key stands at the end of the journal."""
+
+    call: str
+    state: str  #: "waiting" | "unknown" | "done" | "rejected" | "cancelled"
+    fence: int
+    intent: Place  #: of the highest fence: what it carries is what was sent, if anything was
+    outcome: Place | None = None
+    points: dict[str, str] | None = None
+    why: str = ""
+
+
+@dataclass
+class Fold:
+    """A journal, folded."""
+
+    files: list[Path]
+    keys: dict[tuple[str, str], Standing] = field(default_factory=dict)  #: by agent and key
+    calls: dict[tuple[str, str], tuple[str, Place]] = field(default_factory=dict)  #: open ones: key and place
+    fences: dict[str, int] = field(default_factory=dict)  #: highest, by agent
+    epochs: dict[str, str] = field(default_factory=dict)
+    damages: list[Damage] = field(default_factory=list)
+    records: int = 0
+
+    @property
+    def agents(self) -> list[str]:
+        return sorted({*self.fences, *self.epochs, *(agent for agent, _ in self.keys)})
+
+
+def fold(files: Iterable[Path], progress: Callable[[int], None] = lambda _: None, key: str = "") -> Fold:
+    """Read every record, oldest first, or those of one key; `progress` is told of the bytes read."""
+    whole = Fold(list(files))
+    holding = json.dumps(key, ensure_ascii=False).encode() if key else b""
+    for number, path in enumerate(whole.files):
+        for offset, length, found in records.places(path, holding):
+            progress(length)
+            if isinstance(found, Damage):
+                whole.damages.append(found)
+                continue
+            whole.records += 1
+            take = _TAKERS.get(found["event"])
+            if take:
+                take(whole, found, Place(number, offset))
+    return whole
+
+
+def _take_known(whole: Fold, record: Record, _: Place) -> None:
+    for agent, (epoch, fence) in record["known"].items():
+        _raise(whole, agent, fence)
+        whole.epochs[agent] = epoch
+
+
+def _take_epoch(whole: Fold, record: Record, _: Place) -> None:
+    _raise(whole, record["agent"], record["fence"])
+    whole.epochs[record["agent"]] = record["epoch"]
+
+
+def _take_registered(whole: Fold, record: Record, place: Place) -> None:
+    whole.calls[record["agent"], record["call"]] = record["key"], place
+
+
+def _take_intent(whole: Fold, record: Record, place: Place) -> None:
+    name, fence = (record["agent"], record["key"]), record["fence"]
+    _raise(whole, record["agent"], fence)
+    before = whole.keys.get(name)
+    if before is None:
+        whole.keys[name] = Standing(record["call"], "unknown", fence, place)
+    elif fence >= before.fence and before.state != "done":
+        before.call, before.state, before.fence, before.intent = record["call"], "unknown", fence, place
+        before.outcome, before.why = None, ""
+    whole.calls.pop((record["agent"], record["call"]), None)
+
+
+def _take_point(whole: Fold, record: Record, _: Place) -> None:
+    standing = whole.keys.get((record["agent"], record["key"]))
+    if standing:
+        standing.points = {**(standing.points or {}), record["name"]: record["value"]}
+
+
+def _take_outcome(whole: Fold, record: Record, place: Place) -> None:
+    """What happened, happened, whichever attempt it was; anything else is said of the newest attempt only."""
+    standing = whole.keys.get((record["agent"], record["key"]))
+    kind = record["outcome"]
+    if standing is None or standing.state == "done" or (kind != "done" and record["fence"] != standing.fence):
+        return
+    if kind in {"failed", "refused"}:
+        kind = "waiting" if record["retry"] else "rejected"
+    standing.state, standing.outcome, standing.why = kind, place, record.get("error", "")
+
+
+def _take_absent(whole: Fold, record: Record, _: Place) -> None:
+    standing = whole.keys.get((record["agent"], record["key"]))
+    if standing and standing.fence == record["fence"] and standing.state == "unknown":
+        standing.state = "waiting"
+
+
+_RESOLVED = {"applied": "done", "not-applied": "waiting", "approve": "waiting", "cancel": "cancelled"}
+
+
+def _take_resolved(whole: Fold, record: Record, place: Place) -> None:
+    """A person spoke of the attempt that they saw; if another one had begun by then, it was not about that."""
+    name, to = (record["agent"], record["key"]), _RESOLVED[record["how"]]
+    if to != "waiting":
+        whole.calls.pop((record["agent"], record["call"]), None)
+        whole.keys.setdefault(name, Standing(record["call"], "", record["fence"], place))
+    standing = whole.keys.get(name)
+    if standing and standing.fence == record["fence"] and standing.state != "done":
+        standing.state, standing.outcome, standing.why = to, place, record["why"]
+
+
+def _take_ended(whole: Fold, record: Record, _: Place) -> None:
+    whole.calls.pop((record["agent"], record["call"]), None)
+    standing = whole.keys.get((record["agent"], record["key"]))
+    if standing and standing.call == record["call"] and standing.state == "waiting":
+        standing.state, standing.why = record["state"], record.get("why", "")
+
+
+def _raise(whole: Fold, agent: str, fence: int) -> None:
+    whole.fences[agent] = max(fence, whole.fences.get(agent, 0))
+
+
+_TAKERS: dict[str, Callable[[Fold, Record, Place], None]] = {
+    "checkpoint": _take_known,
+    "epoch": _take_epoch,
+    "registered": _take_registered,
+    "intent": _take_intent,
+    "carried over": _take_intent,
+    "point": _take_point,
+    "outcome": _take_outcome,
+    "absent": _take_absent,
+    "resolved": _take_resolved,
+    "ended": _take_ended,
+}

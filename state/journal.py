@@ -1,0 +1,168 @@
+"""The journal: what was about to be sent and what came of it, on this machine's disk, so that it survives the loss of Redis.
+
+Many processes append to one file, each record with a single write. Nobody takes a lock, so that a process that is
+stopped in the middle stops nobody else.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import settings
+from state import records
+from state.files import sync_folder
+from state.watermark import Known, Watermark
+
+#: Seconds to wait while another process of this machine compares Redis with the journal, or rebuilds it.
+PATIENCE = 30.0
+
+
+class JournalUnavailable(OSError):
+    """Raised when a record cannot be brought to the disk. No effect may happen that would need it."""
+
+
+class Journal:
+    """The journal of one state folder, as one process writes it; safe to use from many threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.watermark = Watermark(folder)
+        self._file: _File | None = None
+        self._writing = threading.Lock()
+
+    def append(self, event: str, fields: Mapping[str, Any], *, sync: bool) -> None:
+        """Write one record; with `sync` it is on the disk when this returns. Raises JournalUnavailable."""
+        line = records.encode(event, fields)
+        try:
+            with self._writing:
+                file = self._current()
+                end = file.write(line)
+            if sync:
+                file.sync(end)
+        except OSError as error:
+            raise _unavailable(self.folder, error) from error
+
+    def known(self, agent: str) -> Known | None:
+        """The epoch and the highest fence that any process wrote down for this agent; None if it never had an effect."""
+        try:
+            return self.watermark.known(agent)
+        except OSError as error:
+            raise _unavailable(self.folder, error) from error
+
+    def files(self) -> list[Path]:
+        """Every file, oldest first."""
+        return sorted(self.folder.glob("*.jsonl"))
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """For what only one process of this machine may do at a time; writing goes on meanwhile.
+
+        Raises JournalUnavailable if another process is at it for longer than PATIENCE.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.folder / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise _unavailable(self.folder, error) from error
+        try:
+            self._take(lock)
+            yield
+        finally:
+            os.close(lock)
+
+    def _take(self, lock: int) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    raise _unavailable(self.folder, error) from None
+                time.sleep(0.05)
+            else:
+                return
+
+    def _current(self) -> _File:
+        """The file of this month, or a later one if there is one: a clock that was set back changes nothing."""
+        month = f"{datetime.now(UTC):%Y-%m}.jsonl"
+        if self._file is None or self._file.name < month or self._file.is_gone():
+            self._file = None
+            newest = max([month, *(path.name for path in self.files())])
+            self._file = self._open(self.folder / newest)
+        return self._file
+
+    def _open(self, path: Path) -> _File:
+        is_new = not path.exists()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = _File(path)
+        if is_new:
+            sync_folder(self.folder)
+            file.sync(file.write(records.encode("checkpoint", self.watermark.summary())))
+        return file
+
+
+class _File:
+    """One open file. `write` is called by one thread at a time, `sync` by any."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = path.name
+        self._fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._syncing = threading.Lock()
+        self._written = self._synced = 0
+
+    def write(self, line: bytes) -> int:
+        """Append with one write, and answer where the file ended then."""
+        written = os.write(self._fd, line)
+        if written < len(line):
+            raise OSError(errno.ENOSPC, f"only {written} of {len(line)} bytes could be written")
+        self._written = os.lseek(self._fd, 0, os.SEEK_CUR)
+        return self._written
+
+    def sync(self, end: int) -> None:
+        """Bring everything up to `end` to the disk; of many who wait, the first does it for all."""
+        with self._syncing:
+            if self._synced >= end:
+                return
+            reached = self._written
+            os.fsync(self._fd)
+            self._synced = reached
+
+    def is_gone(self) -> bool:
+        """Whether somebody removed the file."""
+        return os.fstat(self._fd).st_nlink == 0
+
+    def __del__(self) -> None:
+        os.close(self._fd)  # not before: another thread may be at its sync, and the number would be used again
+
+
+def _unavailable(folder: Path, error: OSError) -> JournalUnavailable:
+    return JournalUnavailable(
+        error.errno,
+        f"the journal in {folder} cannot be written ({error.strerror or error}); effects are closed until it can: "
+        "free the disk, or let this user write there",
+    )
+
+
+@cache
+def of(folder: Path) -> Journal:
+    """This process's journal in `folder`."""
+    return Journal(folder)
+
+
+def current() -> Journal:
+    """This process's journal in STATE_DIR."""
+    return of(settings.current().journal_dir)
+
+
+#: A forked child would share its parent's file position, so it opens files of its own.
+os.register_at_fork(after_in_child=of.cache_clear)

@@ -1,0 +1,92 @@
+-- rebuild: write one key as the journal knows it, unless Redis knows more.
+--
+-- KEYS[1] -> key       KEYS[2] -> call      KEYS[3] -> waiting   KEYS[4] -> running   KEYS[5] -> held
+-- KEYS[6] -> story     KEYS[7] -> ledger    KEYS[8] -> head
+-- ARGV[1] -> key, as text
+-- ARGV[2] -> state: "done" | "unknown" | "held" | "cancelled" | "rejected" | "waiting"
+-- ARGV[3] -> call id   ARGV[4] -> fence, 0 if it never was about to be sent     ARGV[5] -> why, or ""
+-- ARGV[6] -> task      ARGV[7] -> arguments, JSON      ARGV[8] -> fingerprint   ARGV[9] -> door
+-- ARGV[10] -> ms to keep a call that ended   ARGV[11] -> ms when it ended
+-- ARGV[12] -> token of the recovery that fills an empty Redis, or ""
+-- ARGV[13..] -> further fields of the key, in pairs
+--
+-- Returns {"rebuilt", state} | {"kept", state} | {"lost"}      Redis lost data again since the recovery began
+local clock = redis.call("TIME")
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+if ARGV[12] ~= "" and redis.call("HGET", KEYS[7], "recovering") ~= ARGV[12] then
+  return {"lost"}
+end
+local living = redis.call("HMGET", KEYS[1], "state", "fence", "payload")
+local state, fence, to = living[1], tonumber(living[2] or 0), ARGV[2]
+
+local function knows_more()
+  if not state then
+    return false
+  elseif state == "done" or fence > tonumber(ARGV[4]) then
+    return true
+  elseif to == "waiting" or to == "rejected" then
+    return state == "queued" or state == "waiting" or state == "rejected" or state == "cancelled"
+  elseif to == "unknown" then
+    return state == "sending" or state == "unknown" or state == "held" or state == "cancelled"
+  end
+  return false
+end
+
+local function write_call()
+  redis.call("HSET", KEYS[2], "task", ARGV[6], "key", ARGV[1], "kwargs", ARGV[7], "fingerprint", ARGV[8], "door", ARGV[9],
+    "state", to)
+  redis.call("HSETNX", KEYS[2], "at_ms", now)
+  if to == "waiting" then
+    redis.call("PERSIST", KEYS[2])
+    redis.call("HDEL", KEYS[2], "answer")
+    redis.call("ZADD", KEYS[3], now, ARGV[3])
+  else
+    redis.call("ZREM", KEYS[3], ARGV[3])
+  end
+end
+
+if knows_more() then
+  if state ~= "waiting" and state ~= "queued" and state ~= "claimed" and state ~= "rejected" then
+    redis.call("HSET", KEYS[7], "sent:" .. ARGV[1], fence)
+  elseif not living[3] and #ARGV > 12 then
+    redis.call("HSET", KEYS[1], unpack(ARGV, 13)) -- the first payload stays
+  end
+  if to == "waiting" and redis.call("EXISTS", KEYS[2]) == 0 then
+    write_call() -- another call has the key; this one is answered too
+  end
+  return {"kept", state}
+end
+
+redis.call("HSET", KEYS[1], "state", to, "call", ARGV[3], "task", ARGV[6], "fingerprint", ARGV[8], "fence", ARGV[4])
+if #ARGV > 12 then
+  redis.call("HSET", KEYS[1], unpack(ARGV, 13))
+end
+redis.call("PERSIST", KEYS[1])
+redis.call("ZREM", KEYS[4], ARGV[1])
+redis.call("HDEL", KEYS[5], ARGV[1])
+write_call()
+if to == "waiting" then
+  redis.call("HDEL", KEYS[7], "sent:" .. ARGV[1])
+end
+if to == "done" or to == "rejected" then
+  redis.call("PEXPIRE", KEYS[2], ARGV[10])
+end
+if to == "done" then
+  redis.call("HSET", KEYS[1], "done_ms", ARGV[11])
+elseif to == "unknown" or to == "held" then
+  local since = tonumber(redis.call("HGET", KEYS[1], "since_ms") or now)
+  redis.call("HSET", KEYS[1], "why", ARGV[5], "since_ms", since)
+  redis.call("HSET", KEYS[5], ARGV[1], cjson.encode({key = ARGV[1], state = to, since = since, why = ARGV[5]}))
+  if to == "unknown" and redis.call("HEXISTS", KEYS[1], "verify") == 1 then
+    redis.call("ZADD", KEYS[3], now, ARGV[3])
+  end
+elseif to == "rejected" then
+  redis.call("PEXPIRE", KEYS[1], ARGV[10])
+end
+if to == "done" or to == "unknown" or to == "held" then
+  redis.call("HSET", KEYS[7], "sent:" .. ARGV[1], ARGV[4])
+end
+redis.call("RPUSH", KEYS[6], cjson.encode({at = now, event = "rebuilt", state = to, why = "from the journal", before = state or "gone"}))
+redis.call("HINCRBY", KEYS[8], "revision", 1)
+redis.call("HSET", KEYS[8], "updated_ms", now)
+return {"rebuilt", to}

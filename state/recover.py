@@ -1,0 +1,93 @@
+"""From the journal back into Redis: what was sent, what is in doubt and what waits, under a new epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from redis import Redis
+
+from state import epoch, restore
+from state.fold import Fold, fold
+from state.journal import Journal
+from state.names import Names
+from state.rebuild import CapsOf, LostAgain, Progress, Rebuilding
+
+
+class Unrecoverable(Exception):
+    """Raised when the journal has damaged lines, or Redis keeps losing what is written; says what to do."""
+
+
+@dataclass
+class Report:
+    """What a recovery did."""
+
+    records: int  #: read from the journal
+    rebuilt: dict[str, int] = field(default_factory=dict)  #: how many keys, by the state they are in now
+    kept: int = 0  #: keys of which Redis knew as much, or more
+    calls: int = 0  #: calls that had not begun and wait again
+    restored: list[str] = field(default_factory=list)  #: agents whose state file knew more than Redis
+    epochs: dict[str, str] = field(default_factory=dict)  #: agent → its new epoch
+    torn: list[str] = field(default_factory=list)  #: lines that were cut off; harmless
+    damaged: list[str] = field(default_factory=list)  #: lines that were gone without
+
+
+def recover(
+    redis: Redis, journal: Journal, caps_of: CapsOf, progress: Progress, *, skip_damaged: bool = False
+) -> Report:
+    """Rebuild the ledger of every agent that the journal knows. Harmless to repeat, and while workers run.
+
+    Raises Unrecoverable if a line cannot be read (`skip_damaged` goes on without it), or if Redis loses data again
+    meanwhile; effects stay closed then.
+    """
+    with journal.alone():
+        run, token = epoch.run_id(redis), epoch.new()
+        # Closed before the journal is read: an effect that crosses the line later would not be in what was read.
+        fell_back = _close(redis, journal.watermark.agents(), token)
+        whole = fold(journal.files(), progress.reads)
+        report = _report(whole, skip_damaged=skip_damaged)
+        fell_back |= _close(redis, set(whole.agents) - fell_back.keys(), token)
+        for agent in whole.agents:
+            if restore.merge(redis, agent, lost_all=not fell_back[agent]):
+                report.restored.append(agent)
+        try:
+            with Rebuilding(redis, whole, caps_of, token) as rebuilding:
+                rebuilding.run(progress)
+        except LostAgain as error:
+            raise Unrecoverable(f"{error}; look at the server, then run this again") from None
+        report.rebuilt, report.kept, report.calls = rebuilding.rebuilt, rebuilding.kept, rebuilding.calls
+        for agent in whole.agents:
+            report.epochs[agent] = _reopen(redis, journal, agent, run, token, whole.fences.get(agent, 0))
+    return report
+
+
+def _report(whole: Fold, *, skip_damaged: bool) -> Report:
+    torn = [str(damage) for damage in whole.damages if damage.torn]
+    damaged = [str(damage) for damage in whole.damages if not damage.torn]
+    if damaged and not skip_damaged:
+        raise Unrecoverable(
+            f"{'; '.join(damaged[:5])}. What stood there may have been sent: restore the journal from a backup, or look "
+            "at the providers and go on without these lines with --skip-damaged"
+        )
+    return Report(whole.records, torn=torn, damaged=damaged)
+
+
+def _close(redis: Redis, agents: Iterable[str], token: str) -> dict[str, bool]:
+    """From now on nobody claims a key or crosses the line; answers whether Redis had an epoch, by agent."""
+    had = {}
+    for agent in agents:
+        ledger = Names(agent).ledger
+        with redis.pipeline(transaction=True) as pipe:
+            pipe.hdel(ledger, "epoch")
+            pipe.hset(ledger, mapping={"closed": "gate recover is at work, or was ended", "recovering": token})
+            had[agent] = bool(pipe.execute()[0])
+    return had
+
+
+def _reopen(redis: Redis, journal: Journal, agent: str, run: str, token: str, fence: int) -> str:
+    """The new epoch is in the journal before Redis has it: a crash in between leaves effects closed."""
+    fresh = epoch.new()
+    journal.append("epoch", {"agent": agent, "epoch": fresh, "fence": fence}, sync=True)
+    if not epoch.reopen(redis, agent, epoch.Opening(token, run, fresh, fence)):
+        raise Unrecoverable("Redis lost data again while it was being rebuilt; look at the server, then run this again")
+    return fresh

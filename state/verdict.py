@@ -1,0 +1,40 @@
+"""What a look-up at the provider says of an effect in doubt, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from redis import Redis
+
+from state import evidence
+from state.decision import Claim
+from state.journal import Journal
+from state.names import Names
+from state.owner import Moment
+from state.store import Script
+
+#: Look-ups without a proof, either way, after which a person is asked.
+MOST_LOOKS = 20
+#: How often one key may be sent again because it was proven absent: more often is no accident.
+MOST_PROOFS = 3
+
+_verdict = Script("verdict")
+
+
+def record(
+    redis: Redis, journal: Journal, claim: Claim, *, absent: bool, dead: bool, began: Moment, events: Sequence[str]
+) -> list[Any]:
+    """Note a look-up that did not find the effect; `dead` is whether its owner was proven dead before the look-up began.
+
+    Answers ["unknown", ms until the next look-up], ["waiting"] (proven absent: it is sent again), ["held", why], or
+    ["kept", state] if the key was decided meanwhile.
+    """
+    n = Names(claim.agent)
+    keys = [n.key(claim.key), n.call(claim.call), n.waiting, n.held, n.story(claim.key), n.head, n.ledger]
+    said = "absent" if absent else "failed"
+    args: list[str | int] = [claim.key, claim.call, claim.owner, claim.fence, said, int(dead), began.boot, began.ms]
+    answer = _verdict(redis, keys, [*args, MOST_LOOKS, MOST_PROOFS, *events])
+    if answer[0] == "waiting":
+        evidence.absent(journal, claim)
+    return answer

@@ -1,0 +1,39 @@
+"""`gate dead` and `gate replay`: calls that ended without a result, and how to run one again."""
+
+from __future__ import annotations
+
+import click
+
+from gatekeeper.gate import agents
+from state import mirror, resolve, store
+from state.resolve import NotResolved
+from workers.gate.output import Failed, command, person, show, table
+
+
+@command("dead")
+def dead(*, json_: bool) -> None:
+    """List the calls whose attempts are used up, newest first."""
+    found = [entry for agent in agents() for entry in resolve.dead(store.client(), agent)]
+    rows = [(entry["call"], entry["key"], entry["at"], entry["error"]) for entry in found]
+    show(json_, found, table(rows) or "no call is dead")
+
+
+@command("replay")
+@click.argument("call")
+def replay(call: str, *, json_: bool) -> None:
+    """Run CALL again, with the same arguments and under the same id."""
+    try:
+        owner = next((agent for agent in agents() if resolve.replay(store.client(), agent, call, person())), None)
+    except NotResolved as error:
+        raise Failed(str(error)) from None
+    if owner is None:
+        raise Failed(f"no call {call!r} is known; see: celery -A workers gate dead")
+    mirror.write(store.client(), owner)
+    show(
+        json_,
+        {"call": call, "agent": owner, "state": "waiting"},
+        f"{call} runs again; see: celery -A workers gate explain {call}",
+    )
+
+
+commands = (dead, replay)

@@ -1,0 +1,81 @@
+"""`gate recover`: from the journal back into a Redis that lost something."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from gatekeeper.errors import InvalidArguments
+from gatekeeper.gate import agents, registered
+from state import journal, mirror, store
+from state import recover as state
+from state.journal import JournalUnavailable
+from state.rebuild import Progress
+from state.restore import RestoreError
+from workers.gate.output import Failed, command, show
+
+
+@command("recover")
+@click.option("--skip-damaged", is_flag=True, help="Go on without journal lines that cannot be read.")
+def recover(*, skip_damaged: bool, json_: bool) -> None:
+    """Rebuild the ledger from the journal under a new epoch; effects are open again afterwards."""
+    report = rebuild(hidden=json_, skip_damaged=skip_damaged)
+    show(json_, asdict(report), _in_words(report))
+
+
+def rebuild(*, hidden: bool, skip_damaged: bool = False) -> state.Report:
+    """Recover, with a progress bar on stderr unless `hidden`; raises Failed."""
+    book = journal.current()
+    size = sum(path.stat().st_size for path in book.files())
+    try:
+        with click.progressbar(length=2 * size, label="recover", file=sys.stderr, hidden=hidden) as bar:
+            report = state.recover(store.client(), book, _caps_of, _Shown(bar, size), skip_damaged=skip_damaged)
+    except (state.Unrecoverable, JournalUnavailable, RestoreError) as error:
+        raise Failed(str(error)) from None
+    for agent in set(report.epochs) & set(agents()):
+        mirror.write(store.client(), agent)
+    return report
+
+
+class _Shown(Progress):
+    """One bar: reading is its first half, writing its second."""
+
+    def __init__(self, bar: Any, size: int) -> None:
+        self._bar, self._size, self._written = bar, size, 0
+
+    def reads(self, size: int) -> None:
+        self._bar.update(size)
+
+    def writes(self, done: int, total: int) -> None:
+        before, self._written = self._written, self._size * done // total
+        self._bar.update(self._written - before)
+
+
+def _caps_of(task: str, kwargs: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """The caps of a task as it is written today; none for one that is gone, or takes other arguments now."""
+    gate = registered().get(task)
+    try:
+        names = gate.terms(gate.contract.bind((), kwargs)).caps if gate else ()
+    except InvalidArguments:
+        return []
+    return [(name, cap.window_ms) for name, cap in zip(names, gate.caps if gate else (), strict=True)]
+
+
+def _in_words(report: state.Report) -> str:
+    if not report.epochs:
+        return "the journal is empty: there is nothing to recover"
+    lines = [f"read {report.records} records of {', '.join(sorted(report.epochs))}; effects are open again"]
+    lines += [f"  {count} keys are {name} again" for name, count in sorted(report.rebuilt.items())]
+    lines += [f"  {report.kept} keys were known to Redis"] if report.kept else []
+    lines += [f"  {report.calls} calls that had not begun wait again"] if report.calls else []
+    lines += [f"  state files read back: {', '.join(report.restored)}"] if report.restored else []
+    lines += [f"  {line}" for line in (*report.torn, *report.damaged)]
+    lines += ["see what is in doubt: celery -A workers gate held"] if report.rebuilt.get("unknown") else []
+    return "\n".join(lines)
+
+
+commands = (recover,)
