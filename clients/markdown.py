@@ -51,6 +51,11 @@ def links(text: str) -> list[str]:
     return [str(token.attrGet("href")) for token in inline if token.type == "link_open"]
 
 
+def tokens(text: str) -> list[Token]:
+    """Return the parts of a post's body, for what is no HTML."""
+    return _markdown().parse(text)
+
+
 @cache
 def _markdown() -> MarkdownIt:
     markdown = MarkdownIt("commonmark", {"html": False, "typographer": True})

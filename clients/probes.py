@@ -20,8 +20,9 @@ from clients import certificate, http
 from clients.checks import LONGEST_LOOK, Look, Seen
 from clients.watch import Limits, Site, Watch
 from gatekeeper.durations import milliseconds
+from gatekeeper.gate import agents
 from gatekeeper.redact import describe
-from state import health, store
+from state import epoch, health, journal, store
 
 GB = 1024**3
 MB = 1024**2
@@ -50,6 +51,7 @@ def _of_redis(limits: Limits) -> Iterator[Look]:
     yield Look("redis memory", partial(redis_memory, limits.redis_memory_percent))
     yield Look("redis aof", redis_aof)
     yield Look("redis eviction", redis_eviction)
+    yield Look("effects", effects)
     yield Look("queue", partial(queue, limits.queue))
 
 
@@ -143,6 +145,14 @@ def redis_eviction() -> Seen:
     return Seen(
         policy, "noeviction", "a full Redis would forget finished keys; see deploy/redis.conf" if evicts else ""
     )
+
+
+def effects() -> Seen:
+    """Does Redis still know everything that was ever sent?"""
+    closed = {agent: epoch.why_closed(store.client(), journal.current(), agent) for agent in agents()}
+    told = [f"{agent}: {why}" for agent, why in closed.items() if why]
+    why = f"effects are closed ({'; '.join(told)}); run: celery -A workers gate recover" if told else ""
+    return Seen("closed" if told else "open", "open", why)
 
 
 def queue(limit: int) -> Seen:

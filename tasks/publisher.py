@@ -16,12 +16,17 @@ from gatekeeper import Breaker, Effect, Rung
 AT_ONCE = 10
 
 
+def find_post(post: Post, destination: str) -> Published | None:
+    """Ask the destination whether the post is out."""
+    return destinations.get(destination).find(post)
+
+
 @gatekeeper.task(
     key="publish:{destination}:{post_id}",
     rate="10/hour",
     cap="30/day",
     breaker=Breaker(after=3, cooldown="5m", scope="{destination}"),
-    effect=Effect(accepts=Rung.RULES),
+    effect=Effect(verify=find_post, accepts=Rung.RULES),
 )
 def publish(post_id: str, destination: Destination) -> Published:
     """Publish the named post now, due or not."""
@@ -29,7 +34,7 @@ def publish(post_id: str, destination: Destination) -> Published:
     before = memory.get("published", post_id, destination)
     if before:
         return Published.model_validate(before)
-    post = _load(post_id)
+    post = _load(post_id, destination)
     with gatekeeper.effect(payload=post) as frozen:
         published = destinations.get(destination).publish(frozen)
     memory.record("published", post_id, destination, value=published.model_dump(mode="json"))
@@ -62,10 +67,11 @@ def _lost(posts: Iterable[Post]) -> dict[str, str]:
     }
 
 
-def _load(post_id: str) -> Post:
+def _load(post_id: str, destination: str) -> Post:
     try:
+        destinations.check(destination)
         return content.load(post_id)
-    except (content.PostNotFound, content.BrokenPost) as error:
+    except (content.PostNotFound, content.BrokenPost, destinations.NotConfigured) as error:
         raise gatekeeper.Refused(str(error)) from None
 
 

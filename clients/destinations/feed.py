@@ -33,6 +33,12 @@ def publish(post: Post) -> Published:
     return Feed(here.public_dir, here.web_url).publish(post)
 
 
+def find(post: Post) -> Published | None:
+    """Look into this system's own feed."""
+    here = settings.current()
+    return Feed(here.public_dir, here.web_url).find(post)
+
+
 def _utc_now() -> datetime:
     return datetime.now(UTC)
 
@@ -61,6 +67,16 @@ class Feed:
             entry = self._record(post)
             self._write_page(entry)
             self._write_lists()
+        return self._published(entry)
+
+    def find(self, post: Post) -> Published | None:
+        """Return the post if it is out whole. None is safe even of a half: publishing again finishes it in its place."""
+        lock = self.public / ".lock"
+        unfinished = lock.read_text() if lock.exists() else ""
+        entry = self.entries.get(post.id)
+        return None if entry is None or unfinished == post.id else self._published(entry)
+
+    def _published(self, entry: Entry) -> Published:
         return Published(published_at=entry.published_at, url=self._url(entry), id=f"{TAG}{entry.id}")
 
     @contextmanager

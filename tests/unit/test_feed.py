@@ -471,12 +471,42 @@ def test_a_killed_process_does_not_keep_the_others_waiting(tmp_path: Path) -> No
     assert_complete(local)
 
 
+# Looking for a post
+
+
+def test_a_published_post_is_found_as_it_was_published(local: Feed) -> None:
+    published = local.publish(a_post())
+
+    assert local.find(a_post()) == published
+    assert local.find(a_post("other")) is None
+
+
+def test_nothing_is_found_before_anything_was_published(local: Feed) -> None:
+    assert local.find(a_post()) is None
+
+
+def test_a_post_whose_publisher_died_is_not_found_until_it_is_whole(local: Feed) -> None:
+    first = local.publish(a_post())
+    (local.public / ".lock").write_text("hello")
+
+    assert local.find(a_post()) is None
+    assert local.publish(a_post()) == first
+    assert local.find(a_post()) == first
+
+
 # The registry
 
 
 @pytest.mark.parametrize("name", destinations.names())
-def test_every_known_destination_can_publish(name: str) -> None:
+def test_every_known_destination_can_publish_and_be_looked_through(name: str) -> None:
     assert callable(destinations.get(name).publish)
+    assert callable(destinations.get(name).find)
+
+
+def test_what_a_destination_needs_are_settings() -> None:
+    assert set(destinations.NEEDS) <= set(destinations.names())
+    for needed in destinations.NEEDS.values():
+        assert all(hasattr(settings.current(), setting) for setting in needed)
 
 
 def test_an_unknown_destination_is_refused_with_the_known_ones() -> None:

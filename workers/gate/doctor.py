@@ -16,8 +16,11 @@ from kombu import Connection
 from kombu.exceptions import OperationalError
 
 import settings
+from clients import destinations
+from gatekeeper.gate import agents
 from gatekeeper.redact import clean
-from state import store
+from state import epoch, journal, store
+from state.journal import JournalUnavailable
 from state.store import StoreError
 from workers.config import kombu_url
 from workers.gate.output import command, show, table
@@ -60,6 +63,7 @@ def examine(config: settings.Settings) -> Iterator[Finding]:
     yield from _redis(config)
     yield from _broker(config)
     yield _schedule()
+    yield _destinations(config)
     yield _folder("state folder", config.state_dir, os.W_OK)
     yield _folder("content folder", config.content_dir, os.R_OK)
     yield _disk(config.state_dir)
@@ -85,12 +89,26 @@ def _redis(config: settings.Settings) -> Iterator[Finding]:
         policy,
         "" if policy == "noeviction" else "set maxmemory-policy noeviction: keys are never to be forgotten",
     )
+    yield _effects()
     skew = _skew(redis.time)
     yield Finding(
         "clock",
         f"{skew:+.2f} s against Redis",
         "" if abs(skew) < WORST_SKEW else "run a time service (chrony) on both machines",
     )
+
+
+def _effects() -> Finding:
+    """Whether Redis knows all that the journal knows; a journal that cannot be written is told too."""
+    folder = settings.current().journal_dir
+    try:
+        with journal.current().alone():
+            closed = [why for agent in agents() if (why := epoch.why_closed(store.client(), journal.current(), agent))]
+    except JournalUnavailable as error:
+        return Finding("effects", str(error), f"let this user write to {folder}")
+    if closed:
+        return Finding("effects", f"closed: {closed[0]}", "run celery -A workers gate recover")
+    return Finding("effects", f"open, journal in {folder}")
 
 
 def _version(info: dict[str, Any]) -> Finding:
@@ -135,6 +153,15 @@ def _schedule() -> Finding:
         return Finding("schedule", f"entries: {', '.join(load())}")
     except ScheduleError as error:
         return Finding("schedule", str(error), "correct that line of beat_schedule.py")
+
+
+def _destinations(config: settings.Settings) -> Finding:
+    try:
+        for name in config.publish_to:
+            destinations.check(name)
+    except (destinations.UnknownDestination, destinations.NotConfigured) as error:
+        return Finding("destinations", str(error), "set it in .env, or take it out of PUBLISH_TO")
+    return Finding("destinations", ", ".join(config.publish_to))
 
 
 def _folder(what: str, path: Path, access: int) -> Finding:

@@ -1,0 +1,87 @@
+"""Markdown to plain text, for places that show nothing else: links keep their address, lists their bullets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from markdown_it.token import Token
+
+from clients import markdown
+
+_BREAKS = {"softbreak": " ", "hardbreak": "\n"}
+_MAIL = "mailto:"
+
+
+def text_of(source: str) -> str:
+    """Return a post's body as plain text, with an empty line between paragraphs."""
+    page = _Page()
+    for token in markdown.tokens(source):
+        page.take(token)
+    return page.text
+
+
+class _Page:
+    """Plain text as it grows, block by block."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self._bullet = ""
+        self._tight = False  #: the paragraph under way is an item of a tight list
+        self._was_tight = False
+        self._row: list[str] | None = None
+
+    def take(self, token: Token) -> None:
+        match token.type:
+            case "list_item_open":
+                self._bullet = f"{token.info}. " if token.info else "• "
+            case "paragraph_open":
+                self._tight = token.hidden
+            case "tr_open":
+                self._row = []
+            case "tr_close":
+                row, self._row = self._row or [], None
+                self._add(" · ".join(cell for cell in row if cell), tight=True)
+            case "fence" | "code_block":
+                self._add(token.content.strip("\n"))
+            case "inline":
+                self._inline(_inline(token.children or []))
+
+    def _inline(self, text: str) -> None:
+        if self._row is not None:
+            self._row.append(text)
+        else:
+            self._add(text, tight=self._tight)
+            self._tight = False
+
+    def _add(self, block: str, *, tight: bool = False) -> None:
+        """Add a block; a tight one, such as an item of a list, follows right below the one before."""
+        block, self._bullet = f"{self._bullet}{block}", ""
+        if not block.strip():
+            return
+        self.text += f"{self._gap(tight)}{block}"
+        self._was_tight = tight
+
+    def _gap(self, tight: bool) -> str:  # noqa: FBT001 - of two blocks that follow each other
+        if not self.text:
+            return ""
+        return "\n" if tight and self._was_tight else "\n\n"
+
+
+def _inline(tokens: Iterable[Token]) -> str:
+    """One paragraph; a link is its label, and its address in brackets if that says more."""
+    text, opened = "", (0, "")
+    for token in tokens:
+        if token.type == "link_open":
+            opened = (len(text), str(token.attrGet("href")))
+        elif token.type == "link_close":
+            start, address = opened
+            text = text[:start] + _link(text[start:].strip(), address)
+        else:
+            text += _BREAKS.get(token.type, token.content)
+    return "\n".join(" ".join(line.split()) for line in text.splitlines())
+
+
+def _link(label: str, address: str) -> str:
+    shown = address.removeprefix(_MAIL)
+    says_as_much = label in {shown, shown.partition("://")[2], ""}
+    return shown if says_as_much else f"{label} ({shown})"
