@@ -11,6 +11,7 @@ import click
 from gatekeeper.attempt import current_or_none
 from gatekeeper.errors import InvalidArguments
 from gatekeeper.redact import clean
+from state.journal import JournalUnavailable
 from state.store import StoreError
 
 CALL = "celery call"
@@ -41,10 +42,10 @@ def in_words() -> Iterator[None]:
     """On the command line a call that cannot be made is one clear line, not a traceback."""
     try:
         yield
-    except (InvalidArguments, StoreError) as error:
+    except (InvalidArguments, JournalUnavailable, StoreError) as error:
         if name() != CALL:
             raise
-        why = str(error) if isinstance(error, InvalidArguments) else f"Redis does not answer: {error}"
+        why = f"Redis does not answer: {error}" if isinstance(error, StoreError) else str(error)
         raise click.ClickException(clean(why)) from error
 
 

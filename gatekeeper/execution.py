@@ -16,6 +16,7 @@ from gatekeeper.errors import (
     EffectsClosed,
     InvalidOutput,
     OutcomeUnknown,
+    Overdue,
     Refused,
     RungTooLow,
     Stopped,
@@ -125,7 +126,7 @@ class Execution:
             flaw = {"error": "the effect happened, but a later step failed", "stage": "task", "detail": words}
             self._settle("done", result=kept("null", None), flaw=json.dumps(flaw), error=words)
         elif self.attempt.line == "before" or proves_nothing_was_sent(error, self.attempt.wire.since_the_line):
-            self._settle("failed", error=words, retry_ms=self._retry_ms())
+            self._settle("failed", error=words, retry_ms=self._retry_ms(forgiven=isinstance(error, Overdue)))
         else:
             return self._in_doubt(error, words)
         if isinstance(error, Exception):
@@ -177,10 +178,13 @@ class Execution:
         """A webhook's sender was told that the call is accepted, so a pause that came at the line may only delay it."""
         return store.patiently(lambda: self.attempt.ledger.door(self.attempt.claim), PATIENCE) == "webhook"
 
-    def _retry_ms(self) -> int | None:
-        """Exponential back-off with jitter in its upper half; None when the attempts are used up."""
+    def _retry_ms(self, *, forgiven: bool) -> int | None:
+        """Exponential back-off with jitter in its upper half; None when the attempts are used up.
+
+        That this process was held up is no fault of the call: it is forgiven.
+        """
         done = self.attempt.claim.attempt
-        if done >= self.gate.attempts:
+        if done >= self.gate.attempts and not forgiven:
             return None
         longest: int = min(self.gate.backoff_ms << (done - 1), LONGEST_BACKOFF_MS)
         return round(longest * random.uniform(0.5, 1))

@@ -27,7 +27,7 @@ local CAPS = 11 -- caps and rates are the keys behind this one
 local key = redis.call("HMGET", KEYS[1], "state", "call", "fingerprint", "owner", "fence", "lease_ms", "started_ms", "task",
   "payload", "verify")
 local state, holder, fingerprint, owner = key[1] or "new", key[2], key[3], key[4]
-local call = redis.call("HMGET", KEYS[2], "state", "at_ms", "answer", "booked_ms", "expires_ms", "door")
+local call = redis.call("HMGET", KEYS[2], "state", "at_ms", "answer", "booked_ms", "expires_ms", "door", "sent_ms")
 local door = call[6] or ARGV[6] -- a registered call came in before its message did
 local called_at = tonumber(call[2] or now)
 local free = state == "new" or state == "queued" or state == "waiting" or state == "rejected"
@@ -286,6 +286,9 @@ local function claim()
   take()
   if #policy.caps > 0 then
     redis.call("HSET", KEYS[1], "caps", cjson.encode({unpack(KEYS, CAPS + 1, CAPS + #policy.caps)}))
+  end
+  if call[7] and tonumber(call[7]) > tonumber(redis.call("HGET", KEYS[6], "arrived_ms") or 0) then
+    redis.call("HSET", KEYS[6], "arrived_ms", call[7])
   end
   local fences = ARGV[11] ~= "" and KEYS[11] or KEYS[6]
   local fence = redis.call("HINCRBY", fences, "fence", 1)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from redis import Redis
 
 from state import epoch
 from state.epoch import Opening
-from state.fold import Fold, fold
+from state.fold import Fold, Standing, fold
 from state.journal import Journal
 from state.names import Names
 from state.rebuild import Progress, Rebuilding
@@ -32,30 +34,25 @@ def audit(redis: Redis, journal: Journal, agent: str) -> bool:
         return epoch.reopen(redis, agent, Opening("", run, here.epoch, here.fence))
 
 
-def unchecked(redis: Redis, agents: list[str]) -> list[str]:
-    """The agents whose ledger was opened by an earlier run of the server."""
-    run = epoch.run_id(redis)
-    with redis.pipeline(transaction=False) as pipe:
-        for agent in agents:
-            pipe.hget(Names(agent).ledger, "run")
-        return [agent for agent, opened in zip(agents, pipe.execute(), strict=True) if opened and opened != run]
+def is_unchecked(redis: Redis, agent: str) -> bool:
+    """Whether the agent's ledger was opened by an earlier run of the server."""
+    opened = redis.hget(Names(agent).ledger, "run")
+    return opened is not None and opened != epoch.run_id(redis)
 
 
 def _mend(redis: Redis, journal: Journal, agent: str) -> None:
     whole = fold(journal.files()[-STILL_WRITTEN:])
     whole.calls = {name: call for name, call in whole.calls.items() if name[0] == agent}
-    whole.keys = {name: whole.keys[name] for name in _claimed(redis, whole, agent)}
+    whole.keys = {(agent, key): standing for key, standing in _open_keys(redis, whole, agent)}
     with Rebuilding(redis, whole, lambda _task, _kwargs: []) as rebuilding:
         rebuilding.run(Progress())
 
 
-def _claimed(redis: Redis, whole: Fold, agent: str) -> list[tuple[str, str]]:
-    """Keys that Redis has before the line, although the journal saw them about to cross it under the same fence."""
+def _open_keys(redis: Redis, whole: Fold, agent: str) -> Iterator[tuple[str, Standing]]:
+    """Keys that Redis has under way or in doubt, and of whose attempt the journal may have seen more."""
     n = Names(agent)
-    found = []
-    for key in redis.zrange(n.running, 0, -1):
-        state, fence = redis.hmget(n.key(key), "state", "fence")
+    for key in {*redis.zrange(n.running, 0, -1), *redis.hkeys(n.held)}:
+        fence = int(redis.hget(n.key(key), "fence") or 0)
         standing = whole.keys.get((agent, key))
-        if state == "claimed" and standing and standing.fence == int(fence or 0):
-            found.append((agent, key))
-    return found
+        if standing and standing.fence == fence:
+            yield key, standing

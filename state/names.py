@@ -26,7 +26,7 @@ class Names:
         return self._name("story", key)
 
     def call(self, call: str) -> str:
-        """hash: task key kwargs fingerprint digest door state at_ms expires_ms booked_ms attempts sends lost answer of one call"""
+        """hash: task key kwargs fingerprint digest door state at_ms sent_ms expires_ms booked_ms attempts sends lost answer of one call"""
         return self._name("call", call)
 
     @property
@@ -56,7 +56,7 @@ class Names:
 
     @property
     def head(self) -> str:
-        """hash: revision fence updated_ms last_run_ms pause"""
+        """hash: revision fence updated_ms last_run_ms pause, and arrived_ms: when the newest message that arrived was sent"""
         return self._name("head")
 
     @property

@@ -32,6 +32,7 @@ if delay > 0 then
   redis.call("ZADD", KEYS[4], now + delay, ARGV[1])
 else
   redis.call("ZADD", KEYS[3], now + ARGV[7], ARGV[1])
+  redis.call("HSET", KEYS[1], "sent_ms", now)
 end
 
 local state = redis.call("HGET", KEYS[2], "state")

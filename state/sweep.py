@@ -27,18 +27,47 @@ class Due:
     kwargs: str
 
 
-def due(redis: Redis, agent: str, queue_is_empty: Callable[[], bool]) -> Iterator[Due]:
-    """Calls to send. Those that were sent before count as lost only while nothing waits in the broker's queue."""
+def due(redis: Redis, agent: str, queue_is_empty: Callable[[], bool], arrived_ms: int = 0) -> Iterator[Due]:
+    """Calls to send: those whose time has come, and those whose message is lost.
+
+    A message is lost if it is not taken although nothing waits in the broker's queue, or although messages that were
+    sent later arrived (`arrived_ms`: when the newest of them was sent). So a backlog is not multiplied.
+    """
     n = Names(agent)
     now = now_ms(redis)
     ids = redis.zrange(n.waiting, 0, now, byscore=True, offset=0, num=AT_ONCE)
     silent = redis.zrange(n.queued, 0, now, byscore=True, offset=0, num=AT_ONCE)
-    if silent and queue_is_empty():
-        ids += silent
+    if silent:
+        ids += _lost(redis, n, silent, arrived_ms, now, queue_is_empty)
     for call in dict.fromkeys(ids):
         match _resend(redis, [n.call(call), n.queued, n.waiting], [call, GRACE_MS, LONGEST_GRACE_MS]):
             case ["send", task, kwargs]:
                 yield Due(call, task, kwargs)
+
+
+def newest_arrival(redis: Redis, agents: list[str]) -> int:
+    """When the newest message that any worker took was sent, in ms."""
+    with redis.pipeline(transaction=False) as pipe:
+        for agent in agents:
+            pipe.hget(Names(agent).head, "arrived_ms")
+        return max((int(sent or 0) for sent in pipe.execute()), default=0)
+
+
+def _lost(
+    redis: Redis, n: Names, calls: list[str], arrived_ms: int, now: int, queue_is_empty: Callable[[], bool]
+) -> list[str]:
+    """Those whose message is lost; the others are looked at again after a while."""
+    if queue_is_empty():
+        return calls
+    with redis.pipeline(transaction=False) as pipe:
+        for call in calls:
+            pipe.hget(n.call(call), "sent_ms")
+        sent = dict(zip(calls, pipe.execute(), strict=True))
+    lost = [call for call in calls if int(sent[call] or now) + GRACE_MS < arrived_ms]
+    waiting = {call: now + GRACE_MS for call in calls if call not in lost}
+    if waiting:
+        redis.zadd(n.queued, waiting, xx=True)
+    return lost
 
 
 def reclaim_lost(redis: Redis, agent: str) -> dict[str, str]:

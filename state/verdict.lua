@@ -78,7 +78,9 @@ if count >= verify.absences then
 elseif looks >= tonumber(ARGV[9]) then
   return hold(looks .. " look-ups, and no proof either way")
 end
-local drained_in = gone and gone + verify.drain_ms - began or 0
-local pause = math.max(verify.every_ms, drained_in)
+local pause = verify.every_ms * math.min(2 ^ (looks - 1), 10) -- its owner may come back: no reason to hurry
+if gone then
+  pause = math.max(verify.every_ms, gone + verify.drain_ms - began)
+end
 redis.call("ZADD", KEYS[3], now + pause, ARGV[2])
 return {"unknown", pause}

@@ -12,6 +12,7 @@ from anyio.to_thread import run_sync
 from starlette.exceptions import HTTPException
 
 from gatekeeper.redact import clean
+from state.journal import JournalUnavailable
 from state.store import StoreError
 from web import problems
 
@@ -35,7 +36,7 @@ async def for_store(action: Callable[[], Result]) -> Result:
     try:
         with anyio.fail_after(LONGEST):
             return await run_sync(action, abandon_on_cancel=True, limiter=_threads())
-    except (StoreError, TimeoutError) as error:
+    except (JournalUnavailable, StoreError, TimeoutError) as error:
         log.warning("store away", error=clean(str(error)) or "no answer in time", next=f"503, again in {AGAIN} s")
         raise HTTPException(503, "this cannot be kept safe right now; come again", problems.later(AGAIN)) from error
 

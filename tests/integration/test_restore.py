@@ -94,7 +94,7 @@ def test_after_restoring_nothing_is_published_a_second_time(
 
     assert hello["ok"]
     assert hello["result"] == before["published"]["hello"]["effects"]
-    assert (torn["ok"], torn["error"]) == (False, "outcome unknown")
+    assert (torn["ok"], torn["error"]) == (False, "outcome unknown"), torn
     assert effect_server.counts() == {"post:hello": 1, "post:torn": 1}
     assert effect_server.arrived() == 2
     assert clerk.run("post", post_id="new")["ok"]

@@ -9,7 +9,7 @@ import click
 
 from gatekeeper.gate import agents
 from state import agent as state
-from state import store, story
+from state import epoch, journal, store, story
 from workers.gate.output import Failed, command, known_agent, show, table
 
 #: What may stand below a story.
@@ -22,7 +22,7 @@ def status(agent: str | None, *, json_: bool) -> None:
     """Show each agent: when it ran, what it counts, whether it is paused, what is held."""
     if agent:
         known_agent(agent)
-    heads = [state.snapshot(store.client(), name).head for name in ([agent] if agent else agents())]
+    heads = [_head(name) for name in ([agent] if agent else agents())]
     show(json_, heads, "\n\n".join(_in_words(head) for head in heads))
 
 
@@ -36,11 +36,18 @@ def explain(key: str, *, json_: bool) -> None:
     show(json_, told, _story_in_words(told))
 
 
+def _head(agent: str) -> dict[str, Any]:
+    """The head of the state file, and why effects are closed, if they are."""
+    redis = store.client()
+    return state.snapshot(redis, agent).head | {"closed": epoch.why_closed(redis, journal.current(), agent)}
+
+
 def _in_words(head: dict[str, Any]) -> str:
     standing = f"PAUSED by {head['pause']['by']}: {head['pause']['why']}" if head["paused"] else "running"
     totals = {name: count for name, count in head["metrics"].items() if name.startswith("total_")}
     counts = "  ".join(f"{name.removeprefix('total_')} {count}" for name, count in totals.items())
     lines = [f"{head['agent']:12}{standing}", f"  last run  {head['last_run'] or 'never'}", f"  counts    {counts}"]
+    lines += [f"  EFFECTS CLOSED: {head['closed']}; run: celery -A workers gate recover"] if head["closed"] else []
     lines += [
         f"  held      {held['key']}  {held['state']} since {held['since']}: {held['why']}" for held in head["held"]
     ]
