@@ -149,8 +149,8 @@ def redis_eviction() -> Seen:
 
 def effects() -> Seen:
     """Does Redis still know everything that was ever sent?"""
-    closed = {agent: epoch.why_closed(store.client(), journal.current(), agent) for agent in agents()}
-    told = [f"{agent}: {why}" for agent, why in closed.items() if why]
+    standings = epoch.standings(store.client(), journal.current(), agents())
+    told = [f"{agent}: {standing.closed}" for agent, standing in standings.items() if standing.closed]
     why = f"effects are closed ({'; '.join(told)}); run: celery -A workers gate recover" if told else ""
     return Seen("closed" if told else "open", "open", why)
 

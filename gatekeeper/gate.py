@@ -57,7 +57,7 @@ class Gate:
     """The gate of one task. `name` is the Celery name, `agent` the module's own name."""
 
     def __init__(self, body: Callable[..., Any], policies: Policies) -> None:
-        self.body = body
+        self.body, self.policies = body, policies
         self.name = f"{body.__module__}.{body.__name__}"
         self.agent = body.__module__.rpartition(".")[2]
         self.contract = Contract(self.name, body)

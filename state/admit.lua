@@ -142,7 +142,7 @@ local function check_key()
   end
   if state == "claimed" or state == "sending" then
     if owner == ARGV[7] then
-      return {"claimed", tonumber(key[5]), tonumber(redis.call("HGET", KEYS[2], "attempts")), now, key[9] or ""}
+      return {"claimed", tonumber(key[5]), tonumber(redis.call("HGET", KEYS[2], "attempts") or 0), now, key[9] or ""}
     end
     if owner == ARGV[10] and holder ~= ARGV[1] then
       return refuse("key", "in progress", {holder = owner, age = (now - tonumber(key[7])) / 1000, state = state})
@@ -164,7 +164,7 @@ local function check_key()
   if state == "unknown" and holder == ARGV[1] and key[10] then
     redis.call("ZREM", KEYS[3], ARGV[1])
     redis.call("ZADD", KEYS[4], now + cjson.decode(key[10]).every_ms, ARGV[1]) -- should this look-up never end
-    return {"verify", now, owner, tonumber(key[5]), tonumber(redis.call("HGET", KEYS[2], "attempts")), key[9]}
+    return {"verify", now, owner or "", tonumber(key[5]), tonumber(redis.call("HGET", KEYS[2], "attempts") or 0), key[9]}
   end
   if not free then
     local why = redis.call("HGET", KEYS[1], "why") or ""
@@ -295,7 +295,7 @@ local function claim()
   local attempt = redis.call("HINCRBY", KEYS[2], "attempts", 1)
   redis.call("HINCRBY", KEYS[1], "attempts", 1)
   redis.call("HSET", KEYS[1], "state", "claimed", "task", ARGV[2], "call", ARGV[1], "fingerprint", ARGV[5],
-    "owner", ARGV[7], "fence", fence, "lease_ms", now + ARGV[8], "started_ms", now)
+    "owner", ARGV[7], "fence", fence, "lease_ms", now + ARGV[8], "started_ms", now, "epoch", ARGV[11])
   redis.call("HSET", KEYS[2], "state", "claimed")
   if not call[1] then
     redis.call("HSET", KEYS[2], "task", ARGV[2], "key", ARGV[3], "kwargs", ARGV[4], "fingerprint", ARGV[5],

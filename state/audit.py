@@ -34,12 +34,6 @@ def audit(redis: Redis, journal: Journal, agent: str) -> bool:
         return epoch.reopen(redis, agent, Opening("", run, here.epoch, here.fence))
 
 
-def is_unchecked(redis: Redis, agent: str) -> bool:
-    """Whether the agent's ledger was opened by an earlier run of the server."""
-    opened = redis.hget(Names(agent).ledger, "run")
-    return opened is not None and opened != epoch.run_id(redis)
-
-
 def _mend(redis: Redis, journal: Journal, agent: str) -> None:
     whole = fold(journal.files()[-STILL_WRITTEN:])
     whole.calls = {name: call for name, call in whole.calls.items() if name[0] == agent}

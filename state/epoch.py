@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,21 +39,47 @@ def known(redis: Redis, journal: Journal, agent: str) -> Known:
     return journal.known(agent) or _begin(redis, journal, agent)
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How one agent's ledger in Redis stands to the journal."""
+
+    closed: str | None  #: why no effect may happen; None if they may
+    unchecked: bool  #: the server was started anew since the ledger was opened; `audit` looks after that
+
+
+def standings(redis: Redis, journal: Journal, agents: Sequence[str]) -> dict[str, Standing]:
+    """Each agent's, with one round trip. The rules are those of admit.lua."""
+    known_here = {agent: journal.known(agent) for agent in agents}
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.info("server")
+        for agent in agents:
+            pipe.hmget(Names(agent).ledger, "epoch", "fence", "closed", "run")
+        server, *ledgers = pipe.execute()
+    return {
+        agent: _compare(known_here[agent], str(server["run_id"]), *ledger)
+        for agent, ledger in zip(agents, ledgers, strict=True)
+    }
+
+
 def why_closed(redis: Redis, journal: Journal, agent: str) -> str | None:
-    """Why no effect of this agent may happen; None if they may. The same rules as in admit.lua."""
-    here = journal.known(agent)
-    if here is None:
-        return None
-    epoch, fence, closed = redis.hmget(Names(agent).ledger, "epoch", "fence", "closed")
-    if closed:
-        return str(closed)
-    if epoch is None:
-        return "Redis lost its data" if here.fence else None
-    if epoch != here.epoch:
-        return "the ledger in Redis is not the one that the journal belongs to"
-    if int(fence or 0) < here.fence:
-        return f"Redis fell back to fence {fence or 0}, the journal knows {here.fence}"
-    return None
+    """Why no effect of this agent may happen; None if they may."""
+    return standings(redis, journal, [agent])[agent].closed
+
+
+def _compare(
+    here: Known | None, server: str, epoch: str | None, fence: str | None, closed: str | None, run: str | None
+) -> Standing:
+    unchecked = run is not None and run != server
+    why = closed
+    if here is None or closed:
+        pass
+    elif epoch is None:
+        why = "Redis lost its data" if here.fence else None
+    elif epoch != here.epoch:
+        why = "the ledger in Redis is not the one that the journal belongs to"
+    elif int(fence or 0) < here.fence:
+        why = f"Redis fell back to fence {fence or 0}, the journal knows {here.fence}"
+    return Standing(why, unchecked)
 
 
 def new() -> str:

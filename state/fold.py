@@ -57,7 +57,7 @@ def fold(files: Iterable[Path], progress: Callable[[int], None] = lambda _: None
     whole = Fold(list(files))
     holding = json.dumps(key, ensure_ascii=False).encode() if key else b""
     for number, path in enumerate(whole.files):
-        for offset, length, found in records.places(path, holding):
+        for offset, length, found in records.places(path, holding, records.brief):
             progress(length)
             if isinstance(found, Damage):
                 whole.damages.append(found)

@@ -27,7 +27,8 @@ local function knows_more()
   elseif to == "waiting" or to == "rejected" then
     return state == "queued" or state == "waiting" or state == "rejected" or state == "cancelled"
   elseif to == "unknown" then
-    return state == "sending" or state == "unknown" or state == "held" or state == "cancelled"
+    local decided = state == "sending" or state == "unknown" or state == "held" or state == "cancelled"
+    return decided and fence == tonumber(ARGV[4])
   end
   return false
 end
@@ -46,13 +47,15 @@ local function write_call()
 end
 
 if knows_more() then
-  if state ~= "waiting" and state ~= "queued" and state ~= "claimed" and state ~= "rejected" then
-    redis.call("HSET", KEYS[7], "sent:" .. ARGV[1], fence)
-  elseif not living[3] and #ARGV > 12 then
-    redis.call("HSET", KEYS[1], unpack(ARGV, 13)) -- the first payload stays
+  if #ARGV > 12 and (fence == tonumber(ARGV[4]) or not living[3]) then
+    redis.call("HSET", KEYS[1], unpack(ARGV, 13)) -- the first payload, and what the provider gave, stay
   end
   if to == "waiting" and redis.call("EXISTS", KEYS[2]) == 0 then
     write_call() -- another call has the key; this one is answered too
+  end
+  local crossed = redis.call("HEXISTS", KEYS[1], "payload") == 1
+  if crossed and state ~= "waiting" and state ~= "queued" and state ~= "claimed" and state ~= "rejected" then
+    redis.call("HSET", KEYS[7], "sent:" .. ARGV[1], fence)
   end
   return {"kept", state}
 end
@@ -83,7 +86,7 @@ elseif to == "unknown" or to == "held" then
 elseif to == "rejected" then
   redis.call("PEXPIRE", KEYS[1], ARGV[10])
 end
-if to == "done" or to == "unknown" or to == "held" then
+if (to == "done" or to == "unknown" or to == "held") and redis.call("HEXISTS", KEYS[1], "payload") == 1 then
   redis.call("HSET", KEYS[7], "sent:" .. ARGV[1], ARGV[4])
 end
 redis.call("RPUSH", KEYS[6], cjson.encode({at = now, event = "rebuilt", state = to, why = "from the journal", before = state or "gone"}))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass
+from functools import cache
+from itertools import chain, islice
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from pydantic_core import to_json
 from redis import Redis
 
 from state import facts, records
@@ -18,11 +21,13 @@ from state.fold import Fold, Place, Standing, fold
 from state.journal import Journal
 from state.names import Names
 from state.records import Record
-from state.store import Script
+from state.store import Script, now_ms
 from state.watermark import STILL_WRITTEN
 
 #: Keys written in one round trip.
 AT_ONCE = 500
+#: Bytes read at once; most lines are shorter.
+PIECE = 4096
 #: A call that ended is kept this long after a rebuild, as after its end.
 KEEP_MS = 7 * 86_400_000
 
@@ -46,30 +51,35 @@ class Progress:
         """So many keys and calls of all were written."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _Key:
-    """One key as rebuild.lua takes it."""
+    """One key, or one call that had not begun, as rebuild.lua takes it."""
 
     agent: str
     key: str
     state: str
     asked: Record  #: the record with the call's task and arguments
+    is_call: bool = False
     fence: int = 0
     why: str = ""
     ended_ms: int = 0
-    fields: dict[str, str] = field(default_factory=dict)
-    facts: list[Any] = field(default_factory=list)
+    fields: tuple[str | bytes, ...] = ()  #: names and values in turn
 
     def script_keys(self) -> list[str]:
-        n = Names(self.agent)
-        names = [n.key(self.key), n.call(self.asked["call"]), n.waiting, n.running, n.held]
-        return [*names, n.story(self.key), n.ledger, n.head]
+        n, waiting, running, held, ledger, head = _names(self.agent)
+        return [n.key(self.key), n.call(self.asked["call"]), waiting, running, held, n.story(self.key), ledger, head]
 
-    def script_args(self, token: str) -> list[str | int]:
+    def script_args(self, token: str) -> list[str | bytes | int]:
         asked = self.asked
-        call = [asked["task"], _json(asked["kwargs"]), asked["fingerprint"], asked["door"]]
-        pairs = [text for pair in self.fields.items() for text in pair]
-        return [self.key, self.state, asked["call"], self.fence, self.why, *call, KEEP_MS, self.ended_ms, token, *pairs]
+        call = [asked["task"], to_json(asked["kwargs"]), asked["fingerprint"], asked["door"]]
+        which = [self.key, self.state, asked["call"], self.fence, self.why]
+        return [*which, *call, KEEP_MS, self.ended_ms, token, *self.fields]
+
+
+@cache
+def _names(agent: str) -> tuple[Names, str, str, str, str, str]:
+    n = Names(agent)
+    return n, n.waiting, n.running, n.held, n.ledger, n.head
 
 
 class Rebuilding:
@@ -79,76 +89,121 @@ class Rebuilding:
         self.rebuilt: dict[str, int] = {}
         self.kept = 0
         self.calls = 0
-        self._collections: dict[str, set[str]] = {}
+        self._facts = _Facts()
+        self._windows: dict[str, int] = {}
         self._redis, self._whole, self._caps_of, self._token = redis, whole, caps_of, token
+        self._now_ms = now_ms(redis)
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._files = [self._stack.enter_context(path.open("rb")) for path in self._whole.files]
+        self._files = [self._stack.enter_context(path.open("rb", buffering=0)) for path in self._whole.files]
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stack.close()
 
     def run(self, progress: Progress) -> None:
-        """Write every key, then every call that had not begun."""
+        """Write every key, then every call that had not begun. While one batch is on its way the next is made."""
         total, done = len(self._whole.keys) + len(self._whole.calls), 0
-        for batch in _batches(self._whole.keys.items()):
-            self._write_keys([self._key(agent, key, standing) for (agent, key), standing in batch])
-            done += len(batch)
-            progress.writes(done, total)
-        for calls in _batches(self._whole.calls.items()):
-            waiting = [_Key(agent, key, "waiting", self._at(place)) for (agent, _), (key, place) in calls]
-            self.calls += sum(word == "rebuilt" for word in self._write(waiting))
-            done += len(calls)
-            progress.writes(done, total)
-        for agent, collections in self._collections.items():
-            facts.trim(self._redis, agent, collections)
+        with ThreadPoolExecutor(1) as writer:
+            under_way: Future[None] | None = None
+            for batch in _batches(chain(self._keys(), self._calls())):
+                if under_way:
+                    under_way.result()
+                under_way = writer.submit(self._write, batch)
+                done += len(batch)
+                progress.writes(done, total)
+            if under_way:
+                under_way.result()
+        self._facts.write(self._redis)
 
-    def _write_keys(self, keys: list[_Key]) -> None:
-        for key, word in zip(keys, self._write(keys), strict=True):
-            if word == "rebuilt":
-                self.rebuilt[key.state] = self.rebuilt.get(key.state, 0) + 1
+    def _write(self, batch: list[_Key]) -> None:
+        runs = [(key.script_keys(), key.script_args(self._token)) for key in batch]
+        for key, answer in zip(batch, _rebuild.many(self._redis, runs), strict=True):
+            if answer[0] == "lost":
+                raise LostAgain("Redis lost data again while it was being rebuilt")
+            if answer[0] == "kept":
+                self.kept += not key.is_call
+            elif key.is_call:
+                self.calls += 1
             else:
-                self.kept += 1
+                self.rebuilt[key.state] = self.rebuilt.get(key.state, 0) + 1
+        self._count(batch)
+
+    def _count(self, batch: list[_Key]) -> None:
+        """An effect that happened, or may have, counts for its caps, as long as their windows last."""
         with self._redis.pipeline(transaction=False) as pipe:
-            for key in keys:
-                if key.state == "done":
-                    self._count(pipe, key)
-                    facts.remember(pipe, key.agent, key.facts, key.ended_ms)
-                    self._collections.setdefault(key.agent, set()).update(name for *_, name in key.facts if name)
+            for key in batch:
+                if key.state not in {"done", "unknown"} or key.ended_ms + self._window(key) < self._now_ms:
+                    continue
+                caps = self._caps_of(key.asked["task"], key.asked["kwargs"])
+                for name, window_ms in caps:
+                    pipe.zadd(name, {key.key: key.ended_ms}).pexpire(name, 2 * window_ms)
+                if caps:
+                    self._windows[key.asked["task"]] = max(window_ms for _, window_ms in caps)
             pipe.execute()
 
-    def _count(self, pipe: Any, key: _Key) -> None:
-        """An effect that happened counts for its caps, as long as their windows last; Redis drops the older ones."""
-        for name, window_ms in self._caps_of(key.asked["task"], key.asked["kwargs"]):
-            pipe.zadd(name, {key.key: key.ended_ms}).pexpire(name, 2 * window_ms)
+    def _window(self, key: _Key) -> int:
+        """The longest for which the task's effects count; its first is asked, whatever its age."""
+        return self._windows.get(key.asked["task"], self._now_ms)
 
-    def _write(self, keys: list[_Key]) -> list[str]:
-        answers = _rebuild.many(self._redis, [(key.script_keys(), key.script_args(self._token)) for key in keys])
-        if any(answer[0] == "lost" for answer in answers):
-            raise LostAgain("Redis lost data again while it was being rebuilt")
-        return [str(answer[0]) for answer in answers]
+    def _keys(self) -> Iterator[_Key]:
+        for (agent, key), standing in self._whole.keys.items():
+            yield self._key(agent, key, standing)
+
+    def _calls(self) -> Iterator[_Key]:
+        for (agent, _), (key, place) in self._whole.calls.items():
+            yield _Key(agent, key, "waiting", self._at(place), is_call=True)
 
     def _key(self, agent: str, key: str, standing: Standing) -> _Key:
         asked = self._at(standing.intent)
-        fields = {f"point:{name}": value for name, value in (standing.points or {}).items()}
+        end = self._at(standing.outcome) if standing.outcome else {}
+        fields: dict[str, str | bytes] = {f"point:{name}": value for name, value in (standing.points or {}).items()}
         if "owner" in asked:
             fields["owner"] = asked["owner"]
-        fields |= {name: _json(asked[name]) for name in ("payload", "verify") if name in asked}
-        end = self._at(standing.outcome) if standing.outcome else {}
+        fields |= {name: to_json(asked[name]) for name in ("payload", "verify") if name in asked}
+        ended_ms = milliseconds((end or asked)["at"])
         if standing.state == "done":
-            fields["result"] = _json(end.get("result", {"result": None, "rung": None}))
-            fields |= {"flaw": _json(end["flaw"])} if "flaw" in end else {}
-        why = standing.why or ("rebuilt from the journal: it was sent, and no outcome was written down")
-        ended_ms = milliseconds(end["at"]) if end else 0
-        return _Key(agent, key, standing.state, asked, standing.fence, why, ended_ms, fields, end.get("facts", []))
+            fields["result"] = to_json(end.get("result", {"result": None, "rung": None}))
+            fields |= {"flaw": to_json(end["flaw"])} if "flaw" in end else {}
+            self._facts.add(agent, end.get("facts", ()), ended_ms)
+        why = (
+            standing.why or end.get("error") or "rebuilt from the journal: it was sent, and no outcome was written down"
+        )
+        pairs = tuple(chain.from_iterable(fields.items()))
+        return _Key(agent, key, standing.state, asked, False, standing.fence, why, ended_ms, pairs)
 
-    def _at(self, place: Place | None) -> Record:
-        assert place is not None  # noqa: S101 - every standing begins with a record
-        file = self._files[place.file]
-        file.seek(place.offset)
-        return records.of_line(file.readline())
+    def _at(self, place: Place) -> Record:
+        return next(records.of_line(_line_at(self._files[place.file].fileno(), place.offset)))
+
+
+class _Facts:
+    """What attempts remembered: of each path the newest, and of each collection the newest entries."""
+
+    def __init__(self) -> None:
+        self._kept: dict[
+            tuple[str, str], dict[tuple[str, ...], tuple[int, str | None]]
+        ] = {}  #: by agent and collection
+
+    def add(self, agent: str, changes: Sequence[Any], at_ms: int) -> None:
+        """Take in what one attempt remembered, as the journal has it: path, JSON value, collection."""
+        for names, value, collection in changes:
+            kept, path = self._kept.setdefault((agent, collection), {}), tuple(names)
+            if path not in kept or kept[path][0] <= at_ms:
+                kept[path] = at_ms, value
+            if collection and len(kept) > 2 * facts.NEWEST_ENTRIES:
+                newest = sorted(kept.items(), key=lambda item: item[1][0])[-facts.NEWEST_ENTRIES :]
+                self._kept[agent, collection] = dict(newest)
+
+    def write(self, redis: Redis) -> None:
+        """What Redis holds of the same facts is newer, and stays."""
+        for (agent, collection), kept in self._kept.items():
+            with redis.pipeline(transaction=False) as pipe:
+                for path, (at_ms, value) in kept.items():
+                    facts.remember(pipe, agent, [(path, value, collection)], at_ms)
+                pipe.execute()
+            if collection:
+                facts.trim(redis, agent, [collection])
 
 
 def last_word(redis: Redis, journal: Journal, agent: str, key: str, fence: int) -> str | None:
@@ -163,6 +218,14 @@ def last_word(redis: Redis, journal: Journal, agent: str, key: str, fence: int) 
     return standing.state if rebuilding.rebuilt else None
 
 
+def _line_at(file: int, offset: int) -> bytes:
+    """The line that begins there, without its end."""
+    line = b""
+    while b"\n" not in line and (more := os.pread(file, PIECE, offset + len(line))):
+        line += more
+    return line.partition(b"\n")[0]
+
+
 Item = TypeVar("Item")
 
 
@@ -170,7 +233,3 @@ def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
     rest = iter(items)
     while batch := list(islice(rest, AT_ONCE)):
         yield batch
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

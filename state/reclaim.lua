@@ -13,7 +13,7 @@
 -- Returns {"kept"} | {"queued"} | {"unknown"} | {"held"}
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local key = redis.call("HMGET", KEYS[1], "state", "owner", "fence", "lease_ms", "verify")
+local key = redis.call("HMGET", KEYS[1], "state", "owner", "fence", "lease_ms", "verify", "epoch")
 local state = key[1]
 if (state ~= "claimed" and state ~= "sending") or key[2] ~= ARGV[3] or key[3] ~= ARGV[4]
   or (ARGV[5] ~= "1" and tonumber(key[4]) > now) then
@@ -21,7 +21,7 @@ if (state ~= "claimed" and state ~= "sending") or key[2] ~= ARGV[3] or key[3] ~=
 end
 -- After a restart a claim may have been sending; `epoch.mend` finds out.
 local run = redis.call("HGET", KEYS[9], "run")
-if run and run ~= string.match(redis.call("INFO", "server"), "run_id:(%x+)") then
+if key[6] and key[6] ~= "" and run ~= string.match(redis.call("INFO", "server"), "run_id:(%x+)") then
   return {"kept"}
 end
 local poison = tonumber(ARGV[6])

@@ -11,7 +11,7 @@
 -- Returns {"resolved", state} | {"kept", state}
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local key = redis.call("HMGET", KEYS[1], "state", "fence", "call")
+local key = redis.call("HMGET", KEYS[1], "state", "fence", "call", "payload")
 local state, call = key[1] or "gone", key[3]
 if state ~= ARGV[6] or (key[2] or "") ~= ARGV[7] then
   return {"kept", state}
@@ -29,7 +29,9 @@ redis.call("ZREM", KEYS[9], call)
 redis.call("HSET", KEYS[2], "state", to)
 if to == "done" then
   redis.call("HSET", KEYS[1], "result", ARGV[5], "done_ms", now)
-  redis.call("HSET", KEYS[8], "sent:" .. ARGV[1], redis.call("HGET", KEYS[1], "fence") or 0)
+  if key[4] then
+    redis.call("HSET", KEYS[8], "sent:" .. ARGV[1], key[2] or 0)
+  end
   redis.call("HINCRBY", KEYS[7], "total_done", 1)
 elseif to == "waiting" then
   redis.call("HDEL", KEYS[8], "sent:" .. ARGV[1])

@@ -30,10 +30,13 @@ local key = redis.call("HMGET", KEYS[1], "state", "owner", "fence", "settled", "
 local state, outcome, retry_ms = key[1], ARGV[5], tonumber(ARGV[9])
 if key[2] ~= ARGV[3] or key[3] ~= ARGV[4] then
   return {"lost", now, state or "gone"}
-elseif key[4] == ARGV[4] and (state ~= "unknown" or outcome == "unknown") then
-  return {"settled", now} -- "unknown" is not the end: a look-up may still settle it
-elseif state ~= "claimed" and state ~= "sending" and state ~= "unknown"
-  and (state ~= "held" or not key[6] or outcome == "unknown") then
+end
+-- "unknown" is not the end: a look-up may settle it, even one that finds the effect after others made sure that it is absent.
+local open_again = state == "held" or state == "waiting" or state == "queued"
+local late = key[6] and outcome ~= "unknown" and (state == "unknown" or (open_again and outcome == "done"))
+if key[4] == ARGV[4] and not late then
+  return {"settled", now}
+elseif state ~= "claimed" and state ~= "sending" and state ~= "unknown" and not late then
   return {"lost", now, state}
 end
 -- All is read before anything is written: a script that fails half-way is not undone.
@@ -52,11 +55,13 @@ local function settle_key()
   if outcome == "failed" or outcome == "refused" then
     call_state = retry_ms and "waiting" or "rejected"
     redis.call("HDEL", KEYS[13], "sent:" .. ARGV[1])
+  elseif key[6] then
+    redis.call("HSET", KEYS[13], "sent:" .. ARGV[1], ARGV[4])
   end
   redis.call("HSET", KEYS[1], "state", call_state, "settled", ARGV[4])
   redis.call("HSET", KEYS[2], "state", call_state)
   redis.call("ZREM", KEYS[4], ARGV[1])
-  if state == "unknown" or state == "held" then
+  if late then
     redis.call("HDEL", KEYS[9], ARGV[1])
     redis.call("ZREM", KEYS[3], ARGV[2])
     redis.call("HDEL", KEYS[1], "why", "since_ms", "gone", "absences", "looks")

@@ -83,4 +83,5 @@ if gone then
   pause = math.max(verify.every_ms, gone + verify.drain_ms - began)
 end
 redis.call("ZADD", KEYS[3], now + pause, ARGV[2])
+tell("unknown", {absences = count, needed = verify.absences, owner_gone = gone ~= nil, next_look = pause / 1000})
 return {"unknown", pause}

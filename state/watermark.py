@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import re
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from state import records
-from state.records import Damaged
 
 #: Only these say something about epochs and fences; the others are passed over unread.
 _NAMES = ("intent", "epoch", "checkpoint")
-_TELLING = tuple(b'"event":"%b"' % name.encode() for name in _NAMES)
+_TELLING = re.compile(rb'"event":"(?:%b)"' % "|".join(_NAMES).encode())
 #: Files that may still grow: that of this month, and that of the last for a writer who is late.
 STILL_WRITTEN = 2
+#: Bytes read at once.
+PIECE = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -31,12 +35,18 @@ class Watermark:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
+        self._follows = STILL_WRITTEN  #: how many of the newest files
         self._forget()
 
     def known(self, agent: str) -> Known | None:
         """The epoch and the highest fence of this agent, as of now."""
         with self._lock:
             self._follow()
+            if agent not in self._known and self._older:
+                # It may have been silent for months, and what it did may not be forgotten.
+                self._follows += self._older
+                self._forget()
+                self._follow()
             return self._known.get(agent)
 
     def summary(self) -> dict[str, Any]:
@@ -51,53 +61,67 @@ class Watermark:
 
     def _forget(self) -> None:
         self._known: dict[str, Known] = {}
-        self._reached: dict[Path, int] = {}
-        self._listed_at = 0
+        self._reached: dict[str, tuple[int, int]] = {}  #: file → which one it was, and how far it was read
+        self._older = 0
 
     def _follow(self) -> None:
+        files = self._files()
+        if not self._reached.keys() <= set(files):
+            self._forget()  # one is gone: begin anew with what is left
+        self._older = max(0, len(files) - self._follows)
+        for name in files[self._older :]:
+            self._read(name)
+
+    def _files(self) -> list[str]:
         try:
-            changed_at = self._folder.stat().st_mtime_ns
+            return sorted(name for name in os.listdir(self._folder) if name.endswith(".jsonl"))  # noqa: PTH208 - for each effect
         except FileNotFoundError:
-            self._forget()
-            return
-        if changed_at != self._listed_at:
-            self._list()
-            self._listed_at = changed_at
-        for path in list(self._reached):
-            self._read(path)
+            return []
 
-    def _list(self) -> None:
-        """Take up new files; where one that was followed is gone, begin anew."""
-        files = sorted(self._folder.glob("*.jsonl"))[-STILL_WRITTEN:]
-        if not set(self._reached) <= {*files, *self._folder.glob("*.jsonl")}:
-            self._forget()
-        self._reached = {path: self._reached.get(path, 0) for path in files}
+    def _read(self, name: str) -> None:
+        path = self._folder / name
+        now = path.stat()
+        which, reached = self._reached.get(name, (now.st_ino, 0))
+        if which != now.st_ino or now.st_size < reached:
+            reached = 0  # another file took its place
+        if now.st_size > reached:
+            with path.open("rb") as file:
+                file.seek(reached)
+                for piece in _whole_lines(file):
+                    self._note(piece)
+                    reached += len(piece)
+        self._reached[name] = now.st_ino, reached
 
-    def _read(self, path: Path) -> None:
-        if path.stat().st_size <= self._reached[path]:
-            return
-        with path.open("rb") as file:
-            file.seek(self._reached[path])
-            for line in file:
-                if not line.endswith(b"\n"):
-                    return  # still being written, or torn
-                self._reached[path] += len(line)
-                if any(telling in line for telling in _TELLING):
-                    self._note(line)
+    def _note(self, piece: bytes) -> None:
+        end = 0
+        for telling in _TELLING.finditer(piece):
+            if telling.start() < end:
+                continue  # in a line that was read
+            start, end = piece.rfind(b"\n", 0, telling.start()) + 1, piece.find(b"\n", telling.end()) + 1
+            for record in records.of_line(piece[start:end], records.brief):  # `gate recover` reports damaged ones
+                if record["event"] == "checkpoint":
+                    for agent, (epoch, fence) in record["known"].items():
+                        self._raise(agent, self._epoch_of(agent, epoch), fence)
+                elif record["event"] in _NAMES:
+                    self._raise(record["agent"], record["epoch"], record["fence"])
 
-    def _note(self, line: bytes) -> None:
-        try:
-            record = records.of_line(line)
-        except Damaged:
-            return  # `gate recover` reports it
-        if record["event"] not in _NAMES:
-            return
-        if record["event"] == "checkpoint":
-            for agent, (epoch, fence) in record["known"].items():
-                self._raise(agent, epoch, fence)
-        else:
-            self._raise(record["agent"], record["epoch"], record["fence"])
+    def _epoch_of(self, agent: str, epoch: str) -> str:
+        """A checkpoint says what its writer knew a moment before; what is known by now is newer."""
+        before = self._known.get(agent)
+        return before.epoch if before else epoch
 
     def _raise(self, agent: str, epoch: str, fence: int) -> None:
         before = self._known.get(agent)
         self._known[agent] = Known(epoch, max(fence, before.fence if before else 0))
+
+
+def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
+    """The rest of a file in pieces that end with a line; what is still being written, or torn, is left."""
+    rest = b""
+    while piece := file.read(PIECE):
+        end = piece.rfind(b"\n") + 1
+        if end:
+            yield rest + piece[:end]
+            rest = piece[end:]
+        else:
+            rest += piece

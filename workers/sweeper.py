@@ -10,7 +10,7 @@ from celery import bootsteps
 from kombu.exceptions import OperationalError
 
 from gatekeeper.gate import agents
-from state import owner, store, sweep
+from state import audit, epoch, journal, owner, store, sweep
 from state.mirror import Mirror
 from state.store import StoreError
 
@@ -33,7 +33,8 @@ class Sweeper(bootsteps.StartStopStep):
         super().__init__(parent, **options)
         self._timer: Any = None
         self._sweeps = 0
-        self._looked = 0.0
+        self._looked, self._empty = -LOOK_EVERY, False
+        self._closed: dict[str, str | None] = {}
 
     def start(self, parent: Any) -> None:
         """Begin with the consumer; after a lost connection it is started anew."""
@@ -50,26 +51,50 @@ class Sweeper(bootsteps.StartStopStep):
     def sweep(self) -> None:
         """One round; a store that is away is a reason to come back, not to stop."""
         try:
+            self._look_after_ledgers()
+            arrived_ms = sweep.newest_arrival(store.client(), agents())
             for agent in agents():
-                self._sweep_agent(agent)
+                self._sweep_agent(agent, arrived_ms)
             self._mirror.refresh()
             self._bury()
         except (StoreError, OperationalError, OSError, ValueError) as error:
             log.warning("sweep failed", error=str(error), next=f"again in {EVERY} s")
 
-    def _sweep_agent(self, agent: str) -> None:
+    def _sweep_agent(self, agent: str, arrived_ms: int) -> None:
         redis = store.client()
         for key, stands in sweep.reclaim_lost(redis, agent).items():
             log.warning("reclaimed", agent=agent, key=key, state=stands)
-        for due in sweep.due(redis, agent, self._queue_is_empty):
+        for due in sweep.due(redis, agent, self._queue_is_empty, arrived_ms):
             log.info("sent again", agent=agent, task=due.task, call=due.call)
             self._app.resend(due)
 
+    def _look_after_ledgers(self) -> None:
+        """After a restart of Redis effects go on by themselves if nothing was lost; else say so, once."""
+        redis, book = store.client(), journal.current()
+        for agent, standing in epoch.standings(redis, book, agents()).items():
+            why = standing.closed
+            if why is None and standing.unchecked:
+                why = None if audit.audit(redis, book, agent) else "Redis was started anew and could not be checked"
+                log.info("redis checked after a restart", agent=agent, effects="closed" if why else "open")
+            self._say(agent, why)
+
+    def _say(self, agent: str, why: str | None) -> None:
+        if why == self._closed.get(agent):
+            return
+        self._closed[agent] = why
+        if why:
+            log.critical("effects are closed", agent=agent, why=why, next="celery -A workers gate recover")
+        else:
+            log.info("effects are open", agent=agent)
+
     def _queue_is_empty(self) -> bool:
         """While messages wait in the broker, none of the calls behind them is lost."""
-        if time.monotonic() - self._looked < LOOK_EVERY:
-            return False
-        self._looked = time.monotonic()
+        if time.monotonic() - self._looked >= LOOK_EVERY:
+            self._empty = self._look_into_queue()
+            self._looked = time.monotonic()
+        return self._empty
+
+    def _look_into_queue(self) -> bool:
         with self._app.connection_for_read() as connection:
             queue = self._app.amqp.queues[self._app.conf.task_default_queue]
             try:
@@ -79,5 +104,6 @@ class Sweeper(bootsteps.StartStopStep):
 
     def _bury(self) -> None:
         self._sweeps += 1
-        if self._sweeps % BURY_EVERY == 0:
+        if self._sweeps % BURY_EVERY == 0 and not any(self._closed.values()):
+            # While Redis has forgotten something, an owner that nobody names may still be asked about.
             owner.bury(sweep.owners(store.client(), agents()))

@@ -13,12 +13,14 @@ from gatekeeper import policy
 from gatekeeper.durations import Duration
 from gatekeeper.gate import Gate, Policies
 from gatekeeper.policy import Breaker, Cap, Effect, Rate
-from state import agent
+from state import agent, epoch, owner, records, verdict
 from state.call import Call
-from state.decision import Busy, Claim, Decision, Refused, Replay
+from state.decision import Busy, Claim, Decision, Doubt, Refused, Replay
 from state.facts import FactChange
-from state.ledger import Ledger, Outcome, Settlement
+from state.ledger import NOTHING, Ledger, Outcome, Settlement
 from state.names import Names
+from state.owner import Moment
+from state.watermark import Known
 
 AGENT = "poster"
 
@@ -44,16 +46,20 @@ def a_gate(
     rate: str | Rate | list[str | Rate] | None = None,
     cap: str | Cap | list[str | Cap] | None = None,
     breaker: Breaker | None = None,
-    effect: bool = True,
+    effect: bool | Effect = True,
     lease: Duration = "2m",
     attempts: int | None = None,
     max_age: Duration = "7d",
 ) -> Gate:
     """The gate of a task with these policies."""
     rates, caps = policy.rates(rate), policy.caps(cap)
-    return Gate(
-        body, Policies(key, rates, caps, breaker, Effect() if effect else None, lease, None, attempts, "10s", max_age)
-    )
+    changes = (Effect() if effect else None) if isinstance(effect, bool) else effect
+    return Gate(body, Policies(key, rates, caps, breaker, changes, lease, None, attempts, "10s", max_age))
+
+
+def sure(*, drain: Duration = "90s", absences: int = 2, every: Duration = "60s") -> Effect:
+    """An effect that can be looked up; the scripts never see the look-up itself."""
+    return Effect(verify=body, drain=drain, absences=absences, every=every)
 
 
 class Poster:
@@ -64,9 +70,15 @@ class Poster:
         self.ledger = Ledger(redis)
         self.gate = gate or a_gate()
         self.n = Names(AGENT)
+        self.known: Known = NOTHING
         self._calls: dict[str, Call] = {}
 
     # Steps
+
+    def open(self) -> Poster:
+        """Agree with the journal on an epoch, as real effects do; later claims belong to it."""
+        self.known = epoch.known(self.redis, self.ledger.journal, AGENT)
+        return self
 
     def call(self, post_id: str = "hello", *, id: str | None = None, **more: str) -> Call:
         call = self.gate.call((), {"post_id": post_id, **more}, id=id or f"call{next(_numbers)}", door="test")
@@ -77,10 +89,12 @@ class Poster:
         assert self.ledger.register(call, delay_ms)
         return call
 
-    def admit(self, call: Call | str | None = None, owner: str | None = None, alive: str = "") -> Decision:
+    def admit(
+        self, call: Call | str | None = None, owner: str | None = None, alive: str = "", closed: str = ""
+    ) -> Decision:
         call = call if isinstance(call, Call) else self.call(call or "hello")
         owner = owner or f"owner{next(_numbers)}/1"
-        return self.ledger.admit(call, owner, self.scope_of(call), alive)
+        return self.ledger.admit(call, owner, self.scope_of(call), alive, self.known, closed)
 
     def scope_of(self, call: Call) -> Any:
         return self.gate.terms(self.gate.contract.bind((), json.loads(call.kwargs)))
@@ -161,11 +175,43 @@ class Poster:
         assert self.settle(claim, outcome, **how) is None
         return claim
 
+    def doubt(self, call: Call | str | None = None, *, how: str = "it says so", owner: str | None = None) -> Claim:
+        """One attempt that ends in doubt: `it says so`, it `died` behind the line, or only its `lease ended`."""
+        claim = self.claim(call, owner)
+        assert self.cross(claim)[0] == "sending"
+        if how == "it says so":
+            assert self.settle(claim, "unknown", error="read timeout") is None
+        elif how == "died":
+            assert self.reclaim(claim, dead=True) == "unknown"
+        else:
+            self.end_lease(claim)
+            assert self.reclaim(claim, dead=False) == "unknown"
+        return claim
+
+    def asked(self, claim: Claim) -> Claim:
+        """The call comes back for a look-up; what is to be asked about."""
+        decision = self.admit(self._calls[claim.call])
+        assert isinstance(decision, Doubt), decision
+        return decision.claim
+
+    def look(self, claim: Claim, began: Moment, *, absent: bool = True, dead: bool = False) -> list[Any]:
+        """A look-up that did not find the effect, or that failed."""
+        events = [event("verify")]
+        return verdict.record(
+            self.redis, self.ledger.journal, claim, absent=absent, dead=dead, began=began, events=events
+        )
+
     def renew(self, claim: Claim) -> bool:
         return self.ledger.renew(claim, self.scope_of(self._calls[claim.call]))
 
     def reclaim(self, claim: Claim, *, dead: bool) -> str:
         return self.ledger.reclaim(AGENT, claim.key, claim.call, claim.owner, claim.fence, dead=dead)
+
+    def a_dead_process(self, name: str = "dead") -> str:
+        """An owner whose lock file is here and free."""
+        owner.folder().mkdir(parents=True, exist_ok=True)
+        (owner.folder() / f"{name}.lock").touch()
+        return f"{name}/{next(_numbers)}"
 
     # What is to be seen
 
@@ -181,6 +227,16 @@ class Poster:
 
     def story(self, key: str) -> list[dict[str, Any]]:
         return [json.loads(event) for event in self.redis.lrange(self.n.story(key), 0, -1)]
+
+    def marks(self) -> dict[str, str]:
+        """Key → fence, of every effect that is on its way or happened."""
+        kept = self.redis.hgetall(self.n.ledger)
+        return {name.removeprefix("sent:"): fence for name, fence in kept.items() if name.startswith("sent:")}
+
+    def records(self, event: str) -> list[dict[str, Any]]:
+        """What the journal holds of one kind."""
+        found = itertools.chain.from_iterable(map(records.read, self.ledger.journal.files()))
+        return [record for record in found if isinstance(record, dict) and record["event"] == event]
 
     def metrics(self) -> dict[str, int]:
         return {name: int(total) for name, total in self.redis.hgetall(self.n.metrics).items()}

@@ -53,7 +53,22 @@ def test_behind_a_backlog_no_call_counts_as_lost(poster: Poster) -> None:
         poster.come_due(call, "queued")
 
     assert due(poster, backlog=True) == []
+    assert [round(next_look(poster, call.id)) for call in calls] == [10] * 5  # so the next ones are looked at first
+    for call in calls:
+        poster.come_due(call, "queued")
     assert {again.call for again in due(poster)} == {call.id for call in calls}
+
+
+def test_a_message_that_later_ones_overtook_is_lost_even_behind_a_backlog(poster: Poster) -> None:
+    lost, waiting = poster.register(poster.call("lost")), poster.register(poster.call("waiting"))
+    poster.redis.hincrby(poster.n.call(lost.id), "sent_ms", -GRACE_MS - SECOND)
+    poster.claim(poster.register(poster.call("later")))
+    for call in (lost, waiting):
+        poster.come_due(call, "queued")
+
+    again = sweep.due(poster.redis, AGENT, lambda: False, sweep.newest_arrival(poster.redis, [AGENT]))
+
+    assert [one.call for one in again] == [lost.id]
 
 
 def test_the_pause_between_two_sends_doubles_up_to_ten_minutes(poster: Poster) -> None:

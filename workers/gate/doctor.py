@@ -103,10 +103,10 @@ def _effects() -> Finding:
     folder = settings.current().journal_dir
     try:
         with journal.current().alone():
-            closed = [why for agent in agents() if (why := epoch.why_closed(store.client(), journal.current(), agent))]
+            standings = epoch.standings(store.client(), journal.current(), agents()).values()
     except JournalUnavailable as error:
         return Finding("effects", str(error), f"let this user write to {folder}")
-    if closed:
+    if closed := [standing.closed for standing in standings if standing.closed]:
         return Finding("effects", f"closed: {closed[0]}", "run celery -A workers gate recover")
     return Finding("effects", f"open, journal in {folder}")
 
