@@ -16,7 +16,7 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 if ARGV[12] ~= "" and redis.call("HGET", KEYS[7], "recovering") ~= ARGV[12] then
   return {"lost"}
 end
-local living = redis.call("HMGET", KEYS[1], "state", "fence", "payload")
+local living = redis.call("HMGET", KEYS[1], "state", "fence", "payload", "settled")
 local state, fence, to = living[1], tonumber(living[2] or 0), ARGV[2]
 
 local function knows_more()
@@ -28,7 +28,7 @@ local function knows_more()
     return state == "queued" or state == "waiting" or state == "rejected" or state == "cancelled"
   elseif to == "unknown" then
     local decided = state == "sending" or state == "unknown" or state == "held" or state == "cancelled"
-    return decided and fence == tonumber(ARGV[4])
+    return fence == tonumber(ARGV[4]) and (decided or living[4] == ARGV[4])
   end
   return false
 end

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from state import records
+from state.records import Record
 
 #: Only these say something about epochs and fences; the others are passed over unread.
-_NAMES = ("intent", "epoch", "checkpoint")
-_TELLING = re.compile(rb'"event":"(?:%b)"' % "|".join(_NAMES).encode())
+_TELLING = re.compile(rb'"event":"(?:intent|epoch|checkpoint)"')
 #: Files that may still grow: that of this month, and that of the last for a writer who is late.
 STILL_WRITTEN = 2
 #: Bytes read at once.
@@ -74,7 +74,7 @@ class Watermark:
 
     def _files(self) -> list[str]:
         try:
-            return sorted(name for name in os.listdir(self._folder) if name.endswith(".jsonl"))  # noqa: PTH208 - for each effect
+            return sorted(name for name in os.listdir(self._folder) if name.endswith(".jsonl"))  # noqa: PTH208 - quicker
         except FileNotFoundError:
             return []
 
@@ -99,18 +99,21 @@ class Watermark:
                 continue  # in a line that was read
             start, end = piece.rfind(b"\n", 0, telling.start()) + 1, piece.find(b"\n", telling.end()) + 1
             for record in records.of_line(piece[start:end], records.brief):  # `gate recover` reports damaged ones
-                if record["event"] == "checkpoint":
-                    for agent, (epoch, fence) in record["known"].items():
-                        self._raise(agent, self._epoch_of(agent, epoch), fence)
-                elif record["event"] in _NAMES:
-                    self._raise(record["agent"], record["epoch"], record["fence"])
+                self._take(record)
 
-    def _epoch_of(self, agent: str, epoch: str) -> str:
-        """A checkpoint says what its writer knew a moment before; what is known by now is newer."""
-        before = self._known.get(agent)
-        return before.epoch if before else epoch
+    def _take(self, record: Record) -> None:
+        """Only an epoch's own record makes or changes an epoch: an intent may still be of the one before."""
+        match record["event"]:
+            case "checkpoint":
+                for agent, (epoch, fence) in record["known"].items():
+                    # It says what its writer knew a moment before; what is known by now is newer.
+                    self._raise(agent, fence, self._known.get(agent, Known(epoch, 0)).epoch)
+            case "epoch":
+                self._raise(record["agent"], record["fence"], record["epoch"])
+            case "intent" if record["agent"] in self._known:
+                self._raise(record["agent"], record["fence"], self._known[record["agent"]].epoch)
 
-    def _raise(self, agent: str, epoch: str, fence: int) -> None:
+    def _raise(self, agent: str, fence: int, epoch: str) -> None:
         before = self._known.get(agent)
         self._known[agent] = Known(epoch, max(fence, before.fence if before else 0))
 
