@@ -154,6 +154,9 @@ class Execution:
         except Exception as problem:  # noqa: BLE001 - a look-up that fails proves nothing, and is told
             self.attempt.tell("verify", outcome=f"failed: {describe(problem)}")
             return LOOK_UP_FAILED
+        if found is False:
+            self.attempt.tell("verify", outcome="failed: it answered False; answer None if nothing is there")
+            return LOOK_UP_FAILED
         self.attempt.tell("verify", outcome="not found" if found is None else "found")
         if found is not None:
             self.attempt.line = "applied"
@@ -216,11 +219,14 @@ class Execution:
             facts=tuple(self.attempt.facts.values()) if outcome == "done" else (),
             counters=self._counters(outcome, flaw),
             summary=json.dumps(self._summary(outcome, receipt or {}) | numbers),
+            payload=self.attempt.payload,
             events=self.attempt.take_events(),
         )
         attempt = self.attempt
         if attempt.line != "before":
             attempt.ledger.write_down(attempt.claim, end)
+        elif outcome in {"failed", "refused"} and retry_ms is None:
+            attempt.ledger.end(attempt.call, "rejected", error)
         lost = store.patiently(lambda: attempt.ledger.settle(attempt.claim, attempt.terms, end), PATIENCE)
         if lost is not None:
             self._log("claim lost", stands=lost, outcome=outcome, **told)

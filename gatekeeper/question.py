@@ -16,10 +16,16 @@ class Question:
 
     def __init__(self, name: str, function: Callable[..., Any], arguments: Sequence[str]) -> None:
         self._function = function
+        if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+            raise PolicyError(f"{name} is async or a generator, and nobody waits for it; write a plain function")
         parameters = list(inspect.signature(function).parameters.values())
         if not parameters:
             raise PolicyError(f"{name} takes nothing; its first parameter is what was sent")
         first, *rest = parameters
+        if first.kind in {first.KEYWORD_ONLY, first.VAR_KEYWORD}:
+            raise PolicyError(f"{name}: its first parameter is what was sent, and cannot be {str(first)!r}")
+        if unnamed := [each.name for each in rest if each.kind == each.POSITIONAL_ONLY]:
+            raise PolicyError(f"{name}: parameter {unnamed[0]!r} cannot be given by name; take out the slash")
         others = [each for each in rest if each.kind not in {each.VAR_POSITIONAL, each.VAR_KEYWORD}]
         self._others = [each.name for each in others if each.name in arguments]
         for each in others:

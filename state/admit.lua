@@ -79,11 +79,16 @@ local function is_known(stage)
   return (stage == "paused" or stage == "ledger") and call[3] and call[3] ~= "" and cjson.decode(call[3]).stage == stage
 end
 
+-- Whose attempt has begun is no longer the register's: such a call only asks again later.
 local function defer(stage, why, due, fields)
   fields.error, fields.stage, fields.retry_after, fields.deferred = why, stage, (due - now) / 1000, true
   local receipt = cjson.encode(fields)
-  note("waiting", receipt)
   redis.call("ZADD", KEYS[4], due, ARGV[1])
+  if not free and holder == ARGV[1] then
+    redis.call("ZREM", KEYS[3], ARGV[1])
+    return {"deferred", now, receipt}
+  end
+  note("waiting", receipt)
   if not is_known(stage) then
     redis.call("HINCRBY", KEYS[7], "total_deferred", 1)
     tell("deferred", fields)

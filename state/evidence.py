@@ -33,6 +33,7 @@ class Settlement:
     facts: Sequence[FactChange] = ()
     counters: dict[str, int] = field(default_factory=dict)
     summary: str = "{}"
+    payload: str = ""  #: what was frozen, if the attempt crossed the line
     events: Sequence[str] = ()
 
 

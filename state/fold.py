@@ -81,7 +81,11 @@ def _take_epoch(whole: Fold, record: Record, _: Place) -> None:
 
 
 def _take_registered(whole: Fold, record: Record, place: Place) -> None:
-    whole.calls[record["agent"], record["call"]] = record["key"], place
+    standing = whole.keys.get((record["agent"], record["key"]))
+    if standing and standing.call == record["call"] and standing.state == "rejected":
+        standing.state = "waiting"  # replayed by a person
+    else:
+        whole.calls[record["agent"], record["call"]] = record["key"], place
 
 
 def _take_intent(whole: Fold, record: Record, place: Place) -> None:

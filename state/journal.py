@@ -49,6 +49,7 @@ class Journal:
                 end = file.write(line)
             if sync:
                 file.sync(end)
+                file.check()
         except OSError as error:
             raise _unavailable(self.folder, error) from error
 
@@ -107,6 +108,7 @@ class Journal:
         file = _File(path)
         if is_new:
             sync_folder(self.folder)
+            sync_folder(self.folder.parent)
             file.sync(file.write(records.encode("checkpoint", self.watermark.summary())))
         return file
 
@@ -116,9 +118,11 @@ class _File:
 
     def __init__(self, path: Path) -> None:
         self.name = path.name
+        self._path = path
         self._fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._which = _identity(os.fstat(self._fd))
         self._syncing = threading.Lock()
-        self._written = self._synced = 0
+        self._written = self._synced = self._lost = 0
 
     def write(self, line: bytes) -> int:
         """Append with one write, and answer where the file ended then."""
@@ -133,16 +137,34 @@ class _File:
         with self._syncing:
             if self._synced >= end:
                 return
+            if self._lost >= end:  # asked once more, the system would say that all is well
+                raise OSError(errno.EIO, "the disk did not take it")
             reached = self._written
-            os.fsync(self._fd)
+            try:
+                os.fsync(self._fd)
+            except OSError:
+                self._lost = reached
+                raise
             self._synced = reached
 
+    def check(self) -> None:
+        """Raise if what was written went into a file that nobody will read."""
+        if self.is_gone():
+            raise FileNotFoundError(errno.ENOENT, f"{self.name} was removed or replaced")
+
     def is_gone(self) -> bool:
-        """Whether somebody removed the file."""
-        return os.fstat(self._fd).st_nlink == 0
+        """Whether somebody removed the file, or put another one in its place."""
+        try:
+            return _identity(os.stat(self._path)) != self._which  # noqa: PTH116 - for every record, so the quickest
+        except FileNotFoundError:
+            return True
 
     def __del__(self) -> None:
         os.close(self._fd)  # not before: another thread may be at its sync, and the number would be used again
+
+
+def _identity(file: os.stat_result) -> tuple[int, int]:
+    return file.st_dev, file.st_ino
 
 
 def _unavailable(folder: Path, error: OSError) -> JournalUnavailable:

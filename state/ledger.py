@@ -88,6 +88,8 @@ class Ledger:
                 return True
             case ["known", _, made_from] if digest and made_from != digest:
                 raise OtherContent(f"call {call.id} was made before, from something else")
+            case ["known", "queued" | "waiting", _] if call.effect:
+                evidence.registered(self.journal, call)  # the first time may have ended right before this
         return False
 
     def reject(self, call: Call, receipt: dict[str, Any], keep_ms: int) -> None:
@@ -208,7 +210,8 @@ class Ledger:
         args: list[str | int] = [
             claim.key, claim.call, claim.owner, claim.fence, end.outcome, end.result, end.flaw, end.error,
             "" if end.retry_ms is None else end.retry_ms, int(end.effect_happened), terms.policy,
-            json.dumps(facts) if facts else "", json.dumps(end.counters), end.summary, end.answer, *_now(), *end.events,
+            json.dumps(facts) if facts else "", json.dumps(end.counters), end.summary, end.answer, *_now(),
+            end.payload, terms.verify, *end.events,
         ]  # fmt: skip
         answer = _settle(self.redis, keys, args)
         return str(answer[2]) if answer[0] == "lost" else None

@@ -50,6 +50,9 @@ if knows_more() then
   if #ARGV > 12 and (fence == tonumber(ARGV[4]) or not living[3]) then
     redis.call("HSET", KEYS[1], unpack(ARGV, 13)) -- the first payload, and what the provider gave, stay
   end
+  if state == "unknown" and redis.call("HEXISTS", KEYS[1], "verify") == 1 and not redis.call("ZSCORE", KEYS[3], ARGV[3]) then
+    redis.call("ZADD", KEYS[3], now, ARGV[3])
+  end
   if to == "waiting" and redis.call("EXISTS", KEYS[2]) == 0 then
     write_call() -- another call has the key; this one is answered too
   end
@@ -68,7 +71,7 @@ redis.call("PERSIST", KEYS[1])
 redis.call("ZREM", KEYS[4], ARGV[1])
 redis.call("HDEL", KEYS[5], ARGV[1])
 write_call()
-if to == "waiting" then
+if to == "waiting" or to == "rejected" then
   redis.call("HDEL", KEYS[7], "sent:" .. ARGV[1])
 end
 if to == "done" or to == "rejected" then

@@ -163,6 +163,8 @@ class Rebuilding:
             fields["owner"] = asked["owner"]
         fields |= {name: to_json(asked[name]) for name in ("payload", "verify") if name in asked}
         ended_ms = milliseconds((end or asked)["at"])
+        if standing.state == "unknown" and end:
+            fields["gone"] = str(standing.fence)  # its owner said so itself, and sends nothing any more
         if standing.state == "done":
             fields["result"] = to_json(end.get("result", {"result": None, "rung": None}))
             fields |= {"flaw": to_json(end["flaw"])} if "flaw" in end else {}

@@ -130,8 +130,8 @@ def _broken(path: Path, number: int, line: bytes) -> Iterator[Found]:
     for start, end in _pieces(line):
         if start > reached:
             yield reached, start - reached, Damage(path, number, torn=True)
-        yield start, end - start, decode(line[start:end])
-        reached = end
+        reached = len(line) if line[end:] == b"\n" else end
+        yield start, reached - start, decode(line[start:end])
     rest = line[reached:]
     if rest.strip(b"\n"):
         yield reached, len(rest), Damage(path, number, torn=not rest.endswith(b"\n"))

@@ -6,7 +6,7 @@
 -- Returns {"replayed"} | {"kept", state of the call}
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local call = redis.call("HMGET", KEYS[2], "state", "fingerprint")
+local call = redis.call("HMGET", KEYS[2], "state", "fingerprint", "task")
 if call[1] ~= "rejected" or not call[2] then
   return {"kept", call[1] or "gone"}
 end
@@ -17,7 +17,7 @@ redis.call("ZADD", KEYS[3], now, ARGV[1])
 redis.call("ZREM", KEYS[4], ARGV[1])
 local state = redis.call("HGET", KEYS[1], "state")
 if not state or state == "rejected" then
-  redis.call("HSET", KEYS[1], "state", "waiting", "call", ARGV[1], "fingerprint", call[2])
+  redis.call("HSET", KEYS[1], "state", "waiting", "call", ARGV[1], "fingerprint", call[2], "task", call[3])
   redis.call("PERSIST", KEYS[1])
   redis.call("PERSIST", KEYS[5])
 end

@@ -11,7 +11,7 @@ if not due or tonumber(due) > now then
   return {"not due"}
 end
 local call = redis.call("HMGET", KEYS[1], "task", "kwargs", "state")
-if not call[1] then
+if not call[1] or call[3] == "done" or call[3] == "rejected" or call[3] == "cancelled" then
   redis.call("ZREM", KEYS[2], ARGV[1])
   redis.call("ZREM", KEYS[3], ARGV[1])
   return {"gone"}
@@ -21,7 +21,7 @@ local pause = math.min(ARGV[2] * 2 ^ math.min(sends - 1, 20), ARGV[3])
 redis.call("ZREM", KEYS[3], ARGV[1])
 redis.call("ZADD", KEYS[2], now + pause, ARGV[1])
 redis.call("HSET", KEYS[1], "sent_ms", now)
-if call[3] ~= "unknown" then
+if call[3] == "waiting" or call[3] == "queued" then
   redis.call("HSET", KEYS[1], "state", "queued")
 end
 return {"send", call[1], call[2]}

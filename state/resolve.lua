@@ -20,7 +20,7 @@ local to = ({applied = "done", ["not-applied"] = "waiting", approve = "waiting",
 local receipt = {at = now, event = "resolved", how = ARGV[2], by = ARGV[3], why = ARGV[4], before = state, state = to}
 
 redis.call("HSET", KEYS[1], "state", to)
-redis.call("HDEL", KEYS[1], "since_ms", "why", "gone", "absences", "looks", "proofs", "lease_ms")
+redis.call("HDEL", KEYS[1], "since_ms", "why", "absences", "looks", "proofs", "lease_ms")
 redis.call("HDEL", KEYS[4], ARGV[1])
 redis.call("PERSIST", KEYS[1])
 redis.call("PERSIST", KEYS[5])

@@ -18,7 +18,9 @@
 -- ARGV[14] -> summary of the attempt for the event stream, JSON
 -- ARGV[15] -> what to answer when a call that ended without a result is asked for again, JSON, or ""
 -- ARGV[16] -> boot: this run of the machine   ARGV[17] -> ms since that boot
--- ARGV[18..] -> events of this attempt, JSON
+-- ARGV[18] -> payload that was frozen when this attempt crossed the line, or "" if it did not
+-- ARGV[19] -> how to prove an absence, as in cross.lua, or ""
+-- ARGV[20..] -> events of this attempt, JSON
 --
 -- Returns {"settled", now} | {"lost", now, state}
 local clock = redis.call("TIME")
@@ -55,7 +57,7 @@ local function settle_key()
   if outcome == "failed" or outcome == "refused" then
     call_state = retry_ms and "waiting" or "rejected"
     redis.call("HDEL", KEYS[13], "sent:" .. ARGV[1])
-  elseif key[6] then
+  elseif key[6] or ARGV[18] ~= "" then
     redis.call("HSET", KEYS[13], "sent:" .. ARGV[1], ARGV[4])
   end
   redis.call("HSET", KEYS[1], "state", call_state, "settled", ARGV[4])
@@ -94,8 +96,9 @@ local function keep(call_state)
     -- Its owner says so itself, so it sends nothing any more: the drain begins now.
     redis.call("HSET", KEYS[1], "why", failure.error, "since_ms", now, "gone", ARGV[4],
       "gone:" .. ARGV[16] .. ":" .. ARGV[4], ARGV[17])
-    if key[5] then
-      redis.call("ZADD", KEYS[3], now + cjson.decode(key[5]).every_ms, ARGV[2])
+    local verify = key[5] or (ARGV[18] ~= "" and ARGV[19] ~= "" and ARGV[19])
+    if verify then
+      redis.call("ZADD", KEYS[3], now + cjson.decode(verify).every_ms, ARGV[2])
     end
     redis.call("HSET", KEYS[9], ARGV[1], cjson.encode({key = ARGV[1], state = "unknown", since = now, why = failure.error}))
     return
@@ -186,8 +189,14 @@ local function count_and_tell(call_state)
   redis.call("HINCRBY", KEYS[5], "revision", 1)
 end
 
-if ARGV[18] then
-  redis.call("RPUSH", KEYS[7], unpack(ARGV, 18))
+if ARGV[18] ~= "" then -- Redis may have fallen back to before the line meanwhile
+  redis.call("HSETNX", KEYS[1], "payload", ARGV[18])
+  if ARGV[19] ~= "" then
+    redis.call("HSETNX", KEYS[1], "verify", ARGV[19])
+  end
+end
+if ARGV[20] then
+  redis.call("RPUSH", KEYS[7], unpack(ARGV, 20))
 end
 local call_state = settle_key()
 settle_caps()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from gatekeeper.gate import agents
-from state import mirror, resolve, store
+from state import journal, mirror, resolve, store
 from state.resolve import NotResolved
 from workers.gate.output import Failed, command, person, show, table
 
@@ -23,7 +23,10 @@ def dead(*, json_: bool) -> None:
 def replay(call: str, *, json_: bool) -> None:
     """Run CALL again, with the same arguments and under the same id."""
     try:
-        owner = next((agent for agent in agents() if resolve.replay(store.client(), agent, call, person())), None)
+        owner = next(
+            (agent for agent in agents() if resolve.replay(store.client(), journal.current(), agent, call, person())),
+            None,
+        )
     except NotResolved as error:
         raise Failed(str(error)) from None
     if owner is None:
