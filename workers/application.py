@@ -32,7 +32,8 @@ from state import owner, store
 from state.call import Call
 from state.ledger import Ledger
 from state.sweep import Due
-from workers import redis_restart
+from workers import redis_restart, stopping
+from workers.canary import Canary
 from workers.config import celery_config
 from workers.sweeper import Sweeper
 
@@ -127,8 +128,8 @@ def _load_agents() -> None:
 def _check_destinations() -> None:
     try:
         for name in settings.current().publish_to:
-            destinations.known(name)
-    except destinations.UnknownDestination as error:
+            destinations.check(name)
+    except (destinations.UnknownDestination, destinations.NotConfigured) as error:
         raise settings.SettingsError(f"PUBLISH_TO: {error}") from None
 
 
@@ -137,8 +138,10 @@ def _create() -> Gatehouse:
     application = Gatehouse("gatehouse", config_source=celery_config(settings.current()))
     application.set_default()
     application.steps["consumer"].add(Sweeper)
+    application.steps["consumer"].add(Canary)
     _load_agents()
     redis_restart.install()
+    stopping.install()
     return application
 
 

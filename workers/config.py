@@ -9,6 +9,8 @@ from settings import Settings
 
 #: Seconds. A message unacknowledged for this long is delivered again; the ledger makes that harmless.
 VISIBILITY_TIMEOUT = 3600
+#: Seconds. What runs when a worker is asked to stop may end in this time; the rest goes back.
+GRACE = 5.0
 
 
 def celery_config(config: Settings) -> dict[str, Any]:
@@ -37,8 +39,8 @@ def celery_config(config: Settings) -> dict[str, Any]:
         "broker_connection_max_retries": None,
         "result_expires": 86_400,
         "result_backend_always_retry": True,
-        # SIGTERM hands unfinished work back after this many seconds; with REMAP_SIGTERM=SIGQUIT in the environment.
-        "worker_soft_shutdown_timeout": 5,
+        # On SIGTERM with REMAP_SIGTERM=SIGQUIT in the environment, and on SIGQUIT.
+        "worker_soft_shutdown_timeout": GRACE,
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
         # Flower lives on these events.

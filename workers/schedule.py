@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 from types import ModuleType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 import beat_schedule
-from gatekeeper.errors import InvalidArguments
+from gatekeeper.durations import milliseconds
+from gatekeeper.errors import InvalidArguments, PolicyError
 from gatekeeper.gate import TICK, Gate, registered
 from workers import tables
 
@@ -30,6 +31,13 @@ class ScheduleError(ValueError):
     """Raised when the table names something that does not exist or cannot run; says in which line."""
 
 
+def _duration(text: Any) -> timedelta:
+    try:
+        return timedelta(milliseconds=milliseconds(text))
+    except PolicyError as error:
+        raise ValueError(str(error)) from None
+
+
 class _Row(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -38,6 +46,7 @@ class _Row(BaseModel):
     kwargs: dict[str, Any] = {}
     missed: Literal["latest", "all", "skip"] = "latest"
     overlap: Literal["skip", "queue"] = "skip"
+    deadline: Annotated[timedelta, BeforeValidator(_duration)] | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,7 @@ class Entry:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     missed: Literal["latest", "all", "skip"] = "latest"
     overlap: Literal["skip", "queue"] = "skip"
+    deadline: timedelta | None = None  #: how late a tick may still start
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
 
     def next_after(self, moment: datetime) -> datetime:
@@ -76,6 +86,19 @@ class Entry:
         if self.missed == "latest":
             return [latest]
         return list(islice(takewhile(lambda due: due > last, self._backwards(now)), MOST_MISSED))[::-1]
+
+    def is_too_late(self, due: datetime, now: datetime) -> bool:
+        """Whether the tick of this time is past its deadline."""
+        return self.deadline is not None and now - due > self.deadline
+
+    def makes_up_for(self, due: datetime, now: datetime) -> bool:
+        """Whether this tick was missed and runs in any case: an overlap policy is for ticks that come in time."""
+        return self.missed == "all" and now - due >= ON_TIME
+
+    def slots(self, begin: datetime, end: datetime) -> Iterator[datetime]:
+        """Every due time from `begin` to `end`, both included, oldest first."""
+        ahead = CronSim(self.cron, (begin - timedelta(microseconds=1)).astimezone(self.zone))
+        return takewhile(lambda due: due <= end, (due.astimezone(UTC) for due in ahead))
 
     def _backwards(self, moment: datetime) -> Iterator[datetime]:
         while True:
@@ -121,7 +144,7 @@ def _entry(table: ModuleType, name: str, given: Any, zone: ZoneInfo) -> Entry:
         raise _refusal(table, name, f"there is no task {row.task!r}; there are: {known}") from None
     except InvalidArguments as error:
         raise _refusal(table, name, str(error)) from None
-    return Entry(name, row.cron, gate, row.kwargs, row.missed, row.overlap, zone)
+    return Entry(name, row.cron, gate, row.kwargs, row.missed, row.overlap, row.deadline, zone)
 
 
 def _refusal(table: ModuleType, name: str, why: str) -> ScheduleError:

@@ -9,15 +9,16 @@ import structlog
 from celery.beat import Scheduler
 
 from gatekeeper import door
-from state import store, ticks
+from state import store, story, ticks
+from state.journal import JournalUnavailable
 from state.store import StoreError
-from workers.schedule import Entry, ScheduleError, load, tick
+from workers.schedule import MOST_MISSED, Entry, ScheduleError, load, tick
 
 log = structlog.get_logger("gatehouse.scheduler")
 
 #: Seconds. Beat looks at least this often, so that a clock that was set, or a store that came back, is noticed.
 LONGEST_SLEEP = 5.0
-#: Seconds until the next try when the store is away; the tick waits, it is not lost.
+#: Seconds until the next look when the store is away, or a tick waits for the run before; neither is lost.
 RETRY = 1.0
 
 
@@ -33,15 +34,15 @@ class TickScheduler(Scheduler):
 
     def tick(self, *_: Any, **__: Any) -> float:
         """Start what is due; returns the seconds to sleep."""
-        now = datetime.now(UTC)
         try:
-            for entry in self.entries.values():
-                self._catch_up(entry, now)
-        except StoreError as error:
+            now = datetime.fromtimestamp(store.now_ms(store.client()) / 1000, UTC)  # one clock, for all beats
+            waits = [self._catch_up(entry, now) for entry in self.entries.values()]
+        except (JournalUnavailable, StoreError) as error:
             log.warning("tick waits", error=str(error), next=f"again in {RETRY} s")
             return RETRY
         upcoming = min((entry.next_after(now) for entry in self.entries.values()), default=now)
-        return min(max((upcoming - datetime.now(UTC)).total_seconds(), 0.01), LONGEST_SLEEP)
+        sleep = max((upcoming - now).total_seconds(), 0.01)
+        return min(sleep, RETRY if any(waits) else LONGEST_SLEEP)
 
     def close(self) -> None:
         """Nothing to store: the ledger has it."""
@@ -50,19 +51,31 @@ class TickScheduler(Scheduler):
         """Never, for the same reason."""
         return False
 
-    def _catch_up(self, entry: Entry, now: datetime) -> None:
+    def _catch_up(self, entry: Entry, now: datetime) -> bool:
+        """Start what is due of one entry, oldest first; True if a tick waits until the run before is over."""
         redis, agent = store.client(), entry.gate.agent
-        last = ticks.last(redis, agent, entry.name)
-        dues = entry.dues(last, now)
-        overlaps = bool(dues) and last is not None and ticks.is_open(redis, agent, tick(entry, last))
-        if overlaps and entry.overlap == "queue":
-            return  # they are due until they have run
+        dues = entry.dues(ticks.last(redis, agent, entry.name), now)
+        queues, overlaps = entry.overlap == "queue", bool(dues) and _is_running(entry, dues)
         for due in dues:
-            if not overlaps:
+            if entry.is_too_late(due, now):
+                event = "tick too late"
+            elif overlaps and queues:
+                return True
+            elif overlaps and not entry.makes_up_for(due, now):
+                event = "tick skipped"
+            else:
                 start(self.app, entry, due, "beat")
+                event, overlaps = "tick", overlaps or queues
             ticks.remember(redis, agent, entry.name, due)
-            event = "tick skipped" if overlaps else "tick"
             log.info(event, entry=entry.name, agent=agent, task=entry.gate.name, due=due.isoformat())
+        return False
+
+
+def _is_running(entry: Entry, dues: list[datetime]) -> bool:
+    """Whether a run of this entry is not over. One of `dues` itself may be: another beat was quicker."""
+    redis, agent = store.client(), entry.gate.agent
+    newest = ticks.newest_started(redis, agent, entry.name, 2 * MOST_MISSED)
+    return ticks.any_open(redis, agent, [tick(entry, due) for due in newest if due not in dues])
 
 
 def start(app: Any, entry: Entry, due: datetime, through: str) -> str:
@@ -70,4 +83,14 @@ def start(app: Any, entry: Entry, due: datetime, through: str) -> str:
     call = tick(entry, due)
     with door.coming_from(through):
         app.send_task(entry.gate.name, kwargs=dict(entry.kwargs), task_id=call)
+    ticks.started(store.client(), entry.gate.agent, entry.name, due)
     return call
+
+
+def before(entry: Entry, due: datetime) -> str | None:
+    """Where the run of this tick stands; "over" if it ran too long ago to know more, None if it never started."""
+    redis, agent = store.client(), entry.gate.agent
+    told = story.of_call(redis, agent, tick(entry, due))
+    if told is not None:
+        return str(told["state"])
+    return "over" if ticks.was_started(redis, agent, entry.name, due) else None

@@ -46,8 +46,10 @@ class Install:
         *,
         task_modules: Sequence[str] = ("storyteller", "counter"),
         env: Mapping[str, str] | None = None,
+        root: Path = ROOT,
     ) -> None:
         self.folder = folder
+        self.root = root  #: where the product's source is: here, or a changed copy of it
         self.redis_url = redis_url
         self.web_port, self.flower_port = free_ports(2)
         self.processes: list[Process] = []
@@ -114,7 +116,7 @@ class Install:
         """Start any process in this installation's environment; it is killed at the end."""
         number = 1 + sum(process.name.startswith(name) for process in self.processes)
         log = self.folder / "log" / f"{name}{number}"
-        process = Process(f"{name}{number}", command, self.env, ROOT, log)
+        process = Process(f"{name}{number}", command, self.env, self.root, log)
         self.processes.append(process)
         return process
 
@@ -214,14 +216,14 @@ class Install:
 
     def _procfile(self, name: str, default: str) -> list[str]:
         """The command of the Procfile, or `default` while it has none."""
-        path = ROOT / "Procfile"
+        path = self.root / "Procfile"
         lines = path.read_text().splitlines() if path.exists() else []
         commands = dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
         return ["sh", "-c", f"exec {commands.get(name, default).strip()}"]
 
     def _run(self, command: Sequence[str], deadline: float) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command, env=self.env, cwd=ROOT, capture_output=True, text=True, timeout=deadline, check=False
+            command, env=self.env, cwd=self.root, capture_output=True, text=True, timeout=deadline, check=False
         )
 
     def _wait_for_http(self, process: Process, url: str, deadline: float) -> None:
@@ -239,7 +241,7 @@ class Install:
             **own,
             **passed,
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(AGENTS)]),
+            "PYTHONPATH": os.pathsep.join(map(str, dict.fromkeys([self.root, AGENTS, ROOT]))),
             "PYTHONUNBUFFERED": "1",
             "REDIS_URL": self.redis_url,
             "STATE_DIR": str(self.state_dir),

@@ -8,7 +8,7 @@ import sys
 import textwrap
 from typing import Any
 
-from tests.harness.install import LOAD_APP, ROOT, Install
+from tests.harness.install import LOAD_APP, Install
 
 #: Reads one JSON text per line, runs it, and answers with the value of `answer`, or with what went wrong.
 LOOP = """
@@ -36,7 +36,7 @@ class Shell:
             self._child = subprocess.Popen(
                 [sys.executable, "-c", LOAD_APP + LOOP],
                 env=install.env,
-                cwd=ROOT,
+                cwd=install.root,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=output,

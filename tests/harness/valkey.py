@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import redis
@@ -38,8 +39,9 @@ def binary() -> str:
 class Valkey:
     """A server with a folder of its own; `aof=True` makes its data survive a restart."""
 
-    def __init__(self, *, aof: bool = False) -> None:
+    def __init__(self, *, aof: bool = False, env: Mapping[str, str] | None = None) -> None:
         self._binary = binary()
+        self.env = dict(env or {})
         self._aof = aof
         self.folder = Path(tempfile.mkdtemp(prefix="vk-"))
         if len(bytes(self.socket)) > LONGEST_SOCKET_PATH:
@@ -72,7 +74,7 @@ class Valkey:
 
     def start(self) -> Valkey:
         """Start and wait until it answers."""
-        self._process = Process("valkey", [self._binary, *self._options()], {}, self.folder, self.folder / "log")
+        self._process = Process("valkey", [self._binary, *self._options()], self.env, self.folder, self.folder / "log")
         until(self._answers, what="the Valkey server to answer")
         return self
 

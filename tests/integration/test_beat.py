@@ -21,9 +21,17 @@ spec = importlib.util.spec_from_file_location("beat_schedule", sys.argv.pop(1))
 sys.modules["beat_schedule"] = module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 fault = sys.argv.pop(1)
-if fault == "dies after the send":
+if fault.startswith("night "):
+    import time
+    from datetime import datetime
+    from state import store
+    import workers.scheduler
+    workers.scheduler.LONGEST_SLEEP = 0.02
+    begin, began = datetime.fromisoformat(fault.split()[1]).timestamp(), time.monotonic()
+    store.now_ms = lambda _: int(1000 * (begin + 600 * (time.monotonic() - began)))  # ten minutes a second
+elif fault.startswith("dies in "):
     from state import ticks
-    ticks.remember = lambda *_: os.kill(os.getpid(), 9)
+    setattr(ticks, fault.removeprefix("dies in "), lambda *_: os.kill(os.getpid(), 9))
 from celery.__main__ import main
 sys.argv[0] = "celery"
 main()
@@ -106,10 +114,13 @@ def consecutive(started: list[str]) -> list[datetime]:
     return [first + timedelta(minutes=number) for number in range(len(started))]
 
 
-def test_a_beat_that_is_killed_right_after_the_send_starts_nothing_twice(clerks: Install, valkey: Valkey) -> None:
+@pytest.mark.parametrize("place", ["started", "remember"])
+def test_a_beat_that_is_killed_right_after_the_send_starts_nothing_twice(
+    clerks: Install, valkey: Valkey, place: str
+) -> None:
     store = valkey.client()
     the_last_tick_was(store, minutes_ago(1))
-    first = beat(clerks, fault="dies after the send")
+    first = beat(clerks, fault=f"dies in {place}")
     until(lambda: not first.alive, 20, "the first beat to die")
     assert first.returncode == -9
     assert len(calls(store)) == 1
@@ -117,9 +128,8 @@ def test_a_beat_that_is_killed_right_after_the_send_starts_nothing_twice(clerks:
     second = beat(clerks)
     second.wait_for("tick")
 
-    started = calls(store)
-    assert messages(store) == len(started), "the tick was sent again"
-    assert len(started) <= 2  # a minute may have passed meanwhile
+    until(lambda: messages(store) == len(calls(store)), what="one message per tick")
+    assert len(calls(store)) <= 2  # a minute may have passed meanwhile
 
 
 def test_a_tick_that_was_registered_and_not_sent_is_not_lost(clerks: Install, valkey: Valkey) -> None:
@@ -145,10 +155,14 @@ def test_a_tick_that_was_registered_and_not_sent_is_not_lost(clerks: Install, va
     until(lambda: store.hget(CLERK.call(call), "state") == "done", what="the tick to run")
 
 
-def test_a_tick_that_comes_while_redis_is_down_waits_and_runs(
+@pytest.mark.timeout(120)
+def test_a_tick_that_comes_while_redis_is_down_waits_and_runs_once(
     install_on: Callable[[Valkey], Install], fragile_valkey: Valkey
 ) -> None:
     install = with_clerk(install_on(fragile_valkey))
+    the_last_tick_was(fragile_valkey.client(), minutes_ago(2))
+    missed = f"tick:each:{minutes_ago(1):%Y-%m-%dT%H:%M:%SZ}"
+    install.worker(concurrency=2)
     fragile_valkey.stop()
     started = beat(install)
     started.wait_for("tick waits", deadline=40)
@@ -156,8 +170,10 @@ def test_a_tick_that_comes_while_redis_is_down_waits_and_runs(
 
     fragile_valkey.start()
 
-    started.wait_for("tick", deadline=20)
-    assert len(calls(fragile_valkey.client())) >= 1
+    store = fragile_valkey.client()
+    until(lambda: store.hget(CLERK.call(missed), "state") == "done", 30, "the tick of the outage to run")
+    assert store.hget(CLERK.key(missed), "attempts") == "1"
+    assert all(process.alive for process in install.processes)
 
 
 def test_starting_everything_again_publishes_nothing_again(install: Install, valkey: Valkey) -> None:
@@ -202,38 +218,144 @@ def test_a_schedule_that_cannot_run_is_refused_at_the_start_with_the_line(clerks
         assert "Traceback" not in refused.output
 
 
-LATEST = EVERY_MINUTE.replace('"missed": "all"', '"missed": "latest", "overlap": "{overlap}"')
+def test_a_beat_that_is_killed_while_it_makes_up_for_ticks_loses_none(clerks: Install, valkey: Valkey) -> None:
+    store = valkey.client()
+    the_last_tick_was(store, minutes_ago(6))
+    beat(clerks, fault="dies in remember").wait(20)
+    assert len(calls(store)) == 1
+
+    beat(clerks)
+    until(lambda: (last(store) or minutes_ago(9)) >= minutes_ago(0), 20, "every missed tick")
+
+    started = calls(store)
+    assert len(started) >= 6
+    assert messages(store) == len(started)
+    assert started == [f"tick:each:{due:%Y-%m-%dT%H:%M:%SZ}" for due in consecutive(started)]
 
 
-def an_earlier_run_is_not_over(valkey: Valkey) -> redis.Redis:
-    store: redis.Redis = valkey.client()
-    due = minutes_ago(3)
-    the_last_tick_was(store, due)
-    store.hset(CLERK.call(f"tick:each:{due.strftime('%Y-%m-%dT%H:%M:%SZ')}"), "state", "claimed")
-    return store
+NIGHT = """
+timezone = "Europe/Berlin"
+schedule = {
+    "each": {"cron": "15,45 * * * *", "task": "clerk.remember", "kwargs": {"name": "ticked", "value": 1}},
+    "once": {"cron": "30 2 * * *", "task": "clerk.remember", "kwargs": {"name": "once", "value": 1}},
+}
+"""
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("night", "once"),
+    [("2026-03-29T00:00:00+00:00", "01:00"), ("2026-10-25T00:00:00+00:00", "00:30")],
+    ids=["spring", "autumn"],
+)
+def test_two_beats_in_a_night_when_clocks_change_start_each_slot_once(
+    clerks: Install, valkey: Valkey, night: str, once: str
+) -> None:
+    store, begin = valkey.client(), datetime.fromisoformat(night)
+    for entry in ("each", "once"):
+        ticks.remember(store, "clerk", entry, begin)
+    clerks.worker(concurrency=2)
+
+    for _ in range(2):
+        beat(clerks, NIGHT, fault=f"night {night}")
+    until(lambda: (last(store) or begin) >= begin + timedelta(hours=4), 60, "the night to pass")
+    for process in clerks.processes[1:]:
+        process.kill9()
+
+    started = [call for call in calls(store) if call < f"tick:each:{begin + timedelta(hours=4):%Y-%m-%dT%H:%M:%SZ}"]
+    quarters = [begin + timedelta(minutes=15 + 30 * number) for number in range(8)]
+    assert started == [f"tick:each:{due:%Y-%m-%dT%H:%M:%SZ}" for due in quarters]
+    assert [call for call in calls(store) if "once" in call] == [f"tick:once:{begin:%Y-%m-%d}T{once}:00Z"]
+    until(lambda: {store.hget(CLERK.call(call), "state") for call in calls(store)} == {"done"}, 20, "every run's end")
+    assert {store.hget(CLERK.key(call), "attempts") for call in calls(store)} == {"1"}
+
+
+# Overlap and deadline
+
+
+def every_minute(**options: str) -> str:
+    extra = ", ".join(f'"{name}": "{value}"' for name, value in options.items())
+    return EVERY_MINUTE.replace('"missed": "all"', extra)
+
+
+def a_run_that_is_not_over(store: redis.Redis, due: datetime) -> str:
+    """A worker runs the tick of this time; answers the name of its call."""
+    name = CLERK.call(f"tick:each:{due:%Y-%m-%dT%H:%M:%SZ}")
+    ticks.started(store, "clerk", "each", due)
+    store.hset(name, "state", "claimed")
+    return name
 
 
 def test_a_tick_is_skipped_while_the_run_before_is_not_over(clerks: Install, valkey: Valkey) -> None:
-    store = an_earlier_run_is_not_over(valkey)
+    store = valkey.client()
+    a_run_that_is_not_over(store, minutes_ago(3))
+    the_last_tick_was(store, minutes_ago(3))
 
-    beat(clerks, LATEST.replace("{overlap}", "skip"))
-    until(lambda: (last(store) or minutes_ago(9)) > minutes_ago(2), what="the tick is noted as past")
+    beat(clerks, every_minute(missed="latest", overlap="skip")).wait_for("tick skipped")
+
+    assert messages(store) == 0
+
+
+def test_a_run_that_is_not_over_after_a_skipped_tick_holds_up_the_next_one_too(clerks: Install, valkey: Valkey) -> None:
+    store = valkey.client()
+    a_run_that_is_not_over(store, minutes_ago(9))
+    a_later_run = minutes_ago(8)
+    ticks.started(store, "clerk", "each", a_later_run)
+    store.hset(CLERK.call(f"tick:each:{a_later_run:%Y-%m-%dT%H:%M:%SZ}"), "state", "done")
+    the_last_tick_was(store, minutes_ago(3))  # passed over, because the run was not over
+
+    beat(clerks, every_minute(missed="latest", overlap="skip")).wait_for("tick skipped")
 
     assert messages(store) == 0
 
 
 def test_a_queued_tick_starts_when_the_run_before_is_over(clerks: Install, valkey: Valkey) -> None:
-    store = an_earlier_run_is_not_over(valkey)
+    store = valkey.client()
+    run = a_run_that_is_not_over(store, minutes_ago(3))
+    the_last_tick_was(store, minutes_ago(3))
     before = last(store)
-    process = beat(clerks, LATEST.replace("{overlap}", "queue"))
+    process = beat(clerks, every_minute(missed="latest", overlap="queue"))
     process.wait_for("beat ready", deadline=20)
     assert last(store) == before
 
-    store.hset(calls_name(store), "state", "done")
+    store.hset(run, "state", "done")
 
     until(lambda: messages(store) == 1, what="the tick that waited is started")
 
 
-def calls_name(store: redis.Redis) -> str:
-    [name] = store.scan_iter("gate:{clerk}:call:tick:*")
-    return str(name)
+def test_ticks_that_are_made_up_for_run_one_after_the_other_where_they_queue(clerks: Install, valkey: Valkey) -> None:
+    store = valkey.client()
+    the_last_tick_was(store, minutes_ago(6))
+    beat(clerks, every_minute(missed="all", overlap="queue"))
+
+    for number in range(1, 5):
+        until(lambda number=number: messages(store) == number, what=f"tick {number} to start")  # type: ignore[misc]
+        [newest] = ticks.newest_started(store, "clerk", "each", 1)
+        assert len(calls(store)) == number, "two ticks at once"
+        store.hset(CLERK.call(f"tick:each:{newest:%Y-%m-%dT%H:%M:%SZ}"), "state", "done")
+
+
+def test_a_tick_past_its_deadline_is_told_and_not_run(clerks: Install, valkey: Valkey) -> None:
+    store = valkey.client()
+    the_last_tick_was(store, minutes_ago(10))
+
+    process = beat(clerks, every_minute(missed="all", deadline="4m30s"))
+    until(lambda: len(process.events("tick")) >= 4, what="the ticks that may still run")
+
+    told = [datetime.fromisoformat(line["due"]) for line in process.events("tick too late")]
+    assert len(told) >= 5
+    assert told == [told[0] + timedelta(minutes=number) for number in range(len(told))]
+    assert told[0] == datetime.fromisoformat(process.events("tick")[0]["due"]) - timedelta(minutes=len(told))
+    assert not {f"tick:each:{due:%Y-%m-%dT%H:%M:%SZ}" for due in told} & set(calls(store))
+
+
+def test_a_first_start_after_the_deadline_waits_for_the_next_tick(clerks: Install, valkey: Valkey) -> None:
+    store = valkey.client()
+    hours_ago = (datetime.now(UTC) - timedelta(hours=3)).hour
+    table = every_minute(missed="latest", deadline="2h").replace("* * * * *", f"0 {hours_ago} * * *")
+
+    process = beat(clerks, table)
+
+    assert process.wait_for("tick too late")["entry"] == "each"
+    assert messages(store) == 0
+    assert last(store) is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import textwrap
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -69,12 +70,15 @@ def test_a_row_becomes_an_entry(table: Table) -> None:
                 "task": "tasks.publisher.publish",
                 "kwargs": {"post_id": "hello", "destination": "feed"},
                 "missed": "skip",
+                "overlap": "queue",
+                "deadline": "1h30m",
             },
         }
         """)
     )["hello"]
 
-    assert (found.name, found.missed, found.zone) == ("hello", "skip", BERLIN)
+    assert (found.name, found.missed, found.overlap, found.zone) == ("hello", "skip", "queue", BERLIN)
+    assert found.deadline == timedelta(minutes=90)
     assert found.next_after(NOON) == datetime(2026, 11, 23, 8, tzinfo=UTC)
 
 
@@ -108,6 +112,12 @@ def test_a_row_becomes_an_entry(table: Table) -> None:
         ('{"crn": "* * * * *", "task": "tasks.publisher.publish_next"}', "cron: "),
         ('{"cron": "* * * * *", "task": "tasks.publisher.publish_next", "misssed": "all"}', "misssed: "),
         ('{"cron": "* * * * *", "task": "tasks.publisher.publish_next", "missed": "some"}', "missed: "),
+        (
+            '{"cron": "* * * * *", "task": "tasks.publisher.publish_next", "deadline": "soon"}',
+            "deadline: Value error, 'soon' is not a duration; write for example '30s'",
+        ),
+        ('{"cron": "* * * * *", "task": "tasks.publisher.publish_next", "deadline": "0s"}', "is no time at all"),
+        ('{"cron": "* * * * *", "task": "tasks.publisher.publish_next", "deadline": 60}', "60 is not a duration"),
         ('"* * * * *"', "valid dictionary"),
     ],
 )
@@ -198,6 +208,42 @@ def test_a_clock_that_was_days_ahead_does_not_silence_the_schedule_for_days() ->
 
 def test_a_clock_that_was_far_ahead_does_not_silence_the_schedule() -> None:
     assert entry("*/30 * * * *", "latest").dues(NOON + timedelta(days=400), NOON) == [NOON]
+
+
+def test_a_tick_is_too_late_after_its_deadline_and_not_at_it() -> None:
+    rule = replace(entry("*/30 * * * *"), deadline=timedelta(hours=2))
+
+    assert not rule.is_too_late(NOON, NOON + timedelta(hours=2))
+    assert rule.is_too_late(NOON, NOON + timedelta(hours=2, seconds=1))
+    assert not rule.is_too_late(NOON, NOON - timedelta(days=1))
+
+
+def test_without_a_deadline_no_tick_is_too_late() -> None:
+    assert not entry("*/30 * * * *").is_too_late(NOON, NOON + timedelta(days=365))
+
+
+# The slots of a range
+
+
+def test_the_slots_of_a_range_include_both_its_ends() -> None:
+    found = entry("*/30 * * * *").slots(NOON, NOON + timedelta(hours=1))
+
+    assert list(found) == minutes(0, 30, 60)
+
+
+def test_a_range_between_two_slots_has_none() -> None:
+    assert list(entry("0 * * * *").slots(NOON + timedelta(minutes=1), NOON + timedelta(minutes=59))) == []
+
+
+@pytest.mark.parametrize("night", ["spring", "autumn"])
+@pytest.mark.parametrize("cron", ["30 2 * * *", "*/30 * * * *", "15 1,2,3 * * *"])
+def test_a_range_over_a_night_when_clocks_change_has_the_slots_that_beat_starts(cron: str, night: str) -> None:
+    begin = NIGHTS[night]
+    found = entry(cron, "all", BERLIN)
+
+    slots = list(found.slots(begin + timedelta(seconds=1), begin + timedelta(hours=24)))
+
+    assert slots == ticks_seen(found, begin, begin + timedelta(hours=24), timedelta(minutes=5))
 
 
 # Each slot once
