@@ -8,13 +8,17 @@ INSTALLED_DEV := .venv/.installed-dev
 # Most tests wait for processes to start, so twice as many run as a small machine has cores; a file stays in one process.
 IN_PARALLEL := -n 4 --dist loadfile
 
-.PHONY: help up test check bench memory clean
+.PHONY: help up test check bench memory model torture torture-short teeth peers clean
 
 help:
 	@echo 'make up      install into .venv and run everything; Ctrl-C stops it'
 	@echo 'make test    install and run the tests'
 	@echo 'make check   what CI runs: format, lint, types, layers, tests'
 	@echo 'make bench   measure the gate against plain Celery'
+	@echo 'make model   try every interleaving of the protocol, and what happens without each defence'
+	@echo 'make torture kill, stop, cut, empty and fill everything, for about an hour; torture-short: for eight minutes'
+	@echo 'make teeth   switch off each defence in a copy, and see that the torture goes red'
+	@echo 'make peers   the same faults on seven other task queues'
 	@echo 'make memory  how much memory the running system holds'
 	@echo 'make clean   remove .venv and caches; state and posts stay'
 	@echo 'PYTHON=…     the Python to use, 3.11 or newer (default: python3)'
@@ -35,6 +39,21 @@ check: $(INSTALLED_DEV)
 
 bench: $(INSTALLED_DEV)
 	@$(BIN)/python -m bench
+
+model: $(INSTALLED_DEV)
+	@$(BIN)/python -m tests.model
+
+torture: $(INSTALLED_DEV)
+	@$(BIN)/python -m tests.torture --long --write docs/torture.md
+
+torture-short: $(INSTALLED_DEV)
+	@$(BIN)/python -m tests.torture --short
+
+teeth: $(INSTALLED_DEV)
+	@$(BIN)/python -m tests.torture --teeth
+
+peers: $(INSTALLED_DEV)
+	@$(BIN)/python -m bench.peers --at-once 3 --write bench/peers/RESULTS.md
 
 memory: $(INSTALLED)
 	@$(BIN)/python -m deploy.memory --limit 300

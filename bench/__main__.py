@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.arena import Arena
-from bench.contest import EFFECT, GATE, PLAIN, Side, Work, one_round
+from bench.contest import EFFECT, GATE, PLAIN, UNSYNCED, Side, Work, one_round
 from bench.latency import latencies
 from bench.report import Report
 
@@ -25,7 +25,9 @@ def main() -> None:
     work = Work(asked.tasks, asked.tasks // 5, asked.pool, asked.concurrency)
     print(WHAT)
     with Arena() as arena:
-        rounds = _alternate(arena, work, asked.rounds, (PLAIN, GATE) if asked.short else (PLAIN, GATE, EFFECT))
+        rounds = _alternate(
+            arena, work, asked.rounds, (PLAIN, GATE) if asked.short else (PLAIN, GATE, EFFECT, UNSYNCED)
+        )
         report = Report(work, rounds, latencies(arena.redis, asked.tasks))
     print(report)
     if asked.json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,6 +38,11 @@ class Arena:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def empty(self) -> None:
+        """As on a first start: a journal that knows more than Redis would close effects."""
+        self.redis.flushall()
+        shutil.rmtree(self.settings.journal_dir, ignore_errors=True)
 
     def run(self, *module: str) -> None:
         """Run a Python module to its end."""

@@ -26,6 +26,7 @@ class Side:
 PLAIN = Side("plain Celery", "bench.plain", "plain.nothing")
 GATE = Side("the gate", "bench.gated", "bench.agents.noop.nothing")
 EFFECT = Side("the gate, with an effect", "bench.gated", "bench.agents.noop.effect")
+UNSYNCED = Side("the same without fsync", "bench.unsynced", "bench.agents.noop.effect")
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Stuck(RuntimeError):
 
 def one_round(arena: Arena, side: Side, work: Work) -> float:
     """Tasks per second, from the end of the warm-up to the last acknowledgement."""
-    arena.redis.flushall()
+    arena.empty()
     sent = work.warm_up + work.tasks
     arena.run("bench.fill", side.app, side.task, str(sent))
     with arena.worker(side.app, work.pool, work.concurrency):

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from statistics import median, quantiles
 from typing import Any
 
-from bench.contest import PLAIN, Side, Work
+from bench.contest import EFFECT, PLAIN, UNSYNCED, Side, Work
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,18 @@ class Report:
         """The middle one of the rounds' ratios to plain Celery: neighbours in time share the machine's noise."""
         return median(own / plain for own, plain in zip(self.rounds[side], self.rounds[PLAIN], strict=True))
 
+    def fsync_share(self) -> float | None:
+        """The part of an effect's time that goes into bringing the journal to the disk, as the middle of the rounds'."""
+        if UNSYNCED not in self.rounds:
+            return None
+        pairs = zip(self.rounds[EFFECT], self.rounds[UNSYNCED], strict=True)
+        return round(median(1 - synced / unsynced for synced, unsynced in pairs), 3)
+
     def as_json(self) -> dict[str, Any]:
         return {
             "work": asdict(self.work),
             "tasks_per_second": {side.name: self._throughput(side) for side in self.rounds},
+            "fsync_share": self.fsync_share(),
             "microseconds": {name: self._latency(name) for name in self.latencies},
         }
 
@@ -52,7 +60,8 @@ class Report:
             row = self._throughput(side)
             rounds = " ".join(map(str, row["rounds"]))
             lines.append(f"{side.name:26}{row['median']:8}{row['ratio']:8.2f}   {rounds}")
-        return lines
+        share = self.fsync_share()
+        return lines if share is None else [*lines, f"of an effect's time, {share:.0%} is fsync (two each)"]
 
     def _latency_table(self) -> list[str]:
         tries = len(self.latencies["PING"])

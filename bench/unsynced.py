@@ -1,0 +1,16 @@
+"""Gatehouse whose journal is not brought to the disk, to see what that takes: `celery -A bench.unsynced worker`."""
+
+from __future__ import annotations
+
+import os
+
+from bench.gated import app
+
+__all__ = ["app"]
+
+
+def _pretend(_: object) -> None:
+    """The record is with the operating system, as after any write; a power cut would lose it."""
+
+
+os.fsync = _pretend
