@@ -1,0 +1,121 @@
+"""Conducts a drill: `python -m workers.drill.conductor '{"folder", "task"}'`, in the environment of the drill's place.
+
+Prints one line of JSON per fault: {"fault", "effects", "state", "ok", "seconds", "how"}; or {"failed": why}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from gatekeeper.redact import clean, describe
+from workers.drill import stage, understudy
+from workers.drill.account import Account
+from workers.drill.bench import Bench, NotDrilled
+from workers.drill.crew import Crew, WorkerEnded
+from workers.drill.destination import Destination
+from workers.drill.faults import FAULTS, Fault
+from workers.drill.guard import end_with_parent
+from workers.drill.place import Place
+
+WORKERS = 2
+#: Seconds. All must be over by then; what is not counts as not drilled.
+IN_ALL = 54.0
+#: Seconds for one fault: three times what the slowest takes.
+EACH = 20.0
+
+
+class Conductor:
+    """The faults, one after the other, on workers that serve all of them."""
+
+    def __init__(self, place: Place, task: str | None) -> None:
+        self._place, self._task = place, task
+        self._agents = [f"{place.name}-{number}" for number, _ in enumerate(FAULTS)]
+        self._accounts = {agent: Account() for agent in self._agents}
+        self._end = time.monotonic() + IN_ALL
+        self._crew: Crew | None = None
+
+    def conduct(self) -> Iterator[dict[str, Any]]:
+        """The line of each fault, as soon as it is over."""
+        app = stage.move_to(self._place.name)
+        tasks = understudy.take_the_stage(self._agents, self._task)
+        with Destination(self._accounts) as destination:
+            order = {"name": self._place.name, "agents": self._agents, "task": self._task, "url": destination.url}
+            with closing(Crew(self._place.folder, order, WORKERS)) as crew:
+                self._crew = crew
+                benches = [Bench(app, task, self._accounts[task.gate.agent], crew, self._end) for task in tasks]
+                yield from self._run(benches, crew)
+
+    def close(self) -> None:
+        """End the workers."""
+        if self._crew:
+            self._crew.close()
+
+    def _run(self, benches: list[Bench], crew: Crew) -> Iterator[dict[str, Any]]:
+        (slow, beside), *others = zip(FAULTS, benches, strict=True)
+        beside.until(crew.is_ready, "the workers of the drill")
+        with ThreadPoolExecutor(1) as pool:
+            told_last = pool.submit(_drill, slow, beside)
+            try:
+                for fault, bench in others:
+                    bench.deadline = min(self._end, time.monotonic() + EACH)
+                    yield _drill(fault, bench, crew.is_ready, stage.is_quiet)
+                yield told_last.result()
+            finally:
+                beside.deadline = 0.0
+
+
+def _always() -> bool:
+    return True
+
+
+def _drill(
+    fault: Fault, bench: Bench, is_ready: Callable[[], bool] = _always, is_quiet: Callable[[], bool] = _always
+) -> dict[str, Any]:
+    """Do the harm, wait until the key has ended and no message is left that could change that, and count."""
+    began, problem = time.monotonic(), ""
+    try:
+        bench.until(is_ready, "the workers of the drill")
+        began = time.monotonic()
+        fault.harm(bench)
+        bench.until_state(*fault.ends(bench))
+        bench.until(is_quiet, "the last message to be taken")
+    except NotDrilled as error:
+        problem = str(error)
+    effects, seconds = len(bench.account.effects), round(time.monotonic() - began, 1)
+    row = {"fault": fault.name, "effects": effects, "state": bench.state, "ok": effects == 1 and not problem}
+    return row | {"seconds": seconds, "how": problem or bench.how()}
+
+
+def main() -> None:
+    """Speak JSON to the parent, and end with it; where the parent was killed, clear the place in its stead."""
+    order = json.loads(sys.argv[1])
+    place = Place(Path(order["folder"]))
+    rows = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what is logged is not for the parent
+    conductor = Conductor(place, order["task"])
+
+    def clear() -> None:
+        conductor.close()
+        place.clear()
+
+    end_with_parent(clear)
+    try:
+        for row in conductor.conduct():
+            rows.write(json.dumps(row) + "\n")
+    except (WorkerEnded, NotDrilled) as error:
+        rows.write(json.dumps({"failed": clean(str(error))}) + "\n")
+    except Exception as error:
+        rows.write(json.dumps({"failed": describe(error)}) + "\n")
+        raise
+
+
+if __name__ == "__main__":
+    main()

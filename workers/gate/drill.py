@@ -1,0 +1,126 @@
+"""`gate drill`: what happens here, on this machine, when a worker is killed in mid-publish?"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager, suppress
+from typing import Any
+
+import click
+
+import settings
+from gatekeeper.gate import registered
+from state import store
+from workers.drill.place import Place, opened
+from workers.gate.output import Failed, command, show
+
+#: Seconds after which a drill is ended by force. It gives up by itself before.
+LONGEST = 60.0
+#: Seconds that processes which were killed may take to be gone.
+GONE = 5.0
+
+
+@command("drill")
+@click.argument("task", required=False)
+def drill(task: str | None, *, json_: bool) -> None:
+    """Kill, double and redeliver in a scratch namespace: each line must say `effects: 1`. With TASK: its own gate."""
+    _check(task)
+    rows = []
+    with closing(_rows(task)) as coming:
+        for row in coming:
+            rows.append(row)
+            if not json_:
+                click.echo(_line(row))
+    passed = all(row["ok"] for row in rows)
+    show(json_, rows, _verdict(rows))
+    if not passed:
+        raise click.exceptions.Exit(1)
+
+
+def _check(task: str | None) -> None:
+    store.client().ping()
+    gate = registered().get(task) if task else None
+    if task and gate is None:
+        effects = sorted(name for name, gate in registered().items() if gate.effect)
+        raise Failed(f"there is no task {task!r}; those with an effect are: {', '.join(effects) or 'none'}")
+    if gate and not gate.effect:
+        raise Failed(f"{task} has no effect, so there is nothing that could happen twice; name a task that has one")
+
+
+def _rows(task: str | None) -> Generator[dict[str, Any]]:
+    """Each line of the drill as it comes; when this ends, everything the drill made is gone."""
+    interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        with opened(settings.current().run_dir) as (place, lock), _conducted(place, lock, task) as process:
+            yield from _told(process)
+            if process.wait():
+                raise Failed(f"the drill ended with {process.returncode}: {_last_words(place)}")
+    except OSError as error:
+        raise Failed(f"no drill without a place on the disk of STATE_DIR: {error}") from None
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
+
+
+def _told(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
+    assert process.stdout  # noqa: S101 - a pipe
+    for line in process.stdout:
+        row: dict[str, Any] = json.loads(line)
+        if "failed" in row:
+            raise Failed(f"the drill could not go on: {row['failed']}")
+        yield row
+
+
+@contextmanager
+def _conducted(place: Place, lock: int, task: str | None) -> Iterator[subprocess.Popen[str]]:
+    """The process that conducts the drill, in a group of its own with its workers; all of them are dead afterwards."""
+    order = json.dumps({"folder": str(place.folder), "task": task})
+    with (place.folder / "conductor.log").open("w") as log:
+        process = subprocess.Popen(  # noqa: S603 - ourselves
+            [sys.executable, "-m", "workers.drill.conductor", order],
+            cwd=settings.ROOT, env=place.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+            text=True, start_new_session=True, pass_fds=(lock,),
+        )  # fmt: skip
+    limit = threading.Timer(LONGEST, _kill, (process,))
+    limit.start()
+    try:
+        yield process
+    finally:
+        # Who presses Ctrl-C twice wants the end, and not half of it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        limit.cancel()
+        _kill(process)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    with suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + GONE
+    with suppress(OSError):  # nobody is left
+        while time.monotonic() < deadline:
+            os.killpg(process.pid, 0)
+            time.sleep(0.02)
+
+
+def _line(row: dict[str, Any]) -> str:
+    return f"{row['fault']:<48}effects: {row['effects']}   {row['how']:<48}{row['seconds']:>5.1f} s".rstrip()
+
+
+def _verdict(rows: list[dict[str, Any]]) -> str:
+    wrong = [row["fault"] for row in rows if not row["ok"]]
+    return f"NOT as promised: {', '.join(wrong)}" if wrong else "one effect each, and nothing is left behind"
+
+
+def _last_words(place: Place) -> str:
+    lines = (place.folder / "conductor.log").read_text(errors="replace").splitlines()
+    return lines[-1] if lines else "it wrote nothing"
+
+
+commands = (drill,)
