@@ -89,6 +89,7 @@ def _soundness(ledger: Ledger, call: Call) -> dict[str, Any]:
     if not call.effect:
         return {}
     try:
+        ledger.journal.try_again()
         return {"known": epoch.known(ledger.redis, ledger.journal, call.agent)}
     except JournalUnavailable as error:
         return {"closed": str(error)}

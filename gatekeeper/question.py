@@ -16,7 +16,11 @@ class Question:
 
     def __init__(self, name: str, function: Callable[..., Any], arguments: Sequence[str]) -> None:
         self._function = function
-        if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        if (
+            inspect.iscoroutinefunction(function)
+            or inspect.isgeneratorfunction(function)
+            or inspect.isasyncgenfunction(function)
+        ):
             raise PolicyError(f"{name} is async or a generator, and nobody waits for it; write a plain function")
         parameters = list(inspect.signature(function).parameters.values())
         if not parameters:

@@ -134,6 +134,8 @@ end
 
 local function check_call()
   if call[1] == "rejected" or call[1] == "cancelled" then
+    redis.call("ZREM", KEYS[3], ARGV[1])
+    redis.call("ZREM", KEYS[4], ARGV[1])
     return {"ended", now, call[3]}
   end
 end

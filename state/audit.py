@@ -25,8 +25,11 @@ def audit(redis: Redis, journal: Journal, agent: str) -> bool:
         run = epoch.run_id(redis)
         is_empty = redis.hget(Names(agent).ledger, "epoch") is None
         here = journal.known(agent)  # after Redis was read: what is sent from now on is not lost
-        if here is None or (is_empty and here.fence) or epoch.why_closed(redis, journal, agent):
+        standing = epoch.standings(redis, journal, [agent])[agent]
+        if here is None or (is_empty and here.fence) or standing.closed:
             return False
+        if not is_empty and not standing.unchecked:
+            return True  # somebody else was quicker, and claims of this run are none of our business
         if is_empty:
             here = Known(epoch.new(), 0)
             journal.append("epoch", {"agent": agent, "epoch": here.epoch, "fence": 0}, sync=True)

@@ -11,7 +11,7 @@
 -- Returns {"sending", payload} | {"lost", state} | {"paused", pause, JSON} | {"closed"}
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local key = redis.call("HMGET", KEYS[1], "state", "owner", "fence", "payload")
+local key = redis.call("HMGET", KEYS[1], "state", "owner", "fence", "payload", "settled")
 
 -- A server that was started anew may have fallen back to this claim from a time when another held the key.
 local function is_sound()
@@ -26,6 +26,8 @@ elseif ARGV[4] ~= "" and not is_sound() then
   return {"closed"}
 elseif key[1] == "sending" then
   return {"sending", key[4]}
+elseif key[1] == "unknown" and key[5] ~= ARGV[2] then
+  return {"closed"} -- taken for sending after a restart of Redis; its owner knows better
 elseif key[1] ~= "claimed" then
   return {"lost", key[1]}
 end

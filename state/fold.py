@@ -31,7 +31,6 @@ class Standing:
     fence: int
     intent: Place  #: of the highest fence: what it carries is what was sent, if anything was
     outcome: Place | None = None
-    points: dict[str, str] | None = None
     why: str = ""
 
 
@@ -42,6 +41,7 @@ class Fold:
     files: list[Path]
     keys: dict[tuple[str, str], Standing] = field(default_factory=dict)  #: by agent and key
     calls: dict[tuple[str, str], tuple[str, Place]] = field(default_factory=dict)  #: open ones: key and place
+    points: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)  #: by agent and key
     fences: dict[str, int] = field(default_factory=dict)  #: highest, by agent
     epochs: dict[str, str] = field(default_factory=dict)
     damages: list[Damage] = field(default_factory=list)
@@ -101,9 +101,7 @@ def _take_intent(whole: Fold, record: Record, place: Place) -> None:
 
 
 def _take_point(whole: Fold, record: Record, _: Place) -> None:
-    standing = whole.keys.get((record["agent"], record["key"]))
-    if standing:
-        standing.points = {**(standing.points or {}), record["name"]: record["value"]}
+    whole.points.setdefault((record["agent"], record["key"]), {})[record["name"]] = record["value"]
 
 
 def _take_outcome(whole: Fold, record: Record, place: Place) -> None:

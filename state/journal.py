@@ -39,6 +39,7 @@ class Journal:
         self.watermark = Watermark(folder)
         self._file: _File | None = None
         self._writing = threading.Lock()
+        self._failed = False
 
     def append(self, event: str, fields: Mapping[str, Any], *, sync: bool) -> None:
         """Write one record; with `sync` it is on the disk when this returns. Raises JournalUnavailable."""
@@ -51,7 +52,14 @@ class Journal:
                 file.sync(end)
                 file.check()
         except OSError as error:
+            self._failed = True
             raise _unavailable(self.folder, error) from error
+        self._failed = False
+
+    def try_again(self) -> None:
+        """After a record that could not be written: raise JournalUnavailable as long as none can be."""
+        if self._failed:
+            self.append("probe", {}, sync=True)
 
     def known(self, agent: str) -> Known | None:
         """The epoch and the highest fence that any process wrote down for this agent; None if it never had an effect."""

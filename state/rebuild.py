@@ -153,12 +153,12 @@ class Rebuilding:
 
     def _calls(self) -> Iterator[_Key]:
         for (agent, _), (key, place) in self._whole.calls.items():
-            yield _Key(agent, key, "waiting", self._at(place), is_call=True)
+            yield _Key(agent, key, "waiting", self._at(place), is_call=True, fields=_flat(self._points(agent, key)))
 
     def _key(self, agent: str, key: str, standing: Standing) -> _Key:
         asked = self._at(standing.intent)
         end = self._at(standing.outcome) if standing.outcome else {}
-        fields: dict[str, str | bytes] = {f"point:{name}": value for name, value in (standing.points or {}).items()}
+        fields = self._points(agent, key)
         if "owner" in asked:
             fields["owner"] = asked["owner"]
         fields |= {name: to_json(asked[name]) for name in ("payload", "verify") if name in asked}
@@ -172,11 +172,17 @@ class Rebuilding:
         why = (
             standing.why or end.get("error") or "rebuilt from the journal: it was sent, and no outcome was written down"
         )
-        pairs = tuple(chain.from_iterable(fields.items()))
-        return _Key(agent, key, standing.state, asked, False, standing.fence, why, ended_ms, pairs)
+        return _Key(agent, key, standing.state, asked, False, standing.fence, why, ended_ms, _flat(fields))
+
+    def _points(self, agent: str, key: str) -> dict[str, str | bytes]:
+        return {f"point:{name}": value for name, value in self._whole.points.get((agent, key), {}).items()}
 
     def _at(self, place: Place) -> Record:
         return next(records.of_line(_line_at(self._files[place.file].fileno(), place.offset)))
+
+
+def _flat(fields: Mapping[str, str | bytes]) -> tuple[str | bytes, ...]:
+    return tuple(chain.from_iterable(fields.items()))
 
 
 class _Facts:

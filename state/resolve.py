@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -100,23 +101,24 @@ def dead(redis: Redis, agent: str) -> list[dict[str, Any]]:
     return found
 
 
-def replay(redis: Redis, journal: Journal, agent: str, call: str, by: str) -> bool:
+def replay(redis: Redis, journal: Journal, agent: str, call: str, by: str, effects: Container[str]) -> bool:
     """Run a call again that ended without a result; False if this agent has no such call.
 
-    Raises NotResolved for a call that is not over, or that has a result.
+    `effects` are the tasks that change the world outside. Raises NotResolved for a call that is not over, or that has a
+    result, and JournalUnavailable.
     """
     n = Names(agent)
     kept = redis.hgetall(n.call(call))
-    key = kept.get("key")
-    if key is None:
+    if "key" not in kept:
         return False
-    keys = [n.key(key), n.call(call), n.waiting, n.dead, n.story(key), n.head]
+    if kept["state"] == "rejected" and kept["task"] in effects:
+        names = ("task", "key", "kwargs", "fingerprint", "door")
+        task, key, kwargs, fingerprint, door = (kept.get(name, "") for name in names)
+        evidence.registered(journal, Call(call, agent, task, key, kwargs or "{}", fingerprint, door))
+    keys = [n.key(kept["key"]), n.call(call), n.waiting, n.dead, n.story(kept["key"]), n.head]
     answer = _replay(redis, keys, [call, by])
     if answer[0] == "kept":
         raise NotResolved(f"call {call} is {answer[1]}; only a call that was rejected can be replayed")
-    names = ("task", "kwargs", "fingerprint", "door")
-    task, kwargs, fingerprint, door = (kept.get(name, "") for name in names)
-    evidence.registered(journal, Call(call, agent, task, key, kwargs, fingerprint, door))
     return True
 
 

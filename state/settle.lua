@@ -57,6 +57,9 @@ local function settle_key()
   if outcome == "failed" or outcome == "refused" then
     call_state = retry_ms and "waiting" or "rejected"
     redis.call("HDEL", KEYS[13], "sent:" .. ARGV[1])
+    if outcome == "refused" and retry_ms then
+      redis.call("HINCRBY", KEYS[2], "attempts", -1) -- our own rules held it up: no attempt of the call
+    end
   elseif key[6] or ARGV[18] ~= "" then
     redis.call("HSET", KEYS[13], "sent:" .. ARGV[1], ARGV[4])
   end

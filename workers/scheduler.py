@@ -36,8 +36,8 @@ class TickScheduler(Scheduler):
         """Start what is due; returns the seconds to sleep."""
         try:
             now = datetime.fromtimestamp(store.now_ms(store.client()) / 1000, UTC)  # one clock, for all beats
-            waits = [self._catch_up(entry, now) for entry in self.entries.values()]
-        except (JournalUnavailable, StoreError) as error:
+            waits = [self._try(entry, now) for entry in self.entries.values()]
+        except StoreError as error:
             log.warning("tick waits", error=str(error), next=f"again in {RETRY} s")
             return RETRY
         upcoming = min((entry.next_after(now) for entry in self.entries.values()), default=now)
@@ -50,6 +50,14 @@ class TickScheduler(Scheduler):
     def should_sync(self) -> bool:
         """Never, for the same reason."""
         return False
+
+    def _try(self, entry: Entry, now: datetime) -> bool:
+        """True if a tick of this entry waits. That effects are closed holds up no other entry."""
+        try:
+            return self._catch_up(entry, now)
+        except JournalUnavailable as error:
+            log.warning("tick waits", entry=entry.name, error=str(error), next=f"again in {RETRY} s")
+            return True
 
     def _catch_up(self, entry: Entry, now: datetime) -> bool:
         """Start what is due of one entry, oldest first; True if a tick waits until the run before is over."""

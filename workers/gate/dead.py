@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
-from gatekeeper.gate import agents
+from gatekeeper.gate import agents, registered
 from state import journal, mirror, resolve, store
 from state.resolve import NotResolved
 from workers.gate.output import Failed, command, person, show, table
@@ -22,11 +24,10 @@ def dead(*, json_: bool) -> None:
 @click.argument("call")
 def replay(call: str, *, json_: bool) -> None:
     """Run CALL again, with the same arguments and under the same id."""
+    effects = {name for name, gate in registered().items() if gate.effect}
+    again = partial(resolve.replay, store.client(), journal.current(), call=call, by=person(), effects=effects)
     try:
-        owner = next(
-            (agent for agent in agents() if resolve.replay(store.client(), journal.current(), agent, call, person())),
-            None,
-        )
+        owner = next((agent for agent in agents() if again(agent=agent)), None)
     except NotResolved as error:
         raise Failed(str(error)) from None
     if owner is None:
