@@ -27,7 +27,8 @@ local CAPS = 11 -- caps and rates are the keys behind this one
 local key = redis.call("HMGET", KEYS[1], "state", "call", "fingerprint", "owner", "fence", "lease_ms", "started_ms", "task",
   "payload", "verify")
 local state, holder, fingerprint, owner = key[1] or "new", key[2], key[3], key[4]
-local call = redis.call("HMGET", KEYS[2], "state", "at_ms", "answer", "booked_ms", "expires_ms", "door", "sent_ms")
+local call = redis.call("HMGET", KEYS[2], "state", "at_ms", "answer", "booked_ms", "expires_ms", "door", "sent_ms",
+  "attempts", "again")
 local door = call[6] or ARGV[6] -- a registered call came in before its message did
 local called_at = tonumber(call[2] or now)
 local free = state == "new" or state == "queued" or state == "waiting" or state == "rejected"
@@ -183,7 +184,7 @@ local function check_key()
 end
 
 -- Who called through a webhook was told that the call is accepted and does not call again: it waits, as long as its age
--- allows. Everybody else asks again.
+-- allows. So does a call that was tried before, or that a person wants run. Everybody else asks again.
 local function check_pause()
   local pause = redis.call("HGET", KEYS[6], "pause")
   if not pause then
@@ -191,7 +192,8 @@ local function check_pause()
   end
   local record, due = cjson.decode(pause), now + PAUSED_MS
   local fields = {by = record.by, why = record.why}
-  if door == "webhook" and due - called_at <= policy.max_age_ms then
+  local nobody_asks_again = door == "webhook" or tonumber(call[8] or 0) > 0 or call[9]
+  if nobody_asks_again and due - called_at <= policy.max_age_ms then
     return defer("paused", "paused", due, fields)
   end
   return refuse("paused", "paused", fields)

@@ -10,7 +10,7 @@ local call = redis.call("HMGET", KEYS[2], "state", "fingerprint", "task")
 if call[1] ~= "rejected" or not call[2] then
   return {"kept", call[1] or "gone"}
 end
-redis.call("HSET", KEYS[2], "state", "waiting", "at_ms", now, "attempts", 0, "lost", 0)
+redis.call("HSET", KEYS[2], "state", "waiting", "at_ms", now, "attempts", 0, "lost", 0, "again", 1)
 redis.call("HDEL", KEYS[2], "answer", "booked_ms", "expires_ms")
 redis.call("PERSIST", KEYS[2])
 redis.call("ZADD", KEYS[3], now, ARGV[1])

@@ -35,8 +35,8 @@ if to == "done" then
   redis.call("HINCRBY", KEYS[7], "total_done", 1)
 elseif to == "waiting" then
   redis.call("HDEL", KEYS[8], "sent:" .. ARGV[1])
-  redis.call("HSET", KEYS[2], "at_ms", now, "attempts", 0, "lost", 0)
-  redis.call("HDEL", KEYS[2], "answer", "booked_ms")
+  redis.call("HSET", KEYS[2], "at_ms", now, "attempts", 0, "lost", 0, "again", 1)
+  redis.call("HDEL", KEYS[2], "answer", "booked_ms", "expires_ms")
   redis.call("PERSIST", KEYS[2])
   redis.call("ZADD", KEYS[3], now, call)
 else

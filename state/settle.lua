@@ -181,7 +181,9 @@ end
 
 local function count_and_tell(call_state)
   for name, increment in pairs(counters) do
-    redis.call("HINCRBY", KEYS[6], name, increment)
+    if state ~= "unknown" or name ~= "total_failed" then -- counted when it was reclaimed
+      redis.call("HINCRBY", KEYS[6], name, increment)
+    end
   end
   if ARGV[8] ~= "" then
     redis.call("LPUSH", KEYS[8], ARGV[8])

@@ -52,6 +52,7 @@ end
 
 local function send_again(count)
   move("waiting")
+  redis.call("HSET", KEYS[2], "again", 1)
   redis.call("ZADD", KEYS[3], now, ARGV[2])
   redis.call("HDEL", KEYS[4], ARGV[1])
   redis.call("HDEL", KEYS[7], "sent:" .. ARGV[1])

@@ -72,6 +72,7 @@ class Poster:
         self.n = Names(AGENT)
         self.known: Known = NOTHING
         self._calls: dict[str, Call] = {}
+        self._frozen: dict[Claim, str] = {}
 
     # Steps
 
@@ -130,7 +131,10 @@ class Poster:
 
     def cross(self, claim: Claim, payload: str = '"hello"', events: Sequence[str] = ()) -> list[Any]:
         call = self._calls[claim.call]
-        return self.ledger.cross(call, claim, self.scope_of(call), payload, events or [event("sending")])
+        answer = self.ledger.cross(call, claim, self.scope_of(call), payload, events or [event("sending")])
+        if answer[0] == "sending":
+            self._frozen[claim] = answer[1]
+        return answer
 
     def settle(
         self,
@@ -143,7 +147,9 @@ class Poster:
         facts: tuple[FactChange, ...] = (),
         counters: dict[str, int] | None = None,
         flaw: str = "",
+        journaled: bool = False,
     ) -> str | None:
+        """Settle the attempt; `journaled` writes it down first, as an attempt behind the line does."""
         done = outcome == "done"
         problem = {"at": claim.admitted_ms, "key": claim.key, "call": claim.call, "error": error}
         answer = {"error": error, "stage": "task"}
@@ -158,8 +164,11 @@ class Poster:
             effect_happened=done if applied is None else applied,
             facts=facts,
             counters=counters or {},
+            payload=self._frozen.get(claim, ""),
             events=[event(outcome)],
         )
+        if journaled:
+            self.ledger.write_down(claim, settlement)
         return self.ledger.settle(claim, scope, settlement)
 
     def publish(self, post_id: str = "hello") -> Claim:

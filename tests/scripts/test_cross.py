@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from tests.scripts.poster import Poster, event
+from tests.scripts.conftest import WithPolicies
+from tests.scripts.poster import Poster, event, sure
 
 
 def test_a_holder_crosses_the_line_with_its_payload(poster: Poster) -> None:
@@ -46,6 +48,7 @@ def test_a_later_attempt_gets_the_payload_of_the_first_byte_for_byte(poster: Pos
     poster.settle(claim, "failed")
 
     assert poster.cross(poster.claim("hello"), '{"text": "another idea"}') == ["sending", first]
+    assert poster.key_of(claim)["payload"] == first
 
 
 def test_crossing_increases_the_revision(poster: Poster) -> None:
@@ -85,6 +88,17 @@ def test_an_old_fence_of_the_same_owner_cannot_cross(poster: Poster) -> None:
     assert poster.cross(old)[0] == "lost"
 
 
+def test_another_owner_under_the_same_fence_cannot_cross(poster: Poster) -> None:
+    """After a loss of Redis fences may be given twice."""
+    claim = poster.claim()
+    call = poster.call("hello", id=claim.call)
+
+    answer = poster.ledger.cross(call, replace(claim, owner="somebody/1"), poster.scope_of(call), '"x"', [event("x")])
+
+    assert answer == ["lost", "claimed"]
+    assert "payload" not in poster.key_of(claim)
+
+
 @pytest.mark.parametrize("end", ["done", "unknown", "failed"])
 def test_a_settled_attempt_cannot_cross_again(poster: Poster, end: str) -> None:
     claim = poster.claim()
@@ -114,3 +128,76 @@ def test_an_agent_that_was_paused_meanwhile_stops_at_the_line(poster: Poster) ->
     assert (word, json.loads(told)) == ("paused", pause)
     assert poster.key_of(claim)["state"] == "claimed"
     assert "payload" not in poster.key_of(claim)
+
+
+def test_who_was_taken_for_sending_before_the_answer_came_has_not_sent(poster: Poster) -> None:
+    """Its owner asks again, and knows that nothing went out: it may give the key back."""
+    claim = poster.claim(poster.register())
+    poster.cross(claim, '"the first"')
+    poster.end_lease(claim)
+    assert poster.reclaim(claim, dead=False) == "unknown"
+    before = poster.dump()
+
+    assert poster.cross(claim, '"the second"') == ["closed"]
+    assert poster.dump() == before
+
+    assert poster.settle(claim, "refused", retry_ms=1) is None
+    assert poster.key_of(claim)["state"] == "waiting"
+    assert poster.marks() == {}
+    assert poster.claim(poster.call("hello", id=claim.call)).payload == '"the first"'
+
+
+def test_crossing_leaves_a_mark_with_the_fence(poster: Poster) -> None:
+    claim = poster.claim()
+
+    poster.cross(claim)
+
+    assert poster.marks() == {claim.key: str(claim.fence)}
+
+
+@pytest.mark.parametrize("how", ["reclaimed", "paused"])
+def test_who_does_not_cross_leaves_no_mark(poster: Poster, how: str) -> None:
+    claim = poster.claim()
+    if how == "paused":
+        poster.redis.hset(poster.n.head, "pause", '{"at": 1, "by": "ada", "why": "looking"}')
+    else:
+        poster.reclaim(claim, dead=True)
+
+    assert poster.cross(claim)[0] != "sending"
+
+    assert poster.marks() == {}
+
+
+def test_crossing_keeps_with_the_key_how_it_can_be_looked_up(poster_with: WithPolicies) -> None:
+    poster = poster_with(effect=sure(drain="1m", absences=3, every="10s"))
+    claim = poster.claim()
+
+    poster.cross(claim)
+
+    assert json.loads(poster.key_of(claim)["verify"]) == {"drain_ms": 60_000, "every_ms": 10_000, "absences": 3}
+
+
+def test_an_effect_that_cannot_be_looked_up_keeps_nothing_of_the_kind(poster: Poster) -> None:
+    claim = poster.claim()
+
+    poster.cross(claim)
+
+    assert "verify" not in poster.key_of(claim)
+
+
+def test_a_claim_that_was_held_as_poison_cannot_cross(poster: Poster) -> None:
+    call = poster.register()
+    for _ in range(3):
+        claim = poster.claim(call)
+        poster.reclaim(claim, dead=True)
+
+    assert poster.cross(claim) == ["lost", "held"]
+
+
+def test_the_payload_of_an_earlier_attempt_comes_with_the_claim(poster: Poster) -> None:
+    """So that the journal's intent carries what is sent."""
+    claim = poster.claim("hello")
+    poster.cross(claim, '"the first"')
+    poster.settle(claim, "failed")
+
+    assert poster.claim("hello").payload == '"the first"'

@@ -169,7 +169,7 @@ def doubt(poster: Poster) -> None:
     verdict.record(poster.redis, book, claim, absent=True, dead=True, began=owner.moment(), events=[event("verify")])
     resolve.resolve(poster.redis, book, AGENT, claim.key, resolve.Word("cancel", "ada", "gone"))
     dead = poster.fail("seventh")
-    resolve.replay(poster.redis, AGENT, dead.call, "ada")
+    resolve.replay(poster.redis, book, AGENT, dead.call, "ada", {poster.gate.name})
     epoch.known(poster.redis, book, AGENT)
     recover.recover(poster.redis, book, lambda _task, _kwargs: [], Progress())
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from gatekeeper.policy import Breaker
+from state import owner
+from state.ledger import Settlement
 from tests.scripts.conftest import WithPolicies
-from tests.scripts.poster import MINUTE, Poster
+from tests.scripts.poster import MINUTE, SECOND, Poster, sure
 
 
 def test_a_claim_of_a_living_owner_is_kept(poster: Poster) -> None:
@@ -136,4 +138,97 @@ def test_a_claim_taken_back_before_the_line_gives_back_its_place_in_the_caps(pos
 
     assert poster.reclaim(claim, dead=True) == "queued"
 
+    assert poster.claim("other")
+
+
+# In doubt
+
+
+@pytest.mark.parametrize("how", ["died", "lease ended"])
+def test_a_doubt_that_can_be_looked_up_is_so_after_a_while(poster_with: WithPolicies, how: str) -> None:
+    poster = poster_with(effect=sure(every="60s"))
+    claim = poster.doubt(how=how)
+
+    due = poster.redis.zscore(poster.n.waiting, claim.call) or 0
+
+    assert due - poster.now() == pytest.approx(MINUTE, abs=5 * SECOND)
+    [held] = poster.document()["held"]
+    assert (held["key"], held["state"]) == (claim.key, "unknown")
+    assert poster.marks() == {claim.key: str(claim.fence)}
+
+
+def test_only_an_owner_that_is_proven_dead_counts_as_gone(poster_with: WithPolicies) -> None:
+    poster = poster_with(effect=sure())
+    before = owner.moment()
+    died, silent = poster.doubt("died", how="died"), poster.doubt("silent", how="lease ended")
+
+    key = poster.key_of(died)
+    assert key["gone"] == str(died.fence)
+    assert before.ms <= int(key[f"gone:{before.boot}:{died.fence}"]) <= owner.moment().ms
+    assert not [name for name in poster.key_of(silent) if name.startswith("gone")]
+
+
+def test_what_the_owner_wrote_down_last_counts_and_not_that_it_died(poster_with: WithPolicies) -> None:
+    poster = poster_with(effect=sure()).open()
+    call = poster.register()
+    claim = poster.claim(call)
+    poster.cross(claim)
+    poster.ledger.write_down(claim, Settlement("done", result='{"result":1,"rung":null}', effect_happened=True))
+
+    assert poster.reclaim(claim, dead=True) == "done"
+
+    assert poster.replayed(call).result == '{"result":1,"rung":null}'
+    assert poster.document()["held"] == []
+    assert poster.redis.zscore(poster.n.running, claim.key) is None
+    assert poster.marks() == {claim.key: str(claim.fence)}
+
+
+@pytest.mark.parametrize(("retry_ms", "stands"), [(1, "waiting"), (None, "rejected")])
+def test_a_failure_that_the_owner_wrote_down_frees_the_key(poster: Poster, retry_ms: int | None, stands: str) -> None:
+    poster.open()
+    call = poster.register()
+    claim = poster.claim(call)
+    poster.cross(claim)
+    error = '{"error": "404"}'
+    poster.ledger.write_down(claim, Settlement("failed", error=error, retry_ms=retry_ms))
+
+    assert poster.reclaim(claim, dead=True) == stands
+
+    assert poster.key_of(claim)["state"] == stands
+    assert poster.marks() == {}
+    assert (poster.redis.zscore(poster.n.waiting, call.id) is not None) == (stands == "waiting")
+
+
+def test_what_an_earlier_attempt_wrote_down_says_nothing_of_this_one(poster_with: WithPolicies) -> None:
+    poster = poster_with(effect=sure()).open()
+    call = poster.register()
+    first = poster.claim(call)
+    poster.cross(first)
+    poster.settle(first, "failed", retry_ms=1, journaled=True)
+    second = poster.claim(call)
+    poster.cross(second)
+
+    assert poster.reclaim(second, dead=True) == "unknown"
+
+
+def test_a_worker_that_was_asked_to_end_poisons_nothing(poster: Poster) -> None:
+    name = poster.a_dead_process("leaver")
+    owner.folder().joinpath("leaver.lock").write_bytes(owner.LEAVING)
+    call = poster.register()
+
+    stands = [poster.reclaim(poster.claim(call, owner=name), dead=True) for _ in range(4)]
+
+    assert stands == ["queued"] * 4
+
+
+def test_poison_leaves_no_mark_and_no_place_in_the_caps(poster_with: WithPolicies) -> None:
+    poster = poster_with(cap="1/day")
+    call = poster.register()
+    for _ in range(3):
+        poster.reclaim(poster.claim(call), dead=True)
+
+    assert poster.key_of(call.key)["state"] == "held"
+    assert poster.marks() == {}
+    assert poster.redis.zscore(poster.n.running, call.key) is None
+    assert poster.redis.pttl(poster.n.key(call.key)) == -1
     assert poster.claim("other")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from gatekeeper.policy import Breaker
+from state import owner, sweep
+from state.decision import Claim, Refused
 from state.facts import NEWEST_ENTRIES, FactChange
 from state.ledger import Settlement
+from state.owner import Moment
+from state.verdict import MOST_LOOKS
 from tests.scripts.conftest import WithPolicies
-from tests.scripts.poster import DAY, HOUR, LEDGER, MINUTE, SECOND, Poster, event
+from tests.scripts.poster import AGENT, DAY, HOUR, LEDGER, MINUTE, SECOND, Poster, event, sure
 
 
 def put(name: str, value: object) -> FactChange:
@@ -156,6 +161,181 @@ def test_an_answer_that_comes_after_all_ends_the_doubt(poster: Poster) -> None:
 
     assert poster.key_of(claim)["state"] == "done"
     assert poster.document()["held"] == []
+
+
+# In doubt
+
+
+def test_an_unknown_outcome_that_can_be_looked_up_is_so_after_a_while(poster_with: WithPolicies) -> None:
+    poster = poster_with(effect=sure(every="60s"))
+    claim = poster.doubt()
+
+    due = poster.redis.zscore(poster.n.waiting, claim.call) or 0
+
+    assert due - poster.now() == pytest.approx(MINUTE, abs=5 * SECOND)
+    assert poster.marks() == {claim.key: str(claim.fence)}
+
+
+def test_an_owner_that_says_unknown_itself_is_gone_from_that_moment(poster_with: WithPolicies) -> None:
+    poster = poster_with(effect=sure())
+    before = owner.moment()
+    claim = poster.doubt()
+
+    key = poster.key_of(claim)
+
+    assert key["gone"] == str(claim.fence)
+    assert before.ms <= int(key[f"gone:{before.boot}:{claim.fence}"]) <= owner.moment().ms
+
+
+def test_an_owner_that_says_unknown_after_it_was_given_up_begins_the_drain_then(poster_with: WithPolicies) -> None:
+    """Until that moment it may have sent."""
+    poster = poster_with(effect=sure())
+    claim = poster.doubt(how="lease ended")
+    assert "gone" not in poster.key_of(claim)
+
+    assert poster.settle(claim, "unknown", error="read timeout") is None
+
+    assert poster.key_of(claim)["gone"] == str(claim.fence)
+    assert poster.redis.zscore(poster.n.waiting, claim.call) is not None
+    [held] = poster.document()["held"]
+    assert (held["state"], held["why"]) == ("unknown", "read timeout")
+
+
+@pytest.mark.parametrize(("outcome", "state"), [("failed", "rejected"), ("refused", "rejected"), ("done", "done")])
+def test_an_owner_that_knows_better_ends_the_doubt(poster_with: WithPolicies, outcome: str, state: str) -> None:
+    poster = poster_with(effect=sure(), cap="10/day")
+    claim = poster.doubt(how="lease ended")
+
+    poster.settle(claim, outcome)  # type: ignore[arg-type]  # the parameter is one of its words
+
+    assert poster.key_of(claim)["state"] == state
+    assert poster.document()["held"] == []
+    assert poster.redis.zscore(poster.n.waiting, claim.call) is None
+    assert poster.marks() == ({claim.key: str(claim.fence)} if state == "done" else {})
+    assert not {"why", "since_ms", "looks", "absences"} & set(poster.key_of(claim))
+
+
+def test_a_doubt_that_ends_with_another_attempt_waits_for_it_and_not_for_a_look_up(poster_with: WithPolicies) -> None:
+    poster = poster_with(effect=sure())
+    claim = poster.doubt(how="lease ended")
+
+    poster.settle(claim, "failed", retry_ms=HOUR)
+
+    due = poster.redis.zscore(poster.n.waiting, claim.call) or 0
+    assert due - poster.now() == pytest.approx(HOUR, abs=5 * SECOND)
+    assert poster.claim(poster.call("hello", id=claim.call))
+
+
+def held_after_look_ups(poster: Poster) -> Claim:
+    claim = poster.doubt(how="lease ended")
+    here = owner.moment()
+    for n in range(MOST_LOOKS):
+        poster.look(claim, Moment(here.boot, here.ms + n * MINUTE))
+    assert poster.key_of(claim)["state"] == "held"
+    return claim
+
+
+def test_a_held_key_is_done_if_its_own_owner_comes_back_and_says_so(poster_with: WithPolicies) -> None:
+    poster = poster_with(effect=sure())
+    claim = held_after_look_ups(poster)
+
+    assert poster.settle(claim) is None
+
+    assert (poster.key_of(claim)["state"], poster.call_of(claim)["state"]) == ("done", "done")
+    assert poster.document()["held"] == []
+    assert poster.redis.pttl(poster.n.key(claim.key)) == -1
+
+
+@pytest.mark.parametrize("outcome", ["unknown", "failed", "refused"])
+def test_a_held_key_stays_held_if_its_owner_says_anything_else(poster_with: WithPolicies, outcome: str) -> None:
+    """A person was asked, and may have looked by now."""
+    poster = poster_with(effect=sure())
+    claim = held_after_look_ups(poster)
+
+    assert poster.settle(claim, outcome) == "held"  # type: ignore[arg-type]  # the parameter is one of its words
+    assert poster.key_of(claim)["state"] == "held"
+
+
+def test_a_held_key_cannot_be_settled_by_another_attempt(poster_with: WithPolicies) -> None:
+    poster = poster_with(effect=sure())
+    claim = held_after_look_ups(poster)
+    before = poster.dump()
+
+    assert poster.settle(replace(claim, fence=claim.fence - 1)) == "held"
+    assert poster.settle(replace(claim, owner="somebody/1")) == "held"
+
+    assert poster.dump() == before
+
+
+def test_a_message_on_its_way_runs_nothing_once_the_call_is_rejected(poster_with: WithPolicies) -> None:
+    """The look-up was sent, then the owner came back: it failed for good. The register must not send it again."""
+    poster = poster_with(effect=sure())
+    call = poster.register()
+    claim = poster.doubt(call, how="lease ended")
+    poster.come_due(call, "waiting")
+    assert [due.call for due in sweep.due(poster.redis, AGENT, lambda: True)] == [call.id]
+    poster.settle(claim, "failed")
+
+    assert isinstance(poster.admit(call), Refused)
+
+    if poster.redis.zscore(poster.n.queued, call.id) is not None:
+        poster.come_due(call, "queued")
+    assert list(sweep.due(poster.redis, AGENT, lambda: True)) == []
+    assert poster.redis.zscore(poster.n.queued, call.id) is None
+    assert poster.redis.zscore(poster.n.waiting, call.id) is None
+    assert poster.call_of(call)["state"] == "rejected"
+
+
+# The mark of what crossed the line
+
+
+@pytest.mark.parametrize(
+    ("outcome", "marked"), [("done", True), ("unknown", True), ("failed", False), ("refused", False)]
+)
+def test_the_mark_stays_for_what_happened_or_may_have(poster: Poster, outcome: str, marked: bool) -> None:
+    claim = poster.claim()
+    poster.cross(claim)
+
+    poster.settle(claim, outcome)  # type: ignore[arg-type]  # the parameter is one of its words
+
+    assert poster.marks() == ({claim.key: str(claim.fence)} if marked else {})
+
+
+def test_a_failure_before_the_line_after_one_behind_it_keeps_the_payload(poster: Poster) -> None:
+    call = poster.register()
+    first = poster.claim(call)
+    poster.cross(first, '"the first"')
+    poster.settle(first, "failed", retry_ms=1)
+    second = poster.claim(call)
+    poster.settle(second, "failed", retry_ms=1)
+
+    third = poster.claim(call)
+
+    assert third.payload == '"the first"'
+    assert poster.marks() == {}
+
+
+def test_what_our_own_rules_put_off_was_no_attempt_of_the_call(poster: Poster) -> None:
+    call = poster.register()
+
+    attempts = []
+    for outcome in ("refused", "refused", "failed", "refused", "failed"):
+        claim = poster.claim(call)
+        attempts.append(claim.attempt)
+        poster.settle(claim, outcome, retry_ms=1)  # type: ignore[arg-type]  # they are its words
+
+    assert attempts == [1, 1, 1, 2, 2]
+
+
+def test_only_what_failed_is_listed_as_dead(poster: Poster) -> None:
+    failed, refused, waiting = poster.claim("failed"), poster.claim("refused"), poster.claim("waiting")
+    poster.settle(failed, "failed")
+    poster.settle(refused, "refused")
+    poster.settle(waiting, "failed", retry_ms=HOUR)
+    poster.publish("done")
+    poster.doubt("unknown")
+
+    assert poster.redis.zrange(poster.n.dead, 0, -1) == [failed.call]
 
 
 # "lost"

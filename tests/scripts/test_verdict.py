@@ -74,6 +74,19 @@ def test_what_is_sent_again_is_the_stored_payload_under_a_new_fence(poster: Post
     assert poster.marks() == {claim.key: str(again.fence)}
 
 
+def test_while_its_agent_is_paused_what_was_proven_absent_waits_and_is_not_given_up(poster: Poster) -> None:
+    """Nobody would ask for it again."""
+    call = poster.register()
+    claim = poster.doubt(call)
+    poster.redis.hset(poster.n.head, "pause", '{"at": 1, "by": "ada", "why": "looking"}')
+    prove_absent(poster, claim)
+
+    assert poster.deferred(call)["stage"] == "paused"
+    poster.redis.hdel(poster.n.head, "pause")
+
+    assert poster.claim(call).payload == '"hello"'
+
+
 def test_a_key_proven_absent_carries_nothing_of_the_doubt_any_more(poster: Poster) -> None:
     claim = poster.doubt()
 
@@ -122,6 +135,19 @@ def test_absences_of_a_doubt_that_a_person_ended_do_not_count_for_the_next(poste
     second = poster.doubt(call)
 
     assert poster.look(second, after(2 * DRAIN))[0] == "unknown"
+
+
+def test_that_an_earlier_attempt_ended_says_nothing_of_the_owner_of_this_one(poster: Poster) -> None:
+    call = poster.register()
+    first = poster.doubt(call)
+    resolve.resolve(poster.redis, poster.ledger.journal, AGENT, call.key, resolve.Word("not-applied", "ada", "looked"))
+    second = poster.doubt(call, how="lease ended")
+    assert second.fence > first.fence
+
+    for n in range(3):
+        poster.look(second, after(n * DRAIN))
+
+    assert "absences" not in poster.key_of(second)
 
 
 # "unknown": not yet proof
@@ -378,6 +404,18 @@ def test_a_look_up_of_an_earlier_attempt_changes_nothing(poster: Poster) -> None
 
     assert poster.dump() == before
     assert state_of(poster, new) == "unknown"
+
+
+def test_an_old_fence_of_the_same_owner_is_an_earlier_attempt_too(poster: Poster) -> None:
+    call = poster.register()
+    old = poster.doubt(call, owner="me/1")
+    prove_absent(poster, old)
+    poster.doubt(call, owner="me/1")
+    before = poster.dump()
+
+    assert poster.look(old, after(10 * DRAIN), dead=True) == ["kept", "unknown"]
+
+    assert poster.dump() == before
 
 
 def test_a_look_up_for_another_owner_changes_nothing(poster: Poster) -> None:
