@@ -602,9 +602,8 @@ def test_a_call_that_lost_its_worker_and_is_refused_then_gives_its_place_back(po
     poster = poster_with(cap="1/day")
     call = poster.register()
     poster.reclaim(poster.claim(call), dead=True)
-    poster.redis.hset(poster.n.head, "pause", '{"at": 1, "by": "ada", "why": "looking"}')
+    poster.age_call(call, 8 * DAY)
     poster.refused(call)
-    poster.redis.hdel(poster.n.head, "pause")
 
     assert poster.claim("another")
 
