@@ -85,6 +85,20 @@ class EffectServer:
         """Let delayed requests go on at once."""
         self._request("DELETE", "/waiting" + (f"?{urlencode({'key': key})}" if key else ""))
 
+    def open(self) -> list[dict[str, Any]]:
+        """The requests that began and have no answer yet: id, key, and sender as the X-Sender header names it."""
+        found: list[dict[str, Any]] = self._request("GET", "/open")
+        return found
+
+    def asked(self) -> dict[str, dict[str, int]]:
+        """Per key: `requests`, the different `bodies` among them, and `lookups`."""
+        asked: dict[str, dict[str, int]] = self._request("GET", "/asked")
+        return asked
+
+    def look_up_lag(self, seconds: float | None) -> None:
+        """Look-ups find an effect only when it is so old; None: they find nothing at all."""
+        self._request("PUT", "/lookups", {"lag": seconds})
+
     def clear(self) -> None:
         self._request("DELETE", "/effects")
 

@@ -9,6 +9,9 @@ It shares no code with the product. An effect is committed with fsync before any
     DELETE /effects        forget everything, standing modes and held requests included
     GET    /count?key=     {"count": applied, "arrived": requests seen}; without a key, over all keys
     PUT    /mode           {"mode", "key": null, "next": null}: for all or one key, for ever or the next N requests
+    PUT    /lookups        {"lag": seconds}: look-ups find an effect only when it is that old; null: they find nothing
+    GET    /open           [{"id", "key", "sender" (from X-Sender)}]: requests that began and have no answer yet
+    GET    /asked          {key: {"requests", "bodies" (different ones), "lookups"}}
     GET    /waiting        {"waiting": n, "keys": [...]}: requests being delayed now
     DELETE /waiting?key=   let delayed requests go on at once
 
@@ -27,13 +30,13 @@ import socket
 import struct
 import threading
 import time
-from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from tests.effects import modes
+from tests.effects.arrivals import Arrivals
 from tests.effects.truth import Truth
 from tests.effects.waiting import Waiting
 
@@ -49,14 +52,16 @@ class Provider(ThreadingHTTPServer):
         self.truth = truth
         self.modes = modes.Modes()
         self.waiting = Waiting()
-        self.arrived: Counter[str] = Counter()
+        self.arrivals = Arrivals()
+        self.lag: float | None = 0.0
         self.connections = itertools.count(1)
 
     def forget(self) -> None:
         self.modes.clear()
         self.waiting.abandon()
         self.truth.clear()
-        self.arrived.clear()
+        self.arrivals.clear()
+        self.lag = 0.0
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that was killed is what this server is for; say nothing."""
@@ -80,35 +85,44 @@ class Handler(BaseHTTPRequestHandler):
         arrived_at, body, key = time.time(), self._body(), self._key()
         if key is None:
             return self._answer(404, {"error": "POST goes to /effects/KEY"})
-        self.provider.arrived[key] += 1
+        with self.provider.arrivals.request(key, body, self.headers.get("X-Sender", "")):
+            self._take(key, body, arrived_at)
+
+    def _take(self, key: str, body: bytes, arrived_at: float) -> None:
+        ticket = self.provider.waiting.ticket()
         chosen = self._query("mode") or self.headers.get("X-Effect-Mode")
         try:
             mode = modes.parse(chosen) if chosen else self.provider.modes.take(key)
         except ValueError as error:
             return self._answer(400, {"error": str(error)})
-        self._behave(mode, key, body, arrived_at)
+        self._behave(mode, key, body, arrived_at, ticket)
 
     def do_GET(self) -> None:
         provider, path, key = self.provider, urlsplit(self.path).path, self._key()
         if key is not None:
-            found = provider.truth.rows(key)
-            self._answer(200 if found else 404, found[0] if found else {"error": f"no effect of {key}"})
+            self._look_up(key)
         elif path == "/effects":
             self._answer(200, provider.truth.rows())
         elif path == "/count":
             asked = self._query("key")
-            arrived = provider.arrived.total() if asked is None else provider.arrived[asked]
-            self._answer(200, {"count": provider.truth.count(asked), "arrived": arrived})
+            self._answer(200, {"count": provider.truth.count(asked), "arrived": provider.arrivals.count(asked)})
         elif path == "/waiting":
             keys = provider.waiting.keys()
             self._answer(200, {"waiting": len(keys), "keys": keys})
+        elif path == "/open":
+            self._answer(200, provider.arrivals.open())
+        elif path == "/asked":
+            self._answer(200, provider.arrivals.asked())
         else:
             self._answer(404, {"error": f"no {path} here"})
 
     def do_PUT(self) -> None:
         try:
             order = json.loads(self._body())
-            self.provider.modes.put(order["mode"], order.get("key"), order.get("next"))
+            if urlsplit(self.path).path == "/lookups":
+                self.provider.lag = order["lag"]
+            else:
+                self.provider.modes.put(order["mode"], order.get("key"), order.get("next"))
         except (KeyError, ValueError) as error:
             return self._answer(400, {"error": str(error)})
         self._answer(200, order)
@@ -129,13 +143,21 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """The table is the log."""
 
-    def _behave(self, mode: modes.Mode, key: str, body: bytes, arrived_at: float) -> None:
+    def _look_up(self, key: str) -> None:
+        """Answer what the provider's index knows by now, which may be less than what is true."""
+        self.provider.arrivals.look_up(key)
+        lag = self.provider.lag
+        rows = [] if lag is None else self.provider.truth.rows(key)
+        found = [row for row in rows if not lag or row["applied_at"] <= time.time() - lag]
+        self._answer(200 if found else 404, found[0] if found else {"error": f"no effect of {key}"})
+
+    def _behave(self, mode: modes.Mode, key: str, body: bytes, arrived_at: float, ticket: int) -> None:
         if mode.name == "refuse":
             return self._answer(mode.status, {"error": "refused"}, retry_after=mode.retry_after)
-        if mode.name == "delay" and not self.provider.waiting.wait(key, mode.seconds):
+        if mode.name == "delay" and not self.provider.waiting.wait(key, mode.seconds, ticket):
             return self._drop()
         number = self.provider.truth.apply(key, body, arrived_at, self._lower_headers(), self.connection_id)
-        if mode.name == "delay_after" and not self.provider.waiting.wait(key, mode.seconds):
+        if mode.name == "delay_after" and not self.provider.waiting.wait(key, mode.seconds, ticket):
             return self._drop()
         answer = {"id": number, "url": f"http://{self.headers['Host']}/effects/{quote(key, safe=':')}"}
         match mode.name:

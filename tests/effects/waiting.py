@@ -19,11 +19,19 @@ class Waiting:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._requests: set[_Request] = set()
+        self._releases = 0
 
-    def wait(self, key: str, seconds: float) -> bool:
+    def ticket(self) -> int:
+        """To be taken before it is decided that a request waits, so that a release in between lets it go too."""
+        with self._lock:
+            return self._releases
+
+    def wait(self, key: str, seconds: float, ticket: int) -> bool:
         """Hold the calling thread; False when the request was abandoned and must have no further effect."""
         request = _Request(key)
         with self._lock:
+            if ticket != self._releases:
+                return True
             self._requests.add(request)
         request.over.wait(seconds)
         with self._lock:
@@ -43,6 +51,7 @@ class Waiting:
 
     def _end(self, key: str | None, *, abandon: bool) -> None:
         with self._lock:
+            self._releases += key is None
             for request in [request for request in self._requests if key in (None, request.key)]:
                 self._requests.discard(request)
                 request.abandoned = abandon

@@ -1,0 +1,79 @@
+"""What is searched: the protocol in several scopes, and the protocol without one of its defences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.model.world import Rules, Scope
+
+TWICE = "the effect happened twice"
+FREED = "the key is free, but its effect happened or may still happen"
+OTHER_TEXT = "two attempts sent different texts"
+
+#: With all defences, no promise may be broken in any of these.
+SOUND = {
+    "4 attempts": Scope(4),
+    "3 attempts, late sweepers and look-ups": Scope(3, late=True),
+    "1 flush, late sweepers and look-ups": Scope(2, 1, ("flush",), late=True),
+    "1 eviction, late sweepers and look-ups": Scope(2, 1, ("evict",), late=True),
+    "2 flushes": Scope(2, 2, ("flush",)),
+    "1 rollback": Scope(2, 1, ("rollback",)),
+    "1 restart that loses nothing": Scope(2, 1, ("restart",)),
+    "a recovery that dies, or was not needed": Scope(2, spare=1),
+}
+#: The same, further out: minutes instead of seconds.
+LONG = {
+    "5 attempts": Scope(5),
+    "3 attempts, 1 flush, late": Scope(3, 1, ("flush",), late=True),
+    "3 attempts, 1 rollback": Scope(3, 1, ("rollback",)),
+    "1 rollback, late": Scope(2, 1, ("rollback",), late=True),
+    "1 rollback, while another key moves the fence": Scope(2, 1, ("rollback",), other_keys=2),
+    "1 flush, a recovery that dies": Scope(2, 1, ("flush",), spare=1),
+    "2 restarts": Scope(2, 2, ("restart",)),
+    "2 losses: flush, rollback or eviction": Scope(2, 2, ("flush", "rollback", "evict")),
+}
+
+
+_TWO = Scope(2)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A protocol that lacks something, and where that shows."""
+
+    lacks: str
+    rules: Rules
+    scope: Scope = _TWO
+    breaks: str = TWICE
+
+
+_FLUSH, _FLUSHES, _ROLLBACK = Scope(2, 1, ("flush",)), Scope(2, 2, ("flush",)), Scope(2, 1, ("rollback",))
+
+#: Each must be found bad.
+BAD = (
+    Variant("fence: compare-and-set and settle look at the state only", Rules(fence=False)),
+    Variant("unknown: an error frees the key", Rules(release=True)),
+    Variant("fence: a claim whose lease ended is taken over, wherever it stands", Rules(takeover=True)),
+    Variant("verify: an unknown outcome is simply tried again", Rules(blind_retry=True)),
+    Variant("proof: one look-up says absent, and it is tried again", Rules(death_proof=False, drain=False)),
+    Variant("death proof: drain and look-up only", Rules(death_proof=False)),
+    Variant("drain: death proof and look-up only", Rules(drain=False)),
+    Variant("drain from the death on: it is counted from the line on", Rules(drain_from_death=False)),
+    Variant("a look-up counts by what is proven when its answer is written", Rules(judged_when_asked=False), Scope(2, late=True)),
+    Variant("a late look-up counts for whichever attempt is in doubt", Rules(same_attempt=False), Scope(3, late=True)),
+    Variant("journal: nothing is written outside Redis", Rules(journal=False), _FLUSH),
+    Variant("journal first: written after the compare-and-set", Rules(intent_first=False, journal_epoch=False), _FLUSH),
+    Variant("owner in the journal: an attempt is named by its fence", Rules(named_by_owner=False), _FLUSH, FREED),
+    Variant("epoch: a ledger that is empty is taken for a new one",
+            Rules(epoch=False, journal_epoch=False, floor=False, run=False), _FLUSH),
+    Variant("epoch at admission: it gives an empty ledger the journal's", Rules(adopts=True), _FLUSH),
+    Variant("mark: a key that was evicted is taken for a new one", Rules(mark=False), Scope(2, 1, ("evict",))),
+    Variant("run: a server that was started anew is believed", Rules(run=False), _ROLLBACK),
+    Variant("floor: the fence is not compared with the journal's", Rules(floor=False), _ROLLBACK),
+    Variant("audit: a claim that the journal knows stays before the line", Rules(audit_moves=False), _ROLLBACK),
+    Variant("audit: no new epoch after a restart", Rules(audit_epoch=False), _ROLLBACK, FREED),
+    Variant("audit: settled before the restart was noticed", Rules(settle_waits=False), _ROLLBACK, OTHER_TEXT),
+    Variant("recovery: opens whatever it finds in the end", Rules(recovery_token=False), _FLUSHES),
+    Variant("recovery: freezes the text of the first intent, not of the newest",
+            Rules(newest_payload=False), Scope(3, 1, ("flush",)), OTHER_TEXT),
+)  # fmt: skip

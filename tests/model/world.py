@@ -1,0 +1,140 @@
+"""What the model's world consists of: a ledger, a journal, attempts at one key, and those who clean up behind them.
+
+Everything is a tuple, so that two worlds that look alike are one state of the search. There is one key. An attempt is
+named by its number, which stands for its owner as well: no two attempts share one. Time does not exist: a lease may end
+whenever somebody asks, and a drain ends when all that was on its way as it began has arrived or is lost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+NOBODY = -1
+
+
+class Ledger(NamedTuple):
+    """What Redis holds. A loss of the store changes all of it at once."""
+
+    epoch: int = 1  #: 0: there is none
+    run: int = 0  #: the run of the server in which it was last found whole
+    recovering: int = 0  #: the epoch that a recovery is about to bring, and its token; 0: there is none at work
+    fence: int = 0
+    state: str = "none"  #: none waiting claimed sending unknown done held; `waiting` is `queued` and `rejected` as well
+    owner: int = NOBODY
+    payload: int = NOBODY  #: frozen when the key first crossed the line: the attempt whose text it is
+    mark: bool = False  #: this key crossed the line once
+    settled: bool = False  #: its owner said itself how it ended
+    gone: bool = False  #: its owner can send nothing any more
+    drain: str = ""  #: "", running, over
+
+
+class Attempt(NamedTuple):
+    """One execution. `step` is where its process stands; the rest is what it knows, wrote and sent."""
+
+    fence: int
+    epoch: int
+    payload: int
+    step: str = "claimed"  #: claimed ready crossed sent answered written gone
+    journal: str = ""  #: what the journal says of it: "", intent, unknown, failed, done
+    answer: str = ""  #: what came back: done, failed (proof that nothing happened), unknown
+    wire: str = ""  #: its request: "", flying, draining (flying since before the drain began), applied, refused, lost
+
+
+class Recovery(NamedTuple):
+    """`gate recover` at work: what it read in the journal and is about to write."""
+
+    epoch: int
+    run: int  #: of the server, when it began
+    read: bool = False  #: it read the journal
+    owner: int = NOBODY  #: the newest attempt there
+    journal: str = ""  #: and what is said of it
+    payload: int = NOBODY
+    written: bool = False  #: it wrote the key
+
+
+class LookUp(NamedTuple):
+    """A provider that was asked and said: absent. Whether that was proof when it was asked, and what followed."""
+
+    owner: int
+    proof: bool
+    written: bool = False  #: the journal has it
+
+
+class Reclaim(NamedTuple):
+    """A sweeper that is about to take a claim away, and what it read in the journal before."""
+
+    owner: int
+    journal: str
+
+
+class Audit(NamedTuple):
+    """After a restart of the server: what the journal was found to say, before the ledger is taken for whole."""
+
+    epoch: int  #: that it appended to the journal before it read it
+    run: int  #: of the server, when it began
+    owner: int = NOBODY  #: an attempt that the ledger has before the line, although the journal has its intent
+    journal: str = ""  #: and what is said of it
+
+
+class World(NamedTuple):
+    """One state of everything. `epoch` is the journal's; what it says of each attempt stands with the attempt."""
+
+    ledger: Ledger = Ledger()
+    attempts: tuple[Attempt, ...] = ()
+    epoch: int = 1
+    run: int = 0  #: of the server; another one after every restart
+    recovery: Recovery | None = None
+    look: LookUp | None = None
+    reclaim: Reclaim | None = None
+    audit: Audit | None = None
+    copy: Ledger | None = None  #: an older ledger, to which the store may fall back
+    reading: tuple[int, int] | None = None  #: epoch and highest fence, as a worker read them in the journal a while ago
+    other: int = 0  #: the highest fence that the journal holds for another key
+    losses: int = 0  #: how often the store may still lose something
+    spare: int = 0  #: recoveries that may still die, or run though nothing was lost
+
+
+@dataclass(frozen=True)
+class Scope:
+    """How far a search goes. Kills, pauses and late deliveries are not bounded; these are."""
+
+    attempts: int = 2
+    losses: int = 0
+    kinds: tuple[str, ...] = ()  #: flush rollback evict restart (which loses nothing)
+    late: bool = False  #: sweepers and look-ups act on what they saw a while ago
+    spare: int = 0
+    other_keys: int = 0  #: claims of another key of the agent, which move the fence
+
+    def start(self) -> World:
+        """A world in which nothing happened yet."""
+        return World(losses=self.losses, spare=self.spare)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The protocol's defences. With all of them it is Gatehouse's; a variant lacks one."""
+
+    journal: bool = True  #: intents and outcomes are written down outside Redis
+    intent_first: bool = True  #: the intent is written before the compare-and-set, not after
+    named_by_owner: bool = True  #: the journal names an attempt by its owner, not by its fence only
+    fence: bool = True  #: compare-and-set and settle compare the owner and its fence
+    epoch: bool = True  #: admission and compare-and-set compare the epoch
+    journal_epoch: bool = True  #: an intent that lies behind a newer epoch in the journal is not sent
+    run: bool = True  #: after a restart of the server nothing passes until the ledger was compared with the journal
+    audit_epoch: bool = True  #: and from then on the ledger has a new epoch
+    audit_moves: bool = True  #: and a claim whose intent the journal has is moved over the line
+    settle_waits: bool = True  #: and until then nothing is settled
+    floor: bool = True  #: admission compares the ledger's fence with the journal's
+    mark: bool = True  #: a key that crossed the line and has no record closes effects
+    release: bool = False  #: an attempt without an answer frees the key
+    takeover: bool = False  #: a claim whose lease ended is simply taken over
+    blind_retry: bool = False  #: an unknown outcome is sent again
+    death_proof: bool = True  #: absent counts only if its owner can send nothing any more
+    drain: bool = True  #: absent counts only after the drain
+    drain_from_death: bool = True  #: the drain begins with the death proof, not when the line was crossed
+    judged_when_asked: bool = True  #: a look-up counts by what was proven when it was asked
+    same_attempt: bool = True  #: a look-up counts only for the attempt it was asked for
+    recovery_token: bool = True  #: a recovery goes on only in the ledger that it closed
+    newest_payload: bool = True  #: and freezes the text of the newest intent, not of the first
+    adopts: bool = False  #: admission gives a ledger without an epoch the journal's, if nothing was ever sent

@@ -1,0 +1,19 @@
+"""The faults, one file per family; importing this package registers them all."""
+
+from tests.torture.faults import (
+    broker,
+    clocks,
+    disks,
+    doors,
+    kills,
+    losses,
+    mirrors,
+    pauses,
+    redis,
+    replies,
+    scarcity,
+)
+
+__all__ = [
+    "broker", "clocks", "disks", "doors", "kills", "losses", "mirrors", "pauses", "redis", "replies", "scarcity",
+]  # fmt: skip

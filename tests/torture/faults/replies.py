@@ -1,0 +1,135 @@
+"""Answers that do not come, come broken, or come when nobody is there any more; look-ups that know too little."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.harness import until
+from tests.torture.arena import Arena
+from tests.torture.scenario import fault
+
+#: How the judge breaks an answer after the effect happened.
+BROKEN_ANSWERS = ("apply_then_drop", "apply_then_reset", "apply_then_status:500", "apply_then_status:408", "truncate")
+#: Requests whose answer is broken in one way.
+AT_ONCE = 12
+#: Requests on their way when the network tears.
+CONCURRENT = 24
+
+
+@fault("F7", "the effect happened and its answer is dropped, reset, a 5xx, or cut off", short=1, long=8)
+def broken_answers(arena: Arena, rounds: int) -> None:
+    arena.house.hire()
+    for _ in range(rounds):
+        for mode in BROKEN_ANSWERS:
+            arena.judge.mode(mode)
+            keys = [key for task in ("strike", "sure") for key in arena.ask(AT_ONCE, task)]
+            arena.wait_asked(keys)
+            arena.judge.mode("ok")
+            arena.hit(more=len(keys))
+            arena.watch.mark()
+    arena.rest()
+
+
+@fault("F7", "a refusal that proves nothing (503), and one that does (429, no connection)", short=1, long=6)
+def refusals(arena: Arena, rounds: int) -> None:
+    arena.house.hire()
+    for _ in range(rounds):
+        for mode in ("refuse:503", "refuse:429"):
+            arena.judge.mode(mode, for_next=AT_ONCE)
+            keys = arena.ask(AT_ONCE, "sure")
+            arena.wait_asked(keys)
+            arena.hit(more=len(keys))
+            arena.watch.mark()
+        arena.to_judge.listen(listening=False)
+        arena.ask(AT_ONCE, "sure")
+        arena.last(2)
+        arena.to_judge.listen(listening=True)
+        arena.watch.mark()
+    arena.rest()
+
+
+@fault("F7", "the network cuts, half-closes or slows down with requests on their way", short=1, long=10)
+def torn_connections(arena: Arena, rounds: int) -> None:
+    arena.house.hire()
+    tears: tuple[Callable[[], None], ...] = (
+        lambda: arena.to_judge.cut("client"),
+        lambda: arena.to_judge.cut("both"),
+        arena.to_judge.half_close,
+    )
+    for _ in range(rounds):
+        for tear in tears:
+            half = CONCURRENT // 2
+            keys = arena.ask_and_hold(half, mode=arena.hold_answers()) + arena.ask_and_hold(
+                half, "sure", mode="delay:300"
+            )
+            with arena.fault():
+                tear()
+                arena.let_go()
+            arena.check("the judge was asked for all", len(keys) == CONCURRENT)
+        with arena.to_judge.while_ordered(reset_after=arena.random.randint(0, 150)):
+            keys = arena.ask(half) + arena.ask(half, "sure")
+            arena.wait_asked(keys)
+            arena.hit(more=len(keys))
+        arena.watch.mark()
+        with arena.to_judge.while_ordered(delay=0.5):
+            arena.ask(half)
+            arena.ask(half, "sure")
+            arena.last(1)
+    arena.rest()
+
+
+@fault("F8", "a request is delivered after its sender was killed", short=1, long=12)
+def late_delivery(arena: Arena, rounds: int) -> None:
+    """The network keeps what was sent, for less than the drain of what can be looked up; for longer of what cannot."""
+    for number in range(rounds):
+        task = ("sure", "strike")[number % 2] if rounds > 1 else "sure"
+        [victim] = arena.house.hire()
+        arena.to_judge.order(up="hold")
+        keys = arena.ask(CONCURRENT, task)
+        until(lambda: arena.to_judge.held > 100 * CONCURRENT, 30, "every request to be on its way")
+        arena.wait_standing(keys, "sending")
+        victim.kill9()
+        arena.hit(more=len(keys))
+        arena.to_judge.keep(kept=True)
+        arena.to_judge.order(up="pass")
+        arena.watch.mark()
+        [heir] = arena.house.hire()
+        arena.wait_standing(keys, "unknown")
+        arena.last(arena.random.uniform(3.8, 4.3))  # within the drain of five seconds, but only just
+        arena.to_judge.keep(kept=False)
+        arena.rest()
+        heir.kill9()
+    arena.house.hire()
+
+
+@fault("F8", "a request is never delivered and its sender is killed", short=1, long=6)
+def never_delivered(arena: Arena, rounds: int) -> None:
+    for _ in range(rounds):
+        [victim] = arena.house.hire()
+        arena.to_judge.order(up="hold")
+        keys = arena.ask(CONCURRENT, "sure")
+        until(lambda: arena.to_judge.held > 100 * CONCURRENT, 30, "every request to be on its way")
+        arena.wait_standing(keys, "sending")
+        with arena.fault():
+            victim.kill9()
+            arena.to_judge.cut("both")
+            arena.to_judge.order(up="pass")
+        arena.hits += len(keys)
+        [heir] = arena.house.hire()
+        arena.rest()
+        heir.kill9()
+    arena.house.hire()
+
+
+@fault("F31", "look-ups know of an effect only later than its answer was lost", short=1, long=10)
+def lagging_look_ups(arena: Arena, rounds: int) -> None:
+    arena.house.hire()
+    for _ in range(rounds):
+        arena.judge.look_up_lag(arena.random.uniform(3.5, 4.5))
+        arena.judge.mode(arena.random.choice(BROKEN_ANSWERS))
+        keys = arena.ask(CONCURRENT, "sure")
+        arena.wait_asked(keys)
+        arena.hit(more=len(keys))
+        arena.judge.mode("ok")
+        arena.watch.mark()
+        arena.rest()

@@ -1,0 +1,96 @@
+"""Plays scenarios, some side by side, and brings every process down again whatever happens."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.harness import GaveUp
+from tests.harness.install import ROOT
+from tests.torture.arena import REST_WITHIN, Arena
+from tests.torture.result import Result
+from tests.torture.scenario import Scenario
+
+
+class Runner:
+    """`play_all` answers in the scenarios' order; `stop` ends what runs."""
+
+    def __init__(self, seed: int, *, long: bool, root: Path = ROOT, jobs: int = 2, keep: bool = False) -> None:
+        self._seed, self._long, self._root, self._jobs, self._keep = seed, long, root, jobs, keep
+        self._open: set[Arena] = set()
+        self._stopped = False
+
+    def play_all(self, scenarios: list[Scenario], tell: Callable[[Result], None]) -> list[Result]:
+        """Play them, telling each result as it comes."""
+        with ThreadPoolExecutor(self._jobs) as pool:
+            running = {pool.submit(self.play, scenario): scenario for scenario in scenarios}
+            try:
+                for done in as_completed(running):
+                    tell(done.result())
+            except BaseException:
+                self.stop()
+                pool.shutdown(cancel_futures=True)
+                raise
+        return [done.result() for done in running]
+
+    def play(self, scenario: Scenario) -> Result:
+        """One scenario in an arena of its own."""
+        result = Result(scenario, self._seed, scenario.long if self._long else scenario.short)
+        result.absent = scenario.missing() or ""
+        if result.absent or self._stopped:
+            return result
+        folder = Path(tempfile.mkdtemp(prefix=f"torture-{scenario.fault.lower()}-"))
+        started = time.monotonic()
+        try:
+            with self._arena(scenario, folder) as arena:
+                self._torment(arena, result)
+        except Exception:  # noqa: BLE001 - a scenario that cannot even begin is a red one
+            result.problem = result.problem or traceback.format_exc(limit=-3)
+        result.seconds = time.monotonic() - started
+        if self._keep or result.is_red:
+            result.folder = str(folder)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+        return result
+
+    def stop(self) -> None:
+        """End every process of every arena."""
+        self._stopped = True
+        for arena in list(self._open):
+            arena.close()
+
+    def _torment(self, arena: Arena, result: Result) -> None:
+        try:
+            result.scenario.play(arena, result.rounds)
+        except (AssertionError, OSError) as error:
+            result.problem = (
+                str(error) if isinstance(error, GaveUp) else "".join(traceback.format_exception(error, limit=-3))
+            )
+        result.verdict = arena.verdict(2 if result.problem else REST_WITHIN)
+        if self._long and result.scenario.epilogue and not result.is_red and not arena.complaints:
+            result.verdict = arena.epilogue(result.verdict)
+        arena.testify(result.verdict)
+        result.problem = "; ".join([*arena.complaints, *filter(None, [result.problem])])
+        result.faults, result.hits = arena.faults, arena.hits
+        result.recoveries = list(arena.watch.recoveries.values())
+
+    @contextmanager
+    def _arena(self, scenario: Scenario, folder: Path) -> Iterator[Arena]:
+        arena = Arena(folder, self._seed, root=self._root, env=scenario.env)
+        limit = scenario.limit * max(1, (scenario.long / scenario.short if self._long else 1))
+        clock = threading.Timer(limit, arena.close)
+        clock.start()
+        self._open.add(arena)
+        try:
+            yield arena
+        finally:
+            clock.cancel()
+            arena.close()
+            self._open.discard(arena)

@@ -1,0 +1,182 @@
+"""Teeth: each defence is taken out of a copy of the product, and the suite must go red for it.
+
+The product has no switches. A tooth is a change of its text, which must fit exactly once; what a defence prevents is
+looked for where it is expected, fault by fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.torture.build import Build
+from tests.torture.result import Result
+from tests.torture.runner import Runner
+from tests.torture.scenario import chosen
+
+
+@dataclass(frozen=True)
+class Change:
+    """One place of one file."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Tooth:
+    """A product without one defence, and the scenarios of which at least one must go red."""
+
+    name: str
+    without: str
+    changes: tuple[Change, ...]
+    scenarios: tuple[str, ...]
+
+    def build(self, source: Path) -> Build:
+        """The product without this defence."""
+        build = Build(source, self.name.replace(" ", "-"))
+        for change in self.changes:
+            build.replace(change.file, change.old, change.new)
+        return build
+
+
+@dataclass(frozen=True)
+class Bite:
+    """What became of one tooth: the scenarios that were played, the last of which went red, if any did."""
+
+    tooth: Tooth
+    results: list[Result]
+
+    @property
+    def is_red(self) -> bool:
+        return any(result.is_red for result in self.results)
+
+
+def bite_all(source: Path, seed: int, only: list[str], jobs: int, tell: Callable[[Bite], None]) -> list[Bite]:
+    """Take out one defence after the other, some side by side; `only` names teeth."""
+    wanted = [tooth for tooth in TEETH if not only or tooth.name in only]
+    with ThreadPoolExecutor(jobs) as pool:
+        running = [pool.submit(bite, tooth, source, seed) for tooth in wanted]
+        for done in as_completed(running):
+            tell(done.result())
+    return [done.result() for done in running]
+
+
+def bite(tooth: Tooth, source: Path, seed: int) -> Bite:
+    """Play a tooth's scenarios until one goes red."""
+    results: list[Result] = []
+    with tooth.build(source) as build:
+        for scenario in chosen(list(tooth.scenarios)):
+            results.append(Runner(seed, long=False, root=build.folder).play(scenario))
+            if results[-1].is_red:
+                break
+    return Bite(tooth, results)
+
+
+TEETH = (
+    Tooth(
+        "no fence",
+        "the compare-and-set takes whoever comes, however late",
+        (Change("state/cross.lua", "if key[2] ~= ARGV[1] or key[3] ~= ARGV[2] then", "if false then"),),
+        ("claims_taken_by_a_clock", "stopped_while_the_heir_sends"),
+    ),
+    Tooth(
+        "no epoch",
+        "Redis is believed whatever it lost",
+        (
+            Change("state/admit.lua", "local why, unchecked = what_was_lost()", "local why, unchecked = nil, nil"),
+            Change("state/cross.lua", 'elseif ARGV[4] ~= "" and not is_sound() then', "elseif false then"),
+        ),
+        ("store_emptied", "rolled_back"),
+    ),
+    Tooth(
+        "journal after the compare-and-set",
+        "the intent is written down only when Redis has agreed",
+        (
+            Change(
+                "state/ledger.py",
+                "            evidence.intent(self.journal, call, claim, payload, terms.verify)\n            here =",
+                "            here =",
+            ),
+            Change(
+                "state/ledger.py",
+                "            answer = _cross(self.redis, keys, args)\n",
+                "            answer = _cross(self.redis, keys, args)\n"
+                "            evidence.intent(self.journal, call, claim, payload, terms.verify)\n",
+            ),
+        ),
+        ("emptied_before_the_send",),
+    ),
+    Tooth(
+        "no drain",
+        "a look-up that finds nothing counts at once, though the request may still be on its way",
+        (
+            Change("state/verdict.lua", " or began < gone + verify.drain_ms", ""),
+            Change("state/verdict.lua", "math.max(verify.every_ms, gone + verify.drain_ms - began)", "verify.every_ms"),
+        ),
+        ("late_delivery", "lagging_look_ups"),
+    ),
+    Tooth(
+        "no death proof",
+        "a look-up that finds nothing counts, though the owner may still wake and send",
+        (
+            Change(
+                "state/verdict.lua",
+                'if not gone and (key[5] == ARGV[4] or ARGV[6] == "1") then',
+                "if not gone then",
+            ),
+        ),
+        ("stopped_at_the_first_byte",),
+    ),
+    Tooth(
+        "release on error",
+        "whatever error comes back, the key is free again",
+        (
+            Change(
+                "gatekeeper/execution.py",
+                'elif self.attempt.line == "before" or proves_nothing_was_sent(',
+                "elif True or proves_nothing_was_sent(",
+            ),
+        ),
+        ("broken_answers",),
+    ),
+    Tooth(
+        "TTL takeover",
+        "a claim whose time is over is given to the next, whether it was sending or not",
+        (Change("state/reclaim.lua", 'if state == "sending" then\n  to, why', 'if state == "gone" then\n  to, why'),),
+        ("killed_in_flight", "stopped_in_mid_request"),
+    ),
+    Tooth(
+        "no journal",
+        "nothing is written down but in Redis",
+        (
+            Change(
+                "state/ledger.py",
+                "            evidence.intent(self.journal, call, claim, payload, terms.verify)\n",
+                "",
+            ),
+        ),
+        ("store_emptied", "emptied_before_the_send"),
+    ),
+    Tooth(
+        "no frozen payload",
+        "each attempt sends what it made itself",
+        (Change("gatekeeper/line.py", "frozen = self._attempt.claim.payload or mine", "frozen = mine"),),
+        ("reworded_retries",),
+    ),
+    Tooth(
+        "no sweeper",
+        "a call whose message is gone is not sent again",
+        (
+            Change(
+                "workers/sweeper.py",
+                "for due in sweep.due(redis, agent, self._queue_is_empty, arrived_ms):",
+                "for due in []:",
+            ),
+        ),
+        ("broker_emptied",),
+    ),
+)
