@@ -66,11 +66,18 @@ class Watermark:
 
     def _follow(self) -> None:
         files = self._files()
-        if not self._reached.keys() <= set(files):
-            self._forget()  # one is gone: begin anew with what is left
         self._older = max(0, len(files) - self._follows)
-        for name in files[self._older :]:
-            self._read(name)
+        followed = {name: (self._folder / name).stat() for name in files[self._older :]}
+        if not self._reached.keys() <= set(files) or any(self._is_another(*file) for file in followed.items()):
+            # What it said of effects is gone too, and must not seem to be known: begin anew with what is left.
+            self._known, self._reached = {}, {}
+        for name, now in followed.items():
+            self._read(name, now)
+
+    def _is_another(self, name: str, now: os.stat_result) -> bool:
+        """Whether another file took the place of one that was read."""
+        which, reached = self._reached.get(name, (now.st_ino, 0))
+        return which != now.st_ino or now.st_size < reached
 
     def _files(self) -> list[str]:
         try:
@@ -78,14 +85,10 @@ class Watermark:
         except FileNotFoundError:
             return []
 
-    def _read(self, name: str) -> None:
-        path = self._folder / name
-        now = path.stat()
-        which, reached = self._reached.get(name, (now.st_ino, 0))
-        if which != now.st_ino or now.st_size < reached:
-            reached = 0  # another file took its place
+    def _read(self, name: str, now: os.stat_result) -> None:
+        _, reached = self._reached.get(name, (now.st_ino, 0))
         if now.st_size > reached:
-            with path.open("rb") as file:
+            with (self._folder / name).open("rb") as file:
                 file.seek(reached)
                 for piece in _whole_lines(file):
                     self._note(piece)

@@ -461,6 +461,23 @@ def test_an_owner_that_settles_failed_on_a_claim_that_fell_back_keeps_its_payloa
     assert poster.cross(again, '"another text"') == ["sending", '"hello"']
 
 
+@pytest.mark.parametrize("outcome", ["done", "unknown"])
+def test_who_settles_a_claim_that_fell_back_brings_back_what_redis_forgot(
+    poster_with: WithPolicies, outcome: str
+) -> None:
+    poster = poster_with(effect=sure()).open()
+    claim = poster.claim(poster.register())
+    poster.cross(claim)
+    before = poster.key_of(claim)
+    fall_back(poster, claim)
+
+    poster.settle(claim, outcome)  # type: ignore[arg-type]  # the parameter is one of its words
+
+    key = poster.key_of(claim)
+    assert (key["state"], key["payload"], key["verify"]) == (outcome, before["payload"], before["verify"])
+    assert poster.marks() == {claim.key: str(claim.fence)}
+
+
 def fall_back(poster: Poster, claim: Claim) -> None:
     """As if Redis had been started anew from what it held before the line was crossed."""
     name = poster.n.key(claim.key)

@@ -322,7 +322,7 @@ def test_what_our_own_rules_put_off_was_no_attempt_of_the_call(poster: Poster) -
     for outcome in ("refused", "refused", "failed", "refused", "failed"):
         claim = poster.claim(call)
         attempts.append(claim.attempt)
-        poster.settle(claim, outcome, retry_ms=1)  # type: ignore[arg-type]  # they are its words
+        poster.settle(claim, outcome, retry_ms=1)
 
     assert attempts == [1, 1, 1, 2, 2]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -82,6 +83,15 @@ def test_nonsense_is_refused_at_import_with_what_to_do(policies: dict[str, Any],
         (lambda: Effect(verify="find_post"), "is not a function"),  # type: ignore[arg-type]
         (lambda: Effect(undo=7), "is not a function"),  # type: ignore[arg-type]
         (lambda: Effect(accepts="best"), "model, rules, raw"),  # type: ignore[arg-type]
+        (lambda: Effect(drain="soon"), "write for example '30s'"),
+        (lambda: Effect(drain=90), "write for example '30s'"),  # type: ignore[arg-type]
+        (lambda: Effect(drain="0s"), "no time at all"),
+        (lambda: Effect(every="often"), "write for example '30s'"),
+        (lambda: Effect(every="0s"), "no time at all"),
+        (lambda: Effect(absences=0), "take nothing for a proof; write at least 1"),
+        (lambda: Effect(absences=-1), "write at least 1"),
+        (lambda: Effect(absences="2"), "write at least 1"),  # type: ignore[arg-type]
+        (lambda: Effect(absences=1.5), "write at least 1"),  # type: ignore[arg-type]
     ],
 )
 def test_a_policy_refuses_nonsense_of_its_own(make: Callable[[], object], says: str) -> None:
@@ -184,3 +194,32 @@ def test_rungs_go_from_the_best_to_the_lowest() -> None:
     assert Rung.RAW.is_below(Rung.RULES)
     assert Rung.RULES.is_below(Rung.MODEL)
     assert not Rung.MODEL.is_below(Rung.MODEL)
+
+
+def find(post: dict[str, str], destination: str) -> None:
+    """Not there."""
+
+
+def test_how_an_absence_is_proven_goes_with_the_terms_of_every_call() -> None:
+    effect = Effect(verify=find, drain="2m", absences=3, every="30s")
+    gate = import_with(**KEYED, effect=effect)
+
+    told = json.loads(gate.terms({"post_id": "hello", "destination": "feed"}).verify)
+
+    assert told == {"drain_ms": 120_000, "absences": 3, "every_ms": 30_000}
+
+
+def test_two_absences_a_minute_apart_after_ninety_seconds_are_proof_unless_said_otherwise() -> None:
+    assert json.loads(Effect(verify=find).proof) == {"drain_ms": 90_000, "absences": 2, "every_ms": 60_000}
+
+
+def test_where_nobody_can_ask_there_is_no_proof() -> None:
+    assert Effect().proof == ""
+    assert import_with(**AN_EFFECT).terms({"post_id": "hello", "destination": "feed"}).verify == ""
+    assert import_with().terms({"post_id": "hello", "destination": "feed"}).verify == ""
+
+
+@pytest.mark.parametrize("name", ["verify", "undo"])
+def test_a_look_up_that_names_no_argument_of_the_task_is_refused(name: str) -> None:
+    with pytest.raises(PolicyError, match=rf"Effect\({name}=…\): parameter 'place' is no argument"):
+        import_with(**KEYED, effect=Effect(**{name: lambda post, place: None}))  # type: ignore[arg-type]  # either of the two
