@@ -92,8 +92,17 @@ class Execution:
             result = kept(self.gate.contract.check_output(output), self.attempt.rung)
         except InvalidOutput as error:
             return self._flawed(output, error)
+        try:
+            self._do_what_follows(output)
+        except Exception as error:  # noqa: BLE001 - the effect happened, whatever comes after it
+            return self._failed(error)
         self._settle("done", result=result)
         return success(self.key, result)
+
+    def _do_what_follows(self, output: Any) -> None:
+        if self.gate.then and self.attempt.line == "applied":
+            with running(self.attempt):
+                self.gate.then.ask(output, self.arguments)
 
     def _flawed(self, output: Any, error: InvalidOutput) -> Answer:
         """The answer cannot be used: take the effect back, and keep the key so that nothing is sent again."""

@@ -73,6 +73,7 @@ class Gate:
         self._template = Template(policies.key, self.contract.parameters, f"{self.name}: key") if policies.key else None
         self.verify = self._question("verify")
         self.undo = self._question("undo")
+        self.then = self._question("then")
         self._scopes = [
             self._scope_template(s) for s in (*(c.scope for c in self.caps), *(r.scope for r in self.rates))
         ]

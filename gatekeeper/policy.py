@@ -91,8 +91,9 @@ class Effect:
     """The task changes the world outside, at most once per key.
 
     `verify(payload)` asks the provider whether the effect happened: its result, or None. `undo(output)` takes back an
-    effect whose output fails validation. Either may take arguments of the task too, by their names. `accepts` is the
-    lowest rung whose answers may go out.
+    effect whose output fails validation. `then(output)` runs once it is certain that the effect happened, also if a
+    look-up found it: what the task remembers of it belongs there. Each may take arguments of the task too, by their
+    names. `accepts` is the lowest rung whose answers may go out.
 
     An effect in doubt is looked up `every` so often. It is sent again once nobody can be sending it any more, what was
     on its way has had the `drain` time to arrive, and `absences` look-ups since then have not found it.
@@ -100,6 +101,7 @@ class Effect:
 
     verify: Callable[..., Any] | None = None
     undo: Callable[..., Any] | None = None
+    then: Callable[..., Any] | None = None
     accepts: Rung = Rung.RAW
     drain: Duration = "90s"
     absences: int = 2
@@ -107,7 +109,7 @@ class Effect:
     proof: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name in ("verify", "undo"):
+        for name in ("verify", "undo", "then"):
             value = getattr(self, name)
             if value is not None and not callable(value):
                 raise PolicyError(f"Effect({name}={value!r}) is not a function")

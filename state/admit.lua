@@ -12,7 +12,7 @@
 -- ARGV[11] -> epoch that the journal knows, or "" for a task without an effect
 -- ARGV[12] -> highest fence that the journal knows   ARGV[13] -> why no effect may happen where this call runs, or ""
 --
--- Returns {"claimed", fence, attempt, now, payload that was frozen before, or ""}
+-- Returns {"claimed", fence, attempt, now, payload that was frozen before, or "", door of the call}
 --       | {"verify", now, owner, fence, attempt, payload}          unknown, and it is time to ask the provider
 --       | {"replay", now, result, flaw} | {"refused", now, receipt} | {"deferred", now, receipt}
 --       | {"ended", now, receipt}                                    this call ended before: same answer
@@ -129,7 +129,8 @@ local function check_ledger()
   if unchecked then
     return {"unchecked", now}
   elseif why then
-    return defer("ledger", "effects are closed", now + CLOSED_MS, {why = why, next = "celery -A workers gate recover"})
+    local next = ARGV[13] == "" and "celery -A workers gate recover" or nil
+    return defer("ledger", "effects are closed", now + CLOSED_MS, {why = why, next = next})
   end
 end
 
@@ -150,7 +151,7 @@ local function check_key()
   end
   if state == "claimed" or state == "sending" then
     if owner == ARGV[7] then
-      return {"claimed", tonumber(key[5]), tonumber(redis.call("HGET", KEYS[2], "attempts") or 0), now, key[9] or ""}
+      return {"claimed", tonumber(key[5]), tonumber(redis.call("HGET", KEYS[2], "attempts") or 0), now, key[9] or "", door}
     end
     if owner == ARGV[10] and holder ~= ARGV[1] then
       return refuse("key", "in progress", {holder = owner, age = (now - tonumber(key[7])) / 1000, state = state})
@@ -318,7 +319,7 @@ local function claim()
   redis.call("ZREM", KEYS[3], ARGV[1])
   redis.call("ZREM", KEYS[4], ARGV[1])
   redis.call("ZADD", KEYS[5], now + ARGV[8], ARGV[3])
-  return {"claimed", fence, attempt, now, key[9] or ""}
+  return {"claimed", fence, attempt, now, key[9] or "", door}
 end
 
 return check_call() or check_ledger() or check_key() or check_pause() or check_age() or check_caps() or check_rates()

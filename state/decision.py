@@ -19,6 +19,7 @@ class Claim:
     admitted_ms: int
     epoch: str = ""  #: of the ledger that the claim was made in; empty for a task without an effect
     payload: str = ""  #: JSON text that an earlier attempt froze
+    door: str = ""  #: where the call came in, which its message does not tell
 
 
 @dataclass(frozen=True)

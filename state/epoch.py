@@ -46,6 +46,10 @@ class Standing:
     closed: str | None  #: why no effect may happen; None if they may
     unchecked: bool  #: the server was started anew since the ledger was opened; `audit` looks after that
 
+    @property
+    def is_sound(self) -> bool:
+        return self.closed is None and not self.unchecked
+
 
 def standings(redis: Redis, journal: Journal, agents: Sequence[str]) -> dict[str, Standing]:
     """Each agent's, with one round trip. The rules are those of admit.lua."""

@@ -45,7 +45,7 @@ def registered(journal: Journal, call: Call) -> None:
 def intent(journal: Journal, call: Call, claim: Claim, payload: str, verify: str) -> None:
     """The effect is about to be sent: on the disk when this returns. Raises JournalUnavailable."""
     proof = {"verify": json.loads(verify)} if verify else {}
-    record = _of_call(call) | {"fence": claim.fence, "epoch": claim.epoch, "owner": claim.owner}
+    record = _of_call(call) | {"door": claim.door, "fence": claim.fence, "epoch": claim.epoch, "owner": claim.owner}
     journal.append("intent", record | proof | {"payload": json.loads(payload)}, sync=True)
 
 

@@ -138,8 +138,8 @@ class Ledger:
         ]  # fmt: skip
         answer = _admit(self.redis, keys, args)
         match answer:
-            case ["claimed", fence, attempt, now, payload]:
-                return Claim(call.agent, call.key, call.id, owner, fence, attempt, now, known.epoch, payload)
+            case ["claimed", fence, attempt, now, payload, door]:
+                return Claim(call.agent, call.key, call.id, owner, fence, attempt, now, known.epoch, payload, door)
             case ["verify", now, in_doubt, fence, attempt, payload]:
                 return Doubt(Claim(call.agent, call.key, call.id, in_doubt, fence, attempt, now, known.epoch, payload))
             case ["replay", now, result, flaw]:

@@ -45,12 +45,19 @@ def recover(
     with journal.alone(), _without_collector():
         run, token = epoch.run_id(redis), epoch.new()
         # Closed before the journal is read: an effect that crosses the line later would not be in what was read.
-        fell_back = _close(redis, journal.watermark.agents(), token)
+        standings = epoch.standings(redis, journal, journal.watermark.agents())
+        before = _close(redis, standings, token)
         whole = fold(journal.files(), progress.reads)
-        report = _report(whole, skip_damaged=skip_damaged)
-        fell_back |= _close(redis, set(whole.agents) - fell_back.keys(), token)
+        try:
+            report = _report(whole, skip_damaged=skip_damaged)
+        except Unrecoverable:
+            for agent, standing in standings.items():
+                if standing.is_sound:
+                    epoch.reopen(redis, agent, epoch.Opening(token, run, before[agent] or "", 0))
+            raise
+        before |= _close(redis, set(whole.agents) - before.keys(), token)
         for agent in whole.agents:
-            if restore.merge(redis, agent, lost_all=not fell_back[agent]):
+            if restore.merge(redis, agent, lost_all=not before[agent]):
                 report.restored.append(agent)
         try:
             with Rebuilding(redis, whole, caps_of, token) as rebuilding:
@@ -86,15 +93,15 @@ def _report(whole: Fold, *, skip_damaged: bool) -> Report:
     return Report(whole.records, torn=torn, damaged=damaged)
 
 
-def _close(redis: Redis, agents: Iterable[str], token: str) -> dict[str, bool]:
-    """From now on nobody claims a key or crosses the line; answers whether Redis had an epoch, by agent."""
+def _close(redis: Redis, agents: Iterable[str], token: str) -> dict[str, str | None]:
+    """From now on nobody claims a key or crosses the line; answers the epoch that Redis had, by agent."""
     had = {}
     for agent in agents:
         ledger = Names(agent).ledger
         with redis.pipeline(transaction=True) as pipe:
-            pipe.hdel(ledger, "epoch")
+            pipe.hget(ledger, "epoch").hdel(ledger, "epoch")
             pipe.hset(ledger, mapping={"closed": "gate recover is at work, or was ended", "recovering": token})
-            had[agent] = bool(pipe.execute()[0])
+            had[agent] = pipe.execute()[0]
     return had
 
 

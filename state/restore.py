@@ -40,31 +40,43 @@ def merge(redis: Redis, agent: str, *, lost_all: bool) -> bool:
     """Add what the newest state file of the agent knows to a Redis that fell behind it; False if none knows more.
 
     `lost_all`: Redis began anew, so what it holds is newer and counts on top; otherwise it fell back to an older state.
-    Raises RestoreError for a file that cannot be read.
+    A copy that the mirror set aside is marked as read. Raises RestoreError for a file that cannot be read.
     """
-    documents = [_read(agent, file) for file in mirror.files(agent)]
-    newest = max(documents, key=lambda document: int(document.get("revision", 0)), default=None)
     n = Names(agent)
     revision = int(redis.hget(n.head, "revision") or 0)
-    if newest is None or int(newest.get("revision", 0)) <= revision:
+    file = _newest(agent, revision)
+    if file is None:
         return False
+    document = _read(agent, file)
     with redis.pipeline(transaction=True) as pipe:
-        pipe.hincrby(n.head, "revision", int(newest["revision"]) + 1)
-        pipe.hincrby(n.head, "fence", int(newest["revision"]))
-        if newest.get("pause"):
-            pipe.hsetnx(n.head, "pause", _pause(newest))
-        for name, total in newest.get("metrics", {}).items():
+        pipe.hincrby(n.head, "revision", int(document["revision"]) + 1)
+        pipe.hincrby(n.head, "fence", int(document["revision"]))
+        if document.get("pause"):
+            pipe.hsetnx(n.head, "pause", _pause(document))
+        for name, total in document.get("metrics", {}).items():
             before = 0 if lost_all else int(redis.hget(n.metrics, name) or 0)
             pipe.hincrby(n.metrics, name, max(total - before, 0))
-        for error in newest.get("errors", []):
-            pipe.rpush(n.errors, _error(error))
-        pipe.ltrim(n.errors, 0, KEPT_ERRORS - 1)
-        _write_facts(pipe, n, newest, keep=lost_all)
-        for entry in newest.get("held", []):
+        if lost_all:
+            for error in document.get("errors", []):
+                pipe.rpush(n.errors, _error(error))
+            pipe.ltrim(n.errors, 0, KEPT_ERRORS - 1)
+        _write_facts(pipe, n, document, keep=lost_all)
+        for entry in document.get("held", []):
             if not redis.exists(n.key(entry["key"])):
                 _write_held(pipe, n, entry)
         pipe.execute()
+    if file != mirror.path(agent):
+        file.rename(file.with_name(f"{file.name}.read"))
     return True
+
+
+def _newest(agent: str, revision: int) -> Path | None:
+    """The file that knows what Redis lost: the state file if it is ahead, else the newest copy that was set aside."""
+    current = mirror.path(agent)
+    known = {file: int(_read(agent, file).get("revision", 0)) for file in mirror.files(agent)}
+    if known.get(current, 0) <= revision:
+        known.pop(current, None)
+    return max(known, key=lambda file: known[file], default=None)
 
 
 def _read(agent: str, file: Path) -> dict[str, Any]:

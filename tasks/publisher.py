@@ -21,25 +21,28 @@ def find_post(post: Post, destination: str) -> Published | None:
     return destinations.get(destination).find(post)
 
 
+def remember(published: Published, post_id: str, destination: str) -> None:
+    """Write a post that is out into the state, whoever found out."""
+    memory = gatekeeper.memory()
+    memory.record("published", post_id, destination, value=published.model_dump(mode="json"))
+    memory.count("total_published")
+
+
 @gatekeeper.task(
     key="publish:{destination}:{post_id}",
     rate="10/hour",
     cap="30/day",
     breaker=Breaker(after=3, cooldown="5m", scope="{destination}"),
-    effect=Effect(verify=find_post, accepts=Rung.RULES),
+    effect=Effect(verify=find_post, then=remember, accepts=Rung.RULES),
 )
 def publish(post_id: str, destination: Destination) -> Published:
     """Publish the named post now, due or not."""
-    memory = gatekeeper.memory()
-    before = memory.get("published", post_id, destination)
+    before = gatekeeper.memory().get("published", post_id, destination)
     if before:
         return Published.model_validate(before)
     post = _load(post_id, destination)
     with gatekeeper.effect(payload=post) as frozen:
-        published = destinations.get(destination).publish(frozen)
-    memory.record("published", post_id, destination, value=published.model_dump(mode="json"))
-    memory.count("total_published")
-    return published
+        return destinations.get(destination).publish(frozen)
 
 
 @gatekeeper.task()

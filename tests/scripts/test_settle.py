@@ -201,6 +201,13 @@ def test_an_owner_that_says_unknown_after_it_was_given_up_begins_the_drain_then(
     assert (held["state"], held["why"]) == ("unknown", "read timeout")
 
 
+def test_an_attempt_that_was_given_up_and_then_fails_is_one_failure(poster: Poster) -> None:
+    claim = poster.doubt(how="lease ended")
+    poster.settle(claim, "unknown", counters={"total_failed": 1})
+
+    assert poster.metrics()["total_failed"] == 1
+
+
 @pytest.mark.parametrize(("outcome", "state"), [("failed", "rejected"), ("refused", "rejected"), ("done", "done")])
 def test_an_owner_that_knows_better_ends_the_doubt(poster_with: WithPolicies, outcome: str, state: str) -> None:
     poster = poster_with(effect=sure(), cap="10/day")

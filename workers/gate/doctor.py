@@ -102,6 +102,7 @@ def _effects() -> Finding:
     """Whether Redis knows all that the journal knows; a journal that cannot be written is told too."""
     folder = settings.current().journal_dir
     try:
+        journal.current().append("probe", {}, sync=True)
         with journal.current().alone():
             standings = epoch.standings(store.client(), journal.current(), agents()).values()
     except JournalUnavailable as error:
