@@ -12,7 +12,7 @@ from state.fold import Fold, Standing, fold
 from state.journal import Journal
 from state.names import Names
 from state.rebuild import Progress, Rebuilding
-from state.watermark import STILL_WRITTEN, Known
+from state.watermark import STILL_WRITTEN
 
 
 def audit(redis: Redis, journal: Journal, agent: str) -> bool:
@@ -23,18 +23,20 @@ def audit(redis: Redis, journal: Journal, agent: str) -> bool:
     """
     with journal.alone():
         run = epoch.run_id(redis)
-        is_empty = redis.hget(Names(agent).ledger, "epoch") is None
-        here = journal.known(agent)  # after Redis was read: what is sent from now on is not lost
+        before, fence = redis.hmget(Names(agent).ledger, "epoch", "fence")
+        is_empty, here = before is None, journal.known(agent)
         standing = epoch.standings(redis, journal, [agent])[agent]
         if here is None or (is_empty and here.fence) or standing.closed:
             return False
         if not is_empty and not standing.unchecked:
             return True  # somebody else was quicker, and claims of this run are none of our business
-        if is_empty:
-            here = Known(epoch.new(), 0)
-            journal.append("epoch", {"agent": agent, "epoch": here.epoch, "fence": 0}, sync=True)
+        # A claim that fell back to before the line may belong to a worker that lives: it must not cross it now.
+        journal.append("epoch", {"agent": agent, "epoch": epoch.new(), "fence": here.fence}, sync=True)
+        here = journal.known(agent) or here
+        if int(fence or 0) < here.fence:
+            return False  # an intent was written meanwhile, for a claim that Redis lost
         _mend(redis, journal, agent)
-        return epoch.reopen(redis, agent, Opening("", run, here.epoch, here.fence))
+        return epoch.reopen(redis, agent, Opening("", run, here.epoch, here.fence, before or ""))
 
 
 def _mend(redis: Redis, journal: Journal, agent: str) -> None:

@@ -29,6 +29,7 @@ class Opening:
     run: str  #: the server that was checked or filled
     epoch: str
     fence: int
+    before: str = ""  #: the epoch that Redis still has
 
 
 def known(redis: Redis, journal: Journal, agent: str) -> Known:
@@ -98,7 +99,7 @@ def run_id(redis: Redis) -> str:
 
 def reopen(redis: Redis, agent: str, opening: Opening) -> bool:
     """Let effects of this agent happen; False if Redis lost something since the work for it began."""
-    args: list[str | int] = [opening.token, opening.run, opening.epoch, opening.fence]
+    args: list[str | int] = [opening.token, opening.run, opening.epoch, opening.fence, opening.before]
     return bool(_reopen(redis, [Names(agent).ledger], args)[0] == "open")
 
 

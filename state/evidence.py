@@ -96,7 +96,8 @@ def _of_call(call: Call) -> dict[str, Any]:
 
 
 def _of_claim(claim: Claim) -> dict[str, Any]:
-    return {"agent": claim.agent, "key": claim.key, "call": claim.call, "fence": claim.fence}
+    which = {"agent": claim.agent, "key": claim.key, "call": claim.call}
+    return which | {"fence": claim.fence, "epoch": claim.epoch}  # a fence alone may be given again after a loss
 
 
 def _tell(journal: Journal, event: str, record: dict[str, Any], *, sync: bool) -> None:

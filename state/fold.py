@@ -32,6 +32,7 @@ class Standing:
     intent: Place  #: of the highest fence: what it carries is what was sent, if anything was
     outcome: Place | None = None
     why: str = ""
+    epoch: str = ""  #: in which that fence was given
 
 
 @dataclass
@@ -72,7 +73,7 @@ def fold(files: Iterable[Path], progress: Callable[[int], None] = lambda _: None
 def _take_known(whole: Fold, record: Record, _: Place) -> None:
     for agent, (epoch, fence) in record["known"].items():
         _raise(whole, agent, fence)
-        whole.epochs[agent] = epoch
+        whole.epochs.setdefault(agent, epoch)  # its writer knew this a moment before; what was read by now is newer
 
 
 def _take_epoch(whole: Fold, record: Record, _: Place) -> None:
@@ -90,13 +91,16 @@ def _take_registered(whole: Fold, record: Record, place: Place) -> None:
 
 def _take_intent(whole: Fold, record: Record, place: Place) -> None:
     name, fence = (record["agent"], record["key"]), record["fence"]
+    epoch = whole.epochs.get(record["agent"], "")
+    if epoch and record.get("epoch", epoch) != epoch:
+        return  # of an epoch that was over by then: it was not sent, and its fence may have been given again
     _raise(whole, record["agent"], fence)
     before = whole.keys.get(name)
     if before is None:
-        whole.keys[name] = Standing(record["call"], "unknown", fence, place)
+        whole.keys[name] = Standing(record["call"], "unknown", fence, place, epoch=epoch)
     elif fence >= before.fence and before.state != "done":
         before.call, before.state, before.fence, before.intent = record["call"], "unknown", fence, place
-        before.outcome, before.why = None, ""
+        before.outcome, before.why, before.epoch = None, "", epoch
     whole.calls.pop((record["agent"], record["call"]), None)
 
 
@@ -108,7 +112,10 @@ def _take_outcome(whole: Fold, record: Record, place: Place) -> None:
     """What happened, happened, whichever attempt it was; anything else is said of the newest attempt only."""
     standing = whole.keys.get((record["agent"], record["key"]))
     kind = record["outcome"]
-    if standing is None or standing.state == "done" or (kind != "done" and record["fence"] != standing.fence):
+    if standing is None or standing.state == "done":
+        return
+    is_newest = (record["fence"], record.get("epoch", standing.epoch)) == (standing.fence, standing.epoch)
+    if kind != "done" and not is_newest:
         return
     if kind in {"failed", "refused"}:
         kind = "waiting" if record["retry"] else "rejected"

@@ -16,7 +16,7 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 if ARGV[12] ~= "" and redis.call("HGET", KEYS[7], "recovering") ~= ARGV[12] then
   return {"lost"}
 end
-local living = redis.call("HMGET", KEYS[1], "state", "fence", "payload", "settled")
+local living = redis.call("HMGET", KEYS[1], "state", "fence", "payload", "settled", "owner")
 local state, fence, to = living[1], tonumber(living[2] or 0), ARGV[2]
 
 local function knows_more()
@@ -49,6 +49,9 @@ end
 if knows_more() then
   if #ARGV > 12 and (fence == tonumber(ARGV[4]) or not living[3]) then
     redis.call("HSET", KEYS[1], unpack(ARGV, 13)) -- the first payload, and what the provider gave, stay
+    if fence > tonumber(ARGV[4]) and living[5] then
+      redis.call("HSET", KEYS[1], "owner", living[5]) -- a newer attempt has the key
+    end
   end
   if state == "unknown" and redis.call("HEXISTS", KEYS[1], "verify") == 1 and not redis.call("ZSCORE", KEYS[3], ARGV[3]) then
     redis.call("ZADD", KEYS[3], now, ARGV[3])

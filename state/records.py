@@ -24,8 +24,10 @@ _BRIEF = re.compile(
     rb'\{"at":"[^"\\]*","event":"([a-z]+)","agent":"([^"\\]*)","key":"([^"\\]*)","call":"([^"\\]*)"'
     rb'(?:,"fence":(\d+)(?:,"epoch":"([^"\\]*)")?(?:,"outcome":"([a-z]+)"(?:,"retry":(true|false))?)?)?[,}]'
 )
+#: What is said of every key.
+_EPOCH = re.compile(rb'^\{"at":"[^"]*","event":"(?:epoch|checkpoint)"')
 #: The events of which a journal is full, and whether they carry a fence, an epoch and an outcome.
-_BRIEF_HAS = {b"registered": (False, False, False), b"intent": (True, True, False), b"outcome": (True, False, True)}
+_BRIEF_HAS = {b"registered": (False, False, False), b"intent": (True, True, False), b"outcome": (True, True, True)}
 
 Record = dict[str, Any]
 
@@ -107,7 +109,7 @@ def places(path: Path, holding: bytes = b"", reader: Callable[[bytes], Record] =
     offset = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            if holding in line:
+            if holding in line or _EPOCH.search(line):
                 try:
                     yield offset, len(line), reader(line)
                 except Damaged:

@@ -47,15 +47,18 @@ def recover(
         # Closed before the journal is read: an effect that crosses the line later would not be in what was read.
         standings = epoch.standings(redis, journal, journal.watermark.agents())
         before = _close(redis, standings, token)
+        # And its epoch ends: an intent that is written from now on is never sent, so that none is missed.
+        fresh = {agent: _end_epoch(journal, agent) for agent in before}
         whole = fold(journal.files(), progress.reads)
         try:
             report = _report(whole, skip_damaged=skip_damaged)
         except Unrecoverable:
-            for agent, standing in standings.items():
-                if standing.is_sound:
-                    epoch.reopen(redis, agent, epoch.Opening(token, run, before[agent] or "", 0))
+            for agent in (agent for agent, standing in standings.items() if standing.is_sound):
+                _reopen(redis, agent, epoch.Opening(token, run, fresh[agent], whole.fences.get(agent, 0)))
             raise
-        before |= _close(redis, set(whole.agents) - before.keys(), token)
+        unknown = set(whole.agents) - before.keys()
+        before |= _close(redis, unknown, token)
+        fresh |= {agent: _end_epoch(journal, agent) for agent in unknown}
         for agent in whole.agents:
             if restore.merge(redis, agent, lost_all=not before[agent]):
                 report.restored.append(agent)
@@ -66,7 +69,8 @@ def recover(
             raise Unrecoverable(f"{error}; look at the server, then run this again") from None
         report.rebuilt, report.kept, report.calls = rebuilding.rebuilt, rebuilding.kept, rebuilding.calls
         for agent in whole.agents:
-            report.epochs[agent] = _reopen(redis, journal, agent, run, token, whole.fences.get(agent, 0))
+            opening = epoch.Opening(token, run, fresh[agent], whole.fences.get(agent, 0))
+            report.epochs[agent] = _reopen(redis, agent, opening)
     return report
 
 
@@ -105,10 +109,14 @@ def _close(redis: Redis, agents: Iterable[str], token: str) -> dict[str, str | N
     return had
 
 
-def _reopen(redis: Redis, journal: Journal, agent: str, run: str, token: str, fence: int) -> str:
+def _end_epoch(journal: Journal, agent: str) -> str:
     """The new epoch is in the journal before Redis has it: a crash in between leaves effects closed."""
-    fresh = epoch.new()
-    journal.append("epoch", {"agent": agent, "epoch": fresh, "fence": fence}, sync=True)
-    if not epoch.reopen(redis, agent, epoch.Opening(token, run, fresh, fence)):
-        raise Unrecoverable("Redis lost data again while it was being rebuilt; look at the server, then run this again")
+    fresh, here = epoch.new(), journal.known(agent)
+    journal.append("epoch", {"agent": agent, "epoch": fresh, "fence": here.fence if here else 0}, sync=True)
     return fresh
+
+
+def _reopen(redis: Redis, agent: str, opening: epoch.Opening) -> str:
+    if not epoch.reopen(redis, agent, opening):
+        raise Unrecoverable("Redis lost data again while it was being rebuilt; look at the server, then run this again")
+    return opening.epoch

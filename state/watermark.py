@@ -105,7 +105,7 @@ class Watermark:
                 self._take(record)
 
     def _take(self, record: Record) -> None:
-        """Only an epoch's own record makes or changes an epoch: an intent may still be of the one before."""
+        """Only an epoch's own record makes or changes an epoch. An intent of the one before was never sent."""
         match record["event"]:
             case "checkpoint":
                 for agent, (epoch, fence) in record["known"].items():
@@ -114,7 +114,8 @@ class Watermark:
             case "epoch":
                 self._raise(record["agent"], record["fence"], record["epoch"])
             case "intent" if record["agent"] in self._known:
-                self._raise(record["agent"], record["fence"], self._known[record["agent"]].epoch)
+                if record["epoch"] == self._known[record["agent"]].epoch:
+                    self._raise(record["agent"], record["fence"], record["epoch"])
 
     def _raise(self, agent: str, fence: int, epoch: str) -> None:
         before = self._known.get(agent)

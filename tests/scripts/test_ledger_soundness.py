@@ -160,6 +160,7 @@ def test_a_server_that_was_started_anew_is_compared_before_it_is_believed(poster
     assert poster.dump() == before
 
     assert audit.audit(poster.redis, poster.ledger.journal, AGENT)
+    poster.open()
     assert poster.claim("hello")
 
 
@@ -402,6 +403,7 @@ def test_an_effect_s_claim_is_not_taken_back_on_a_server_that_was_not_compared(p
     assert poster.dump() == before
 
     assert audit.audit(poster.redis, poster.ledger.journal, AGENT)
+    poster.open()
     assert poster.reclaim(claim, dead=True) == {"before": "queued", "behind": "unknown"}[line]
 
 
@@ -414,6 +416,7 @@ def test_a_claim_that_fell_back_from_behind_the_line_is_in_doubt_and_not_sent_ag
     fall_back(poster, claim)
 
     assert audit.audit(poster.redis, poster.ledger.journal, AGENT)
+    poster.open()
 
     assert poster.key_of(claim)["state"] == "unknown"
     assert poster.key_of(claim)["payload"] == '"hello"'
@@ -429,6 +432,7 @@ def test_a_claim_that_fell_back_from_done_is_done(poster: Poster) -> None:
     fall_back(poster, claim)
 
     assert audit.audit(poster.redis, poster.ledger.journal, AGENT)
+    poster.open()
 
     assert poster.replayed(call).result == '{"result":"it went well","rung":null}'
     assert poster.marks() == {claim.key: str(claim.fence)}
@@ -443,6 +447,7 @@ def test_an_owner_that_settles_unknown_on_a_claim_that_fell_back_is_looked_up(po
     poster.settle(claim, "unknown", error="read timeout", journaled=True)
 
     assert audit.audit(poster.redis, poster.ledger.journal, AGENT)
+    poster.open()
 
     assert poster.redis.zscore(poster.n.waiting, claim.call) is not None
     assert poster.asked(claim).payload == '"hello"'
@@ -456,6 +461,7 @@ def test_an_owner_that_settles_failed_on_a_claim_that_fell_back_keeps_its_payloa
     poster.settle(claim, "failed", retry_ms=MINUTE, journaled=True)
 
     assert audit.audit(poster.redis, poster.ledger.journal, AGENT)
+    poster.open()
 
     again = poster.claim(call)
     assert poster.cross(again, '"another text"') == ["sending", '"hello"']

@@ -83,7 +83,7 @@ def test_a_mere_check_opens_what_nobody_closed(redis: Redis) -> None:
     redis.hset(LEDGER, mapping={"epoch": "e1", "fence": 9, "run": "an earlier one"})
     run = epoch.run_id(redis)
 
-    assert epoch.reopen(redis, AGENT, Opening("", run, "e1", 9))
+    assert epoch.reopen(redis, AGENT, Opening("", run, "e1", 9, "e1"))
 
     assert redis.hgetall(LEDGER) == {"epoch": "e1", "run": run, "fence": "9"}
 

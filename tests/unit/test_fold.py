@@ -203,12 +203,19 @@ def test_a_call_that_a_person_lets_run_before_it_began_still_waits(book: Book) -
     assert book.waiting() == ["c1"]
 
 
-@pytest.mark.parametrize("state", ["rejected", "cancelled", "done"])
+@pytest.mark.parametrize("state", ["rejected", "done"])
 def test_a_call_that_ended_does_not_run_again(book: Book, state: str) -> None:
     book.registered().ended(state)
 
     assert book.waiting() == []
     assert book.fold().keys == {}
+
+
+def test_a_key_whose_call_was_revoked_stays_revoked(book: Book) -> None:
+    book.registered().ended("cancelled")
+
+    assert book.waiting() == []
+    assert book.state() == "cancelled"
 
 
 def test_a_retry_that_was_refused_ends_the_key(book: Book) -> None:
