@@ -4,4 +4,6 @@ from __future__ import annotations
 
 from workers import app
 
+__all__ = ["app"]
+
 app.conf.task_ignore_result = True

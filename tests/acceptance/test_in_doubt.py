@@ -26,7 +26,8 @@ def state_of(install: Install, key: str) -> str | None:
     """Where a key stands, read from Redis: a command each time would take longer than what is waited for."""
     agent = "storyteller" if key.startswith("story:") else "doubter"
     with redis.Redis.from_url(install.redis_url, decode_responses=True) as store:
-        return store.hget(Names(agent).key(key), "state")
+        state: str | None = store.hget(Names(agent).key(key), "state")
+        return state
 
 
 def ends(install: Install, key: str, state: str, deadline: float = 30) -> dict[str, Any]:
