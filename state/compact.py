@@ -11,13 +11,18 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+import structlog
+
+import settings
+from state import journal as journal_module
 from state import records
 from state.files import UNFINISHED, sync_folder, write_whole
 from state.fold import Fold, Place, Standing, fold
@@ -25,8 +30,15 @@ from state.journal import Journal
 from state.records import Damage, Record
 from state.watermark import STILL_WRITTEN
 
-#: What no later record can change; a key in another state keeps all its records.
-_OVER = ("done", "rejected")
+log = structlog.get_logger("gatehouse.journal")
+
+#: Bytes at the end of a file among which its last whole line ends: twice the largest payload.
+TAIL = 2 * 1024 * 1024
+
+#: How often the files are written anew because of keys that would read differently.
+TRIES = 3
+
+Name = tuple[str, str]  #: agent and key
 
 
 @dataclass
@@ -45,17 +57,23 @@ def compact(journal: Journal, ledger_days: int) -> Report:
     Reading and writing go on meanwhile. A kill leaves each file as it was, or compacted. Raises JournalUnavailable, and
     OSError.
     """
-    old = _old_files(journal, ledger_days)
-    if not old or _seen(journal) == _identities(old):
+    if not is_needed(journal, ledger_days):
         return Report()
+    old = _old_files(journal, ledger_days)
     with _only_one(journal) as is_mine:
         return _compact(journal, old) if is_mine else Report()
+
+
+def is_needed(journal: Journal, ledger_days: int) -> bool:
+    """Whether there is a month that is old enough and not compacted yet; a look at the folder."""
+    old = _old_files(journal, ledger_days)
+    return bool(old) and _seen(journal) != _identities(old)
 
 
 def _old_files(journal: Journal, ledger_days: int) -> list[Path]:
     """Those that nobody writes to any more, and whose every record is old enough."""
     limit = datetime.now(UTC) - timedelta(days=ledger_days)
-    return [path for path in journal.files()[:-STILL_WRITTEN] if _end_of(path) <= limit]
+    return list(takewhile(lambda path: _end_of(path) <= limit, journal.files()[:-STILL_WRITTEN]))
 
 
 def _end_of(path: Path) -> datetime:
@@ -69,21 +87,29 @@ def _end_of(path: Path) -> datetime:
 def _compact(journal: Journal, old: list[Path]) -> Report:
     for left in journal.folder.glob(f".*{UNFINISHED}"):
         left.unlink(missing_ok=True)
-    identities, report = _identities(old), Report()
-    whole = fold(journal.files())
+    report = Report()
+    files = journal.files()
+    ends = {path: _last_line_end(path) for path in files[len(old) :]}  # they grow meanwhile
+    whole = fold(files, ends=ends)
     report.damaged = [str(damage) for damage in whole.damages if not damage.torn]
     if not report.damaged:
-        _replace(journal, old, whole, report)
-        identities = _identities(old)
-    write_whole(_marker(journal), json.dumps(identities).encode())
+        _replace(journal, old, whole, ends, report)
+    write_whole(_marker(journal), json.dumps(_identities(old)).encode())
     return report
 
 
-def _replace(journal: Journal, old: list[Path], whole: Fold, report: Report) -> None:
+def _last_line_end(path: Path) -> int:
+    with path.open("rb") as file:
+        start = max(0, file.seek(0, os.SEEK_END) - TAIL)
+        file.seek(start)
+        return start + file.read(TAIL).rfind(b"\n") + 1
+
+
+def _replace(journal: Journal, old: list[Path], whole: Fold, ends: Mapping[Path, int], report: Report) -> None:
     identities = _identities(old)
-    fresh = [_rewritten(path, number, whole) for number, path in enumerate(old)]
+    fresh = [path.with_name(f".{path.name}.{secrets.token_hex(8)}{UNFINISHED}") for path in old]
     try:
-        _check(whole, fold([*fresh, *whole.files[len(old) :]]))
+        _rewrite_all(old, fresh, whole, ends)
         with journal.alone():  # a recovery looks things up at their places
             if _identities(old) != identities:
                 raise OSError("the journal's old files were changed while they were compacted")
@@ -98,73 +124,104 @@ def _replace(journal: Journal, old: list[Path], whole: Fold, report: Report) -> 
             rewritten.unlink(missing_ok=True)
 
 
-def _rewritten(path: Path, number: int, whole: Fold) -> Path:
-    """The compacted form of one file, on the disk beside it."""
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}{UNFINISHED}")
-    with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-        _write(file, path, number, whole)
+def _rewrite_all(old: list[Path], fresh: list[Path], whole: Fold, ends: Mapping[Path, int]) -> None:
+    """Write what says the same; a key that would read differently, because it took an unusual way, keeps every word."""
+    given_up = {name for name, standing in whole.keys.items() if standing.state == "rejected"}
+    given_up -= _spoken_of(list(ends))
+    unusual: set[Name] = set()
+    for _ in range(TRIES):
+        for number, (path, rewritten) in enumerate(zip(old, fresh, strict=True)):
+            _rewrite(rewritten, path, number, _Rules(whole, given_up, unusual))
+        _keep_fences(old, fresh)
+        others = _differences(whole, fold([*fresh, *ends], ends=ends), given_up)
+        if not others:
+            return
+        unusual |= others
+    raise RuntimeError(f"compacted, the journal would not say the same, so it is left as it is: {sorted(unusual)[:5]}")
+
+
+def _spoken_of(files: list[Path]) -> set[Name]:
+    found = (record for path in files for *_, record in records.places(path, reader=records.brief))
+    return {(record["agent"], record["key"]) for record in found if isinstance(record, dict) and "key" in record}
+
+
+def _rewrite(fresh: Path, path: Path, number: int, rules: _Rules) -> None:
+    """Write the compacted form of one file, on the disk when this returns."""
+    with os.fdopen(os.open(fresh, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
+        for offset, _, record in records.places(path):
+            kept = None if isinstance(record, Damage) else rules.kept(record, Place(number, offset))
+            if kept:
+                file.write(records.line(kept))
         file.flush()
         os.fsync(file.fileno())
-    return fresh
 
 
-def _write(file: BinaryIO, path: Path, number: int, whole: Fold) -> None:
-    known: dict[str, list[Any]] = {}
-    for offset, _, record in records.places(path):
-        if isinstance(record, Damage):
-            continue  # torn
-        _note(known, record)
-        kept = _kept(record, Place(number, offset), whole)
-        if kept:
-            file.write(records.seal(json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode()))
-    at = {"at": records.now(), "event": "checkpoint"}
-    file.write(records.seal(json.dumps(at | {"known": known}, ensure_ascii=False, separators=(",", ":")).encode()))
+@dataclass(frozen=True)
+class _Rules:
+    """What is left of each record."""
+
+    whole: Fold
+    given_up: set[Name]  #: keys that are gone from Redis by now
+    unusual: set[Name]  #: keys that keep every word
+
+    def kept(self, record: Record, place: Place) -> Record | None:
+        """All, a part, or nothing."""
+        if "key" not in record:
+            return record  # an epoch, a checkpoint
+        event, name = record["event"], (record["agent"], record["key"])
+        standing = self.whole.keys.get(name)
+        if name in self.unusual or (event == "registered" and (record["agent"], record["call"]) in self.whole.calls):
+            return record
+        if name in self.given_up or (standing is None and event in {"registered", "ended"}):
+            return None
+        return _of_done(record, place, standing) if standing and standing.state == "done" else record
 
 
-def _note(known: dict[str, list[Any]], record: Record) -> None:
-    """The epoch and the highest fence of each agent, whether or not the records that say so are kept."""
-    if record["event"] == "checkpoint":
-        said = [(agent, epoch, fence) for agent, (epoch, fence) in record["known"].items()]
-    elif record["event"] in {"epoch", "intent"}:
-        said = [(record["agent"], record["epoch"], record["fence"])]
-    else:
-        return
-    for agent, epoch, fence in said:
-        before = known.get(agent, [epoch, 0])
-        newest = epoch if record["event"] == "epoch" else before[0]
-        known[agent] = [newest, max(fence, before[1])]
+def _keep_fences(old: list[Path], fresh: list[Path]) -> None:
+    """They may have been said by records that are gone now, and must never be given again."""
+    said, found, added = fold(old).known, fold(fresh).known, dict[str, int]()
+    for path, before, after in zip(fresh, said, found, strict=True):
+        lower = {
+            agent: known
+            for agent, known in before.items()
+            if known.fence > max(after[agent].fence if agent in after else -1, added.get(agent, -1))
+        }
+        if lower:
+            added |= {agent: known.fence for agent, known in lower.items()}
+            _append(
+                path, "checkpoint", {"known": {agent: [known.epoch, known.fence] for agent, known in lower.items()}}
+            )
 
 
-def _kept(record: Record, place: Place, whole: Fold) -> Record | None:
-    """What is left of a record: all, a part, or nothing."""
-    event = record["event"]
-    if event == "checkpoint":
-        return None  # one is written at the end, for the whole file
-    if event == "registered":
-        return record if (record["agent"], record["call"]) in whole.calls else None
-    standing = whole.keys.get((record.get("agent", ""), record.get("key", "")))
-    if event == "ended" and standing is None:
-        return None
-    if standing is None or standing.state not in _OVER:
-        return record
-    return _of_what_is_over(record, place, standing)
+def _append(path: Path, event: str, fields: Mapping[str, Any]) -> None:
+    with path.open("ab") as file:
+        file.write(records.encode(event, fields))
+        file.flush()
+        os.fsync(file.fileno())
 
 
-def _of_what_is_over(record: Record, place: Place, standing: Standing) -> Record | None:
-    if standing.state == "rejected" and place.file >= 0:
-        return None
-    if place == standing.intent:
+def _of_done(record: Record, place: Place, standing: Standing) -> Record | None:
+    """Nothing that was said of it before or later changes it any more."""
+    if place == standing.intent and "payload" in record:
         return {name: value for name, value in record.items() if name != "verify"} | {"payload": None}
-    return record if place == standing.outcome else None
+    return record if place in (standing.intent, standing.outcome) else None
 
 
-def _check(before: Fold, after: Fold) -> None:
-    """Raise unless the compacted journal says the same; nothing has been replaced yet."""
-    ends = {name: (kept.state, kept.fence, kept.call) for name, kept in before.keys.items()}
-    same = {name: (kept.state, kept.fence, kept.call) for name, kept in after.keys.items()}
-    lost = {name for name, (state, *_) in ends.items() if state != "rejected" and same.get(name) != ends[name]}
-    if lost or same.keys() - ends.keys() or before.calls.keys() != after.calls.keys() or before.fences != after.fences:
-        raise AssertionError(f"the journal would not say the same when compacted, so it is left: {sorted(lost)[:5]}")
+def _differences(before: Fold, after: Fold, given_up: set[Name]) -> set[Name]:
+    """The keys of which the compacted journal would say something else."""
+    ends = [{name: _end_of_key(each) for name, each in whole.keys.items()} for whole in (before, after)]
+    others = {name for name in ends[0].keys() | ends[1].keys() if ends[0].get(name) != ends[1].get(name)}
+    calls = {(agent, key) for whole in (before, after) for (agent, _), (key, _) in whole.calls.items()}
+    if before.calls.keys() == after.calls.keys():
+        calls = set()
+    if before.fences != after.fences:
+        raise RuntimeError("compacted, the journal would forget how far it reaches, so it is left as it is")
+    return (others | calls) - given_up
+
+
+def _end_of_key(standing: Standing) -> tuple[Any, ...]:
+    outcome = standing.outcome.file if standing.outcome else None
+    return standing.state, standing.fence, standing.call, standing.why, standing.epoch, standing.intent.file, outcome
 
 
 def _identities(files: list[Path]) -> dict[str, list[int]]:
@@ -194,3 +251,14 @@ def _only_one(journal: Journal) -> Iterator[bool]:
         yield False
     finally:
         os.close(lock)
+
+
+def main() -> None:
+    """Compact this installation's journal, and say what was done, as `python -m state.compact`."""
+    here = settings.current()
+    report = compact(journal_module.of(here.journal_dir), here.ledger_days)
+    log.info("journal compacted", **asdict(report))
+
+
+if __name__ == "__main__":
+    main()

@@ -6,13 +6,15 @@ A journal may be far larger than memory, so only places in it are kept; the reco
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from state import records
 from state.records import Damage, Record
+from state.watermark import Known
 
 
 class Place(NamedTuple):
@@ -45,6 +47,7 @@ class Fold:
     points: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)  #: by agent and key
     fences: dict[str, int] = field(default_factory=dict)  #: highest, by agent
     epochs: dict[str, str] = field(default_factory=dict)
+    known: list[dict[str, Known]] = field(default_factory=list)  #: of each file: what was known at its end, by agent
     damages: list[Damage] = field(default_factory=list)
     records: int = 0
 
@@ -53,12 +56,20 @@ class Fold:
         return sorted({*self.fences, *self.epochs, *(agent for agent, _ in self.keys)})
 
 
-def fold(files: Iterable[Path], progress: Callable[[int], None] = lambda _: None, key: str = "") -> Fold:
-    """Read every record, oldest first, or those of one key; `progress` is told of the bytes read."""
+def fold(
+    files: Iterable[Path],
+    progress: Callable[[int], None] = lambda _: None,
+    key: str = "",
+    ends: Mapping[Path, int] = MappingProxyType({}),
+) -> Fold:
+    """Read every record, oldest first, or those of one key; `progress` is told of the bytes read.
+
+    `ends` says of some files how far they are to be read.
+    """
     whole = Fold(list(files))
     holding = json.dumps(key, ensure_ascii=False).encode() if key else b""
     for number, path in enumerate(whole.files):
-        for offset, length, found in records.places(path, holding, records.brief):
+        for offset, length, found in records.places(path, holding, records.brief, ends.get(path)):
             progress(length)
             if isinstance(found, Damage):
                 whole.damages.append(found)
@@ -67,6 +78,7 @@ def fold(files: Iterable[Path], progress: Callable[[int], None] = lambda _: None
             take = _TAKERS.get(found["event"])
             if take:
                 take(whole, found, Place(number, offset))
+        whole.known.append({agent: Known(whole.epochs.get(agent, ""), fence) for agent, fence in whole.fences.items()})
     return whole
 
 

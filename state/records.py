@@ -61,11 +61,12 @@ def encode(event: str, fields: Mapping[str, Any]) -> bytes:
     """One record as a line, dated now."""
     dated = {"at": now(), "event": event, **fields}
     ordered = {name: dated[name] for name in FIRST if name in dated} | dated
-    return seal(json.dumps(ordered, ensure_ascii=False, separators=(",", ":")).encode(errors="replace"))
+    return line(ordered)
 
 
-def seal(body: bytes) -> bytes:
-    """A JSON object as a line with its checksum."""
+def line(record: Record) -> bytes:
+    """A record as it stands in the journal."""
+    body = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
     return b'%b%b%08x"}\n' % (body[:-1], _SUM, zlib.crc32(body))
 
 
@@ -104,17 +105,21 @@ def read(path: Path) -> Iterator[Record | Damage]:
 Found = tuple[int, int, Record | Damage]
 
 
-def places(path: Path, holding: bytes = b"", reader: Callable[[bytes], Record] = decode) -> Iterator[Found]:
-    """The same with the offset and the length of each, for the lines that hold these bytes."""
+def places(
+    path: Path, holding: bytes = b"", reader: Callable[[bytes], Record] = decode, end: int | None = None
+) -> Iterator[Found]:
+    """The same with the offset and the length of each, for the lines before `end` that hold these bytes."""
     offset = 0
     with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if holding in line or _EPOCH.search(line):
+        for number, text in enumerate(file, 1):
+            if end is not None and offset >= end:
+                break
+            if holding in text or _EPOCH.search(text):
                 try:
-                    yield offset, len(line), reader(line)
+                    yield offset, len(text), reader(text)
                 except Damaged:
-                    yield from ((offset + at, length, found) for at, length, found in _broken(path, number, line))
-            offset += len(line)
+                    yield from ((offset + at, length, found) for at, length, found in _broken(path, number, text))
+            offset += len(text)
 
 
 def of_line(line: bytes, reader: Callable[[bytes], Record] = decode) -> Iterator[Record]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -9,8 +11,9 @@ import structlog
 from celery import bootsteps
 from kombu.exceptions import OperationalError
 
+import settings
 from gatekeeper.gate import agents
-from state import audit, epoch, journal, owner, store, sweep
+from state import audit, compact, epoch, journal, owner, store, sweep
 from state.mirror import Mirror
 from state.store import StoreError
 
@@ -22,6 +25,8 @@ EVERY = 0.5
 LOOK_EVERY = 2.0
 #: Lock files of dead processes are cleared this often (in sweeps): about once a minute.
 BURY_EVERY = 120
+#: A look whether there is an old month to compact, about once an hour.
+COMPACT_EVERY = 7200
 
 
 class Sweeper(bootsteps.StartStopStep):
@@ -34,6 +39,7 @@ class Sweeper(bootsteps.StartStopStep):
         self._timer: Any = None
         self._sweeps = 0
         self._looked, self._empty = -LOOK_EVERY, False
+        self._compaction: subprocess.Popen[bytes] | None = None
         self._closed: dict[str, str | None] = {}
 
     def start(self, parent: Any) -> None:
@@ -102,8 +108,17 @@ class Sweeper(bootsteps.StartStopStep):
             except connection.channel_errors:
                 return True  # Redis keeps no empty lists, so an empty queue is one that is not there
 
+    def _compact(self) -> None:
+        """Once a month there is an old one to compact; a process of its own does it, so that no message waits."""
+        if self._compaction is not None and self._compaction.poll() is None:
+            return
+        if compact.is_needed(journal.current(), settings.current().ledger_days):
+            self._compaction = subprocess.Popen([sys.executable, "-m", "state.compact"], cwd=settings.ROOT)
+
     def _bury(self) -> None:
         self._sweeps += 1
+        if self._sweeps % COMPACT_EVERY == 0:
+            self._compact()
         if self._sweeps % BURY_EVERY == 0 and not any(self._closed.values()):
             # While Redis has forgotten something, an owner that nobody names may still be asked about.
             owner.bury(sweep.owners(store.client(), agents()))

@@ -67,6 +67,23 @@ def sure(n: str) -> dict[str, Any]:
         return send(frozen["key"], frozen)
 
 
+@gatekeeper.task(
+    key="steps:{n}",
+    effect=Effect(verify=find, drain="5s", absences=2, every="1s"),
+    lease=LEASE,
+    attempts=50,
+    backoff="300ms",
+)
+def steps(n: str) -> dict[str, Any]:
+    """An effect in two steps: a container first, whose id is kept, and then what is in it goes out."""
+    with gatekeeper.effect(payload=words(f"steps:{n}")) as frozen:
+        container = gatekeeper.recall("container")
+        if container is None:
+            container = str(send(f"box:{n}", frozen)["id"])
+            gatekeeper.keep("container", container)
+        return send(frozen["key"], frozen)
+
+
 @gatekeeper.task(key="chore:{n}", lease=LEASE, attempts=50, backoff="300ms")
 def chore(n: str) -> str:
     """Repeat-safe work, which goes on while effects are closed."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gatekeeper.policy import Breaker
-from state import owner
+from state import owner, sweep
 from state.ledger import Settlement
 from tests.scripts.conftest import WithPolicies
-from tests.scripts.poster import MINUTE, SECOND, Poster, sure
+from tests.scripts.poster import AGENT, MINUTE, SECOND, Poster, sure
 
 
 def test_a_claim_of_a_living_owner_is_kept(poster: Poster) -> None:
@@ -31,7 +33,7 @@ def test_before_the_line_the_call_is_queued_again_at_once(poster: Poster, proof:
 
     assert poster.key_of(claim)["state"] == "queued"
     assert poster.call_of(call)["state"] == "queued"
-    assert (poster.redis.zscore(poster.n.waiting, call.id) or 0) <= poster.now()
+    assert [due.call for due in sweep.due(poster.redis, AGENT, lambda: True)] == [call.id]
     assert poster.redis.zscore(poster.n.running, claim.key) is None
     assert poster.document()["held"] == []
 
@@ -219,6 +221,28 @@ def test_a_worker_that_was_asked_to_end_poisons_nothing(poster: Poster) -> None:
     stands = [poster.reclaim(poster.claim(call, owner=name), dead=True) for _ in range(4)]
 
     assert stands == ["queued"] * 4
+
+
+def test_workers_that_were_asked_to_end_do_not_count_with_those_that_died(poster: Poster) -> None:
+    name = poster.a_dead_process("leaver")
+    owner.folder().joinpath("leaver.lock").write_bytes(owner.LEAVING)
+    call = poster.register()
+    owners = [name, name, None, None, None]
+
+    stands = [poster.reclaim(poster.claim(call, owner=each), dead=True) for each in owners]
+
+    assert stands == ["queued"] * 4 + ["held"]
+
+
+@pytest.mark.parametrize("other", ["owner", "fence"])
+def test_only_the_very_claim_that_was_looked_at_is_taken(poster: Poster, other: str) -> None:
+    claim = poster.claim(poster.register())
+    wrong = replace(claim, owner="somebody/1") if other == "owner" else replace(claim, fence=claim.fence + 1)
+    before = poster.dump()
+
+    assert poster.reclaim(wrong, dead=True) == "kept"
+
+    assert poster.dump() == before
 
 
 def test_poison_leaves_no_mark_and_no_place_in_the_caps(poster_with: WithPolicies) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import signal
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from tests.harness.install import ROOT
 from tests.torture import report
+from tests.torture.arena import close_all
 from tests.torture.page import Circumstances, page
 from tests.torture.result import Result
 from tests.torture.runner import Runner
@@ -21,7 +23,8 @@ from tests.torture.teeth import Bite, bite_all
 def main() -> int:
     """Play the scenarios; answers 1 if any is red."""
     options = _options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sign, signal.default_int_handler)
     print(f"seed {options.seed}", flush=True)  # noqa: T201
     if options.teeth:
         return int(not all(bite.is_red for bite in _bite(options, options.only)))
@@ -69,4 +72,10 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        status = main()
+    except KeyboardInterrupt:
+        close_all()  # and without waiting for threads that wait for what is gone now
+        print("ended; every process is gone", file=sys.stderr, flush=True)  # noqa: T201
+        os._exit(130)
+    sys.exit(status)

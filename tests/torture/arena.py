@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +25,18 @@ from tests.torture.watch import Watch, about, standings
 
 #: Seconds within which everything must have come to rest after the last fault.
 REST_WITHIN = 60.0
+#: How keys begin that are no effects yet: the first of two steps.
+CONTAINER = "box:"
+
+
+#: Those that are open, or being opened.
+ARENAS: set[Arena] = set()
+
+
+def close_all() -> None:
+    """End every process of every arena."""
+    for arena in list(ARENAS):
+        arena.close()
 
 
 class Arena:
@@ -37,6 +49,8 @@ class Arena:
         self.complaints: list[str] = []
         self._hit: set[int] = set()
         self._closers: list[Callable[[], None]] = []
+        self._closed = False
+        ARENAS.add(self)
         try:
             self._open(folder, seed, root, dict(env or {}))
         except BaseException:
@@ -46,22 +60,22 @@ class Arena:
     def _open(self, folder: Path, seed: int, root: Path, env: Mapping[str, str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.valkey = Valkey(aof=True)
-        self._closers.append(self.valkey.close)
+        self._keep(self.valkey.close)
         self.valkey.start()
         self.judge = EffectServer(folder).start()
-        self._closers.append(self.judge.kill9)
+        self._keep(self.judge.kill9)
         self.to_judge = self._proxy("to-judge", self.judge.base_url.split("/")[2], folder, seed)
         self.to_store = self._proxy("to-store", f"unix:{self.valkey.socket}", folder, seed)
         url = f"http://127.0.0.1:{self.to_judge.port}/effects"
         self.house = House(
             folder, self.valkey.url, task_modules=["torturer"], env={"EFFECTS_URL": url, **env}, root=root
         )
-        self._closers.append(self.house.close)
+        self._keep(self.house.close)
         self.producer = Producer(self.house, seed)
-        self._closers.append(self.producer.close)
+        self._keep(self.producer.close)
         self.house.env["REDIS_URL"] = f"redis://127.0.0.1:{self.to_store.port}/0"
         self.watch = Watch(self.valkey.client(), lambda: self.producer.asked)
-        self._closers.append(self.watch.close)
+        self._keep(self.watch.close)
 
     # Asking
 
@@ -123,17 +137,18 @@ class Arena:
 
     # Faults
 
-    def hit(self, *victims: Process, more: int = 0) -> int:
-        """A fault falls now: count the requests in the sending window, each once, and `more` that only we know of.
+    def hit(self, *victims: Process, keys: Iterable[str] = (), more: int = 0) -> None:
+        """A fault falls now: count what is in its sending window, each request once.
 
-        Those of the victims, or all when the fault has none.
+        That is what the judge has not answered, of the victims, or of all when the fault has none; these `keys`, whose
+        answer is lost; and so many `more` that a worker noted between two steps, where the judge cannot see them.
         """
         senders = {str(victim.pid) for victim in victims}
-        fresh = {row["id"] for row in self.judge.open() if not senders or row["sender"] in senders} - self._hit
-        self._hit |= fresh
-        self.hits += len(fresh) + more
+        rows = [row for row in self.judge.open() if not senders or row["sender"] in senders]
+        fresh = {row["id"]: row["key"] for row in rows if row["id"] not in self._hit}
+        self._hit |= set(fresh)
+        self.hits += len({*keys, *fresh.values()}) + more
         self.faults += 1
-        return len(fresh) + more
 
     @contextmanager
     def fault(self, *victims: Process) -> Iterator[None]:
@@ -160,7 +175,8 @@ class Arena:
             until(lambda: not self.judge.open(), 10, "the judge to have answered all")
         asked = {key: about["bodies"] for key, about in self.judge.asked().items() if about["requests"]}
         keys = list(self.producer.asked)
-        return judge(self.producer.asked, standings(self.watch.client, keys), self.judge.counts(), asked)
+        counts = {key: count for key, count in self.judge.counts().items() if not key.startswith(CONTAINER)}
+        return judge(self.producer.asked, standings(self.watch.client, keys), counts, asked)
 
     def another_way(self) -> tuple[Proxied, str]:
         """A second proxy to the store, and the REDIS_URL that leads through it."""
@@ -178,14 +194,14 @@ class Arena:
     def put_journal_on(self, kilobytes: int) -> Disk:
         """A small disk for the journal; nobody may have opened it yet."""
         disk = Disk(self.house.state_dir / "journal", kilobytes)
-        self._closers.append(disk.close)
+        self._keep(disk.close)
         return disk
 
     def replica(self) -> Replica:
         """A second store that follows this one from now on."""
         way, _ = self.another_way()
         replica = Replica(way)
-        self._closers.append(replica.close)
+        self._keep(replica.close)
         return replica
 
     def move_to(self, replica: Replica) -> None:
@@ -197,7 +213,7 @@ class Arena:
 
     def epilogue(self, before: Verdict) -> Verdict:
         """Empty Redis, rebuild it from the journal, ask for every key again: no verdict may be worse for it."""
-        names: dict[str, list[str]] = {"strike": [], "sure": []}
+        names: dict[str, list[str]] = {"strike": [], "sure": [], "steps": []}
         for key, task in self.producer.asked.items():
             names.get(task, []).append(key.partition(":")[2])
         self.valkey.client().flushall()
@@ -220,12 +236,21 @@ class Arena:
             self.complaints.append(what)
 
     def close(self) -> None:
-        """End everything, in the opposite order."""
+        """End everything, in the opposite order, for good."""
+        self._closed = True
+        ARENAS.discard(self)
         while self._closers:
             with suppress(Exception):
                 self._closers.pop()()
 
+    def _keep(self, close: Callable[[], None]) -> None:
+        """To be called at the end, or now if that has come already."""
+        self._closers.append(close)
+        if self._closed:
+            self.close()
+            raise GaveUp("the arena is closed")
+
     def _proxy(self, name: str, target: str, folder: Path, seed: int) -> Proxied:
         proxy = Proxied(name, target, folder, seed)
-        self._closers.append(proxy.close)
+        self._keep(proxy.close)
         return proxy

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.harness import Install, Process, until
+from tests.harness import GaveUp, Install, Process, until
 from tests.harness.install import LOAD_APP, READY_EVENT
 
 #: How many effects one worker has in flight at once: so many hits one kill makes.
@@ -32,7 +32,9 @@ for name in {names!r}:
 
 
 class House(Install):
-    """An installation whose processes may each see a different environment."""
+    """An installation whose processes may each see a different environment. Once it is closed it starts nothing more."""
+
+    closed = False
 
     def start_in(self, name: str, command: Sequence[str], env: Mapping[str, str], root: Path | None = None) -> Process:
         """Start a process with these variables on top of the installation's own, and maybe from another source."""
@@ -43,6 +45,20 @@ class House(Install):
             return self.start(name, command)
         finally:
             self.env, self.root = ordinary
+
+    def start(self, name: str, command: Sequence[str]) -> Process:
+        """As always, unless it is over: then a process that began in between is ended too."""
+        if not self.closed:
+            process = super().start(name, command)
+            if not self.closed:
+                return process
+            process.kill9()
+        raise GaveUp(f"the installation is closed: no {name} is started")
+
+    def close(self) -> None:
+        """End every process, for good."""
+        self.closed = True
+        super().close()
 
     def begin_worker(
         self,

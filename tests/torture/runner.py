@@ -10,7 +10,9 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from tests.harness import GaveUp
 from tests.harness.install import ROOT
@@ -18,33 +20,36 @@ from tests.torture.arena import REST_WITHIN, Arena
 from tests.torture.result import Result
 from tests.torture.scenario import Scenario
 
+Made = TypeVar("Made")
+
+
+def side_by_side(jobs: int, works: list[Callable[[], Made]], tell: Callable[[Made], None]) -> list[Made]:
+    """Do all of it, so many at once, telling each result as it comes; who interrupts does not wait for what runs."""
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        running = [pool.submit(work) for work in works]
+        for done in as_completed(running):
+            tell(done.result())
+        return [done.result() for done in running]
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
 
 class Runner:
-    """`play_all` answers in the scenarios' order; `stop` ends what runs."""
+    """`play_all` answers in the scenarios' order."""
 
     def __init__(self, seed: int, *, long: bool, root: Path = ROOT, jobs: int = 2, keep: bool = False) -> None:
         self._seed, self._long, self._root, self._jobs, self._keep = seed, long, root, jobs, keep
-        self._open: set[Arena] = set()
-        self._stopped = False
 
     def play_all(self, scenarios: list[Scenario], tell: Callable[[Result], None]) -> list[Result]:
         """Play them, telling each result as it comes."""
-        with ThreadPoolExecutor(self._jobs) as pool:
-            running = {pool.submit(self.play, scenario): scenario for scenario in scenarios}
-            try:
-                for done in as_completed(running):
-                    tell(done.result())
-            except BaseException:
-                self.stop()
-                pool.shutdown(cancel_futures=True)
-                raise
-        return [done.result() for done in running]
+        return side_by_side(self._jobs, [partial(self.play, scenario) for scenario in scenarios], tell)
 
     def play(self, scenario: Scenario) -> Result:
         """One scenario in an arena of its own."""
         result = Result(scenario, self._seed, scenario.long if self._long else scenario.short)
         result.absent = scenario.missing() or ""
-        if result.absent or self._stopped:
+        if result.absent:
             return result
         folder = Path(tempfile.mkdtemp(prefix=f"torture-{scenario.fault.lower()}-"))
         started = time.monotonic()
@@ -59,12 +64,6 @@ class Runner:
         else:
             shutil.rmtree(folder, ignore_errors=True)
         return result
-
-    def stop(self) -> None:
-        """End every process of every arena."""
-        self._stopped = True
-        for arena in list(self._open):
-            arena.close()
 
     def _torment(self, arena: Arena, result: Result) -> None:
         try:
@@ -87,10 +86,8 @@ class Runner:
         limit = scenario.limit * max(1, (scenario.long / scenario.short if self._long else 1))
         clock = threading.Timer(limit, arena.close)
         clock.start()
-        self._open.add(arena)
         try:
             yield arena
         finally:
             clock.cancel()
             arena.close()
-            self._open.discard(arena)

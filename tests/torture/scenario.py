@@ -30,7 +30,7 @@ class Scenario:
 
     @property
     def number(self) -> int:
-        return int(self.fault.removeprefix("F"))
+        return int(self.fault.removeprefix("F")) if self.fault != "mix" else 99
 
 
 SCENARIOS: dict[str, Scenario] = {}

@@ -31,6 +31,7 @@ STEPS = {
     "cross": ("state.ledger", "Ledger.cross"),
     "script": ("state.ledger", "_cross"),  # the compare-and-set alone
     "answer": ("clients.http", "request"),
+    "keep": ("gatekeeper", "keep"),  # a recovery point
     "settle": ("state.ledger", "Ledger.settle"),
     "renew": ("state.ledger", "Ledger.renew"),
     "reclaim": ("state.ledger", "Ledger.reclaim"),

@@ -7,13 +7,13 @@ looked for where it is expected, fault by fault.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.torture.build import Build
 from tests.torture.result import Result
-from tests.torture.runner import Runner
+from tests.torture.runner import Runner, side_by_side
 from tests.torture.scenario import chosen
 
 
@@ -58,11 +58,7 @@ class Bite:
 def bite_all(source: Path, seed: int, only: list[str], jobs: int, tell: Callable[[Bite], None]) -> list[Bite]:
     """Take out one defence after the other, some side by side; `only` names teeth."""
     wanted = [tooth for tooth in TEETH if not only or tooth.name in only]
-    with ThreadPoolExecutor(jobs) as pool:
-        running = [pool.submit(bite, tooth, source, seed) for tooth in wanted]
-        for done in as_completed(running):
-            tell(done.result())
-    return [done.result() for done in running]
+    return side_by_side(jobs, [partial(bite, tooth, source, seed) for tooth in wanted], tell)
 
 
 def bite(tooth: Tooth, source: Path, seed: int) -> Bite:

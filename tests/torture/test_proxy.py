@@ -86,11 +86,12 @@ def test_what_a_client_sent_before_it_died_arrives_when_it_is_let_go(proxy: Prox
 
 def test_connections_that_are_kept_stay_so_while_others_pass(proxy: Proxied, echo: Echo) -> None:
     with connect(proxy) as kept:
+        ask(kept, "hello")
         proxy.keep(kept=True)
         kept.sendall(b"kept\n")
         with connect(proxy) as other:
             assert ask(other, "other") == "other"
-        assert echo.lines == ["other"]
+        assert echo.lines == ["hello", "other"]
 
         proxy.keep(kept=False)
 

@@ -16,7 +16,7 @@ from tests.torture.producer import AGENT
 EVERY = 0.2
 #: Where a key is at rest. What can be looked up does not rest in doubt.
 AT_REST = frozenset({"done", "rejected", "cancelled", "unknown", "held"})
-LOOKED_UP = frozenset({"sure"})
+LOOKED_UP = frozenset({"sure", "steps"})
 
 Standings = dict[str, str | None]
 

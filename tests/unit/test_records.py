@@ -235,8 +235,7 @@ def test_the_brief_reading_notices_every_flipped_bit() -> None:
 
 def test_a_record_of_other_columns_is_read_by_name() -> None:
     """As somebody's own tool might write it: in another order, and with the same names deeper inside."""
-    body = json.dumps({"at": "2026", "event": "outcome", "kwargs": {"fence": 99, "outcome": "failed"}} | OUTCOME)
-    line = records.seal(body.encode())
+    line = records.line({"at": "2026", "event": "outcome", "kwargs": {"fence": 99, "outcome": "failed"}} | OUTCOME)
 
     assert records.brief(line)["fence"] == 7
     assert records.brief(line)["outcome"] == "done"

@@ -12,8 +12,9 @@ from tests.torture.faults import (
     redis,
     replies,
     scarcity,
+    storm,
 )
 
 __all__ = [
-    "broker", "clocks", "disks", "doors", "kills", "losses", "mirrors", "pauses", "redis", "replies", "scarcity",
+    "broker", "clocks", "disks", "doors", "kills", "losses", "mirrors", "pauses", "redis", "replies", "scarcity", "storm",
 ]  # fmt: skip

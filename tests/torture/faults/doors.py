@@ -116,7 +116,7 @@ def reworded_retries(arena: Arena, rounds: int) -> None:
             arena.judge.mode(mode, for_next=3 * HALF)
             keys = arena.ask(HALF, "sure")
             arena.wait_asked(keys)
-            arena.hit(more=len(keys))
+            arena.hit(keys=keys)
             arena.watch.mark()
             arena.rest(90)
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from tests.harness import GaveUp
 from tests.harness.install import LOAD_APP
-from tests.torture.arena import Arena
+from tests.torture.arena import CONTAINER, Arena
 from tests.torture.house import CONCURRENCY, ready, wait_dead
 from tests.torture.orders import stumble
 from tests.torture.scenario import fault
@@ -29,6 +29,8 @@ STEPS = {
     "ack.before": False,
     "ack.after": False,
 }
+#: Attempts of one worker that stand between two steps of their provider.
+STEPPING = 12
 #: What a worker does beside: take from the dead, send again, write the mirror.
 CHORES = ("reclaim.before", "reclaim.after", "resend.before", "resend.after", "mirror.before", "mirror.after")
 
@@ -88,6 +90,26 @@ def _die_at(arena: Arena, step: str, chore: str) -> None:
     arena.hit(heir)
     heir.kill9()
     arena.watch.mark()
+
+
+@fault("F2", "SIGKILL between the two steps of a provider that wants a container first", short=1, long=8)
+def killed_between_two_steps(arena: Arena, rounds: int) -> None:
+    """Once its id is kept, the container is used again: there is never a second one."""
+    for _ in range(rounds):
+        steps = (("keep.after", 1), ("keep.before", 2))
+        for step, most in steps if rounds > 1 else steps[:1]:
+            [victim] = arena.house.hire(concurrency=STEPPING, STUMBLE=stumble(step, "hold", times=0))
+            keys = arena.ask(STEPPING, "steps")
+            arena.house.wait_held("keep", victim, STEPPING)
+            arena.hit(keys=keys)
+            victim.kill9()
+            arena.watch.mark()
+            [heir] = arena.house.hire()
+            arena.rest()
+            boxes = [arena.judge.count(CONTAINER + key.partition(":")[2]) for key in keys]
+            arena.check(f"killed at {step}, containers made: {boxes}", max(boxes) <= most)
+            heir.kill9()
+    arena.house.hire()
 
 
 @fault("F2", "SIGKILL of who asks, between the register and the broker", short=1, long=5)
