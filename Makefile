@@ -12,8 +12,8 @@ IN_PARALLEL := -n 4 --dist loadfile
 
 help:
 	@echo 'make up      install into .venv and run everything; Ctrl-C stops it'
-	@echo 'make test    install and run the tests'
-	@echo 'make check   what CI runs: format, lint, types, layers, tests'
+	@echo 'make test    install and run the tests, but for the slow ones'
+	@echo 'make check   what CI runs: format, lint, types, layers, all tests'
 	@echo 'make bench   measure the gate against plain Celery'
 	@echo 'make model   try every interleaving of the protocol, and what happens without each defence'
 	@echo 'make torture kill, stop, cut, empty and fill everything, for about an hour; torture-short: for eight minutes'
@@ -28,7 +28,7 @@ up: $(INSTALLED)
 	@exec $(BIN)/python -m deploy.up
 
 test: $(INSTALLED_DEV)
-	@$(BIN)/python -m pytest $(IN_PARALLEL)
+	@$(BIN)/python -m pytest $(IN_PARALLEL) -m 'not slow'
 
 check: $(INSTALLED_DEV)
 	$(BIN)/ruff format --check .

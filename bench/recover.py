@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
 import sys
@@ -74,7 +75,9 @@ def _life(number: int) -> Iterator[tuple[str, dict[str, Any]]]:
     if number % RARE == 1:
         return
     result = {"url": f"https://example.org/posts/{post}", "id": str(number), "published_at": "2026-11-22T12:00:00Z"}
-    yield "outcome", which | {"fence": number, "outcome": "done", "result": {"result": result, "rung": None}}
+    facts = [[["published", post, "feed"], json.dumps(result), "published"]]
+    end = {"fence": number, "epoch": "e" * 16, "outcome": "done", "result": {"result": result, "rung": None}}
+    yield "outcome", which | end | {"facts": facts}
 
 
 def _timed(redis: Redis, journal: Journal, size: int, pid: int) -> tuple[float, float, float, Report]:

@@ -66,11 +66,11 @@ if knows_more() then
   return {"kept", state}
 end
 
-redis.call("HSET", KEYS[1], "state", to, "call", ARGV[3], "task", ARGV[6], "fingerprint", ARGV[8], "fence", ARGV[4])
-if #ARGV > 12 then
-  redis.call("HSET", KEYS[1], unpack(ARGV, 13))
+redis.call("HSET", KEYS[1], "state", to, "call", ARGV[3], "task", ARGV[6], "fingerprint", ARGV[8], "fence", ARGV[4],
+  unpack(ARGV, 13))
+if state then
+  redis.call("PERSIST", KEYS[1])
 end
-redis.call("PERSIST", KEYS[1])
 redis.call("ZREM", KEYS[4], ARGV[1])
 redis.call("HDEL", KEYS[5], ARGV[1])
 write_call()
@@ -92,7 +92,11 @@ elseif to == "unknown" or to == "held" then
 elseif to == "rejected" then
   redis.call("PEXPIRE", KEYS[1], ARGV[10])
 end
-if (to == "done" or to == "unknown" or to == "held") and redis.call("HEXISTS", KEYS[1], "payload") == 1 then
+local crossed = living[3]
+for i = 13, #ARGV, 2 do
+  crossed = crossed or ARGV[i] == "payload"
+end
+if crossed and (to == "done" or to == "unknown" or to == "held") then
   redis.call("HSET", KEYS[7], "sent:" .. ARGV[1], ARGV[4])
 end
 redis.call("RPUSH", KEYS[6], cjson.encode({at = now, event = "rebuilt", state = to, why = "from the journal", before = state or "gone"}))

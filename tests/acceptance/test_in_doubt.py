@@ -12,6 +12,8 @@ from state.names import Names
 from tests.effects.client import EffectServer
 from tests.harness import Install, Process, until
 
+pytestmark = pytest.mark.slow
+
 AGENTS = ("storyteller", "counter", "doubter")
 
 

@@ -11,6 +11,8 @@ import pytest
 from tests.effects.client import EffectServer
 from tests.harness import Install, Process, until
 
+pytestmark = pytest.mark.slow
+
 POOLS = [("threads", 4), ("prefork", 2)]
 
 #: What a supervisor gives a process that stops, before it kills it.

@@ -101,6 +101,7 @@ def test_neither_a_restart_nor_a_loss_of_data_answers_a_second_time(house: Insta
     after_restart = deliver(house, message())
     valkey.client().flushall()
     after_loss = deliver(house, message())
+    house.gate("recover")
     ended(house, after_loss)
 
     assert (after_restart.status, after_loss.status) == (200, 202)

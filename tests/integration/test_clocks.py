@@ -15,6 +15,8 @@ from tests.effects.client import EffectServer
 from tests.harness import Install, Process, Valkey, until
 from tests.harness.install import ROOT
 
+pytestmark = pytest.mark.slow
+
 HOUR = 3600
 SHIFTED = ROOT / "tests" / "clocks"
 

@@ -17,6 +17,8 @@ from tests.harness import Install, Process, Valkey, until
 from tests.integration.test_beat import beat
 from tests.senders import Answer, message
 
+pytestmark = pytest.mark.slow
+
 SECRET = "whsec_a2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="
 
 EVERY_MINUTE = """

@@ -14,6 +14,8 @@ import pytest
 from tests.effects.client import EffectServer
 from tests.harness import Install, Process, Valkey, until
 
+pytestmark = pytest.mark.slow
+
 #: Runs `celery` with canaries in quick succession; a worker that misses three in a row is deaf after a second.
 DRIVER = """
 import sys

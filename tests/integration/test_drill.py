@@ -17,6 +17,8 @@ from tests.harness import Install, Process, Valkey, until
 from tests.harness.install import ROOT
 from tests.torture.build import Build
 
+pytestmark = pytest.mark.slow
+
 #: What the drill takes on a machine that does something else as well, and what it is allowed.
 LONGEST = 60.0
 FAULTS = 12

@@ -23,6 +23,8 @@ from tests.effects.client import EffectServer
 from tests.harness import Install, Process, Valkey, until
 from tests.harness.shell import Shell
 
+pytestmark = pytest.mark.slow
+
 AGENT, TASK = "storyteller", "storyteller.publish"
 N = Names(AGENT)
 

@@ -25,6 +25,8 @@ from tests.harness import Install, Process, Valkey, until
 from tests.harness.install import free_ports
 from tests.harness.shell import Shell
 
+pytestmark = pytest.mark.slow
+
 AGENT, TASK = "storyteller", "storyteller.publish"
 N = Names(AGENT)
 #: Enough for a recovery of about a second.

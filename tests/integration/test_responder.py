@@ -107,6 +107,7 @@ def test_a_message_that_was_answered_is_answered_no_second_time_though_redis_for
     groq.will(says(words("First.")), says(words("Second.")))
     first = respond(desk, "forgot", "Hello")
     desk.run("from state import store; store.client().flushall()")
+    house.gate("recover")
 
     second = respond(desk, "forgot", "Hello")
 

@@ -22,6 +22,8 @@ from state.decision import Claim, Unchecked
 from tests.harness import Valkey
 from tests.model.stage import Attempt, Stage
 
+pytestmark = pytest.mark.slow
+
 ATTEMPTS, WORKERS, LOSSES = 4, 2, 3
 
 #: Which of those that a step may be about.

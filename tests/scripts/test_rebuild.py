@@ -14,6 +14,7 @@ from state import audit, epoch, evidence, rebuild, recover, resolve
 from state.call import Call
 from state.decision import Claim, Decision, Unchecked
 from state.facts import NEWEST_ENTRIES, FactChange
+from state.fold import fold
 from state.journal import Journal
 from state.ledger import Settlement
 from state.names import Names
@@ -417,6 +418,19 @@ def test_a_loss_in_the_middle_of_a_recovery_leaves_effects_closed(
     poster.recover()
     assert poster.is_open()
     assert [poster.state_of(f"post{number}") for number in range(6)] == ["done"] * 6
+
+
+def test_nothing_is_written_for_a_recovery_that_another_took_the_place_of(poster: BookedPoster) -> None:
+    poster.end(poster.send())
+    poster.redis.flushall()
+    poster.redis.hset(poster.n.ledger, "recovering", "another")
+    before = poster.dump()
+
+    rebuilding = rebuild.Rebuilding(poster.redis, fold(poster.book.files()), no_caps, "mine")
+    with rebuilding, pytest.raises(rebuild.LostAgain):
+        rebuilding.run(Progress())
+
+    assert poster.dump() == before
 
 
 class Killed(BaseException):

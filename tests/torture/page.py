@@ -42,6 +42,7 @@ The machine had {cores} cores, {system}, Python {python} and {server}.
 A fault that cannot be injected on the machine is told as such and counts for nothing.
 A key is asked for only after it was written down and synced by who asks.
 Every payload has another text at each attempt, and a key whose provider saw two different ones makes its row red.
+So does an effect that nobody asked for, and every broken promise of a scenario's own.
 {epilogue}
 
 ## The faults

@@ -70,9 +70,10 @@ def test_the_verdict_names_every_broken_promise() -> None:
     verdict = judge(asked, standing, counts, {"strike:good": 1, "strike:twice": 2})
 
     assert verdict.broken == {
-        "duplicates": ["strike:twice", "strike:stranger"],
+        "duplicates": ["strike:twice"],
         "lost": ["sure:moving", "strike:gone"],
         "falsely done": ["strike:false"],
         "falsely free": ["strike:free"],
+        "never asked for": ["strike:stranger"],
         "reworded": ["strike:twice"],
     }

@@ -13,6 +13,8 @@ from tests.torture.build import Build, NoMatch
 from tests.torture.scenario import chosen
 from tests.torture.teeth import TEETH, Tooth
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def build() -> Iterator[Build]:

@@ -20,6 +20,7 @@ class Verdict:
     lost: list[str] = field(default_factory=list)  #: gone, or still moving when the time was over
     falsely_done: list[str] = field(default_factory=list)  #: done, and no effect
     falsely_free: list[str] = field(default_factory=list)  #: may run again, and the effect happened
+    strangers: list[str] = field(default_factory=list)  #: an effect that nobody asked for
     reworded: list[str] = field(default_factory=list)  #: asked the provider with two different payloads
 
     @property
@@ -30,6 +31,7 @@ class Verdict:
             "lost": self.lost,
             "falsely done": self.falsely_done,
             "falsely free": self.falsely_free,
+            "never asked for": self.strangers,
             "reworded": self.reworded,
         }
         return {promise: keys for promise, keys in found.items() if keys}
@@ -40,14 +42,14 @@ def judge(
 ) -> Verdict:
     """The verdict over all keys that were asked for: key → task, key → state, key → effects, key → different bodies."""
     striking = {key for key, task in asked.items() if task not in {"chore", "poison", "tick"}}
-    strangers = [key for key in counts if key not in asked]
     return Verdict(
         asked=len(asked),
         effects=sum(counts.values()),
         ended=Counter(str(standing[key]) for key in asked),
-        duplicates=[key for key, count in counts.items() if count > 1] + strangers,
+        duplicates=[key for key, count in counts.items() if count > 1],
         lost=[key for key, task in asked.items() if not is_at_rest(task, standing[key])],
         falsely_done=[key for key in striking if standing[key] == "done" and not counts.get(key)],
         falsely_free=[key for key in striking if standing[key] in {"rejected", "cancelled"} and counts.get(key)],
+        strangers=[key for key in counts if key not in asked],
         reworded=[key for key, number in bodies.items() if number > 1],
     )

@@ -23,6 +23,8 @@ from state.compact import Report, compact
 from state.fold import Fold, Place, fold
 from state.journal import Journal, JournalUnavailable
 
+pytestmark = pytest.mark.slow
+
 MONTHS = ("2026-01", "2026-02", "2026-03", "2026-04", "2026-05")
 OLD = MONTHS[:3]
 LEDGER_DAYS = 45
@@ -410,6 +412,15 @@ def test_writers_and_readers_go_on_meanwhile(book: Book) -> None:
 
     assert wrong == []
     assert sum(book.events(month).count("ended") for month in (*MONTHS, f"{datetime.now(UTC):%Y-%m}")) == 50
+
+
+def test_who_has_an_old_file_open_reads_it_to_its_end(book: Book) -> None:
+    book.done(MONTHS[0], "k", "c", 1)
+    before = book.bytes()[f"{MONTHS[0]}.jsonl"]
+
+    with book.path(MONTHS[0]).open("rb") as file:
+        book.compact()
+        assert file.read() == before
 
 
 KILLED = """

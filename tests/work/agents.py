@@ -58,9 +58,10 @@ class Agents:
         self.put("shop.csv", "day,visits\n" + "\n".join(f"d{n},100" for n in range(9)))
 
     def forget(self) -> None:
-        """Redis loses all that it knew of agents and models."""
+        """As on a first start: nothing is known of agents and models."""
         for key in self._redis.scan_iter("gate:*", count=1000):
             self._redis.delete(key)
+        shutil.rmtree(self.install.state_dir / "journal", ignore_errors=True)  # or effects would be closed
 
     def put(self, name: str, text: str) -> None:
         (self.install.content_dir / name).write_text(text)

@@ -102,7 +102,7 @@ def emptied_before_the_send(arena: Arena, rounds: int) -> None:
 def wrong_database(arena: Arena, rounds: int) -> None:
     arena.house.hire()
     for _ in range(rounds):
-        keys = arena.ask(HALF) + arena.ask(HALF, "sure")
+        keys = arena.ask(HALF)
         arena.wait_standing(keys, "done")
         url = f"redis://127.0.0.1:{arena.to_store.port}/1"
         stray = arena.house.begin_worker(REDIS_URL=url)
