@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,8 +76,11 @@ class Execution:
         try:
             with running(self.attempt):
                 output = self.gate.body(**self.arguments)
-        except ClaimLost:
+        except ClaimLost as error:
             self._log("claim lost")
+            if self.attempt.line == "sending":
+                with suppress(ClaimLost):  # whoever has the key should know that this attempt sends nothing any more
+                    self._settle("unknown", error=describe(error))
             raise
         except Refused as error:
             return self._refused(error) if self.attempt.line == "before" else self._failed(error)

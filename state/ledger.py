@@ -14,6 +14,7 @@ from state import owner as processes
 from state.call import Call
 from state.decision import Busy, Claim, Decision, Doubt, Refused, Replay, Unchecked
 from state.evidence import Outcome, Settlement
+from state.fold import fold
 from state.journal import Journal
 from state.names import Names
 from state.store import Script
@@ -178,6 +179,9 @@ class Ledger:
     def point(self, claim: Claim, name: str) -> str | None:
         """What an attempt of this key kept under a name."""
         value = self.redis.hget(Names(claim.agent).key(claim.key), f"point:{name}")
+        if value is None and claim.payload:  # an earlier attempt was here, and may have died before Redis was told
+            points = fold(self.journal.files(), key=claim.key).points
+            value = points.get((claim.agent, claim.key), {}).get(name)
         return None if value is None else str(value)
 
     def keep_point(self, claim: Claim, name: str, value: str) -> bool:

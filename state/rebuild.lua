@@ -70,6 +70,7 @@ redis.call("HSET", KEYS[1], "state", to, "call", ARGV[3], "task", ARGV[6], "fing
   unpack(ARGV, 13))
 if state then
   redis.call("PERSIST", KEYS[1])
+  redis.call("HDEL", KEYS[1], "absences", "looks", "proofs", "lease_ms") -- of an earlier doubt
 end
 redis.call("ZREM", KEYS[4], ARGV[1])
 redis.call("HDEL", KEYS[5], ARGV[1])
