@@ -40,7 +40,8 @@ class House(Install):
         """Start a process with these variables on top of the installation's own, and maybe from another source."""
         ordinary = self.env, self.root
         self.env, self.root = {**self.env, **env}, root or self.root
-        self.env["PYTHONPATH"] = self.env["PYTHONPATH"].replace(str(ordinary[1]), str(self.root), 1)
+        if root:
+            self.env["PYTHONPATH"] = f"{root}:{self.env['PYTHONPATH']}"  # before our own, which has the agents
         try:
             return self.start(name, command)
         finally:
