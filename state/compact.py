@@ -255,8 +255,7 @@ def _only_one(journal: Journal) -> Iterator[bool]:
 
 def main() -> None:
     """Compact this installation's journal, and say what was done, as `python -m state.compact`."""
-    here = settings.current()
-    report = compact(journal_module.of(here.journal_dir), here.ledger_days)
+    report = compact(journal_module.current(), settings.current().ledger_days)
     log.info("journal compacted", **asdict(report))
 
 

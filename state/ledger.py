@@ -100,10 +100,6 @@ class Ledger:
         keys = [n.call(call.id), n.key(key), n.queued, n.waiting, n.story(key), n.head, n.metrics]
         _reject(self.redis, keys, [call.id, call.task, call.kwargs, call.door, json.dumps(receipt), keep_ms])
 
-    def door(self, claim: Claim) -> str:
-        """The door that the claim's call came through; its message does not tell."""
-        return str(self.redis.hget(Names(claim.agent).call(claim.call), "door") or "")
-
     def standing(self, agent: str, key: str) -> str | None:
         """Where a key stands, or None if it was never asked for."""
         state = self.redis.hget(Names(agent).key(key), "state")
