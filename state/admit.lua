@@ -16,7 +16,7 @@
 --       | {"verify", now, owner, fence, attempt, payload}          unknown, and it is time to ask the provider
 --       | {"replay", now, result, flaw} | {"refused", now, receipt} | {"deferred", now, receipt}
 --       | {"ended", now, receipt}                                    this call ended before: same answer
---       | {"unchecked", now}              the server was started anew: compare it with the journal, and ask again
+--       | {"unchecked", now}    the server was started anew, or has another epoch: compare it with the journal, ask again
 --       | {"busy", now, owner, fence, lease_ms, call that holds it}
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -109,7 +109,7 @@ local function what_was_lost()
   elseif not epoch and floor > 0 then
     return "Redis lost its data"
   elseif epoch and epoch ~= ARGV[11] then
-    return "the ledger in Redis is not the one that the journal belongs to"
+    return nil, "unchecked" -- the caller may have read the journal while somebody else began another epoch
   elseif fence < floor then
     return "Redis fell back to fence " .. fence .. ", the journal knows " .. floor
   elseif ledger[5] and not key[9] then
