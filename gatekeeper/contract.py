@@ -119,7 +119,16 @@ def _shape(name: str, signature: inspect.Signature, hints: dict[str, Any]) -> An
 
 def says_secret(schema: dict[str, Any]) -> bool:
     """Whether a JSON schema has a secret in it, which JSON shows as asterisks."""
-    return '"format": "password"' in json.dumps(schema)
+    return _has(schema, "format", "password")
+
+
+def _has(schema: Any, word: str, value: Any) -> bool:
+    """Whether a JSON schema, or one inside it, says this."""
+    if isinstance(schema, list):
+        return any(_has(one, word, value) for one in schema)
+    if not isinstance(schema, dict):
+        return False
+    return schema.get(word) == value or any(_has(one, word, value) for one in schema.values())
 
 
 def _check_identity(name: str, arguments: TypeAdapter[Any]) -> None:
@@ -128,7 +137,7 @@ def _check_identity(name: str, arguments: TypeAdapter[Any]) -> None:
         schema = arguments.json_schema()
     except PydanticInvalidForJsonSchema as error:
         raise PolicyError(f"{name}: an argument cannot be written as JSON: {error}") from None
-    if '"uniqueItems": true' in json.dumps(schema):
+    if _has(schema, "uniqueItems", True):
         raise PolicyError(f"{name}: a set has no order, so the same call would look different each time; write list[…]")
     if says_secret(schema):
         raise PolicyError(

@@ -7,7 +7,8 @@ from typing import Any
 import structlog
 
 from gatekeeper.answer import Answer, refusal
-from gatekeeper.execution import LOOK_UP_FAILED, Execution
+from gatekeeper.execution import Execution
+from gatekeeper.look_up import LOOK_UP_FAILED, look_up
 from state import owner, verdict
 
 log = structlog.get_logger("gatehouse.gate")
@@ -20,7 +21,7 @@ def look(execution: Execution) -> Answer:
     # In this order, and both before the question: who lives a moment longer may send a moment longer.
     is_dead = owner.is_dead(attempt.claim.owner)
     began = owner.moment()
-    found = execution.look_up()
+    found = look_up(execution.gate, attempt, execution.arguments)
     if found is not None and found is not LOOK_UP_FAILED:
         return execution.finished(found)
     ledger, events = attempt.ledger, attempt.take_events()

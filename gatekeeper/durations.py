@@ -30,6 +30,6 @@ def per_period(text: str) -> tuple[int, int]:
     """`"10/hour"` as (10, 3600000); periods are second, minute, hour, day, week, or a duration such as `5m`."""
     match = re.fullmatch(r"\s*(\d+)\s*/\s*(\w+)\s*", text) if isinstance(text, str) else None
     if match is None or int(match[1]) == 0:
-        raise PolicyError(f"{text!r} is not a rate; write for example '10/hour', '30/day' or '1/5m'")
+        raise PolicyError(f"{text!r} is not a rate or a cap; write for example '10/hour', '30/day' or '1/5m'")
     period = match[2].removesuffix("s") if match[2].removesuffix("s") in _PERIODS else match[2]
     return int(match[1]), _PERIODS.get(period) or milliseconds(period)

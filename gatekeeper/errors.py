@@ -63,7 +63,7 @@ class LedgerUnavailable(GatekeeperError):
 
 
 class LineError(GatekeeperError):
-    """Raised when `gatekeeper.effect` is used where it cannot protect: outside a task, twice, or undeclared."""
+    """Raised when `gatekeeper.effect` is used where it cannot protect: twice, undeclared, or with what cannot be frozen."""
 
 
 class RungTooLow(Refused):

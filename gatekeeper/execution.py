@@ -12,6 +12,7 @@ import structlog
 
 from gatekeeper.answer import Answer, flawed, kept, refusal, success
 from gatekeeper.attempt import Attempt, running
+from gatekeeper.ending import Ending
 from gatekeeper.errors import (
     ClaimLost,
     EffectsClosed,
@@ -25,10 +26,10 @@ from gatekeeper.errors import (
 )
 from gatekeeper.gate import LONGEST_BACKOFF_MS, Gate
 from gatekeeper.heartbeat import heartbeat
+from gatekeeper.look_up import LOOK_UP_FAILED, look_up
 from gatekeeper.outcome import proves_nothing_was_sent
 from gatekeeper.redact import clean, describe
 from state import store
-from state.ledger import Outcome, Settlement
 
 log = structlog.get_logger("gatehouse.gate")
 
@@ -44,8 +45,6 @@ _RECEIPTS: dict[type[Refused], tuple[str, str]] = {
     RungTooLow: ("rung too low", "line"),
     EffectsClosed: ("effects are closed", "ledger"),
 }
-#: The answer of a look-up that says nothing, which is not that nothing is there.
-LOOK_UP_FAILED = object()
 #: What the story says of an undo that worked.
 UNDONE = "done"
 
@@ -80,7 +79,7 @@ class Execution:
             self._log("claim lost")
             if self.attempt.line == "sending":
                 with suppress(ClaimLost):  # whoever has the key should know that this attempt sends nothing any more
-                    self._settle("unknown", error=describe(error))
+                    self._settle(Ending("unknown", error=describe(error)))
             raise
         except Refused as error:
             return self._refused(error) if self.attempt.line == "before" else self._failed(error)
@@ -100,7 +99,7 @@ class Execution:
             self._do_what_follows(output)
         except Exception as error:  # noqa: BLE001 - the effect happened, whatever comes after it
             return self._failed(error)
-        self._settle("done", result=result)
+        self._settle(Ending("done", result=result))
         return success(self.key, result)
 
     def _do_what_follows(self, output: Any) -> None:
@@ -117,7 +116,7 @@ class Execution:
                 self.attempt.facts.clear()
                 self.attempt.counters.clear()
         text = json.dumps(flaw)
-        self._settle("done", result=kept("null", None), flaw=text, error=flaw["detail"])
+        self._settle(Ending("done", result=kept("null", None), flaw=text, error=flaw["detail"]))
         return flawed(self.key, text)
 
     def _undo(self, output: Any) -> str:
@@ -137,9 +136,9 @@ class Execution:
         words = describe(error)
         if self.attempt.line == "applied":
             flaw = {"error": "the effect happened, but a later step failed", "stage": "task", "detail": words}
-            self._settle("done", result=kept("null", None), flaw=json.dumps(flaw), error=words)
+            self._settle(Ending("done", result=kept("null", None), flaw=json.dumps(flaw), error=words))
         elif self.attempt.line == "before" or proves_nothing_was_sent(error, self.attempt.wire.since_the_line):
-            self._settle("failed", error=words, retry_ms=self._retry_ms(forgiven=isinstance(error, Overdue)))
+            self._settle(Ending("failed", error=words, retry_ms=self._retry_ms(forgiven=isinstance(error, Overdue))))
         else:
             return self._in_doubt(error, words)
         if isinstance(error, Exception):
@@ -148,32 +147,14 @@ class Execution:
 
     def _in_doubt(self, error: BaseException, words: str) -> Answer:
         """Ask the provider. That it has the effect is proof; that it does not have it yet is none."""
-        found = self.look_up()
+        found = look_up(self.gate, self.attempt, self.arguments)
         if found is not None and found is not LOOK_UP_FAILED:
             return self.finished(found)
-        self._settle("unknown", error=words)
+        self._settle(Ending("unknown", error=words))
         raise OutcomeUnknown(
             f"{self.key}: {words}. It may have happened, so it is not run again; "
             f"see: celery -A workers gate explain '{self.key}'"
         ) from error
-
-    def look_up(self) -> Any:
-        """Ask the provider: what it has of this effect, None if it has nothing, LOOK_UP_FAILED if nobody knows."""
-        if not self.gate.verify:
-            return LOOK_UP_FAILED
-        try:
-            with running(self.attempt):
-                found = self.gate.verify.ask_json(self.attempt.payload, self.arguments)
-        except Exception as problem:  # noqa: BLE001 - a look-up that fails proves nothing, and is told
-            self.attempt.tell("verify", outcome=f"failed: {describe(problem)}")
-            return LOOK_UP_FAILED
-        if found is False:
-            self.attempt.tell("verify", outcome="failed: it answered False; answer None if nothing is there")
-            return LOOK_UP_FAILED
-        self.attempt.tell("verify", outcome="not found" if found is None else "found")
-        if found is not None:
-            self.attempt.line = "applied"
-        return found
 
     def _refused(self, error: Refused) -> Answer:
         why, stage = _RECEIPTS.get(type(error), (clean(str(error)), "task"))
@@ -181,18 +162,16 @@ class Execution:
         wait_ms = self._wait_ms(error)
         if wait_ms:
             receipt |= {"deferred": True, "retry_after": wait_ms / 1000}
-        self._settle("refused", receipt=receipt, error=why if stage in {"task", "ledger"} else "", retry_ms=wait_ms)
+        self._settle(
+            Ending("refused", receipt=receipt, error=why if stage in {"task", "ledger"} else "", retry_ms=wait_ms)
+        )
         return refusal(self.key, receipt)
 
     def _wait_ms(self, error: Refused) -> int | None:
         """How long the call waits before it asks again; None if that is its caller's business."""
         if isinstance(error, EffectsClosed):
             return CLOSED_MS
-        return PAUSED_MS if isinstance(error, Stopped) and self._caller_does_not_ask_again() else None
-
-    def _caller_does_not_ask_again(self) -> bool:
-        """A webhook's sender was told that the call is accepted, so a pause that came at the line may only delay it."""
-        return self.attempt.claim.door == "webhook"
+        return PAUSED_MS if isinstance(error, Stopped) and self.attempt.claim.waits else None
 
     def _retry_ms(self, *, forgiven: bool) -> int | None:
         """Exponential back-off with jitter in its upper half; None when the attempts are used up.
@@ -205,65 +184,19 @@ class Execution:
         longest: int = min(self.gate.backoff_ms << (done - 1), LONGEST_BACKOFF_MS)
         return round(longest * random.uniform(0.5, 1))
 
-    def _settle(
-        self,
-        outcome: Outcome,
-        *,
-        result: str = "",
-        flaw: str = "",
-        error: str = "",
-        retry_ms: int | None = None,
-        receipt: dict[str, Any] | None = None,
-    ) -> None:
+    def _settle(self, ending: Ending) -> None:
         """One atomic step; raises ClaimLost if the claim passed to somebody else meanwhile."""
-        numbers = {"ms": self.attempt.elapsed_ms, "attempt": self.attempt.claim.attempt}
-        told = numbers | ({"error": error} if error else {}) | (receipt or {})
-        if retry_ms is not None:
-            told["retry_after"] = retry_ms / 1000
-        self.attempt.tell(outcome, **told, **(self._changes() if outcome == "done" else {}))
-        end = Settlement(
-            outcome,
-            result,
-            flaw,
-            error=self._error(error) if error else "",
-            answer=json.dumps(receipt or {"error": error, "stage": "task"}) if outcome != "done" else "",
-            retry_ms=retry_ms,
-            effect_happened=self.attempt.line == "applied",
-            facts=tuple(self.attempt.facts.values()) if outcome == "done" else (),
-            counters=self._counters(outcome, flaw),
-            summary=json.dumps(self._summary(outcome, receipt or {}) | numbers),
-            payload=self.attempt.payload,
-            events=self.attempt.take_events(),
-        )
-        attempt = self.attempt
+        attempt, told = self.attempt, ending.told(self.attempt)
+        end = ending.settlement(attempt)
         if attempt.line != "before":
             attempt.ledger.write_down(attempt.claim, end)
-        elif outcome in {"failed", "refused"} and retry_ms is None:
-            attempt.ledger.end(attempt.call, "rejected", error)
+        elif ending.outcome in {"failed", "refused"} and ending.retry_ms is None:
+            attempt.ledger.end(attempt.call, "rejected", ending.error)
         lost = store.patiently(lambda: attempt.ledger.settle(attempt.claim, attempt.terms, end), PATIENCE)
         if lost is not None:
-            self._log("claim lost", stands=lost, outcome=outcome, **told)
+            self._log("claim lost", stands=lost, outcome=ending.outcome, **told)
             raise ClaimLost(f"{self.key}: the claim was lost while the task ran; the key is {lost} now")
-        self._log(outcome, **told)
-
-    def _summary(self, outcome: Outcome, receipt: dict[str, Any]) -> dict[str, Any]:
-        """The attempt as the event stream keeps it."""
-        summary = {"outcome": outcome, "task": self.gate.name, "key": self.key}
-        return summary | {"stage": receipt["stage"]} if receipt else summary
-
-    def _changes(self) -> dict[str, Any]:
-        return {"remembered": ["/".join(path) for path in self.attempt.facts]} if self.attempt.facts else {}
-
-    def _counters(self, outcome: Outcome, flaw: str) -> dict[str, int]:
-        name = {"done": "total_done", "refused": "total_refused"}.get(outcome, "total_failed")
-        counters = {**(self.attempt.counters if outcome == "done" else {}), name: 1}
-        return counters | {"total_flawed": 1} if flaw else counters
-
-    def _error(self, words: str) -> str:
-        """The error as the state file lists it."""
-        at = self.attempt.claim.admitted_ms + self.attempt.elapsed_ms
-        call = self.attempt.call
-        return json.dumps({"at": at, "task": call.task, "key": call.key, "call": call.id, "error": words})
+        self._log(ending.outcome, **told)
 
     def _log(self, event: str, **fields: Any) -> None:
         call = self.attempt.call

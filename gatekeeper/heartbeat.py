@@ -56,6 +56,10 @@ class Heartbeat:
         with self._lock:
             self._beats.pop(claim.owner, None)
 
+    def forget_all(self) -> None:
+        """In a forked child: another thread of the parent may have held the lock, so it is a new one."""
+        self._beats, self._lock, self._thread = {}, threading.Lock(), None
+
     def _run(self) -> None:
         while True:
             time.sleep(EVERY)
@@ -88,7 +92,7 @@ heartbeat = Heartbeat()
 
 def _forget_after_fork() -> None:
     """A forked child has none of its parent's attempts, nor its thread."""
-    heartbeat.__init__()  # type: ignore[misc]
+    heartbeat.forget_all()
 
 
 os.register_at_fork(after_in_child=_forget_after_fork)

@@ -1,4 +1,4 @@
-"""What a task remembers: reads see Redis and this attempt's own changes; writes are applied when it settles."""
+"""What a task remembers: reads see Redis and this attempt's own changes; writes are applied when it settles as done."""
 
 from __future__ import annotations
 

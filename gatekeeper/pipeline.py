@@ -63,7 +63,9 @@ def run(gate: Gate, args: tuple[Any, ...], kwargs: dict[str, Any], *, call_id: s
         case Busy(call=at_work):
             raise Duplicate(f"{call.key}: call {at_work} is at work")
         case Unchecked():
-            raise LedgerUnavailable(f"call {call.id} of {call.task}: nothing ran, Redis was started anew once more")
+            raise LedgerUnavailable(
+                f"call {call.id} of {call.task}: nothing ran, Redis was started anew once more, or recovers; the call is sent again"
+            )
 
 
 def _admit(ledger: Ledger, call: Call, terms: Terms) -> Decision:

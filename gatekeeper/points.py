@@ -15,9 +15,11 @@ def recall(name: str) -> str | None:
 def keep(name: str, value: str) -> None:
     """Keep `value` for every later attempt of this key; it is on the disk when this returns.
 
-    Raises ClaimLost if the key belongs to another attempt by now.
+    Raises ClaimLost if the key belongs to another attempt by now, and JournalUnavailable.
     """
     attempt = current()
     if not attempt.ledger.keep_point(attempt.claim, name, value):
-        raise ClaimLost(f"{attempt.call.key}: the claim was lost before {name} could be kept")
+        raise ClaimLost(
+            f"{attempt.call.key}: the claim was lost before {name} could be kept; somebody else has the key"
+        )
     attempt.tell("recovery point", name=name, value=value)

@@ -12,7 +12,7 @@
 -- ARGV[11] -> epoch that the journal knows, or "" for a task without an effect
 -- ARGV[12] -> highest fence that the journal knows   ARGV[13] -> why no effect may happen where this call runs, or ""
 --
--- Returns {"claimed", fence, attempt, now, payload that was frozen before, or "", door of the call}
+-- Returns {"claimed", fence, attempt, now, payload that was frozen before, or "", door of the call, 1 if nobody would ask again}
 --       | {"verify", now, owner, fence, attempt, payload}          unknown, and it is time to ask the provider
 --       | {"replay", now, result, flaw} | {"refused", now, receipt} | {"deferred", now, receipt}
 --       | {"ended", now, receipt}                                    this call ended before: same answer
@@ -33,6 +33,10 @@ local door = call[6] or ARGV[6] -- a registered call came in before its message 
 local called_at = tonumber(call[2] or now)
 local free = state == "new" or state == "queued" or state == "waiting" or state == "rejected"
 local mine = holder == ARGV[1] or state == "new" or state == "rejected"
+
+-- Who called through a webhook was told that the call is accepted; a call that was tried before, or that a person wants
+-- run, has nobody who calls again either. Everybody else asks again.
+local nobody_asks_again = door == "webhook" or tonumber(call[8] or 0) > 0 or call[9]
 
 local function tell(event, fields)
   fields.at, fields.event, fields.call = now, event, ARGV[1]
@@ -151,7 +155,8 @@ local function check_key()
   end
   if state == "claimed" or state == "sending" then
     if owner == ARGV[7] then
-      return {"claimed", tonumber(key[5]), tonumber(redis.call("HGET", KEYS[2], "attempts") or 0), now, key[9] or "", door}
+      return {"claimed", tonumber(key[5]), tonumber(redis.call("HGET", KEYS[2], "attempts") or 0), now, key[9] or "", door,
+        nobody_asks_again and 1 or 0}
     end
     if owner == ARGV[10] and holder ~= ARGV[1] then
       return refuse("key", "in progress", {holder = owner, age = (now - tonumber(key[7])) / 1000, state = state})
@@ -184,8 +189,7 @@ local function check_key()
   end
 end
 
--- Who called through a webhook was told that the call is accepted and does not call again: it waits, as long as its age
--- allows. So does a call that was tried before, or that a person wants run. Everybody else asks again.
+-- At a pause a call waits, as long as its age allows, if nobody would ask again.
 local function check_pause()
   local pause = redis.call("HGET", KEYS[6], "pause")
   if not pause then
@@ -193,7 +197,6 @@ local function check_pause()
   end
   local record, due = cjson.decode(pause), now + PAUSED_MS
   local fields = {by = record.by, why = record.why}
-  local nobody_asks_again = door == "webhook" or tonumber(call[8] or 0) > 0 or call[9]
   if nobody_asks_again and due - called_at <= policy.max_age_ms then
     return defer("paused", "paused", due, fields)
   end
@@ -319,7 +322,7 @@ local function claim()
   redis.call("ZREM", KEYS[3], ARGV[1])
   redis.call("ZREM", KEYS[4], ARGV[1])
   redis.call("ZADD", KEYS[5], now + ARGV[8], ARGV[3])
-  return {"claimed", fence, attempt, now, key[9] or "", door}
+  return {"claimed", fence, attempt, now, key[9] or "", door, nobody_asks_again and 1 or 0}
 end
 
 return check_call() or check_ledger() or check_key() or check_pause() or check_age() or check_caps() or check_rates()

@@ -35,6 +35,9 @@ log = structlog.get_logger("gatehouse.journal")
 #: Bytes at the end of a file among which its last whole line ends: twice the largest payload.
 TAIL = 2 * 1024 * 1024
 
+#: Characters at the beginning of a file's name that say of which month it is, also in a copy from another machine.
+MONTH = len("2026-11")
+
 #: How often the files are written anew because of keys that would read differently.
 TRIES = 3
 
@@ -78,9 +81,9 @@ def _old_files(journal: Journal, ledger_days: int) -> list[Path]:
 
 def _end_of(path: Path) -> datetime:
     try:
-        month = datetime.strptime(path.stem, "%Y-%m").replace(tzinfo=UTC)
+        month = datetime.strptime(path.stem[:MONTH], "%Y-%m").replace(tzinfo=UTC)
     except ValueError:
-        return datetime.max.replace(tzinfo=UTC)  # somebody else's file
+        return datetime.max.replace(tzinfo=UTC)  # nobody knows whose, nor from when
     return (month + timedelta(days=32)).replace(day=1)
 
 
@@ -166,6 +169,8 @@ class _Rules:
 
     def kept(self, record: Record, place: Place) -> Record | None:
         """All, a part, or nothing."""
+        if record["event"] == "probe":
+            return None
         if "key" not in record:
             return record  # an epoch, a checkpoint
         event, name = record["event"], (record["agent"], record["key"])

@@ -20,6 +20,7 @@ class Claim:
     epoch: str = ""  #: of the ledger that the claim was made in; empty for a task without an effect
     payload: str = ""  #: JSON text that an earlier attempt froze
     door: str = ""  #: where the call came in, which its message does not tell
+    waits: bool = False  #: nobody would ask again, so a pause may only delay it
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Busy:
 
 @dataclass(frozen=True)
 class Unchecked:
-    """Redis was started anew; before any effect it is compared with the journal."""
+    """Redis was started anew, or has another epoch; before any effect it is compared with the journal."""
 
     now_ms: int
 

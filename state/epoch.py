@@ -53,7 +53,7 @@ class Standing:
 
 
 def standings(redis: Redis, journal: Journal, agents: Sequence[str]) -> dict[str, Standing]:
-    """Each agent's, with one round trip. The rules are those of admit.lua."""
+    """Each agent's, with one round trip. The rules are those of admit.lua, which lets its caller look again where the epochs differ."""
     known_here = {agent: journal.known(agent) for agent in agents}
     with redis.pipeline(transaction=False) as pipe:
         pipe.info("server")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,10 @@ from state.watermark import Known, Watermark
 
 #: Seconds to wait while another process of this machine compares Redis with the journal, or rebuilds it.
 PATIENCE = 30.0
+
+
+#: The files that are written to; others in the folder are copies from elsewhere, which are only read.
+_OF_A_MONTH = re.compile(r"\d{4}-\d{2}\.jsonl")
 
 
 class JournalUnavailable(OSError):
@@ -66,7 +71,14 @@ class Journal:
         try:
             return self.watermark.known(agent)
         except OSError as error:
-            raise _unavailable(self.folder, error) from error
+            raise _unreadable(self.folder, error) from error
+
+    def agents(self) -> list[str]:
+        """Every agent that ever had an effect here. Raises JournalUnavailable."""
+        try:
+            return self.watermark.agents()
+        except OSError as error:
+            raise _unreadable(self.folder, error) from error
 
     def files(self) -> list[Path]:
         """Every file, oldest first."""
@@ -96,7 +108,11 @@ class Journal:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 if time.monotonic() > deadline:
-                    raise _unavailable(self.folder, error) from None
+                    raise JournalUnavailable(
+                        error.errno,
+                        f"another process compares Redis with the journal in {self.folder}, or recovers, for more than "
+                        f"{PATIENCE:g} s, and effects are closed meanwhile: wait until it ends, or end it",
+                    ) from None
                 time.sleep(0.05)
             else:
                 return
@@ -106,7 +122,7 @@ class Journal:
         month = f"{datetime.now(UTC):%Y-%m}.jsonl"
         if self._file is None or self._file.name < month or self._file.is_gone():
             self._file = None
-            newest = max([month, *(path.name for path in self.files())])
+            newest = max([month, *(path.name for path in self.files() if _OF_A_MONTH.fullmatch(path.name))])
             self._file = self._open(self.folder / newest)
         return self._file
 
@@ -180,6 +196,14 @@ def _unavailable(folder: Path, error: OSError) -> JournalUnavailable:
         error.errno,
         f"the journal in {folder} cannot be written ({error.strerror or error}); effects are closed until it can: "
         "free the disk, or let this user write there",
+    )
+
+
+def _unreadable(folder: Path, error: OSError) -> JournalUnavailable:
+    return JournalUnavailable(
+        error.errno,
+        f"the journal in {folder} cannot be read ({error.strerror or error}); effects are closed until it can: "
+        "let this user read there, or look at the disk",
     )
 
 

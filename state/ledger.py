@@ -135,8 +135,9 @@ class Ledger:
         ]  # fmt: skip
         answer = _admit(self.redis, keys, args)
         match answer:
-            case ["claimed", fence, attempt, now, payload, door]:
-                return Claim(call.agent, call.key, call.id, owner, fence, attempt, now, known.epoch, payload, door)
+            case ["claimed", fence, attempt, now, payload, door, waits]:
+                which = (call.agent, call.key, call.id, owner, fence, attempt, now, known.epoch)
+                return Claim(*which, payload, door, waits=bool(waits))
             case ["verify", now, in_doubt, fence, attempt, payload]:
                 return Doubt(Claim(call.agent, call.key, call.id, in_doubt, fence, attempt, now, known.epoch, payload))
             case ["replay", now, result, flaw]:

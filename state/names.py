@@ -46,7 +46,11 @@ class Names:
 
     @property
     def ledger(self) -> str:
-        """hash: epoch fence closed, and sent:KEY → the fence under which an effect of this key was last on its way"""
+        """hash: epoch fence run closed recovering, and sent:KEY → the fence under which this key was last on its way
+
+        `run` is of the server that was checked, `closed` says why no effect may happen, `recovering` is the token of the
+        recovery at work.
+        """
         return self._name("ledger")
 
     @property

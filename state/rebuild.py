@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +16,7 @@ from typing import Any, Self, TypeVar
 from pydantic_core import to_json
 from redis import Redis
 
+import settings
 from state import facts, records
 from state.agent import milliseconds
 from state.fold import Fold, Place, Standing, fold
@@ -28,8 +30,7 @@ from state.watermark import STILL_WRITTEN
 AT_ONCE = 500
 #: Bytes read at once; most lines are shorter.
 PIECE = 4096
-#: A call that ended is kept this long after a rebuild, as after its end.
-KEEP_MS = 7 * 86_400_000
+DAY_MS = 86_400_000
 
 #: Answers the caps that count an effect of this task and these arguments: names in Redis and windows in ms.
 CapsOf = Callable[[str, Mapping[str, Any]], list[tuple[str, int]]]
@@ -69,11 +70,11 @@ class _Key:
         n, waiting, running, held, ledger, head = _names(self.agent)
         return [n.key(self.key), n.call(self.asked["call"]), waiting, running, held, n.story(self.key), ledger, head]
 
-    def script_args(self, token: str) -> list[str | bytes | int]:
+    def script_args(self, keep_ms: int, token: str) -> list[str | bytes | int]:
         asked = self.asked
         call = [asked["task"], to_json(asked["kwargs"]), asked["fingerprint"], asked["door"]]
         which = [self.key, self.state, asked["call"], self.fence, self.why]
-        return [*which, *call, KEEP_MS, self.ended_ms, token, *self.fields]
+        return [*which, *call, keep_ms, self.ended_ms, token, *self.fields]
 
 
 @cache
@@ -93,6 +94,7 @@ class Rebuilding:
         self._windows: dict[str, int] = {}
         self._redis, self._whole, self._caps_of, self._token = redis, whole, caps_of, token
         self._now_ms = now_ms(redis)
+        self._keep_ms = settings.current().ledger_days * DAY_MS  # the journal holds calls of effects only
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -118,7 +120,7 @@ class Rebuilding:
         self._facts.write(self._redis)
 
     def _write(self, batch: list[_Key]) -> None:
-        runs = [(key.script_keys(), key.script_args(self._token)) for key in batch]
+        runs = [(key.script_keys(), key.script_args(self._keep_ms, self._token)) for key in batch]
         for key, answer in zip(batch, _rebuild.many(self._redis, runs), strict=True):
             if answer[0] == "lost":
                 raise LostAgain("Redis lost data again while it was being rebuilt")
@@ -143,9 +145,9 @@ class Rebuilding:
                     self._windows[key.asked["task"]] = max(window_ms for _, window_ms in caps)
             pipe.execute()
 
-    def _window(self, key: _Key) -> int:
+    def _window(self, key: _Key) -> float:
         """The longest for which the task's effects count; its first is asked, whatever its age."""
-        return self._windows.get(key.asked["task"], self._now_ms)
+        return self._windows.get(key.asked["task"], math.inf)
 
     def _keys(self) -> Iterator[_Key]:
         for (agent, key), standing in self._whole.keys.items():

@@ -19,7 +19,7 @@ if (state ~= "claimed" and state ~= "sending") or key[2] ~= ARGV[3] or key[3] ~=
   or (ARGV[5] ~= "1" and tonumber(key[4]) > now) then
   return {"kept"}
 end
--- After a restart a claim may have been sending; `epoch.mend` finds out.
+-- After a restart a claim may have been sending; the audit finds out.
 local run = redis.call("HGET", KEYS[9], "run")
 if key[6] and key[6] ~= "" and run ~= string.match(redis.call("INFO", "server"), "run_id:(%x+)") then
   return {"kept"}

@@ -45,7 +45,7 @@ def recover(
     with journal.alone(), _without_collector():
         run, token = epoch.run_id(redis), epoch.new()
         # Closed before the journal is read: an effect that crosses the line later would not be in what was read.
-        standings = epoch.standings(redis, journal, journal.watermark.agents())
+        standings = epoch.standings(redis, journal, journal.agents())
         before = _close(redis, standings, token)
         # And its epoch ends: an intent that is written from now on is never sent, so that none is missed.
         fresh = {agent: _end_epoch(journal, agent) for agent in before}
@@ -92,7 +92,7 @@ def _report(whole: Fold, *, skip_damaged: bool) -> Report:
     if damaged and not skip_damaged:
         raise Unrecoverable(
             f"{'; '.join(damaged[:5])}. What stood there may have been sent: restore the journal from a backup, or look "
-            "at the providers and go on without these lines with --skip-damaged"
+            "at the providers and go on without these lines: celery -A workers gate recover --skip-damaged"
         )
     return Report(whole.records, torn=torn, damaged=damaged)
 

@@ -118,7 +118,10 @@ def replay(redis: Redis, journal: Journal, agent: str, call: str, by: str, effec
     keys = [n.key(kept["key"]), n.call(call), n.waiting, n.dead, n.story(kept["key"]), n.head]
     answer = _replay(redis, keys, [call, by])
     if answer[0] == "kept":
-        raise NotResolved(f"call {call} is {answer[1]}; only a call that was rejected can be replayed")
+        raise NotResolved(
+            f"call {call} is {answer[1]}; only a call that was rejected can be replayed; "
+            f"see: celery -A workers gate explain {call}"
+        )
     return True
 
 
@@ -132,7 +135,9 @@ def _check(key: str, kept: dict[str, str], word: Word) -> None:
     state = kept["state"]
     if state not in _FROM[word.how]:
         able = ", ".join(_FROM[word.how])
-        raise NotResolved(f"{key} is {state}; this is said of keys that are {able}")
+        raise NotResolved(
+            f"{key} is {state}; this is said of keys that are {able}; see: celery -A workers gate explain '{key}'"
+        )
     if word.how == "approve" and "payload" in kept:
         raise NotResolved(
             f"{key} crossed the line, so running it again may double it: look at the provider, then say "

@@ -24,7 +24,10 @@ def restore(redis: Redis, agents: list[str]) -> list[str]:
     """Load every agent's mirror; answers whose. Nothing is written unless all of them can be."""
     living = [agent for agent in agents if redis.exists(Names(agent).head)]
     if living:
-        raise RestoreError(f"Redis holds living state of {', '.join(living)}; restore only into an empty Redis")
+        raise RestoreError(
+            f"Redis holds living state of {', '.join(living)}; restore only into an empty Redis; "
+            "to rebuild what it lost from the journal: celery -A workers gate recover"
+        )
     documents = {agent: _read(agent, mirror.path(agent)) for agent in agents if mirror.path(agent).exists()}
     with redis.pipeline(transaction=True) as pipe:
         for agent, document in documents.items():

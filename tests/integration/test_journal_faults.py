@@ -139,6 +139,21 @@ def test_a_full_disk_closes_effects_and_they_go_on_by_themselves(small_disk: Pat
     assert worker.alive
 
 
+def test_a_command_that_needs_a_full_disk_says_so_in_one_line(small_disk: Path, desk: Desk, worker: Process) -> None:
+    desk.effects.mode("apply_then_reset", key="story:torn")
+    desk.publish("torn")
+    desk.ends("torn", "unknown")
+    fill(small_disk)
+
+    done = desk.install.celery("gate", "resolve", "story:torn", "--applied", "--why", "it is there")
+
+    assert done.returncode == 1
+    assert os.strerror(errno.ENOSPC) in done.stderr
+    assert "free the disk" in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert desk.state("torn") == "unknown"
+
+
 def test_a_disk_that_can_only_be_read_closes_effects_until_it_can_be_written(
     small_disk: Path, desk: Desk, worker: Process
 ) -> None:

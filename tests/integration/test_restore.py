@@ -108,6 +108,7 @@ def test_a_living_redis_is_never_overwritten(house: Install, clerk: Clerk, effec
 
     assert done.returncode != 0
     assert "living" in json.loads(done.stdout)["error"]
+    assert "celery -A workers gate recover" in json.loads(done.stdout)["error"]
     assert "clerk" in done.stderr
     assert fingerprint(clerk) == before
 

@@ -47,6 +47,11 @@ def test_it_runs_when_the_pause_is_over(poster: Poster) -> None:
     assert poster.redis.zscore(poster.n.waiting, call.id) is None
 
 
+def test_its_claim_says_that_nobody_asks_again(poster: Poster) -> None:
+    assert poster.claim(a_webhook(poster)).waits
+    assert not poster.claim(poster.register(poster.call("other"))).waits
+
+
 def test_a_long_pause_is_counted_and_told_once(poster: Poster) -> None:
     pause(poster)
     call = a_webhook(poster)

@@ -7,6 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from gatekeeper.attempt import Attempt
+from gatekeeper.execution import Execution
+from gatekeeper.line import effect
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import Poster, event, sure
 
@@ -128,6 +131,26 @@ def test_an_agent_that_was_paused_meanwhile_stops_at_the_line(poster: Poster) ->
     assert (word, json.loads(told)) == ("paused", pause)
     assert poster.key_of(claim)["state"] == "claimed"
     assert "payload" not in poster.key_of(claim)
+
+
+@pytest.mark.parametrize("tried_before", [False, True])
+def test_a_pause_at_the_line_only_delays_a_call_for_which_nobody_asks_again(poster: Poster, tried_before: bool) -> None:
+    def paused_meanwhile(**_: str) -> None:
+        poster.redis.hset(poster.n.head, "pause", json.dumps({"at": 1, "by": "ada", "why": "looking"}))
+        with effect(payload="hello"):
+            raise AssertionError("behind the line")
+
+    call = poster.register()
+    if tried_before:
+        poster.settle(poster.claim(call), "failed", retry_ms=1)
+    claim = poster.claim(call)
+    poster.gate.body = paused_meanwhile
+    attempt = Attempt(call, claim, poster.ledger, poster.scope_of(call), poster.gate.effect)
+
+    answer = Execution(poster.gate, attempt, {"post_id": "hello"}).run()
+
+    assert (answer["error"], answer["stage"]) == ("paused", "line")
+    assert poster.call_of(call)["state"] == ("waiting" if tried_before else "rejected")
 
 
 def test_who_was_taken_for_sending_before_the_answer_came_has_not_sent(poster: Poster) -> None:

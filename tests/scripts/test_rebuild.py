@@ -108,6 +108,14 @@ def test_a_done_key_comes_back_with_its_result_and_is_replayed(poster: BookedPos
     assert poster.story(claim.key)[0]["event"] == "rebuilt"
 
 
+def test_a_call_that_ended_is_kept_as_long_as_the_ledger(poster: BookedPoster) -> None:
+    claim = poster.send()
+    poster.end(claim)
+    poster.lose_everything()
+
+    assert poster.redis.pttl(poster.n.call(claim.call)) > 89 * DAY
+
+
 def test_a_flaw_of_a_result_comes_back(poster: BookedPoster) -> None:
     poster.end(poster.send(), flaw='{"error":"the effect happened, but a later step failed"}')
 

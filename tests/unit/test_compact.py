@@ -242,6 +242,26 @@ def test_calls_that_ended_and_keys_that_were_given_up_long_ago_go(book: Book) ->
     assert fold(book.journal.files()).fences == {AGENT: 4}
 
 
+def test_what_was_written_to_try_the_disk_goes(book: Book) -> None:
+    book.write(MONTHS[1], "probe")
+
+    book.compact()
+
+    assert book.events(MONTHS[1]) == []
+
+
+def test_a_month_of_another_machine_grows_old_with_ours(book: Book) -> None:
+    copy = f"{MONTHS[0]}-web2"
+    book.intent(copy, "k", "c", 1)
+    book.outcome(copy, "k", "c", 1, "done")
+    before = len(book.path(copy).read_bytes())
+
+    report = book.compact()
+
+    assert report.files == [f"{copy}.jsonl", *(f"{month}.jsonl" for month in OLD)]
+    assert len(book.path(copy).read_bytes()) < before
+
+
 def test_a_key_that_was_given_up_lately_stays(book: Book) -> None:
     book.intent(MONTHS[0], "k", "c", 1)
     book.outcome(MONTHS[3], "k", "c", 1, "failed", retry=False)

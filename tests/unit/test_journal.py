@@ -240,6 +240,17 @@ def test_a_clock_that_is_set_back_changes_nothing(folder: Path, calendar: Calend
     assert fences(folder) == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("copy", ["web2.jsonl", "2026-11-web2.jsonl", "2027-web2.jsonl"])
+def test_a_copy_from_another_machine_is_not_written_to(folder: Path, copy: str) -> None:
+    folder.mkdir()
+    (folder / copy).write_bytes(b"")
+
+    note(Journal(folder), 1)
+
+    assert (folder / copy).read_bytes() == b""
+    assert fences(folder) == [1]
+
+
 def test_a_process_that_kept_last_months_file_open_goes_over_to_the_new_one(folder: Path, calendar: Calendar) -> None:
     ahead, behind = Journal(folder), Journal(folder)
     note(behind, 1)
@@ -389,7 +400,7 @@ def test_only_one_process_at_a_time_is_alone(folder: Path, monkeypatch: pytest.M
     monkeypatch.setattr(module, "PATIENCE", 0.1)
     with Journal(folder).alone():
         note(Journal(folder), 1)
-        with pytest.raises(JournalUnavailable), Journal(folder).alone():
+        with pytest.raises(JournalUnavailable, match=r"another process .* wait until it ends"), Journal(folder).alone():
             pass
 
     with Journal(folder).alone():

@@ -63,7 +63,7 @@ def _checked(text: str) -> str:
     try:
         return json.dumps(json.loads(text), ensure_ascii=False)
     except ValueError:
-        raise Failed(f"--result {text!r} is no JSON") from None
+        raise Failed(f'--result {text!r} is no JSON; write for example --result \'{{"id": "42"}}\'') from None
 
 
 commands = (held, approve, decide)

@@ -106,7 +106,7 @@ def _effects() -> Finding:
         with journal.current().alone():
             standings = epoch.standings(store.client(), journal.current(), agents()).values()
     except JournalUnavailable as error:
-        return Finding("effects", str(error), f"let this user write to {folder}")
+        return Finding("effects", f"closed: {error.strerror}", "what is said there; nothing is sent until then")
     if closed := [standing.closed for standing in standings if standing.closed]:
         return Finding("effects", f"closed: {closed[0]}", "run celery -A workers gate recover")
     return Finding("effects", f"open, journal in {folder}")

@@ -13,6 +13,7 @@ import click
 import settings
 from gatekeeper.gate import agents
 from gatekeeper.redact import clean
+from state.journal import JournalUnavailable
 from state.store import StoreError
 from workers.schedule import ScheduleError
 
@@ -66,7 +67,7 @@ def _with_clear_errors(function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(*args: Any, json_: bool, **kwargs: Any) -> None:
         try:
             function(*args, json_=json_, **kwargs)
-        except (Failed, ScheduleError) as error:
+        except (Failed, ScheduleError, JournalUnavailable) as error:
             _fail(str(error), json_=json_)
         except StoreError as error:
             hint = "start the system with: make up" if settings.current().embedded else "look at REDIS_URL"

@@ -24,7 +24,7 @@ from workers.gate.output import Failed, command, show
 def recover(*, skip_damaged: bool, json_: bool) -> None:
     """Rebuild the ledger from the journal under a new epoch; effects are open again afterwards."""
     report = rebuild(hidden=json_, skip_damaged=skip_damaged)
-    show(json_, asdict(report), _in_words(report))
+    show(json_, asdict(report), in_words(report))
 
 
 def rebuild(*, hidden: bool, skip_damaged: bool = False) -> state.Report:
@@ -65,7 +65,8 @@ def _caps_of(task: str, kwargs: Mapping[str, Any]) -> list[tuple[str, int]]:
     return [(name, cap.window_ms) for name, cap in zip(names, gate.caps if gate else (), strict=True)]
 
 
-def _in_words(report: state.Report) -> str:
+def in_words(report: state.Report) -> str:
+    """What a recovery did, line by line."""
     if not report.epochs:
         return "the journal is empty: there is nothing to recover"
     lines = [f"read {report.records} records of {', '.join(sorted(report.epochs))}; effects are open again"]

@@ -6,7 +6,7 @@ from gatekeeper.gate import agents
 from state import journal, store
 from state import restore as state
 from workers.gate.output import Failed, command, show
-from workers.gate.recover import rebuild
+from workers.gate.recover import in_words, rebuild
 
 
 @command("restore")
@@ -19,9 +19,10 @@ def restore(*, json_: bool) -> None:
         restored = state.restore(store.client(), agents())
     except state.RestoreError as error:
         raise Failed(str(error)) from None
-    if journal.current().watermark.agents():
-        rebuild(hidden=True)
-    show(json_, {"restored": restored}, "restored: " + (", ".join(restored) or "nothing, there are no state files"))
+    lines = ["restored: " + (", ".join(restored) or "nothing, there are no state files")]
+    if journal.current().agents():
+        lines.append(in_words(rebuild(hidden=True)))
+    show(json_, {"restored": restored}, "\n".join(lines))
 
 
 commands = (restore,)
