@@ -13,10 +13,10 @@ IN_PARALLEL := -n 4 --dist loadfile
 help:
 	@echo 'make up      install into .venv and run everything; Ctrl-C stops it'
 	@echo 'make test    install and run the tests, but for the slow ones'
-	@echo 'make check   what CI runs: format, lint, types, layers, all tests'
+	@echo 'make check   what CI runs, before make torture-short: format, lint, types, layers, all tests'
 	@echo 'make bench   measure the gate against plain Celery'
 	@echo 'make model   try every interleaving of the protocol, and what happens without each defence'
-	@echo 'make torture kill, stop, cut, empty and fill everything, for about an hour; torture-short: for eight minutes'
+	@echo 'make torture kill, stop, cut, empty and fill everything, for about an hour; torture-short: for about five minutes'
 	@echo 'make teeth   switch off each defence in a copy, and see that the torture goes red'
 	@echo 'make peers   the same faults on seven other task queues'
 	@echo 'make memory  how much memory the running system holds'

@@ -13,7 +13,7 @@ from clients.content import Post
 #: Each is a module of this folder with the functions of `Publishing`, imported when it is first needed.
 KNOWN = ("feed", "mastodon", "threads")
 
-#: The settings without which a destination cannot work.
+#: The settings without which a destination cannot work: names of fields of `Settings`, in lower case.
 NEEDS = {"mastodon": ("mastodon_token",), "threads": ("threads_token",)}
 
 
