@@ -20,6 +20,7 @@ from clients.deadline import BoundedAdapter
 from gatekeeper.attempt import current_or_none
 from gatekeeper.outcome import of_status, proves_nothing_was_sent
 from gatekeeper.redact import clean, describe
+from gatekeeper.wire import SAFE
 
 log = structlog.get_logger("gatehouse.http")
 
@@ -42,7 +43,8 @@ def request(
     """Send one request and read its whole answer within `timeout` seconds (default HTTP_TIMEOUT).
 
     `options` are those of `requests.Request`: params, headers, json, data, auth. `adapter` may restrict where connections
-    lead. Raises what requests raises; an answer of any status is an answer. The connection is new, and closed afterwards.
+    lead. Raises what requests raises; an answer of any status is an answer, but for one to an effect that says neither yes
+    nor no: that is an HTTPError. The connection is new, and closed afterwards.
     """
     limit = _within_the_lease(timeout or settings.current().http_timeout)
     started = time.monotonic()
@@ -64,7 +66,22 @@ def request(
         status=response.status_code,
         response=_shown(response.text),
     )
+    _refuse_what_says_nothing(response)
     return response
+
+
+def _refuse_what_says_nothing(response: Response) -> None:
+    """A redirect (or another answer that is none) to what sends an effect: `raise_for_status` would let it pass."""
+    attempt, status = current_or_none(), response.status_code
+    is_yes_or_no = 200 <= status < 300 or status >= 400  # noqa: PLR2004 - as HTTP groups them
+    if attempt is None or attempt.line != "sending" or response.request.method in SAFE or is_yes_or_no:
+        return
+    where = clean(response.headers.get("Location", ""))
+    raise requests.HTTPError(
+        f"{response.request.method} {clean(str(response.url))} answered {status} {where}: redirects are not followed, "
+        "so nobody knows what became of it; correct the address",
+        response=response,
+    )
 
 
 def _within_the_lease(seconds: float) -> float:

@@ -41,12 +41,14 @@ class Reply(BaseModel):
 
 
 class Delivered(BaseModel):
-    """Where a reply lies, and since when."""
+    """Where a reply lies, since when, and how it was made."""
 
     model_config = ConfigDict(frozen=True)
 
     delivered_at: datetime
     file: str
+    rung: Rung
+    by: str
 
 
 def deliver(reply: Reply) -> Delivered:
@@ -75,7 +77,8 @@ def find(reply: Reply) -> Delivered | None:
 
 
 def _delivered(file: Path, line: dict[str, Any]) -> Delivered:
-    return Delivered(delivered_at=line["at"], file=str(file.relative_to(settings.current().state_dir)))
+    where = str(file.relative_to(settings.current().state_dir))
+    return Delivered(delivered_at=line["at"], file=where, rung=line["rung"], by=line["by"])
 
 
 def _file(channel: str, conversation: str) -> Path:

@@ -76,10 +76,14 @@ class Execution:
             with running(self.attempt):
                 output = self.gate.body(**self.arguments)
         except ClaimLost as error:
+            if error.key != self.key:  # that of another task, which this one called
+                return self._failed(error)
             self._log("claim lost")
-            if self.attempt.line == "sending":
-                with suppress(ClaimLost):  # whoever has the key should know that this attempt sends nothing any more
-                    self._settle(Ending("unknown", error=describe(error)))
+            if self.attempt.line != "before":
+                with suppress(
+                    ClaimLost
+                ):  # whoever has the key should know what this attempt knows, and that it is over
+                    self._settle(self._knowing(error))
             raise
         except Refused as error:
             return self._refused(error) if self.attempt.line == "before" else self._failed(error)
@@ -94,6 +98,8 @@ class Execution:
         try:
             result = kept(self.gate.contract.check_output(output), self.attempt.rung)
         except InvalidOutput as error:
+            if self.gate.effect and self.attempt.line == "before":
+                return self._failed(error)  # nothing was sent, so there is nothing to keep or to undo
             return self._flawed(output, error)
         try:
             self._do_what_follows(output)
@@ -135,8 +141,7 @@ class Execution:
         """Settle what the exception proves, and raise it; answers only if the provider knows that all went well."""
         words = describe(error)
         if self.attempt.line == "applied":
-            flaw = {"error": "the effect happened, but a later step failed", "stage": "task", "detail": words}
-            self._settle(Ending("done", result=kept("null", None), flaw=json.dumps(flaw), error=words))
+            self._settle(self._knowing(error))
         elif self.attempt.line == "before" or proves_nothing_was_sent(error, self.attempt.wire.since_the_line):
             self._settle(Ending("failed", error=words, retry_ms=self._retry_ms(forgiven=isinstance(error, Overdue))))
         else:
@@ -145,12 +150,20 @@ class Execution:
             raise error
         raise TaskAborted(f"{self.key}: {words}") from error
 
+    def _knowing(self, error: BaseException) -> Ending:
+        """Behind the line: what is known of the effect, whatever went wrong."""
+        words = describe(error)
+        if self.attempt.line != "applied":
+            return Ending("unknown", error=words)
+        flaw = {"error": "the effect happened, but a later step failed", "stage": "task", "detail": words}
+        return Ending("done", result=kept("null", None), flaw=json.dumps(flaw), error=words)
+
     def _in_doubt(self, error: BaseException, words: str) -> Answer:
         """Ask the provider. That it has the effect is proof; that it does not have it yet is none."""
         found = look_up(self.gate, self.attempt, self.arguments)
         if found is not None and found is not LOOK_UP_FAILED:
             return self.finished(found)
-        self._settle(Ending("unknown", error=words))
+        self._settle(self._knowing(error))
         raise OutcomeUnknown(
             f"{self.key}: {words}. It may have happened, so it is not run again; "
             f"see: celery -A workers gate explain '{self.key}'"
@@ -195,7 +208,7 @@ class Execution:
         lost = store.patiently(lambda: attempt.ledger.settle(attempt.claim, attempt.terms, end), PATIENCE)
         if lost is not None:
             self._log("claim lost", stands=lost, outcome=ending.outcome, **told)
-            raise ClaimLost(f"{self.key}: the claim was lost while the task ran; the key is {lost} now")
+            raise ClaimLost(self.key, f"while the task ran; the key is {lost} now")
         self._log(ending.outcome, **told)
 
     def _log(self, event: str, **fields: Any) -> None:

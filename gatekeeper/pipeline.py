@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,7 @@ from gatekeeper.redact import clean, describe
 from gatekeeper.wire import Wire
 from state import audit, epoch, owner, store
 from state.call import Call
-from state.decision import Busy, Claim, Decision, Doubt, Refused, Replay, Unchecked
+from state.decision import Busy, Claim, Decision, Doubt, OtherKey, Refused, Replay, Unchecked
 from state.journal import JournalUnavailable
 from state.ledger import Ledger, Terms
 
@@ -45,6 +46,9 @@ def run(gate: Gate, args: tuple[Any, ...], kwargs: dict[str, Any], *, call_id: s
     terms, began = gate.terms(arguments), owner.moment()
     with _needing_redis(call):
         decision = _admit(ledger, call, terms)
+        if isinstance(decision, OtherKey):
+            call = replace(call, key=decision.key)
+            decision = _admit(ledger, call, terms)
     match decision:
         case Claim() as claim:
             wire = Wire(began.ms + terms.lease_ms)
@@ -55,14 +59,14 @@ def run(gate: Gate, args: tuple[Any, ...], kwargs: dict[str, Any], *, call_id: s
             _log("replayed", call)
             ledger.end(call, "done")
             return flawed(call.key, flaw, replayed=True) if flaw else success(call.key, result, replayed=True)
-        case Refused(receipt, _, again):
+        case Refused(receipt, again):
             _log("deferred" if receipt.get("deferred") else "refused", call, **receipt)
             if not (again or receipt.get("deferred")):
                 ledger.end(call, "rejected", str(receipt.get("error")))
             return refusal(call.key, receipt)
         case Busy(call=at_work):
             raise Duplicate(f"{call.key}: call {at_work} is at work")
-        case Unchecked():
+        case Unchecked() | OtherKey():
             raise LedgerUnavailable(
                 f"call {call.id} of {call.task}: nothing ran, Redis was started anew once more, or recovers; the call is sent again"
             )

@@ -17,6 +17,7 @@
 --       | {"replay", now, result, flaw} | {"refused", now, receipt} | {"deferred", now, receipt}
 --       | {"ended", now, receipt}                                    this call ended before: same answer
 --       | {"unchecked", now}    the server was started anew, or has another epoch: compare it with the journal, ask again
+--       | {"other key", now, key}           this call was registered under another key: ask again with that one
 --       | {"busy", now, owner, fence, lease_ms, call that holds it}
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -28,7 +29,7 @@ local key = redis.call("HMGET", KEYS[1], "state", "call", "fingerprint", "owner"
   "payload", "verify")
 local state, holder, fingerprint, owner = key[1] or "new", key[2], key[3], key[4]
 local call = redis.call("HMGET", KEYS[2], "state", "at_ms", "answer", "booked_ms", "expires_ms", "door", "sent_ms",
-  "attempts", "again")
+  "attempts", "again", "key")
 local door = call[6] or ARGV[6] -- a registered call came in before its message did
 local called_at = tonumber(call[2] or now)
 local free = state == "new" or state == "queued" or state == "waiting" or state == "rejected"
@@ -325,5 +326,12 @@ local function claim()
   return {"claimed", fence, attempt, now, key[9] or "", door, nobody_asks_again and 1 or 0}
 end
 
-return check_call() or check_ledger() or check_key() or check_pause() or check_age() or check_caps() or check_rates()
+-- What a call was registered as, it is: a template that was changed since would make another intent of it.
+local function check_identity()
+  if call[10] and call[10] ~= ARGV[3] then
+    return {"other key", now, call[10]}
+  end
+end
+
+return check_identity() or check_call() or check_ledger() or check_key() or check_pause() or check_age() or check_caps() or check_rates()
   or check_breaker() or claim()

@@ -31,7 +31,8 @@ def audit(redis: Redis, journal: Journal, agent: str) -> bool:
         if not is_empty and not standing.unchecked:
             return True  # somebody else was quicker, and claims of this run are none of our business
         # A claim that fell back to before the line may belong to a worker that lives: it must not cross it now.
-        journal.append("epoch", {"agent": agent, "epoch": epoch.new(), "fence": here.fence}, sync=True)
+        fresh = {"agent": agent, "epoch": epoch.new(), "fence": here.fence, "before": before or ""}
+        journal.append("epoch", fresh, sync=True)
         here = journal.known(agent) or here
         if int(fence or 0) < here.fence:
             return False  # an intent was written meanwhile, for a claim that Redis lost

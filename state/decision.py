@@ -36,7 +36,6 @@ class Replay:
 
     result: str
     flaw: str
-    now_ms: int
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,6 @@ class Refused:
     """The call may not run; the receipt has stage, error and the numbers. `deferred` when it will be sent again."""
 
     receipt: dict[str, Any]
-    now_ms: int
     again: bool = False  #: this call was refused before; the first answer is repeated
 
 
@@ -54,7 +52,7 @@ class Busy:
 
     owner: str
     fence: int
-    lease_ms: int
+    lease_ms: int  #: until when, by the server's clock
     call: str
     now_ms: int
 
@@ -63,7 +61,12 @@ class Busy:
 class Unchecked:
     """Redis was started anew, or has another epoch; before any effect it is compared with the journal."""
 
-    now_ms: int
+
+@dataclass(frozen=True)
+class OtherKey:
+    """The call was registered under this key, which the task's template would not give it today."""
+
+    key: str
 
 
-Decision = Claim | Doubt | Replay | Refused | Busy | Unchecked
+Decision = Claim | Doubt | Replay | Refused | Busy | Unchecked | OtherKey

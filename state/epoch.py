@@ -80,7 +80,7 @@ def _compare(
         pass
     elif epoch is None:
         why = "Redis lost its data" if here.fence else None
-    elif epoch != here.epoch:
+    elif epoch != here.epoch and not (unchecked and epoch == here.before):  # who began the new one did not end it
         why = "the ledger in Redis is not the one that the journal belongs to"
     elif int(fence or 0) < here.fence:
         why = f"Redis fell back to fence {fence or 0}, the journal knows {here.fence}"
@@ -141,6 +141,8 @@ def _of_key(redis: Redis, n: Names, key: str, fence: int, kept: dict[str, str]) 
     intent |= {"owner": kept.get("owner", ""), "kwargs": json.loads(kwargs or "{}")}
     intent |= {name: json.loads(kept[name]) for name in ("payload", "verify") if name in kept}
     yield "carried over", intent
+    for name in (name for name in kept if name.startswith("point:")):
+        yield "point", which | {"name": name.removeprefix("point:"), "value": kept[name]}
     if kept["state"] == "done":
         yield "outcome", which | {"outcome": "done"} | _result(kept)
     elif kept["state"] == "cancelled":

@@ -82,8 +82,8 @@ def fold(
     return whole
 
 
-def _take_known(whole: Fold, record: Record, _: Place) -> None:
-    for agent, (epoch, fence) in record["known"].items():
+def _take_known(whole: Fold, record: Record, _place: Place) -> None:
+    for agent, (epoch, fence, *_) in record["known"].items():
         _raise(whole, agent, fence)
         whole.epochs.setdefault(agent, epoch)  # its writer knew this a moment before; what was read by now is newer
 

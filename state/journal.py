@@ -146,28 +146,33 @@ class _File:
         self._fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._which = _identity(os.fstat(self._fd))
         self._syncing = threading.Lock()
-        self._written = self._synced = self._lost = 0
+        self._written = self._synced = 0
+        self._lost = 0, 0  #: from where to where the disk did not take it
 
     def write(self, line: bytes) -> int:
         """Append with one write, and answer where the file ended then."""
         written = os.write(self._fd, line)
         if written < len(line):
             raise OSError(errno.ENOSPC, f"only {written} of {len(line)} bytes could be written")
-        self._written = os.lseek(self._fd, 0, os.SEEK_CUR)
-        return self._written
+        end = os.lseek(self._fd, 0, os.SEEK_CUR)
+        if end < self._written:  # somebody emptied the file: what is said of places in it is of another one
+            self._synced, self._lost = 0, (0, 0)
+        self._written = end
+        return end
 
     def sync(self, end: int) -> None:
         """Bring everything up to `end` to the disk; of many who wait, the first does it for all."""
         with self._syncing:
+            lost_from, lost_to = self._lost
+            if lost_from < end <= lost_to:  # asked once more, the system would say that all is well
+                raise OSError(errno.EIO, "the disk did not take it")
             if self._synced >= end:
                 return
-            if self._lost >= end:  # asked once more, the system would say that all is well
-                raise OSError(errno.EIO, "the disk did not take it")
             reached = self._written
             try:
                 os.fsync(self._fd)
             except OSError:
-                self._lost = reached
+                self._lost = self._synced, reached
                 raise
             self._synced = reached
 

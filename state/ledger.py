@@ -12,7 +12,7 @@ from redis import Redis
 from state import evidence, journal, rebuild
 from state import owner as processes
 from state.call import Call
-from state.decision import Busy, Claim, Decision, Doubt, Refused, Replay, Unchecked
+from state.decision import Busy, Claim, Decision, Doubt, OtherKey, Refused, Replay, Unchecked
 from state.evidence import Outcome, Settlement
 from state.fold import fold
 from state.journal import Journal
@@ -140,15 +140,7 @@ class Ledger:
                 return Claim(*which, payload, door, waits=bool(waits))
             case ["verify", now, in_doubt, fence, attempt, payload]:
                 return Doubt(Claim(call.agent, call.key, call.id, in_doubt, fence, attempt, now, known.epoch, payload))
-            case ["replay", now, result, flaw]:
-                return Replay(result, flaw, now)
-            case ["refused" | "deferred" | "ended" as word, now, receipt]:
-                return Refused(json.loads(receipt), now, again=word == "ended")
-            case ["unchecked", now]:
-                return Unchecked(now)
-            case ["busy", now, holder, fence, lease_ms, held_by]:
-                return Busy(holder, fence, lease_ms, held_by, now)
-        raise AssertionError(f"admit.lua answered {answer!r}")
+        return _without_claim(answer)
 
     def cross(self, call: Call, claim: Claim, terms: Terms, payload: str, events: Sequence[str]) -> list[Any]:
         """Step over the line; answers ["sending", payload], ["lost", state], ["paused", pause] or ["closed"].
@@ -249,6 +241,22 @@ class Ledger:
         poison_after = 0 if processes.was_leaving(owner) else POISON_AFTER
         args: list[str | int] = [key, call, owner, fence, int(dead), poison_after, *_now()]
         return str(_reclaim(self.redis, keys, args)[0])
+
+
+def _without_claim(answer: list[Any]) -> Decision:
+    """What admit.lua answers to a call that may not run now."""
+    match answer:
+        case ["replay", _, result, flaw]:
+            return Replay(result, flaw)
+        case ["refused" | "deferred" | "ended" as word, _, receipt]:
+            return Refused(json.loads(receipt), again=word == "ended")
+        case ["busy", now, holder, fence, lease_ms, held_by]:
+            return Busy(holder, fence, lease_ms, held_by, now)
+        case ["unchecked", _]:
+            return Unchecked()
+        case ["other key", _, key]:
+            return OtherKey(key)
+    raise AssertionError(f"admit.lua answered {answer!r}")
 
 
 def _now() -> tuple[str, int]:

@@ -71,6 +71,11 @@ def files(agent: str) -> list[Path]:
     return [path for path in (folder / f"{agent}.json", *folder.glob(f"{agent}.revision-*.json")) if path.exists()]
 
 
+def agents() -> list[str]:
+    """Every agent that has a state file, also one whose tasks are gone."""
+    return sorted(path.stem for path in settings.current().agents_dir.glob("*.json") if "." not in path.stem)
+
+
 def write(redis: Redis, agent: str) -> int:
     """Photograph one agent; answers the revision written.
 

@@ -12,11 +12,14 @@
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local key = redis.call("HMGET", KEYS[1], "state", "fence", "call", "payload")
-local state, call = key[1] or "gone", key[3]
+local state, call = key[1] or "gone", key[3] -- one that was restored from a state file has no call
 if state ~= ARGV[6] or (key[2] or "") ~= ARGV[7] then
   return {"kept", state}
 end
 local to = ({applied = "done", ["not-applied"] = "waiting", approve = "waiting", cancel = "cancelled"})[ARGV[2]]
+if to == "waiting" and not call then
+  to = "rejected" -- and may be asked for anew
+end
 local receipt = {at = now, event = "resolved", how = ARGV[2], by = ARGV[3], why = ARGV[4], before = state, state = to}
 
 redis.call("HSET", KEYS[1], "state", to)
@@ -24,9 +27,11 @@ redis.call("HDEL", KEYS[1], "since_ms", "why", "absences", "looks", "proofs", "l
 redis.call("HDEL", KEYS[4], ARGV[1])
 redis.call("PERSIST", KEYS[1])
 redis.call("PERSIST", KEYS[5])
-redis.call("ZREM", KEYS[3], call)
-redis.call("ZREM", KEYS[9], call)
-redis.call("HSET", KEYS[2], "state", to)
+if call then
+  redis.call("ZREM", KEYS[3], call)
+  redis.call("ZREM", KEYS[9], call)
+  redis.call("HSET", KEYS[2], "state", to)
+end
 if to == "done" then
   redis.call("HSET", KEYS[1], "result", ARGV[5], "done_ms", now)
   if key[4] then
@@ -39,9 +44,12 @@ elseif to == "waiting" then
   redis.call("HDEL", KEYS[2], "answer", "booked_ms", "expires_ms")
   redis.call("PERSIST", KEYS[2])
   redis.call("ZADD", KEYS[3], now, call)
-else
+elseif to == "cancelled" then
   redis.call("HSET", KEYS[1], "why", "cancelled by " .. ARGV[3] .. ": " .. ARGV[4])
-  redis.call("HSET", KEYS[2], "answer", cjson.encode({error = "cancelled", stage = "person", by = ARGV[3], why = ARGV[4]}))
+  if call then
+    local answer = {error = "cancelled", stage = "person", by = ARGV[3], why = ARGV[4]}
+    redis.call("HSET", KEYS[2], "answer", cjson.encode(answer))
+  end
 end
 redis.call("RPUSH", KEYS[5], cjson.encode(receipt))
 redis.call("HINCRBY", KEYS[6], "revision", 1)

@@ -46,7 +46,11 @@ class Word:
 
 
 def resolve(redis: Redis, journal: Journal, agent: str, key: str, word: Word) -> str:
-    """End a key's doubt; answers the state it is in then. Raises NotResolved, or JournalUnavailable."""
+    """End a key's doubt; answers the state it is in then. Raises NotResolved, or JournalUnavailable.
+
+    Redis is told first: what it does not take must not be in the journal. If only the journal were lost, a rebuild
+    would ask the person again.
+    """
     n = Names(agent)
     kept = redis.hgetall(n.key(key))
     if not kept:
@@ -54,7 +58,7 @@ def resolve(redis: Redis, journal: Journal, agent: str, key: str, word: Word) ->
     _check(key, kept, word)
     result = f'{{"result":{word.result},"rung":null}}'
     call, fence = _call(redis, n, key, kept), int(kept.get("fence", 0))
-    evidence.resolved(journal, call, fence, {"how": word.how, "by": word.by, "why": word.why})
+    journal.append("probe", {}, sync=True)
     keys = [
         n.key(key), n.call(call.id), n.waiting, n.held, n.story(key), n.head, n.metrics, n.ledger, n.queued,
     ]  # fmt: skip
@@ -63,6 +67,7 @@ def resolve(redis: Redis, journal: Journal, agent: str, key: str, word: Word) ->
         raise NotResolved(
             f"{key} became {answer[1]} in this moment; look again: celery -A workers gate explain '{key}'"
         )
+    evidence.resolved(journal, call, fence, {"how": word.how, "by": word.by, "why": word.why})
     return str(answer[1])
 
 
@@ -126,9 +131,10 @@ def replay(redis: Redis, journal: Journal, agent: str, call: str, by: str, effec
 
 
 def _call(redis: Redis, n: Names, key: str, kept: dict[str, str]) -> Call:
-    kwargs, door = redis.hmget(n.call(kept["call"]), "kwargs", "door")
+    name = kept.get("call", "")  # none if the key was restored from a state file
+    kwargs, door = redis.hmget(n.call(name), "kwargs", "door")
     task, fingerprint = kept.get("task", ""), kept.get("fingerprint", "")
-    return Call(kept["call"], n.agent, task, key, kwargs or "{}", fingerprint, door or "")
+    return Call(name, n.agent, task, key, kwargs or "{}", fingerprint, door or "")
 
 
 def _check(key: str, kept: dict[str, str], word: Word) -> None:

@@ -6,7 +6,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,6 +27,7 @@ class Known:
 
     epoch: str
     fence: int  #: of the newest intent; 0 if nothing was ever about to be sent
+    before: str = ""  #: the epoch that Redis has until the work for this one is done, if Redis lost nothing
 
 
 class Watermark:
@@ -53,7 +54,11 @@ class Watermark:
         """All that is known, as a new file begins with it."""
         with self._lock:
             self._follow()
-            return {"known": {agent: [known.epoch, known.fence] for agent, known in sorted(self._known.items())}}
+            return {
+                "known": {
+                    agent: [known.epoch, known.fence, known.before] for agent, known in sorted(self._known.items())
+                }
+            }
 
     def agents(self) -> list[str]:
         """Every agent that ever had an effect here."""
@@ -108,18 +113,21 @@ class Watermark:
         """Only an epoch's own record makes or changes an epoch. An intent of the one before was never sent."""
         match record["event"]:
             case "checkpoint":
-                for agent, (epoch, fence) in record["known"].items():
+                for agent, (epoch, fence, *before) in record["known"].items():
                     # It says what its writer knew a moment before; what is known by now is newer.
-                    self._raise(agent, fence, self._known.get(agent, Known(epoch, 0)).epoch)
+                    self._known.setdefault(agent, Known(epoch, 0, *before))
+                    self._raise(agent, fence)
             case "epoch":
-                self._raise(record["agent"], record["fence"], record["epoch"])
+                here = self._known.get(record["agent"], Known("", 0))
+                self._known[record["agent"]] = Known(record["epoch"], here.fence, record.get("before", ""))
+                self._raise(record["agent"], record["fence"])
             case "intent" if record["agent"] in self._known:
                 if record["epoch"] == self._known[record["agent"]].epoch:
-                    self._raise(record["agent"], record["fence"], record["epoch"])
+                    self._raise(record["agent"], record["fence"])
 
-    def _raise(self, agent: str, fence: int, epoch: str) -> None:
-        before = self._known.get(agent)
-        self._known[agent] = Known(epoch, max(fence, before.fence if before else 0))
+    def _raise(self, agent: str, fence: int) -> None:
+        here = self._known[agent]
+        self._known[agent] = replace(here, fence=max(fence, here.fence))
 
 
 def _whole_lines(file: BinaryIO) -> Iterator[bytes]:

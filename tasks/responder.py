@@ -47,10 +47,18 @@ class Answer(BaseModel):
     reply: Annotated[str, StringConstraints(min_length=1, max_length=outgoing.LONGEST)]
 
 
+def remember(delivered: Delivered) -> None:
+    """Write a reply that lies in its mailbox into the state, whoever found out."""
+    memory = gatekeeper.memory()
+    memory.put("last_reply", {"at": delivered.delivered_at.isoformat(), "rung": delivered.rung, "by": delivered.by})
+    memory.count("total_answered")
+    memory.count(f"answered_by_{delivered.rung}")
+
+
 @gatekeeper.task(
     key="respond:{channel}:{conversation}:{message_id}",
     rate=Rate("20/day", over="drop", scope="{channel}:{conversation}"),
-    effect=Effect(verify=mailbox.find),
+    effect=Effect(verify=mailbox.find, then=remember),
     attempts=3,
 )
 def respond(channel: Name, conversation: Id, message_id: Id, text: Text, sender: Id) -> Delivered:
@@ -59,12 +67,7 @@ def respond(channel: Name, conversation: Id, message_id: Id, text: Text, sender:
         raise gatekeeper.Refused(f"{sender[:100]!r} is not answered: {reason}")
     reply = _reply(text, channel=channel, conversation=conversation, message_id=message_id, sender=sender)
     with gatekeeper.effect(payload=reply) as frozen:
-        delivered = mailbox.deliver(frozen)
-    memory = gatekeeper.memory()
-    memory.put("last_reply", {"at": delivered.delivered_at.isoformat(), "rung": frozen.rung, "by": frozen.by})
-    memory.count("total_answered")
-    memory.count(f"answered_by_{frozen.rung}")
-    return delivered
+        return mailbox.deliver(frozen)
 
 
 def is_no_person(sender: str) -> str:

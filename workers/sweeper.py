@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -12,8 +14,10 @@ from celery import bootsteps
 from kombu.exceptions import OperationalError
 
 import settings
-from gatekeeper.gate import agents
+from gatekeeper.gate import agents, registered
 from state import audit, compact, epoch, journal, owner, store, sweep
+from state.epoch import Standing
+from state.journal import JournalUnavailable
 from state.mirror import Mirror
 from state.store import StoreError
 
@@ -27,6 +31,10 @@ LOOK_EVERY = 2.0
 BURY_EVERY = 120
 #: A look whether there is an old month to compact, about once an hour.
 COMPACT_EVERY = 7200
+
+
+#: What to do about calls of a task that was renamed or removed while they waited.
+NO_TASK = "run the code that has it, or end it; gate explain CALL names its KEY: gate resolve KEY --cancel --why …"
 
 
 class Sweeper(bootsteps.StartStopStep):
@@ -56,33 +64,35 @@ class Sweeper(bootsteps.StartStopStep):
 
     def sweep(self) -> None:
         """One round; a store that is away is a reason to come back, not to stop."""
-        try:
-            self._look_after_ledgers()
+        with _coming_back():
+            standings = epoch.standings(store.client(), journal.current(), agents())
             arrived_ms = sweep.newest_arrival(store.client(), agents())
             for agent in agents():
-                self._sweep_agent(agent, arrived_ms)
+                with _coming_back():  # the trouble of one is not that of the others
+                    self._look_after_ledger(agent, standings[agent])
+                with _coming_back():
+                    self._sweep_agent(agent, arrived_ms)
             self._mirror.refresh()
             self._bury()
-        except (StoreError, OperationalError, OSError, ValueError) as error:
-            log.warning("sweep failed", error=str(error), next=f"again in {EVERY} s")
 
     def _sweep_agent(self, agent: str, arrived_ms: int) -> None:
         redis = store.client()
         for key, stands in sweep.reclaim_lost(redis, agent).items():
             log.warning("reclaimed", agent=agent, key=key, state=stands)
         for due in sweep.due(redis, agent, self._queue_is_empty, arrived_ms):
-            log.info("sent again", agent=agent, task=due.task, call=due.call)
-            self._app.resend(due)
+            if due.task in registered():
+                log.info("sent again", agent=agent, task=due.task, call=due.call)
+                self._app.resend(due)
+            else:
+                log.error("no such task", agent=agent, task=due.task, call=due.call, next=NO_TASK)
 
-    def _look_after_ledgers(self) -> None:
+    def _look_after_ledger(self, agent: str, standing: Standing) -> None:
         """After a restart of Redis effects go on by themselves if nothing was lost; else say so, once."""
-        redis, book = store.client(), journal.current()
-        for agent, standing in epoch.standings(redis, book, agents()).items():
-            why = standing.closed
-            if why is None and standing.unchecked:
-                why = None if audit.audit(redis, book, agent) else "Redis was started anew and could not be checked"
-                log.info("redis checked after a restart", agent=agent, effects="closed" if why else "open")
-            self._say(agent, why)
+        why = standing.closed
+        if why is None and standing.unchecked:
+            why = _audited(agent)
+            log.info("redis checked after a restart", agent=agent, effects="closed" if why else "open")
+        self._say(agent, why)
 
     def _say(self, agent: str, why: str | None) -> None:
         if why == self._closed.get(agent):
@@ -122,3 +132,20 @@ class Sweeper(bootsteps.StartStopStep):
         if self._sweeps % BURY_EVERY == 0 and not any(self._closed.values()):
             # While Redis has forgotten something, an owner that nobody names may still be asked about.
             owner.bury(sweep.owners(store.client(), agents()))
+
+
+def _audited(agent: str) -> str | None:
+    """Why effects are closed after Redis was compared with the journal."""
+    try:
+        is_open = audit.audit(store.client(), journal.current(), agent)
+    except JournalUnavailable as error:
+        return str(error)
+    return None if is_open else "Redis was started anew and could not be checked"
+
+
+@contextmanager
+def _coming_back() -> Iterator[None]:
+    try:
+        yield
+    except (StoreError, OperationalError, OSError, ValueError) as error:
+        log.warning("sweep failed", error=str(error), next=f"again in {EVERY} s")

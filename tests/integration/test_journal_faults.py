@@ -154,6 +154,25 @@ def test_a_command_that_needs_a_full_disk_says_so_in_one_line(small_disk: Path, 
     assert desk.state("torn") == "unknown"
 
 
+def test_a_full_disk_when_redis_was_started_anew_stops_nothing_but_effects(
+    small_disk: Path, desk: Desk, worker: Process
+) -> None:
+    call = desk.publish_later("second")
+    later = desk.shell.run("answer = app.tasks['counter.add'].apply_async(kwargs={'a': 2, 'b': 3}, countdown=3600).id")
+    fill(small_disk)
+    desk.store.hset(N.ledger, "run", "of yesterday")
+    desk.store.zadd(Names("counter").waiting, {later: 1})
+    desk.come_due()
+
+    assert desk.install.answer(later)["result"] == 5
+    desk.is_closed(call, os.strerror(errno.ENOSPC))
+    free(small_disk)
+    desk.ends("second")
+
+    assert desk.effects.counts() == {"story:first": 1, "story:second": 1}
+    assert worker.alive
+
+
 def test_a_disk_that_can_only_be_read_closes_effects_until_it_can_be_written(
     small_disk: Path, desk: Desk, worker: Process
 ) -> None:

@@ -150,3 +150,37 @@ def test_a_message_that_is_sent_again_while_the_first_still_waits_runs_once(
     until(lambda: store.llen("celery") == 0, what="every message to be taken")
     assert house.answer(call)["ok"]
     assert effect_server.arrived() == 1
+
+
+@pytest.mark.usefixtures("running")
+def test_a_call_whose_task_is_gone_is_told_and_can_be_ended(house: Install, shell: Shell, store: redis.Redis) -> None:
+    """Its function was renamed while it waited."""
+    call = register_only(shell, "clerk.complain", words="too late")
+    store.hset(CLERK.call(call), "task", "clerk.grumble")
+    pass_the_grace(store, CLERK, call)
+
+    [told] = until(
+        lambda: [told for told in house.processes[-1].events("no such task") if told["call"] == call][:1],
+        what="the log to say so",
+    )
+
+    assert (told["agent"], told["task"]) == ("clerk", "clerk.grumble")
+    assert house.explain(call)["state"] == "queued"
+    house.gate("resolve", house.explain(call)["key"], "--cancel", "--why", "the task is gone")
+    assert house.explain(call)["state"] == "cancelled"
+
+
+def test_keys_of_an_agent_that_is_gone_are_still_listed_and_can_be_ended(
+    house: Install, shell: Shell, store: redis.Redis
+) -> None:
+    """Its module was removed while a key was in doubt; its state file is still there."""
+    gone = Names("gone")
+    store.hset(gone.key("note:1"), mapping={"state": "unknown", "task": "gone.note", "call": "c1", "fence": 1})
+    store.hset(gone.call("c1"), mapping={"task": "gone.note", "key": "note:1", "kwargs": "{}"})
+    store.hset(gone.held, "note:1", '{"key": "note:1", "state": "unknown", "since": 1, "why": "no answer"}')
+    (house.state_dir / "agents" / "gone.json").write_text('{"agent": "gone"}')
+
+    assert [entry["key"] for entry in house.gate("held") if entry["agent"] == "gone"] == ["note:1"]
+    assert house.explain("note:1")["state"] == "unknown"
+    assert house.gate("resolve", "note:1", "--cancel", "--why", "the agent is gone")["state"] == "cancelled"
+    assert [entry for entry in house.gate("held") if entry["agent"] == "gone"] == []

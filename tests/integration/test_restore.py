@@ -100,6 +100,28 @@ def test_after_restoring_nothing_is_published_a_second_time(
     assert clerk.run("post", post_id="new")["ok"]
 
 
+@pytest.mark.parametrize(
+    ("word", "answer"), [("--applied", "replayed"), ("--not-applied", "sent"), ("--cancel", "cancelled")]
+)
+def test_a_restored_doubt_can_be_ended(
+    house: Install, clerk: Clerk, effect_server: EffectServer, word: str, answer: str
+) -> None:
+    """Only the state files are left: no journal, no call."""
+    live(clerk, effect_server)
+    clerk.lose_everything()
+    shutil.rmtree(house.state_dir / "journal")
+    house.gate("restore")
+    house.gate("resume", "clerk")
+    effect_server.clear()
+
+    house.gate("resolve", "post:torn", word, "--why", "I looked")
+
+    torn = clerk.run("post", post_id="torn")
+    assert clerk.state()["held"] == []
+    expected = {"replayed": (True, True, 0), "sent": (True, False, 1), "cancelled": (False, None, 0)}[answer]
+    assert (torn["ok"], torn.get("replayed"), effect_server.count("post:torn")) == expected, torn
+
+
 def test_a_living_redis_is_never_overwritten(house: Install, clerk: Clerk, effect_server: EffectServer) -> None:
     live(clerk, effect_server)
     before = fingerprint(clerk)

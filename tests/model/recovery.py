@@ -18,12 +18,18 @@ def audit(world: World, rules: Rules, _: Scope) -> Iterator[Step]:
     ledger = world.ledger
     is_due = rules.run and ledger.run != world.run and world.audit is None and world.recovery is None
     is_lost = (
-        ledger.recovering or ledger.epoch != world.epoch or (rules.mark and ledger.mark and ledger.state == "none")
+        ledger.recovering
+        or ledger.epoch not in (world.epoch, world.before)
+        or (rules.mark and ledger.mark and ledger.state == "none")
     )
     if is_due and not is_lost and (ledger.fence >= floor(world) or not rules.floor):
         epoch, owner = world.epoch + rules.audit_epoch, ledger.owner
         said = world.attempts[owner].journal if ledger.state in _UNDER_WAY else ""
-        yield "audit", NOBODY, world._replace(epoch=epoch, audit=Audit(epoch, world.run, owner, said))
+        yield (
+            "audit",
+            NOBODY,
+            world._replace(epoch=epoch, before=ledger.epoch, audit=Audit(epoch, world.run, owner, said)),
+        )
 
 
 def reopen(world: World, rules: Rules, _: Scope) -> Iterator[Step]:
@@ -59,7 +65,7 @@ def begin_recovery(world: World, rules: Rules, _: Scope) -> Iterator[Step]:
     if is_needed or world.spare:
         epoch = world.epoch + 1
         ledger = world.ledger._replace(recovering=epoch)
-        after = world._replace(ledger=ledger, epoch=epoch, recovery=Recovery(epoch, world.run))
+        after = world._replace(ledger=ledger, epoch=epoch, before=0, recovery=Recovery(epoch, world.run))
         yield "begin recovery", NOBODY, after._replace(spare=world.spare - (not is_needed))
 
 
@@ -119,6 +125,11 @@ def open_effects(world: World, rules: Rules, _: Scope) -> Iterator[Step]:
         yield "open effects", NOBODY, after._replace(ledger=whole)
     else:
         yield "recovery stops", NOBODY, after
+
+
+def kill_audit(world: World, _: Rules, __: Scope) -> Iterator[Step]:
+    if world.audit is not None and world.spare:
+        yield "kill audit", NOBODY, world._replace(audit=None, spare=world.spare - 1)
 
 
 def kill_recovery(world: World, _: Rules, __: Scope) -> Iterator[Step]:

@@ -23,7 +23,7 @@ PROGRESS: tuple[Action, ...] = (
 )  # fmt: skip
 #: What may happen besides.
 FAULTS: tuple[Action, ...] = (
-    actions.kill, actions.lose, actions.other_key, keepers.hold, keepers.retry_blindly, recovery.kill_recovery,
+    actions.kill, actions.lose, actions.other_key, keepers.hold, keepers.retry_blindly, recovery.kill_audit, recovery.kill_recovery,
 )  # fmt: skip
 
 

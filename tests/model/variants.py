@@ -19,6 +19,7 @@ SOUND = {
     "2 flushes": Scope(2, 2, ("flush",)),
     "1 rollback": Scope(2, 1, ("rollback",)),
     "1 restart that loses nothing": Scope(2, 1, ("restart",)),
+    "1 rollback, and a comparison or a recovery that dies": Scope(2, 1, ("rollback",), spare=1),
     "a recovery that dies, or was not needed": Scope(2, spare=1),
 }
 #: The same, further out: minutes instead of seconds.

@@ -46,6 +46,7 @@ _SAID = {
     "audit": "the journal is compared with the ledger of the server that was started anew",
     "reopen": "the ledger is found whole, and effects are open",
     "reopen in vain": "meanwhile the server is another one",
+    "kill audit": "who compares them is killed",
     "begin recovery": "`gate recover` closes effects and appends a new epoch to the journal",
     "read journal": "it reads the journal",
     "rebuild key": "it writes the key",

@@ -83,6 +83,7 @@ class World(NamedTuple):
     ledger: Ledger = Ledger()
     attempts: tuple[Attempt, ...] = ()
     epoch: int = 1
+    before: int = 0  #: the epoch that the ledger has until an audit is over, if it began one
     run: int = 0  #: of the server; another one after every restart
     recovery: Recovery | None = None
     look: LookUp | None = None

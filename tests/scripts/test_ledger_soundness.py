@@ -11,6 +11,7 @@ from gatekeeper.errors import Refused as Refusal
 from gatekeeper.execution import Execution
 from state import audit, epoch, evidence, owner
 from state.decision import Claim, Refused, Replay, Unchecked
+from state.epoch import Standing
 from state.ledger import Settlement
 from state.names import Names
 from state.owner import Moment
@@ -176,6 +177,41 @@ def test_a_server_that_was_started_anew_is_compared_before_it_is_believed(poster
     assert audit.audit(poster.redis, poster.ledger.journal, AGENT)
     poster.open()
     assert poster.claim("hello")
+
+
+def ends(*_: object) -> None:
+    raise ConnectionError("Redis went away once more")
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_comparison_that_was_ended_in_the_middle_is_made_again(
+    poster: Poster, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    poster.publish("one")
+    poster.open()
+    change(poster, run="of yesterday")
+    with monkeypatch.context() as context:
+        context.setattr(epoch, "reopen", ends)
+        for _ in range(times):
+            with pytest.raises(ConnectionError):
+                audit.audit(poster.redis, poster.ledger.journal, AGENT)
+    assert epoch.standings(poster.redis, poster.ledger.journal, [AGENT])[AGENT] == Standing(None, unchecked=True)
+
+    assert audit.audit(poster.redis, poster.ledger.journal, AGENT)
+
+    assert poster.open().claim("hello")
+
+
+def test_a_comparison_that_was_ended_in_the_middle_makes_nothing_of_another_ledger(
+    poster: Poster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(poster, run="of yesterday")
+    monkeypatch.setattr(epoch, "reopen", ends)
+    with pytest.raises(ConnectionError):
+        audit.audit(poster.redis, poster.ledger.journal, AGENT)
+    change(poster, epoch="another")
+
+    assert not audit.audit(poster.redis, poster.ledger.journal, AGENT)
 
 
 def test_a_redis_without_an_epoch_is_not_adopted_by_a_claim(poster: Poster) -> None:

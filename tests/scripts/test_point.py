@@ -75,6 +75,21 @@ def test_a_point_is_in_the_journal_and_survives_the_loss_of_redis(poster: Poster
     assert poster.ledger.point(claim, "container") == "container 17"
 
 
+def test_a_journal_that_begins_anew_takes_over_what_redis_kept(poster: Poster) -> None:
+    claim = poster.claim(poster.register())
+    poster.cross(claim)
+    keep(poster, claim)
+    poster.settle(claim, "unknown")
+    for path in poster.ledger.journal.files():
+        path.unlink()
+    poster.open()
+    poster.redis.flushall()
+
+    recover(poster.redis, poster.ledger.journal, lambda _task, _kwargs: [], Progress())
+
+    assert poster.ledger.point(claim, "container") == "container 17"
+
+
 @pytest.mark.parametrize("how", ["reclaimed", "another owner", "settled", "unknown", "gone"])
 def test_who_lost_the_claim_keeps_nothing(poster: Poster, how: str) -> None:
     call = poster.register()

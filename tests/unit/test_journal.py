@@ -222,7 +222,7 @@ def test_a_new_month_begins_a_new_file_with_what_is_known(folder: Path, calendar
 
     assert names(folder) == ["2026-11.jsonl", "2026-12.jsonl"]
     first, second = (found for found in records.read(folder / "2026-12.jsonl") if isinstance(found, dict))
-    assert (first["event"], first["known"]) == ("checkpoint", {"clerk": ["e1", 7]})
+    assert (first["event"], first["known"]) == ("checkpoint", {"clerk": ["e1", 7, ""]})
     assert second["fence"] == 8
 
 
@@ -369,6 +369,42 @@ def test_after_a_failed_sync_the_next_one_vouches_for_nothing_before_it(
 
     with pytest.raises(OSError, match="the disk did not take it"):
         file.sync(end)
+
+
+def test_what_was_lost_stays_lost_when_a_later_record_reached_the_disk(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(folder)
+    note(journal, 1)
+    file = journal._current()
+    end = file.write(records.encode("intent", {"agent": "clerk", "key": "mine", "call": "c", "fence": 2, "epoch": "e"}))
+    recovers = failing_fsync(monkeypatch)
+    with pytest.raises(JournalUnavailable):
+        note(journal, 3)
+    recovers()
+    note(journal, 4)
+
+    with pytest.raises(OSError, match="the disk did not take it"):
+        file.sync(end)
+
+
+def test_in_a_file_that_was_emptied_each_promise_is_synced_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(folder)
+    for fence in range(1, 10):
+        note(journal, fence)
+    os.truncate(folder / "2026-11.jsonl", 0)
+    synced: list[int] = []
+    original = os.fsync
+
+    def fsync(fd: int) -> None:
+        synced.append(fd)
+        original(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+    note(journal, 10)
+
+    assert len(synced) == 1
 
 
 def test_a_forked_child_writes_for_itself(folder: Path) -> None:

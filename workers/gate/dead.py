@@ -6,16 +6,16 @@ from functools import partial
 
 import click
 
-from gatekeeper.gate import agents, registered
+from gatekeeper.gate import registered
 from state import journal, mirror, resolve, store
 from state.resolve import NotResolved
-from workers.gate.output import Failed, command, person, show, table
+from workers.gate.output import Failed, all_agents, command, person, show, table
 
 
 @command("dead")
 def dead(*, json_: bool) -> None:
     """List the calls whose attempts are used up, newest first."""
-    found = [entry for agent in agents() for entry in resolve.dead(store.client(), agent)]
+    found = [entry for agent in all_agents() for entry in resolve.dead(store.client(), agent)]
     rows = [(entry["call"], entry["key"], entry["at"], entry["error"]) for entry in found]
     show(json_, found, table(rows) or "no call is dead")
 
@@ -27,7 +27,7 @@ def replay(call: str, *, json_: bool) -> None:
     effects = {name for name, gate in registered().items() if gate.effect}
     again = partial(resolve.replay, store.client(), journal.current(), call=call, by=person(), effects=effects)
     try:
-        owner = next((agent for agent in agents() if again(agent=agent)), None)
+        owner = next((agent for agent in all_agents() if again(agent=agent)), None)
     except NotResolved as error:
         raise Failed(str(error)) from None
     if owner is None:

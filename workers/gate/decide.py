@@ -7,17 +7,16 @@ from typing import Any
 
 import click
 
-from gatekeeper.gate import agents
 from gatekeeper.redact import clean
 from state import journal, mirror, resolve, store, story
 from state.resolve import How, NotResolved, Word
-from workers.gate.output import Failed, command, person, show, table
+from workers.gate.output import Failed, all_agents, command, person, show, table
 
 
 @command("held")
 def held(*, json_: bool) -> None:
     """List every key that waits for a person, or for a look-up at its provider."""
-    found = [entry for agent in agents() for entry in resolve.held(store.client(), agent)]
+    found = [entry for agent in all_agents() for entry in resolve.held(store.client(), agent)]
     rows = [(entry["key"], entry["state"], entry["since"], entry["why"]) for entry in found]
     show(json_, found, table(rows) or "nothing is held")
 
@@ -46,7 +45,7 @@ def decide(how: How | None, key: str, why: str, result: str, *, force: bool, jso
 
 
 def _say(key: str, word: Word, *, json_: bool) -> None:
-    told = story.tell(store.client(), agents(), key)
+    told = story.tell(store.client(), all_agents(), key)
     if told is None:
         raise Failed(f"no key {key!r} is known; see: celery -A workers gate held")
     agent, key = told["agent"], told["key"]

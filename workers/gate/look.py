@@ -10,7 +10,7 @@ import click
 from gatekeeper.gate import agents
 from state import agent as state
 from state import epoch, journal, store, story
-from workers.gate.output import Failed, command, known_agent, show, table
+from workers.gate.output import Failed, all_agents, command, known_agent, show, table
 
 #: What may stand below a story.
 _ENDS = ("result", "flaw", "why", "answer")
@@ -30,7 +30,7 @@ def status(agent: str | None, *, json_: bool) -> None:
 @click.argument("key")
 def explain(key: str, *, json_: bool) -> None:
     """Tell the whole story of one key or call, in order."""
-    told = story.tell(store.client(), agents(), key)
+    told = story.tell(store.client(), all_agents(), key)
     if told is None:
         raise Failed(f"no key and no call {key!r} is known; keys look like publish:feed:hello")
     show(json_, told, _story_in_words(told))

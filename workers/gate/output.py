@@ -13,6 +13,7 @@ import click
 import settings
 from gatekeeper.gate import agents
 from gatekeeper.redact import clean
+from state import mirror
 from state.journal import JournalUnavailable
 from state.store import StoreError
 from workers.schedule import ScheduleError
@@ -36,6 +37,11 @@ def show(json_: bool, value: Any, text: str) -> None:  # noqa: FBT001 - the flag
 
 class Failed(Exception):
     """Raised by a command that cannot do what it was asked; its words are the answer."""
+
+
+def all_agents() -> list[str]:
+    """Every agent with tasks, or with a state file: calls of one that was renamed or removed still want an end."""
+    return sorted({*agents(), *mirror.agents()})
 
 
 def known_agent(agent: str) -> None:
