@@ -58,7 +58,7 @@ def standings(redis: Redis, journal: Journal, agents: Sequence[str]) -> dict[str
     with redis.pipeline(transaction=False) as pipe:
         pipe.info("server")
         for agent in agents:
-            pipe.hmget(Names(agent).ledger, "epoch", "fence", "closed", "run")
+            pipe.hmget(Names(agent).ledger, "epoch", "fence", "closed", "run", "ended")
         server, *ledgers = pipe.execute()
     return {
         agent: _compare(known_here[agent], str(server["run_id"]), *ledger)
@@ -72,18 +72,27 @@ def why_closed(redis: Redis, journal: Journal, agent: str) -> str | None:
 
 
 def _compare(
-    here: Known | None, server: str, epoch: str | None, fence: str | None, closed: str | None, run: str | None
+    here: Known | None,
+    server: str,
+    epoch: str | None,
+    fence: str | None,
+    closed: str | None,
+    run: str | None,
+    ended: str | None,
 ) -> Standing:
     unchecked = run is not None and run != server
-    why = closed
     if here is None or closed:
-        pass
-    elif epoch is None:
-        why = "Redis lost its data" if here.fence else None
-    elif epoch != here.epoch and not (unchecked and epoch == here.before):  # who began the new one did not end it
-        why = "the ledger in Redis is not the one that the journal belongs to"
-    elif int(fence or 0) < here.fence:
-        why = f"Redis fell back to fence {fence or 0}, the journal knows {here.fence}"
+        return Standing(closed, unchecked)
+    if epoch is None:
+        return Standing("Redis lost its data" if here.fence else None, unchecked)
+    reached, before = int(fence or 0), dict[str, int](json.loads(ended or "[]"))
+    if epoch != here.epoch and here.epoch in before:  # another machine compared first
+        reached, unchecked = before[here.epoch], True
+    elif epoch != here.epoch and not (
+        unchecked and epoch == here.before
+    ):  # who began the journal's epoch did not end it
+        return Standing("the ledger in Redis is not the one that the journal belongs to", unchecked)
+    why = f"Redis fell back to fence {reached}, the journal knows {here.fence}" if reached < here.fence else None
     return Standing(why, unchecked)
 
 

@@ -220,6 +220,6 @@ def test_a_call_that_waits_for_the_journal_is_told_of_once(house: Install, effec
     refused = house.answer(call)
 
     assert (refused["error"], refused["stage"]) == ("effects are closed", "ledger")
-    assert "cannot be written" in refused["why"]
+    assert "cannot be read" in refused["why"]
     assert [event["event"] for event in house.explain("post:hello")["story"]].count("deferred") == 1
     assert effects.counts() == {}
