@@ -45,25 +45,17 @@ def run(gate: Gate, args: tuple[Any, ...], kwargs: dict[str, Any], *, call_id: s
         return _reject(ledger, Call(call_id, gate.agent, gate.name, "", "{}", "", door), error)
     terms, began = gate.terms(arguments), owner.moment()
     with _needing_redis(call):
-        decision = _admit(ledger, call, terms)
-        if isinstance(decision, OtherKey):
-            call = replace(call, key=decision.key)
-            decision = _admit(ledger, call, terms)
+        call, decision = _admit(ledger, call, terms)
     match decision:
         case Claim() as claim:
             wire = Wire(began.ms + terms.lease_ms)
             return Execution(gate, Attempt(call, claim, ledger, terms, gate.effect, wire=wire), arguments).run()
         case Doubt(claim):
             return doubt.look(Execution(gate, Attempt(call, claim, ledger, terms, gate.effect), arguments))
-        case Replay(result, flaw):
-            _log("replayed", call)
-            ledger.end(call, "done")
-            return flawed(call.key, flaw, replayed=True) if flaw else success(call.key, result, replayed=True)
-        case Refused(receipt, again):
-            _log("deferred" if receipt.get("deferred") else "refused", call, **receipt)
-            if not (again or receipt.get("deferred")):
-                ledger.end(call, "rejected", str(receipt.get("error")))
-            return refusal(call.key, receipt)
+        case Replay() as replay:
+            return _replayed(ledger, call, replay)
+        case Refused() as refused:
+            return _refused(ledger, call, refused)
         case Busy(call=at_work):
             raise Duplicate(f"{call.key}: call {at_work} is at work")
         case Unchecked() | OtherKey():
@@ -72,8 +64,33 @@ def run(gate: Gate, args: tuple[Any, ...], kwargs: dict[str, Any], *, call_id: s
             )
 
 
-def _admit(ledger: Ledger, call: Call, terms: Terms) -> Decision:
-    """Ask the ledger; where somebody holds the key, look whether they are alive, and ask again."""
+def _replayed(ledger: Ledger, call: Call, replay: Replay) -> Answer:
+    _log("replayed", call)
+    ledger.end(call, "done")
+    if replay.flaw:
+        return flawed(call.key, replay.flaw, replayed=True)
+    return success(call.key, replay.result, replayed=True)
+
+
+def _refused(ledger: Ledger, call: Call, refused: Refused) -> Answer:
+    is_deferred = bool(refused.receipt.get("deferred"))
+    _log("deferred" if is_deferred else "refused", call, **refused.receipt)
+    if not (refused.again or is_deferred):
+        ledger.end(call, "rejected", str(refused.receipt.get("error")))
+    return refusal(call.key, refused.receipt)
+
+
+def _admit(ledger: Ledger, call: Call, terms: Terms) -> tuple[Call, Decision]:
+    """Ask the ledger; answers the call as well, under the key with which it was registered."""
+    decision = _ask(ledger, call, terms)
+    if not isinstance(decision, OtherKey):
+        return call, decision
+    call = replace(call, key=decision.key)
+    return call, _ask(ledger, call, terms)
+
+
+def _ask(ledger: Ledger, call: Call, terms: Terms) -> Decision:
+    """Where somebody holds the key, look whether they are alive, and ask again."""
     mine = owner.new()
     admit = partial(ledger.admit, call, mine, terms, **_soundness(ledger, call))
     decision = admit()

@@ -62,16 +62,20 @@ def recover(
         for agent in whole.agents:
             if restore.merge(redis, agent, lost_all=not before[agent]):
                 report.restored.append(agent)
-        try:
-            with Rebuilding(redis, whole, caps_of, token) as rebuilding:
-                rebuilding.run(progress)
-        except LostAgain as error:
-            raise Unrecoverable(f"{error}; look at the server, then run this again") from None
-        report.rebuilt, report.kept, report.calls = rebuilding.rebuilt, rebuilding.kept, rebuilding.calls
+        _rebuild(Rebuilding(redis, whole, caps_of, token), progress, report)
         for agent in whole.agents:
             opening = epoch.Opening(token, run, fresh[agent], whole.fences.get(agent, 0))
             report.epochs[agent] = _reopen(redis, agent, opening)
     return report
+
+
+def _rebuild(rebuilding: Rebuilding, progress: Progress, report: Report) -> None:
+    try:
+        with rebuilding:
+            rebuilding.run(progress)
+    except LostAgain as error:
+        raise Unrecoverable(f"{error}; look at the server, then run this again") from None
+    report.rebuilt, report.kept, report.calls = rebuilding.rebuilt, rebuilding.kept, rebuilding.calls
 
 
 @contextmanager
