@@ -51,11 +51,11 @@ class Overdue(GatekeeperError):
 
 
 class ClaimLost(GatekeeperError):
-    """Raised when an attempt's claim, that of `key`, passed to somebody else while it ran."""
+    """Raised when an attempt's claim, that of the agent's `key`, passed to somebody else while it ran."""
 
-    def __init__(self, key: str, what: str) -> None:
+    def __init__(self, agent: str, key: str, what: str) -> None:
         super().__init__(f"{key}: the claim was lost {what}")
-        self.key = key
+        self.agent, self.key = agent, key
 
 
 class TaskAborted(GatekeeperError):

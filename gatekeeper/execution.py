@@ -76,7 +76,7 @@ class Execution:
             with running(self.attempt):
                 output = self.gate.body(**self.arguments)
         except ClaimLost as error:
-            if error.key != self.key:  # that of another task, which this one called
+            if (error.agent, error.key) != (self.gate.agent, self.key):  # that of another task, which this one called
                 return self._failed(error)
             self._log("claim lost")
             if self.attempt.line != "before":
@@ -208,7 +208,7 @@ class Execution:
         lost = store.patiently(lambda: attempt.ledger.settle(attempt.claim, attempt.terms, end), PATIENCE)
         if lost is not None:
             self._log("claim lost", stands=lost, outcome=ending.outcome, **told)
-            raise ClaimLost(self.key, f"while the task ran; the key is {lost} now")
+            raise ClaimLost(self.gate.agent, self.key, f"while the task ran; the key is {lost} now")
         self._log(ending.outcome, **told)
 
     def _log(self, event: str, **fields: Any) -> None:

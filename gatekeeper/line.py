@@ -124,5 +124,5 @@ def _cross(attempt: Attempt, payload: str) -> None:
                 f"{key}: nothing was sent: Redis lost data after the call was admitted; run celery -A workers gate recover"
             )
         case [_, state]:
-            raise ClaimLost(key, f"before anything was sent; the key is {state} now")
+            raise ClaimLost(agent, key, f"before anything was sent; the key is {state} now")
     raise AssertionError(f"cross.lua answered {answer!r}")

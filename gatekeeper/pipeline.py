@@ -122,8 +122,10 @@ def _checked(ledger: Ledger, call: Call) -> dict[str, Any]:
     """The same once more, after Redis was compared with the journal."""
     try:
         if not audit.audit(ledger.redis, ledger.journal, call.agent):
-            why = epoch.why_closed(ledger.redis, ledger.journal, call.agent) or "Redis was started anew once more"
-            return {"closed": f"{why}; run celery -A workers gate recover"}
+            why = epoch.why_closed(ledger.redis, ledger.journal, call.agent)
+            return {
+                "closed": f"{why}; run celery -A workers gate recover" if why else "Redis was started anew once more"
+            }
     except JournalUnavailable as error:
         return {"closed": str(error)}
     return _soundness(ledger, call)

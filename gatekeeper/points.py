@@ -19,5 +19,7 @@ def keep(name: str, value: str) -> None:
     """
     attempt = current()
     if not attempt.ledger.keep_point(attempt.claim, name, value):
-        raise ClaimLost(attempt.claim.key, f"before {name} could be kept; somebody else has the key")
+        raise ClaimLost(
+            attempt.claim.agent, attempt.claim.key, f"before {name} could be kept; somebody else has the key"
+        )
     attempt.tell("recovery point", name=name, value=value)

@@ -12,7 +12,7 @@ from state.fold import Fold, Standing, fold
 from state.journal import Journal
 from state.names import Names
 from state.rebuild import Progress, Rebuilding
-from state.watermark import STILL_WRITTEN, Known
+from state.watermark import STILL_WRITTEN
 
 
 def audit(redis: Redis, journal: Journal, agent: str) -> bool:
@@ -23,37 +23,28 @@ def audit(redis: Redis, journal: Journal, agent: str) -> bool:
     """
     with journal.alone():
         run = epoch.run_id(redis)
-        before, fence, compared = redis.hmget(Names(agent).ledger, "epoch", "fence", "run")
+        before, fence = redis.hmget(Names(agent).ledger, "epoch", "fence")
         is_empty, here = before is None, journal.known(agent)
         standing = epoch.standings(redis, journal, [agent])[agent]
         if here is None or (is_empty and here.fence) or standing.closed:
             return False
         if not is_empty and not standing.unchecked:
             return True  # somebody else was quicker, and claims of this run are none of our business
-        if compared == run:
-            _follow(redis, journal, agent, Known(before or "", here.fence))
-            return True
         # A claim that fell back to before the line may belong to a worker that lives: it must not cross it now.
-        fresh = {"agent": agent, "epoch": epoch.new(), "fence": here.fence, "before": before or ""}
-        journal.append("epoch", fresh, sync=True)
+        fresh = {"agent": agent, "epoch": epoch.new(), "fence": here.fence}
+        journal.append("epoch", fresh | {"before": before or ""}, sync=True)
         here = journal.known(agent) or here
         if int(fence or 0) < here.fence:
             return False  # an intent was written meanwhile, for a claim that Redis lost
         _mend(redis, journal, agent)
-        return epoch.reopen(redis, agent, Opening("", run, here.epoch, here.fence, before or ""))
-
-
-def _follow(redis: Redis, journal: Journal, agent: str, known: Known) -> None:
-    """Another machine compared, and began an epoch: it is ours too, once our own keys are mended.
-
-    Until then nothing of ours crosses the line, because Redis has another epoch than our claims.
-    """
-    _mend(redis, journal, agent)
-    journal.append("epoch", {"agent": agent, "epoch": known.epoch, "fence": known.fence}, sync=True)
+        is_open = epoch.reopen(redis, agent, Opening("", run, here.epoch, here.fence, before or ""))
+        if is_open:
+            journal.append("epoch", fresh, sync=True)  # a Redis that falls back behind this has lost something
+        return is_open
 
 
 def _mend(redis: Redis, journal: Journal, agent: str) -> None:
-    whole = fold(journal.files()[-STILL_WRITTEN:])
+    whole = fold(journal.own_files()[-STILL_WRITTEN:])
     whole.calls = {name: call for name, call in whole.calls.items() if name[0] == agent}
     whole.keys = {(agent, key): standing for key, standing in _open_keys(redis, whole, agent)}
     with Rebuilding(redis, whole, lambda _task, _kwargs: []) as rebuilding:

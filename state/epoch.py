@@ -58,7 +58,7 @@ def standings(redis: Redis, journal: Journal, agents: Sequence[str]) -> dict[str
     with redis.pipeline(transaction=False) as pipe:
         pipe.info("server")
         for agent in agents:
-            pipe.hmget(Names(agent).ledger, "epoch", "fence", "closed", "run", "ended")
+            pipe.hmget(Names(agent).ledger, "epoch", "fence", "closed", "run")
         server, *ledgers = pipe.execute()
     return {
         agent: _compare(known_here[agent], str(server["run_id"]), *ledger)
@@ -72,28 +72,19 @@ def why_closed(redis: Redis, journal: Journal, agent: str) -> str | None:
 
 
 def _compare(
-    here: Known | None,
-    server: str,
-    epoch: str | None,
-    fence: str | None,
-    closed: str | None,
-    run: str | None,
-    ended: str | None,
+    here: Known | None, server: str, epoch: str | None, fence: str | None, closed: str | None, run: str | None
 ) -> Standing:
     unchecked = run is not None and run != server
     if here is None or closed:
         return Standing(closed, unchecked)
     if epoch is None:
         return Standing("Redis lost its data" if here.fence else None, unchecked)
-    reached, before = int(fence or 0), dict[str, int](json.loads(ended or "[]"))
-    if epoch != here.epoch and here.epoch in before:  # another machine compared first
-        reached, unchecked = before[here.epoch], True
-    elif epoch != here.epoch and not (
-        unchecked and epoch == here.before
-    ):  # who began the journal's epoch did not end it
+    is_interrupted = unchecked and epoch == here.before  # who began the journal's epoch did not get to its end
+    if epoch != here.epoch and not is_interrupted:
         return Standing("the ledger in Redis is not the one that the journal belongs to", unchecked)
-    why = f"Redis fell back to fence {reached}, the journal knows {here.fence}" if reached < here.fence else None
-    return Standing(why, unchecked)
+    if int(fence or 0) < here.fence:
+        return Standing(f"Redis fell back to fence {fence or 0}, the journal knows {here.fence}", unchecked)
+    return Standing(None, unchecked)
 
 
 def new() -> str:
@@ -125,8 +116,12 @@ def _begin(redis: Redis, journal: Journal, agent: str) -> Known:
                 journal.append(event, record, sync=False)
         here = Known(str(epoch or new()), int(fence or 0) if epoch else 0)
         journal.append("epoch", {"agent": agent, "epoch": here.epoch, "fence": here.fence}, sync=True)
-        if not epoch:
-            reopen(redis, agent, Opening("", run, here.epoch, here.fence))
+        if epoch or reopen(redis, agent, Opening("", run, here.epoch, here.fence)):
+            return here
+        # Another machine was quicker, or Redis was started anew: what it has now is compared like any other ledger.
+        epoch, fence = redis.hmget(Names(agent).ledger, "epoch", "fence")
+        here = Known(str(epoch or new()), int(fence or 0))
+        journal.append("epoch", {"agent": agent, "epoch": here.epoch, "fence": here.fence}, sync=True)
         return here
 
 

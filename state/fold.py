@@ -6,6 +6,7 @@ A journal may be far larger than memory, so only places in it are kept; the reco
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,9 @@ from typing import NamedTuple
 from state import records
 from state.records import Damage, Record
 from state.watermark import Known
+
+#: The month, whose copy it is, and, while it is compacted, an unfinished name around that.
+_NAMED = re.compile(r"\.?\d{4}-\d{2}(.*?)\.jsonl")
 
 
 class Place(NamedTuple):
@@ -46,7 +50,7 @@ class Fold:
     calls: dict[tuple[str, str], tuple[str, Place]] = field(default_factory=dict)  #: open ones: key and place
     points: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)  #: by agent and key
     fences: dict[str, int] = field(default_factory=dict)  #: highest, by agent
-    epochs: dict[str, str] = field(default_factory=dict)
+    epochs: dict[str, str] = field(default_factory=dict)  #: by agent, in the journal that is being read
     known: list[dict[str, Known]] = field(default_factory=list)  #: of each file: what was known at its end, by agent
     damages: list[Damage] = field(default_factory=list)
     records: int = 0
@@ -66,9 +70,10 @@ def fold(
 
     `ends` says of some files how far they are to be read.
     """
-    whole = Fold(list(files))
+    whole, epochs = Fold(list(files)), dict[str, dict[str, str]]()
     holding = json.dumps(key, ensure_ascii=False).encode() if key else b""
     for number, path in enumerate(whole.files):
+        whole.epochs = epochs.setdefault(_writer(path), {})
         for offset, length, found in records.places(path, holding, records.brief, ends.get(path)):
             progress(length)
             if isinstance(found, Damage):
@@ -80,6 +85,12 @@ def fold(
                 take(whole, found, Place(number, offset))
         whole.known.append({agent: Known(whole.epochs.get(agent, ""), fence) for agent, fence in whole.fences.items()})
     return whole
+
+
+def _writer(path: Path) -> str:
+    """Whose journal a file is of: "" for this machine's, else what stands behind the month. Each has epochs of its own."""
+    named = _NAMED.match(path.name)
+    return named[1] if named else path.name
 
 
 def _take_known(whole: Fold, record: Record, _place: Place) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -22,14 +21,10 @@ from typing import Any
 import settings
 from state import records
 from state.files import sync_folder
-from state.watermark import Known, Watermark
+from state.watermark import OF_A_MONTH, Known, Watermark
 
 #: Seconds to wait while another process of this machine compares Redis with the journal, or rebuilds it.
 PATIENCE = 30.0
-
-
-#: The files that are written to; others in the folder are copies from elsewhere, which are only read.
-_OF_A_MONTH = re.compile(r"\d{4}-\d{2}\.jsonl")
 
 
 class JournalUnavailable(OSError):
@@ -81,8 +76,12 @@ class Journal:
             raise _unreadable(self.folder, error) from error
 
     def files(self) -> list[Path]:
-        """Every file, oldest first."""
+        """Every file, oldest first, with copies from other machines."""
         return sorted(self.folder.glob("*.jsonl"))
+
+    def own_files(self) -> list[Path]:
+        """Those that this machine wrote, oldest first."""
+        return [path for path in self.files() if OF_A_MONTH.fullmatch(path.name)]
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -122,7 +121,7 @@ class Journal:
         month = f"{datetime.now(UTC):%Y-%m}.jsonl"
         if self._file is None or self._file.name < month or self._file.is_gone():
             self._file = None
-            newest = max([month, *(path.name for path in self.files() if _OF_A_MONTH.fullmatch(path.name))])
+            newest = max([month, *(path.name for path in self.own_files())])
             self._file = self._open(self.folder / newest)
         return self._file
 
@@ -147,7 +146,7 @@ class _File:
         self._which = _identity(os.fstat(self._fd))
         self._syncing = threading.Lock()
         self._written = self._synced = 0
-        self._lost = 0, 0  #: from where to where the disk did not take it
+        self._lost: list[tuple[int, int]] = []  #: from where to where the disk did not take it
 
     def write(self, line: bytes) -> int:
         """Append with one write, and answer where the file ended then."""
@@ -156,15 +155,16 @@ class _File:
             raise OSError(errno.ENOSPC, f"only {written} of {len(line)} bytes could be written")
         end = os.lseek(self._fd, 0, os.SEEK_CUR)
         if end < self._written:  # somebody emptied the file: what is said of places in it is of another one
-            self._synced, self._lost = 0, (0, 0)
+            self._synced, self._lost = 0, []
         self._written = end
         return end
 
     def sync(self, end: int) -> None:
         """Bring everything up to `end` to the disk; of many who wait, the first does it for all."""
         with self._syncing:
-            lost_from, lost_to = self._lost
-            if lost_from < end <= lost_to:  # asked once more, the system would say that all is well
+            if any(
+                begin < end <= to for begin, to in self._lost
+            ):  # asked once more, the system would say that all is well
                 raise OSError(errno.EIO, "the disk did not take it")
             if self._synced >= end:
                 return
@@ -172,7 +172,7 @@ class _File:
             try:
                 os.fsync(self._fd)
             except OSError:
-                self._lost = self._synced, reached
+                self._lost.append((self._synced, reached))
                 raise
             self._synced = reached
 

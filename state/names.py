@@ -46,10 +46,10 @@ class Names:
 
     @property
     def ledger(self) -> str:
-        """hash: epoch fence run closed recovering ended, and sent:KEY → the fence under which this key was last on its way
+        """hash: epoch fence run closed recovering, and sent:KEY → the fence under which this key was last on its way
 
         `run` is of the server that was checked, `closed` says why no effect may happen, `recovering` is the token of the
-        recovery at work, `ended` the epochs before this one since the last recovery, each with its last fence, as JSON.
+        recovery at work.
         """
         return self._name("ledger")
 

@@ -218,7 +218,7 @@ class _Facts:
 
 def last_word(redis: Redis, journal: Journal, agent: str, key: str, fence: int) -> str | None:
     """Settle a key as its attempt's outcome in the journal says; None if the journal has none."""
-    whole = fold(journal.files()[-STILL_WRITTEN:], key=key)
+    whole = fold(journal.own_files()[-STILL_WRITTEN:], key=key)
     standing = whole.keys.get((agent, key))
     if standing is None or standing.fence != fence or standing.state not in {"done", "waiting", "rejected"}:
         return None

@@ -107,7 +107,7 @@ def _close(redis: Redis, agents: Iterable[str], token: str) -> dict[str, str | N
     for agent in agents:
         ledger = Names(agent).ledger
         with redis.pipeline(transaction=True) as pipe:
-            pipe.hget(ledger, "epoch").hdel(ledger, "epoch", "ended")
+            pipe.hget(ledger, "epoch").hdel(ledger, "epoch")
             pipe.hset(ledger, mapping={"closed": "gate recover is at work, or was ended", "recovering": token})
             had[agent] = pipe.execute()[0]
     return had

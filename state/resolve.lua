@@ -19,10 +19,11 @@ end
 local to = ({applied = "done", ["not-applied"] = "waiting", approve = "waiting", cancel = "cancelled"})[ARGV[2]]
 if to == "waiting" and not call then
   to = "rejected" -- and may be asked for anew
+  redis.call("HDEL", KEYS[8], "sent:" .. ARGV[1])
 end
 local receipt = {at = now, event = "resolved", how = ARGV[2], by = ARGV[3], why = ARGV[4], before = state, state = to}
 
-redis.call("HSET", KEYS[1], "state", to)
+redis.call("HSET", KEYS[1], "state", to, "unwritten", ARGV[2]) -- until the journal has it
 redis.call("HDEL", KEYS[1], "since_ms", "why", "absences", "looks", "proofs", "lease_ms")
 redis.call("HDEL", KEYS[4], ARGV[1])
 redis.call("PERSIST", KEYS[1])

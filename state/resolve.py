@@ -12,7 +12,7 @@ from redis import Redis
 from state import evidence, owner
 from state.agent import iso
 from state.call import Call
-from state.journal import Journal
+from state.journal import Journal, JournalUnavailable
 from state.names import Names
 from state.store import Script
 
@@ -55,9 +55,12 @@ def resolve(redis: Redis, journal: Journal, agent: str, key: str, word: Word) ->
     kept = redis.hgetall(n.key(key))
     if not kept:
         raise NotResolved(f"{key}: no such key; see: celery -A workers gate held")
+    call, fence = _call(redis, n, key, kept), int(kept.get("fence", 0))
+    said = {"how": word.how, "by": word.by, "why": word.why}
+    if kept.get("unwritten") == word.how:
+        return _write_down(redis, journal, call, fence, said, kept["state"])
     _check(key, kept, word)
     result = f'{{"result":{word.result},"rung":null}}'
-    call, fence = _call(redis, n, key, kept), int(kept.get("fence", 0))
     journal.append("probe", {}, sync=True)
     keys = [
         n.key(key), n.call(call.id), n.waiting, n.held, n.story(key), n.head, n.metrics, n.ledger, n.queued,
@@ -67,8 +70,19 @@ def resolve(redis: Redis, journal: Journal, agent: str, key: str, word: Word) ->
         raise NotResolved(
             f"{key} became {answer[1]} in this moment; look again: celery -A workers gate explain '{key}'"
         )
-    evidence.resolved(journal, call, fence, {"how": word.how, "by": word.by, "why": word.why})
-    return str(answer[1])
+    return _write_down(redis, journal, call, fence, said, str(answer[1]))
+
+
+def _write_down(redis: Redis, journal: Journal, call: Call, fence: int, said: dict[str, str], state: str) -> str:
+    """Redis took the word, and the journal gets it; until then the same word may be said again."""
+    try:
+        evidence.resolved(journal, call, fence, said)
+    except JournalUnavailable as error:
+        raise NotResolved(
+            f"{call.key} is {state} in Redis, but the journal does not know it: say the same again later: {error}"
+        ) from error
+    redis.hdel(Names(call.agent).key(call.key), "unwritten")
+    return state
 
 
 def held(redis: Redis, agent: str) -> list[dict[str, Any]]:

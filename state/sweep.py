@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 
+import structlog
 from redis import Redis
 
 from state import owner
@@ -14,6 +15,11 @@ from state.store import Script, now_ms
 
 #: Calls looked at per agent in one sweep; the rest waits for the next, half a second later.
 AT_ONCE = 200
+
+#: What to do about calls of a task that was renamed or removed while they waited.
+NO_TASK = "run the code that has it, or end it; gate explain CALL names its KEY: gate resolve KEY --cancel --why …"
+
+log = structlog.get_logger("gatehouse.sweeper")
 
 _resend = Script("resend")
 
@@ -27,11 +33,14 @@ class Due:
     kwargs: str
 
 
-def due(redis: Redis, agent: str, queue_is_empty: Callable[[], bool], arrived_ms: int = 0) -> Iterator[Due]:
+def due(
+    redis: Redis, agent: str, knows: Container[str], queue_is_empty: Callable[[], bool], arrived_ms: int = 0
+) -> Iterator[Due]:
     """Calls to send: those whose time has come, and those whose message is lost.
 
     A message is lost if it is not taken although nothing waits in the broker's queue, or although messages that were
-    sent later arrived (`arrived_ms`: when the newest of them was sent). So a backlog is not multiplied.
+    sent later arrived (`arrived_ms`: when the newest of them was sent). So a backlog is not multiplied. One of a task that
+    is not among those that this code `knows` is left to a worker that knows it.
     """
     n = Names(agent)
     now = now_ms(redis)
@@ -39,10 +48,26 @@ def due(redis: Redis, agent: str, queue_is_empty: Callable[[], bool], arrived_ms
     silent = redis.zrange(n.queued, 0, now, byscore=True, offset=0, num=AT_ONCE)
     if silent:
         ids += _lost(redis, n, silent, arrived_ms, now, queue_is_empty)
-    for call in dict.fromkeys(ids):
+    for call in _known(redis, n, list(dict.fromkeys(ids)), knows, now):
         match _resend(redis, [n.call(call), n.queued, n.waiting], [call, GRACE_MS, LONGEST_GRACE_MS]):
             case ["send", task, kwargs]:
                 yield Due(call, task, kwargs)
+
+
+def _known(redis: Redis, n: Names, calls: list[str], knows: Container[str], now: int) -> list[str]:
+    """Those whose task is known here; the others are told, and looked at again after a while."""
+    if not calls:
+        return []
+    with redis.pipeline(transaction=False) as pipe:
+        for call in calls:
+            pipe.hget(n.call(call), "task")
+        tasks = dict(zip(calls, pipe.execute(), strict=True))
+    strange = {call: str(task) for call, task in tasks.items() if task is not None and task not in knows}
+    for call, task in strange.items():
+        log.error("no such task", agent=n.agent, task=task, call=call, next=NO_TASK)
+        for later in (n.waiting, n.queued):
+            redis.zadd(later, {call: now + GRACE_MS}, xx=True)
+    return [call for call in calls if call not in strange]
 
 
 def newest_arrival(redis: Redis, agents: list[str]) -> int:

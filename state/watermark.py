@@ -15,6 +15,8 @@ from state.records import Record
 
 #: Only these say something about epochs and fences; the others are passed over unread.
 _TELLING = re.compile(rb'"event":"(?:intent|epoch|checkpoint)"')
+#: The files that this machine writes; others in the folder are copies from elsewhere.
+OF_A_MONTH = re.compile(r"\d{4}-\d{2}\.jsonl")
 #: Files that may still grow: that of this month, and that of the last for a writer who is late.
 STILL_WRITTEN = 2
 #: Bytes read at once.
@@ -86,7 +88,7 @@ class Watermark:
 
     def _files(self) -> list[str]:
         try:
-            return sorted(name for name in os.listdir(self._folder) if name.endswith(".jsonl"))  # noqa: PTH208 - quicker
+            return sorted(name for name in os.listdir(self._folder) if OF_A_MONTH.fullmatch(name))  # noqa: PTH208 - quicker
         except FileNotFoundError:
             return []
 

@@ -33,10 +33,6 @@ BURY_EVERY = 120
 COMPACT_EVERY = 7200
 
 
-#: What to do about calls of a task that was renamed or removed while they waited.
-NO_TASK = "run the code that has it, or end it; gate explain CALL names its KEY: gate resolve KEY --cancel --why …"
-
-
 class Sweeper(bootsteps.StartStopStep):
     """Runs in the worker's main loop, so a pool that forks never forks a thread of ours."""
 
@@ -79,12 +75,9 @@ class Sweeper(bootsteps.StartStopStep):
         redis = store.client()
         for key, stands in sweep.reclaim_lost(redis, agent).items():
             log.warning("reclaimed", agent=agent, key=key, state=stands)
-        for due in sweep.due(redis, agent, self._queue_is_empty, arrived_ms):
-            if due.task in registered():
-                log.info("sent again", agent=agent, task=due.task, call=due.call)
-                self._app.resend(due)
-            else:
-                log.error("no such task", agent=agent, task=due.task, call=due.call, next=NO_TASK)
+        for due in sweep.due(redis, agent, registered(), self._queue_is_empty, arrived_ms):
+            log.info("sent again", agent=agent, task=due.task, call=due.call)
+            self._app.resend(due)
 
     def _look_after_ledger(self, agent: str, standing: Standing) -> None:
         """After a restart of Redis effects go on by themselves if nothing was lost; else say so, once."""

@@ -43,7 +43,7 @@ def reopen(world: World, rules: Rules, _: Scope) -> Iterator[Step]:
         return
     if rules.audit_moves and seen.journal and ledger.owner == seen.owner and ledger.state in _UNDER_WAY:
         ledger = as_journaled(ledger._replace(payload=world.attempts[seen.owner].payload), seen.owner, seen.journal)
-    yield "reopen", NOBODY, after._replace(ledger=ledger._replace(run=world.run, epoch=seen.epoch))
+    yield "reopen", NOBODY, after._replace(before=0, ledger=ledger._replace(run=world.run, epoch=seen.epoch))
 
 
 def as_journaled(ledger: Ledger, owner: int, journal: str) -> Ledger:

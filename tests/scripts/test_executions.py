@@ -23,6 +23,7 @@ from gatekeeper.points import keep
 from state import resolve, store
 from state.call import Call
 from state.decision import Claim, OtherKey
+from state.journal import JournalUnavailable
 from state.resolve import Word
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, Poster, a_gate, sure
@@ -131,7 +132,7 @@ def test_the_lost_claim_of_another_task_is_an_error_like_others(poster: Poster, 
         if where == "behind":
             with effect(payload="hello"):
                 pass
-        raise ClaimLost("another:key", "while the task ran")
+        raise ClaimLost(AGENT, "another:key", "while the task ran")
 
     with pytest.raises(ClaimLost):
         run(poster, calls_another)
@@ -227,3 +228,29 @@ def test_a_word_that_is_not_heard_is_not_in_the_journal_either(poster: Poster, m
         resolve.resolve(poster.redis, journal, AGENT, claim.key, Word("applied", "ada", "I looked"))
 
     assert poster.records("resolved") == []
+
+
+def test_a_word_that_the_journal_did_not_get_is_told_and_can_be_said_again(
+    poster: Poster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = poster.doubt()
+    journal = poster.ledger.journal
+    append = journal.append
+
+    def full(event: str, fields: Any, *, sync: bool) -> None:
+        if event == "resolved":
+            raise JournalUnavailable("the disk is full")
+        append(event, fields, sync=sync)
+
+    def cancel() -> str:
+        return resolve.resolve(poster.redis, journal, AGENT, claim.key, Word("cancel", "ada", "I looked"))
+
+    with monkeypatch.context() as context:
+        context.setattr(journal, "append", full)
+        with pytest.raises(resolve.NotResolved, match="is cancelled in Redis, but the journal does not know it"):
+            cancel()
+
+    assert cancel() == "cancelled"
+    assert len(poster.records("resolved")) == 1
+    with pytest.raises(resolve.NotResolved, match="is cancelled; this is said"):
+        cancel()

@@ -214,6 +214,16 @@ def test_a_comparison_that_was_ended_in_the_middle_makes_nothing_of_another_ledg
     assert not audit.audit(poster.redis, poster.ledger.journal, AGENT)
 
 
+def test_a_ledger_that_fell_back_behind_a_comparison_is_not_believed(poster: Poster) -> None:
+    """What a person said before it, and what was cancelled, may be gone."""
+    before = poster.known.epoch
+    change(poster, run="of yesterday")
+    assert audit.audit(poster.redis, poster.ledger.journal, AGENT)
+    change(poster, run="of today", epoch=before)
+
+    assert not audit.audit(poster.redis, poster.ledger.journal, AGENT)
+
+
 def test_a_redis_without_an_epoch_is_not_adopted_by_a_claim(poster: Poster) -> None:
     """Only who looked at journal and Redis together, alone, may begin an epoch."""
     poster.redis.flushall()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from redis import Redis
 
@@ -88,17 +86,6 @@ def test_a_mere_check_opens_what_nobody_closed(redis: Redis) -> None:
     assert epoch.reopen(redis, AGENT, Opening("", run, "e1", 9, "e1"))
 
     assert redis.hgetall(LEDGER) == {"epoch": "e1", "run": run, "fence": "9"}
-
-
-def test_a_check_that_begins_an_epoch_keeps_with_which_fence_the_ones_before_ended(redis: Redis) -> None:
-    redis.hset(LEDGER, mapping={"epoch": "e0", "fence": 0, "run": "an earlier one"})
-    run = epoch.run_id(redis)
-    for number in range(1, 31):
-        redis.hset(LEDGER, "fence", number)
-        assert epoch.reopen(redis, AGENT, Opening("", run, f"e{number}", number, f"e{number - 1}"))
-
-    ended = json.loads(redis.hget(LEDGER, "ended") or "")
-    assert ended == [[f"e{number - 1}", number] for number in range(11, 31)]
 
 
 @pytest.mark.parametrize("closed", ["Redis forgot the key post:hello", "gate recover is at work"])

@@ -13,7 +13,7 @@ from tests.scripts.poster import AGENT, HOUR, SECOND, Poster
 
 
 def due(poster: Poster, *, backlog: bool = False) -> list[Due]:
-    return list(sweep.due(poster.redis, AGENT, lambda: not backlog))
+    return list(sweep.due(poster.redis, AGENT, [poster.gate.name], lambda: not backlog))
 
 
 def never() -> bool:
@@ -66,7 +66,9 @@ def test_a_message_that_later_ones_overtook_is_lost_even_behind_a_backlog(poster
     for call in (lost, waiting):
         poster.come_due(call, "queued")
 
-    again = sweep.due(poster.redis, AGENT, lambda: False, sweep.newest_arrival(poster.redis, [AGENT]))
+    again = sweep.due(
+        poster.redis, AGENT, [poster.gate.name], lambda: False, sweep.newest_arrival(poster.redis, [AGENT])
+    )
 
     assert [one.call for one in again] == [lost.id]
 
@@ -127,7 +129,7 @@ def test_a_call_that_runs_or_ended_is_never_sent(poster_with: WithPolicies) -> N
     poster.settle(poster.claim(done))
     poster.refused(refused)
 
-    assert list(sweep.due(poster.redis, AGENT, never)) == []
+    assert list(sweep.due(poster.redis, AGENT, [poster.gate.name], never)) == []
     assert poster.redis.zcard(poster.n.queued) == 0
 
 

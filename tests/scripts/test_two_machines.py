@@ -1,12 +1,13 @@
-"""Two machines, each with a journal of its own, on one Redis that is started anew."""
+"""Two machines, each with a journal of its own, on one Redis."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from state import audit
+from state import audit, epoch
 from state.decision import Claim, Unchecked
 from state.journal import Journal
 from state.ledger import Ledger
@@ -41,66 +42,91 @@ def compare(poster: Poster) -> bool:
     return audit.audit(poster.redis, poster.ledger.journal, AGENT)
 
 
-def test_after_a_restart_that_lost_nothing_effects_go_on_on_both(here: Poster, there: Poster) -> None:
+def publish(poster: Poster, post_id: str) -> None:
+    """One effect whose outcome is in the journal, as after a real attempt."""
+    claim = poster.claim(poster.register(poster.call(post_id)))
+    assert poster.cross(claim)[0] == "sending"
+    assert poster.settle(claim, journaled=True) is None
+
+
+def new_month(poster: Poster) -> None:
+    """The journal's file begins anew, with nothing but what is known."""
+    journal = poster.ledger.journal
+    [file] = journal.own_files()
+    file.rename(file.with_name("2026-10.jsonl"))
+    journal.append("probe", {}, sync=True)
+
+
+def test_both_claim_and_settle_as_if_they_were_one(here: Poster, there: Poster) -> None:
     here.publish("one")
     there.publish("two")
-    for restarts in ("first", "second"):
-        restart(here)
 
-        assert compare(here)
-        assert isinstance(there.open().admit(f"there, {restarts}"), Unchecked)
-        assert compare(there)
-
-        assert isinstance(there.open().admit(f"there, {restarts}"), Claim)
-        assert isinstance(here.open().admit(f"here, {restarts}"), Claim)
+    assert here.open().admit("three")
+    assert isinstance(there.open().admit("four"), Claim)
 
 
-def test_who_comes_late_to_two_restarts_goes_on_too(here: Poster, there: Poster) -> None:
-    there.publish("two")
-    for _ in range(2):
-        restart(here)
-        assert compare(here)
-
-    assert compare(there)
-    assert there.open().claim("three")
-    assert here.open().claim("four")
-
-
-def test_a_machine_whose_claims_were_lost_stays_closed_however_far_the_others_get(here: Poster, there: Poster) -> None:
-    """The fences that were lost are given again meanwhile."""
-    there.publish("lost")
-    restart(here, fence=0)
-    assert compare(here)
-    here.open()
-    for post_id in ("one", "two", "three"):
-        here.publish(post_id)
-
-    assert not compare(there)
-    assert isinstance(there.open().admit("four"), Unchecked)
-
-
-def test_a_claim_of_the_other_machine_that_fell_back_before_the_line_is_in_doubt_once_that_machine_looks(
-    here: Poster, there: Poster
+def test_the_first_effect_of_an_agent_on_both_at_once_is_one_epoch(
+    here: Poster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    call = there.register()
-    claim = there.claim(call)
-    there.cross(claim)
-    here.redis.hset(here.n.key(claim.key), "state", "claimed")
-    here.redis.hdel(here.n.key(claim.key), "payload")
+    here.redis.flushall()
+    shutil.rmtree(here.ledger.journal.folder)
+    there = Journal(tmp_path / "another machine" / "journal")
+    original = epoch.reopen
+
+    def overtaken(*args: object) -> bool:
+        monkeypatch.setattr(epoch, "reopen", original)
+        epoch.known(here.redis, there, AGENT)
+        return original(*args)  # type: ignore[arg-type]  # as they came
+
+    monkeypatch.setattr(epoch, "reopen", overtaken)
+
+    known = epoch.known(here.redis, here.ledger.journal, AGENT)
+
+    assert known.epoch == there.known(AGENT).epoch == here.redis.hget(LEDGER, "epoch")  # type: ignore[union-attr]
+
+
+def test_who_compares_second_stays_closed(here: Poster, there: Poster) -> None:
+    """What the first did meanwhile may be what the second has lost, so a person brings the journals together."""
     restart(here)
+
     assert compare(here)
-
-    assert compare(there)
-
-    assert there.key_of(claim)["state"] in {"sending", "unknown"}
-    assert there.key_of(claim)["payload"] == '"hello"'
-
-
-def test_after_a_recovery_the_other_machine_is_closed(here: Poster, there: Poster) -> None:
-    """Who rebuilt from one journal knows nothing of the other."""
-    restart(here)
-    assert compare(here)
-    recover(here.redis, here.ledger.journal, lambda _task, _kwargs: [], Progress())
 
     assert not compare(there)
-    assert here.redis.hget(LEDGER, "ended") is None
+    assert isinstance(there.open().admit("hello"), Unchecked)
+
+
+@pytest.mark.parametrize("who", ["here", "there"])
+def test_a_recovery_with_both_journals_forgets_nothing_of_either(here: Poster, there: Poster, who: str) -> None:
+    """Both files begin with the epoch of last month; later the machines went on in epochs of their own."""
+    machines = {"here": here, "there": there}
+    mine, other = machines[who], machines["there" if who == "here" else "here"]
+    for machine in (mine, other):
+        new_month(machine)
+    publish(mine, "of mine")
+    publish(other, "of the other")
+    restart(here)
+    assert compare(other)
+    publish(other.open(), "of the other, later")
+    [copy] = other.ledger.journal.own_files()[-1:]
+    shutil.copy(copy, mine.ledger.journal.folder / f"{copy.stem}-other.jsonl")
+    here.redis.flushall()
+
+    recover(mine.redis, mine.ledger.journal, lambda _task, _kwargs: [], Progress())
+
+    mine.open()
+    for post_id in ("of mine", "of the other", "of the other, later"):
+        assert mine.key_of(f"post:feed:{post_id}")["state"] == "done", post_id
+        mine.replayed(post_id)
+
+
+def test_a_copy_from_another_machine_says_nothing_of_how_far_this_one_got(here: Poster, there: Poster) -> None:
+    new_month(here)
+    here.publish("one")
+    restart(here)
+    assert compare(there)
+    [copy] = there.ledger.journal.own_files()
+    before = here.ledger.journal.known(AGENT)
+
+    shutil.copy(copy, here.ledger.journal.folder / f"{copy.stem}-there.jsonl")
+
+    assert Journal(here.ledger.journal.folder).known(AGENT) == before

@@ -169,7 +169,7 @@ TEETH = (
         (
             Change(
                 "workers/sweeper.py",
-                "for due in sweep.due(redis, agent, self._queue_is_empty, arrived_ms):",
+                "for due in sweep.due(redis, agent, registered(), self._queue_is_empty, arrived_ms):",
                 "for due in []:",
             ),
         ),

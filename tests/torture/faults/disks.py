@@ -17,7 +17,7 @@ from tests.torture.shim import Shim
 
 @fault("F21", "the disk of the journal is full", short=1, long=6, missing=tmpfs.missing, limit=180)
 def journal_disk_full(arena: Arena, rounds: int) -> None:
-    disk = arena.put_journal_on(kilobytes=64)
+    disk = arena.put_journal_on(kilobytes=1024)
     arena.house.hire(2)
     for _ in range(rounds):
         hold_both(arena)

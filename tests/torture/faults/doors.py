@@ -51,7 +51,8 @@ def two_beats(arena: Arena, rounds: int) -> None:
         arena.hit()
         first.kill9()
         third = beat(arena)
-        expected = [f"tick:each:{missed + timedelta(minutes=n):%Y-%m-%dT%H:%M:%SZ}" for n in range(1, 21)]
+        # Those that were missed; that of this very minute is skipped while they run, as its entry says.
+        expected = [f"tick:each:{missed + timedelta(minutes=n):%Y-%m-%dT%H:%M:%SZ}" for n in range(1, 20)]
         arena.producer.note(expected)
         until(lambda ticks=expected: set(ticks) <= set(arena.judge.counts()), 30, "every slot to have run")  # type: ignore[misc]
         arena.watch.mark()

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from state.names import Names
-from tests.harness import until
+from tests.harness import Process, until
 from tests.torture.arena import Arena
-from tests.torture.faults.redis import HALF
 from tests.torture.house import wait_dead
 from tests.torture.orders import stumble
 from tests.torture.producer import AGENT
@@ -55,8 +54,7 @@ def mirror_torn(arena: Arena, rounds: int) -> None:
     for number in range(rounds):
         for when in ("mirror.before", "mirror.after"):
             [victim] = arena.house.hire(STUMBLE=stumble(when, nth=arena.random.randint(2, 3)))
-            arena.ask(HALF)
-            wait_dead(victim)
+            until_it_stumbles(arena, victim)
             arena.hit(victim)
             arena.watch.mark()
         [heir] = arena.house.hire()
@@ -71,6 +69,20 @@ def mirror_torn(arena: Arena, rounds: int) -> None:
     reader.close()
     arena.check(f"the state file could always be read ({reader.times} times): {reader.broken[:1]}", not reader.broken)
     arena.house.hire()
+
+
+def until_it_stumbles(arena: Arena, victim: Process) -> None:
+    """Change its state, and so let it write, until it is killed on the way."""
+    for _ in range(20):
+        asked = set(arena.ask(4))
+        until(
+            lambda keys=asked: not victim.alive or keys <= set(arena.judge.counts()),  # type: ignore[misc]
+            30,
+            "the worker to be dead or done",
+        )
+        if not victim.alive:
+            return
+    wait_dead(victim)
 
 
 def _told(path: Path) -> Any:
