@@ -41,6 +41,9 @@ local nobody_asks_again = door == "webhook" or tonumber(call[8] or 0) > 0 or cal
 
 local function tell(event, fields)
   fields.at, fields.event, fields.call = now, event, ARGV[1]
+  if not call[1] then
+    fields.door = door -- of a call that was not registered nothing else tells it
+  end
   if redis.call("LLEN", KEYS[8]) < STORY_LENGTH then
     redis.call("RPUSH", KEYS[8], cjson.encode(fields))
   end

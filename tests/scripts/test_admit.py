@@ -26,6 +26,17 @@ def taken(poster: Poster) -> dict[str, object]:
 # "claimed"
 
 
+def test_a_call_that_was_not_registered_tells_its_door_when_it_is_refused(poster: Poster) -> None:
+    poster.claim("hello")
+    call = poster.call("hello")
+
+    poster.admit(call, alive=poster.busy(call).owner)
+
+    assert [(told["event"], told["door"]) for told in poster.story(call.key) if told["call"] == call.id] == [
+        ("refused", "test")
+    ]
+
+
 def test_a_free_key_is_claimed_with_a_fence_and_a_lease(poster: Poster) -> None:
     call = poster.register()
 

@@ -121,7 +121,11 @@ def meaning(files: list[Path]) -> dict[str, Any]:
 def states(files: list[Path]) -> dict[str, Any]:
     """What may run, what may not, and what is counted on from where."""
     whole = fold(files)
-    keys = {name: (each.state, each.fence) for name, each in whole.keys.items() if each.state != "rejected"}
+    keys = {
+        name: (each.state, None if each.state == "done" else each.fence)  # done is done, whichever attempt it was
+        for name, each in whole.keys.items()
+        if each.state != "rejected"
+    }
     return {"keys": keys, "calls": whole.calls.keys(), "fences": whole.fences, "epochs": whole.epochs}
 
 
