@@ -6,7 +6,8 @@
 -- Returns {"send", task, arguments JSON} | {"not due"} | {"gone"}
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local due = redis.call("ZSCORE", KEYS[2], ARGV[1]) or redis.call("ZSCORE", KEYS[3], ARGV[1])
+local lost = redis.call("ZSCORE", KEYS[2], ARGV[1])
+local due = lost or redis.call("ZSCORE", KEYS[3], ARGV[1])
 if not due or tonumber(due) > now then
   return {"not due"}
 end
@@ -16,7 +17,11 @@ if not call[1] or call[3] == "done" or call[3] == "rejected" or call[3] == "canc
   redis.call("ZREM", KEYS[3], ARGV[1])
   return {"gone"}
 end
-local sends = redis.call("HINCRBY", KEYS[1], "sends", 1)
+-- Whose time has come had its last message taken, so only messages that were lost since then count.
+local sends = lost and redis.call("HINCRBY", KEYS[1], "sends", 1) or 1
+if not lost then
+  redis.call("HSET", KEYS[1], "sends", 1)
+end
 local pause = math.min(ARGV[2] * 2 ^ math.min(sends - 1, 20), ARGV[3])
 redis.call("ZREM", KEYS[3], ARGV[1])
 redis.call("ZADD", KEYS[2], now + pause, ARGV[1])

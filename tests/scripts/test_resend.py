@@ -85,6 +85,18 @@ def test_the_pause_between_two_sends_doubles_up_to_ten_minutes(poster: Poster) -
     assert (GRACE_MS, LONGEST_GRACE_MS) == (10 * SECOND, 600 * SECOND)
 
 
+def test_a_call_that_was_deferred_many_times_is_not_taken_for_lost_as_many_times(poster_with: WithPolicies) -> None:
+    poster = poster_with(rate="1/hour")
+    poster.claim("first")
+    call = poster.register(poster.call("waits"))
+    for _ in range(9):
+        poster.deferred(call)
+        poster.come_due(call, "waiting")
+        assert len(due(poster)) == 1
+
+    assert round(next_look(poster, call.id)) == 10
+
+
 def test_a_delayed_call_is_sent_when_its_time_has_come(poster: Poster) -> None:
     call = poster.call()
     poster.ledger.register(call, HOUR)
