@@ -16,7 +16,7 @@ help:
 	@echo 'make check   what CI runs, before make torture-short: format, lint, types, layers, all tests'
 	@echo 'make bench   measure the gate against plain Celery'
 	@echo 'make model   try every interleaving of the protocol, and what happens without each defence'
-	@echo 'make torture kill, stop, cut, empty and fill everything, for about an hour; torture-short: for about five minutes'
+	@echo 'make torture kill, stop, cut, empty and fill everything, for about half an hour; torture-short: for about five minutes'
 	@echo 'make teeth   switch off each defence in a copy, and see that the torture goes red'
 	@echo 'make peers   the same faults on seven other task queues'
 	@echo 'make memory  how much memory the running system holds'
