@@ -27,7 +27,7 @@ from state.store import Script, now_ms
 from state.watermark import STILL_WRITTEN
 
 #: Keys written in one round trip.
-AT_ONCE = 500
+AT_ONCE = 2000
 #: Bytes read at once; most lines are shorter.
 PIECE = 4096
 DAY_MS = 86_400_000
