@@ -29,11 +29,11 @@ class Ending:
         told = _numbers(attempt) | ({"error": self.error} if self.error else {}) | self.receipt
         return told if self.retry_ms is None else told | {"retry_after": self.retry_ms / 1000}
 
-    def settlement(self, attempt: Attempt) -> Settlement:
-        """For the ledger; it takes the events that the attempt told so far, and this end as the last of them."""
+    def settlement(self, attempt: Attempt, told: dict[str, Any]) -> Settlement:
+        """For the ledger; `told` is what the log says too. It takes the events that the attempt told so far, and this end as the last of them."""
         is_done = self.outcome == "done"
         remembered = {"remembered": ["/".join(path) for path in attempt.facts]} if is_done and attempt.facts else {}
-        attempt.tell(self.outcome, **self.told(attempt), **remembered)
+        attempt.tell(self.outcome, **told, **remembered)
         return Settlement(
             self.outcome,
             self.result,

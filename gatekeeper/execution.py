@@ -80,9 +80,8 @@ class Execution:
                 return self._failed(error)
             self._log("claim lost")
             if self.attempt.line != "before":
-                with suppress(
-                    ClaimLost
-                ):  # whoever has the key should know what this attempt knows, and that it is over
+                # Whoever has the key should know what this attempt knows, and that it is over.
+                with suppress(ClaimLost):
                     self._settle(self._knowing(error))
             raise
         except Refused as error:
@@ -200,7 +199,7 @@ class Execution:
     def _settle(self, ending: Ending) -> None:
         """One atomic step; raises ClaimLost if the claim passed to somebody else meanwhile."""
         attempt, told = self.attempt, ending.told(self.attempt)
-        end = ending.settlement(attempt)
+        end = ending.settlement(attempt, told)
         if attempt.line != "before":
             attempt.ledger.write_down(attempt.claim, end)
         elif ending.outcome in {"failed", "refused"} and ending.retry_ms is None:

@@ -48,8 +48,8 @@ class Word:
 def resolve(redis: Redis, journal: Journal, agent: str, key: str, word: Word) -> str:
     """End a key's doubt; answers the state it is in then. Raises NotResolved, or JournalUnavailable.
 
-    Redis is told first: what it does not take must not be in the journal. If only the journal were lost, a rebuild
-    would ask the person again.
+    Redis is told first: what it does not take must not be in the journal. A word that the
+    journal did not get can be said again; until then a rebuild finds the key in doubt, as before it.
     """
     n = Names(agent)
     kept = redis.hgetall(n.key(key))
