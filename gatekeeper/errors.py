@@ -59,7 +59,7 @@ class ClaimLost(GatekeeperError):
 
 
 class TaskAborted(GatekeeperError):
-    """Raised in place of what no worker survives, such as `sys.exit()` in a task."""
+    """Raised in place of what no worker survives, such as `sys.exit()` in a task, or what Celery takes for a command."""
 
 
 class LedgerUnavailable(GatekeeperError):
@@ -76,6 +76,10 @@ class RungTooLow(Refused):
 
 class Concealed(GatekeeperError):
     """Raised to Celery, which stores and shows what it gets, in place of an error whose text carries a secret."""
+
+
+class Unstorable(GatekeeperError):
+    """Raised to Celery in place of an error that it can neither store nor show, such as one whose text raises."""
 
 
 class NoTask(GatekeeperError):

@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from gatekeeper import hostile
 from gatekeeper.answer import Answer, flawed, kept, refusal, success
 from gatekeeper.attempt import Attempt, running
 from gatekeeper.ending import Ending
@@ -86,26 +87,33 @@ class Execution:
             raise
         except Refused as error:
             return self._refused(error) if self.attempt.line == "before" else self._failed(error)
-        except (KeyboardInterrupt, GeneratorExit):
-            raise
-        except BaseException as error:  # noqa: BLE001 - even sys.exit() in a task has an end that must be settled
+        except BaseException as error:  # noqa: BLE001 - even Ctrl-C or sys.exit() in a task is an end that must be settled
             return self._failed(error)
         return self.finished(output)
 
     def finished(self, output: Any) -> Answer:
         """Settle an attempt that gave this output, or whose effect a look-up found."""
         try:
-            result = kept(self.gate.contract.check_output(output), self.attempt.rung)
+            result = kept(self._checked(output), self.attempt.rung)
         except InvalidOutput as error:
             if self.gate.effect and self.attempt.line == "before":
                 return self._failed(error)  # nothing was sent, so there is nothing to keep or to undo
             return self._flawed(output, error)
         try:
             self._do_what_follows(output)
-        except Exception as error:  # noqa: BLE001 - the effect happened, whatever comes after it
+        except BaseException as error:  # noqa: BLE001 - the effect happened, whatever comes after it
             return self._failed(error)
         self._settle(Ending("done", result=result))
         return success(self.key, result)
+
+    def _checked(self, output: Any) -> str:
+        """The output as JSON text; raises InvalidOutput, whatever the output does to who writes it down."""
+        try:
+            return self.gate.contract.check_output(output)
+        except InvalidOutput:
+            raise
+        except BaseException as error:  # noqa: BLE001 - an output may be an object with code of its own
+            raise InvalidOutput(f"{self.gate.name} returned what cannot be written down: {describe(error)}") from None
 
     def _do_what_follows(self, output: Any) -> None:
         if self.gate.then and self.attempt.line == "applied":
@@ -129,7 +137,7 @@ class Execution:
         try:
             with running(self.attempt):
                 self.gate.undo.ask(output, self.arguments)
-        except Exception as problem:  # noqa: BLE001 - whatever it was, the key must be settled and the problem told
+        except BaseException as problem:  # noqa: BLE001 - whatever it was, the key must be settled and the problem told
             words = f"failed: {describe(problem)}"
         else:
             words = UNDONE
@@ -169,8 +177,9 @@ class Execution:
         ) from error
 
     def _refused(self, error: Refused) -> Answer:
-        why, stage = _RECEIPTS.get(type(error), (clean(str(error)), "task"))
-        receipt: dict[str, Any] = {"error": why, "stage": stage, "detail": clean(str(error))}
+        detail = clean(hostile.text_of(error))
+        why, stage = _RECEIPTS.get(type(error), (detail, "task"))
+        receipt: dict[str, Any] = {"error": why, "stage": stage, "detail": detail}
         wait_ms = self._wait_ms(error)
         if wait_ms:
             receipt |= {"deferred": True, "retry_after": wait_ms / 1000}

@@ -19,7 +19,7 @@ def look_up(gate: Gate, attempt: Attempt, arguments: dict[str, Any]) -> Any:
     try:
         with running(attempt):
             found = gate.verify.ask_json(attempt.payload, arguments)
-    except Exception as problem:  # noqa: BLE001 - a look-up that fails proves nothing, and is told
+    except BaseException as problem:  # noqa: BLE001 - a look-up that fails, however it does, proves nothing, and is told
         attempt.tell("verify", outcome=f"failed: {describe(problem)}")
         return LOOK_UP_FAILED
     if found is False:

@@ -10,6 +10,7 @@ from requests import HTTPError, Response
 from requests.exceptions import ConnectTimeout, InvalidSchema, InvalidURL, MissingSchema
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
+from gatekeeper import hostile
 from gatekeeper.errors import NotApplied, Overdue
 from gatekeeper.wire import SAFE
 
@@ -47,6 +48,8 @@ def proves_nothing_was_sent(error: BaseException, requests_sent: int) -> bool:
 
 
 def _refuses_the_only_request(response: Response, requests_sent: int) -> bool:
+    if not isinstance(response, Response) or response.request is None:
+        return False  # made by hand: it says nothing of what was sent
     own = 0 if response.request.method in SAFE else 1
     return response.status_code in REFUSED_STATUSES and requests_sent == own and not response.history
 
@@ -74,5 +77,4 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(cause))
         yield cause
-        inner = [getattr(cause, "reason", None), *cause.args]
-        todo += [one for one in inner if isinstance(one, BaseException)]
+        todo += hostile.inner(cause)

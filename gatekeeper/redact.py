@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-import traceback
 from functools import cache
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 import settings
-from gatekeeper.errors import Concealed
+from gatekeeper import hostile
+from gatekeeper.errors import Concealed, Unstorable
 
 HIDDEN = "[hidden]"
 
 #: Long texts are cut: a log line is for reading.
 LONGEST_TEXT = 2000
+#: What is cut before it is cleaned: the time that cleaning takes grows with the text.
+LONGEST_CLEANED = 100_000
 
 _USERINFO = re.compile(r"(?<=://)[^/@\s\"\\]+(?=@)")
 _PARAMETER = re.compile(r"(?i)([?&](?:[a-z_-]*(?:token|key|secret|password|signature|sig))=)[^&#\s\"'\\]+")
@@ -51,9 +53,13 @@ def _quoted(text: str) -> set[str]:
 
 def clean(text: str) -> str:
     """The text without secrets, and not too long."""
-    storable = text.encode(errors="replace").decode()  # the name of a file may be no Unicode, and Redis takes no other
+    size = len(text)
+    # The name of a file may not be Unicode, and Redis takes no other text.
+    storable = text[:LONGEST_CLEANED].encode(errors="replace").decode()
     text = hide_secrets(storable)
-    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}… ({len(text)} characters)"
+    if size <= LONGEST_CLEANED:
+        size = len(text)
+    return text if size <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}… ({size} characters)"
 
 
 def clean_all(value: Any) -> Any:
@@ -68,12 +74,14 @@ def clean_all(value: Any) -> Any:
 
 
 def presentable(error: Exception) -> Exception:
-    """The error itself, or one in its place that says the same, where its text or that of a cause carries a secret."""
-    text = "".join(traceback.format_exception(error))
+    """The error itself, or one that says the same where Celery cannot store it, or where it carries a secret."""
+    text = hostile.shown(error)
+    if text is None:
+        return Unstorable(describe(error))
     return error if hide_secrets(text) == text else Concealed(describe(error))
 
 
 def describe(error: BaseException) -> str:
-    """An exception as one clean line: its type and what it says."""
-    words = clean(str(error))
+    """An exception as one clean line: its type and what it says. Never raises."""
+    words = clean(hostile.text_of(error))
     return f"{type(error).__name__}: {words}" if words else type(error).__name__

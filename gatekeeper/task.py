@@ -7,21 +7,25 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
+from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
 from celery import Task, shared_task
-from celery.exceptions import Ignore, Reject
+from celery.exceptions import Ignore, Reject, TaskPredicate
 
 from gatekeeper import door, pipeline, policy
 from gatekeeper.answer import Answer
 from gatekeeper.durations import Duration
-from gatekeeper.errors import LedgerUnavailable, PolicyError
+from gatekeeper.errors import LedgerUnavailable, PolicyError, TaskAborted
 from gatekeeper.gate import DEFAULT_LEASE, MAX_AGE, Gate, Policies, register
 from gatekeeper.policy import Breaker, Cap, Effect, Rate
-from gatekeeper.redact import presentable
+from gatekeeper.redact import describe, presentable
 from state import store
 from state.ledger import Ledger
 
 #: Seconds before a message goes back to its queue because the ledger is away; without it the two would only circle.
 PAUSE = 1.0
+#: Celery does not store these as failures: it takes them for commands (to ignore the message, to take it back, to retry),
+#: or for the death of the process. The gate alone decides about that; from a task's body they are errors like others.
+COMMANDS = (TaskPredicate, Terminated, TimeLimitExceeded, WorkerLostError, MemoryError)
 
 
 if TYPE_CHECKING:
@@ -53,7 +57,10 @@ class GateTask(_Task):
             time.sleep(PAUSE)
             raise Reject(str(error), requeue=True) from error
         except Exception as error:
-            shown = error if direct else presentable(error)
+            if direct:
+                _pass_on_ctrl_c(error)
+                raise
+            shown = _storable(error)
             if shown is error:
                 raise
             raise shown from None
@@ -100,6 +107,19 @@ def task(  # noqa: PLR0913 - one argument per policy, all by name
         return cast("GateTask", make(base=GateTask, name=gate.name, gate=gate, **_limits(gate))(body))
 
     return decorate
+
+
+def _storable(error: Exception) -> Exception:
+    """The error, or what stands for it where Celery would do something else than store it."""
+    if isinstance(error, COMMANDS):
+        return TaskAborted(describe(error))
+    return presentable(error)
+
+
+def _pass_on_ctrl_c(error: Exception) -> None:
+    """Whoever called the task directly, and pressed Ctrl-C, wants more than the task to end; it is settled by now."""
+    if isinstance(error, TaskAborted) and isinstance(error.__cause__, KeyboardInterrupt):
+        raise error.__cause__
 
 
 def _limits(gate: Gate) -> dict[str, float]:
