@@ -39,6 +39,10 @@ class Failed(Exception):
     """Raised by a command that cannot do what it was asked; its words are the answer."""
 
 
+class Misused(Failed):
+    """Raised for options that do not go together; the command did nothing, and exits with 2 as for any wrong usage."""
+
+
 def all_agents() -> list[str]:
     """Every agent with tasks, or with a state file: calls of one that was renamed or removed still want an end."""
     return sorted({*agents(), *mirror.agents()})
@@ -74,7 +78,7 @@ def _with_clear_errors(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             function(*args, json_=json_, **kwargs)
         except (Failed, ScheduleError, JournalUnavailable) as error:
-            _fail(str(error), json_=json_)
+            _fail(str(error), json_=json_, code=2 if isinstance(error, Misused) else 1)
         except StoreError as error:
             hint = "start the system with: make up" if settings.current().embedded else "look at REDIS_URL"
             _fail(f"Redis does not answer ({clean(str(error))}); {hint}", json_=json_)
@@ -82,9 +86,9 @@ def _with_clear_errors(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def _fail(why: str, *, json_: bool) -> None:
-    """Say why on stderr (and as JSON on stdout) and exit with 1."""
+def _fail(why: str, *, json_: bool, code: int = 1) -> None:
+    """Say why on stderr (and as JSON on stdout) and exit with this code."""
     if json_:
         click.echo(json.dumps({"error": why}, ensure_ascii=False))
     click.echo(why, err=True)
-    raise click.exceptions.Exit(1)
+    raise click.exceptions.Exit(code)

@@ -16,15 +16,32 @@ from state import recover as state
 from state.journal import JournalUnavailable
 from state.rebuild import Progress
 from state.restore import RestoreError
-from workers.gate.output import Failed, command, show
+from workers.gate.output import Failed, Misused, command, show
 
 
 @command("recover")
-@click.option("--skip-damaged", is_flag=True, help="Go on without journal lines that cannot be read.")
-def recover(*, skip_damaged: bool, json_: bool) -> None:
+@click.option(
+    "--skip-damaged",
+    is_flag=True,
+    help="Go on without journal lines that cannot be read. Asks first, if a terminal is there.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask before damaged lines are skipped; with --skip-damaged.")
+def recover(*, skip_damaged: bool, yes: bool, json_: bool) -> None:
     """Rebuild the ledger from the journal under a new epoch; effects are open again afterwards."""
+    if yes and not skip_damaged:
+        raise Misused("--yes belongs to --skip-damaged; remove it, or say both")
+    if skip_damaged and not yes and sys.stdin.isatty():
+        _ask_before_skipping()
     report = rebuild(hidden=json_, skip_damaged=skip_damaged)
     show(json_, asdict(report), in_words(report))
+
+
+def _ask_before_skipping() -> None:
+    click.echo(
+        "A line that cannot be read may be of an effect that was sent: it could be sent a second time.", err=True
+    )
+    if not click.confirm("Shall the recovery go on without such lines?", err=True):
+        raise Failed("nothing was recovered; effects are as they were")
 
 
 def rebuild(*, hidden: bool, skip_damaged: bool = False) -> state.Report:
