@@ -41,6 +41,7 @@ class Settings:
     log_level: str
     web_host: str
     web_port: int
+    public_url: str  #: where others reach the web process; no slash at its end
     flower_port: int
     desk_password: str
     publish_to: tuple[str, ...]
@@ -69,14 +70,18 @@ class Settings:
         return self.state_dir / "journal"
 
     @property
+    def secrets_dir(self) -> Path:
+        """What this installation made up for itself, such as what signs the addresses of calls."""
+        return self.state_dir / "secrets"
+
+    @property
     def run_dir(self) -> Path:
         """What lives only while the system runs: lock files and the embedded server's data."""
         return self.state_dir / "run"
 
     @property
     def web_url(self) -> str:
-        host = f"[{self.web_host}]" if ":" in self.web_host else self.web_host
-        return f"http://{host}:{self.web_port}"
+        return _web_url(self.web_host, self.web_port)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -93,6 +98,7 @@ def read(environ: Mapping[str, str]) -> Settings:
     given = {name: value.strip() for name, value in environ.items() if value.strip()}
     state_dir = _folder(given, "STATE_DIR", "state")
     embedded = "REDIS_URL" not in given
+    web_host, web_port = given.get("WEB_HOST", "127.0.0.1"), _port(given, "WEB_PORT", 8000)
     redis_url = given.get("REDIS_URL") or f"unix://{quote(str(embedded_socket(state_dir)))}"
     return Settings(
         redis_url=_redis_url("REDIS_URL", redis_url),
@@ -103,8 +109,9 @@ def read(environ: Mapping[str, str]) -> Settings:
         public_dir=_folder(given, "PUBLIC_DIR", "public"),
         log_format=_choice(given, "LOG_FORMAT", "json", ("json", "console")),
         log_level=_choice(given, "LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
-        web_host=given.get("WEB_HOST", "127.0.0.1"),
-        web_port=_port(given, "WEB_PORT", 8000),
+        web_host=web_host,
+        web_port=web_port,
+        public_url=_http_url(given, "PUBLIC_URL", _web_url(web_host, web_port)),
         flower_port=_port(given, "FLOWER_PORT", 5555),
         desk_password=_password(given, "DESK_PASSWORD"),
         publish_to=_names(given, "PUBLISH_TO", "feed"),
@@ -146,6 +153,10 @@ def embedded_socket(state_dir: Path) -> Path:
     digest = hashlib.sha256(os.fsencode(state_dir)).hexdigest()[:16]
     # Not tempfile's folder: TMPDIR differs between terminals, and all must find the same socket.
     return Path("/tmp") / f"gatehouse-{os.getuid()}-{digest}" / "redis.sock"  # noqa: S108 - in a 0700 folder of our own
+
+
+def _web_url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _folder(given: Mapping[str, str], name: str, default: str) -> Path:

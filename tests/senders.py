@@ -51,7 +51,7 @@ def send(url: str, body: bytes, headers: Headers, method: str = "POST") -> Answe
     parts = urlsplit(url)
     connection = HTTPConnection(parts.netloc, timeout=20)
     try:
-        connection.request(method, parts.path, body, headers)
+        connection.request(method, f"{parts.path}?{parts.query}" if parts.query else parts.path, body, headers)
         return _read(connection.getresponse())
     finally:
         connection.close()

@@ -7,6 +7,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
@@ -18,9 +19,10 @@ from gatekeeper.redact import clean
 from state import store
 from state.store import StoreError
 from web import calls, hooks, problems, routes
+from web.guard import Guard
 
 #: A browser asks the server before it shows a kept page, so a new post is seen at once.
-FRESH = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+FRESH = {"Cache-Control": "no-cache"}
 
 
 def alive(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
@@ -71,6 +73,7 @@ def create() -> Starlette:
             Route("/hooks/{source}", hooks.receive, methods=["POST"]),
             Route("/calls/{call:path}", calls.show),
         ],
+        middleware=[Middleware(Guard)],
         exception_handlers={HTTPException: problems.of_http, Exception: problems.of_bug},
     )
     app.state.sources = _sources()

@@ -17,13 +17,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-import settings
 from gatekeeper.errors import InvalidArguments
 from gatekeeper.redact import clean
 from state import store, throttle
 from state.call import Call
 from state.ledger import OtherContent
-from web import intake, problems, waiting
+from web import calls, intake, problems, waiting
 from web.places import MISSING, is_storable
 from web.routes import Source, Start
 from web.signatures import BadSignature
@@ -94,11 +93,11 @@ async def receive(request: Request) -> Response:
         if start is None:
             return _answer(200, {"ignored": delivery.event}, source=name, type=delivery.event)
         call = delivery.call(start)
+        told = {"call": call.id, "status_url": calls.address(call.id)}
         fresh = await waiting.for_store(partial(_accept, delivery, call))
     except HTTPException as refused:
         log.warning("webhook refused", source=clean(name)[:80], status=refused.status_code, why=refused.detail)
         raise
-    told = {"call": call.id, "status_url": f"{settings.current().web_url}/calls/{quote(call.id, safe='')}"}
     names = {"agent": call.agent, "task": call.task, "call": call.id, "key": call.key}
     return _answer(202 if fresh else 200, told, source=name, type=delivery.event, **names)
 

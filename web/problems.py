@@ -10,6 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from web.headers import HEADERS
+
 TYPE = "application/problem+json"
 
 
@@ -34,4 +36,5 @@ def _problem(status: int, detail: str, headers: Mapping[str, str] | None = None)
     told = {"type": "about:blank", "title": title, "status": status}
     if detail != title:
         told["detail"] = detail
-    return JSONResponse(told, status, {"Cache-Control": "no-store", **(headers or {})}, TYPE)
+    # The answer to a bug is made outside the guard, which gives all others their headers.
+    return JSONResponse(told, status, {**HEADERS, "Cache-Control": "no-store", **(headers or {})}, TYPE)

@@ -30,13 +30,13 @@ TAG = "tag:gatehouse.local,2026:"
 def publish(post: Post) -> Published:
     """Put the post into this system's own feed."""
     here = settings.current()
-    return Feed(here.public_dir, here.web_url).publish(post)
+    return Feed(here.public_dir, here.public_url).publish(post)
 
 
 def find(post: Post) -> Published | None:
     """Look into this system's own feed."""
     here = settings.current()
-    return Feed(here.public_dir, here.web_url).find(post)
+    return Feed(here.public_dir, here.public_url).find(post)
 
 
 def _utc_now() -> datetime:
@@ -45,7 +45,7 @@ def _utc_now() -> datetime:
 
 @dataclass(frozen=True)
 class Feed:
-    """The feed below one folder; `web_url` is where that folder is served."""
+    """The feed below one folder; `web_url` is where readers find that folder."""
 
     public: Path
     web_url: str

@@ -116,7 +116,8 @@ def test_a_signed_delivery_is_accepted_runs_and_its_page_shows_the_result(house:
     answer = forge(house, kind="add", id="one", a=20, b=22)
 
     assert answer.status == 202
-    assert answer.content == {"call": "hook:forge:one", "status_url": f"{house.web_url}/calls/hook%3Aforge%3Aone"}
+    assert answer.content["call"] == "hook:forge:one"
+    assert answer.content["status_url"].startswith(f"{house.web_url}/calls/hook%3Aforge%3Aone?sig=")
     assert ended(house, answer) == {
         "call": "hook:forge:one", "agent": "counter", "task": "counter.add", "key": "counter.add:hook:forge:one",
         "state": "done", "result": 42, "answer": None,

@@ -1,0 +1,124 @@
+"""Folders and secrets of an installation: for their owner alone, made once, and never taken from somebody else."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import settings
+from state import private
+from state.private import NotPrivate
+
+#: What a process sees that has an ordinary user's rights.
+OTHER_USER = 54321
+
+
+@pytest.fixture(autouse=True)
+def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    chosen = replace(settings.current(), state_dir=tmp_path / "state")
+    monkeypatch.setattr(settings, "current", lambda: chosen)
+    return chosen.state_dir
+
+
+@pytest.fixture
+def _open_umask() -> Iterator[None]:
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture
+def world() -> Iterator[Path]:
+    """A folder that every user may enter; pytest's own are for its user alone."""
+    with tempfile.TemporaryDirectory() as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.usefixtures("_open_umask")
+def test_a_folder_and_what_is_missing_above_it_are_for_their_owner_alone(tmp_path: Path) -> None:
+    made = private.folder(tmp_path / "a" / "b" / "c")
+
+    assert [mode(path) for path in (made, made.parent, made.parent.parent)] == [0o700] * 3
+
+
+def test_a_folder_of_an_earlier_version_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "open"
+    path.mkdir()
+    path.chmod(0o777)
+
+    assert mode(private.folder(path)) == 0o700
+
+
+@pytest.mark.usefixtures("_open_umask")
+def test_a_secret_is_made_once_and_for_its_owner_alone(state_dir: Path) -> None:
+    first, again, other = private.secret("one"), private.secret("one"), private.secret("two")
+
+    assert first == again != other
+    assert len(first) >= 32
+    assert mode(state_dir / "secrets" / "one") == 0o600
+    assert sorted(path.name for path in (state_dir / "secrets").iterdir()) == ["one", "two"]
+
+
+def test_many_who_ask_at_once_get_the_same_secret() -> None:
+    with ThreadPoolExecutor(20) as pool:
+        assert len(set(pool.map(lambda _: private.secret("shared"), range(200)))) == 1
+
+
+def test_a_secret_that_others_could_read_is_closed(state_dir: Path) -> None:
+    private.secret("one")
+    (state_dir / "secrets" / "one").chmod(0o644)
+
+    private.secret("one")
+
+    assert mode(state_dir / "secrets" / "one") == 0o600
+
+
+@pytest.mark.parametrize("text", ["", "short\n"])
+def test_a_file_without_a_secret_is_refused(state_dir: Path, text: str) -> None:
+    private.folder(state_dir / "secrets")
+    (state_dir / "secrets" / "one").write_text(text)
+
+    with pytest.raises(NotPrivate, match="holds no secret"):
+        private.secret("one")
+
+
+def test_a_link_in_the_place_of_a_secret_is_not_followed(state_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("a secret of somebody else, long enough")
+    private.folder(state_dir / "secrets")
+    (state_dir / "secrets" / "one").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(OSError, match="one"):
+        private.secret("one")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+def test_what_belongs_to_another_user_is_refused(world: Path) -> None:
+    path = world / "theirs"
+    path.mkdir()
+    path.chmod(0o777)
+    code = f"""
+import os, pathlib
+from state import private
+os.setuid({OTHER_USER})
+try:
+    private.folder(pathlib.Path({str(path)!r}))
+except private.NotPrivate as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=settings.ROOT, capture_output=True, text=True, check=True)
+
+    assert f"chown {OTHER_USER} {path}" in done.stdout

@@ -1,0 +1,71 @@
+"""Which names this server answers to, and whether a request was made on this machine.
+
+A page in a person's browser may point its own name at 127.0.0.1 and then read what is served here (DNS rebinding). The
+browser still sends that name as Host. An address as Host is safe: nobody can point an address elsewhere.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from functools import cache
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
+
+import settings
+
+#: A name or an IPv4 address, or an IPv6 address in brackets; then perhaps a port.
+_HOST = re.compile(r"(?:\[(?P<six>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_.-]+))(?::[0-9]{1,5})?", re.IGNORECASE)
+
+#: What a proxy adds. A request with one of these was made somewhere else, whatever address it comes from.
+_OF_A_PROXY = ("forwarded", "via", "x-real-ip", "true-client-ip", "cf-connecting-ip")
+_OF_A_PROXY_TOO = "x-forwarded-"
+
+
+def of(headers: Headers) -> str | None:
+    """The name or address in the Host header, in lower case; "" if there is no such header, None if it cannot be one."""
+    given = headers.getlist("host")
+    if not given or given == [""]:
+        return ""
+    found = _HOST.fullmatch(given[0]) if len(given) == 1 else None
+    return (found["six"] or found["name"]).lower().removesuffix(".") or None if found else None
+
+
+def is_ours(host: str | None) -> bool:
+    """Whether this server answers to this name; a client without a Host is not a browser."""
+    return host is not None and (host == "" or is_address(host) or host in _names() or host.endswith(".localhost"))
+
+
+def is_address(host: str) -> bool:
+    """Whether this is an IP address and not a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def is_direct_from_here(request: HTTPConnection) -> bool:
+    """Whether nothing shows that this request comes from elsewhere. It is no proof: a proxy may hide all traces."""
+    through_proxy = any(name in _OF_A_PROXY or name.startswith(_OF_A_PROXY_TOO) for name in request.headers)
+    client = request.client.host if request.client else ""
+    return not through_proxy and is_loopback(client) and is_loopback(of(request.headers) or "")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether this name or address leads to this machine and nowhere else."""
+    if not is_address(host):
+        return host == "localhost" or host.endswith(".localhost")
+    address = ipaddress.ip_address(host)
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
+
+
+@cache
+def _names() -> frozenset[str]:
+    here = settings.current()
+    public = urlsplit(here.public_url).hostname or ""
+    return frozenset(name.lower() for name in ("localhost", socket.gethostname(), here.web_host, public) if name)
