@@ -82,8 +82,9 @@ def ask(
 ) -> Answered[Schema]:
     """Answer the question as well as can be done now, within about LADDER_SECONDS; tells the task its rung.
 
-    No failure of a model, of Redis or of `rules` is raised; what `raw` raises is. `rules` may be None, or return None,
-    when it knows no answer. Ask before the line: a request to a model is no effect of the task.
+    No failure of a model, of Redis or of `rules` is raised; what `raw` raises is. The exception is a task whose effect
+    accepts only what a model makes: where Redis does not answer, the error is raised, and the call waits for it. `rules`
+    may be None, or return None, when it knows no answer. Ask before the line: a request to a model is not an effect.
     """
     descent = _Descent(question)
     answered = descent.by_models() or descent.by_rules(rules) or descent.by_raw(raw)
@@ -111,6 +112,8 @@ class _Descent(Generic[Schema]):
                 permit = self._permit(provider)
             except StoreError as error:
                 self._leave(Rung.MODEL, "models", "failed", "Redis does not answer", error=describe(error))
+                if _wants_a_model():
+                    raise  # a lower rung would be refused at the line for what is no fault of the call
                 return None
             answered = self._ask(provider, permit) if isinstance(permit, Permit) else None
             if answered:
@@ -191,6 +194,11 @@ class _Descent(Generic[Schema]):
     def _leave(self, rung: Rung, by: str, outcome: Outcome, why: str, **seen: Any) -> None:
         self.left.append(f"{by}: {why}")
         _tell(rung, by, outcome, why=why, **seen)
+
+
+def _wants_a_model() -> bool:
+    attempt = current_or_none()
+    return attempt is not None and attempt.effect is not None and Rung.RULES.is_below(attempt.effect.accepts)
 
 
 def _tell(rung: Rung, by: str, outcome: Outcome, **seen: Any) -> None:

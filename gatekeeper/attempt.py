@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 from gatekeeper import wire
 from gatekeeper.errors import NoTask
 from gatekeeper.policy import Effect, Rung
 from gatekeeper.wire import Wire
+from state import store
 from state.call import Call
 from state.decision import Claim
 from state.facts import FactChange
@@ -20,6 +22,10 @@ from state.ledger import Ledger, Terms
 
 #: A story keeps this many events of one attempt; the log has them all.
 MOST_EVENTS = 100
+#: Seconds. An attempt behind the line, or at its end, waits this long for Redis to come back: longer than a restart takes.
+PATIENCE = 60.0
+
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -51,6 +57,15 @@ class Attempt:
             at = self.claim.admitted_ms + self.elapsed_ms
             text = json.dumps({"at": at, "event": event, **fields}, ensure_ascii=False, default=str)
             self.events.append(text.encode(errors="replace").decode())
+
+    def patiently(self, ask_store: Callable[[], Result]) -> Result:
+        """Ask the store; behind the line, wait for one that is away, as long as the lease allows.
+
+        Giving up there would leave the effect in doubt. Before the line nothing is lost if the whole call waits.
+        """
+        if self.line == "before":
+            return ask_store()
+        return store.patiently(ask_store, min(PATIENCE, self.wire.left_ms / 1000))
 
     def take_events(self) -> list[str]:
         """The events told so far, which are then no longer pending."""

@@ -7,9 +7,10 @@ from typing import Any
 import structlog
 
 from gatekeeper.answer import Answer, refusal
+from gatekeeper.attempt import PATIENCE
 from gatekeeper.execution import Execution
 from gatekeeper.look_up import LOOK_UP_FAILED, look_up
-from state import owner, verdict
+from state import owner, store, verdict
 
 log = structlog.get_logger("gatehouse.gate")
 
@@ -25,8 +26,11 @@ def look(execution: Execution) -> Answer:
     if found is not None and found is not LOOK_UP_FAILED:
         return execution.finished(found)
     ledger, events = attempt.ledger, attempt.take_events()
-    said = verdict.record(
-        ledger.redis, ledger.journal, attempt.claim, absent=found is None, dead=is_dead, began=began, events=events
+    said = store.patiently(
+        lambda: verdict.record(
+            ledger.redis, ledger.journal, attempt.claim, absent=found is None, dead=is_dead, began=began, events=events
+        ),
+        PATIENCE,
     )
     receipt = _receipt(said)
     call = attempt.call

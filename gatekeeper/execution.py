@@ -12,7 +12,7 @@ import structlog
 
 from gatekeeper import hostile
 from gatekeeper.answer import Answer, flawed, kept, refusal, success
-from gatekeeper.attempt import Attempt, running
+from gatekeeper.attempt import PATIENCE, Attempt, running
 from gatekeeper.ending import Ending
 from gatekeeper.errors import (
     ClaimLost,
@@ -28,14 +28,12 @@ from gatekeeper.errors import (
 from gatekeeper.gate import LONGEST_BACKOFF_MS, Gate
 from gatekeeper.heartbeat import heartbeat
 from gatekeeper.look_up import LOOK_UP_FAILED, look_up
-from gatekeeper.outcome import proves_nothing_was_sent
+from gatekeeper.outcome import proves_nothing_was_sent, store_was_away
 from gatekeeper.redact import clean, describe
 from state import store
 
 log = structlog.get_logger("gatehouse.gate")
 
-#: Seconds. An attempt that is over waits this long for Redis to come back, so that its outcome is not lost.
-PATIENCE = 60.0
 #: How long a call that a pause stopped at the line waits before it asks again, if its caller does not; as in admit.lua.
 PAUSED_MS = 60_000
 #: The same for a call that could not be remembered for certain; as in admit.lua.
@@ -150,6 +148,8 @@ class Execution:
         if self.attempt.line == "applied":
             self._settle(self._knowing(error))
         elif self.attempt.line == "before" or proves_nothing_was_sent(error, self.attempt.wire.since_the_line):
+            if store_was_away(error):
+                return self._later("the ledger was away", "ledger", describe(error), CLOSED_MS)
             self._settle(Ending("failed", error=words, retry_ms=self._retry_ms(forgiven=isinstance(error, Overdue))))
         else:
             return self._in_doubt(error, words)
@@ -179,8 +179,11 @@ class Execution:
     def _refused(self, error: Refused) -> Answer:
         detail = clean(hostile.text_of(error))
         why, stage = _RECEIPTS.get(type(error), (detail, "task"))
+        return self._later(why, stage, detail, self._wait_ms(error))
+
+    def _later(self, why: str, stage: str, detail: str, wait_ms: int | None) -> Answer:
+        """Settle an attempt that sent nothing as refused: it counts for nothing, and with `wait_ms` the call asks again."""
         receipt: dict[str, Any] = {"error": why, "stage": stage, "detail": detail}
-        wait_ms = self._wait_ms(error)
         if wait_ms:
             receipt |= {"deferred": True, "retry_after": wait_ms / 1000}
         self._settle(
@@ -211,12 +214,13 @@ class Execution:
         end = ending.settlement(attempt, told)
         if attempt.line != "before":
             attempt.ledger.write_down(attempt.claim, end)
-        elif ending.outcome in {"failed", "refused"} and ending.retry_ms is None:
-            attempt.ledger.end(attempt.call, "rejected", ending.error)
         lost = store.patiently(lambda: attempt.ledger.settle(attempt.claim, attempt.terms, end), PATIENCE)
         if lost is not None:
             self._log("claim lost", stands=lost, outcome=ending.outcome, **told)
             raise ClaimLost(self.gate.agent, self.key, f"while the task ran; the key is {lost} now")
+        if attempt.line == "before" and ending.outcome in {"failed", "refused"} and ending.retry_ms is None:
+            # Not before: Redis may be compared with the journal meanwhile, and would learn of an end that is not settled.
+            attempt.ledger.end(attempt.call, "rejected", ending.error or str(ending.receipt.get("error", "")))
         self._log(ending.outcome, **told)
 
     def _log(self, event: str, **fields: Any) -> None:

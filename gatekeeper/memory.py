@@ -30,7 +30,8 @@ class Memory:
         change = self._attempt.facts.get(path)
         if change is not None:
             return None if change.value is None else json.loads(change.value)
-        return facts.read(self._attempt.ledger.redis, self._attempt.claim.agent, path)
+        attempt = self._attempt
+        return attempt.patiently(lambda: facts.read(attempt.ledger.redis, attempt.claim.agent, path))
 
     def put(self, name: str, value: Any) -> None:
         """Remember a plain fact; None forgets it."""

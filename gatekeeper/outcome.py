@@ -13,6 +13,9 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 from gatekeeper import hostile
 from gatekeeper.errors import NotApplied, Overdue
 from gatekeeper.wire import SAFE
+from state.away import Away, lineage
+from state.journal import JournalUnavailable
+from state.store import StoreError
 
 #: Answers by which every provider says that it refused before doing anything.
 REFUSED_STATUSES = frozenset({401, 403, 404, 413, 429})
@@ -35,16 +38,24 @@ def proves_nothing_was_sent(error: BaseException, requests_sent: int) -> bool:
 
     True for `NotApplied`, which the author answers for; for a connection that never stood, or a request that came too
     late to be sent, if nothing else was sent; and
-    for the answer to the only request, if it is one of REFUSED_STATUSES. Everything else is unknown.
+    for the answer to the only request, if it is one of REFUSED_STATUSES. Everything else is unknown. An error of our own
+    store says nothing about the provider.
     """
     if isinstance(error, NotApplied):
         return True
+    if isinstance(error, StoreError):
+        return False
     for cause in _chain(error):
         if isinstance(cause, _NEVER_CONNECTED) or _broke_in_the_handshake(cause):
             return requests_sent == 0
         if isinstance(cause, HTTPError) and cause.response is not None:
             return _refuses_the_only_request(cause.response, requests_sent)
     return False
+
+
+def store_was_away(error: BaseException) -> bool:
+    """Whether Redis or the journal was not available for now, and the error was raised because of that."""
+    return any(isinstance(cause, Away | JournalUnavailable) for cause in lineage(error))
 
 
 def _refuses_the_only_request(response: Response, requests_sent: int) -> bool:

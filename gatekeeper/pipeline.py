@@ -143,7 +143,7 @@ def _reject(ledger: Ledger, call: Call, error: InvalidArguments) -> Answer:
 def _needing_redis(call: Call) -> Iterator[None]:
     try:
         yield
-    except store.PASSING as error:
+    except store.Away as error:
         raise LedgerUnavailable(
             f"call {call.id} of {call.task}: nothing ran, Redis does not answer: {describe(error)}"
         ) from error

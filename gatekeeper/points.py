@@ -9,7 +9,7 @@ from gatekeeper.errors import ClaimLost
 def recall(name: str) -> str | None:
     """What an attempt of this key kept under `name`, or None."""
     attempt = current()
-    return attempt.ledger.point(attempt.claim, name)
+    return attempt.patiently(lambda: attempt.ledger.point(attempt.claim, name))
 
 
 def keep(name: str, value: str) -> None:
@@ -18,7 +18,8 @@ def keep(name: str, value: str) -> None:
     Raises ClaimLost if the key belongs to another attempt by now, and JournalUnavailable.
     """
     attempt = current()
-    if not attempt.ledger.keep_point(attempt.claim, name, value):
+    attempt.ledger.write_point(attempt.claim, name, value)
+    if not attempt.patiently(lambda: attempt.ledger.keep_point(attempt.claim, name, value)):
         raise ClaimLost(
             attempt.claim.agent, attempt.claim.key, f"before {name} could be kept; somebody else has the key"
         )

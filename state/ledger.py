@@ -173,10 +173,13 @@ class Ledger:
             value = points.get((claim.agent, claim.key), {}).get(name)
         return None if value is None else str(value)
 
-    def keep_point(self, claim: Claim, name: str, value: str) -> bool:
-        """Keep it; False if the claim is lost. Raises JournalUnavailable."""
+    def write_point(self, claim: Claim, name: str, value: str) -> None:
+        """Journal what an attempt keeps, before Redis is told. Raises JournalUnavailable."""
         if claim.epoch:
             evidence.point(self.journal, claim, name, value)
+
+    def keep_point(self, claim: Claim, name: str, value: str) -> bool:
+        """Keep it; False if the claim is lost."""
         keys = [Names(claim.agent).key(claim.key)]
         return bool(_point(self.redis, keys, [claim.owner, claim.fence, name, value])[0] == "kept")
 

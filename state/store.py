@@ -11,21 +11,13 @@ from typing import Any, TypeVar, cast
 
 from hiredis import pack_command
 from redis import Redis
-from redis.exceptions import (
-    ConnectionError,  # noqa: A004 - Redis's own
-    MasterDownError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-    TimeoutError,  # noqa: A004 - Redis's own
-    TryAgainError,
-)
+from redis.client import Pipeline
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 import settings
+from state.away import Away, is_transient
 
-__all__ = ["PASSING", "Script", "StoreError", "client", "now_ms", "patiently"]
+__all__ = ["Away", "Script", "StoreError", "client", "now_ms", "patiently"]
 
 #: Raised by everything here when Redis does not answer, or not as it should.
 StoreError = RedisError
@@ -35,10 +27,37 @@ CONNECT_TIMEOUT = 3
 ANSWER_TIMEOUT = 10
 
 
+class _Client(Redis):  # type: ignore[misc]  # mypy does not see redis-py's types
+    """A client whose transient errors are `Away`, whatever their own class."""
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().execute_command(*args, **options)
+        except RedisError as error:
+            raise _named(error) from error
+
+    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Pipeline:  # noqa: FBT001, FBT002 - redis-py's signature
+        return _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+
+
+class _Pipeline(Pipeline):  # type: ignore[misc]  # likewise
+    """The same for many commands at once."""
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002 - redis-py's signature
+        try:
+            return cast("list[Any]", super().execute(raise_on_error))
+        except RedisError as error:
+            raise _named(error) from error
+
+
+def _named(error: RedisError) -> RedisError:
+    return Away(str(error)) if is_transient(error) else error
+
+
 @cache
 def client(url: str | None = None) -> Redis:
     """This process's client (safe to use from many threads and after a fork)."""
-    return Redis.from_url(
+    return _Client.from_url(
         url or settings.current().redis_url,
         decode_responses=True,
         socket_connect_timeout=CONNECT_TIMEOUT,
@@ -56,17 +75,13 @@ def now_ms(redis: Redis) -> int:
 Result = TypeVar("Result")
 
 
-#: What goes by without anybody changing the data: a restart, a full memory, a failover.
-PASSING = (ConnectionError, TimeoutError, OutOfMemoryError, ReadOnlyError, TryAgainError, MasterDownError)
-
-
 def patiently(action: Callable[[], Result], seconds: float) -> Result:
     """Repeat `action` while Redis is away, for so long; then raise what it raised. It must be harmless to repeat."""
     deadline, pause = time.monotonic() + seconds, 0.1
     while True:
         try:
             return action()
-        except PASSING:
+        except Away:
             if time.monotonic() + pause > deadline:
                 raise
         time.sleep(pause)
@@ -105,6 +120,13 @@ def _packed(*command: str | bytes | int) -> bytes:
 
 
 def _exchange(redis: Redis, packed: bytes, answers: int) -> list[Any]:
+    try:
+        return _exchanged(redis, packed, answers)
+    except RedisError as error:
+        raise _named(error) from error
+
+
+def _exchanged(redis: Redis, packed: bytes, answers: int) -> list[Any]:
     pool = redis.connection_pool
     connection = pool.get_connection()
 
@@ -114,11 +136,9 @@ def _exchange(redis: Redis, packed: bytes, answers: int) -> list[Any]:
 
     try:
         return cast("list[Any]", connection.retry.call_with_retry(exchange, lambda _: connection.disconnect()))
-    except ResponseError as error:
+    except ResponseError:
         if answers > 1:
             connection.disconnect()  # the answers behind this one are nobody's
-        if "MISCONF" in str(error):  # its disk takes nothing any more, and no write is answered until it does
-            raise OutOfMemoryError(str(error)) from error
         raise
     finally:
         pool.release(connection)

@@ -102,7 +102,7 @@ def test_who_slept_past_the_lease_keeps_nothing(house: Install) -> None:
 def test_a_point_that_cannot_be_written_down_stops_the_attempt_before_its_second_step(
     house: Install, effects: EffectServer
 ) -> None:
-    """The provider made something that nobody will remember; nothing is built on it."""
+    """The provider made something that nobody will remember; nothing is built on it, and the call waits for the disk."""
     house.worker()
     house.call("stepper.prepare", name="first", dies="never")
     ends(house, "before:first", "done")
@@ -113,7 +113,7 @@ def test_a_point_that_cannot_be_written_down_stops_the_attempt_before_its_second
     folder.rename(house.state_dir / "journal-away")
     folder.touch()
 
-    told = ends(house, "before:hello", "rejected")
+    told = ends(house, "before:hello", "waiting")
 
     assert "cannot be written" in json.dumps(told["story"])
     assert effects.count("before:hello") == 0
