@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from state import store, ticks
-from workers.gate.output import Failed, command, show, table
+from workers.gate.output import Failed, command, explain, show, table
 from workers.schedule import Entry, read, tick
 from workers.scheduler import before, start
 
@@ -70,7 +70,7 @@ def run(context: click.Context, entry: str, due: str | None, *, json_: bool) -> 
     call = tick(found, moment) if stood == "over" else start(context.obj.app, found, moment, "gate run")
     answer = {"entry": entry, "task": found.gate.name, "call": call, "due": moment.isoformat(), "before": stood}
     done = f"this tick ran before and is {stood}; nothing new was started" if stood else f"call {call}"
-    show(json_, answer, f"{entry}: {done}\nsee: celery -A workers gate explain {call}")
+    show(json_, answer, f"{entry}: {done}\nsee: {explain(call)}")
 
 
 @command("backfill")
