@@ -41,6 +41,8 @@ class Contract:
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Positional and named arguments as one validated dict with the defaults filled in."""
+        if isinstance(args, str | bytes | Mapping):
+            raise InvalidArguments(f"{self.name}: positional arguments are a list, not {type(args).__name__}")
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:

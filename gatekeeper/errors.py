@@ -22,6 +22,10 @@ class Refused(GatekeeperError):
     """
 
 
+class UnsupportedOption(InvalidArguments):
+    """Raised at a door when a call is made with an option that cannot be kept with it."""
+
+
 class UnknownTask(InvalidArguments):
     """Raised at a door when no agent has the task."""
 

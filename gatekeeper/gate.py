@@ -86,16 +86,23 @@ class Gate:
             return self._template.fill(arguments)
         return call if call.startswith(TICK) else f"{self.name}:{call}"
 
-    def call(self, args: Sequence[Any], kwargs: Mapping[str, Any], *, id: str, door: str) -> Call:  # noqa: A002
+    def call(
+        self,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        id: str,  # noqa: A002
+        door: str,
+        options: str = "",
+    ) -> Call:
         """A call of this task; raises InvalidArguments."""
-        return self.call_with(self.contract.bind(args, kwargs), id=id, door=door)
+        return self.call_with(self.contract.bind(args, kwargs), id=id, door=door, options=options)
 
-    def call_with(self, arguments: dict[str, Any], *, id: str, door: str) -> Call:  # noqa: A002
+    def call_with(self, arguments: dict[str, Any], *, id: str, door: str, options: str = "") -> Call:  # noqa: A002
         """The same for arguments that are validated already."""
         text = self.contract.as_json(arguments)
-        return Call(
-            id, self.agent, self.name, self.key(arguments, id), text, fingerprint(text), door, self.effect is not None
-        )
+        key, effect = self.key(arguments, id), self.effect is not None
+        return Call(id, self.agent, self.name, key, text, fingerprint(text), door, effect, options)
 
     def terms(self, arguments: Mapping[str, Any]) -> Terms:
         """The policy and the Redis keys that this call's arguments select."""

@@ -104,7 +104,7 @@ def task(  # noqa: PLR0913 - one argument per policy, all by name
         gate = Gate(body, policies)
         register(gate)
         make: Any = shared_task
-        return cast("GateTask", make(base=GateTask, name=gate.name, gate=gate, **_limits(gate))(body))
+        return cast("GateTask", make(base=GateTask, name=gate.name, gate=gate, **limits(gate))(body))
 
     return decorate
 
@@ -122,6 +122,6 @@ def _pass_on_ctrl_c(error: Exception) -> None:
         raise error.__cause__
 
 
-def _limits(gate: Gate) -> dict[str, float]:
+def limits(gate: Gate) -> dict[str, float]:
     """Celery's own limits, for pools that can end a task: the soft one first, so that the attempt still settles."""
     return {"soft_time_limit": gate.limit_ms / 1000, "time_limit": gate.limit_ms / 1000 + 5}

@@ -12,7 +12,8 @@
 -- ARGV[11] -> epoch that the journal knows, or "" for a task without an effect
 -- ARGV[12] -> highest fence that the journal knows   ARGV[13] -> why no effect may happen where this call runs, or ""
 --
--- Returns {"claimed", fence, attempt, now, payload that was frozen before, or "", door of the call, 1 if nobody would ask again}
+-- Returns {"claimed", fence, attempt, now, payload that was frozen before, or "", door of the call, 1 if nobody would ask again,
+--          options of the call, JSON, or ""}
 --       | {"verify", now, owner, fence, attempt, payload}          unknown, and it is time to ask the provider
 --       | {"replay", now, result, flaw} | {"refused", now, receipt} | {"deferred", now, receipt}
 --       | {"ended", now, receipt}                                    this call ended before: same answer
@@ -29,7 +30,7 @@ local key = redis.call("HMGET", KEYS[1], "state", "call", "fingerprint", "owner"
   "payload", "verify")
 local state, holder, fingerprint, owner = key[1] or "new", key[2], key[3], key[4]
 local call = redis.call("HMGET", KEYS[2], "state", "at_ms", "answer", "booked_ms", "expires_ms", "door", "sent_ms",
-  "attempts", "again", "key")
+  "attempts", "again", "key", "options", "lane")
 local door = call[6] or ARGV[6] -- a registered call came in before its message did
 local called_at = tonumber(call[2] or now)
 local free = state == "new" or state == "queued" or state == "waiting" or state == "rejected"
@@ -160,7 +161,7 @@ local function check_key()
   if state == "claimed" or state == "sending" then
     if owner == ARGV[7] then
       return {"claimed", tonumber(key[5]), tonumber(redis.call("HGET", KEYS[2], "attempts") or 0), now, key[9] or "", door,
-        nobody_asks_again and 1 or 0}
+        nobody_asks_again and 1 or 0, call[11] or ""}
     end
     if owner == ARGV[10] and holder ~= ARGV[1] then
       return refuse("key", "in progress", {holder = owner, age = (now - tonumber(key[7])) / 1000, state = state})
@@ -304,8 +305,9 @@ local function claim()
   if #policy.caps > 0 then
     redis.call("HSET", KEYS[1], "caps", cjson.encode({unpack(KEYS, CAPS + 1, CAPS + #policy.caps)}))
   end
-  if call[7] and tonumber(call[7]) > tonumber(redis.call("HGET", KEYS[6], "arrived_ms") or 0) then
-    redis.call("HSET", KEYS[6], "arrived_ms", call[7])
+  local arrived = "arrived_ms:" .. (call[12] or "")
+  if call[7] and tonumber(call[7]) > tonumber(redis.call("HGET", KEYS[6], arrived) or 0) then
+    redis.call("HSET", KEYS[6], arrived, call[7])
   end
   local fences = ARGV[11] ~= "" and KEYS[11] or KEYS[6]
   local fence = redis.call("HINCRBY", fences, "fence", 1)
@@ -326,7 +328,7 @@ local function claim()
   redis.call("ZREM", KEYS[3], ARGV[1])
   redis.call("ZREM", KEYS[4], ARGV[1])
   redis.call("ZADD", KEYS[5], now + ARGV[8], ARGV[3])
-  return {"claimed", fence, attempt, now, key[9] or "", door, nobody_asks_again and 1 or 0}
+  return {"claimed", fence, attempt, now, key[9] or "", door, nobody_asks_again and 1 or 0, call[11] or ""}
 end
 
 -- What a call was registered as, it is: a template that was changed since would make another intent of it.

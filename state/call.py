@@ -20,3 +20,4 @@ class Call:
     fingerprint: str
     door: str
     effect: bool = False  #: its task changes the world outside, so the journal has a record of it
+    options: str = ""  #: JSON text of its `state.options.Options`; empty if the caller said nothing

@@ -208,7 +208,7 @@ def _append(path: Path, event: str, fields: Mapping[str, Any]) -> None:
 def _of_done(record: Record, place: Place, standing: Standing) -> Record | None:
     """Nothing that was said of it before or later changes it any more."""
     if place == standing.intent and "payload" in record:
-        return {name: value for name, value in record.items() if name != "verify"} | {"payload": None}
+        return {name: value for name, value in record.items() if name not in {"verify", "options"}} | {"payload": None}
     return record if place in (standing.intent, standing.outcome) else None
 
 

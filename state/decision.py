@@ -21,6 +21,7 @@ class Claim:
     payload: str = ""  #: JSON text that an earlier attempt froze
     door: str = ""  #: where the call came in, which its message does not tell
     waits: bool = False  #: nobody would ask again, so a pause may only delay it
+    options: str = ""  #: JSON text, as the call was registered with
 
 
 @dataclass(frozen=True)

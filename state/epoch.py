@@ -140,9 +140,10 @@ def _effects(redis: Redis, agent: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _of_key(redis: Redis, n: Names, key: str, fence: int, kept: dict[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
     which = {"agent": n.agent, "key": key, "call": kept["call"], "fence": fence}
-    kwargs, door = redis.hmget(n.call(kept["call"]), "kwargs", "door")
+    kwargs, door, options = redis.hmget(n.call(kept["call"]), "kwargs", "door", "options")
     intent = which | {"task": kept["task"], "fingerprint": kept.get("fingerprint", ""), "door": door or ""}
     intent |= {"owner": kept.get("owner", ""), "kwargs": json.loads(kwargs or "{}")}
+    intent |= {"options": json.loads(options)} if options else {}
     intent |= {name: json.loads(kept[name]) for name in ("payload", "verify") if name in kept}
     yield "carried over", intent
     for name in (name for name in kept if name.startswith("point:")):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import structlog
@@ -45,7 +45,12 @@ def registered(journal: Journal, call: Call) -> None:
 def intent(journal: Journal, call: Call, claim: Claim, payload: str, verify: str) -> None:
     """The effect is about to be sent: on the disk when this returns. Raises JournalUnavailable."""
     proof = {"verify": json.loads(verify)} if verify else {}
-    record = _of_call(call) | {"door": claim.door, "fence": claim.fence, "epoch": claim.epoch, "owner": claim.owner}
+    record = _of_call(replace(call, options=claim.options)) | {
+        "door": claim.door,
+        "fence": claim.fence,
+        "epoch": claim.epoch,
+        "owner": claim.owner,
+    }
     journal.append("intent", record | proof | {"payload": json.loads(payload)}, sync=True)
 
 
@@ -92,7 +97,8 @@ def resolved(journal: Journal, call: Call, fence: int, word: Mapping[str, str]) 
 
 def _of_call(call: Call) -> dict[str, Any]:
     what = {"agent": call.agent, "key": call.key, "task": call.task, "call": call.id, "door": call.door}
-    return what | {"fingerprint": call.fingerprint, "kwargs": json.loads(call.kwargs)}
+    options = {"options": json.loads(call.options)} if call.options else {}
+    return what | {"fingerprint": call.fingerprint, "kwargs": json.loads(call.kwargs)} | options
 
 
 def _of_claim(claim: Claim) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from redis import Redis
 
-from state import evidence, journal, rebuild
+from state import evidence, journal, options, rebuild
 from state import owner as processes
 from state.call import Call
 from state.decision import Busy, Claim, Decision, Doubt, OtherKey, Refused, Replay, Unchecked
@@ -79,9 +79,11 @@ class Ledger:
         if the known one was made from something else.
         """
         n = Names(call.agent)
-        keys = [n.call(call.id), n.key(call.key), n.queued, n.waiting, n.story(call.key)]
+        keys = [n.call(call.id), n.key(call.key), n.queued, n.waiting, n.story(call.key), n.followed]
+        said = options.from_json(call.options)
         what = [call.id, call.task, call.key, call.kwargs, call.fingerprint, call.door]
         args = [*what, str(GRACE_MS), str(delay_ms), str(expires_ms), digest]
+        args += [call.options, said.lane, "1" if said.has_followers else ""]
         match _register(self.redis, keys, args):
             case ["registered"]:
                 if call.effect:
@@ -135,9 +137,9 @@ class Ledger:
         ]  # fmt: skip
         answer = _admit(self.redis, keys, args)
         match answer:
-            case ["claimed", fence, attempt, now, payload, door, waits]:
+            case ["claimed", fence, attempt, now, payload, door, waits, said]:
                 which = (call.agent, call.key, call.id, owner, fence, attempt, now, known.epoch)
-                return Claim(*which, payload, door, waits=bool(waits))
+                return Claim(*which, payload, door, waits=bool(waits), options=said)
             case ["verify", now, in_doubt, fence, attempt, payload]:
                 return Doubt(Claim(call.agent, call.key, call.id, in_doubt, fence, attempt, now, known.epoch, payload))
         return _without_claim(answer)

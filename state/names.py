@@ -26,7 +26,7 @@ class Names:
         return self._name("story", key)
 
     def call(self, call: str) -> str:
-        """hash: task key kwargs fingerprint digest door state at_ms sent_ms expires_ms booked_ms attempts again sends lost answer of one call"""
+        """hash: task key kwargs fingerprint digest door options lane state at_ms sent_ms expires_ms booked_ms attempts again sends lost answer of one call"""
         return self._name("call", call)
 
     @property
@@ -38,6 +38,11 @@ class Names:
     def waiting(self) -> str:
         """zset: call → ms when it is sent again (deferred calls and retries)"""
         return self._name("waiting")
+
+    @property
+    def followed(self) -> str:
+        """zset: call that other calls follow → ms when somebody looks next whether it has ended"""
+        return self._name("followed")
 
     @property
     def running(self) -> str:
@@ -60,7 +65,7 @@ class Names:
 
     @property
     def head(self) -> str:
-        """hash: revision fence updated_ms last_run_ms pause, and arrived_ms: when the newest message that arrived was sent"""
+        """hash: revision fence updated_ms last_run_ms pause, and arrived_ms:LANE: when the newest message that arrived in a lane was sent"""
         return self._name("head")
 
     @property
@@ -96,11 +101,6 @@ class Names:
     def ticks(self) -> str:
         """hash: schedule entry → ISO due time of its newest tick"""
         return self._name("ticks")
-
-    @property
-    def failing(self) -> str:
-        """hash: schedule entry → JSON {at why} of its newest tick, if that could not be started"""
-        return self._name("failing")
 
     def started(self, entry: str) -> str:
         """zset: due time in seconds since 1970 → the same, for the newest ticks of an entry that were started"""

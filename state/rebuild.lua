@@ -1,14 +1,15 @@
 -- rebuild: write one key as the journal knows it, unless Redis knows more.
 --
 -- KEYS[1] -> key       KEYS[2] -> call      KEYS[3] -> waiting   KEYS[4] -> running   KEYS[5] -> held
--- KEYS[6] -> story     KEYS[7] -> ledger    KEYS[8] -> head
+-- KEYS[6] -> story     KEYS[7] -> ledger    KEYS[8] -> head      KEYS[9] -> followed
 -- ARGV[1] -> key, as text
 -- ARGV[2] -> state: "done" | "unknown" | "held" | "cancelled" | "rejected" | "waiting"
 -- ARGV[3] -> call id   ARGV[4] -> fence, 0 if it never was about to be sent     ARGV[5] -> why, or ""
 -- ARGV[6] -> task      ARGV[7] -> arguments, JSON      ARGV[8] -> fingerprint   ARGV[9] -> door
 -- ARGV[10] -> ms to keep a call that ended   ARGV[11] -> ms when it ended
 -- ARGV[12] -> token of the recovery that fills an empty Redis, or ""
--- ARGV[13..] -> further fields of the key, in pairs
+-- ARGV[13] -> options, JSON, or ""   ARGV[14] -> lane of its messages, or ""   ARGV[15] -> "1" if other calls follow it
+-- ARGV[16..] -> further fields of the key, in pairs
 --
 -- Returns {"rebuilt", state} | {"kept", state} | {"lost"}      Redis lost data again since the recovery began
 local clock = redis.call("TIME")
@@ -37,6 +38,12 @@ local function write_call()
   redis.call("HSET", KEYS[2], "task", ARGV[6], "key", ARGV[1], "kwargs", ARGV[7], "fingerprint", ARGV[8], "door", ARGV[9],
     "state", to)
   redis.call("HSETNX", KEYS[2], "at_ms", now)
+  if ARGV[13] ~= "" then
+    redis.call("HSET", KEYS[2], "options", ARGV[13], "lane", ARGV[14])
+  end
+  if ARGV[15] == "1" then
+    redis.call("ZADD", KEYS[9], now, ARGV[3])
+  end
   if to == "waiting" then
     redis.call("PERSIST", KEYS[2])
     redis.call("HDEL", KEYS[2], "answer")
@@ -47,8 +54,8 @@ local function write_call()
 end
 
 if knows_more() then
-  if #ARGV > 12 and (fence == tonumber(ARGV[4]) or not living[3]) then
-    redis.call("HSET", KEYS[1], unpack(ARGV, 13)) -- the first payload, and what the provider gave, stay
+  if #ARGV > 15 and (fence == tonumber(ARGV[4]) or not living[3]) then
+    redis.call("HSET", KEYS[1], unpack(ARGV, 16)) -- the first payload, and what the provider gave, stay
     if fence > tonumber(ARGV[4]) and living[5] then
       redis.call("HSET", KEYS[1], "owner", living[5]) -- a newer attempt has the key
     end
@@ -67,7 +74,7 @@ if knows_more() then
 end
 
 redis.call("HSET", KEYS[1], "state", to, "call", ARGV[3], "task", ARGV[6], "fingerprint", ARGV[8], "fence", ARGV[4],
-  unpack(ARGV, 13))
+  unpack(ARGV, 16))
 if state then
   redis.call("PERSIST", KEYS[1])
   redis.call("HDEL", KEYS[1], "absences", "looks", "proofs", "lease_ms") -- of an earlier doubt
@@ -94,7 +101,7 @@ elseif to == "rejected" then
   redis.call("PEXPIRE", KEYS[1], ARGV[10])
 end
 local crossed = living[3]
-for i = 13, #ARGV, 2 do
+for i = 16, #ARGV, 2 do
   crossed = crossed or ARGV[i] == "payload"
 end
 if crossed and (to == "done" or to == "unknown" or to == "held") then

@@ -22,6 +22,7 @@ from state.agent import milliseconds
 from state.fold import Fold, Place, Standing, fold
 from state.journal import Journal
 from state.names import Names
+from state.options import Options
 from state.records import Record
 from state.store import Script, now_ms
 from state.watermark import STILL_WRITTEN
@@ -68,13 +69,16 @@ class _Key:
 
     def script_keys(self) -> list[str]:
         n, waiting, running, held, ledger, head = _names(self.agent)
-        return [n.key(self.key), n.call(self.asked["call"]), waiting, running, held, n.story(self.key), ledger, head]
+        call, story = n.call(self.asked["call"]), n.story(self.key)
+        return [n.key(self.key), call, waiting, running, held, story, ledger, head, n.followed]
 
     def script_args(self, keep_ms: int, token: str) -> list[str | bytes | int]:
         asked = self.asked
         call = [asked["task"], to_json(asked["kwargs"]), asked["fingerprint"], asked["door"]]
         which = [self.key, self.state, asked["call"], self.fence, self.why]
-        return [*which, *call, keep_ms, self.ended_ms, token, *self.fields]
+        said = Options(**asked.get("options", {}))
+        kept = [said.as_json(), said.lane, "1" if said.has_followers else ""]
+        return [*which, *call, keep_ms, self.ended_ms, token, *kept, *self.fields]
 
 
 @cache

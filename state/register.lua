@@ -1,13 +1,15 @@
 -- register: write a call down before its message is sent. Writing the same call again changes nothing.
 --
 -- KEYS[1] -> call      KEYS[2] -> key       KEYS[3] -> queued    KEYS[4] -> waiting
--- KEYS[5] -> story
+-- KEYS[5] -> story     KEYS[6] -> followed
 -- ARGV[1] -> call id   ARGV[2] -> task      ARGV[3] -> key, as text    ARGV[4] -> arguments, JSON
 -- ARGV[5] -> fingerprint of the arguments   ARGV[6] -> door
 -- ARGV[7] -> grace: ms after which a call that never started counts as lost
 -- ARGV[8] -> delay: ms before its message is sent for the first time, 0 for now
 -- ARGV[9] -> expires: ms after which it is refused, 0 for never
 -- ARGV[10] -> digest of what the call was made from, or ""
+-- ARGV[11] -> options, JSON, or ""      ARGV[12] -> lane of its messages, or ""
+-- ARGV[13] -> "1" if other calls follow this one
 --
 -- Returns {"registered"} | {"known", state of the call, digest of what that was made from, or ""}
 local clock = redis.call("TIME")
@@ -24,6 +26,12 @@ redis.call("HSET", KEYS[1], "task", ARGV[2], "key", ARGV[3], "kwargs", ARGV[4], 
   "door", ARGV[6], "state", to, "at_ms", now + delay)
 if ARGV[10] ~= "" then
   redis.call("HSET", KEYS[1], "digest", ARGV[10])
+end
+if ARGV[11] ~= "" then
+  redis.call("HSET", KEYS[1], "options", ARGV[11], "lane", ARGV[12])
+end
+if ARGV[13] == "1" then
+  redis.call("ZADD", KEYS[6], now, ARGV[1])
 end
 if tonumber(ARGV[9]) > 0 then
   redis.call("HSET", KEYS[1], "expires_ms", now + ARGV[9])

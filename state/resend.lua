@@ -3,7 +3,7 @@
 -- KEYS[1] -> call      KEYS[2] -> queued    KEYS[3] -> waiting
 -- ARGV[1] -> call id   ARGV[2] -> grace: ms before the next look   ARGV[3] -> longest such wait, ms
 --
--- Returns {"send", task, arguments JSON} | {"not due"} | {"gone"}
+-- Returns {"send", task, arguments JSON, options JSON or ""} | {"not due"} | {"gone"}
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local lost = redis.call("ZSCORE", KEYS[2], ARGV[1])
@@ -11,7 +11,7 @@ local due = lost or redis.call("ZSCORE", KEYS[3], ARGV[1])
 if not due or tonumber(due) > now then
   return {"not due"}
 end
-local call = redis.call("HMGET", KEYS[1], "task", "kwargs", "state")
+local call = redis.call("HMGET", KEYS[1], "task", "kwargs", "state", "options")
 if not call[1] or call[3] == "done" or call[3] == "rejected" or call[3] == "cancelled" then
   redis.call("ZREM", KEYS[2], ARGV[1])
   redis.call("ZREM", KEYS[3], ARGV[1])
@@ -29,4 +29,4 @@ redis.call("HSET", KEYS[1], "sent_ms", now)
 if call[3] == "waiting" or call[3] == "queued" then
   redis.call("HSET", KEYS[1], "state", "queued")
 end
-return {"send", call[1], call[2]}
+return {"send", call[1], call[2], call[4] or ""}

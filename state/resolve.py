@@ -131,9 +131,9 @@ def replay(redis: Redis, journal: Journal, agent: str, call: str, by: str, effec
     if "key" not in kept:
         return False
     if kept["state"] == "rejected" and kept["task"] in effects:
-        names = ("task", "key", "kwargs", "fingerprint", "door")
-        task, key, kwargs, fingerprint, door = (kept.get(name, "") for name in names)
-        evidence.registered(journal, Call(call, agent, task, key, kwargs or "{}", fingerprint, door))
+        names = ("task", "key", "kwargs", "fingerprint", "door", "options")
+        task, key, kwargs, fingerprint, door, options = (kept.get(name, "") for name in names)
+        evidence.registered(journal, Call(call, agent, task, key, kwargs or "{}", fingerprint, door, options=options))
     keys = [n.key(kept["key"]), n.call(call), n.waiting, n.dead, n.story(kept["key"]), n.head]
     answer = _replay(redis, keys, [call, by])
     if answer[0] == "kept":
@@ -146,9 +146,9 @@ def replay(redis: Redis, journal: Journal, agent: str, call: str, by: str, effec
 
 def _call(redis: Redis, n: Names, key: str, kept: dict[str, str]) -> Call:
     name = kept.get("call", "")  # none if the key was restored from a state file
-    kwargs, door = redis.hmget(n.call(name), "kwargs", "door")
+    kwargs, door, options = redis.hmget(n.call(name), "kwargs", "door", "options")
     task, fingerprint = kept.get("task", ""), kept.get("fingerprint", "")
-    return Call(name, n.agent, task, key, kwargs or "{}", fingerprint, door or "")
+    return Call(name, n.agent, task, key, kwargs or "{}", fingerprint, door or "", options=options or "")
 
 
 def _check(key: str, kept: dict[str, str], word: Word) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import structlog
 from redis import Redis
 
-from state import owner
+from state import options, owner
 from state.ledger import GRACE_MS, LONGEST_GRACE_MS, Ledger
 from state.names import Names
 from state.store import Script, now_ms
@@ -31,16 +32,21 @@ class Due:
     call: str
     task: str
     kwargs: str
+    options: str = ""
 
 
 def due(
-    redis: Redis, agent: str, knows: Container[str], queue_is_empty: Callable[[], bool], arrived_ms: int = 0
+    redis: Redis,
+    agent: str,
+    knows: Container[str],
+    queue_is_empty: Callable[[str], bool],
+    arrived_ms: Mapping[str, int] = MappingProxyType({}),
 ) -> Iterator[Due]:
     """Calls to send: those whose time has come, and those whose message is lost.
 
-    A message is lost if it is not taken although nothing waits in the broker's queue, or although messages that were
-    sent later arrived (`arrived_ms`: when the newest of them was sent). So a backlog is not multiplied. One of a task that
-    is not among those that this code `knows` is left to a worker that knows it.
+    A message is lost if it is not taken although nothing waits in its queue (`queue_is_empty`, asked by name), or although
+    messages of its lane that were sent later arrived (`arrived_ms`: when the newest of each lane was sent). So a backlog
+    is not multiplied. One of a task that is not among those that this code `knows` is left to a worker that knows it.
     """
     n = Names(agent)
     now = now_ms(redis)
@@ -50,8 +56,8 @@ def due(
         ids += _lost(redis, n, silent, arrived_ms, now, queue_is_empty)
     for call in _known(redis, n, list(dict.fromkeys(ids)), knows, now):
         match _resend(redis, [n.call(call), n.queued, n.waiting], [call, GRACE_MS, LONGEST_GRACE_MS]):
-            case ["send", task, kwargs]:
-                yield Due(call, task, kwargs)
+            case ["send", task, kwargs, said]:
+                yield Due(call, task, kwargs, said)
 
 
 def _known(redis: Redis, n: Names, calls: list[str], knows: Container[str], now: int) -> list[str]:
@@ -70,25 +76,40 @@ def _known(redis: Redis, n: Names, calls: list[str], knows: Container[str], now:
     return [call for call in calls if call not in strange]
 
 
-def newest_arrival(redis: Redis, agents: list[str]) -> int:
-    """When the newest message that any worker took was sent, in ms."""
+def newest_arrival(redis: Redis, agents: list[str]) -> dict[str, int]:
+    """When the newest message that any worker took was sent, in ms, by lane."""
+    newest: dict[str, int] = {}
     with redis.pipeline(transaction=False) as pipe:
         for agent in agents:
-            pipe.hget(Names(agent).head, "arrived_ms")
-        return max((int(sent or 0) for sent in pipe.execute()), default=0)
+            pipe.hgetall(Names(agent).head)
+        for head in pipe.execute():
+            for field, sent in head.items():
+                name, found, lane = field.partition(":")
+                if found and name == "arrived_ms":
+                    newest[lane] = max(int(sent), newest.get(lane, 0))
+    return newest
 
 
 def _lost(
-    redis: Redis, n: Names, calls: list[str], arrived_ms: int, now: int, queue_is_empty: Callable[[], bool]
+    redis: Redis,
+    n: Names,
+    calls: list[str],
+    arrived_ms: Mapping[str, int],
+    now: int,
+    queue_is_empty: Callable[[str], bool],
 ) -> list[str]:
     """Those whose message is lost; the others are looked at again after a while."""
-    if queue_is_empty():
-        return calls
     with redis.pipeline(transaction=False) as pipe:
         for call in calls:
-            pipe.hget(n.call(call), "sent_ms")
-        sent = dict(zip(calls, pipe.execute(), strict=True))
-    lost = [call for call in calls if int(sent[call] or now) + GRACE_MS < arrived_ms]
+            pipe.hmget(n.call(call), "sent_ms", "lane")
+        sent = {call: (int(at or now), lane or "") for call, (at, lane) in zip(calls, pipe.execute(), strict=True)}
+    empty = {queue: queue_is_empty(queue) for queue in {options.queue_of(lane) for _, lane in sent.values()}}
+
+    def is_lost(call: str) -> bool:
+        at, lane = sent[call]
+        return empty[options.queue_of(lane)] or at + GRACE_MS < arrived_ms.get(lane, 0)
+
+    lost = [call for call in calls if is_lost(call)]
     waiting = {call: now + GRACE_MS for call in calls if call not in lost}
     if waiting:
         redis.zadd(n.queued, waiting, xx=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import structlog
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -21,8 +20,6 @@ from state import store
 from state.store import StoreError
 from web import calls, hooks, problems, routes
 from web.guard import Guard
-
-log = structlog.get_logger("gatehouse.web")
 
 #: A browser asks the server before it shows a kept page, so a new post is seen at once.
 FRESH = {"Cache-Control": "no-cache"}
@@ -79,26 +76,15 @@ def create() -> Starlette:
         middleware=[Middleware(Guard)],
         exception_handlers={HTTPException: problems.of_http, Exception: problems.of_bug},
     )
-    app.state.routes = _routes()
+    app.state.sources = _sources()
     return app
 
 
-def _routes() -> routes.Routes | None:
-    """The table of webhooks; a row that cannot work closes its own door, and a table that cannot be read closes all."""
+def _sources() -> dict[str, routes.Source]:
     try:
-        found = routes.read()
+        return routes.load()
     except routes.RouteError as error:
-        problem = str(error)
-    else:
-        for name, refusal in found.refused.items():
-            log.error(
-                "webhook row refused", source=name, error=str(refusal), next="it is answered 503; the others work"
-            )
-        return found
-    log.error(
-        "webhooks refused", error=problem, next="all are answered 503; correct it, and start the web process again"
-    )
-    return None
+        raise SystemExit(f"gatehouse: {error}") from None
 
 
 app = create()

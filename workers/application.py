@@ -5,9 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
 import structlog
 from celery import Celery
@@ -20,7 +19,6 @@ from celery.signals import (
     worker_ready,
     worker_shutting_down,
 )
-from kombu.exceptions import OperationalError
 
 import settings
 import tasks
@@ -28,11 +26,13 @@ from clients import destinations
 from gatekeeper import door, logs
 from gatekeeper.errors import UnknownTask
 from gatekeeper.gate import Gate, registered
+from gatekeeper.redact import describe
 from state import owner, store
 from state.call import Call
 from state.ledger import Ledger
+from state.options import from_json
 from state.sweep import Due
-from workers import redis_restart, stopping
+from workers import options, redis_restart, stopping
 from workers.canary import Canary
 from workers.config import celery_config
 from workers.sweeper import Sweeper
@@ -51,48 +51,60 @@ class Gatehouse(Celery):
         countdown: float | None = None,
         eta: datetime | None = None,
         task_id: str | None = None,
-        *,
-        expires: float | datetime | None = None,
-        **options: Any,
+        **given: Any,
     ) -> AsyncResult[Any]:
-        """Register the call, then send its message; raises InvalidArguments if the arguments do not fit the task.
+        """Register the call, then send its message.
 
-        Delays and expiry are kept in the register, not in the message: Celery runs a message twice that waits longer
-        than the visibility timeout.
+        Options are kept in the register, not in the message, so that every message of the call is sent with them. Once
+        the call is registered nothing raises any more: the caller would believe that it was refused.
+
+        Raises:
+            InvalidArguments: The arguments do not fit the task.
+            UnsupportedOption: An option cannot be kept with the call.
+
         """
+        given |= {"countdown": countdown, "eta": eta, "task_id": task_id}
         if name in self.tasks and name not in registered():  # Celery's own
-            return super().send_task(name, args, kwargs, countdown, eta, task_id, expires=expires, **options)
+            options.check_celery_task(name, kwargs)
+            return super().send_task(name, args, kwargs, **given)
         with door.in_words():
             gate = _gate(name)
-            call = gate.call(args or (), kwargs or {}, id=task_id or str(uuid4()), door=door.name())
-            delay_ms = _milliseconds(countdown if eta is None else eta)
-            expires_ms = 0 if expires is None else max(1, _milliseconds(expires))
-            self.accept(call, delay_ms, expires_ms, **options)
+            asked = options.read(gate, given, self.conf.task_default_queue)
+            call = gate.call(args or (), kwargs or {}, id=asked.call, door=door.name(), options=asked.options.as_json())
+            self.accept(call, asked.delay_ms, asked.expires_ms, **asked.sending)
         return self.AsyncResult(call.id)
 
-    def accept(self, call: Call, delay_ms: int = 0, expires_ms: int = 0, *, digest: str = "", **options: Any) -> bool:
+    def accept(self, call: Call, delay_ms: int = 0, expires_ms: int = 0, *, digest: str = "", **sending: Any) -> bool:
         """Register the call, then send its message; False if this very call was known already.
 
         `digest` is that of what the call was made from; raises OtherContent if the known one was made from another.
+        `sending` is how the first message is sent.
         """
         fresh = Ledger(store.client()).register(call, delay_ms, expires_ms, digest)
         if fresh and not delay_ms:
-            self._send(call.task, call.kwargs, task_id=call.id, **options)
+            self._send(Due(call.id, call.task, call.kwargs, call.options), **sending)
         return fresh
 
     def resend(self, due: Due) -> None:
         """Send the message of a registered call once more; its answer takes the place of a "not yet"."""
         self.backend.forget(due.call)
-        self._send(due.task, due.kwargs, task_id=due.call)
+        self._send(due)
 
-    def _send(self, name: str, kwargs: str, **options: Any) -> None:
-        """The message is a hint: where it cannot be sent now, the sweeper sends it later."""
+    def _send(self, due: Due, **sending: Any) -> None:
+        """The message is a hint: where it cannot be sent now, whatever the reason, the sweeper sends it later."""
         try:
-            super().send_task(name, (), json.loads(kwargs), **options)
-        except OperationalError as error:
+            super().send_task(due.task, (), json.loads(due.kwargs), task_id=due.call, **sending, **_kept(due.options))
+        except Exception as error:  # noqa: BLE001 - the call is accepted, and its caller must not be told that it is not
             log.warning(
-                "message not sent", task=name, call=options["task_id"], error=str(error), next="the sweeper sends it"
+                "message not sent", task=due.task, call=due.call, error=describe(error), next="the sweeper sends it"
             )
+
+
+def _kept(options_json: str) -> dict[str, Any]:
+    """What of a call's options each of its messages carries."""
+    said = from_json(options_json)
+    carried = {"queue": said.queue or None, "priority": said.priority, "ignore_result": said.ignore_result or None}
+    return {name: value for name, value in carried.items() if value is not None}
 
 
 def _gate(name: str) -> Gate:
@@ -101,13 +113,6 @@ def _gate(name: str) -> Gate:
     except KeyError:
         known = ", ".join(sorted(registered()))
         raise UnknownTask(f"no agent has a task {name!r}; there are: {known}. Other modules: TASK_MODULES") from None
-
-
-def _milliseconds(moment: float | datetime | None) -> int:
-    """From now until a moment, which is seconds from now or a date; 0 for none and for the past."""
-    if isinstance(moment, datetime):
-        moment = (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-    return max(0, round((moment or 0) * 1000))
 
 
 def _load_agents() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import structlog
 from celery import bootsteps
+from kombu import Queue
 from kombu.exceptions import OperationalError
 
 import settings
@@ -42,7 +43,7 @@ class Sweeper(bootsteps.StartStopStep):
         super().__init__(parent, **options)
         self._timer: Any = None
         self._sweeps = 0
-        self._looked, self._empty = -LOOK_EVERY, False
+        self._empty: dict[str, tuple[float, bool]] = {}  #: by queue: when somebody looked, and what was seen
         self._compaction: subprocess.Popen[bytes] | None = None
         self._closed: dict[str, str | None] = {}
 
@@ -71,7 +72,7 @@ class Sweeper(bootsteps.StartStopStep):
             self._mirror.refresh()
             self._bury()
 
-    def _sweep_agent(self, agent: str, arrived_ms: int) -> None:
+    def _sweep_agent(self, agent: str, arrived_ms: Mapping[str, int]) -> None:
         redis = store.client()
         for key, stands in sweep.reclaim_lost(redis, agent).items():
             log.warning("reclaimed", agent=agent, key=key, state=stands)
@@ -96,16 +97,17 @@ class Sweeper(bootsteps.StartStopStep):
         else:
             log.info("effects are open", agent=agent)
 
-    def _queue_is_empty(self) -> bool:
-        """While messages wait in the broker, none of the calls behind them is lost."""
-        if time.monotonic() - self._looked >= LOOK_EVERY:
-            self._empty = self._look_into_queue()
-            self._looked = time.monotonic()
-        return self._empty
+    def _queue_is_empty(self, name: str) -> bool:
+        """While messages wait in a queue, none of the calls behind them is lost."""
+        looked, is_empty = self._empty.get(name, (-LOOK_EVERY, False))
+        if time.monotonic() - looked >= LOOK_EVERY:
+            is_empty = self._look_into_queue(name or self._app.conf.task_default_queue)
+            self._empty[name] = time.monotonic(), is_empty
+        return is_empty
 
-    def _look_into_queue(self) -> bool:
+    def _look_into_queue(self, name: str) -> bool:
         with self._app.connection_for_read() as connection:
-            queue = self._app.amqp.queues[self._app.conf.task_default_queue]
+            queue: Any = Queue(name)
             try:
                 return bool(queue.bind(connection.default_channel).queue_declare(passive=True).message_count == 0)
             except connection.channel_errors:

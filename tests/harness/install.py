@@ -85,13 +85,17 @@ class Install:
 
     # Processes
 
-    def worker(self, pool: str = "threads", concurrency: int = 4, n: int = 1, deadline: float = 30.0) -> Process:
+    def worker(
+        self, pool: str = "threads", concurrency: int = 4, n: int = 1, deadline: float = 30.0, queues: str = ""
+    ) -> Process:
         """Start `n` workers at once, wait until all consume, and return the last (all are in `processes`)."""
-        return self.workers(n, pool, concurrency, deadline)[-1]
+        return self.workers(n, pool, concurrency, deadline, queues)[-1]
 
-    def workers(self, n: int, pool: str = "threads", concurrency: int = 4, deadline: float = 30.0) -> list[Process]:
-        """Start `n` workers at once and wait until all consume."""
-        started = [self._start_worker(pool, concurrency) for _ in range(n)]
+    def workers(
+        self, n: int, pool: str = "threads", concurrency: int = 4, deadline: float = 30.0, queues: str = ""
+    ) -> list[Process]:
+        """Start `n` workers at once, of these queues or of the default one, and wait until all consume."""
+        started = [self._start_worker(pool, concurrency, queues) for _ in range(n)]
         for worker in started:
             worker.wait_for(READY_EVENT, deadline)
         return started
@@ -208,9 +212,10 @@ class Install:
         meta: dict[str, Any] = json.loads(str(text)) if text else {}
         return meta if meta.get("status") in ENDED else None
 
-    def _start_worker(self, pool: str, concurrency: int) -> Process:
+    def _start_worker(self, pool: str, concurrency: int, queues: str = "") -> Process:
         name = f"w{len(self.processes) + 1}-{self.web_port}@%h"
         options = ["--pool", pool, "--concurrency", str(concurrency), "--hostname", name]
+        options += ["--queues", queues] if queues else []
         quick = ["--without-mingle", "--without-gossip"]  # a second less at each start
         return self.start("worker", [sys.executable, "-m", "celery", "-A", "workers", "worker", *options, *quick])
 

@@ -180,7 +180,7 @@ def go_through_everything(poster: Poster) -> None:
     claim = poster.claim(call)
     poster.renew(claim)
     poster.reclaim(claim, dead=True)
-    list(sweep.due(poster.redis, AGENT, [poster.gate.name], lambda: True))
+    list(sweep.due(poster.redis, AGENT, [poster.gate.name], lambda _queue: True))
     poster.publish("other")
     poster.ledger.reject(poster.call("fourth"), {"error": "invalid arguments", "stage": "input"}, 1000)
     poster.ledger.keep_point(poster.claim("fifth"), "container", "17")

@@ -33,7 +33,7 @@ def test_before_the_line_the_call_is_queued_again_at_once(poster: Poster, proof:
 
     assert poster.key_of(claim)["state"] == "queued"
     assert poster.call_of(call)["state"] == "queued"
-    assert [due.call for due in sweep.due(poster.redis, AGENT, [poster.gate.name], lambda: True)] == [call.id]
+    assert [due.call for due in sweep.due(poster.redis, AGENT, [poster.gate.name], lambda _queue: True)] == [call.id]
     assert poster.redis.zscore(poster.n.running, claim.key) is None
     assert poster.document()["held"] == []
 

@@ -56,7 +56,7 @@ def test_a_dead_call_runs_again_under_its_own_id_as_if_it_were_new(poster: Poste
     assert resolve.dead(poster.redis, AGENT) == []
     assert poster.redis.zcard(poster.n.dead) == 0
     assert (poster.call_of(call)["state"], poster.key_of(call.key)["state"]) == ("waiting", "waiting")
-    [due] = sweep.due(poster.redis, AGENT, [poster.gate.name], lambda: True)
+    [due] = sweep.due(poster.redis, AGENT, [poster.gate.name], lambda _queue: True)
     assert (due.call, due.kwargs) == (call.id, call.kwargs)
     again = poster.claim(call)
     assert (again.attempt, again.payload) == (1, '"hello"')

@@ -13,10 +13,10 @@ from tests.scripts.poster import AGENT, HOUR, SECOND, Poster
 
 
 def due(poster: Poster, *, backlog: bool = False) -> list[Due]:
-    return list(sweep.due(poster.redis, AGENT, [poster.gate.name], lambda: not backlog))
+    return list(sweep.due(poster.redis, AGENT, [poster.gate.name], lambda _queue: not backlog))
 
 
-def never() -> bool:
+def never(_queue: str) -> bool:
     raise AssertionError("nothing is silent, so the queue need not be looked at")
 
 
@@ -67,7 +67,7 @@ def test_a_message_that_later_ones_overtook_is_lost_even_behind_a_backlog(poster
         poster.come_due(call, "queued")
 
     again = sweep.due(
-        poster.redis, AGENT, [poster.gate.name], lambda: False, sweep.newest_arrival(poster.redis, [AGENT])
+        poster.redis, AGENT, [poster.gate.name], lambda _queue: False, sweep.newest_arrival(poster.redis, [AGENT])
     )
 
     assert [one.call for one in again] == [lost.id]

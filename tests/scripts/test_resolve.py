@@ -78,7 +78,7 @@ def test_what_a_person_did_not_find_is_sent_again_with_the_stored_payload(poster
     assert nothing_is_left_of_the_doubt(poster, claim)
     assert nothing_expires(poster, claim)
     assert poster.marks() == {}
-    [due] = sweep.due(poster.redis, AGENT, [poster.gate.name], lambda: True)
+    [due] = sweep.due(poster.redis, AGENT, [poster.gate.name], lambda _queue: True)
     assert due.call == call.id
     again = poster.claim(call)
     assert (again.payload, again.attempt) == ('"hello"', 1)
@@ -93,7 +93,7 @@ def test_what_a_person_cancels_is_never_sent(poster: Poster) -> None:
 
     assert nothing_is_left_of_the_doubt(poster, claim)
     assert nothing_expires(poster, claim)
-    assert list(sweep.due(poster.redis, AGENT, [poster.gate.name], lambda: True)) == []
+    assert list(sweep.due(poster.redis, AGENT, [poster.gate.name], lambda _queue: True)) == []
     again = poster.admit(call)
     assert isinstance(again, Refused)
     assert (again.again, again.receipt["error"], again.receipt["by"]) == (True, "cancelled", "ada")

@@ -281,7 +281,7 @@ def test_a_message_on_its_way_runs_nothing_once_the_call_is_rejected(poster_with
     call = poster.register()
     claim = poster.doubt(call, how="lease ended")
     poster.come_due(call, "waiting")
-    assert [due.call for due in sweep.due(poster.redis, AGENT, [poster.gate.name], lambda: True)] == [call.id]
+    assert [due.call for due in sweep.due(poster.redis, AGENT, [poster.gate.name], lambda _queue: True)] == [call.id]
     poster.settle(claim, "failed")
 
     if message == "arrives":
@@ -289,7 +289,7 @@ def test_a_message_on_its_way_runs_nothing_once_the_call_is_rejected(poster_with
 
     if poster.redis.zscore(poster.n.queued, call.id) is not None:
         poster.come_due(call, "queued")
-    assert list(sweep.due(poster.redis, AGENT, [poster.gate.name], lambda: True)) == []
+    assert list(sweep.due(poster.redis, AGENT, [poster.gate.name], lambda _queue: True)) == []
     assert poster.redis.zscore(poster.n.queued, call.id) is None
     assert poster.redis.zscore(poster.n.waiting, call.id) is None
     assert poster.call_of(call)["state"] == "rejected"

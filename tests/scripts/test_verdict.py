@@ -53,7 +53,7 @@ def test_absent_often_enough_and_late_enough_is_proof_and_the_call_is_sent_again
     prove_absent(poster, claim)
 
     assert (state_of(poster, claim), poster.call_of(call)["state"]) == ("waiting", "waiting")
-    assert [due.call for due in sweep.due(poster.redis, AGENT, [poster.gate.name], lambda: True)] == [call.id]
+    assert [due.call for due in sweep.due(poster.redis, AGENT, [poster.gate.name], lambda _queue: True)] == [call.id]
     assert poster.document()["held"] == []
     told = poster.story(claim.key)[-1]
     assert (told["event"], told["why"], told["absences"], told["drain"]) == ("waiting", "proven absent", 2, 90)

@@ -9,8 +9,7 @@ import click
 from gatekeeper.gate import registered
 from state import journal, mirror, resolve, store
 from state.resolve import NotResolved
-from state.terminal import one_line
-from workers.gate.output import Failed, all_agents, command, explain, person, show, table
+from workers.gate.output import Failed, all_agents, command, person, show, table
 
 
 @command("dead")
@@ -37,7 +36,7 @@ def replay(call: str, *, json_: bool) -> None:
     show(
         json_,
         {"call": call, "agent": owner, "state": "waiting"},
-        f"{one_line(call)} runs again; see: {explain(call)}",
+        f"{call} runs again; see: celery -A workers gate explain {call}",
     )
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -21,12 +19,12 @@ import settings
 from clients import destinations
 from gatekeeper.gate import agents
 from gatekeeper.redact import clean
-from state import epoch, journal, store, ticks
+from state import epoch, journal, store
 from state.journal import JournalUnavailable
 from state.store import StoreError
 from workers.config import kombu_url
 from workers.gate.output import command, show, table
-from workers.schedule import ScheduleError, read
+from workers.schedule import ScheduleError, load
 
 #: The oldest server whose scripts and data structures are used here.
 OLDEST_REDIS = (6, 2)
@@ -34,8 +32,6 @@ OLDEST_REDIS = (6, 2)
 WORST_SKEW = 1.0
 #: Bytes. Below this a busy day's logs no longer fit.
 LEAST_DISK = 500 * 1024 * 1024
-#: Rows of a table that are told one by one.
-MOST_ROWS = 20
 
 
 @dataclass(frozen=True)
@@ -66,8 +62,7 @@ def examine(config: settings.Settings) -> Iterator[Finding]:
     """Every finding, connections first."""
     yield from _redis(config)
     yield from _broker(config)
-    yield from _schedule()
-    yield from _webhooks()
+    yield _schedule()
     yield _destinations(config)
     yield _folder("state folder", config.state_dir, os.W_OK)
     yield _folder("content folder", config.content_dir, os.R_OK)
@@ -154,33 +149,11 @@ def _broker(config: settings.Settings) -> Iterator[Finding]:
         connection.release()
 
 
-def _schedule() -> Iterator[Finding]:
-    """The table, and each row that beat leaves out or cannot start."""
+def _schedule() -> Finding:
     try:
-        schedule = read()
+        return Finding("schedule", f"entries: {', '.join(load())}")
     except ScheduleError as error:
-        yield Finding("schedule", str(error), "correct beat_schedule.py, and start beat again")
-        return
-    yield Finding("schedule", f"entries: {', '.join(schedule.entries) or 'none'}")
-    for refusal in schedule.refused.values():
-        yield Finding("schedule row", str(refusal), "correct that line of beat_schedule.py, and start beat again")
-    for entry in schedule.entries.values():
-        if failure := ticks.failure(store.client(), entry.gate.agent, entry.name):
-            yield Finding(
-                "schedule row", f"{entry.name}: {failure['why']}", f"it failed at {failure['at']}; correct it"
-            )
-
-
-def _webhooks() -> Iterator[Finding]:
-    """The table of webhooks belongs to the web process, so it is read in another process here, too."""
-    command = [sys.executable, "-m", "web.check", "webhooks"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ourselves
-    if done.returncode == 0:
-        yield Finding("webhooks", "every row can be served")
-        return
-    for line in done.stderr.strip().splitlines()[-MOST_ROWS:]:
-        change = "correct that line of webhook_routes.py, and start the web process again"
-        yield Finding("webhooks", clean(line.removeprefix("gatehouse: ")), change)
+        return Finding("schedule", str(error), "correct that line of beat_schedule.py")
 
 
 def _destinations(config: settings.Settings) -> Finding:
