@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 
 import settings
 from gatekeeper import NotApplied, Rung
+from state import terminal
 from state.files import sync_folder
 
 _PLAIN = re.compile(r"[a-z0-9_-]{1,64}")
@@ -130,7 +131,8 @@ def _append(fd: int, line: dict[str, Any]) -> None:
     """One line, on disk when this returns; behind a torn line a new one is begun."""
     size = os.fstat(fd).st_size
     torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
-    data = b"\n" * torn + json.dumps(line, ensure_ascii=False).encode(errors="replace") + b"\n"
+    text = json.dumps(line, ensure_ascii=False).encode(errors="replace").decode()
+    data = b"\n" * torn + terminal.json_text(text).encode() + b"\n"
     try:
         _write(fd, data)
     except OSError as error:

@@ -10,11 +10,10 @@ from itertools import islice, pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from cronsim import CronSim
-
-import beat_schedule
+from clients import tables
 from clients.checks import Look, Seen
-from state import events, store
+from clients.cron import Cron, CronError
+from state import events, store, ticks
 from state.agent import Snapshot, snapshot
 
 #: An entry is late two periods after it was due, or when it is this late: who waits for a daily report until the day
@@ -28,6 +27,8 @@ REMEMBERED = timedelta(days=8)
 FORGOTTEN = timedelta(days=1)
 #: Keys that wait for a person, told one by one; the oldest first.
 MOST_HELD = 10
+#: Beyond that, how often an entry comes makes no difference to when it is late.
+_FAR = timedelta(days=3660)
 
 
 @dataclass(frozen=True)
@@ -50,18 +51,37 @@ class Plan:
     @property
     def period(self) -> timedelta:
         """The shortest time between two runs in the days to come."""
-        dues = list(islice(CronSim(self.cron, datetime.now(UTC).astimezone(self.zone)), 3))
-        return min(later - earlier for earlier, later in pairwise(dues))
+        now = datetime.now(UTC)
+        dues = list(islice(self.times.between(now, now + _FAR), 3)) or [now, now + _FAR]
+        return min((later - earlier for earlier, later in pairwise(dues)), default=_FAR)
 
     def due_after(self, moment: datetime) -> datetime:
         """The first due time after `moment`, in UTC."""
-        return next(CronSim(self.cron, moment.astimezone(self.zone))).astimezone(UTC)
+        return self.times.next_after(moment)
+
+    @property
+    def times(self) -> Cron:
+        return Cron(self.cron, self.zone)
 
 
-def plans(table: Any = beat_schedule) -> list[Plan]:
-    """The schedule's entries; beat refuses a table that is wrong, so it is not checked again."""
-    zone = ZoneInfo(getattr(table, "timezone", "UTC"))
-    return [Plan(entry, row["task"], row["cron"], zone) for entry, row in table.schedule.items()]
+def plans(table: Any = None) -> list[Plan]:
+    """The schedule's entries whose times can be told. Rows that beat leaves out are told by beat and `gate doctor`."""
+    try:
+        table = table or tables.load(tables.SCHEDULE)
+        rows, zone = tables.rows(table, "schedule"), tables.zone(table)
+    except tables.TableError:
+        return []
+    found = [_plan(entry, row, zone) for entry, row in rows.items()]
+    return [plan for plan in found if plan is not None]
+
+
+def _plan(entry: Any, row: Any, zone: ZoneInfo) -> Plan | None:
+    try:
+        plan = Plan(entry, row["task"], row["cron"], zone)
+        plan.times.check(datetime.now(UTC))
+    except (CronError, KeyError, TypeError, AttributeError):
+        return None
+    return plan if "." in plan.task else None
 
 
 def watched_since(before: Mapping[str, str], last_check: datetime | None, now: datetime) -> dict[str, str]:
@@ -103,6 +123,8 @@ def run(plan: Plan, state: Snapshot | None, watched: datetime, now: datetime) ->
         return Seen("unknown", why=f"no agent {plan.agent!r} is loaded; entry {plan.entry!r} names {plan.task}")
     last = state.head["last_run"] and datetime.fromisoformat(state.head["last_run"])
     told = f"ran {last:%Y-%m-%d %H:%M} UTC" if last else "never ran"
+    if failure := ticks.failure(store.client(), plan.agent, plan.entry):
+        return Seen(told, why=f"its tick of {failure['at']} could not be started: {failure['why']}")
     if state.head["paused"]:
         return Seen(f"{told}, paused")
     due = max(plan.due_after(last), watched) if last else watched

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import settings
 from deploy import procfile
+from state import terminal
 
 PROC = Path("/proc")
 
@@ -41,11 +42,11 @@ def main() -> int:
     try:
         rows = measure(given.pid or [supervisor()])
     except (MemoryReadError, settings.SettingsError, procfile.ProcfileError) as error:
-        print(f"gatehouse: {error}", file=sys.stderr)
+        print(f"gatehouse: {terminal.lines(error)}", file=sys.stderr)
         return 1
     total = sum(row.pss for row in rows)
     for row in [*rows, Row("sum", len(rows), total)]:
-        print(f"{row.name:<14} {row.pid:>8} {row.pss:>8.1f} MB")
+        print(f"{terminal.one_line(row.name):<14} {row.pid:>8} {row.pss:>8.1f} MB")
     return int(given.limit is not None and total > given.limit)
 
 

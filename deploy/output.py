@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from state import terminal
+
 #: A line without an end is shown in pieces of this size rather than kept for ever.
 LONGEST_LINE = 64 * 1024
 
@@ -23,13 +25,15 @@ class Output:
 
     def say(self, event: str, level: str = "info", **facts: object) -> None:
         if self.console:
-            self.show("up", " ".join([event, *(f"{name}={value}" for name, value in facts.items())]))
+            words = [event, *(f"{name}={value}" for name, value in facts.items())]
+            self.show("up", terminal.one_line(" ".join(words)))
             return
         timestamp = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         _write(json.dumps({**facts, "event": event, "level": level, "timestamp": timestamp}, default=str))
 
     def show(self, name: str, line: str) -> None:
-        _write(f"{name:<{self.width}} | {line}")
+        """One line, which may be somebody else's words: nothing in it is obeyed by the terminal."""
+        _write(f"{name:<{self.width}} | {terminal.lines(line)}")
 
 
 class Lines:
@@ -46,7 +50,7 @@ class Lines:
         if self._rest and (not arrived or len(self._rest) > LONGEST_LINE):
             lines, self._rest = [*lines, self._rest], b""
         for line in lines:
-            self.output.show(self.name, line.decode(errors="replace"))
+            self.output.show(self.name, line.removesuffix(b"\r").decode(errors="replace"))
         return bool(arrived)
 
 

@@ -12,7 +12,7 @@ import time
 
 import settings
 from settings import Settings, SettingsError
-from state import server
+from state import server, terminal
 from state.server import ServerError
 
 #: A server that loads a large file may take longer; then the others start, and wait by themselves.
@@ -38,7 +38,7 @@ def main() -> int:
             return 0
         become_server(chosen, options)
     except (SettingsError, ServerError) as error:
-        print(f"gatehouse: {error}", file=sys.stderr)
+        print(f"gatehouse: {terminal.lines(error)}", file=sys.stderr)
     return 1
 
 

@@ -20,6 +20,7 @@ from deploy.output import Output
 from deploy.process import Process
 from deploy.supervisor import SERVER_STOP_SECONDS, STOP_SECONDS, Supervisor
 from settings import Settings, SettingsError
+from state import terminal
 
 #: The web process answers within a second or two; after this it is more useful to know the addresses than to wait.
 ANNOUNCE_SECONDS = 15.0
@@ -41,7 +42,7 @@ def main() -> int:
         problem = str(error)
     except OSError as error:
         problem = f"{error.filename or ''}: {error.strerror}"
-    print(f"gatehouse: {problem}", file=sys.stderr)
+    print(f"gatehouse: {terminal.lines(problem)}", file=sys.stderr)
     return 1
 
 

@@ -11,6 +11,7 @@ import click
 from gatekeeper.attempt import current_or_none
 from gatekeeper.errors import InvalidArguments
 from gatekeeper.redact import clean
+from state import terminal
 from state.journal import JournalUnavailable
 from state.store import StoreError
 
@@ -46,7 +47,7 @@ def in_words() -> Iterator[None]:
         if name() != CALL:
             raise
         why = f"Redis does not answer: {error}" if isinstance(error, StoreError) else str(error)
-        raise click.ClickException(clean(why)) from error
+        raise click.ClickException(terminal.lines(clean(why))) from error
 
 
 def name() -> str:

@@ -12,6 +12,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 import settings
 from gatekeeper.redact import hide_secrets
+from state import terminal
 
 #: Their lines repeat what the gate says in its own words.
 _QUIET = {
@@ -26,6 +27,9 @@ _QUIET = {
     "urllib3": logging.INFO,
     "asyncio": logging.WARNING,
 }
+
+#: They print by themselves, past our format: a traceback with a stranger's words in it.
+_OWN_HANDLERS = ("uvicorn", "uvicorn.error", "uvicorn.access")
 
 
 class _Stdout:
@@ -74,17 +78,41 @@ def _configure_libraries(level: int, shared: list[Processor], renderer: Processo
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    for name in _OWN_HANDLERS:
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
     for name, quiet in _QUIET.items():
         logging.getLogger(name).setLevel(max(level, quiet))
     logging.captureWarnings(capture=True)
 
 
 def _renderer(log_format: str) -> Processor:
-    render: Any = structlog.processors.JSONRenderer(ensure_ascii=False)
     if log_format == "console":
-        render = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+        return _console()
+    render: Any = structlog.processors.JSONRenderer(ensure_ascii=False)
 
-    def without_secrets(logger: WrappedLogger, method: str, event: EventDict) -> str:
-        return hide_secrets(render(logger, method, event))
+    def json_line(logger: WrappedLogger, method: str, event: EventDict) -> str:
+        return terminal.json_text(hide_secrets(render(logger, method, event)))
 
-    return without_secrets
+    return json_line
+
+
+def _console() -> Processor:
+    """Readable lines. The colours are ours, so what others wrote is made safe before they are added."""
+    render: Any = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+
+    def console_line(logger: WrappedLogger, method: str, event: EventDict) -> str:
+        shown = {terminal.one_line(name): _shown(name, value) for name, value in event.items()}
+        return hide_secrets(render(logger, method, shown))
+
+    return console_line
+
+
+def _shown(name: str, value: Any) -> Any:
+    """A value as the console shows it; a traceback keeps its lines, indented, so that none can pass for another event."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = hide_secrets(value if isinstance(value, str) else repr(value))
+    if name in {"exception", "stack"}:
+        return terminal.lines(text).replace("\n", "\n  ")
+    return terminal.one_line(text)

@@ -11,6 +11,7 @@ import structlog
 from redis import Redis
 
 import settings
+from state import terminal
 from state.agent import revisions, snapshot
 from state.files import UNFINISHED, write_whole
 
@@ -89,8 +90,8 @@ def write(redis: Redis, agent: str) -> int:
         _remove_unfinished(file.parent)
         now = snapshot(redis, agent)
         _keep_what_is_ahead(file, now.revision)
-        text = json.dumps(now.document(), indent=2, ensure_ascii=False)
-        write_whole(file, text.encode(errors="replace") + b"\n")
+        text = json.dumps(now.document(), indent=2, ensure_ascii=False).encode(errors="replace").decode()
+        write_whole(file, terminal.json_text(text).encode() + b"\n")
     finally:
         os.close(lock)
     return now.revision

@@ -102,6 +102,11 @@ class Names:
         """hash: schedule entry → ISO due time of its newest tick"""
         return self._name("ticks")
 
+    @property
+    def failing(self) -> str:
+        """hash: schedule entry → JSON {at why} of its newest tick, if that could not be started"""
+        return self._name("failing")
+
     def started(self, entry: str) -> str:
         """zset: due time in seconds since 1970 → the same, for the newest ticks of an entry that were started"""
         return self._name("ticks", entry)

@@ -13,6 +13,8 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from state import terminal
+
 #: What every record begins with, in this order: a person who tails the file reads the same columns each time, and
 #: `brief` need not read further.
 FIRST = ("at", "event", "agent", "key", "call", "fence", "epoch", "outcome", "retry")
@@ -66,7 +68,10 @@ def encode(event: str, fields: Mapping[str, Any]) -> bytes:
 
 def line(record: Record) -> bytes:
     """A record as it stands in the journal."""
-    body = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+    if not text.isascii() or "\x7f" in text:
+        text = terminal.json_text(text.encode(errors="replace").decode())
+    body = text.encode()
     return b'%b%b%08x"}\n' % (body[:-1], _SUM, zlib.crc32(body))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -24,7 +25,21 @@ def last(redis: Redis, agent: str, entry: str) -> datetime | None:
 
 def remember(redis: Redis, agent: str, entry: str, due: datetime) -> None:
     """The tick of this due time was started or passed over; it is not looked at again."""
-    redis.hset(Names(agent).ticks, entry, due.isoformat())
+    n = Names(agent)
+    with redis.pipeline(transaction=True) as pipe:
+        pipe.hset(n.ticks, entry, due.isoformat()).hdel(n.failing, entry)
+        pipe.execute()
+
+
+def failed(redis: Redis, agent: str, entry: str, at: datetime, why: str) -> None:
+    """The tick of this entry could not be started; the next one that can forgets it."""
+    redis.hset(Names(agent).failing, entry, json.dumps({"at": at.isoformat(timespec="seconds"), "why": why}))
+
+
+def failure(redis: Redis, agent: str, entry: str) -> dict[str, str] | None:
+    """When and why the entry's newest tick could not be started; None if it could."""
+    text = redis.hget(Names(agent).failing, entry)
+    return None if text is None else dict(json.loads(str(text)))
 
 
 def started(redis: Redis, agent: str, entry: str, due: datetime) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
-import beat_schedule
 import gatekeeper
 import settings
+from clients import tables
 from clients.report import figures, gather, tally
 from clients.report.shelf import Shelf
 from gatekeeper.gate import agents
@@ -20,7 +19,7 @@ FIRST_RUNS = 10
 def report() -> dict[str, str]:
     """Write today's report; the same day again replaces it. The very first one is soon made anew."""
     here = settings.current()
-    now = datetime.now(ZoneInfo(beat_schedule.timezone))
+    now = datetime.now(tables.zone(tables.load(tables.SCHEDULE)))
     written = figures.of(gather.everything(agents(), tally.beginning(now), here.public_dir), now)
     day = Shelf(here.public_dir).put(written)
     told = {"day": day, "url": f"{here.web_url}/reports/{day}.html", "verdict": written.verdict, "lead": written.lead}

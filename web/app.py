@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import structlog
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -20,6 +21,8 @@ from state import store
 from state.store import StoreError
 from web import calls, hooks, problems, routes
 from web.guard import Guard
+
+log = structlog.get_logger("gatehouse.web")
 
 #: A browser asks the server before it shows a kept page, so a new post is seen at once.
 FRESH = {"Cache-Control": "no-cache"}
@@ -76,15 +79,26 @@ def create() -> Starlette:
         middleware=[Middleware(Guard)],
         exception_handlers={HTTPException: problems.of_http, Exception: problems.of_bug},
     )
-    app.state.sources = _sources()
+    app.state.routes = _routes()
     return app
 
 
-def _sources() -> dict[str, routes.Source]:
+def _routes() -> routes.Routes | None:
+    """The table of webhooks; a row that cannot work closes its own door, and a table that cannot be read closes all."""
     try:
-        return routes.load()
+        found = routes.read()
     except routes.RouteError as error:
-        raise SystemExit(f"gatehouse: {error}") from None
+        problem = str(error)
+    else:
+        for name, refusal in found.refused.items():
+            log.error(
+                "webhook row refused", source=name, error=str(refusal), next="it is answered 503; the others work"
+            )
+        return found
+    log.error(
+        "webhooks refused", error=problem, next="all are answered 503; correct it, and start the web process again"
+    )
+    return None
 
 
 app = create()

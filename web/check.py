@@ -1,18 +1,37 @@
-"""`python -m web.check`: can what was written in the tables be run? One line and exit code 1 if not.
+"""`python -m web.check [schedule] [webhooks]`: can what was written in the tables be run?
 
-`make up` asks before it starts anything: a process that cannot start would only be started again and again.
+A line for each mistake, and exit code 1, if not. `make up` asks before it starts anything; processes that run without
+being asked for leave out a row that cannot work.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 
 import workers  # noqa: F401  loads the agents that the tables name
 from web import routes
 from workers import schedule
 
-try:
-    schedule.load()
-    routes.load()
-except (schedule.ScheduleError, routes.RouteError) as error:
-    sys.exit(f"gatehouse: {error}")
+
+def of_schedule() -> Iterator[str]:
+    """What is wrong in `beat_schedule.py`, row by row."""
+    try:
+        yield from map(str, schedule.read().refused.values())
+    except schedule.ScheduleError as error:
+        yield str(error)
+
+
+def of_webhooks() -> Iterator[str]:
+    """What is wrong in `webhook_routes.py`, row by row."""
+    try:
+        yield from map(str, routes.read().refused.values())
+    except routes.RouteError as error:
+        yield str(error)
+
+
+TABLES = {"schedule": of_schedule, "webhooks": of_webhooks}
+
+asked = [name for name in TABLES if name in sys.argv[1:]] or list(TABLES)
+if mistakes := [f"gatehouse: {mistake}" for name in asked for mistake in TABLES[name]()]:
+    sys.exit("\n".join(mistakes))

@@ -24,7 +24,7 @@ from state.call import Call
 from state.ledger import OtherContent
 from web import calls, intake, problems, waiting
 from web.places import MISSING, is_storable
-from web.routes import Source, Start
+from web.routes import Routes, Source, Start
 from web.signatures import BadSignature
 from workers import app
 
@@ -38,6 +38,8 @@ LONGEST_ID = 200
 LONGEST_EVENT = 100
 #: The message is a hint and is sent again if it is lost; the sender's patience is short.
 ONE_TRY = {"max_retries": 1, "interval_start": 0, "interval_max": 0}
+#: Seconds after which a sender may find a row of the table corrected; most send again for days.
+CORRECTED_AFTER = 300
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ async def receive(request: Request) -> Response:
     """Answer one delivery."""
     name = str(request.path_params["source"])
     try:
-        source = _known(request.app.state.sources, name)
+        source = _known(request.app.state.routes, name)
         delivery = Delivery(source, request.headers, await intake.read(request))
         _verify(delivery)
         start = source.starts.get(delivery.event)
@@ -102,9 +104,11 @@ async def receive(request: Request) -> Response:
     return _answer(202 if fresh else 200, told, source=name, type=delivery.event, **names)
 
 
-def _known(sources: Mapping[str, Source], name: str) -> Source:
+def _known(routes: Routes | None, name: str) -> Source:
     """The source of this name, if it can be trusted; whoever asks is not told which of the two is missing."""
-    source = sources.get(name)
+    if routes is None or name in routes.refused:
+        raise HTTPException(503, "this source is not set up well here; come again", problems.later(CORRECTED_AFTER))
+    source = routes.sources.get(name)
     if source is None or not source.keys:
         if source is not None:
             log.error("webhook without a secret", source=name, next=f"set {source.variable}, and start again")

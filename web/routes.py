@@ -11,13 +11,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import settings
-import webhook_routes
+from clients import tables
 from gatekeeper.errors import PolicyError
 from gatekeeper.gate import Gate, registered
 from gatekeeper.policy import Rate
 from web.places import Place, PlaceError
 from web.signatures import SCHEMES, BadSecret, Signed
-from workers import tables
 
 #: Far above what a person's tools send, low enough that a sender gone wild does not fill the queue of a small server.
 DEFAULT_RATE = "300/minute"
@@ -82,12 +81,40 @@ def variable(source: str) -> str:
     return f"WEBHOOK_SECRET_{source.upper()}"
 
 
-def load(table: ModuleType = webhook_routes) -> dict[str, Source]:
-    """Every source of the table; raises RouteError for the first row that cannot work."""
-    return {name: _source(table, name, row) for name, row in table.sources.items()}
+@dataclass(frozen=True)
+class Routes:
+    """The table as it was read: the sources that can be served, and why each of the others cannot."""
+
+    sources: dict[str, Source]
+    refused: dict[str, RouteError]
 
 
-def _source(table: ModuleType, name: str, given: Any) -> Source:
+def load(table: ModuleType | None = None) -> dict[str, Source]:
+    """Every source of the table; raises RouteError if a row cannot work, which tells all that cannot."""
+    found = read(table)
+    if found.refused:
+        raise RouteError("; ".join(map(str, found.refused.values())))
+    return found.sources
+
+
+def read(table: ModuleType | None = None) -> Routes:
+    """The table, with each row judged on its own; raises RouteError if there is no table to read."""
+    try:
+        table = table or tables.load(tables.ROUTES)
+        rows = tables.rows(table, "sources")
+    except tables.TableError as error:
+        raise RouteError(str(error)) from None
+    sources: dict[str, Source] = {}
+    refused: dict[str, RouteError] = {}
+    for name, row in rows.items():
+        try:
+            sources[name] = _source(table, name, row)
+        except RouteError as error:
+            refused[str(name)] = error
+    return Routes(sources, refused)
+
+
+def _source(table: ModuleType, name: Any, given: Any) -> Source:
     try:
         row = _Row.model_validate(given)
         _check(name, row)
@@ -105,8 +132,8 @@ def _source(table: ModuleType, name: str, given: Any) -> Source:
     return Source(name, row.scheme, row.signature, keys, places[1:], places[0], rate, starts)
 
 
-def _check(name: str, row: _Row) -> None:
-    if not _NAME.fullmatch(name):
+def _check(name: Any, row: _Row) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError("the name of a source stands in an address and a variable; write a-z, 0-9 and _")
     if row.scheme not in SCHEMES:
         raise ValueError(f"there is no scheme {row.scheme!r}; there are: {', '.join(SCHEMES)}")
@@ -141,5 +168,5 @@ def _keys(table: ModuleType, source: str, scheme: str) -> tuple[bytes, ...]:
         raise _refusal(table, [source], f"{variable(source)}: {error}") from None
 
 
-def _refusal(table: ModuleType, names: Sequence[str], why: str) -> RouteError:
-    return RouteError(f"{tables.place(table, names)}: {names[0]!r}: {why}")
+def _refusal(table: ModuleType, names: Sequence[Any], why: str) -> RouteError:
+    return RouteError(f"{tables.place(table, names)}: {names[0]!r}: {' '.join(why.split())}")

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from itertools import islice, takewhile
 from types import ModuleType
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
-from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-import beat_schedule
+from clients import tables
+from clients.cron import Cron, CronError
 from gatekeeper.durations import milliseconds
-from gatekeeper.errors import InvalidArguments, PolicyError
+from gatekeeper.errors import GatekeeperError, InvalidArguments, PolicyError
 from gatekeeper.gate import TICK, Gate, registered
-from workers import tables
 
 #: With "all", at most this many missed ticks are made up for: a day of an hourly entry.
 MOST_MISSED = 24
@@ -25,6 +25,9 @@ MOST_MISSED = 24
 ON_TIME = timedelta(seconds=60)
 #: A newest tick this far ahead was started by a clock that was wrong; waiting for its time would be silence.
 WRONG_CLOCK = timedelta(days=1)
+
+#: Characters of an entry's name.
+LONGEST_NAME = 100
 
 
 class ScheduleError(ValueError):
@@ -36,6 +39,8 @@ def _duration(text: Any) -> timedelta:
         return timedelta(milliseconds=milliseconds(text))
     except PolicyError as error:
         raise ValueError(str(error)) from None
+    except OverflowError:
+        raise ValueError("is longer than time itself; write for example '2h'") from None
 
 
 class _Row(BaseModel):
@@ -62,17 +67,17 @@ class Entry:
     deadline: timedelta | None = None  #: how late a tick may still start
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
 
+    @cached_property
+    def times(self) -> Cron:
+        return Cron(self.cron, self.zone)
+
     def next_after(self, moment: datetime) -> datetime:
         """The first due time after `moment`."""
-        return next(CronSim(self.cron, moment.astimezone(self.zone))).astimezone(UTC)
+        return self.times.next_after(moment)
 
     def latest_before(self, moment: datetime) -> datetime:
         """The newest due time that is not after `moment`."""
-        just_after = moment.astimezone(self.zone) + timedelta(microseconds=1)
-        due = next(CronSim(self.cron, just_after, reverse=True)).astimezone(UTC)
-        while (later := self.next_after(due)) <= moment:
-            due = later  # looking back, cronsim passes over the hour that comes twice in autumn
-        return due
+        return self.times.latest_before(moment)
 
     def dues(self, last: datetime | None, now: datetime) -> list[datetime]:
         """The ticks to run now, oldest first, given the last one that ran. On a first start that is the latest."""
@@ -97,8 +102,7 @@ class Entry:
 
     def slots(self, begin: datetime, end: datetime) -> Iterator[datetime]:
         """Every due time from `begin` to `end`, both included, oldest first."""
-        ahead = CronSim(self.cron, (begin - timedelta(microseconds=1)).astimezone(self.zone))
-        return takewhile(lambda due: due <= end, (due.astimezone(UTC) for due in ahead))
+        return self.times.between(begin, end)
 
     def _backwards(self, moment: datetime) -> Iterator[datetime]:
         while True:
@@ -112,40 +116,75 @@ def tick(entry: Entry, due: datetime) -> str:
     return f"{TICK}{entry.name}:{due.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')}"
 
 
-def load(table: ModuleType = beat_schedule) -> dict[str, Entry]:
-    """Every entry of the table; raises ScheduleError for the first that cannot run."""
-    zone = _zone(table)
-    return {name: _entry(table, name, row, zone) for name, row in table.schedule.items()}
+@dataclass(frozen=True)
+class Schedule:
+    """The table as it was read: the entries that can run, and why each of the others cannot."""
+
+    entries: dict[str, Entry]
+    refused: dict[str, ScheduleError]
 
 
-def _zone(table: ModuleType) -> ZoneInfo:
-    name = getattr(table, "timezone", "UTC")
+def load(table: ModuleType | None = None) -> dict[str, Entry]:
+    """Every entry of the table; raises ScheduleError if one cannot run, which tells all that cannot."""
+    schedule = read(table)
+    if schedule.refused:
+        raise ScheduleError("; ".join(map(str, schedule.refused.values())))
+    return schedule.entries
+
+
+def read(table: ModuleType | None = None) -> Schedule:
+    """The table, with each row judged on its own; raises ScheduleError if there is no table to read."""
     try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise ScheduleError(
-            f"{table.__file__}: timezone {name!r} is not known; write for example 'Europe/Berlin'"
-        ) from None
+        table = table or tables.load(tables.SCHEDULE)
+        rows, zone = tables.rows(table, "schedule"), tables.zone(table)
+    except tables.TableError as error:
+        raise ScheduleError(str(error)) from None
+    entries: dict[str, Entry] = {}
+    refused: dict[str, ScheduleError] = {}
+    for name, row in rows.items():
+        try:
+            entries[name] = _entry(table, name, row, zone)
+        except ScheduleError as error:
+            refused[str(name)] = error
+    return Schedule(entries, refused)
 
 
-def _entry(table: ModuleType, name: str, given: Any, zone: ZoneInfo) -> Entry:
+def _entry(table: ModuleType, name: Any, given: Any, zone: ZoneInfo) -> Entry:
     try:
+        _check_name(name)
         row = _Row.model_validate(given)
-        CronSim(row.cron, datetime.now(UTC))
+        Cron(row.cron, zone).check(datetime.now(UTC))
         gate = registered()[row.task]
-        gate.contract.bind((), row.kwargs)
+        entry = Entry(name, row.cron, gate, row.kwargs, row.missed, row.overlap, row.deadline, zone)
+        _check_call(entry)
     except ValidationError as error:
         problem = error.errors()[0]
         raise _refusal(table, name, f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
-    except CronSimError as error:
-        raise _refusal(table, name, f"cron {row.cron!r}: {error}; write minute hour day month weekday") from None
+    except CronError as error:
+        raise _refusal(table, name, f"cron {row.cron!r}: {error}") from None
     except KeyError:
         known = ", ".join(sorted(registered()))
         raise _refusal(table, name, f"there is no task {row.task!r}; there are: {known}") from None
-    except InvalidArguments as error:
+    except (GatekeeperError, ValueError) as error:
         raise _refusal(table, name, str(error)) from None
-    return Entry(name, row.cron, gate, row.kwargs, row.missed, row.overlap, row.deadline, zone)
+    return entry
+
+
+def _check_name(name: Any) -> None:
+    """The name stands in the ids of calls, in names in Redis and in commands."""
+    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+        raise ValueError(f"{name!r} cannot name an entry; write a short text such as 'publish'")
+
+
+def _check_call(entry: Entry) -> None:
+    """Make the call of a tick, and throw it away: whatever would fail at each tick fails here, before the first."""
+    try:
+        bound = entry.gate.contract.bind((), entry.kwargs)
+        entry.gate.call_with(bound, id=tick(entry, datetime.now(UTC)), door="beat")
+        entry.gate.terms(bound)
+    except InvalidArguments as error:
+        raise ValueError(f"{error}; correct its kwargs, or the key of {entry.gate.name}") from None
 
 
 def _refusal(table: ModuleType, name: str, why: str) -> ScheduleError:
-    return ScheduleError(f"{tables.place(table, [name])}: entry {name!r}: {why}")
+    return ScheduleError(f"{tables.place(table, [name])}: entry {name!r}: {' '.join(why.split())}")

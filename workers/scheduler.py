@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
 from celery.beat import Scheduler
 
 from gatekeeper import door
+from gatekeeper.redact import describe
 from state import store, story, ticks
 from state.journal import JournalUnavailable
 from state.store import StoreError
-from workers.schedule import MOST_MISSED, Entry, ScheduleError, load, tick
+from workers.schedule import MOST_MISSED, Entry, ScheduleError, read, tick
 
 log = structlog.get_logger("gatehouse.scheduler")
 
@@ -26,11 +27,20 @@ class TickScheduler(Scheduler):
     """`celery beat` with the schedule of `beat_schedule.py`; what already ran is kept in Redis."""
 
     def setup_schedule(self) -> None:
-        """Read and check the table; a beat without a schedule ends with the line that is wrong."""
+        """Read and check the table. A row that cannot run is told and left out; without any row beat ends."""
         try:
-            self.entries = load()
+            schedule = read()
         except ScheduleError as error:
             raise SystemExit(f"gatehouse: {error}") from None
+        if schedule.refused and not schedule.entries:
+            raise SystemExit("\n".join(f"gatehouse: {error}" for error in schedule.refused.values()))
+        for name, refusal in schedule.refused.items():
+            log.error(
+                "schedule row refused", entry=name, error=str(refusal), next="the other rows run; correct this one"
+            )
+        self.entries = schedule.entries
+        self._again: dict[str, datetime] = {}
+        self._told: dict[str, str] = {}
 
     def tick(self, *_: Any, **__: Any) -> float:
         """Start what is due; returns the seconds to sleep."""
@@ -40,8 +50,7 @@ class TickScheduler(Scheduler):
         except StoreError as error:
             log.warning("tick waits", error=str(error), next=f"again in {RETRY} s")
             return RETRY
-        upcoming = min((entry.next_after(now) for entry in self.entries.values()), default=now)
-        sleep = max((upcoming - now).total_seconds(), 0.01)
+        sleep = min((_until_next(entry, now) for entry in self.entries.values()), default=0.01)
         return min(sleep, RETRY if any(waits) else LONGEST_SLEEP)
 
     def close(self) -> None:
@@ -52,12 +61,32 @@ class TickScheduler(Scheduler):
         return False
 
     def _try(self, entry: Entry, now: datetime) -> bool:
-        """True if a tick of this entry waits. That effects are closed holds up no other entry."""
+        """True if a tick of this entry waits. What is wrong with one entry, or its agent, holds up no other."""
+        if now < self._again.get(entry.name, now):
+            return False
         try:
-            return self._catch_up(entry, now)
+            waits = self._catch_up(entry, now)
         except JournalUnavailable as error:
             log.warning("tick waits", entry=entry.name, error=str(error), next=f"again in {RETRY} s")
             return True
+        except store.PASSING:
+            raise  # that is no entry's fault
+        except Exception as error:  # noqa: BLE001 - whatever it was, it is told, and the other rows run
+            self._failed(entry, now, describe(error))
+            return False
+        self._again.pop(entry.name, None)
+        self._told.pop(entry.name, None)
+        return waits
+
+    def _failed(self, entry: Entry, now: datetime, why: str) -> None:
+        """Say once what is wrong with this entry, and try it again at its next time."""
+        again = now + timedelta(seconds=_until_next(entry, now))
+        self._again[entry.name] = again
+        if self._told.get(entry.name) != why:
+            self._told[entry.name] = why
+            next_ = f"again at {again.isoformat()}; the other rows run; see: celery -A workers gate schedule"
+            log.error("schedule row failed", entry=entry.name, agent=entry.gate.agent, error=why, next=next_)
+        ticks.failed(store.client(), entry.gate.agent, entry.name, now, why)
 
     def _catch_up(self, entry: Entry, now: datetime) -> bool:
         """Start what is due of one entry, oldest first; True if a tick waits until the run before is over."""
@@ -77,6 +106,11 @@ class TickScheduler(Scheduler):
             ticks.remember(redis, agent, entry.name, due)
             log.info(event, entry=entry.name, agent=agent, task=entry.gate.name, due=due.isoformat())
         return False
+
+
+def _until_next(entry: Entry, now: datetime) -> float:
+    """Seconds until the entry is due again."""
+    return max((entry.next_after(now) - now).total_seconds(), 0.01)
 
 
 def _is_running(entry: Entry, dues: list[datetime]) -> bool:

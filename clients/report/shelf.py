@@ -17,6 +17,7 @@ from clients import pages
 from clients.report import charts
 from clients.report.figures import MOST_POSTS, Report
 from clients.report.tally import Tally
+from state import terminal
 from state.files import UNFINISHED, write_whole
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -103,4 +104,4 @@ def kinds(counted: Tally) -> dict[str, int]:
 
 def _cell(value: object) -> str:
     """A text in a Markdown table: on one line, and nothing in it marks anything up."""
-    return re.sub(r"([\\`*_{}\[\]<>|#~!])", r"\\\1", " ".join(str(value).split()))
+    return re.sub(r"([\\`*_{}\[\]<>|#~!])", r"\\\1", terminal.one_line(" ".join(str(value).split())))

@@ -73,6 +73,11 @@ def remember_a_file() -> str:
     return "remembered"
 
 
+@gatekeeper.task(key="dig:{topics}")
+def dig(topics: Any) -> None:
+    """Its key can be filled by a text and not by a list."""
+
+
 @gatekeeper.task(attempts=1)
 def complain(words: str) -> None:
     """Fail with these words."""

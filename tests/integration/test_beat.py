@@ -218,6 +218,57 @@ def test_a_schedule_that_cannot_run_is_refused_at_the_start_with_the_line(clerks
         assert "Traceback" not in refused.output
 
 
+GOOD = '"good": {"cron": "* * * * *", "task": "clerk.remember", "kwargs": {"name": "ticked", "value": 1}},'
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ('{"cron": "0 0 */20 * 1L", "task": "tasks.publisher.publish_next"}', "no such time comes within 50 years"),
+        ('{"cron": "0 * * * * *", "task": "tasks.publisher.publish_next"}', "6 fields instead of 5"),
+        ('{"cron": "* * * * *", "task": "clerk.dig", "kwargs": {"topics": ["a"]}}', "topics is a list"),
+        ('{"cron": "* * * * *", "task": "tasks.publisher.publish_next", "deadline": "99999999999999d"}', "deadline: "),
+    ],
+    ids=["never", "seconds", "key", "overflow"],
+)
+def test_a_row_that_cannot_run_is_told_and_the_others_run(clerks: Install, valkey: Valkey, row: str, says: str) -> None:
+    started = beat(clerks, f"schedule = {{\n    'bad': {row},\n    {GOOD}\n}}\n")
+
+    refusal = started.wait_for("schedule row refused", deadline=30)
+    started.wait_for("tick")
+
+    assert says in refusal["error"]
+    assert "beat_schedule.py, line 2: entry 'bad': " in refusal["error"]
+    assert {call.split(":")[1] for call in calls(valkey.client())} == {"good"}
+
+
+@pytest.mark.timeout(120)
+def test_what_fails_at_run_time_stops_its_own_row_is_told_once_and_tried_again(clerks: Install, valkey: Valkey) -> None:
+    store, begin = valkey.client(), datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(days=1)
+    table = f"schedule = {{\n    {GOOD.replace('good', 'bad')}\n    {GOOD}\n}}\n"
+    store.set(CLERK.started("bad"), "not a sorted set")
+
+    started = beat(clerks, table, fault=f"night {begin.isoformat()}")
+
+    def ran(number: int, entry: str) -> bool:
+        """Whether so many ticks of an entry were started, or skipped because nothing runs them."""
+        lines = [*started.events("tick"), *started.events("tick skipped")]
+        return len([line for line in lines if line["entry"] == entry]) >= number
+
+    until(lambda: ran(20, "good"), 60, "the good row to run")
+    seen = {line["entry"] for line in started.events("tick")}
+    told = ticks.failure(store, "clerk", "bad")
+    store.delete(CLERK.started("bad"))
+    until(lambda: ran(1, "bad"), 60, "the bad row to run again")
+
+    assert seen == {"good"}
+    assert len(started.events("schedule row failed")) == 1
+    assert told is not None
+    assert "WRONGTYPE" in told["why"]
+    until(lambda: ticks.failure(store, "clerk", "bad") is None, what="the failure is forgotten")
+    assert started.alive
+
+
 def test_a_beat_that_is_killed_while_it_makes_up_for_ticks_loses_none(clerks: Install, valkey: Valkey) -> None:
     store = valkey.client()
     the_last_tick_was(store, minutes_ago(6))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import importlib.util
+import json
+import os
 import re
 import subprocess
 import sys
@@ -160,22 +162,76 @@ def test_a_row_that_cannot_work_is_named_with_its_line(
     assert why in str(refused.value)
 
 
-def test_nothing_starts_with_a_row_that_cannot_work(tmp_path: Path) -> None:
-    (tmp_path / "webhook_routes.py").write_text(textwrap.dedent(ROW).lstrip().replace('"hmac"', '"md5"'))
+def answers(folder: Path, *paths: str) -> tuple[dict[str, int], list[dict[str, Any]]]:
+    """Status by path that a POST to the web process gets, and its log."""
     code = f"""
-        import sys
-        sys.path.insert(0, {str(tmp_path)!r})
-        for name in ("web.check", "web.app"):
-            try:
-                __import__(name)
-            except SystemExit as error:
-                print(name, error)
+        import json, sys
+        sys.path.insert(0, {str(folder)!r})
+        from starlette.testclient import TestClient
+        from web.app import app
+        client = TestClient(app, base_url="http://127.0.0.1")
+        print("answers", json.dumps({{path: client.post(path, json={{}}).status_code for path in {paths!r}}}))
+        print("answers", json.dumps(client.get("/healthz").status_code))
     """
-    command = [sys.executable, "-c", textwrap.dedent(code)]
-    done = subprocess.run(command, cwd=settings.ROOT, capture_output=True, text=True, timeout=30, check=True)
+    done = run(code)
+    lines = done.stdout.splitlines()
+    told = [json.loads(line.removeprefix("answers ")) for line in lines if line.startswith("answers ")]
+    assert told, done.stderr
+    assert told[1] == 200
+    return told[0], [json.loads(line) for line in lines if line.startswith("{")]
 
-    why = "gatehouse: webhook_routes.py, line 6: 'forge': there is no scheme 'md5'"
-    assert [line.partition(";")[0] for line in done.stdout.splitlines()] == [f"web.check {why}", f"web.app {why}"]
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "WEBHOOK_SECRET_FORGE": "secret", "WEBHOOK_SECRET_GOOD": "secret"}
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    return subprocess.run(command, cwd=settings.ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+GOOD_AND_BAD = textwrap.dedent(ROW).lstrip().replace('"standard":', '"good":').replace('"hmac"', '"md5"')
+
+
+def test_a_row_that_cannot_work_closes_its_own_door_and_no_other(tmp_path: Path) -> None:
+    (tmp_path / "webhook_routes.py").write_text(GOOD_AND_BAD.replace('"scheme": "standard"', '"scheme": "github"'))
+
+    statuses, log = answers(tmp_path, "/hooks/good", "/hooks/forge", "/hooks/strange")
+
+    assert statuses == {"/hooks/good": 401, "/hooks/forge": 503, "/hooks/strange": 404}
+    [told] = [line for line in log if line["event"] == "webhook row refused"]
+    assert told["error"].startswith("webhook_routes.py, line 6: 'forge': there is no scheme 'md5'")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("sources = [1]", "webhook_routes.py: sources is a list; write sources = {"),
+        ("source = {}", "webhook_routes.py: there is no sources; write sources = {"),
+        ("sources = {\n    'a': {", "webhook_routes.py, line 2: '{' was never closed"),
+        ("sources = {}\n1 / 0", "webhook_routes.py, line 2: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_table_that_cannot_be_read_closes_all_doors_and_nothing_else(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "webhook_routes.py").write_text(text)
+
+    statuses, log = answers(tmp_path, "/hooks/good")
+
+    assert statuses == {"/hooks/good": 503}
+    [told] = [line for line in log if line["event"] == "webhooks refused"]
+    assert says in told["error"]
+
+
+def test_before_everything_starts_every_row_that_cannot_work_is_named(tmp_path: Path) -> None:
+    (tmp_path / "webhook_routes.py").write_text(GOOD_AND_BAD.replace('"delivery": "header:webhook-id"', '"d": ""'))
+    (tmp_path / "beat_schedule.py").write_text("schedule = {\n    'bad': {'cron': 'x'},\n}\n")
+
+    done = run(f"import sys, runpy; sys.path.insert(0, {str(tmp_path)!r}); runpy.run_module('web.check')")
+
+    assert done.returncode == 1
+    places = [line.partition(": ")[2].partition("'")[0] for line in done.stderr.splitlines()]
+    assert places == [
+        "beat_schedule.py, line 2: entry ",
+        "webhook_routes.py, line 2: ",
+        "webhook_routes.py, line 6: ",
+    ]
 
 
 def test_the_table_of_the_documentation_works(table: Table) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 import tasks.publisher  # noqa: F401  the entries below name its tasks
 from gatekeeper.gate import registered
-from workers.schedule import MOST_MISSED, ON_TIME, Entry, ScheduleError, load, tick
+from workers.schedule import MOST_MISSED, ON_TIME, Entry, ScheduleError, load, read, tick
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -118,6 +118,13 @@ def test_a_row_becomes_an_entry(table: Table) -> None:
         ),
         ('{"cron": "* * * * *", "task": "tasks.publisher.publish_next", "deadline": "0s"}', "is no time at all"),
         ('{"cron": "* * * * *", "task": "tasks.publisher.publish_next", "deadline": 60}', "60 is not a duration"),
+        (
+            '{"cron": "* * * * *", "task": "tasks.publisher.publish_next", "deadline": "99999999999999d"}',
+            "deadline: Value error, ",
+        ),
+        ('{"cron": "0 0 */20 * 1L", "task": "tasks.publisher.publish_next"}', "no such time comes within 50 years"),
+        ('{"cron": "0 * * * * *", "task": "tasks.publisher.publish_next"}', "6 fields instead of 5"),
+        ('{"cron": "0 0 31 2 *", "task": "tasks.publisher.publish_next"}', "write minute hour day month weekday"),
         ('"* * * * *"', "valid dictionary"),
     ],
 )
@@ -141,6 +148,61 @@ def test_a_row_that_cannot_run_is_named_with_its_line(table: Table, row: str, sa
 def test_an_unknown_time_zone_is_refused_with_an_example(table: Table) -> None:
     with pytest.raises(ScheduleError, match="'Europe/Berlinn' is not known; write for example 'Europe/Berlin'"):
         load(table("timezone = 'Europe/Berlinn'\nschedule = {}"))
+
+
+def test_a_time_zone_may_be_given_as_python_has_it(table: Table) -> None:
+    row = '{"cron": "0 9 * * *", "task": "tasks.publisher.publish_next"}'
+    found = load(
+        table(f"""
+        from zoneinfo import ZoneInfo
+        timezone = ZoneInfo("Europe/Berlin")
+        schedule = {{"a": {row}}}
+        """)
+    )
+
+    assert found["a"].zone == BERLIN
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "schedule = [{'cron': '* * * * *'}]",
+            "beat_schedule.py: schedule is a list; write schedule = {'NAME': {…}, …}",
+        ),
+        ("schedul = {}", "beat_schedule.py: there is no schedule; write schedule = {'NAME': {…}, …}"),
+        ("schedule = {}\ntimezone = 1", "beat_schedule.py: timezone 1 is not known; write for example 'Europe/Berlin'"),
+        ("schedule = {}\ntimezone = '../etc/passwd'", "write for example 'Europe/Berlin'"),
+        ("schedule = {}\ntimezone = 'Europe'", "write for example 'Europe/Berlin'"),
+    ],
+)
+def test_a_table_that_is_none_is_refused_with_the_right_form(table: Table, text: str, says: str) -> None:
+    with pytest.raises(ScheduleError) as refusal:
+        load(table(text))
+
+    assert says in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["''", "7", "None", "'a\\n'", "'x' * 101", "'\\ud800'"])
+def test_what_cannot_name_an_entry_is_refused(table: Table, name: str) -> None:
+    with pytest.raises(ScheduleError, match="cannot name an entry; write a short text such as 'publish'"):
+        load(table(f"schedule = {{{name}: {{'cron': '* * * * *', 'task': 'tasks.publisher.publish_next'}}}}"))
+
+
+def test_a_bad_row_leaves_the_good_ones_and_every_bad_row_is_told(table: Table) -> None:
+    found = read(
+        table("""
+        schedule = {
+            "bad": {"cron": "0 0 */20 * 1L", "task": "tasks.publisher.publish_next"},
+            "good": {"cron": "* * * * *", "task": "tasks.publisher.publish_next"},
+            "worse": {"cron": "0 * * * * *", "task": "tasks.publisher.publish_next"},
+        }
+        """)
+    )
+
+    assert set(found.entries) == {"good"}
+    assert set(found.refused) == {"bad", "worse"}
+    assert "line 5: entry 'worse': cron '0 * * * * *': 6 fields instead of 5" in str(found.refused["worse"])
 
 
 # The identity of a tick

@@ -9,7 +9,8 @@ import click
 from gatekeeper.gate import registered
 from state import journal, mirror, resolve, store
 from state.resolve import NotResolved
-from workers.gate.output import Failed, all_agents, command, person, show, table
+from state.terminal import one_line
+from workers.gate.output import Failed, all_agents, command, explain, person, show, table
 
 
 @command("dead")
@@ -36,7 +37,7 @@ def replay(call: str, *, json_: bool) -> None:
     show(
         json_,
         {"call": call, "agent": owner, "state": "waiting"},
-        f"{call} runs again; see: celery -A workers gate explain {call}",
+        f"{one_line(call)} runs again; see: {explain(call)}",
     )
 
 

@@ -12,7 +12,8 @@ from clients import strict_json
 from gatekeeper.redact import clean
 from state import journal, mirror, resolve, store, story
 from state.resolve import How, NotResolved, Word
-from workers.gate.output import Failed, Misused, all_agents, command, person, show, table
+from state.terminal import one_line
+from workers.gate.output import Failed, Misused, all_agents, command, explain, person, say, show, table
 
 #: Characters of a payload that are shown before it is sent again.
 SHOWN = 1000
@@ -93,7 +94,7 @@ def _ask_before_sending(key: str) -> None:
     told = _known(key)
     payload = json.dumps(told.get("payload"), ensure_ascii=False)
     shown = payload[:SHOWN] + (f"… ({len(payload)} characters)" if len(payload) > SHOWN else "")
-    click.echo(f"{told['key']} is {told['state']}. It will be sent with this payload:\n{shown}", err=True)
+    say(f"{one_line(told['key'])} is {told['state']}. It will be sent with this payload:\n{shown}", err=True)
     if not click.confirm("Are you sure that it is not out there, and shall it be sent?", err=True):
         raise Failed(f"{told['key']} is left as it is: nothing was said, nothing is sent")
 
@@ -114,7 +115,7 @@ def _say(key: str, word: Word, *, json_: bool) -> None:
         raise Failed(str(error)) from None
     mirror.write(store.client(), agent)
     answer: dict[str, Any] = {"key": key, "agent": agent, "state": state, "by": word.by, "why": word.why}
-    show(json_, answer, f"{key} is {state} now; see: celery -A workers gate explain '{key}'")
+    show(json_, answer, f"{one_line(key)} is {state} now; see: {explain(key)}")
 
 
 def _checked(text: str) -> str:

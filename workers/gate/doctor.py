@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -19,12 +21,12 @@ import settings
 from clients import destinations
 from gatekeeper.gate import agents
 from gatekeeper.redact import clean
-from state import epoch, journal, store
+from state import epoch, journal, store, ticks
 from state.journal import JournalUnavailable
 from state.store import StoreError
 from workers.config import kombu_url
 from workers.gate.output import command, show, table
-from workers.schedule import ScheduleError, load
+from workers.schedule import ScheduleError, read
 
 #: The oldest server whose scripts and data structures are used here.
 OLDEST_REDIS = (6, 2)
@@ -32,6 +34,8 @@ OLDEST_REDIS = (6, 2)
 WORST_SKEW = 1.0
 #: Bytes. Below this a busy day's logs no longer fit.
 LEAST_DISK = 500 * 1024 * 1024
+#: Rows of a table that are told one by one.
+MOST_ROWS = 20
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,8 @@ def examine(config: settings.Settings) -> Iterator[Finding]:
     """Every finding, connections first."""
     yield from _redis(config)
     yield from _broker(config)
-    yield _schedule()
+    yield from _schedule()
+    yield from _webhooks()
     yield _destinations(config)
     yield _folder("state folder", config.state_dir, os.W_OK)
     yield _folder("content folder", config.content_dir, os.R_OK)
@@ -149,11 +154,33 @@ def _broker(config: settings.Settings) -> Iterator[Finding]:
         connection.release()
 
 
-def _schedule() -> Finding:
+def _schedule() -> Iterator[Finding]:
+    """The table, and each row that beat leaves out or cannot start."""
     try:
-        return Finding("schedule", f"entries: {', '.join(load())}")
+        schedule = read()
     except ScheduleError as error:
-        return Finding("schedule", str(error), "correct that line of beat_schedule.py")
+        yield Finding("schedule", str(error), "correct beat_schedule.py, and start beat again")
+        return
+    yield Finding("schedule", f"entries: {', '.join(schedule.entries) or 'none'}")
+    for refusal in schedule.refused.values():
+        yield Finding("schedule row", str(refusal), "correct that line of beat_schedule.py, and start beat again")
+    for entry in schedule.entries.values():
+        if failure := ticks.failure(store.client(), entry.gate.agent, entry.name):
+            yield Finding(
+                "schedule row", f"{entry.name}: {failure['why']}", f"it failed at {failure['at']}; correct it"
+            )
+
+
+def _webhooks() -> Iterator[Finding]:
+    """The table of webhooks belongs to the web process, so it is read in another process here, too."""
+    command = [sys.executable, "-m", "web.check", "webhooks"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ourselves
+    if done.returncode == 0:
+        yield Finding("webhooks", "every row can be served")
+        return
+    for line in done.stderr.strip().splitlines()[-MOST_ROWS:]:
+        change = "correct that line of webhook_routes.py, and start the web process again"
+        yield Finding("webhooks", clean(line.removeprefix("gatehouse: ")), change)
 
 
 def _destinations(config: settings.Settings) -> Finding:

@@ -19,7 +19,7 @@ import settings
 from gatekeeper.gate import registered
 from state import store
 from workers.drill.place import Place, opened
-from workers.gate.output import Failed, command, show
+from workers.gate.output import Failed, command, plain, say, show
 
 #: Seconds after which a drill is ended by force. It gives up by itself before.
 LONGEST = 60.0
@@ -37,7 +37,7 @@ def drill(task: str | None, *, json_: bool) -> None:
         for row in coming:
             rows.append(row)
             if not json_:
-                click.echo(_line(row))
+                say(_line(plain(row)))
     passed = all(row["ok"] for row in rows)
     show(json_, rows, _verdict(rows))
     if not passed:

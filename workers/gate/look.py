@@ -10,7 +10,7 @@ import click
 from gatekeeper.gate import agents
 from state import agent as state
 from state import epoch, journal, store, story
-from workers.gate.output import Failed, all_agents, command, known_agent, show, table
+from workers.gate.output import Failed, all_agents, command, known_agent, plain, show, table
 
 #: What may stand below a story.
 _ENDS = ("result", "flaw", "why", "answer")
@@ -23,7 +23,7 @@ def status(agent: str | None, *, json_: bool) -> None:
     if agent:
         known_agent(agent)
     heads = [_head(name) for name in ([agent] if agent else agents())]
-    show(json_, heads, "\n\n".join(_in_words(head) for head in heads))
+    show(json_, heads, "\n\n".join(_in_words(plain(head)) for head in heads))
 
 
 @command("explain")
@@ -56,10 +56,11 @@ def _in_words(head: dict[str, Any]) -> str:
 
 
 def _story_in_words(told: dict[str, Any]) -> str:
+    ends = [f"{name}: {json.dumps(told[name], ensure_ascii=False)}" for name in _ENDS if told.get(name)]
+    told = plain(told)
     flawed = f", but {told['flaw']['error']}" if told.get("flaw") else ""
     attempts = "1 attempt" if told["attempts"] == 1 else f"{told['attempts']} attempts"
     head = f"{told['key'] or told['call']}  {told['state'].upper()}{flawed}  ({told['task']}, {attempts})"
-    ends = [f"{name}: {json.dumps(told[name], ensure_ascii=False)}" for name in _ENDS if told.get(name)]
     return "\n".join([head, *table([_event_row(event) for event in told["story"]]).splitlines(), *ends])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import getpass
 import json
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ import click
 import settings
 from gatekeeper.gate import agents
 from gatekeeper.redact import clean
-from state import mirror
+from state import mirror, terminal
 from state.journal import JournalUnavailable
 from state.store import StoreError
 from workers.schedule import ScheduleError
@@ -32,7 +33,31 @@ def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
 
 def show(json_: bool, value: Any, text: str) -> None:  # noqa: FBT001 - the flag as click passes it
     """Print `value` as JSON or `text` for people."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str) if json_ else text)
+    if json_:
+        click.echo(terminal.json_text(json.dumps(value, indent=2, ensure_ascii=False, default=str)))
+    else:
+        say(text)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a text for people, who may be at a terminal: what others wrote in it is shown and not obeyed."""
+    click.echo(terminal.lines(text), err=err)
+
+
+def explain(name: str) -> str:
+    """The command that explains a key or a call, to be pasted into a shell whatever its name holds."""
+    return f"celery -A workers gate explain {shlex.quote(terminal.one_line(name))}"
+
+
+def plain(value: Any) -> Any:
+    """A structure of dicts and lists in which each text is one line, so that none can pass for a line of ours."""
+    if isinstance(value, str):
+        return terminal.one_line(value)
+    if isinstance(value, dict):
+        return {plain(name): plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    return value
 
 
 class Failed(Exception):
@@ -66,7 +91,7 @@ def table(rows: list[tuple[Any, ...]]) -> str:
     """Rows in aligned columns."""
     if not rows:
         return ""
-    texts = [[("" if cell is None else str(cell)) for cell in row] for row in rows]
+    texts = [[("" if cell is None else terminal.one_line(cell)) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in texts)
     return "\n".join(line.rstrip() for line in lines)
@@ -89,6 +114,6 @@ def _with_clear_errors(function: Callable[..., Any]) -> Callable[..., Any]:
 def _fail(why: str, *, json_: bool, code: int = 1) -> None:
     """Say why on stderr (and as JSON on stdout) and exit with this code."""
     if json_:
-        click.echo(json.dumps({"error": why}, ensure_ascii=False))
-    click.echo(why, err=True)
+        click.echo(terminal.json_text(json.dumps({"error": why}, ensure_ascii=False)))
+    say(why, err=True)
     raise click.exceptions.Exit(code)

@@ -16,7 +16,7 @@ from state import recover as state
 from state.journal import JournalUnavailable
 from state.rebuild import Progress
 from state.restore import RestoreError
-from workers.gate.output import Failed, Misused, command, show
+from workers.gate.output import Failed, Misused, command, say, show
 
 
 @command("recover")
@@ -37,9 +37,7 @@ def recover(*, skip_damaged: bool, yes: bool, json_: bool) -> None:
 
 
 def _ask_before_skipping() -> None:
-    click.echo(
-        "A line that cannot be read may be of an effect that was sent: it could be sent a second time.", err=True
-    )
+    say("A line that cannot be read may be of an effect that was sent: it could be sent a second time.", err=True)
     if not click.confirm("Shall the recovery go on without such lines?", err=True):
         raise Failed("nothing was recovered; effects are as they were")
 

@@ -1,4 +1,4 @@
-"""`gate run` and `gate backfill`: one schedule entry now, or at the times that it missed."""
+"""`gate schedule`, `gate run` and `gate backfill`: what runs when, one entry now, or at the times that it missed."""
 
 from __future__ import annotations
 
@@ -8,14 +8,54 @@ from typing import Any
 
 import click
 
-from workers.gate.output import Failed, command, show, table
-from workers.schedule import Entry, load, tick
+from state import store, ticks
+from workers.gate.output import Failed, command, explain, show, table
+from workers.schedule import Entry, read, tick
 from workers.scheduler import before, start
 
 #: More at once would flood the queue, and is rather a slip in a date: three weeks of a half-hourly entry.
 MOST_SLOTS = 1000
 #: Outside of them are slips of the hand, and the ends of the calendar.
 YEARS = range(2000, 3000)
+
+
+@command("schedule")
+def show_schedule(*, json_: bool) -> None:
+    """Show each entry of the schedule: when it ran last, when it is due next, and what is wrong with it."""
+    found = read()
+    now = datetime.now(UTC)
+    rows = [_standing(entry, now) for entry in found.entries.values()]
+    rows += [{"entry": name, "problem": str(error)} for name, error in found.refused.items()]
+    lines = [
+        (
+            "WRONG" if row["problem"] else "ok",
+            row["entry"],
+            row.get("cron"),
+            row.get("last"),
+            row.get("next"),
+            row["problem"],
+        )
+        for row in rows
+    ]
+    show(json_, rows, table([("", "entry", "cron", "last tick", "next", ""), *lines]))
+    if any(row["problem"] for row in rows):
+        raise click.exceptions.Exit(1)
+
+
+def _standing(entry: Entry, now: datetime) -> dict[str, Any]:
+    redis, agent = store.client(), entry.gate.agent
+    last, failure = ticks.last(redis, agent, entry.name), ticks.failure(redis, agent, entry.name)
+    return {
+        "entry": entry.name,
+        "cron": entry.cron,
+        "zone": str(entry.zone),
+        "task": entry.gate.name,
+        "missed": entry.missed,
+        "overlap": entry.overlap,
+        "last": last and last.isoformat(),
+        "next": entry.next_after(now).isoformat(),
+        "problem": failure and f"the tick of {failure['at']} could not be started: {failure['why']}",
+    }
 
 
 @command("run")
@@ -30,7 +70,7 @@ def run(context: click.Context, entry: str, due: str | None, *, json_: bool) -> 
     call = tick(found, moment) if stood == "over" else start(context.obj.app, found, moment, "gate run")
     answer = {"entry": entry, "task": found.gate.name, "call": call, "due": moment.isoformat(), "before": stood}
     done = f"this tick ran before and is {stood}; nothing new was started" if stood else f"call {call}"
-    show(json_, answer, f"{entry}: {done}\nsee: celery -A workers gate explain {call}")
+    show(json_, answer, f"{entry}: {done}\nsee: {explain(call)}")
 
 
 @command("backfill")
@@ -48,10 +88,12 @@ def backfill(context: click.Context, entry: str, begin: str, end: str, *, dry_ru
 
 
 def _known(entry: str) -> Entry:
-    entries = load()
-    if entry not in entries:
-        raise Failed(f"there is no schedule entry {entry!r}; there are: {', '.join(entries)}")
-    return entries[entry]
+    found = read()
+    if entry in found.refused:
+        raise found.refused[entry]
+    if entry not in found.entries:
+        raise Failed(f"there is no schedule entry {entry!r}; there are: {', '.join(found.entries)}")
+    return found.entries[entry]
 
 
 def _moment(text: str) -> datetime:
@@ -90,4 +132,4 @@ def _in_words(entry: str, rows: list[dict[str, Any]], *, dry_run: bool) -> str:
     return f"{lines}\n{entry}: {verb} {fresh} of {len(rows)}"
 
 
-commands = (run, backfill)
+commands = (show_schedule, run, backfill)
