@@ -25,7 +25,7 @@ there. If all is well, say so briefly.
 - summary: two or three sentences.
 - findings: up to eight sentences, each with its figures. No links, no Markdown."""
 
-_LINK = re.compile(r"(?i)\b(?:[a-z][a-z0-9+.-]*://|www\.)|\]\(")
+_LINK = re.compile(r"(?i)\b(?:[a-z][a-z0-9+.-]{0,30}://|www\.)|\]\(")
 _FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 import time
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ import structlog
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from gatekeeper.redact import describe
+from state import dial
 
 log = structlog.get_logger("gatehouse.tls")
 
@@ -30,11 +30,11 @@ def good_until(host: str, port: int, timeout: float) -> datetime:
 
 def _ask(host: str, port: int, timeout: float) -> datetime:
     trusting = ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)  # the authorities that clients.http trusts
-    with (
-        socket.create_connection((host, port), timeout=timeout) as plain,
-        trusting.wrap_socket(plain, server_hostname=host) as secure,
-    ):
-        told = cast("dict[str, str]", secure.getpeercert())
+    deadline = time.monotonic() + timeout
+    with dial.connect(host, port, timeout) as plain:
+        plain.settimeout(max(deadline - time.monotonic(), 0.001))
+        with trusting.wrap_socket(plain, server_hostname=host) as secure:
+            told = cast("dict[str, str]", secure.getpeercert())
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(told["notAfter"]), UTC)
 
 

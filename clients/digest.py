@@ -26,7 +26,7 @@ them where they belong together. Plain sentences, no hype, no greeting.
 - body: Markdown with a `##` heading per item or theme. Link each item with its own `link`; link to nothing else.
 Claim nothing that the items do not say. A list of sources is added below your text; do not write one."""
 
-_BARE_URL = re.compile(r"(?i)\b(?:[a-z][a-z0-9+.-]*://|www\.)[^\s<>()\[\]\"'`]+")
+_BARE_URL = re.compile(r"(?i)\b(?:[a-z][a-z0-9+.-]{0,30}://|www\.)[^\s<>()\[\]\"'`]+")
 _NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
 
 

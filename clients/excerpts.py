@@ -17,7 +17,7 @@ URL = re.compile(r"https?://[^\s<>\"“”]*[^\s<>\"“”.,:;!?)\]'’…]")  #
 #: No text of so many times the allowed length fits, however little its links count.
 LONGEST_LINKS = 20
 
-_SENTENCE = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)|[。！？]+|(?=\n\n)")  # noqa: RUF001 - full stops of Chinese and Japanese
+_SENTENCE = re.compile(r"(?<![.!?…])[.!?…]+[\"'”’»)\]]*(?=\s)|(?<![。！？])[。！？]+|(?=\n\n)")  # noqa: RUF001 - full stops of Chinese and Japanese
 _WORD = re.compile(r"(?<=\S)(?=\s)")
 
 #: Where a text may be cut, best first, and how much of what would fit has to be left by that.

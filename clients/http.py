@@ -13,9 +13,9 @@ from typing import Any
 import requests
 import structlog
 from requests import PreparedRequest, Response
-from requests.exceptions import ReadTimeout
 
 import settings
+from clients import body
 from clients.deadline import BoundedAdapter
 from gatekeeper.attempt import current_or_none
 from gatekeeper.outcome import of_status, proves_nothing_was_sent
@@ -24,8 +24,6 @@ from gatekeeper.wire import SAFE
 
 log = structlog.get_logger("gatehouse.http")
 
-#: Bytes. What agents read is text; anything larger is a mistake or an attack.
-LARGEST_RESPONSE = 10 * 1024 * 1024
 #: Seconds. A request gets so much time at least, so that it can say why it failed.
 LEAST_TIME = 0.1
 #: Characters of a body that a log line shows.
@@ -50,12 +48,13 @@ def request(
     started = time.monotonic()
     with requests.Session() as session:
         session.trust_env = False
+        session.headers["Accept-Encoding"] = "gzip"
         for scheme in ("http://", "https://"):
             session.mount(scheme, adapter(started + limit))
         prepared = session.prepare_request(requests.Request(method.upper(), url, **options))
         try:
             response = session.send(prepared, timeout=limit, allow_redirects=False, stream=True)
-            _read(response, started + limit)
+            body.read(response, started + limit)
         except Exception as error:
             _tell(prepared, started, outcome=_of_error(error), error=describe(error))
             raise
@@ -64,7 +63,7 @@ def request(
         started,
         outcome=of_status(response.status_code),
         status=response.status_code,
-        response=_shown(response.text),
+        response=_shown(response.content, str(response.encoding)),
     )
     _refuse_what_says_nothing(response)
     return response
@@ -91,19 +90,6 @@ def _within_the_lease(seconds: float) -> float:
     return max(min(seconds, left), LEAST_TIME)
 
 
-def _read(response: Response, deadline: float) -> None:
-    """Read the body here, so that its size and its time are bounded."""
-    chunks, size = [], 0
-    for chunk in response.iter_content(64 * 1024):
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > LARGEST_RESPONSE:
-            raise requests.exceptions.ContentDecodingError(f"the answer is larger than {LARGEST_RESPONSE} bytes")
-        if time.monotonic() > deadline:
-            raise ReadTimeout("the answer did not end in time")
-    response._content = b"".join(chunks)  # noqa: SLF001 - where requests itself keeps a body it has read
-
-
 def _of_error(error: Exception) -> str:
     return "not applied" if proves_nothing_was_sent(error, requests_sent=0) else "unknown"
 
@@ -125,7 +111,12 @@ def _tell(prepared: PreparedRequest, started: float, *, outcome: str, **seen: An
     log.info("http", **names, **line, request=_shown(prepared.body), **seen)
 
 
-def _shown(body: Any) -> str:
-    text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body or "")
+def _shown(body: Any, encoding: str = "utf-8") -> str:
+    """The beginning of a body. Only that is decoded and looked at for secrets: a body may have ten million bytes."""
+    text = body[: 8 * SHOWN].decode(encoding, "replace") if isinstance(body, bytes) else str(body or "")
     shown = clean(text[: 2 * SHOWN])[:SHOWN]  # cut twice: half a secret at the end would not be recognized
-    return shown + (f"… ({len(text)} characters)" if len(text) > SHOWN else "")
+    return shown + (f"… ({len(body)} {_unit(body)})" if len(text) > SHOWN else "")
+
+
+def _unit(body: Any) -> str:
+    return "bytes" if isinstance(body, bytes) else "characters"

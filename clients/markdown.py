@@ -1,32 +1,73 @@
-"""Markdown to safe HTML: no raw HTML, no links but web and mail, no pictures that a reader's browser would fetch."""
+"""Markdown to safe HTML: no raw HTML, no links but web and mail, no pictures that a reader's browser would fetch.
+
+Rendering takes time and memory by the square of the length for some texts: a table's rows are filled up to its heading.
+So a text that is not short is rendered in a process of its own, with limits.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import pairwise
-from typing import cast
+from typing import Any, cast
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
+from clients import confined
+
 #: About three lines on a phone.
 SUMMARY_LENGTH = 280
+
+#: Characters. The costliest text of this length that is known takes a twentieth of a second.
+SHORT = 2_000
 
 SAFE_LINK = re.compile(r"(https?://|mailto:)", re.IGNORECASE)
 
 _SPECIAL = re.compile(r"[\\`*_\[\]<>&~|]|^[-+#=]|(?<=\d)[.)](?=\s)")
 
 
+class TooCostly(ValueError):
+    """Raised for a text that cannot be rendered within the limits; says what to change."""
+
+
+def within_limits(function: Callable[[str], Any], text: str) -> Any:
+    """Return `function(text)`, here if the text is short, else in a process of its own; raises TooCostly."""
+    if len(text) <= SHORT:
+        return function(text)
+    try:
+        return confined.call(function, text)
+    except (confined.TooCostly, confined.Failed) as error:
+        raise TooCostly(
+            f"its Markdown cannot be rendered: it {error}; look for a very wide table, deep quotations or lists, "
+            "or thousands of brackets"
+        ) from None
+
+
 def to_html(text: str) -> str:
     """Render a post's body; its headings begin below the page's title."""
-    return cast("str", _markdown().render(text))
+    return str(within_limits(html_here, text))
 
 
 def first_paragraph(text: str) -> str:
     """Return the first paragraph as plain text, cut between words."""
+    return str(within_limits(paragraph_here, text))
+
+
+def links(text: str) -> list[str]:
+    """Return where the links and pictures of a text lead."""
+    return cast("list[str]", within_limits(links_here, text))
+
+
+def html_here(text: str) -> str:
+    """Do the work of `to_html`, in this process and without a limit."""
+    return cast("str", _markdown().render(text))
+
+
+def paragraph_here(text: str) -> str:
+    """Do the work of `first_paragraph`, in this process and without a limit."""
     tokens = _markdown().parse(text)
     inline = (after for before, after in pairwise(tokens) if before.type == "paragraph_open")
     return shorten(" ".join(_plain(next(inline, None)).split()))
@@ -45,14 +86,14 @@ def escape(text: str) -> str:
     return _SPECIAL.sub(lambda found: f"\\{found[0]}", text)
 
 
-def links(text: str) -> list[str]:
-    """Return where the links and pictures of a text lead."""
+def links_here(text: str) -> list[str]:
+    """Do the work of `links`, in this process and without a limit."""
     inline = [child for token in _markdown().parse(text) for child in token.children or []]
     return [str(token.attrGet("href")) for token in inline if token.type == "link_open"]
 
 
 def tokens(text: str) -> list[Token]:
-    """Return the parts of a post's body, for what is no HTML."""
+    """Return the parts of a post's body, parsed in this process and without a limit."""
     return _markdown().parse(text)
 
 

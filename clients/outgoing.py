@@ -10,6 +10,9 @@ from gatekeeper.redact import hide_secrets
 #: Characters; a reply is a few sentences.
 LONGEST = 1_000
 
+#: Characters of the message that an answer is compared with; what stands behind them, an answer may not repeat.
+LONGEST_MESSAGE = 10_000
+
 #: Everything that some program makes a link of: an address, a name with a dot and an ending, a Markdown link, a number.
 _LINK = re.compile(
     r"[a-z][a-z0-9+.-]*://[^\s<>\"')\]]*[\w/=&#-]|mailto:\S+|\b(?:[\w-]+\.)+[a-z]{2,}\b|\]\([^)]*\)|\b\d{1,3}(?:\.\d{1,3}){3}\b"
@@ -26,12 +29,14 @@ class Unfit(ValueError):
 
 def check(text: str, answers: str) -> str:
     """The text, cleaned of what cannot be seen, if it may be sent as an answer to a message; else Unfit is raised."""
+    if len(text) > LONGEST:  # before anything that takes time by the square of the length
+        raise Unfit(f"it has {len(text)} characters; at most {LONGEST}")
     cleaned = _visible(text).strip()
-    folded, message = _folded(cleaned), _folded(_visible(answers))
+    folded, message = _folded(cleaned), _folded(_visible(answers[:LONGEST_MESSAGE]))[:LONGEST_MESSAGE]
     if not cleaned:
         raise Unfit("it is empty")
-    if len(cleaned) > LONGEST:
-        raise Unfit(f"it has {len(cleaned)} characters; at most {LONGEST}")
+    if len(folded) > 2 * LONGEST:  # one letter can stand for eighteen
+        raise Unfit(f"it has {len(folded)} characters when it is written out; at most {2 * LONGEST}")
     if hide_secrets(cleaned) != cleaned:
         raise Unfit("it carries a secret")
     if _CROWD.search(folded):
@@ -39,7 +44,7 @@ def check(text: str, answers: str) -> str:
     if _HTML.search(folded):
         raise Unfit("it holds markup")
     for what, pattern in (("link", _LINK), ("mention", _MENTION)):
-        if not all(_stands_in(message, found) for found in pattern.findall(folded)):
+        if not all(_stands_in(message, found) for found in set(pattern.findall(folded))):
             raise Unfit(f"it holds a {what} that the message does not")
     return cleaned
 

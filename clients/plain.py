@@ -13,7 +13,12 @@ _MAIL = "mailto:"
 
 
 def text_of(source: str) -> str:
-    """Return a post's body as plain text, with an empty line between paragraphs."""
+    """Return a post's body as plain text, with an empty line between paragraphs; raises `markdown.TooCostly`."""
+    return str(markdown.within_limits(text_here, source))
+
+
+def text_here(source: str) -> str:
+    """Do the work of `text_of`, in this process and without a limit."""
     page = _Page()
     for token in markdown.tokens(source):
         page.take(token)

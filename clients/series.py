@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from statistics import fmean, median
@@ -17,6 +19,8 @@ from clients.sources import BrokenSource
 
 #: The newest rows of a table: more than a year of days.
 MOST_ROWS, MOST_COLUMNS = 400, 6
+#: Columns that are looked at for numbers. A row has as many cells as the heading, so that wide headings cost by the square.
+LOOKED_AT = 50
 #: Values that are kept as they are; with those of other tables they must fit one fact.
 SHOWN = 28
 #: Steps on both sides of a comparison; for days this is a week, so that weekends fall on both.
@@ -108,9 +112,16 @@ def describe(series: Series) -> Described:
 def _rows_of_csv(text: str) -> list[dict[str, Any]]:
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     try:
-        return list(csv.DictReader(lines, restkey="", restval=""))[-MOST_ROWS:]
+        return _table(csv.reader(lines))
     except csv.Error as error:
         raise BrokenSource(f"is no CSV: {error}") from None
+
+
+def _table(lines: Iterator[list[str]]) -> list[dict[str, Any]]:
+    """The newest rows, each with the first columns of the heading; a cell that is missing is a gap."""
+    heading = next(lines, [])[:LOOKED_AT]
+    newest = deque((row for row in lines if row), maxlen=MOST_ROWS)
+    return [dict(zip(heading, [*row[:LOOKED_AT], *[""] * len(heading)], strict=False)) for row in newest]
 
 
 def _rows_of_json(text: str) -> list[dict[str, Any]]:
@@ -125,7 +136,7 @@ def _rows_of_json(text: str) -> list[dict[str, Any]]:
 
 def _names(rows: list[dict[str, Any]]) -> list[str]:
     """The columns after the first, which says what a row is called."""
-    return [name for name in islice(rows[0], 1, None) if name] if rows else []
+    return [name for name in islice(rows[0], 1, LOOKED_AT) if name] if rows else []
 
 
 def _series(source: str, name: str, rows: list[dict[str, Any]]) -> Series | None:

@@ -95,6 +95,8 @@ def read_all(section: str, parse: Callable[[bytes, str], list[Part]]) -> Reading
     parts, broken = [], dict(listing.broken)
     for source in listing.sources:
         try:
+            if time.monotonic() > deadline:
+                raise BrokenSource("was not read in time")
             parts += parse(read(source, deadline), source.name)
         except BrokenSource as error:
             broken[source.name] = str(error)

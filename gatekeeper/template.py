@@ -62,7 +62,10 @@ class Template:
             raise InvalidArguments(
                 f"{self.text!r}: {name} is a {kind}; what identifies is a text, a number, a date, a UUID or an enum"
             )
-        return _escape(str(plain))
+        text = str(plain)
+        if len(text) > 4 * LONGEST_KEY:  # to normalize it takes time by the square of its length
+            raise InvalidArguments(f"{self.text!r}: {name} has {len(text)} characters; a key has at most {LONGEST_KEY}")
+        return _escape(text)
 
 
 def _parse(text: str, what: str) -> list[tuple[str, str | None, str | None, str | None]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from html.parser import HTMLParser
 
 from pydantic import BaseModel, ConfigDict
 
 import gatekeeper
+from clients import html
 
 #: The recovery point that holds it.
 POINT = "draft"
@@ -16,7 +16,8 @@ POINT = "draft"
 DOUBTFUL = 0.6
 
 _DOMAIN_OF_A_HANDLE = re.compile(r"(?<=@)(\w+)@[\w.-]+\w")
-_SPECIAL = {"br": "\n", "p": "\n", "div": "\n", "li": "\n"}
+#: Characters that are compared; to put a text into one spelling takes time by the square of its length.
+COMPARED = 10_000
 
 
 class Draft(BaseModel):
@@ -52,35 +53,22 @@ def recalled() -> Draft | None:
     return Draft.model_validate_json(text) if text else None
 
 
-def text_of_html(html: str) -> str:
-    """The text of a provider's HTML."""
-    reader = _Reader()
-    reader.feed(html)
-    reader.close()
-    return "".join(reader.parts).strip()
-
-
-class _Reader(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.parts: list[str] = []
-
-    def handle_starttag(self, tag: str, _: list[tuple[str, str | None]]) -> None:
-        self.parts.append(_SPECIAL.get(tag, ""))
-
-    def handle_data(self, data: str) -> None:
-        self.parts.append(data)
+def text_of_html(written: str) -> str:
+    """The text of a provider's HTML, on one line."""
+    return html.plain(written)
 
 
 def _plain(text: str) -> str:
-    text = unicodedata.normalize("NFKC", text).casefold()
+    text = unicodedata.normalize("NFKC", text[:COMPARED]).casefold()
     return _DOMAIN_OF_A_HANDLE.sub(r"\1", text)
 
 
 def _bare(text: str) -> str:
-    """Letters and digits alone; where there are none, everything but the space between."""
+    """Letters and digits alone; where there are none, everything but the space between and what joins emoji."""
     text = _plain(text)
-    return "".join(filter(str.isalnum, text)) or "".join(text.split())
+    return "".join(filter(str.isalnum, text)) or "".join(
+        c for c in text if not c.isspace() and unicodedata.category(c) != "Cf"
+    )
 
 
 def _words(text: str) -> set[str]:

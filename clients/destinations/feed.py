@@ -18,6 +18,7 @@ from clients import markdown, pages
 from clients.content import Post
 from clients.destinations import Published
 from clients.entries import Entries, Entry
+from gatekeeper.errors import NotApplied
 from state.files import UNFINISHED, write_whole
 
 #: Readers fetch the whole feed again and again; fifty posts cover weeks of absence at several posts a day.
@@ -63,8 +64,9 @@ class Feed:
         """Put the post out; a post that is out already keeps its place and its first `published_at`."""
         for folder in (self.posts, self.entries.folder):
             folder.mkdir(parents=True, exist_ok=True)
+        content, summary = _rendered(post)  # before the lock, which the other publishers wait for
         with self._alone(post.id):
-            entry = self._record(post)
+            entry = self._record(post, content, summary)
             self._write_page(entry)
             self._write_lists()
         return self._published(entry)
@@ -99,9 +101,9 @@ class Feed:
         if entry := self.entries.get(interrupted):
             self._write_page(entry)
 
-    def _record(self, post: Post) -> Entry:
+    def _record(self, post: Post, content: str, summary: str) -> Entry:
         now, known = self.now(), self.entries.get(post.id)
-        entry = _entry(post, known.published_at if known else now, now)
+        entry = _entry(post, content, summary, known.published_at if known else now, now)
         if known and entry == known.model_copy(update={"updated_at": now}):
             return known
         self.entries.put(entry)
@@ -129,7 +131,15 @@ class Feed:
         return f"{self.web_url}/posts/{entry.id}.html"
 
 
-def _entry(post: Post, published_at: datetime, now: datetime) -> Entry:
+def _rendered(post: Post) -> tuple[str, str]:
+    """The post's HTML and its first paragraph; raises NotApplied if it cannot be rendered within the limits."""
+    try:
+        return markdown.to_html(post.body), markdown.first_paragraph(post.body)
+    except markdown.TooCostly as error:
+        raise NotApplied(f"{post.id}: {error}") from None
+
+
+def _entry(post: Post, content: str, summary: str, published_at: datetime, now: datetime) -> Entry:
     return Entry(
         id=post.id,
         title=post.title,
@@ -137,8 +147,8 @@ def _entry(post: Post, published_at: datetime, now: datetime) -> Entry:
         published_at=published_at,
         updated_at=now,
         tags=tuple(dict.fromkeys(post.tags)),
-        summary=markdown.first_paragraph(post.body),
-        content=markdown.to_html(post.body),
+        summary=summary,
+        content=content,
     )
 
 

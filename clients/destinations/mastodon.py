@@ -49,7 +49,7 @@ _URL = re.compile(
     r"(?:/(?:[\w/#%&=+~*;:.,@?!-]*[\w/#%&=+~-])?)?",
     re.ASCII | re.IGNORECASE,
 )
-_HANDLE = re.compile(r"(?<![=/\w])@([a-z0-9_]+(?:[a-z0-9_.-]+[a-z0-9_]+)?)@[\w.-]+\w", re.IGNORECASE)
+_HANDLE = re.compile(r"(?<![=/\w])@([a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?)@[\w.-]+\w", re.IGNORECASE)
 
 
 class _Status(BaseModel):

@@ -1,0 +1,390 @@
+"""What others wrote is parsed, decoded and rendered within limits, and never keeps a heartbeat from beating."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from clients import (
+    analysis,
+    charsets,
+    confined,
+    digest,
+    excerpts,
+    feeds,
+    html,
+    items,
+    markdown,
+    outgoing,
+    plain,
+    series,
+    strict_json,
+)
+from clients.content import BrokenPost
+from clients.destinations import draft, mastodon
+from clients.destinations.feed import Feed
+from clients.post import split
+from clients.sources import BrokenSource
+from gatekeeper import redact
+from gatekeeper.errors import InvalidArguments, NotApplied
+from gatekeeper.template import Template
+from tests.unit.beat import Beat
+from tests.unit.test_feed import a_post
+
+#: Seconds. A heartbeat renews a lease of minutes; a regular expression that is quadratic holds it for a minute and more.
+LONGEST_SILENCE = 5.0
+#: Seconds of processor time for a megabyte in any function that runs in the worker itself.
+LINEAR = 10.0
+
+RSS = '<?xml version="1.0"?><rss version="2.0"><channel><item><title>t</title><link>https://a.example/b</link>{}</item></channel></rss>'
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second of processor time instead of ten, so that what reaches the limit reaches it soon."""
+    monkeypatch.setattr(confined, "CPU_SECONDS", 1.0)
+
+
+# The child
+
+
+def sleeps(text: str) -> str:
+    time.sleep(60)
+    return text
+
+
+def spins(text: str) -> str:
+    while text:
+        pass
+    return text
+
+
+def grows(text: str) -> int:
+    return len(text * (2 * confined.MEMORY))
+
+
+def fails(text: str) -> str:
+    raise ValueError(f"no good: {text}")
+
+
+def answers_much(text: str) -> str:
+    return text * (confined.LARGEST_ANSWER + 1)
+
+
+def environment(text: str) -> list[str]:
+    return sorted(name for name in os.environ if text in name)
+
+
+def test_a_function_answers_from_a_process_of_its_own() -> None:
+    assert confined.call(html.plain, "<b>Grüße</b> 👋 \ud800 & more") == "Grüße 👋 & more"
+    assert confined.call(len, b"\x00\xff") == 2
+
+
+@pytest.mark.parametrize("costly", [spins, grows, answers_much])
+def test_time_memory_and_answer_have_a_limit(costly: Callable[[str], Any], hasty: None) -> None:
+    with pytest.raises(confined.TooCostly):
+        confined.call(costly, "x")
+
+
+def test_a_child_that_takes_no_processor_time_ends_too() -> None:
+    with pytest.raises(confined.TooCostly, match=r"more than 1 seconds"):
+        confined.call(sleeps, "x", wall=1)
+
+
+def test_what_the_function_raises_is_told() -> None:
+    with pytest.raises(confined.Failed, match="ValueError: no good: x"):
+        confined.call(fails, "x")
+
+
+def test_the_child_gets_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GROQ_API_KEY", "canary")
+
+    assert confined.call(environment, "KEY") == []
+
+
+# Feeds
+
+
+@pytest.mark.parametrize(
+    "field", ["<author>{}</author>", "<dc:creator xmlns:dc='http://purl.org/dc/elements/1.1/'>{}</dc:creator>"]
+)
+def test_a_feed_that_makes_its_parser_quadratic_holds_no_heartbeat(field: str, hasty: None) -> None:
+    hostile = RSS.format(field.format("a@" + "a." * 50_000 + "!"))
+
+    with Beat() as beat, pytest.raises(BrokenSource, match="no honest feed"):
+        items.parse(hostile.encode(), "Strange")
+
+    assert beat.longest_silence < LONGEST_SILENCE
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "punycode",
+        "idna",
+        "utf-7",
+        "unicode_escape",
+        "raw_unicode_escape",
+        "zip",
+        "bz2",
+        "hex",
+        "uu",
+        "rot13",
+        "mbcs",
+        "nosuch",
+    ],
+)
+def test_a_feed_in_an_encoding_that_is_none_is_refused(name: str) -> None:
+    document = RSS.format("").replace('version="1.0"', f'version="1.0" encoding="{name}"', 1)
+
+    with pytest.raises(BrokenSource, match=f"encoding '{name}'"):
+        items.parse(document.encode(), "Strange")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["utf-8", "UTF-8", "iso-8859-1", "ISO-8859-15", "windows-1251", "Shift_JIS", "gb18030", "koi8-r", "us-ascii"],
+)
+def test_a_feed_in_an_encoding_of_the_web_is_read(name: str) -> None:
+    document = RSS.format("").replace('version="1.0"', f'version="1.0" encoding="{name}"', 1)
+
+    assert [item.title for item in items.parse(document.encode(), "Known")] == ["t"]
+
+
+def test_one_number_that_is_no_character_hides_no_feed() -> None:
+    document = RSS.format(f"<description>&amp;#{'1' * 5_000}; and more</description>")
+
+    (item,) = items.parse(document.encode(), "Strange")
+
+    assert "and more" in item.text
+
+
+def test_entities_that_grow_are_not_unfolded(hasty: None) -> None:
+    names = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 12))
+    bomb = f'<?xml version="1.0"?><!DOCTYPE rss [<!ENTITY a0 "ha">{names}]>' + RSS.format("").partition("?>")[
+        2
+    ].replace(">t<", ">&a11;<")
+
+    with Beat() as beat:
+        try:
+            found = items.parse(bomb.encode(), "Strange")
+        except BrokenSource:
+            found = []
+
+    assert all(len(item.title) <= feeds.LONGEST_TITLE + 1 for item in found)
+    assert beat.longest_silence < LONGEST_SILENCE
+
+
+# Markdown
+
+COSTLY_MARKDOWN = {
+    "table": "|".join(["a"] * 25_000) + "\n" + "|".join(["-"] * 25_000) + "\n" + "a\n" * 25_000,
+    "quotes": ">" * 96_000,
+    "quoted lines": (">" * 15 + "\n") * 6_000,
+    "lists": "\n".join(" " * (2 * n) + "- a" for n in range(300)),
+    "brackets": "[" * 100_000,
+    "links": "[a](" * 25_000,
+    "emphasis": "*a **a " * 14_000,
+    "quotation marks": '"' * 100_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "render"),
+    [*((name, markdown.to_html) for name in COSTLY_MARKDOWN), ("table", markdown.links), ("table", plain.text_of)],
+)
+def test_markdown_is_rendered_within_the_limits_or_refused(
+    name: str, render: Callable[[str], Any], hasty: None
+) -> None:
+    with Beat() as beat, suppress(markdown.TooCostly):
+        render(COSTLY_MARKDOWN[name])
+
+    assert beat.longest_silence < LONGEST_SILENCE
+
+
+def test_a_post_that_cannot_be_rendered_is_proven_unpublished(tmp_path: Any, hasty: None) -> None:
+    post = a_post(body=COSTLY_MARKDOWN["table"])
+
+    with pytest.raises(NotApplied, match="Markdown cannot be rendered"):
+        Feed(tmp_path, "http://127.0.0.1").publish(post)
+
+    assert not list((tmp_path / "posts").iterdir())
+
+
+def test_a_post_is_rendered_before_the_lock_of_the_feed(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    feed, rendering, go_on = Feed(tmp_path, "http://127.0.0.1"), threading.Event(), threading.Event()
+    real = markdown.to_html
+
+    def slow(text: str) -> str:
+        if "slow" in text:
+            rendering.set()
+            assert go_on.wait(60)
+        return real(text)
+
+    monkeypatch.setattr(markdown, "to_html", slow)
+    slowly = threading.Thread(target=feed.publish, args=[a_post("slow", body="slow")])
+    slowly.start()
+    assert rendering.wait(60)
+
+    feed.publish(a_post("quick", body="quick"))  # does not wait for the other
+
+    go_on.set()
+    slowly.join(60)
+    assert {path.stem for path in (tmp_path / "posts").iterdir()} == {"slow", "quick", "index"}
+
+
+# Functions that run in the worker itself
+
+
+def sentence_ends(text: str) -> int:
+    return len(list(excerpts._SENTENCE.finditer(text)))
+
+
+def bare_urls(text: str) -> int:
+    return len(digest._BARE_URL.findall(text))
+
+
+def analysis_links(text: str) -> int:
+    return len(analysis._LINK.findall(text))
+
+
+def sent_back(text: str) -> str:
+    try:
+        return outgoing.check(text, text)
+    except outgoing.Unfit as error:
+        return str(error)
+
+
+def answered(text: str) -> str:
+    """A short answer to a long message."""
+    try:
+        return outgoing.check(text[:900], text)
+    except outgoing.Unfit as error:
+        return str(error)
+
+
+def compared(text: str) -> bool:
+    noted = draft.Draft(at="", account="", text=text, after="")
+    return noted.is_said_by(text + "x") or noted.resembles(text)
+
+
+def keyed(text: str) -> str:
+    try:
+        return Template("key:{name}", ("name",), "key").fill({"name": text})
+    except InvalidArguments as error:
+        return str(error)
+
+
+def headed(text: str) -> str:
+    try:
+        return str(split(f"---\n{text}\n---\nbody"))
+    except BrokenPost as error:
+        return str(error)
+
+
+def tabled(text: str) -> int:
+    try:
+        return len(series.parse(text.encode(), "x"))
+    except (BrokenSource, OverflowError):
+        return 0
+
+
+MEGABYTE = 1_000_000
+ACCENTS = "a" + "\u0301\u0316" * (MEGABYTE // 4)
+
+IN_THE_WORKER: list[tuple[Callable[[str], Any], str]] = [
+    (sentence_ends, "." * MEGABYTE),
+    (sentence_ends, "。" * MEGABYTE),
+    (sentence_ends, '."' * (MEGABYTE // 2)),
+    (bare_urls, "a." * (MEGABYTE // 2)),
+    (bare_urls, "http://" * (MEGABYTE // 7)),
+    (analysis_links, "a." * (MEGABYTE // 2)),
+    (mastodon.length, "@" + "a" * MEGABYTE),
+    (mastodon.length, "@a." * (MEGABYTE // 3)),
+    (mastodon.length, "http://" + "a." * (MEGABYTE // 2)),
+    (sent_back, "a." * (MEGABYTE // 2)),
+    (sent_back, ACCENTS),
+    (answered, "a." * (MEGABYTE // 2)),
+    (answered, "".join(f"a{n}.de " for n in range(100_000))),
+    (answered, ACCENTS),
+    (compared, ACCENTS),
+    (compared, "@a" * (MEGABYTE // 2)),
+    (keyed, ACCENTS),
+    (html.plain, "<" * MEGABYTE),
+    (html.plain, "<!--" * (MEGABYTE // 4)),
+    (html.plain, "<script" * (MEGABYTE // 7)),
+    (html.plain, "</script" * (MEGABYTE // 7)),
+    (html.plain, "<a a='" * (MEGABYTE // 6)),
+    (html.plain, "&#" + "1" * MEGABYTE),
+    (draft.text_of_html, "<![CDATA[" * (MEGABYTE // 9)),
+    (draft.text_of_html, "<a " * (MEGABYTE // 3)),
+    (redact.clean, "://?" + "token" * (MEGABYTE // 5)),
+    (redact.clean, "token" + " " * MEGABYTE),
+    (redact.clean, "://" + "&-" * (MEGABYTE // 2)),
+    (redact.clean, "://" + "?a" * (MEGABYTE // 2)),
+    (headed, "a: " + "[" * MEGABYTE),
+    (headed, "a: " + "[" * 7_000),
+    (headed, "- " * 3_900),
+    (headed, "? " * 3_900),
+    (headed, "a: " + '"' + "\\" * 7_000),
+    (headed, "".join(f"a{n}: b\n" for n in range(1_000))),
+    (headed, "a: &a [b]\nc: [*a, *a]"),
+    (headed, "\n" * MEGABYTE),
+    (headed, ("---" + " " * 50 + "x\n") * (MEGABYTE // 60)),
+    (tabled, "a," * (MEGABYTE // 4) + "\n" + "1\n" * (MEGABYTE // 4)),
+    (tabled, "a,b\n1," + "2" * MEGABYTE),
+    (tabled, "a,b\n1,'" + '"' * MEGABYTE),
+    (tabled, "[" * MEGABYTE),
+    (tabled, '[{"a": ' + "9" * MEGABYTE + "}]"),
+    (tabled, '[{"a": 1.' + "9" * MEGABYTE + "}]"),
+    (tabled, "[{" + ",".join(f'"c{n}": 1' for n in range(60_000)) + "}" + ',{"c0": 1}' * 400 + "]"),
+    (charsets.of_content_type, "text/html; charset=" + "a" * MEGABYTE),
+    (charsets.of_content_type, "; charset" * (MEGABYTE // 9)),
+]
+
+
+@pytest.mark.parametrize(
+    ("function", "text"), IN_THE_WORKER, ids=[f"{f.__name__}-{t[:6]!r}-{n}" for n, (f, t) in enumerate(IN_THE_WORKER)]
+)
+def test_a_megabyte_takes_no_more_than_seconds_where_no_process_stands_between(
+    function: Callable[[str], Any], text: str
+) -> None:
+    confined.call(function, text, cpu=LINEAR, wall=120)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "9" * 100_000, "1e" + "9" * 400])
+def test_json_of_strangers_is_refused_and_nothing_breaks(text: str) -> None:
+    with pytest.raises((ValueError, RecursionError)):
+        strict_json.loads(text)
+
+
+def test_only_encodings_of_the_web_are_known() -> None:
+    odd = [
+        "punycode",
+        "idna",
+        "utf-7",
+        "unicode_escape",
+        "zip",
+        "zlib",
+        "bz2",
+        "hex",
+        "uu",
+        "rot13",
+        "base64",
+        "quopri",
+        "mbcs",
+        "",
+        "../x",
+    ]
+
+    assert {charsets.known(name) for name in odd} == {None}
+    assert {charsets.of_content_type(f"text/html; charset={name}") for name in odd} == {"utf-8"}
+    assert charsets.of_content_type('text/html; CHARSET="ISO-8859-1"') == "iso8859-1"
+    for name in charsets._KNOWN.values():
+        b"abc".decode(name, "replace")
