@@ -10,9 +10,11 @@ from tornado.web import ErrorHandler
 
 import settings
 from gatekeeper import door, logs
+from workers import flower_revokes
 
 logs.configure()
 door.name_process("flower")
+flower_revokes.install()
 _chosen = settings.current()
 
 address = "127.0.0.1"

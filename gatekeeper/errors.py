@@ -82,6 +82,10 @@ class Concealed(GatekeeperError):
     """Raised to Celery, which stores and shows what it gets, in place of an error whose text carries a secret."""
 
 
+class NotRevoked(GatekeeperError):
+    """Raised to whoever revokes a call that has begun: it is not stopped, and its effect may be out."""
+
+
 class Unstorable(GatekeeperError):
     """Raised to Celery in place of an error that it can neither store nor show, such as one whose text raises."""
 

@@ -85,6 +85,15 @@ def ended(journal: Journal, agent: str, key: str, call: str, state: str, why: st
     _tell(journal, "ended", record | ({"why": why} if why else {}), sync=False)
 
 
+def cancelled(journal: Journal, agent: str, key: str, call: str, by: str, *, alone: bool) -> None:
+    """A person revoked a call that had not begun, with its key unless that is another call's (`alone`).
+
+    On the disk when this returns. Raises JournalUnavailable.
+    """
+    record = {"agent": agent, "key": key, "call": call, "state": "cancelled", "why": f"cancelled by {by}"}
+    journal.append("ended", record | ({"alone": True} if alone else {}), sync=True)
+
+
 def absent(journal: Journal, claim: Claim) -> None:
     """It is proven that the effect did not happen; the call is sent again."""
     _tell(journal, "absent", _of_claim(claim), sync=True)

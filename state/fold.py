@@ -167,7 +167,7 @@ def _take_resolved(whole: Fold, record: Record, place: Place) -> None:
 
 def _take_ended(whole: Fold, record: Record, _: Place) -> None:
     was_open = whole.calls.pop((record["agent"], record["call"]), None)
-    if was_open and record["state"] == "cancelled":
+    if was_open and record["state"] == "cancelled" and not record.get("alone"):
         whole.keys.setdefault((record["agent"], record["key"]), Standing(record["call"], "waiting", 0, was_open[1]))
     standing = whole.keys.get((record["agent"], record["key"]))
     if standing and standing.call == record["call"] and standing.state == "waiting":

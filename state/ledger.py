@@ -9,7 +9,7 @@ from typing import Any
 
 from redis import Redis
 
-from state import evidence, journal, options, rebuild
+from state import evidence, journal, options, rebuild, revoke
 from state import owner as processes
 from state.call import Call
 from state.decision import Busy, Claim, Decision, Doubt, OtherKey, Refused, Replay, Unchecked
@@ -38,7 +38,6 @@ _point = Script("point")
 _settle = Script("settle")
 _renew = Script("renew")
 _reclaim = Script("reclaim")
-_cancel = Script("cancel")
 _reject = Script("reject")
 
 
@@ -89,6 +88,8 @@ class Ledger:
                 if call.effect:
                     evidence.registered(self.journal, call)
                 return True
+            case ["known", "cancelled", *_] if revoke.was_taken_back(self.redis, call.agent, call.id):
+                return False
             case ["known", _, made_from] if digest and made_from != digest:
                 raise OtherContent(f"call {call.id} was made before, from something else")
             case ["known", "queued" | "waiting", _] if call.effect:
@@ -109,15 +110,7 @@ class Ledger:
 
     def cancel(self, agent: str, call: str, by: str) -> bool:
         """End a call that has not begun; False if it has, or is not known."""
-        n = Names(agent)
-        key = self.redis.hget(n.call(call), "key")
-        if key is None:
-            return False
-        keys = [n.key(key), n.call(call), n.queued, n.waiting, n.story(key), n.head]
-        if _cancel(self.redis, keys, [call, by])[0] != "cancelled":
-            return False
-        evidence.ended(self.journal, agent, str(key), call, "cancelled", f"by {by}")
-        return True
+        return revoke.cancel(self.redis, self.journal, agent, call, by).is_new
 
     def admit(
         self, call: Call, owner: str, terms: Terms, alive: str = "", known: Known = NOTHING, closed: str = ""

@@ -26,7 +26,7 @@ class Names:
         return self._name("story", key)
 
     def call(self, call: str) -> str:
-        """hash: task key kwargs fingerprint digest door options lane state at_ms sent_ms expires_ms booked_ms attempts again sends lost answer of one call"""
+        """hash: task key kwargs fingerprint digest door options lane state at_ms sent_ms expires_ms booked_ms attempts again sends lost answer unwritten of one call"""
         return self._name("call", call)
 
     @property

@@ -51,6 +51,10 @@ local function write_call()
   else
     redis.call("ZREM", KEYS[3], ARGV[3])
   end
+  if to == "cancelled" or to == "rejected" then -- what its message is answered, should it still come
+    local error = to == "cancelled" and to or ARGV[5]
+    redis.call("HSETNX", KEYS[2], "answer", cjson.encode({error = error, stage = "journal", why = ARGV[5]}))
+  end
 end
 
 if knows_more() then
@@ -99,6 +103,8 @@ elseif to == "unknown" or to == "held" then
   end
 elseif to == "rejected" then
   redis.call("PEXPIRE", KEYS[1], ARGV[10])
+elseif to == "cancelled" then
+  redis.call("HSET", KEYS[1], "why", ARGV[5])
 end
 local crossed = living[3]
 for i = 16, #ARGV, 2 do

@@ -61,7 +61,7 @@ def of_call(redis: Redis, agent: str, call: str) -> dict[str, Any] | None:
         return {
             "key": record.get("key"),
             "agent": agent,
-            "task": record["task"],
+            "task": record.get("task"),
             "attempts": 0,
             "result": None,
             "story": [],

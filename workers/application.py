@@ -14,7 +14,6 @@ from celery.result import AsyncResult
 from celery.signals import (
     beat_init,
     setup_logging,
-    task_revoked,
     worker_process_shutdown,
     worker_ready,
     worker_shutting_down,
@@ -24,15 +23,15 @@ import settings
 import tasks
 from clients import destinations
 from gatekeeper import door, logs
-from gatekeeper.errors import UnknownTask
+from gatekeeper.errors import InvalidArguments, UnknownTask
 from gatekeeper.gate import Gate, registered
 from gatekeeper.redact import describe
-from state import owner, store
+from state import owner, revoke, store
 from state.call import Call
 from state.ledger import Ledger
 from state.options import from_json
 from state.sweep import Due
-from workers import options, redis_restart, stopping
+from workers import control, options, redis_restart, stopping
 from workers.canary import Canary
 from workers.config import celery_config
 from workers.sweeper import Sweeper
@@ -41,7 +40,9 @@ log = structlog.get_logger("gatehouse.app")
 
 
 class Gatehouse(Celery):
-    """Celery whose `send_task`, the one way out of every door, goes through the register."""
+    """Celery whose `send_task`, the one way out of every door, goes through the register, and so do its revokes."""
+
+    control_cls = "workers.control:RegisteredControl"
 
     def send_task(  # type: ignore[override]
         self,
@@ -71,7 +72,11 @@ class Gatehouse(Celery):
             gate = _gate(name)
             asked = options.read(gate, given, self.conf.task_default_queue)
             call = gate.call(args or (), kwargs or {}, id=asked.call, door=door.name(), options=asked.options.as_json())
-            self.accept(call, asked.delay_ms, asked.expires_ms, **asked.sending)
+            fresh = self.accept(call, asked.delay_ms, asked.expires_ms, **asked.sending)
+            if not fresh and revoke.was_taken_back(store.client(), call.agent, call.id):
+                raise InvalidArguments(
+                    f"the id {call.id} was revoked before this call was made: give the call another id"
+                )
         return self.AsyncResult(call.id)
 
     def accept(self, call: Call, delay_ms: int = 0, expires_ms: int = 0, *, digest: str = "", **sending: Any) -> bool:
@@ -147,21 +152,13 @@ def _create() -> Gatehouse:
     _load_agents()
     redis_restart.install()
     stopping.install()
+    control.install()
     return application
 
 
 @setup_logging.connect
 def _configure_logs(**_: Any) -> None:
     logs.configure()
-
-
-@task_revoked.connect
-def _cancel_revoked(sender: Any, request: Any, **_: Any) -> None:
-    """What Flower or `celery control` revokes has its message dropped; the register must know, or it would be sent again."""
-    gate = registered().get(sender.name)
-    if gate is not None:
-        cancelled = Ledger(store.client()).cancel(gate.agent, request.id, "revoke")
-        log.info("revoked", agent=gate.agent, task=gate.name, call=request.id, cancelled=cancelled)
 
 
 @worker_shutting_down.connect

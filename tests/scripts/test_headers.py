@@ -18,6 +18,7 @@ import state
 from gatekeeper.policy import Breaker, Rate
 from state import epoch, owner, providers, rebuild, recover, resolve, sweep, throttle, verdict
 from state import ledger as ledger_module
+from state import revoke as revoke_module
 from state.journal import Journal
 from state.rebuild import Progress
 from state.store import Script
@@ -147,7 +148,7 @@ def test_python_gives_each_script_as_many_keys_and_arguments_as_its_header_lists
 
     of_the_gate = {
         script.name
-        for module in (ledger_module, providers, resolve, sweep, throttle, verdict, epoch, rebuild)
+        for module in (ledger_module, providers, resolve, sweep, throttle, verdict, epoch, rebuild, revoke_module)
         for script in scripts_of(module)
     }
     assert set(counted) == of_the_gate
@@ -186,6 +187,8 @@ def go_through_everything(poster: Poster) -> None:
     poster.ledger.keep_point(poster.claim("fifth"), "container", "17")
     doubt(poster)
     poster.ledger.cancel(AGENT, poster.register(poster.call("third")).id, "ada")
+    book = Journal(Path(os.environ["STATE_DIR"]) / "journal")
+    revoke_module.revoke(poster.redis, book, agents=[AGENT], calls=["nobody's"], by="ada", keep_ms=1000)
     permit = providers.permit(poster.redis, "groq", "question", providers.Limits(1, 1, 1, 1, 1))
     assert isinstance(permit, providers.Permit)
     providers.report(poster.redis, permit, "ok")

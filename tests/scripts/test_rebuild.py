@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from state import audit, epoch, evidence, rebuild, recover, resolve
 from state.call import Call
-from state.decision import Claim, Decision, Unchecked
+from state.decision import Claim, Decision, Refused, Unchecked
 from state.facts import NEWEST_ENTRIES, FactChange
 from state.fold import fold
 from state.journal import Journal
@@ -227,6 +227,30 @@ def test_calls_that_ended_stay_ended(poster: BookedPoster) -> None:
 
     assert report.calls == 0
     assert poster.redis.zcard(poster.n.waiting) == 0
+
+
+def test_the_message_of_a_revoked_call_is_still_answered(poster: BookedPoster) -> None:
+    poster.end(poster.send("other"))
+    call = poster.register(poster.call("hello"))
+    poster.ledger.cancel(AGENT, call.id, "ada")
+
+    poster.lose_everything()
+    decision = poster.admit(call)
+
+    assert isinstance(decision, Refused)
+    assert (decision.again, decision.receipt["error"]) == (True, "cancelled")
+    assert "ada" in poster.key_of(call.key)["why"]
+
+
+def test_a_call_that_was_revoked_alone_leaves_its_key_to_the_other(poster: BookedPoster) -> None:
+    poster.end(poster.send("other"))
+    first, second = poster.register(poster.call("hello")), poster.register(poster.call("hello"))
+    poster.ledger.cancel(AGENT, second.id, "ada")
+
+    poster.lose_everything()
+
+    assert poster.state_of("hello") == "waiting"
+    assert isinstance(poster.admit(first), Claim)
 
 
 def test_points_come_back(poster: BookedPoster) -> None:

@@ -10,7 +10,8 @@ from gatekeeper.gate import registered
 from state import journal, mirror, resolve, store
 from state.resolve import NotResolved
 from state.terminal import one_line
-from workers.gate.output import Failed, all_agents, command, explain, person, show, table
+from workers.gate.output import Failed, command, explain, show, table
+from workers.people import all_agents, person
 
 
 @command("dead")

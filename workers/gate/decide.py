@@ -13,7 +13,8 @@ from gatekeeper.redact import clean
 from state import journal, mirror, resolve, store, story
 from state.resolve import How, NotResolved, Word
 from state.terminal import one_line
-from workers.gate.output import Failed, Misused, all_agents, command, explain, person, say, show, table
+from workers.gate.output import Failed, Misused, command, explain, say, show, table
+from workers.people import all_agents, person
 
 #: Characters of a payload that are shown before it is sent again.
 SHOWN = 1000

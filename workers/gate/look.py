@@ -10,7 +10,8 @@ import click
 from gatekeeper.gate import agents
 from state import agent as state
 from state import epoch, journal, store, story
-from workers.gate.output import Failed, all_agents, command, known_agent, plain, show, table
+from workers.gate.output import Failed, command, known_agent, plain, show, table
+from workers.people import all_agents
 
 #: What may stand below a story.
 _ENDS = ("result", "flaw", "why", "answer")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import getpass
 import json
 import shlex
 from collections.abc import Callable
@@ -14,7 +13,7 @@ import click
 import settings
 from gatekeeper.gate import agents
 from gatekeeper.redact import clean
-from state import mirror, terminal
+from state import terminal
 from state.journal import JournalUnavailable
 from state.store import StoreError
 from workers.schedule import ScheduleError
@@ -68,23 +67,10 @@ class Misused(Failed):
     """Raised for options that do not go together; the command did nothing, and exits with 2 as for any wrong usage."""
 
 
-def all_agents() -> list[str]:
-    """Every agent with tasks, or with a state file: calls of one that was renamed or removed still want an end."""
-    return sorted({*agents(), *mirror.agents()})
-
-
 def known_agent(agent: str) -> None:
     """Fail unless there is such an agent."""
     if agent not in agents():
         raise Failed(f"there is no agent {agent!r}; there are: {', '.join(agents())}")
-
-
-def person() -> str:
-    """Who types this."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "somebody"
 
 
 def table(rows: list[tuple[Any, ...]]) -> str:

@@ -8,7 +8,8 @@ from gatekeeper.gate import agents
 from gatekeeper.redact import clean
 from state import agent as state
 from state import mirror, store
-from workers.gate.output import command, known_agent, person, show
+from workers.gate.output import command, known_agent, show
+from workers.people import person
 
 
 @command("pause")
