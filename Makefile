@@ -28,6 +28,7 @@ up: $(INSTALLED)
 	@exec $(BIN)/python -m deploy.up
 
 test: $(INSTALLED_DEV)
+	@echo 'The tests take about four minutes on two idle cores; the percentage shows how far they are.'
 	@$(BIN)/python -m pytest $(IN_PARALLEL) -m 'not slow'
 
 check: $(INSTALLED_DEV)

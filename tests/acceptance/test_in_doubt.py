@@ -50,8 +50,9 @@ def kill_in_flight(install: Install, effects: EffectServer, task: str, post_id: 
 def test_an_effect_that_arrived_although_its_worker_died_is_found_and_done(
     house: Install, effects: EffectServer
 ) -> None:
-    effects.mode("delay:3")
+    effects.mode("delay:120")
     kill_in_flight(house, effects, "doubter.publish", "hello")
+    effects.release()
 
     told = ends(house, "sure:hello", "done")
 

@@ -46,12 +46,14 @@ def state_of(install: Install, key: str) -> str:
 def test_an_effect_that_ends_within_the_grace_is_done_and_its_worker_ends_well(
     softly: Install, effects: EffectServer, pool: str, concurrency: int
 ) -> None:
-    effects.mode("delay_after:2")
+    effects.mode("delay_after:120")
     worker = softly.worker(pool, concurrency)
     softly.delay("storyteller.publish", {"post_id": "quick"})
     effects.wait_in_flight(1)
 
-    worker.terminate(GRACE)
+    worker.ask_to_stop()
+    effects.release()
+    worker.wait(GRACE)
 
     assert state_of(softly, "story:quick") == "done"
     assert effects.counts() == {"story:quick": 1}

@@ -16,3 +16,14 @@ def dawdle(n: int, seconds: float) -> int:
     (Path(os.environ["NOTES_DIR"]) / f"start-{n}-{uuid.uuid4()}").touch()
     time.sleep(seconds)
     return n
+
+
+@gatekeeper.task(key="hang:{n}", lease="2s")
+def hang_at_first(n: int) -> int:
+    """Note the start; the first attempt then waits for the note `go-on`, and later ones return at once."""
+    notes = Path(os.environ["NOTES_DIR"])
+    (notes / f"start-{n}-{uuid.uuid4()}").touch()
+    if len(list(notes.glob(f"start-{n}-*"))) == 1:
+        while not (notes / "go-on").exists():
+            time.sleep(0.02)
+    return n

@@ -17,7 +17,7 @@ from urllib.request import ProxyHandler, build_opener
 import redis
 from dotenv import dotenv_values
 
-from tests.harness.polling import GaveUp, until
+from tests.harness.polling import GaveUp, patient, until
 from tests.harness.process import Process
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -228,7 +228,7 @@ class Install:
 
     def _run(self, command: Sequence[str], deadline: float) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command, env=self.env, cwd=self.root, capture_output=True, text=True, timeout=deadline, check=False
+            command, env=self.env, cwd=self.root, capture_output=True, text=True, timeout=patient(deadline), check=False
         )
 
     def _wait_for_http(self, process: Process, url: str, deadline: float) -> None:

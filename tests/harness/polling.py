@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 INTERVAL = 0.02
+#: Deadlines are written for an idle machine with two cores. A crowded one may take this many times as long.
+CROWDED = 6
 
 T = TypeVar("T")
 
@@ -15,9 +18,18 @@ class GaveUp(AssertionError):
     """Raised by a condition that can never come true any more, and by `until` at its deadline."""
 
 
+def patient(seconds: float) -> float:
+    """Return how long a crowded machine may take for what takes an idle one `seconds` at most."""
+    return seconds * CROWDED
+
+
 def until(condition: Callable[[], T | None], deadline: float = 10.0, what: str = "the condition") -> T:
-    """Wait for something true and return it; an exception counts as not yet and is shown if nothing better comes."""
-    end = time.monotonic() + deadline
+    """Wait until `condition` returns something true, and return that.
+
+    An exception counts as "not yet", and is shown if nothing better comes. The deadline is in seconds of an idle
+    machine: it ends a test that failed, and never decides whether a test passes on a slow machine.
+    """
+    end = time.monotonic() + patient(deadline)
     while True:
         problem: Exception | None = None
         seen: object = None
@@ -32,5 +44,17 @@ def until(condition: Callable[[], T | None], deadline: float = 10.0, what: str =
             problem = error
         if time.monotonic() >= end:
             last = f"last problem: {problem!r}" if problem else f"last seen: {seen!r}"
-            raise GaveUp(f"waited {deadline:g} s for {what}; {last}") from problem
+            raise GaveUp(f"waited {patient(deadline):g} s for {what}; {last}") from problem
         time.sleep(INTERVAL)
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Fail if the block takes longer than a crowded machine may.
+
+    Use it only where the fault that is looked for lasts much longer: a minute, or for ever.
+    """
+    began = time.monotonic()
+    yield
+    took = time.monotonic() - began
+    assert took < patient(seconds), f"took {took:.1f} s; at most {patient(seconds):g} s on a crowded machine"

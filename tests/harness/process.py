@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.harness.polling import GaveUp, until
+from tests.harness.polling import GaveUp, patient, until
 
 
 class Process:
@@ -72,9 +72,13 @@ class Process:
         except GaveUp as error:
             raise GaveUp(f"{error}\n{self.output[-4000:]}") from None
 
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM, as a supervisor would, and do not wait."""
+        self._child.send_signal(signal.SIGTERM)
+
     def terminate(self, deadline: float = 15.0) -> int:
         """Ask the process to stop, as a supervisor would, and wait for it."""
-        self._child.send_signal(signal.SIGTERM)
+        self.ask_to_stop()
         return self.wait(deadline)
 
     def kill9(self) -> None:
@@ -91,9 +95,9 @@ class Process:
     def wait(self, deadline: float = 10.0) -> int:
         """Wait for the process to end and return its exit code."""
         try:
-            return self._child.wait(deadline)
+            return self._child.wait(patient(deadline))
         except subprocess.TimeoutExpired:
-            raise GaveUp(f"{self.name} did not end within {deadline:g} s:\n{self.output[-4000:]}") from None
+            raise GaveUp(f"{self.name} did not end within {patient(deadline):g} s:\n{self.output[-4000:]}") from None
 
     def _signal(self, sign: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):  # nobody of the group may be left

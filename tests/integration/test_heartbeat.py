@@ -31,7 +31,7 @@ def test_an_attempt_longer_than_its_lease_keeps_its_claim(dawdlers: Install) -> 
 
 def test_an_attempt_whose_process_is_stopped_loses_its_claim_to_another(dawdlers: Install) -> None:
     first = dawdlers.worker("threads", concurrency=1)
-    [call] = dawdlers.delay("dawdler.dawdle", {"n": 2, "seconds": 1.0})
+    [call] = dawdlers.delay("dawdler.hang_at_first", {"n": 2})
     until(lambda: list(dawdlers.notes_dir.glob("start-2-*")), what="the attempt began")
     first.pause()
 
@@ -39,6 +39,8 @@ def test_an_attempt_whose_process_is_stopped_loses_its_claim_to_another(dawdlers
 
     assert dawdlers.answer(call)["ok"]
     assert len(list(dawdlers.notes_dir.glob("start-2-*"))) == 2
+    (dawdlers.notes_dir / "go-on").touch()
     first.resume()
-    until(lambda: dawdlers.explain("dawdle:2")["state"] == "done", what="the story ends once")
-    assert dawdlers.explain("dawdle:2")["attempts"] == 2
+    first.wait_for("claim lost")
+    told = dawdlers.explain("hang:2")
+    assert (told["state"], told["attempts"]) == ("done", 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -49,9 +48,7 @@ def test_a_store_that_is_down_or_silent_is_503_and_the_same_delivery_is_accepted
     assert deliver(house, "m1").status == 202
 
     fragile_valkey.pause()
-    started = time.monotonic()
-    refused(deliver(house, "m2"))
-    assert time.monotonic() - started < 5, "senders wait ten seconds, or three"
+    refused(deliver(house, "m2"))  # while Redis still says nothing
     fragile_valkey.resume()
     assert deliver(house, "m2").status in {200, 202}, "what was given up may have arrived after all"
     assert deliver(house, "m2").status == 200

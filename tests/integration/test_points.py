@@ -106,12 +106,13 @@ def test_a_point_that_cannot_be_written_down_stops_the_attempt_before_its_second
     house.worker()
     house.call("stepper.prepare", name="first", dies="never")
     ends(house, "before:first", "done")
-    effects.mode("delay:2", key="container:hello")
+    effects.mode("delay:120", key="container:hello")
     house.call("stepper.prepare", name="hello", dies="never")
     effects.wait_in_flight()
     folder = house.state_dir / "journal"
     folder.rename(house.state_dir / "journal-away")
     folder.touch()
+    effects.release()
 
     told = ends(house, "before:hello", "waiting")
 

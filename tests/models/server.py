@@ -152,7 +152,7 @@ def drips_its_headers(handler: Handler) -> None:
 
 
 def _drip(handler: Handler, data: bytes) -> None:
-    for _ in range(200):  # ends when the client hangs up
+    for _ in range(2000):  # a hundred seconds; ends when the client hangs up
         handler.wfile.write(data)
         handler.wfile.flush()
         time.sleep(0.05)

@@ -8,7 +8,7 @@ import pytest
 
 from clients import models
 from gatekeeper.policy import Rung
-from tests.harness import until
+from tests.harness import until, within
 from tests.models.conftest import GROQ, MINIMAX, Asker
 from tests.models.server import (
     HTML,
@@ -94,11 +94,10 @@ def test_a_provider_that_drips_holds_nobody_longer_than_the_timeout(
     groq.will(drips)
     minimax.will(says(reply()))
 
-    started = time.monotonic()
-    answered = asker.ask()
+    with within(3):
+        answered = asker.ask()
 
     assert answered.by == MINIMAX
-    assert time.monotonic() - started < 3
 
 
 def test_all_models_together_have_a_time_limit(
@@ -108,10 +107,11 @@ def test_all_models_together_have_a_time_limit(
     groq.will(drips_its_body)
 
     started = time.monotonic()
-    answered = asker.ask()
+    with within(4):
+        answered = asker.ask()
 
     assert answered.rung == Rung.RULES
-    assert 1 <= time.monotonic() - started < 4  # the whole budget for the first, which leaves none for the second
+    assert time.monotonic() - started >= 1  # the whole budget for the first, which leaves none for the second
     assert minimax.asked == []
     assert (MINIMAX, "skipped", "no time is left") in asker.rungs
 
@@ -123,17 +123,16 @@ def test_all_models_together_have_a_time_limit(
 def test_a_provider_that_wants_a_pause_is_not_asked_before_its_end(
     asker: Asker, groq: ModelServer, minimax: ModelServer, status: int
 ) -> None:
-    groq.will(sends(status, retry_after="1"), says(reply()))
+    groq.will(sends(status, retry_after="4"), says(reply()))
     minimax.will(says(reply()))
 
     started = time.monotonic()
-    first = asker.ask()
-    assert time.monotonic() - started < 0.9  # nobody waits for it
+    first = asker.ask()  # nobody waits for it
     second = asker.ask()
 
     assert (first.by, second.by, len(groq.asked)) == (MINIMAX, MINIMAX, 1)
     until(lambda: asker.ask().by == GROQ, what="the pause to end")
-    assert time.monotonic() - started >= 1
+    assert time.monotonic() - started >= 4
     assert len(groq.asked) == 2
 
 

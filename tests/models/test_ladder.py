@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
 
 from clients import models
 from gatekeeper.policy import Rung
-from tests.harness import Valkey
+from tests.harness import Valkey, within
 from tests.models.conftest import GROQ, KEY, MINIMAX, Asker
 from tests.models.server import ModelServer, says, sends
 from tests.models.verdict import GOOD, RAW, RULES, Verdict, reply
@@ -130,12 +129,11 @@ def test_without_redis_no_model_is_asked_and_the_rules_answer(
 ) -> None:
     asker.set(REDIS_URL="redis://127.0.0.1:1/0")
 
-    started = time.monotonic()
-    answered = asker.ask()
+    with within(5):
+        answered = asker.ask()
 
     assert (answered.rung, answered.note) == (Rung.RULES, "models: Redis does not answer")
     assert groq.asked == minimax.asked == []
-    assert time.monotonic() - started < 5
 
 
 def test_an_answer_stands_when_redis_goes_away_meanwhile(

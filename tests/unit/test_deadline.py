@@ -16,6 +16,7 @@ import pytest
 import requests
 
 from clients.deadline import BoundedAdapter
+from tests.harness import within
 
 WHOLE = b"all of it" * 1000
 
@@ -31,7 +32,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         self.end_headers()
         if self.path.startswith("/drip"):
-            for _ in range(100):  # ends when the client hangs up
+            for _ in range(2000):  # a hundred seconds; ends when the client hangs up
                 self.wfile.write(b"x")
                 time.sleep(0.05)
         else:
@@ -88,7 +89,7 @@ def test_an_answer_in_time_is_whole(address: str, certificate: Path, path: str) 
 def test_an_answer_that_drips_is_cut_at_the_deadline(address: str, certificate: Path, path: str) -> None:
     started = time.monotonic()
 
-    with pytest.raises(requests.RequestException, match="timed out"):
+    with within(3), pytest.raises(requests.RequestException, match="timed out"):
         get(address + path, certificate, 0.5)
 
-    assert 0.4 < time.monotonic() - started < 3
+    assert time.monotonic() - started > 0.4

@@ -45,7 +45,7 @@ def test_until_returns_the_first_true_value() -> None:
 
 
 def test_until_says_what_it_waited_for_and_what_it_saw() -> None:
-    with pytest.raises(GaveUp, match=r"waited 0\.05 s for the moon; last seen: 0"):
+    with pytest.raises(GaveUp, match=r"waited 0\.3 s for the moon; last seen: 0"):
         until(lambda: 0, deadline=0.05, what="the moon")
 
 
