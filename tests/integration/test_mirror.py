@@ -138,7 +138,8 @@ def test_the_file_is_whole_and_never_ahead_while_writers_write_and_are_killed(
     writers = [writer() for _ in range(3)]
     until(path.exists, what="the first photograph")
     chance = random.Random(47)
-    seen, kills, end = [], 0, time.monotonic() + patient(10)
+    seen: list[int] = []
+    kills, end = 0, time.monotonic() + patient(10)
 
     while kills < 8 or len(set(seen)) <= 50:
         assert time.monotonic() < end, f"{kills} kills and {len(set(seen))} revisions in this time"

@@ -178,9 +178,12 @@ def test_a_refused_password_is_said_without_the_password(chosen: Settings) -> No
 
 def test_a_server_that_accepts_and_never_answers_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "REACH_SECONDS", 0.2)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        with within(2), pytest.raises(server.ServerError, match="no answer"):
-            server.check_reachable(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        within(2),
+        pytest.raises(server.ServerError, match="no answer"),
+    ):
+        server.check_reachable(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
 
 
 def test_a_server_that_comes_late_is_waited_for(chosen: Settings) -> None:

@@ -1,0 +1,136 @@
+"""`python -m bench.trace`: how far one call travels through the code, counted with a profiler.
+
+It prints, for one `publish` and one repeat-safe task, how many of the project's files and functions run, and how often
+the next function called is in another file or another package. The first call of each task warms the caches; the
+second is counted, from the door to the settled attempt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import settings
+from bench.arena import Arena
+from gatekeeper import logs
+
+POST = "---\ntitle: A traced post {n}\n---\n\nNothing to see here.\n"
+
+
+@dataclass
+class Trace:
+    """The project's functions, in the order in which they were called."""
+
+    calls: list[tuple[str, str]] = field(default_factory=list)  #: file, relative to the project, and function
+
+    def record(self, run: Callable[[], object]) -> None:
+        """Run something under the profiler."""
+        sys.setprofile(self._hear)
+        try:
+            run()
+        finally:
+            sys.setprofile(None)
+
+    def _hear(self, frame: FrameType, event: str, _: Any) -> None:
+        code = frame.f_code
+        if event == "call" and code.co_filename.startswith(f"{settings.ROOT}{os.sep}"):
+            file = os.path.relpath(code.co_filename, settings.ROOT)
+            if not file.startswith((".venv", "bench")):
+                self.calls.append((file, code.co_qualname if hasattr(code, "co_qualname") else code.co_name))
+
+    @property
+    def files(self) -> list[str]:
+        return list(dict.fromkeys(file for file, _ in self.calls))
+
+    @property
+    def functions(self) -> int:
+        return len(set(self.calls))
+
+    @property
+    def changes_of_file(self) -> int:
+        return _changes([file for file, _ in self.calls])
+
+    @property
+    def changes_of_package(self) -> int:
+        return _changes([file.partition(os.sep)[0] for file, _ in self.calls])
+
+
+def _changes(names: list[str]) -> int:
+    return sum(one != other for one, other in pairwise(names))
+
+
+def main() -> None:
+    """Trace in a process of its own, with a server and a state folder of its own."""
+    asked = _arguments()
+    if asked.inside:
+        _trace(show=asked.show)
+        return
+    with Arena() as arena:
+        arena.env["LOG_LEVEL"] = "error"
+        arena.run("bench.trace", "--inside", *(["--show"] if asked.show else []))
+
+
+def _trace(*, show: bool) -> None:
+    from workers import app  # noqa: PLC0415 - only this process has the settings of the arena in its environment
+
+    logs.configure()
+    posts = settings.current().content_dir
+    posts.mkdir(parents=True, exist_ok=True)
+    print(f"{'':24}{'files':>7}{'functions':>11}{'changes of file':>17}{'of package':>12}")
+    for name, task, kwargs in (
+        (
+            "publish",
+            app.tasks["tasks.publisher.publish"],
+            lambda n: {"post_id": _post(posts, n), "destination": "feed"},
+        ),
+        ("repeat-safe", app.tasks["bench.agents.noop.nothing"], lambda n: {"n": n}),
+    ):
+        _warm_and_count(name, task, kwargs, show=show)
+
+
+def _warm_and_count(name: str, task: Any, kwargs: Callable[[int], dict[str, Any]], *, show: bool) -> None:
+    for n in range(2):
+        door, worker = Trace(), Trace()
+        given = kwargs(n)
+        accepted: list[str] = []
+        door.record(lambda given=given, accepted=accepted: accepted.append(task.delay(**given).id))
+        task.push_request(id=accepted[0], called_directly=False)
+        try:
+            worker.record(lambda given=given: task(**given))
+        finally:
+            task.pop_request()
+    _print(name, Trace(door.calls + worker.calls))
+    _print("  at the door", door)
+    _print("  in the worker", worker)
+    if show:
+        for file, function in door.calls + worker.calls:
+            print(f"    {file:44} {function}")
+
+
+def _print(name: str, trace: Trace) -> None:
+    print(
+        f"{name:24}{len(trace.files):>7}{trace.functions:>11}{trace.changes_of_file:>17}{trace.changes_of_package:>12}"
+    )
+
+
+def _post(folder: Path, n: int) -> str:
+    (folder / f"traced-{n}.md").write_text(POST.format(n=n))
+    return f"traced-{n}"
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.trace", description=__doc__)
+    parser.add_argument("--show", action="store_true", help="list every call as well")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
