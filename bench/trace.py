@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from types import FrameType
@@ -30,11 +31,11 @@ class Trace:
 
     calls: list[tuple[str, str]] = field(default_factory=list)  #: file, relative to the project, and function
 
-    def record(self, run: Callable[[], object]) -> None:
-        """Run something under the profiler."""
+    def record(self, run: Callable[[], Any]) -> Any:
+        """Run something under the profiler; answers what it returned."""
         sys.setprofile(self._hear)
         try:
-            run()
+            return run()
         finally:
             sys.setprofile(None)
 
@@ -84,28 +85,25 @@ def _trace(*, show: bool) -> None:
     posts = settings.current().content_dir
     posts.mkdir(parents=True, exist_ok=True)
     print(f"{'':24}{'files':>7}{'functions':>11}{'changes of file':>17}{'of package':>12}")
-    for name, task, kwargs in (
-        (
-            "publish",
-            app.tasks["tasks.publisher.publish"],
-            lambda n: {"post_id": _post(posts, n), "destination": "feed"},
-        ),
-        ("repeat-safe", app.tasks["bench.agents.noop.nothing"], lambda n: {"n": n}),
-    ):
-        _warm_and_count(name, task, kwargs, show=show)
+    publish = [{"post_id": _post(posts, n), "destination": "feed"} for n in range(2)]
+    _print_second("publish", app.tasks["tasks.publisher.publish"], publish, show=show)
+    _print_second("repeat-safe", app.tasks["bench.agents.noop.nothing"], [{"n": n} for n in range(2)], show=show)
 
 
-def _warm_and_count(name: str, task: Any, kwargs: Callable[[int], dict[str, Any]], *, show: bool) -> None:
-    for n in range(2):
-        door, worker = Trace(), Trace()
-        given = kwargs(n)
-        accepted: list[str] = []
-        door.record(lambda given=given, accepted=accepted: accepted.append(task.delay(**given).id))
-        task.push_request(id=accepted[0], called_directly=False)
-        try:
-            worker.record(lambda given=given: task(**given))
-        finally:
-            task.pop_request()
+def _trace_call(task: Any, kwargs: dict[str, Any]) -> tuple[Trace, Trace]:
+    """Make one call and run it, as a worker would that took its message; at the door, in the worker."""
+    door, worker = Trace(), Trace()
+    call = door.record(partial(task.delay, **kwargs)).id
+    task.push_request(id=call, called_directly=False)
+    try:
+        worker.record(partial(task, **kwargs))
+    finally:
+        task.pop_request()
+    return door, worker
+
+
+def _print_second(name: str, task: Any, calls: list[dict[str, Any]], *, show: bool) -> None:
+    _, (door, worker) = [_trace_call(task, kwargs) for kwargs in calls]
     _print(name, Trace(door.calls + worker.calls))
     _print("  at the door", door)
     _print("  in the worker", worker)

@@ -69,7 +69,7 @@ class TickScheduler(Scheduler):
         except JournalUnavailable as error:
             log.warning("tick waits", entry=entry.name, error=str(error), next=f"again in {RETRY} s")
             return True
-        except store.PASSING:
+        except store.Away:
             raise  # that is no entry's fault
         except Exception as error:  # noqa: BLE001 - whatever it was, it is told, and the other rows run
             self._failed(entry, now, describe(error))
