@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +22,8 @@ ROOT = Path(__file__).resolve().parent
 
 #: The kernel refuses longer Unix socket paths (108 bytes with the closing zero).
 LONGEST_SOCKET_PATH = 107
+#: Where the socket lies if its path below STATE_DIR is longer than that: a folder of this user alone.
+SHORT_PLACE = Path("/tmp")  # noqa: S108 - check_socket_folder looks who made the folder
 HIGHEST_PORT = 65_535
 
 
@@ -135,8 +139,11 @@ def read(environ: Mapping[str, str]) -> Settings:
 
 @cache
 def current() -> Settings:
-    """This process's settings."""
-    return read(environment())
+    """This process's settings; raises SettingsError also if the embedded server's folder may be somebody else's."""
+    found = read(environment())
+    if found.embedded:
+        check_socket_folder(embedded_socket(found.state_dir))
+    return found
 
 
 def environment() -> dict[str, str]:
@@ -152,7 +159,31 @@ def embedded_socket(state_dir: Path) -> Path:
         return beside
     digest = hashlib.sha256(os.fsencode(state_dir)).hexdigest()[:16]
     # Not tempfile's folder: TMPDIR differs between terminals, and all must find the same socket.
-    return Path("/tmp") / f"gatehouse-{os.getuid()}-{digest}" / "redis.sock"  # noqa: S108 - in a 0700 folder of our own
+    return SHORT_PLACE / f"gatehouse-{os.getuid()}-{digest}" / "redis.sock"
+
+
+def check_socket_folder(socket: Path) -> None:
+    """Raise SettingsError if anybody else could have put a server of their own there; others are shut out of our own.
+
+    A folder below /tmp is made at once, before somebody else makes one of that name, which can be guessed.
+    """
+    folder, mine = socket.parent, os.geteuid()
+    try:
+        if folder.parent == SHORT_PLACE:
+            with suppress(FileExistsError):
+                folder.mkdir(0o700)
+        about = folder.lstat()
+    except FileNotFoundError:
+        return  # below STATE_DIR: nobody made it yet
+    except OSError as error:
+        raise SettingsError(f"{folder} cannot be used ({error.strerror}); choose a shorter STATE_DIR") from error
+    if not stat.S_ISDIR(about.st_mode) or (about.st_uid != mine and (mine != 0 or folder.parent == SHORT_PLACE)):
+        raise SettingsError(
+            f"{folder} is not a folder of yours, so the Redis server in it may be anybody's; "
+            "remove it, or choose another STATE_DIR (a shorter one needs no folder below /tmp)"
+        )
+    if stat.S_IMODE(about.st_mode) & 0o077:
+        folder.chmod(0o700)
 
 
 def _web_url(host: str, port: int) -> str:

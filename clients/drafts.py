@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -18,7 +19,8 @@ import settings
 from clients import content, digest, post
 from clients.digest import Digest
 from clients.items import Item
-from state.files import write_whole
+from state import private
+from state.files import FILE, write_whole
 
 #: How every draft's id begins, so that the feed's own digests are never digested again.
 PREFIX = "digest-"
@@ -42,13 +44,15 @@ def folder() -> Path:
 @contextmanager
 def alone() -> Iterator[None]:
     """One run at a time: two would draft the same items. The kernel frees the lock of a process that dies."""
-    folder().mkdir(parents=True, exist_ok=True)
-    with (folder() / ".lock").open("a") as lock:
+    lock = os.open(private.folder(folder()) / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, FILE)
+    try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Busy("another run is drafting; it takes what is new") from None
         yield
+    finally:
+        os.close(lock)
 
 
 def links() -> set[str]:

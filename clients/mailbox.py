@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 
 import settings
 from gatekeeper import NotApplied, Rung
-from state import terminal
+from state import private, terminal
 from state.files import sync_folder
 
 _PLAIN = re.compile(r"[a-z0-9_-]{1,64}")
@@ -111,7 +111,7 @@ def _open_alone(file: Path) -> Iterator[int]:
 def _open(file: Path) -> int:
     """For nobody else's eyes: these are people's letters. A link that somebody put there is not followed."""
     for folder in (file.parent.parent, file.parent):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private.folder(folder)
     return os.open(file, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 

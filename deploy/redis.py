@@ -56,6 +56,7 @@ def become_server(chosen: Settings, options: list[str]) -> None:
     if not chosen.embedded:
         raise ServerError("REDIS_URL names a server, so none is started here; remove it to use the embedded one")
     server.check_not_running(chosen)
+    os.umask(0o077)  # its append-only file holds all that was ever said to the agents
     command = [*server.command(chosen), *options]
     # Redis 7.2 exits when the machine lacks the locale that the environment asks for.
     os.execve(command[0], command, {**settings.environment(), "LC_ALL": "C"})  # noqa: S606 - no shell is meant

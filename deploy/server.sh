@@ -18,9 +18,10 @@ main() {
     check_machine
     check_python
     make_user
-    install_app
     make_folders
     make_env
+    open_code
+    install_app
     check_tables
     install_units
     start
@@ -57,9 +58,17 @@ make_user() {
         change useradd --system --user-group --home-dir "$state" --no-create-home --shell /usr/sbin/nologin "$user"
 }
 
+# The services may read the code and not change it, whatever umask it was cloned with. What a `make up` left here stays
+# closed: settings, state, drafts; so does .git, whose address may hold a token.
+open_code() {
+    change chmod -R go-w "$app"
+    change find "$app" \( -path "$app/.git" -o -name '.env' -o -name '.env.*' ! -name '.env.example' \
+        -o -path "$app/state/agents" -o -path "$app/state/journal" -o -path "$app/state/mailbox" \
+        -o -path "$app/state/run" -o -path "$app/state/secrets" -o -path "$app/content/drafts" \) -prune \
+        -o ! -type l -exec chmod go+rX {} +
+}
+
 install_app() {
-    # The services may read the code and not change it, whatever umask it was cloned with.
-    change chmod -R go+rX,go-w "$app"
     change cd "$app"
     change sh deploy/install.sh .
     # They cannot write compiled code either, and compiling at every start costs a second and some MB.
@@ -79,7 +88,7 @@ make_env() {
         [ ! -e "$env" ] || fail "$home/.env and $env both exist; merge them into $env and remove the first"
         mv "$home/.env" "$env"
     fi
-    [ -e "$root$env" ] || cp "$app/deploy/server.env" "$root$env"
+    [ -e "$root$env" ] || install -m 0640 "$app/deploy/server.env" "$root$env"
     chmod 0640 "$root$env"
     [ -z "$(tail -c 1 "$root$env")" ] || echo >>"$root$env"
     set_once STATE_DIR "$state/state"

@@ -20,7 +20,7 @@ from deploy.output import Output
 from deploy.process import Process
 from deploy.supervisor import SERVER_STOP_SECONDS, STOP_SECONDS, Supervisor
 from settings import Settings, SettingsError
-from state import terminal
+from state import private, terminal
 
 #: The web process answers within a second or two; after this it is more useful to know the addresses than to wait.
 ANNOUNCE_SECONDS = 15.0
@@ -81,7 +81,7 @@ def child_environment() -> dict[str, str]:
 
 def take_lock(chosen: Settings) -> int:
     """The descriptor that makes this the only supervisor of its STATE_DIR; the kernel frees it, however we end."""
-    chosen.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private.folder(chosen.run_dir)
     lock = os.open(chosen.run_dir / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
     patience = time.monotonic() + STOP_SECONDS + SERVER_STOP_SECONDS + 1
     while not _locked(lock):

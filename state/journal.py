@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import settings
-from state import records
+from state import private, records
 from state.files import sync_folder
 from state.watermark import OF_A_MONTH, Known, Watermark
 
@@ -90,7 +90,7 @@ class Journal:
         Raises JournalUnavailable if another process is at it for longer than PATIENCE.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            private.folder(self.folder)
             lock = os.open(self.folder / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise _unavailable(self.folder, error) from error
@@ -127,7 +127,7 @@ class Journal:
 
     def _open(self, path: Path) -> _File:
         is_new = not path.exists()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private.folder(self.folder)
         file = _File(path)
         if is_new:
             sync_folder(self.folder)

@@ -11,7 +11,7 @@ import structlog
 from redis import Redis
 
 import settings
-from state import terminal
+from state import private, terminal
 from state.agent import revisions, snapshot
 from state.files import UNFINISHED, write_whole
 
@@ -83,7 +83,7 @@ def write(redis: Redis, agent: str) -> int:
     Redis is read inside the lock: of two processes that write, the later one also has the newer state.
     """
     file = path(agent)
-    file.parent.mkdir(parents=True, exist_ok=True)
+    private.folder(file.parent)
     lock = os.open(settings.current().agents_dir / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)

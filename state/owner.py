@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 import settings
+from state import private
 
 
 class _Process:
@@ -23,7 +24,8 @@ class _Process:
 
     def __init__(self) -> None:
         self.name = f"{os.uname().nodename.split('.')[0]}-{os.getpid()}-{secrets.token_hex(4)}"
-        folder().mkdir(parents=True, exist_ok=True)
+        for each in (settings.current().run_dir, folder()):
+            private.folder(each)
         self._fd = os.open(_file(self.name), os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._fd, fcntl.LOCK_EX)
         self._numbers = itertools.count(1)

@@ -6,6 +6,7 @@ sent. A folder of an earlier version that others may enter is closed; one that b
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -13,9 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import settings
+from state.files import FILE
 
-#: Modes of a folder and of a file for their owner alone.
-FOLDER, FILE = 0o700, 0o600
+#: The mode of a folder for its owner alone.
+FOLDER = 0o700
 
 #: Characters of a secret: 256 random bits.
 _BYTES = 32
@@ -37,9 +39,11 @@ def folder(path: Path) -> Path:
         with suppress(FileExistsError):
             each.mkdir(FOLDER)
     about = path.stat()
+    if not stat.S_ISDIR(about.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
     _check_owner(path, about)
     if is_open(about.st_mode):
-        path.chmod(FOLDER)
+        path.chmod(stat.S_IMODE(about.st_mode) & FOLDER)
     return path
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
 import shutil
-import stat
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,7 +17,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError
 from redis.retry import Retry
 
-from settings import ROOT, Settings, embedded_socket
+from settings import ROOT, Settings, SettingsError, check_socket_folder, embedded_socket
+from state import private
 
 CONFIGURATION = ROOT / "deploy" / "redis.conf"
 
@@ -52,12 +51,12 @@ def command(settings: Settings) -> list[str]:
     """The embedded server's command line; makes its folders, which only their owner may enter."""
     socket = embedded_socket(settings.state_dir)
     data = settings.run_dir / "redis"
-    for folder in (settings.run_dir, data, socket.parent):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if socket.parent != settings.run_dir:
-        _check_own(socket.parent)
-    for folder in (settings.run_dir, data, socket.parent):
-        folder.chmod(0o700)
+    for folder in (settings.run_dir, data):
+        private.folder(folder)
+    try:
+        check_socket_folder(socket)
+    except SettingsError as error:
+        raise ServerError(str(error)) from None
     place = ["--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "600", "--dir", str(data)]
     return [str(find_server()), str(CONFIGURATION), *place]
 
@@ -121,13 +120,6 @@ def _version(binary: Path) -> tuple[int, int]:
         return (0, 0)
     found = re.search(r"\bv=(\d+)\.(\d+)", answer)
     return (int(found[1]), int(found[2])) if found else (0, 0)
-
-
-def _check_own(folder: Path) -> None:
-    """Raise if someone else made this folder first; the names below /tmp can be guessed."""
-    about = folder.lstat()
-    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid():
-        raise ServerError(f"{folder} is not a folder of yours; remove it, or choose a shorter STATE_DIR")
 
 
 def _connect(url: str) -> Redis:

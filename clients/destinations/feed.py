@@ -125,7 +125,7 @@ class Feed:
         text = _templates().get_template(template).render(url=self._url, web_url=self.web_url, tag=TAG, **values)
         data = text.encode()
         if not path.exists() or path.read_bytes() != data:
-            write_whole(path, data)
+            write_whole(path, data, public=True)
 
     def _url(self, entry: Entry) -> str:
         return f"{self.web_url}/posts/{entry.id}.html"

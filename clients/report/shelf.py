@@ -72,7 +72,8 @@ class Shelf:
             yield
 
     def _write(self, name: str, template: str, **values: object) -> None:
-        write_whole(self.folder / name, _templates().get_template(template).render(**values).encode(errors="replace"))
+        text = _templates().get_template(template).render(**values)
+        write_whole(self.folder / name, text.encode(errors="replace"), public=True)
 
 
 def _first_words(file: Path) -> str:

@@ -92,6 +92,43 @@ def test_it_checks_what_it_installed_before_it_starts_it(tmp_path: Path) -> None
     assert order == sorted(order)
 
 
+SECRETS = [
+    ".env", ".env.bak", ".git/config", "state/journal/2026-11.jsonl", "state/agents/publisher.json",
+    "state/mailbox/chat/c1.jsonl", "state/run/redis/appendonlydir/x", "state/secrets/status-links", "content/drafts/a.md",
+]  # fmt: skip
+CODE = [".env.example", "settings.py", "state/journal.py", "content/a.md", "deploy/server.sh", "web/deep/er.py"]
+
+
+def test_it_opens_the_code_to_the_services_and_nothing_that_a_person_wrote(tmp_path: Path) -> None:
+    for name in (*SECRETS, *CODE):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("x")
+        file.chmod(0o600 if name in SECRETS else 0o660)
+    for folder in ("web", "web/deep", "state", "content"):
+        (tmp_path / folder).chmod(0o700)
+    outside = tmp_path.with_name("outside")
+    outside.write_text("x")
+    outside.chmod(0o600)
+    (tmp_path / "link").symlink_to(outside)
+    functions = (DEPLOY / "server.sh").read_text().removesuffix("main\n")
+
+    done = run("sh", "-c", f"{functions}\napp={tmp_path}\nopen_code", env={"DESTDIR": ""})
+
+    modes = {name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in (*SECRETS, *CODE)}
+    assert done.returncode == 0, done.stderr
+    assert modes == dict.fromkeys(SECRETS, 0o600) | dict.fromkeys(CODE, 0o644)
+    assert stat.S_IMODE((tmp_path / "web/deep").stat().st_mode) == 0o755
+    assert stat.S_IMODE(outside.stat().st_mode) == 0o600
+
+
+def test_it_takes_the_settings_away_before_it_opens_the_code(tmp_path: Path) -> None:
+    script = (DEPLOY / "server.sh").read_text()
+    main = script.partition("main() {")[2].partition("}")[0].split()
+
+    assert main.index("make_env") < main.index("open_code") < main.index("install_app")
+
+
 def test_below_destdir_it_leaves_the_checkout_alone(tmp_path: Path) -> None:
     before = {path: path.lstat().st_mtime_ns for path in ROOT.iterdir() if path.name in {".env", ".venv", "content"}}
 

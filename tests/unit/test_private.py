@@ -122,3 +122,66 @@ except private.NotPrivate as error:
     done = subprocess.run([sys.executable, "-c", code], cwd=settings.ROOT, capture_output=True, text=True, check=True)
 
     assert f"chown {OTHER_USER} {path}" in done.stdout
+
+
+# The folder of the embedded server's socket
+
+
+@pytest.fixture
+def long_state_dir(tmp_path: Path) -> Iterator[Path]:
+    """A STATE_DIR whose socket does not fit below it, and no folder for it yet."""
+    state_dir = tmp_path / ("deep" * 25)
+    place = settings.embedded_socket(state_dir).parent
+    assert place.parent == settings.SHORT_PLACE
+    yield state_dir
+    if place.is_symlink() or place.is_file():
+        place.unlink()
+    elif place.exists():
+        os.chown(place, os.getuid(), -1)
+        place.rmdir()
+
+
+def process(state_dir: Path) -> subprocess.CompletedProcess[str]:
+    """A process that wants to talk to the embedded server, as all do that load the application."""
+    env = {**os.environ, "STATE_DIR": str(state_dir), "REDIS_URL": "", "BROKER_URL": ""}
+    command = [sys.executable, "-c", "import workers"]
+    return subprocess.run(command, cwd=settings.ROOT, env=env, capture_output=True, text=True, check=False)
+
+
+def test_the_short_folder_is_made_by_the_first_who_needs_it_and_closed(long_state_dir: Path) -> None:
+    done = process(long_state_dir)
+
+    assert done.returncode == 0, done.stderr
+    assert mode(settings.embedded_socket(long_state_dir).parent) == 0o700
+
+
+def test_a_short_folder_of_ours_that_was_open_is_closed(long_state_dir: Path) -> None:
+    place = settings.embedded_socket(long_state_dir).parent
+    place.mkdir()
+    place.chmod(0o777)
+
+    assert process(long_state_dir).returncode == 0
+    assert mode(place) == 0o700
+
+
+@pytest.mark.parametrize("made", ["link", "file", "folder of another user"])
+def test_a_short_folder_that_somebody_else_made_is_refused_before_anything_is_sent(
+    long_state_dir: Path, tmp_path: Path, made: str
+) -> None:
+    place = settings.embedded_socket(long_state_dir).parent
+    match made:
+        case "link":
+            place.symlink_to(tmp_path)
+        case "file":
+            place.touch()
+        case _ if os.getuid() == 0:
+            place.mkdir(0o700)
+            os.chown(place, OTHER_USER, -1)
+        case _:
+            pytest.skip("only root can give a folder away")
+
+    done = process(long_state_dir)
+
+    assert done.returncode == 1
+    assert "is not a folder of yours" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

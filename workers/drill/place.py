@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import settings
-from state import scratch, store
+from state import private, scratch, store
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Place:
 @contextmanager
 def opened(run_dir: Path) -> Iterator[tuple[Place, int]]:
     """A place of its own and the descriptor of its lock; both are gone afterwards, and so is what a killed drill left."""
-    run_dir.mkdir(parents=True, exist_ok=True)
+    private.folder(run_dir)
     _clear_what_was_left(run_dir)
     place = Place(run_dir / f"drill-{secrets.token_hex(4)}")
     lock = _locked(place)

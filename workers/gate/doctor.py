@@ -25,6 +25,7 @@ from state import epoch, journal, store, ticks
 from state.journal import JournalUnavailable
 from state.store import StoreError
 from workers.config import kombu_url
+from workers.gate import privacy
 from workers.gate.output import command, show, table
 from workers.schedule import ScheduleError, read
 
@@ -71,6 +72,7 @@ def examine(config: settings.Settings) -> Iterator[Finding]:
     yield _destinations(config)
     yield _folder("state folder", config.state_dir, os.W_OK)
     yield _folder("content folder", config.content_dir, os.R_OK)
+    yield from _privacy(config)
     yield _disk(config.state_dir)
     yield _port("web port", config.web_host, config.web_port, "WEB_PORT")
     yield _port("flower port", "127.0.0.1", config.flower_port, "FLOWER_PORT")
@@ -196,6 +198,14 @@ def _folder(what: str, path: Path, access: int) -> Finding:
     parent = path if path.exists() else path.parent
     usable = os.access(parent, access)
     return Finding(what, str(path), "" if usable else f"let this user {'write' if access == os.W_OK else 'read'} there")
+
+
+def _privacy(config: settings.Settings) -> Iterator[Finding]:
+    found = list(privacy.leaks(config))
+    if not found:
+        yield Finding("privacy", "settings and state are closed to other users")
+    for what, change in found:
+        yield Finding("privacy", what, f"run {change}")
 
 
 def _disk(path: Path) -> Finding:
