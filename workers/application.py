@@ -31,7 +31,7 @@ from state.call import Call
 from state.ledger import Ledger
 from state.options import from_json
 from state.sweep import Due
-from workers import control, options, redis_restart, stopping
+from workers import control, options, pulse, redis_restart, stopping
 from workers.canary import Canary
 from workers.config import celery_config
 from workers.sweeper import Sweeper
@@ -149,6 +149,7 @@ def _create() -> Gatehouse:
     application.set_default()
     application.steps["consumer"].add(Sweeper)
     application.steps["consumer"].add(Canary)
+    application.steps["consumer"].add(pulse.WorkersPulse)
     _load_agents()
     redis_restart.install()
     stopping.install()
@@ -165,6 +166,11 @@ def _configure_logs(**_: Any) -> None:
 @worker_process_shutdown.connect
 def _leave(**_: Any) -> None:
     owner.leave()
+
+
+@worker_shutting_down.connect
+def _sign_off(**_: Any) -> None:
+    pulse.of_worker().leave()
 
 
 @worker_ready.connect

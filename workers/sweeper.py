@@ -21,6 +21,7 @@ from state.epoch import Standing
 from state.journal import JournalUnavailable
 from state.mirror import Mirror
 from state.store import StoreError
+from workers import pulse
 
 log = structlog.get_logger("gatehouse.sweeper")
 
@@ -51,6 +52,7 @@ class Sweeper(bootsteps.StartStopStep):
         """Begin with the consumer; after a lost connection it is started anew."""
         self._app = parent.app
         self._mirror = Mirror(store.client(), agents())
+        pulse.swept()  # from now on it is expected to
         self._timer = parent.timer.call_repeatedly(EVERY, self.sweep)
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
@@ -71,6 +73,7 @@ class Sweeper(bootsteps.StartStopStep):
                     self._sweep_agent(agent, arrived_ms)
             self._mirror.refresh()
             self._bury()
+            pulse.swept()
 
     def _sweep_agent(self, agent: str, arrived_ms: Mapping[str, int]) -> None:
         redis = store.client()
