@@ -21,7 +21,7 @@ from state.epoch import Standing
 from state.journal import JournalUnavailable
 from state.mirror import Mirror
 from state.store import StoreError
-from workers import pulse
+from workers import followers, pulse
 
 log = structlog.get_logger("gatehouse.sweeper")
 
@@ -82,6 +82,7 @@ class Sweeper(bootsteps.StartStopStep):
         for due in sweep.due(redis, agent, registered(), self._queue_is_empty, arrived_ms):
             log.info("sent again", agent=agent, task=due.task, call=due.call)
             self._app.resend(due)
+        followers.sweep(self._app, agent)
 
     def _look_after_ledger(self, agent: str, standing: Standing) -> None:
         """After a restart of Redis effects go on by themselves if nothing was lost; else say so, once."""
