@@ -218,9 +218,10 @@ class Execution:
         if lost is not None:
             self._log("claim lost", stands=lost, outcome=ending.outcome, **told)
             raise ClaimLost(self.gate.agent, self.key, f"while the task ran; the key is {lost} now")
-        if attempt.line == "before" and ending.outcome in {"failed", "refused"} and ending.retry_ms is None:
+        if attempt.line == "before" and ending.retry_ms is None:
             # Not before: Redis may be compared with the journal meanwhile, and would learn of an end that is not settled.
-            attempt.ledger.end(attempt.call, "rejected", ending.error or str(ending.receipt.get("error", "")))
+            state = "done" if ending.outcome == "done" else "rejected"
+            attempt.ledger.end(attempt.call, state, ending.error or str(ending.receipt.get("error", "")))
         self._log(ending.outcome, **told)
 
     def _log(self, event: str, **fields: Any) -> None:

@@ -40,6 +40,8 @@ local mine = holder == ARGV[1] or state == "new" or state == "rejected"
 -- run, has nobody who calls again either. Everybody else asks again.
 local nobody_asks_again = door == "webhook" or tonumber(call[8] or 0) > 0 or call[9]
 
+local effect = (ARGV[11] ~= "" or ARGV[13] ~= "") and "1" or "0"
+
 local function tell(event, fields)
   fields.at, fields.event, fields.call = now, event, ARGV[1]
   if not call[1] then
@@ -53,6 +55,7 @@ end
 local function note(to, receipt)
   redis.call("HSET", KEYS[2], "state", to, "answer", receipt, "task", ARGV[2], "key", ARGV[3], "kwargs", ARGV[4],
     "fingerprint", ARGV[5], "door", door, "at_ms", called_at)
+  redis.call("HSET", KEYS[2], "effect", effect)
   redis.call("ZREM", KEYS[3], ARGV[1])
   if free and mine then
     redis.call("HSET", KEYS[1], "state", to, "task", ARGV[2], "call", ARGV[1], "fingerprint", ARGV[5])
@@ -319,9 +322,11 @@ local function claim()
   if not call[1] then
     redis.call("HSET", KEYS[2], "task", ARGV[2], "key", ARGV[3], "kwargs", ARGV[4], "fingerprint", ARGV[5],
       "door", ARGV[6], "at_ms", now)
+    redis.call("HSET", KEYS[2], "effect", effect)
     tell("arrived", {door = ARGV[6]})
   end
   if state == "rejected" then
+    redis.call("HDEL", KEYS[1], "why")
     redis.call("PERSIST", KEYS[1])
     redis.call("PERSIST", KEYS[8])
   end

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from redis import Redis
 
+from state import takeover
 from state.journal import Journal
 from state.names import Names
 from state.store import Script
 from state.watermark import Known
-
-#: Keys read at once while a new journal takes over what Redis knows.
-AT_ONCE = 500
 
 _reopen = Script("reopen")
 
@@ -37,7 +33,8 @@ def known(redis: Redis, journal: Journal, agent: str) -> Known:
 
     Raises JournalUnavailable.
     """
-    return journal.known(agent) or _begin(redis, journal, agent)
+    here = journal.known(agent)
+    return here if here and not here.lacks else _begin(redis, journal, agent)
 
 
 @dataclass(frozen=True)
@@ -46,6 +43,7 @@ class Standing:
 
     closed: str | None  #: why no effect may happen; None if they may
     unchecked: bool  #: the server was started anew since the ledger was opened; `audit` looks after that
+    incomplete: bool = False  #: the journal begins anew here; `known` takes over what Redis knows
 
     @property
     def is_sound(self) -> bool:
@@ -76,7 +74,7 @@ def _compare(
 ) -> Standing:
     unchecked = run is not None and run != server
     if here is None or closed:
-        return Standing(closed, unchecked)
+        return Standing(closed, unchecked, incomplete=here is None)
     if epoch is None:
         return Standing("Redis lost its data" if here.fence else None, unchecked)
     is_interrupted = unchecked and epoch == here.before  # who began the journal's epoch did not get to its end
@@ -84,7 +82,13 @@ def _compare(
         return Standing("the ledger in Redis is not the one that the journal belongs to", unchecked)
     if int(fence or 0) < here.fence:
         return Standing(f"Redis fell back to fence {fence or 0}, the journal knows {here.fence}", unchecked)
-    return Standing(None, unchecked)
+    return Standing(None, unchecked, incomplete=here.lacks)
+
+
+def has_open_calls(redis: Redis, agent: str) -> bool:
+    """Whether any call of this agent is queued or waits."""
+    n = Names(agent)
+    return bool(redis.exists(n.queued, n.waiting, n.running, n.ledger))
 
 
 def new() -> str:
@@ -107,13 +111,14 @@ def _begin(redis: Redis, journal: Journal, agent: str) -> Known:
     """The first effect of this agent here: agree with Redis on an epoch."""
     with journal.alone():
         here = journal.known(agent)
-        if here:
+        if here and not here.lacks:
             return here
         run = run_id(redis)
         epoch, fence = redis.hmget(Names(agent).ledger, "epoch", "fence")
-        if epoch:
-            for event, record in _effects(redis, agent):
-                journal.append(event, record, sync=False)
+        if here and (epoch != here.epoch or int(fence or 0) < here.fence):
+            return here  # Redis lost something too: effects stay closed until `gate recover`
+        for event, record in takeover.records(redis, agent):
+            journal.append(event, record, sync=False)
         here = Known(str(epoch or new()), int(fence or 0) if epoch else 0)
         journal.append("epoch", {"agent": agent, "epoch": here.epoch, "fence": here.fence}, sync=True)
         if epoch or reopen(redis, agent, Opening("", run, here.epoch, here.fence)):
@@ -123,36 +128,3 @@ def _begin(redis: Redis, journal: Journal, agent: str) -> Known:
         here = Known(str(epoch or new()), int(fence or 0))
         journal.append("epoch", {"agent": agent, "epoch": here.epoch, "fence": here.fence}, sync=True)
         return here
-
-
-def _effects(redis: Redis, agent: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every effect that Redis knows of, as journal records: one that was sent, and its outcome if it has one.
-
-    They say nothing of the epoch: until its own record follows, the journal counts as holding nothing.
-    """
-    n = Names(agent)
-    for field, fence in redis.hscan_iter(n.ledger, match="sent:*", count=AT_ONCE):
-        key = field.removeprefix("sent:")
-        kept = redis.hgetall(n.key(key))
-        if kept:
-            yield from _of_key(redis, n, key, int(fence), kept)
-
-
-def _of_key(redis: Redis, n: Names, key: str, fence: int, kept: dict[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    which = {"agent": n.agent, "key": key, "call": kept["call"], "fence": fence}
-    kwargs, door, options = redis.hmget(n.call(kept["call"]), "kwargs", "door", "options")
-    intent = which | {"task": kept["task"], "fingerprint": kept.get("fingerprint", ""), "door": door or ""}
-    intent |= {"owner": kept.get("owner", ""), "kwargs": json.loads(kwargs or "{}")}
-    intent |= {"options": json.loads(options)} if options else {}
-    intent |= {name: json.loads(kept[name]) for name in ("payload", "verify") if name in kept}
-    yield "carried over", intent
-    for name in (name for name in kept if name.startswith("point:")):
-        yield "point", which | {"name": name.removeprefix("point:"), "value": kept[name]}
-    if kept["state"] == "done":
-        yield "outcome", which | {"outcome": "done"} | _result(kept)
-    elif kept["state"] == "cancelled":
-        yield "resolved", intent | {"how": "cancel", "by": "", "why": kept.get("why", "")}
-
-
-def _result(kept: dict[str, str]) -> dict[str, Any]:
-    return {name: json.loads(kept[name]) for name in ("result", "flaw") if name in kept}

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import structlog
 
+from state.agent import iso
 from state.call import Call
 from state.decision import Claim
 from state.facts import FactChange
@@ -37,15 +38,36 @@ class Settlement:
     events: Sequence[str] = ()
 
 
-def registered(journal: Journal, call: Call) -> None:
-    """A call was accepted. Not synced: Redis has it too, and a power cut is the only thing that takes both."""
-    journal.append("registered", _of_call(call), sync=False)
+#: Times of a call as the journal names them, and the fields in which Redis keeps them, in ms.
+TIMES = {"due": "at_ms", "expires": "expires_ms"}
+#: Further fields of a call that have the same name in both.
+MARKS = ("digest", "again")
+
+
+def registered(journal: Journal, call: Call, kept: Mapping[str, str]) -> None:
+    """A call was accepted; `kept` are the fields of its hash in Redis, or some of them.
+
+    Not synced: Redis has it too, and a power cut is the only thing that takes both.
+    """
+    journal.append("registered", accepted(call, kept), sync=False)
+
+
+def accepted(call: Call, kept: Mapping[str, str]) -> dict[str, Any]:
+    """Describe a call that was accepted, with what Redis keeps of it."""
+    times = {name: iso(kept[field]) for name, field in TIMES.items() if kept.get(field)}
+    return of_call(call) | times | {name: kept[name] for name in MARKS if kept.get(name)}
+
+
+def held(journal: Journal, agent: str, key: str, call: str, fence: int, why: str) -> None:
+    """A key waits for a person, and why."""
+    record = {"agent": agent, "key": key, "call": call, "fence": fence, "why": why}
+    _tell(journal, "held", record, sync=False)
 
 
 def intent(journal: Journal, call: Call, claim: Claim, payload: str, verify: str) -> None:
     """The effect is about to be sent: on the disk when this returns. Raises JournalUnavailable."""
     proof = {"verify": json.loads(verify)} if verify else {}
-    record = _of_call(replace(call, options=claim.options)) | {
+    record = of_call(replace(call, options=claim.options)) | {
         "door": claim.door,
         "fence": claim.fence,
         "epoch": claim.epoch,
@@ -94,11 +116,6 @@ def cancelled(journal: Journal, agent: str, key: str, call: str, by: str, *, alo
     journal.append("ended", record | ({"alone": True} if alone else {}), sync=True)
 
 
-def followed(journal: Journal, agent: str, key: str, call: str) -> None:
-    """The calls that follow this one are registered."""
-    _tell(journal, "followed", {"agent": agent, "key": key, "call": call}, sync=False)
-
-
 def absent(journal: Journal, claim: Claim) -> None:
     """It is proven that the effect did not happen; the call is sent again."""
     _tell(journal, "absent", _of_claim(claim), sync=True)
@@ -106,10 +123,11 @@ def absent(journal: Journal, claim: Claim) -> None:
 
 def resolved(journal: Journal, call: Call, fence: int, word: Mapping[str, str]) -> None:
     """A person said what became of the attempt with this fence. Raises JournalUnavailable."""
-    journal.append("resolved", _of_call(call) | {"fence": fence, **word}, sync=True)
+    journal.append("resolved", of_call(call) | {"fence": fence, **word}, sync=True)
 
 
-def _of_call(call: Call) -> dict[str, Any]:
+def of_call(call: Call) -> dict[str, Any]:
+    """Describe a call as every record does that names one."""
     what = {"agent": call.agent, "key": call.key, "task": call.task, "call": call.id, "door": call.door}
     options = {"options": json.loads(call.options)} if call.options else {}
     return what | {"fingerprint": call.fingerprint, "kwargs": json.loads(call.kwargs)} | options

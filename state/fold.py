@@ -33,7 +33,7 @@ class Standing:
     """Where one key stands at the end of the journal."""
 
     call: str
-    state: str  #: "waiting" | "unknown" | "done" | "rejected" | "cancelled"
+    state: str  #: "waiting" | "unknown" | "held" | "done" | "rejected" | "cancelled"
     fence: int
     intent: Place  #: of the highest fence: what it carries is what was sent, if anything was
     outcome: Place | None = None
@@ -49,9 +49,6 @@ class Fold:
     keys: dict[tuple[str, str], Standing] = field(default_factory=dict)  #: by agent and key
     calls: dict[tuple[str, str], tuple[str, Place]] = field(default_factory=dict)  #: open ones: key and place
     points: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)  #: by agent and key
-    followed: set[tuple[str, str]] = field(
-        default_factory=set
-    )  #: calls whose followers are registered, with their agent
     fences: dict[str, int] = field(default_factory=dict)  #: highest, by agent
     epochs: dict[str, str] = field(default_factory=dict)  #: by agent, in the journal that is being read
     known: list[dict[str, Known]] = field(default_factory=list)  #: of each file: what was known at its end, by agent
@@ -107,12 +104,7 @@ def _take_epoch(whole: Fold, record: Record, _: Place) -> None:
     whole.epochs[record["agent"]] = record["epoch"]
 
 
-def _take_followed(whole: Fold, record: Record, _: Place) -> None:
-    whole.followed.add((record["agent"], record["call"]))
-
-
 def _take_registered(whole: Fold, record: Record, place: Place) -> None:
-    whole.followed.discard((record["agent"], record["call"]))  # replayed by a person: it ends once more
     standing = whole.keys.get((record["agent"], record["key"]))
     if standing and standing.call == record["call"] and standing.state == "rejected":
         standing.state = "waiting"  # replayed by a person
@@ -159,6 +151,22 @@ def _take_absent(whole: Fold, record: Record, _: Place) -> None:
         standing.state = "waiting"
 
 
+def _take_held(whole: Fold, record: Record, _: Place) -> None:
+    """A call that took its workers down with it before the line is held; a doubt stays one, with the reason why it was held."""
+    name, fence = (record["agent"], record["key"]), record["fence"]
+    was_open = whole.calls.get((record["agent"], record["call"]))
+    if was_open and name not in whole.keys:
+        whole.keys[name] = Standing(record["call"], "waiting", fence, was_open[1])
+    standing = whole.keys.get(name)
+    if standing is None or standing.call != record["call"]:
+        return
+    if standing.state == "waiting" and standing.fence <= fence:
+        standing.state, standing.why, standing.fence = "held", record["why"], fence
+        whole.calls.pop((record["agent"], record["call"]), None)
+    elif standing.state == "unknown" and standing.fence == fence:
+        standing.why = record["why"]
+
+
 _RESOLVED = {"applied": "done", "not-applied": "waiting", "approve": "waiting", "cancel": "cancelled"}
 
 
@@ -195,7 +203,7 @@ _TAKERS: dict[str, Callable[[Fold, Record, Place], None]] = {
     "point": _take_point,
     "outcome": _take_outcome,
     "absent": _take_absent,
+    "held": _take_held,
     "resolved": _take_resolved,
     "ended": _take_ended,
-    "followed": _take_followed,
 }

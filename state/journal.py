@@ -11,7 +11,7 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -62,11 +62,28 @@ class Journal:
             self.append("probe", {}, sync=True)
 
     def known(self, agent: str) -> Known | None:
-        """The epoch and the highest fence that any process wrote down for this agent; None if it never had an effect."""
+        """The epoch and the highest fence that any process wrote down for this agent; None if it never had an effect.
+
+        Raises JournalUnavailable.
+        """
         try:
-            return self.watermark.known(agent)
+            known = self.watermark.known(agent)
         except OSError as error:
             raise _unreadable(self.folder, error) from error
+        if not self.watermark.lost_a_file:
+            return known
+        self._begin_anew()
+        return self.known(agent)
+
+    def _begin_anew(self) -> None:
+        """A file was removed or replaced: say so in the one that takes its place."""
+        try:
+            with self._writing:
+                self._file = self._open(self._newest(), anew=True)
+        except OSError as error:
+            self._failed = True
+            raise _unavailable(self.folder, error) from error
+        self.watermark.lost_a_file = False
 
     def agents(self) -> list[str]:
         """Every agent that ever had an effect here. Raises JournalUnavailable."""
@@ -118,22 +135,37 @@ class Journal:
 
     def _current(self) -> _File:
         """The file of this month, or a later one if there is one: a clock that was set back changes nothing."""
-        month = f"{datetime.now(UTC):%Y-%m}.jsonl"
-        if self._file is None or self._file.name < month or self._file.is_gone():
-            self._file = None
-            newest = max([month, *(path.name for path in self.own_files())])
-            self._file = self._open(self.folder / newest)
+        if self._file is None or self._file.name < _month() or self._file.is_gone():
+            was_removed = self._file is not None and not self._file.is_one_of(self.own_files())
+            self._file = self._open(self._newest(), anew=was_removed)
         return self._file
 
-    def _open(self, path: Path) -> _File:
+    def _newest(self) -> Path:
+        return self.folder / max([_month(), *(path.name for path in self.own_files())])
+
+    def _open(self, path: Path, *, anew: bool) -> _File:
+        """Open a file. A new one begins with a checkpoint; `anew` says that it takes the place of one that was removed."""
         is_new = not path.exists()
         private.folder(self.folder)
         file = _File(path)
         if is_new:
             sync_folder(self.folder)
             sync_folder(self.folder.parent)
-            file.sync(file.write(records.encode("checkpoint", self.watermark.summary())))
+        if is_new or (anew and not _says_anew(path)):
+            mark = {"anew": True} if anew else {}
+            file.sync(file.write(records.encode("checkpoint", mark | self.watermark.summary())))
         return file
+
+
+def _month() -> str:
+    return f"{datetime.now(UTC):%Y-%m}.jsonl"
+
+
+def _says_anew(path: Path) -> bool:
+    """Whether another process said already that this file takes the place of one that was removed."""
+    return any(
+        isinstance(record, dict) and record.get("anew") for _, _, record in records.places(path, holding=b'"anew"')
+    )
 
 
 class _File:
@@ -187,6 +219,10 @@ class _File:
             return _identity(os.stat(self._path)) != self._which  # noqa: PTH116 - for every record, so the quickest
         except FileNotFoundError:
             return True
+
+    def is_one_of(self, paths: Iterable[Path]) -> bool:
+        """Whether it is still there, under whatever name."""
+        return any(_identity(path.stat()) == self._which for path in paths)
 
     def __del__(self) -> None:
         os.close(self._fd)  # not before: another thread may be at its sync, and the number would be used again

@@ -82,18 +82,21 @@ class Ledger:
         said = options.from_json(call.options)
         what = [call.id, call.task, call.key, call.kwargs, call.fingerprint, call.door]
         args = [*what, str(GRACE_MS), str(delay_ms), str(expires_ms), digest]
-        args += [call.options, said.lane, "1" if said.has_followers else ""]
+        args += [call.options, said.lane, "1" if said.has_followers else "", str(int(call.effect))]
         match _register(self.redis, keys, args):
-            case ["registered"]:
+            case ["registered", now]:
                 if call.effect:
-                    evidence.registered(self.journal, call)
+                    due, ends = delay_ms and now + delay_ms, expires_ms and now + expires_ms
+                    kept = {"at_ms": str(due or ""), "expires_ms": str(ends or ""), "digest": digest}
+                    evidence.registered(self.journal, call, kept)
                 return True
             case ["known", "cancelled", *_] if revoke.was_taken_back(self.redis, call.agent, call.id):
                 return False
             case ["known", _, made_from] if digest and made_from != digest:
                 raise OtherContent(f"call {call.id} was made before, from something else")
             case ["known", "queued" | "waiting", _] if call.effect:
-                evidence.registered(self.journal, call)  # the first time may have ended right before this
+                # The first time may have ended right before this.
+                evidence.registered(self.journal, call, self.redis.hgetall(n.call(call.id)))
         return False
 
     def reject(self, call: Call, receipt: dict[str, Any], keep_ms: int) -> None:
@@ -146,7 +149,7 @@ class Ledger:
         if claim.epoch:
             evidence.intent(self.journal, call, claim, payload, terms.verify)
             here = self.journal.known(claim.agent)
-            if here is None or here.epoch != claim.epoch:
+            if here is None or here.lacks or here.epoch != claim.epoch:
                 evidence.not_sent(self.journal, claim, "another epoch began")
                 return ["closed"]
         n = Names(claim.agent)
@@ -238,7 +241,14 @@ class Ledger:
         ]
         poison_after = 0 if processes.was_leaving(owner) else POISON_AFTER
         args: list[str | int] = [key, call, owner, fence, int(dead), poison_after, *_now()]
-        return str(_reclaim(self.redis, keys, args)[0])
+        match _reclaim(self.redis, keys, args):
+            case ["held", why, effect]:
+                if effect == "1":
+                    evidence.held(self.journal, agent, key, call, fence, why)
+                return "held"
+            case [stands, *_]:
+                return str(stands)
+        raise AssertionError("reclaim.lua gave no answer")
 
 
 def _without_claim(answer: list[Any]) -> Decision:

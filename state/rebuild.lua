@@ -2,6 +2,7 @@
 --
 -- KEYS[1] -> key       KEYS[2] -> call      KEYS[3] -> waiting   KEYS[4] -> running   KEYS[5] -> held
 -- KEYS[6] -> story     KEYS[7] -> ledger    KEYS[8] -> head      KEYS[9] -> followed
+-- KEYS[10] -> dead
 -- ARGV[1] -> key, as text
 -- ARGV[2] -> state: "done" | "unknown" | "held" | "cancelled" | "rejected" | "waiting"
 -- ARGV[3] -> call id   ARGV[4] -> fence, 0 if it never was about to be sent     ARGV[5] -> why, or ""
@@ -9,7 +10,8 @@
 -- ARGV[10] -> ms to keep a call that ended   ARGV[11] -> ms when it ended
 -- ARGV[12] -> token of the recovery that fills an empty Redis, or ""
 -- ARGV[13] -> options, JSON, or ""   ARGV[14] -> lane of its messages, or ""   ARGV[15] -> "1" if other calls follow it
--- ARGV[16..] -> further fields of the key, in pairs
+-- ARGV[16] -> further fields of the call, JSON: {name: text}; at_ms among them is when it is due
+-- ARGV[17..] -> further fields of the key, in pairs
 --
 -- Returns {"rebuilt", state} | {"kept", state} | {"lost"}      Redis lost data again since the recovery began
 local clock = redis.call("TIME")
@@ -19,6 +21,7 @@ if ARGV[12] ~= "" and redis.call("HGET", KEYS[7], "recovering") ~= ARGV[12] then
 end
 local living = redis.call("HMGET", KEYS[1], "state", "fence", "payload", "settled", "owner")
 local state, fence, to = living[1], tonumber(living[2] or 0), ARGV[2]
+local of_call, KEPT_DEAD = cjson.decode(ARGV[16]), 1000
 
 local function knows_more()
   if not state then
@@ -35,8 +38,12 @@ local function knows_more()
 end
 
 local function write_call()
+  local was = redis.call("HGET", KEYS[2], "state")
   redis.call("HSET", KEYS[2], "task", ARGV[6], "key", ARGV[1], "kwargs", ARGV[7], "fingerprint", ARGV[8], "door", ARGV[9],
-    "state", to)
+    "state", to, "effect", "1")
+  for name, value in pairs(of_call) do
+    redis.call("HSETNX", KEYS[2], name, value)
+  end
   redis.call("HSETNX", KEYS[2], "at_ms", now)
   if ARGV[13] ~= "" then
     redis.call("HSET", KEYS[2], "options", ARGV[13], "lane", ARGV[14])
@@ -47,19 +54,25 @@ local function write_call()
   if to == "waiting" then
     redis.call("PERSIST", KEYS[2])
     redis.call("HDEL", KEYS[2], "answer")
-    redis.call("ZADD", KEYS[3], now, ARGV[3])
+    redis.call("ZADD", KEYS[3], math.max(now, tonumber(of_call.at_ms or now)), ARGV[3])
   else
     redis.call("ZREM", KEYS[3], ARGV[3])
   end
-  if to == "cancelled" or to == "rejected" then -- what its message is answered, should it still come
+  if (to == "cancelled" or to == "rejected") and was ~= to then -- what its message is answered, should it still come
     local error = to == "cancelled" and to or ARGV[5]
-    redis.call("HSETNX", KEYS[2], "answer", cjson.encode({error = error, stage = "journal", why = ARGV[5]}))
+    redis.call("HSET", KEYS[2], "answer", cjson.encode({error = error, stage = "journal", why = ARGV[5]}))
+  end
+  if to == "rejected" then
+    redis.call("ZADD", KEYS[10], ARGV[11], ARGV[3])
+    redis.call("ZREMRANGEBYRANK", KEYS[10], 0, -KEPT_DEAD - 1)
+  else
+    redis.call("ZREM", KEYS[10], ARGV[3])
   end
 end
 
 if knows_more() then
-  if #ARGV > 15 and (fence == tonumber(ARGV[4]) or not living[3]) then
-    redis.call("HSET", KEYS[1], unpack(ARGV, 16)) -- the first payload, and what the provider gave, stay
+  if #ARGV > 16 and (fence == tonumber(ARGV[4]) or not living[3]) then
+    redis.call("HSET", KEYS[1], unpack(ARGV, 17)) -- the first payload, and what the provider gave, stay
     if fence > tonumber(ARGV[4]) and living[5] then
       redis.call("HSET", KEYS[1], "owner", living[5]) -- a newer attempt has the key
     end
@@ -78,10 +91,10 @@ if knows_more() then
 end
 
 redis.call("HSET", KEYS[1], "state", to, "call", ARGV[3], "task", ARGV[6], "fingerprint", ARGV[8], "fence", ARGV[4],
-  unpack(ARGV, 16))
+  unpack(ARGV, 17))
 if state then
   redis.call("PERSIST", KEYS[1])
-  redis.call("HDEL", KEYS[1], "absences", "looks", "proofs", "lease_ms") -- of an earlier doubt
+  redis.call("HDEL", KEYS[1], "absences", "looks", "proofs", "lease_ms", "why") -- of an earlier doubt
 end
 redis.call("ZREM", KEYS[4], ARGV[1])
 redis.call("HDEL", KEYS[5], ARGV[1])
@@ -101,19 +114,21 @@ elseif to == "unknown" or to == "held" then
   if to == "unknown" and redis.call("HEXISTS", KEYS[1], "verify") == 1 then
     redis.call("ZADD", KEYS[3], now, ARGV[3])
   end
-elseif to == "rejected" then
-  redis.call("PEXPIRE", KEYS[1], ARGV[10])
-elseif to == "cancelled" then
+elseif to == "rejected" or to == "cancelled" then
   redis.call("HSET", KEYS[1], "why", ARGV[5])
 end
+if to == "rejected" then
+  redis.call("PEXPIRE", KEYS[1], ARGV[10])
+end
 local crossed = living[3]
-for i = 16, #ARGV, 2 do
+for i = 17, #ARGV, 2 do
   crossed = crossed or ARGV[i] == "payload"
 end
 if crossed and (to == "done" or to == "unknown" or to == "held") then
   redis.call("HSET", KEYS[7], "sent:" .. ARGV[1], ARGV[4])
 end
-redis.call("RPUSH", KEYS[6], cjson.encode({at = now, event = "rebuilt", state = to, why = "from the journal", before = state or "gone"}))
+local told = {at = now, event = "rebuilt", state = to, from = "the journal", why = ARGV[5], before = state or "gone", call = ARGV[3]}
+redis.call("RPUSH", KEYS[6], cjson.encode(told))
 redis.call("HINCRBY", KEYS[8], "revision", 1)
 redis.call("HSET", KEYS[8], "updated_ms", now)
 return {"rebuilt", to}

@@ -17,7 +17,7 @@ from pydantic_core import to_json
 from redis import Redis
 
 import settings
-from state import facts, records
+from state import evidence, facts, records
 from state.agent import milliseconds
 from state.fold import Fold, Place, Standing, fold
 from state.journal import Journal
@@ -66,26 +66,31 @@ class _Key:
     why: str = ""
     ended_ms: int = 0
     fields: tuple[str | bytes, ...] = ()  #: names and values in turn
-    is_followed: bool = False  #: the calls that follow it are registered
 
     def script_keys(self) -> list[str]:
-        n, waiting, running, held, ledger, head = _names(self.agent)
+        n, waiting, running, held, ledger, head, dead = _names(self.agent)
         call, story = n.call(self.asked["call"]), n.story(self.key)
-        return [n.key(self.key), call, waiting, running, held, story, ledger, head, n.followed]
+        return [n.key(self.key), call, waiting, running, held, story, ledger, head, n.followed, dead]
 
     def script_args(self, keep_ms: int, token: str) -> list[str | bytes | int]:
         asked = self.asked
         call = [asked["task"], to_json(asked["kwargs"]), asked["fingerprint"], asked["door"]]
         which = [self.key, self.state, asked["call"], self.fence, self.why]
         said = Options(**asked.get("options", {}))
-        kept = [said.as_json(), said.lane, "1" if said.has_followers and not self.is_followed else ""]
-        return [*which, *call, keep_ms, self.ended_ms, token, *kept, *self.fields]
+        kept = [said.as_json(), said.lane, "1" if said.has_followers else ""]
+        return [*which, *call, keep_ms, self.ended_ms, token, *kept, to_json(_of_call(asked)), *self.fields]
 
 
 @cache
-def _names(agent: str) -> tuple[Names, str, str, str, str, str]:
+def _names(agent: str) -> tuple[Names, str, str, str, str, str, str]:
     n = Names(agent)
-    return n, n.waiting, n.running, n.held, n.ledger, n.head
+    return n, n.waiting, n.running, n.held, n.ledger, n.head, n.dead
+
+
+def _of_call(asked: Record) -> dict[str, str]:
+    """What the journal has of the call besides its task and its arguments, as Redis keeps it."""
+    fields = {to: str(milliseconds(asked[name])) for name, to in evidence.TIMES.items() if name in asked}
+    return fields | {name: str(asked[name]) for name in evidence.MARKS if name in asked}
 
 
 class Rebuilding:
@@ -176,18 +181,23 @@ class Rebuilding:
             fields["result"] = to_json(end.get("result", {"result": None, "rung": None}))
             fields |= {"flaw": to_json(end["flaw"])} if "flaw" in end else {}
             self._facts.add(agent, end.get("facts", ()), ended_ms)
-        why = (
-            standing.why or end.get("error") or "rebuilt from the journal: it was sent, and no outcome was written down"
-        )
-        followed = (agent, asked["call"]) in self._whole.followed
-        which = (agent, key, standing.state, asked)
-        return _Key(*which, False, standing.fence, why, ended_ms, _flat(fields), followed)
+        why = standing.why or end.get("error") or _WITHOUT_A_WORD.get(standing.state, "")
+        return _Key(agent, key, standing.state, asked, False, standing.fence, why, ended_ms, _flat(fields))
 
     def _points(self, agent: str, key: str) -> dict[str, str | bytes]:
         return {f"point:{name}": value for name, value in self._whole.points.get((agent, key), {}).items()}
 
     def _at(self, place: Place) -> Record:
         return next(records.of_line(_line_at(self._files[place.file].fileno(), place.offset)))
+
+
+#: Why a key stands as it does, where the journal has no words for it.
+_WITHOUT_A_WORD = {
+    "unknown": "rebuilt from the journal: it was sent, and no outcome was written down",
+    "held": "rebuilt from the journal: it was held, and no reason was written down",
+    "rejected": "rebuilt from the journal: it was rejected, and no reason was written down",
+    "cancelled": "rebuilt from the journal: it was cancelled, and no reason was written down",
+}
 
 
 def _flat(fields: Mapping[str, str | bytes]) -> tuple[str | bytes, ...]:

@@ -10,7 +10,7 @@
 -- ARGV[6] -> how many lost workers make a call poison; 0 if this one was asked to end, which is nobody's fault
 -- ARGV[7] -> boot: this run of the machine   ARGV[8] -> ms since that boot
 --
--- Returns {"kept"} | {"queued"} | {"unknown"} | {"held"}
+-- Returns {"kept"} | {"queued"} | {"unknown"} | {"held", why, "1" if the task has an effect}
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local key = redis.call("HMGET", KEYS[1], "state", "owner", "fence", "lease_ms", "verify", "epoch")
@@ -59,4 +59,7 @@ else
 end
 redis.call("HINCRBY", KEYS[7], "revision", 1)
 redis.call("HSET", KEYS[7], "updated_ms", now)
+if to == "held" then
+  return {to, why, key[6] and key[6] ~= "" and "1" or "0"}
+end
 return {to}

@@ -9,9 +9,9 @@
 -- ARGV[9] -> expires: ms after which it is refused, 0 for never
 -- ARGV[10] -> digest of what the call was made from, or ""
 -- ARGV[11] -> options, JSON, or ""      ARGV[12] -> lane of its messages, or ""
--- ARGV[13] -> "1" if other calls follow this one
+-- ARGV[13] -> "1" if other calls follow this one      ARGV[14] -> "1" if its task has an effect, else "0"
 --
--- Returns {"registered"} | {"known", state of the call, digest of what that was made from, or ""}
+-- Returns {"registered", now} | {"known", state of the call, digest of what that was made from, or ""}
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local STORY_LENGTH = 200
@@ -23,7 +23,7 @@ end
 local delay = tonumber(ARGV[8])
 local to = delay > 0 and "waiting" or "queued"
 redis.call("HSET", KEYS[1], "task", ARGV[2], "key", ARGV[3], "kwargs", ARGV[4], "fingerprint", ARGV[5],
-  "door", ARGV[6], "state", to, "at_ms", now + delay)
+  "door", ARGV[6], "state", to, "at_ms", now + delay, "effect", ARGV[14])
 if ARGV[10] ~= "" then
   redis.call("HSET", KEYS[1], "digest", ARGV[10])
 end
@@ -46,10 +46,11 @@ end
 local state = redis.call("HGET", KEYS[2], "state")
 if not state or state == "rejected" then
   redis.call("HSET", KEYS[2], "state", to, "task", ARGV[2], "call", ARGV[1], "fingerprint", ARGV[5])
+  redis.call("HDEL", KEYS[2], "why")
   redis.call("PERSIST", KEYS[2])
   redis.call("PERSIST", KEYS[5])
 end
 if redis.call("LLEN", KEYS[5]) < STORY_LENGTH then
   redis.call("RPUSH", KEYS[5], cjson.encode({at = now, event = "registered", door = ARGV[6], call = ARGV[1]}))
 end
-return {"registered"}
+return {"registered", now}

@@ -37,4 +37,6 @@ def record(
     answer = _verdict(redis, keys, [*args, MOST_LOOKS, MOST_PROOFS, *events])
     if answer[0] == "waiting":
         evidence.absent(journal, claim)
+    elif answer[0] == "held":
+        evidence.held(journal, claim.agent, claim.key, claim.call, claim.fence, str(answer[1]))
     return answer

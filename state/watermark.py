@@ -30,6 +30,7 @@ class Known:
     epoch: str
     fence: int  #: of the newest intent; 0 if nothing was ever about to be sent
     before: str = ""  #: the epoch that Redis has until the work for this one is done, if Redis lost nothing
+    lacks: bool = False  #: a file of the journal was removed, and what it said was not taken over from Redis yet
 
 
 class Watermark:
@@ -39,6 +40,7 @@ class Watermark:
         self._folder = folder
         self._lock = threading.Lock()
         self._follows = STILL_WRITTEN  #: how many of the newest files
+        self.lost_a_file = False  #: a file that was read here is gone, or another one took its place
         self._forget()
 
     def known(self, agent: str) -> Known | None:
@@ -77,9 +79,16 @@ class Watermark:
         followed = {name: (self._folder / name).stat() for name in files[self._older :]}
         if not self._reached.keys() <= set(files) or any(self._is_another(*file) for file in followed.items()):
             # What it said of effects is gone too, and must not seem to be known: begin anew with what is left.
+            self.lost_a_file = self.lost_a_file or self._lost(files)
             self._known, self._reached = {}, {}
         for name, now in followed.items():
             self._read(name, now)
+
+    def _lost(self, files: list[str]) -> bool:
+        """Whether what was read of the newest files is gone: not renamed, nor compacted, which old files are."""
+        sizes = {about.st_ino: about.st_size for about in ((self._folder / name).stat() for name in files)}
+        newest = sorted(self._reached)[-STILL_WRITTEN:]
+        return any(sizes.get(which, -1) < reached for which, reached in map(self._reached.__getitem__, newest))
 
     def _is_another(self, name: str, now: os.stat_result) -> bool:
         """Whether another file took the place of one that was read."""
@@ -115,6 +124,8 @@ class Watermark:
         """Only an epoch's own record makes or changes an epoch. An intent of the one before was never sent."""
         match record["event"]:
             case "checkpoint":
+                if record.get("anew"):
+                    self._known = {agent: replace(known, lacks=True) for agent, known in self._known.items()}
                 for agent, (epoch, fence, *before) in record["known"].items():
                     # It says what its writer knew a moment before; what is known by now is newer.
                     self._known.setdefault(agent, Known(epoch, 0, *before))

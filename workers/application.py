@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -32,7 +31,7 @@ from state.call import Call
 from state.ledger import Ledger
 from state.options import from_json
 from state.sweep import Due
-from workers import control, followers, options, pulse, redis_restart, stopping
+from workers import control, options, redis_restart, stopping
 from workers.canary import Canary
 from workers.config import celery_config
 from workers.sweeper import Sweeper
@@ -71,10 +70,8 @@ class Gatehouse(Celery):
             return super().send_task(name, args, kwargs, **given)
         with door.in_words():
             gate = _gate(name)
-            follow = followers.take(given)
             asked = options.read(gate, given, self.conf.task_default_queue)
-            said = replace(asked.options, then=follow.then, otherwise=follow.otherwise, chain=follow.chain)
-            call = gate.call(args or (), kwargs or {}, id=asked.call, door=door.name(), options=said.as_json())
+            call = gate.call(args or (), kwargs or {}, id=asked.call, door=door.name(), options=asked.options.as_json())
             fresh = self.accept(call, asked.delay_ms, asked.expires_ms, **asked.sending)
             if not fresh and revoke.was_taken_back(store.client(), call.agent, call.id):
                 raise InvalidArguments(
@@ -152,7 +149,6 @@ def _create() -> Gatehouse:
     application.set_default()
     application.steps["consumer"].add(Sweeper)
     application.steps["consumer"].add(Canary)
-    application.steps["consumer"].add(pulse.WorkersPulse)
     _load_agents()
     redis_restart.install()
     stopping.install()
@@ -169,11 +165,6 @@ def _configure_logs(**_: Any) -> None:
 @worker_process_shutdown.connect
 def _leave(**_: Any) -> None:
     owner.leave()
-
-
-@worker_shutting_down.connect
-def _sign_off(**_: Any) -> None:
-    pulse.of_worker().leave()
 
 
 @worker_ready.connect

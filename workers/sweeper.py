@@ -21,7 +21,6 @@ from state.epoch import Standing
 from state.journal import JournalUnavailable
 from state.mirror import Mirror
 from state.store import StoreError
-from workers import followers, pulse
 
 log = structlog.get_logger("gatehouse.sweeper")
 
@@ -52,7 +51,6 @@ class Sweeper(bootsteps.StartStopStep):
         """Begin with the consumer; after a lost connection it is started anew."""
         self._app = parent.app
         self._mirror = Mirror(store.client(), agents())
-        pulse.swept()  # from now on it is expected to
         self._timer = parent.timer.call_repeatedly(EVERY, self.sweep)
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
@@ -73,7 +71,6 @@ class Sweeper(bootsteps.StartStopStep):
                     self._sweep_agent(agent, arrived_ms)
             self._mirror.refresh()
             self._bury()
-            pulse.swept()
 
     def _sweep_agent(self, agent: str, arrived_ms: Mapping[str, int]) -> None:
         redis = store.client()
@@ -82,7 +79,6 @@ class Sweeper(bootsteps.StartStopStep):
         for due in sweep.due(redis, agent, registered(), self._queue_is_empty, arrived_ms):
             log.info("sent again", agent=agent, task=due.task, call=due.call)
             self._app.resend(due)
-        followers.sweep(self._app, agent)
 
     def _look_after_ledger(self, agent: str, standing: Standing) -> None:
         """After a restart of Redis effects go on by themselves if nothing was lost; else say so, once."""
@@ -90,6 +86,8 @@ class Sweeper(bootsteps.StartStopStep):
         if why is None and standing.unchecked:
             why = _audited(agent)
             log.info("redis checked after a restart", agent=agent, effects="closed" if why else "open")
+        if why is None and standing.incomplete and agent in _with_effects():
+            why = _taken_over(agent)
         self._say(agent, why)
 
     def _say(self, agent: str, why: str | None) -> None:
@@ -140,6 +138,22 @@ def _audited(agent: str) -> str | None:
     except JournalUnavailable as error:
         return str(error)
     return None if is_open else "Redis was started anew and could not be checked"
+
+
+def _with_effects() -> set[str]:
+    return {gate.agent for gate in registered().values() if gate.effect}
+
+
+def _taken_over(agent: str) -> str | None:
+    """Let a journal that begins anew take over what Redis knows, now: the next effect of this agent may be months away."""
+    redis = store.client()
+    if not epoch.has_open_calls(redis, agent):
+        return None
+    try:
+        epoch.known(redis, journal.current(), agent)
+    except JournalUnavailable as error:
+        return str(error)
+    return None
 
 
 @contextmanager
