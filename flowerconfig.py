@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flower.app import Flower
+from flower.utils import broker
 from tornado.httputil import HTTPServerRequest
 from tornado.web import ErrorHandler
 
@@ -28,6 +29,22 @@ tasks_columns = "name,kwargs,state,result,received,runtime,worker,uuid"
 
 #: Tornado leaves the log lines alone, which are ours.
 logging = "none"
+
+
+class _Broker(broker.RedisBase):  # type: ignore[misc]  # Flower has no types
+    """The broker whose queues Flower counts: that of the settings, because Flower's own readers of such URLs leave out the user and the database of a Unix socket."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.redis = broker.redis.Redis.from_url(
+            _chosen.broker_url,
+            socket_timeout=self.socket_timeout,
+            retry=broker.Retry(broker.NoBackoff(), 0),
+        )
+
+
+for _reader in ("Redis", "RedisSsl", "RedisSocket"):
+    setattr(broker, _reader, _Broker)
 
 
 def _strange(request: HTTPServerRequest) -> bool:

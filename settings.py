@@ -18,6 +18,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 from dotenv import dotenv_values
 
+import redis_url
+
 ROOT = Path(__file__).resolve().parent
 
 #: The kernel refuses longer Unix socket paths (108 bytes with the closing zero).
@@ -103,10 +105,10 @@ def read(environ: Mapping[str, str]) -> Settings:
     state_dir = _folder(given, "STATE_DIR", "state")
     embedded = "REDIS_URL" not in given
     web_host, web_port = given.get("WEB_HOST", "127.0.0.1"), _port(given, "WEB_PORT", 8000)
-    redis_url = given.get("REDIS_URL") or f"unix://{quote(str(embedded_socket(state_dir)))}"
+    server = given.get("REDIS_URL") or f"unix://{quote(str(embedded_socket(state_dir)))}"
     return Settings(
-        redis_url=_redis_url("REDIS_URL", redis_url),
-        broker_url=_redis_url("BROKER_URL", given.get("BROKER_URL", redis_url)),
+        redis_url=_redis_url("REDIS_URL", server),
+        broker_url=_redis_url("BROKER_URL", given.get("BROKER_URL", server)),
         embedded=embedded,
         state_dir=state_dir,
         content_dir=_folder(given, "CONTENT_DIR", "content"),
@@ -196,17 +198,9 @@ def _folder(given: Mapping[str, str], name: str, default: str) -> Path:
 
 def _redis_url(name: str, url: str) -> str:
     try:
-        parts = urlsplit(url)
-        known = parts.scheme in {"redis", "rediss", "unix"} and (parts.port or True)
-    except ValueError:
-        raise SettingsError(
-            f"{name} cannot be read; percent-encode special characters in its password, write a number as its port"
-        ) from None
-    if not known:
-        raise SettingsError(
-            f"{name} must start with redis://, rediss:// or unix://; for example redis://127.0.0.1:6379/0"
-        )
-    return url
+        return str(redis_url.read(url))
+    except redis_url.UnusableUrl as error:
+        raise SettingsError(f"{name} {error}") from None
 
 
 def _http_url(given: Mapping[str, str], name: str, default: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 from celery import Celery
+from celery.app.utils import Settings
 from celery.result import AsyncResult
 from celery.signals import (
     beat_init,
@@ -33,7 +34,7 @@ from state.options import from_json
 from state.sweep import Due
 from workers import control, options, redis_restart, stopping
 from workers.canary import Canary
-from workers.config import celery_config
+from workers.config import OwnAddresses, celery_config
 from workers.sweeper import Sweeper
 
 log = structlog.get_logger("gatehouse.app")
@@ -43,6 +44,9 @@ class Gatehouse(Celery):
     """Celery whose `send_task`, the one way out of every door, goes through the register, and so do its revokes."""
 
     control_cls = "workers.control:RegisteredControl"
+
+    def _load_config(self) -> Settings:
+        return OwnAddresses.take_over(super()._load_config())  # type: ignore[misc]  # Celery's own, of which its types do not know
 
     def send_task(  # type: ignore[override]
         self,
@@ -146,6 +150,7 @@ def _check_destinations() -> None:
 def _create() -> Gatehouse:
     _check_destinations()
     application = Gatehouse("gatehouse", config_source=celery_config(settings.current()))
+    OwnAddresses.take_over(application.conf)
     application.set_default()
     application.steps["consumer"].add(Sweeper)
     application.steps["consumer"].add(Canary)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
-from settings import Settings
+from celery.app.utils import Settings
+
+import redis_url
+import settings
 
 #: Seconds. A message unacknowledged for this long is delivered again; the ledger makes that harmless.
 VISIBILITY_TIMEOUT = 3600
@@ -13,11 +15,14 @@ VISIBILITY_TIMEOUT = 3600
 GRACE = 5.0
 
 
-def celery_config(config: Settings) -> dict[str, Any]:
+def celery_config(config: settings.Settings) -> dict[str, Any]:
     """The configuration of the application for these settings."""
+    broker, results = redis_url.read(config.broker_url), redis_url.read(config.redis_url)
     return {
-        "broker_url": kombu_url(config.broker_url),
-        "result_backend": kombu_url(config.redis_url),
+        "broker_url": broker.for_kombu,
+        "broker_use_ssl": broker.ssl_options,
+        "result_backend": results.for_kombu,
+        "redis_backend_use_ssl": results.ssl_options,
         "accept_content": ["json"],
         "result_accept_content": ["json"],
         "task_serializer": "json",
@@ -51,9 +56,39 @@ def celery_config(config: Settings) -> dict[str, Any]:
 
 
 def kombu_url(url: str) -> str:
-    """The URL as Celery writes it: a Unix socket is `redis+socket://` there, its database a `virtual_host`."""
-    parts = urlsplit(url)
-    if parts.scheme != "unix":
-        return url
-    database = parse_qs(parts.query).get("db", ["0"])[0]
-    return f"redis+socket://{parts.netloc}{parts.path}?virtual_host={database}"
+    """Return the URL of a server without TLS as kombu and Celery write it."""
+    return redis_url.read(url).for_kombu
+
+
+class OwnAddresses(Settings):
+    """Celery's view of its configuration, which takes no address from the environment.
+
+    `celery` reads BROKER_URL and RESULT_BACKEND as values of its own options, and puts them, as they are, into variables
+    that Celery's view takes before any configuration.
+    """
+
+    @classmethod
+    def take_over(cls, view: Settings) -> Settings:
+        """Make `view` one of this class; Celery itself names the class that it makes."""
+        object.__setattr__(view, "__class__", cls)  # its own way of setting anything is to configure it
+        return view
+
+    @property
+    def broker_url(self) -> str:
+        """Where messages go."""
+        return str(self.first("broker_url"))
+
+    @property
+    def broker_read_url(self) -> str:
+        """The same."""
+        return self.broker_url
+
+    @property
+    def broker_write_url(self) -> str:
+        """The same."""
+        return self.broker_url
+
+    @property
+    def result_backend(self) -> str:
+        """Where results go."""
+        return str(self.first("result_backend"))

@@ -14,10 +14,10 @@ import pytest
 import redis
 from celery import Celery
 
+import redis_url
 from tests.effects.client import EffectServer
 from tests.harness import Install, until
 from tests.harness.shell import Shell
-from workers.config import kombu_url
 
 POST = """---
 id: hello
@@ -40,9 +40,8 @@ def running(house: Install) -> None:
 @pytest.fixture(scope="module")
 def stranger(house: Install) -> Iterator[Celery]:
     """A Celery producer that knows nothing of us but the address of the broker."""
-    app = Celery(
-        "stranger", broker=kombu_url(house.redis_url), backend=kombu_url(house.redis_url), set_as_current=False
-    )
+    server = redis_url.read(house.redis_url).for_kombu
+    app = Celery("stranger", broker=server, backend=server, set_as_current=False)
     yield app
     app.close()
 

@@ -17,6 +17,7 @@ import click
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
+import redis_url
 import settings
 from clients import destinations
 from gatekeeper.gate import agents
@@ -24,7 +25,6 @@ from gatekeeper.redact import clean
 from state import epoch, journal, store, ticks
 from state.journal import JournalUnavailable
 from state.store import StoreError
-from workers.config import kombu_url
 from workers.gate import privacy
 from workers.gate.output import command, show, table
 from workers.schedule import ScheduleError, read
@@ -145,7 +145,8 @@ def _skew(server_time: Callable[[], Any]) -> float:
 def _broker(config: settings.Settings) -> Iterator[Finding]:
     if config.broker_url == config.redis_url:
         return
-    connection = Connection(kombu_url(config.broker_url), connect_timeout=3)
+    broker = redis_url.read(config.broker_url)
+    connection = Connection(broker.for_kombu, ssl=broker.ssl_options or False, connect_timeout=3)
     try:
         connection.ensure_connection(max_retries=1, timeout=3)
     except OperationalError as error:
