@@ -19,6 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gatekeeper import sockets
+
 #: Seconds of processor time; an honest feed of 2 MB takes about two.
 CPU_SECONDS = 10.0
 #: Seconds on the clock, for a machine on which others take the processor.
@@ -60,14 +62,17 @@ def call(
     kind, data = ("text", text.encode("utf-8", "surrogatepass")) if isinstance(text, str) else ("bytes", text)
     seconds, longest = max(1, math.ceil(cpu or CPU_SECONDS)), wall or WALL_SECONDS
     command = [sys.executable, "-m", __name__, function.__module__, function.__qualname__, kind, str(seconds)]
-    with subprocess.Popen(  # noqa: S603 - our own interpreter and names of our own functions
-        command,
-        cwd=_ROOT,
-        env=_environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as child:
+    with (
+        sockets.sends_nothing(),
+        subprocess.Popen(  # noqa: S603 - our own interpreter and names of our own functions
+            command,
+            cwd=_ROOT,
+            env=_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as child,
+    ):
         try:
             answer, _ = child.communicate(data, timeout=longest)
         except subprocess.TimeoutExpired:

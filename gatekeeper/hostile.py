@@ -22,8 +22,10 @@ def text_of(error: BaseException) -> str:
 
 
 def inner(error: BaseException) -> list[BaseException]:
-    """What libraries wrapped into an exception: its `reason` and its arguments. Never raises."""
+    """What libraries wrapped into an exception: its `reason`, its arguments, the only one of a group. Never raises."""
     try:
+        if isinstance(error, BaseExceptionGroup):
+            return list(error.exceptions) if len(error.exceptions) == 1 else []
         found = [getattr(error, "reason", None), *error.args]
     except BaseException:  # noqa: BLE001 - as above; an exception that cannot be looked into has nothing inside
         return []

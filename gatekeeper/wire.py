@@ -1,8 +1,9 @@
-"""What really left this process: every HTTP request that may change something is counted, whoever sends it.
+"""What really left this process: everything that may change something is counted, whoever sends it.
 
 An exception tells only of the last request. Whether an earlier one may have had its effect is decided by what was sent:
 Python announces each write of `http.client`, on which requests and urllib3 stand, to audit hooks. There too a process
-that slept through the end of its lease is kept from sending what somebody else may be deciding about by now.
+that slept through the end of its lease is kept from sending what somebody else may be deciding about by now. For
+libraries that do not stand on it (httpx, aiohttp, raw sockets, other programs) see gatekeeper/sockets.py.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from contextvars import ContextVar
 from threading import Lock
 from typing import Any
 
+from gatekeeper import sockets
 from gatekeeper.errors import Overdue
+from gatekeeper.sockets import Kept
 from state import owner
 
 _REQUEST_LINE = re.compile(rb"([A-Z]+) \S+ HTTP/1\.[01]\r\n")
@@ -24,16 +27,21 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Wire:
-    """The requests of one attempt; those of a task that it calls are its own too."""
+    """What one attempt sent: requests, and connections whose requests nobody can count.
+
+    What a task that it calls sends is its own too.
+    """
 
     def __init__(self, lease_ends_ms: float = math.inf) -> None:
         self.parent: Wire | None = None
         self.sent = 0
         self.lease_ends_ms = lease_ends_ms  #: since boot; the heartbeat moves it on
         self._at_the_line: tuple[int, int] | None = None
+        self._kept: Kept | None = None
 
     def cross(self) -> None:
         """The line is crossed now."""
+        self._kept = Kept()
         self._at_the_line = (self.sent, _elsewhere.sent)
 
     @property
@@ -45,7 +53,7 @@ class Wire:
     def since_the_line(self) -> int:
         """How many were sent behind the line; those of threads that belong to no attempt may be among them, so they count."""
         own, others = self._at_the_line or (0, 0)
-        return self.sent - own + _elsewhere.sent - others
+        return self.sent - own + _elsewhere.sent - others + (self._kept.sent() if self._kept else 0)
 
 
 #: Requests of threads that run in no attempt's context.
@@ -55,17 +63,24 @@ _counting = Lock()
 
 
 def _hear(event: str, args: tuple[Any, ...]) -> None:
-    if event != "http.client.send" or not isinstance(args[1], bytes | bytearray):
-        return
-    line = _REQUEST_LINE.match(args[1])
-    if line is None or line[1].decode() in SAFE:
+    if event == "http.client.send":
+        if not _changes_something(args[1]):
+            return
+    elif event not in sockets.EVENTS or not sockets.leaves(event, args):
         return
     wires = list(_lineage(current.get() or _elsewhere))
     if any(wire.left_ms <= 0 for wire in wires):
-        raise Overdue("this process was held up for longer than its lease, so the request was not sent")
+        if event == "socket.connect":
+            args[0].close()  # whoever wanted to connect closes it for an OSError only
+        raise Overdue("this process was held up for longer than its lease, so nothing was sent")
     with _counting:
         for wire in wires:
             wire.sent += 1
+
+
+def _changes_something(data: Any) -> bool:
+    line = _REQUEST_LINE.match(data) if isinstance(data, bytes | bytearray) else None
+    return line is not None and line[1].decode() not in SAFE
 
 
 def _lineage(wire: Wire | None) -> Iterator[Wire]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, TypeVar, cast
+from urllib.parse import unquote, urlsplit
 
 from hiredis import pack_command
 from redis import Redis
@@ -17,7 +18,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 import settings
 from state.away import Away, is_transient
 
-__all__ = ["Away", "Script", "StoreError", "client", "now_ms", "patiently"]
+__all__ = ["Away", "Script", "StoreError", "client", "is_own", "now_ms", "patiently"]
 
 #: Raised by everything here when Redis does not answer, or not as it should.
 StoreError = RedisError
@@ -25,6 +26,9 @@ StoreError = RedisError
 #: Seconds; longer than any script takes, shorter than a person waits.
 CONNECT_TIMEOUT = 3
 ANSWER_TIMEOUT = 10
+
+#: Where a URL names none.
+DEFAULT_PORT = 6379
 
 
 class _Client(Redis):  # type: ignore[misc]  # mypy does not see redis-py's types
@@ -64,6 +68,19 @@ def client(url: str | None = None) -> Redis:
         socket_timeout=ANSWER_TIMEOUT,
         client_name="gatehouse",
     )
+
+
+def is_own(connection: Any) -> bool:
+    """Whether a connection of the Redis client goes to our Redis or our broker."""
+    path, host, port = (getattr(connection, name, None) for name in ("path", "host", "port"))
+    for url in (settings.current().redis_url, settings.current().broker_url):
+        parts = urlsplit(url)
+        if parts.scheme == "unix":
+            if path == unquote(parts.path):
+                return True
+        elif (host, port) == (parts.hostname or "localhost", parts.port or DEFAULT_PORT):
+            return True
+    return False
 
 
 def now_ms(redis: Redis) -> int:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextvars
 import os
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import requests
 from pydantic import BaseModel, SecretStr
 from requests.adapters import HTTPAdapter
@@ -26,6 +28,10 @@ class Letter(BaseModel):
     """A payload with something in it that must not be stored."""
 
     token: SecretStr
+
+
+#: Keeps its connections open.
+client = httpx.Client()
 
 
 def effects(path: str) -> str:
@@ -58,6 +64,8 @@ def inner(n: int) -> str:
 @gatekeeper.task(key="trick:{trick}:{n}", effect=Effect())
 def play(trick: str, n: int = 1) -> str:
     """Send one effect in the way that `trick` names."""
+    if "open" in trick:
+        client.get(effects("before"))
     with gatekeeper.effect(payload={"n": n}):
         return str(TRICKS[trick](f"trick:{trick}:{n}"))
 
@@ -98,6 +106,22 @@ def applied_then_refused(key: str) -> Any:
     return requests.post(REFUSING, timeout=5)
 
 
+def applied_by_httpx_then_refused(key: str) -> Any:
+    httpx.post(effects(key), json={})
+    return requests.post(REFUSING, timeout=5)
+
+
+def applied_by_an_open_httpx_client_then_refused(key: str) -> Any:
+    client.post(effects(key), json={})
+    return requests.post(REFUSING, timeout=5)
+
+
+def applied_by_another_program_then_refused(key: str) -> Any:
+    program = f"import httpx; httpx.post({effects(key)!r}, json={{}})"
+    subprocess.run([sys.executable, "-c", program], check=True)
+    return requests.post(REFUSING, timeout=5)
+
+
 def applied_then_raised(key: str) -> Any:
     send(key)
     raise ConnectionRefusedError("by the author's own code")
@@ -135,6 +159,9 @@ TRICKS = {
     function.__name__: function
     for function in (
         refused_at_once,
+        applied_by_httpx_then_refused,
+        applied_by_an_open_httpx_client_then_refused,
+        applied_by_another_program_then_refused,
         answered_429,
         applied_then_looked_up,
         applied_then_refused,

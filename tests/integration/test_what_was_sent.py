@@ -26,6 +26,9 @@ MAY_HAVE_HAPPENED = [
     "applied_then_looked_up",
     "applied_then_refused",
     "applied_then_raised",
+    "applied_by_httpx_then_refused",
+    "applied_by_an_open_httpx_client_then_refused",
+    "applied_by_another_program_then_refused",
     "applied_in_a_thread_then_refused",
     "left_with_sys_exit",
 ]

@@ -1,0 +1,120 @@
+"""What may carry an effect out of this process without `http.client`: other connections, datagrams, other programs.
+
+Python tells audit hooks when a socket connects, not what is sent over it. So a connection that `http.client` did not
+open counts as something that was sent, and so does a connection of that kind that was open when the line was crossed,
+unless the kernel says that nothing went over it since. What libraries in C send is not seen at all; while one of those
+is loaded, no error proves that nothing was sent.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from http.client import HTTPConnection
+from types import FrameType
+from typing import Any
+
+from state import store
+
+#: Audit events of what leaves the process in another way than through a connection.
+LEAVING = frozenset(
+    {
+        "socket.sendto", "socket.sendmsg", "subprocess.Popen", "os.system", "os.posix_spawn", "os.spawn", "os.exec",
+        "os.fork", "os.forkpty", "pty.spawn",
+    }
+)  # fmt: skip
+EVENTS = LEAVING | {"socket.connect"}
+
+#: Modules that connect and send in C, which Python does not announce.
+UNSEEN = ("pycurl", "curl_cffi", "grpc", "uvloop")
+
+#: Where `struct tcp_info` of Linux has the bytes not yet sent and the bytes sent (since 4.19).
+_NOT_SENT, _SENT = 144, 200
+
+#: Connections that `http.client` did not open, by descriptor, with the inode of the socket: a number is used again.
+_opened: dict[int, int] = {}
+
+
+_sends_nothing: ContextVar[bool] = ContextVar("sends nothing", default=False)
+
+
+@contextmanager
+def sends_nothing() -> Iterator[None]:
+    """For a program of ours that is started inside the block and talks to nobody else: it is no effect."""
+    token = _sends_nothing.set(True)
+    try:
+        yield
+    finally:
+        _sends_nothing.reset(token)
+
+
+def leaves(event: str, args: tuple[Any, ...]) -> bool:
+    """Whether an audit event of EVENTS may carry an effect out that `http.client` does not announce."""
+    if event in LEAVING:
+        return not _sends_nothing.get()
+    if _is_accounted_for():
+        return False
+    connecting = args[0]
+    inode = _inode(connecting.fileno())
+    if inode is not None:
+        _opened[connecting.fileno()] = inode
+    return True
+
+
+class Kept:
+    """The connections of that kind that are open now; later, whether anything may have been sent over them."""
+
+    def __init__(self) -> None:
+        for descriptor, inode in list(_opened.items()):
+            if _inode(descriptor) != inode:
+                _opened.pop(descriptor, None)
+        self._were = [(descriptor, inode, _traffic(descriptor)) for descriptor, inode in list(_opened.items())]
+
+    def sent(self) -> int:
+        """Over how many of them something may have been sent since; one for each loaded module of UNSEEN."""
+        used = sum(
+            traffic is None or _inode(descriptor) != inode or _traffic(descriptor) != traffic
+            for descriptor, inode, traffic in self._were
+        )
+        return used + sum(name in sys.modules for name in UNSEEN)
+
+
+def _is_accounted_for() -> bool:
+    """Whether `http.client` opens this connection, whose requests are counted, or we do, to our own Redis."""
+    for frame in _callers():
+        caller = frame.f_locals.get("self") if frame.f_code.co_varnames[:1] == ("self",) else None
+        if isinstance(caller, HTTPConnection):
+            return type(caller).send is HTTPConnection.send
+        if str(frame.f_globals.get("__name__", "")).startswith("redis."):
+            return store.is_own(caller)
+    return False
+
+
+def _callers() -> Iterator[FrameType]:
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the documented way to the callers
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _inode(descriptor: int) -> int | None:
+    """What tells this socket from another one that gets the same number later; None if it is closed."""
+    try:
+        return os.fstat(descriptor).st_ino
+    except OSError:
+        return None
+
+
+def _traffic(descriptor: int) -> tuple[int, int] | None:
+    """What was handed to the kernel to be sent over a connection so far; None if it cannot tell."""
+    try:
+        with socket.socket(fileno=os.dup(descriptor)) as twin:
+            told = twin.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+        return struct.unpack_from("I", told, _NOT_SENT)[0], struct.unpack_from("Q", told, _SENT)[0]
+    except (OSError, AttributeError, struct.error):
+        return None
