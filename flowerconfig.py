@@ -1,21 +1,18 @@
 """Flower's configuration; `celery -A workers flower` reads it from this folder, each name being one of its options."""
 
-import os
 from typing import Any
-from urllib.parse import urlsplit
 
-from flower.app import Flower
 from flower.utils import broker
-from tornado.httputil import HTTPServerRequest
-from tornado.web import ErrorHandler
 
 import settings
 from gatekeeper import door, logs
+from web import flower_errors, flower_guard
 from workers import flower_revokes
 
 logs.configure()
 door.name_process("flower")
 flower_revokes.install()
+flower_errors.install()
 _chosen = settings.current()
 
 address = "127.0.0.1"
@@ -47,26 +44,5 @@ for _reader in ("Redis", "RedisSsl", "RedisSocket"):
     setattr(broker, _reader, _Broker)
 
 
-def _strange(request: HTTPServerRequest) -> bool:
-    """Whether a web page of somebody else's made the browser send this."""
-    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "none")
-    foreign = request.host_name not in {"127.0.0.1", "localhost"} or (
-        origin and urlsplit(origin).netloc != request.host
-    )
-    return bool(foreign or (request.method != "GET" and site not in {"none", "same-origin"}))
-
-
-def _find_handler(self: Any, request: HTTPServerRequest, **kwargs: Any) -> Any:
-    if _strange(request):
-        return self.get_handler_delegate(request, ErrorHandler, {"status_code": 403})
-    return super(Flower, self).find_handler(request, **kwargs)
-
-
-if _chosen.desk_password:
-    # A list, because Flower splits the text of FLOWER_BASIC_AUTH at commas, into passwords of their own.
-    basic_auth = [f"admin:{_chosen.desk_password}"]
-else:
-    # Without this Flower's pages work and its API does not, which could then start no task.
-    os.environ["FLOWER_UNAUTHENTICATED_API"] = "true"
-    # Flower then lets any page in the user's browser call that API; this lets only its own pages and command lines.
-    Flower.find_handler = _find_handler
+# A list, because Flower splits the text of FLOWER_BASIC_AUTH at commas, into passwords of their own.
+basic_auth = [flower_guard.install()]

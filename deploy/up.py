@@ -157,6 +157,8 @@ class Announcement:
         self._output.show("up", "Gatehouse is up. Ctrl-C stops it.")
         for name, place in places.items():
             self._output.show("up", f"  {name:<7} {place}")
+        password = "DESK_PASSWORD" if self._chosen.desk_password else self._chosen.secrets_dir / "flower-password"
+        self._output.show("up", f"  Flower's user is admin, and its password is in {password}.")
 
     def _web_answers(self) -> bool:
         try:

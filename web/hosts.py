@@ -16,13 +16,10 @@ from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
 import settings
+from web import proxies
 
 #: A name or an IPv4 address, or an IPv6 address in brackets; then perhaps a port.
 _HOST = re.compile(r"(?:\[(?P<six>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_.-]+))(?::[0-9]{1,5})?", re.IGNORECASE)
-
-#: What a proxy adds. A request with one of these was made somewhere else, whatever address it comes from.
-_OF_A_PROXY = ("forwarded", "via", "x-real-ip", "true-client-ip", "cf-connecting-ip")
-_OF_A_PROXY_TOO = "x-forwarded-"
 
 
 def of(headers: Headers) -> str | None:
@@ -50,9 +47,8 @@ def is_address(host: str) -> bool:
 
 def is_direct_from_here(request: HTTPConnection) -> bool:
     """Whether nothing shows that this request comes from elsewhere. It is no proof: a proxy may hide all traces."""
-    through_proxy = any(name in _OF_A_PROXY or name.startswith(_OF_A_PROXY_TOO) for name in request.headers)
     client = request.client.host if request.client else ""
-    return not through_proxy and is_loopback(client) and is_loopback(of(request.headers) or "")
+    return not proxies.left_a_trace(request.headers) and is_loopback(client) and is_loopback(of(request.headers) or "")
 
 
 def is_loopback(host: str) -> bool:

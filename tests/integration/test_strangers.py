@@ -117,7 +117,13 @@ def test_a_signature_opens_its_own_call_and_no_other(house: Install) -> None:
 
 def test_a_tick_that_can_be_guessed_does_not_tell_what_it_made(house: Install, shell: Shell) -> None:
     guessed = "tick:analyse:2026-11-29T20:00:00Z"
-    shell.run("answer = app.tasks['counter.add'].apply_async(args=[20, 22], task_id=call).id", call=guessed)
+    shell.run(
+        """
+        from gatekeeper.gate import registered
+        answer = app.accept(registered()["counter.add"].call((), {"a": 20, "b": 22}, id=call, door="beat"))
+        """,
+        call=guessed,
+    )
     until(lambda: get(house, f"/calls/{guessed}").content.get("state") == "done", 20, "the end of the tick")
 
     assert get(house, f"/calls/{guessed}", **ELSEWHERE).status == 401

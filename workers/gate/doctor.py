@@ -76,6 +76,8 @@ def examine(config: settings.Settings) -> Iterator[Finding]:
     yield _disk(config.state_dir)
     yield _port("web port", config.web_host, config.web_port, "WEB_PORT")
     yield _port("flower port", "127.0.0.1", config.flower_port, "FLOWER_PORT")
+    made = config.secrets_dir / "flower-password"
+    yield Finding("flower password", f"user admin, password in {'DESK_PASSWORD' if config.desk_password else made}")
 
 
 def _redis(config: settings.Settings) -> Iterator[Finding]:
