@@ -16,13 +16,13 @@ import psutil
 from requests.exceptions import RequestException
 
 import settings
-from clients import certificate, http
+from clients import certificate, http, overdue
 from clients.checks import LONGEST_LOOK, Look, Seen
 from clients.watch import Limits, Site, Watch
 from gatekeeper.durations import milliseconds
 from gatekeeper.gate import agents
 from gatekeeper.redact import describe
-from state import epoch, health, journal, store
+from state import epoch, health, journal, signs, store
 
 GB = 1024**3
 MB = 1024**2
@@ -52,6 +52,8 @@ def _of_redis(limits: Limits) -> Iterator[Look]:
     yield Look("redis aof", redis_aof)
     yield Look("redis eviction", redis_eviction)
     yield Look("effects", effects)
+    yield Look("processes", processes)
+    yield Look("ticks", ticks)
     yield Look("queue", partial(queue, limits.queue))
 
 
@@ -153,6 +155,20 @@ def effects() -> Seen:
     told = [f"{agent}: {standing.closed}" for agent, standing in standings.items() if standing.closed]
     why = f"effects are closed ({'; '.join(told)}); run: celery -A workers gate recover" if told else ""
     return Seen("closed" if told else "open", "open", why)
+
+
+def processes() -> Seen:
+    """Do workers and beat say that they live?"""
+    standing = signs.look(store.client())
+    counts = ", ".join(f"{len(standing.of(kind))} {kind}" for kind in signs.KINDS)
+    told = "; ".join(map(str, standing.silent))
+    return Seen(f"{counts} alive", "none silent", f"{told}; see docs/operations.md, Nothing runs" if told else "")
+
+
+def ticks() -> Seen:
+    """Does everything begin when it is due?"""
+    _, late = overdue.look()
+    return Seen(f"{len(late)} overdue", "0", "; ".join(map(str, late)))
 
 
 def queue(limit: int) -> Seen:

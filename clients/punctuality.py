@@ -39,6 +39,8 @@ class Plan:
     task: str
     cron: str
     zone: ZoneInfo
+    missed: str = "latest"
+    overlap: str = "skip"
 
     @property
     def agent(self) -> str:
@@ -77,7 +79,7 @@ def plans(table: Any = None) -> list[Plan]:
 
 def _plan(entry: Any, row: Any, zone: ZoneInfo) -> Plan | None:
     try:
-        plan = Plan(entry, row["task"], row["cron"], zone)
+        plan = Plan(entry, row["task"], row["cron"], zone, row.get("missed", "latest"), row.get("overlap", "skip"))
         plan.times.check(datetime.now(UTC))
     except (CronError, KeyError, TypeError, AttributeError):
         return None

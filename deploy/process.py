@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from deploy.pulse import Pulse
 from settings import ROOT
 
 #: Long enough not to spin, short enough that a single crash is hardly noticed.
@@ -33,6 +34,8 @@ class Process:
     due: float = 0.0  #: when it may start (again)
     pause: float = FIRST_PAUSE
     started: float = 0.0
+    pulse: Pulse | None = field(default=None, repr=False)
+    told: bool = False  #: that it is silent
     child: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -58,7 +61,9 @@ class Process:
         if not self.child or (code := self.child.poll()) is None:
             return None
         self.kill()
-        self.child = None
+        if self.pulse:
+            self.pulse.forget()
+        self.child, self.pulse, self.told = None, None, False
         return code
 
     def put_off(self) -> float:

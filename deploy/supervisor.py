@@ -11,10 +11,12 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 
 from deploy.output import Lines, Output
 from deploy.process import Process, describe
+from deploy.pulse import SILENT_SECONDS, STUCK_SECONDS, Pulse
 
 #: Celery's soft shutdown gives running tasks 5 s; this leaves it 3 more, and the whole stop stays under 10.
 STOP_SECONDS = 8.0
@@ -24,6 +26,9 @@ SERVER_STOP_SECONDS = 1.5
 
 #: How often the processes are looked at: 0.3 % of a core, and nobody waits longer than this.
 TICK_SECONDS = 0.05
+
+#: How often the files of their pulses are looked at.
+LISTEN_SECONDS = 1.0
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -38,9 +43,11 @@ class Supervisor:
         processes: Sequence[Process],
         watchdog: Process,
         output: Output,
+        pulses: Path,
     ) -> None:
         self._server, self._ready, self._processes, self._watchdog = server, ready, processes, watchdog
-        self._output = output
+        self._output, self._pulses = output, pulses
+        self._looked = 0.0
         self._roster: int | None = None
         self._selector = selectors.DefaultSelector()
         self._asked = self._hurried = False
@@ -70,7 +77,32 @@ class Supervisor:
         self._keep(self._watchdog)
         for process in wanted:
             self._keep(process)
+        self._listen(wanted)
         self._relay(TICK_SECONDS)
+
+    def _listen(self, wanted: Sequence[Process]) -> None:
+        """Once a second: tell which process lives and has gone silent, and start again what stays so."""
+        if time.monotonic() - self._looked < LISTEN_SECONDS:
+            return
+        self._looked = time.monotonic()
+        for process in wanted:
+            silence = process.pulse.silence() if process.pulse and process.child else 0.0
+            if silence < SILENT_SECONDS:
+                process.told = False
+            elif process.pulse and not self._ready():
+                process.pulse.forgive()  # it waits for the server
+            else:
+                self._is_silent(process, silence)
+
+    def _is_silent(self, process: Process, silence: float) -> None:
+        told = {"process": process.name, "pid": process.pid, "silent_seconds": round(silence)}
+        if not process.told:
+            process.told = True
+            left = f"killed in {STUCK_SECONDS - silence:.0f} s unless it goes on"
+            self._output.say("process silent, it lives and does nothing", "error", **told, next=left)
+        if silence >= STUCK_SECONDS:
+            self._output.say("process killed, it was silent for too long", "error", **told)
+            process.kill()
 
     def _keep(self, process: Process) -> None:
         """Start it if it is due; put it off if it has died."""
@@ -95,6 +127,8 @@ class Supervisor:
             process.start(stdout=sys.stderr.fileno())  # stdout is for JSON lines, and the server writes none
         else:
             process.start()
+        process.pulse = Pulse(self._pulses, process.pid)
+        process.pulse.forget()  # that of another one with its number
         self._call_the_roll()
         self._output.say("process started", process=process.name, pid=process.pid)
 

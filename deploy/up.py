@@ -64,6 +64,7 @@ def up(path: Path) -> int:
         # It holds the lock as well, so that nobody starts while it still stops what a killed supervisor left.
         watchdog=Process("watchdog", [sys.executable, "-S", "-m", "deploy.watchdog"], environment, keep=[lock]),
         output=output,
+        pulses=chosen.run_dir / "pulse",
     )
     supervisor.run(Announcement(chosen, output).make_once)
     return 0

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
+import structlog
 from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
 from celery import Task, shared_task
 from celery.exceptions import Ignore, Reject, TaskPredicate
@@ -14,12 +15,14 @@ from celery.exceptions import Ignore, Reject, TaskPredicate
 from gatekeeper import door, pipeline, policy
 from gatekeeper.answer import Answer
 from gatekeeper.durations import Duration
-from gatekeeper.errors import LedgerUnavailable, PolicyError, TaskAborted
+from gatekeeper.errors import LedgerUnavailable, PolicyError, TaskAborted, UnsupportedOption
 from gatekeeper.gate import DEFAULT_LEASE, MAX_AGE, Gate, Policies, register
 from gatekeeper.policy import Breaker, Cap, Effect, Rate
 from gatekeeper.redact import describe, presentable
 from state import store
 from state.ledger import Ledger
+
+log = structlog.get_logger("gatehouse.gate")
 
 #: Seconds before a message goes back to its queue because the ledger is away; without it the two would only circle.
 PAUSE = 1.0
@@ -46,6 +49,7 @@ class GateTask(_Task):
         """Run here and now; returns the answer, raises if the attempt failed."""
         request = self.request
         direct = request.called_directly
+        _drop_followers(request)
         call = str(uuid4() if direct else request.id)
         try:
             return pipeline.run(self.gate, args, kwargs, call_id=call, door=door.name() if direct else "message")
@@ -65,10 +69,36 @@ class GateTask(_Task):
                 raise
             raise shown from None
 
+    def retry(self, *_: Any, **__: Any) -> Any:
+        """Refuse: the gate tries again by itself."""
+        raise UnsupportedOption(
+            f"{self.name}: retry() is not supported; raise an exception, and say attempts= and backoff="
+        )
+
+    def replace(self, *_: Any, **__: Any) -> Any:
+        """Refuse: a call stays the call that was registered."""
+        raise UnsupportedOption(f"{self.name}: replace() is not supported; start the other call and return")
+
+    def add_to_chord(self, *_: Any, **__: Any) -> Any:
+        """Refuse: there are no chords."""
+        raise UnsupportedOption(f"{self.name}: add_to_chord() is not supported; start the other call and return")
+
     def standing(self, **arguments: Any) -> str | None:
         """Where the key of these arguments stands (`done`, `unknown`, …), or None if it was never asked for."""
         key = self.gate.key(self.gate.contract.bind((), arguments), "")
         return Ledger(store.client()).standing(self.gate.agent, key)
+
+
+def _drop_followers(request: Any) -> None:
+    """Let Celery start nothing when this message is over: the register knows what follows a call, and starts it at its end.
+
+    Only a message that did not come from our own doors carries any.
+    """
+    carried = [name for name in ("callbacks", "errbacks", "chain", "chord") if getattr(request, name, None)]
+    for name in carried:
+        setattr(request, name, None)
+    if carried:
+        log.warning("followers dropped", call=request.id, carried=carried, next="make the call through app.send_task")
 
 
 def task(  # noqa: PLR0913 - one argument per policy, all by name

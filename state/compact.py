@@ -177,7 +177,7 @@ class _Rules:
         standing = self.whole.keys.get(name)
         if name in self.unusual or (event == "registered" and (record["agent"], record["call"]) in self.whole.calls):
             return record
-        if name in self.given_up or (standing is None and event in {"registered", "ended"}):
+        if name in self.given_up or (standing is None and event in {"registered", "ended", "followed"}):
             return None
         return _of_done(record, place, standing) if standing and standing.state == "done" else record
 

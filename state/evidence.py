@@ -116,6 +116,11 @@ def cancelled(journal: Journal, agent: str, key: str, call: str, by: str, *, alo
     journal.append("ended", record | ({"alone": True} if alone else {}), sync=True)
 
 
+def followed(journal: Journal, agent: str, key: str, call: str) -> None:
+    """The calls that follow this one are registered."""
+    _tell(journal, "followed", {"agent": agent, "key": key, "call": call}, sync=False)
+
+
 def absent(journal: Journal, claim: Claim) -> None:
     """It is proven that the effect did not happen; the call is sent again."""
     _tell(journal, "absent", _of_claim(claim), sync=True)

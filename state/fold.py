@@ -49,6 +49,9 @@ class Fold:
     keys: dict[tuple[str, str], Standing] = field(default_factory=dict)  #: by agent and key
     calls: dict[tuple[str, str], tuple[str, Place]] = field(default_factory=dict)  #: open ones: key and place
     points: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)  #: by agent and key
+    followed: set[tuple[str, str]] = field(
+        default_factory=set
+    )  #: calls whose followers are registered, with their agent
     fences: dict[str, int] = field(default_factory=dict)  #: highest, by agent
     epochs: dict[str, str] = field(default_factory=dict)  #: by agent, in the journal that is being read
     known: list[dict[str, Known]] = field(default_factory=list)  #: of each file: what was known at its end, by agent
@@ -104,7 +107,12 @@ def _take_epoch(whole: Fold, record: Record, _: Place) -> None:
     whole.epochs[record["agent"]] = record["epoch"]
 
 
+def _take_followed(whole: Fold, record: Record, _: Place) -> None:
+    whole.followed.add((record["agent"], record["call"]))
+
+
 def _take_registered(whole: Fold, record: Record, place: Place) -> None:
+    whole.followed.discard((record["agent"], record["call"]))  # replayed by a person: it ends once more
     standing = whole.keys.get((record["agent"], record["key"]))
     if standing and standing.call == record["call"] and standing.state == "rejected":
         standing.state = "waiting"  # replayed by a person
@@ -206,4 +214,5 @@ _TAKERS: dict[str, Callable[[Fold, Record, Place], None]] = {
     "held": _take_held,
     "resolved": _take_resolved,
     "ended": _take_ended,
+    "followed": _take_followed,
 }

@@ -43,7 +43,7 @@ class Options:
     def as_json(self) -> str:
         """As JSON text; empty if nothing was said."""
         said = {name: value for name, value in vars(self).items() if value not in ("", None, False, (), [])}
-        return json.dumps(said, sort_keys=True, ensure_ascii=False, separators=(",", ":")) if said else ""
+        return json.dumps(said, sort_keys=True, separators=(",", ":")) if said else ""
 
 
 def from_json(text: str | None) -> Options:

@@ -66,6 +66,7 @@ class _Key:
     why: str = ""
     ended_ms: int = 0
     fields: tuple[str | bytes, ...] = ()  #: names and values in turn
+    is_followed: bool = False  #: the calls that follow it are registered
 
     def script_keys(self) -> list[str]:
         n, waiting, running, held, ledger, head, dead = _names(self.agent)
@@ -77,7 +78,7 @@ class _Key:
         call = [asked["task"], to_json(asked["kwargs"]), asked["fingerprint"], asked["door"]]
         which = [self.key, self.state, asked["call"], self.fence, self.why]
         said = Options(**asked.get("options", {}))
-        kept = [said.as_json(), said.lane, "1" if said.has_followers else ""]
+        kept = [said.as_json(), said.lane, "1" if said.has_followers and not self.is_followed else ""]
         return [*which, *call, keep_ms, self.ended_ms, token, *kept, to_json(_of_call(asked)), *self.fields]
 
 
@@ -182,7 +183,9 @@ class Rebuilding:
             fields |= {"flaw": to_json(end["flaw"])} if "flaw" in end else {}
             self._facts.add(agent, end.get("facts", ()), ended_ms)
         why = standing.why or end.get("error") or _WITHOUT_A_WORD.get(standing.state, "")
-        return _Key(agent, key, standing.state, asked, False, standing.fence, why, ended_ms, _flat(fields))
+        followed = (agent, asked["call"]) in self._whole.followed
+        which = (agent, key, standing.state, asked)
+        return _Key(*which, False, standing.fence, why, ended_ms, _flat(fields), followed)
 
     def _points(self, agent: str, key: str) -> dict[str, str | bytes]:
         return {f"point:{name}": value for name, value in self._whole.points.get((agent, key), {}).items()}

@@ -1,6 +1,7 @@
 -- replay: run a call again that ended without a result, with the same arguments and under the same id.
 --
 -- KEYS[1] -> key       KEYS[2] -> call      KEYS[3] -> waiting   KEYS[4] -> dead      KEYS[5] -> story   KEYS[6] -> head
+-- KEYS[7] -> followed
 -- ARGV[1] -> call id   ARGV[2] -> by whom
 --
 -- Returns {"replayed"} | {"kept", state of the call}
@@ -14,6 +15,9 @@ redis.call("HSET", KEYS[2], "state", "waiting", "at_ms", now, "attempts", 0, "lo
 redis.call("HDEL", KEYS[2], "answer", "booked_ms", "expires_ms")
 redis.call("PERSIST", KEYS[2])
 redis.call("ZADD", KEYS[3], now, ARGV[1])
+if redis.call("HEXISTS", KEYS[2], "options") == 1 then
+  redis.call("ZADD", KEYS[7], now, ARGV[1]) -- it ends once more
+end
 redis.call("ZREM", KEYS[4], ARGV[1])
 local state = redis.call("HGET", KEYS[1], "state")
 if not state or state == "rejected" then

@@ -2,6 +2,7 @@
 --
 -- KEYS[1] -> key       KEYS[2] -> call      KEYS[3] -> waiting   KEYS[4] -> held      KEYS[5] -> story
 -- KEYS[6] -> head      KEYS[7] -> metrics   KEYS[8] -> ledger    KEYS[9] -> queued
+-- KEYS[10] -> followed
 -- ARGV[1] -> key, as text
 -- ARGV[2] -> "applied" (it is out there) | "not-applied" (it is not: send it) | "cancel" (never send it)
 --            | "approve" (let it run; only for what never crossed the line)
@@ -32,6 +33,9 @@ if call then
   redis.call("ZREM", KEYS[3], call)
   redis.call("ZREM", KEYS[9], call)
   redis.call("HSET", KEYS[2], "state", to)
+  if redis.call("HEXISTS", KEYS[2], "options") == 1 then
+    redis.call("ZADD", KEYS[10], now, call) -- this is another end than one that was followed before
+  end
 end
 if to == "done" then
   redis.call("HSET", KEYS[1], "result", ARGV[5], "done_ms", now)

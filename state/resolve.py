@@ -64,6 +64,7 @@ def resolve(redis: Redis, journal: Journal, agent: str, key: str, word: Word) ->
     journal.append("probe", {}, sync=True)
     keys = [
         n.key(key), n.call(call.id), n.waiting, n.held, n.story(key), n.head, n.metrics, n.ledger, n.queued,
+        n.followed,
     ]  # fmt: skip
     answer = _resolve(redis, keys, [key, word.how, word.by, word.why, result, kept["state"], kept.get("fence", "")])
     if answer[0] == "kept":
@@ -135,7 +136,7 @@ def replay(redis: Redis, journal: Journal, agent: str, call: str, by: str, effec
         task, key, kwargs, fingerprint, door, options = (kept.get(name, "") for name in names)
         replayed = Call(call, agent, task, key, kwargs or "{}", fingerprint, door, options=options)
         evidence.registered(journal, replayed, {"again": "1", "digest": kept.get("digest", "")})
-    keys = [n.key(kept["key"]), n.call(call), n.waiting, n.dead, n.story(kept["key"]), n.head]
+    keys = [n.key(kept["key"]), n.call(call), n.waiting, n.dead, n.story(kept["key"]), n.head, n.followed]
     answer = _replay(redis, keys, [call, by])
     if answer[0] == "kept":
         raise NotResolved(

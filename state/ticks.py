@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from redis import Redis
@@ -14,7 +15,16 @@ from state.names import Names
 #: newer ones are known for a week besides.
 KEPT = 5000
 
-_OPEN = {"queued", "waiting", "claimed", "sending"}
+OPEN = {"queued", "waiting", "claimed", "sending"}
+
+
+@dataclass(frozen=True)
+class Newest:
+    """The newest tick of an entry: when it was due, and the state of its call since when (None: it has none)."""
+
+    due: datetime | None
+    state: str | None
+    at_ms: int
 
 
 def last(redis: Redis, agent: str, entry: str) -> datetime | None:
@@ -61,9 +71,20 @@ def newest_started(redis: Redis, agent: str, entry: str, number: int) -> list[da
     return [datetime.fromtimestamp(int(seconds), UTC) for seconds in found]
 
 
+def newest(redis: Redis, agent: str, entry: str) -> Newest:
+    """The newest tick that was looked at, and where its call stands."""
+    n = Names(agent)
+    due = last(redis, agent, entry)
+    if due is None:
+        return Newest(None, None, 0)
+    call = n.call(f"tick:{entry}:{due.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")
+    state, at_ms = redis.hmget(call, "state", "at_ms")
+    return Newest(due, state and str(state), int(at_ms or 0))
+
+
 def any_open(redis: Redis, agent: str, calls: Sequence[str]) -> bool:
     """Whether one of these calls is still to run, or running."""
     with redis.pipeline(transaction=False) as pipe:
         for call in calls:
             pipe.hget(Names(agent).call(call), "state")
-        return not _OPEN.isdisjoint(pipe.execute())
+        return not OPEN.isdisjoint(pipe.execute())

@@ -15,14 +15,17 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 import settings
+from clients import overdue
 from gatekeeper import logs
 from gatekeeper.redact import clean
-from state import store
 from state.store import StoreError
 from web import calls, hooks, problems, routes
 from web.guard import Guard
 
 log = structlog.get_logger("gatehouse.web")
+
+#: A worker is started again within seconds.
+LATER = {"Retry-After": "5", "Cache-Control": "no-store"}
 
 #: A browser asks the server before it shows a kept page, so a new post is seen at once.
 FRESH = {"Cache-Control": "no-cache"}
@@ -34,13 +37,15 @@ def alive(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
 
 
 async def ready(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
-    """What this process needs answers too."""
+    """Whether what is accepted here will run: 503 if it cannot, and `ok` is true only if all is well."""
     try:
-        await run_in_threadpool(store.client().ping)
+        standing, late = await run_in_threadpool(overdue.look)
     except StoreError as error:
         why = {"ok": False, "redis": clean(str(error))}
-        return JSONResponse(why, status_code=503, headers={"Retry-After": "5"})
-    return JSONResponse({"ok": True, "redis": "answers"})
+        return JSONResponse(why, status_code=503, headers=LATER)
+    silent = [{"kind": each.kind, "since": each.since} for each in standing.silent]
+    told = {"ok": not silent and not late, "redis": "answers", "silent": silent, "overdue": [one.entry for one in late]}
+    return JSONResponse(told) if standing.can_run() else JSONResponse(told, status_code=503, headers=LATER)
 
 
 def home(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -32,7 +33,7 @@ from state.call import Call
 from state.ledger import Ledger
 from state.options import from_json
 from state.sweep import Due
-from workers import control, options, redis_restart, stopping
+from workers import control, followers, options, pulse, redis_restart, stopping
 from workers.canary import Canary
 from workers.config import OwnAddresses, celery_config
 from workers.sweeper import Sweeper
@@ -74,8 +75,10 @@ class Gatehouse(Celery):
             return super().send_task(name, args, kwargs, **given)
         with door.in_words():
             gate = _gate(name)
+            follow = followers.take(given)
             asked = options.read(gate, given, self.conf.task_default_queue)
-            call = gate.call(args or (), kwargs or {}, id=asked.call, door=door.name(), options=asked.options.as_json())
+            said = replace(asked.options, then=follow.then, otherwise=follow.otherwise, chain=follow.chain)
+            call = gate.call(args or (), kwargs or {}, id=asked.call, door=door.name(), options=said.as_json())
             fresh = self.accept(call, asked.delay_ms, asked.expires_ms, **asked.sending)
             if not fresh and revoke.was_taken_back(store.client(), call.agent, call.id):
                 raise InvalidArguments(
@@ -154,6 +157,7 @@ def _create() -> Gatehouse:
     application.set_default()
     application.steps["consumer"].add(Sweeper)
     application.steps["consumer"].add(Canary)
+    application.steps["consumer"].add(pulse.WorkersPulse)
     _load_agents()
     redis_restart.install()
     stopping.install()
@@ -170,6 +174,11 @@ def _configure_logs(**_: Any) -> None:
 @worker_process_shutdown.connect
 def _leave(**_: Any) -> None:
     owner.leave()
+
+
+@worker_shutting_down.connect
+def _sign_off(**_: Any) -> None:
+    pulse.of_worker().leave()
 
 
 @worker_ready.connect

@@ -34,12 +34,11 @@ WITHOUT_EFFECT = frozenset({"group_id", "group_index", "parent_id", "reply_to", 
 
 _ROUTING = "name a queue instead: queue=…"
 _GATE = "the task's decorator says it"
+#: What other calls follow this one; in the order of the fields of `state.options.Options`.
+FOLLOWERS = ("link", "link_error", "chain")
 #: Options of Celery that are refused, and why.
 REFUSED: Mapping[str, str] = {
     "headers": "nobody but the gate writes the headers of a message",
-    "link": "a deferred call would start it too soon; start it at the end of the task",
-    "link_error": "a call that is tried again would start it too soon; the state file and the alerts tell of errors",
-    "chain": "a deferred call would start the next one too soon; start it at the end of the task",
     "chord": "a chord counts messages, and a deferred call has several; make a group, and start the body yourself",
     "stamped_headers": "stamps are headers, and nobody but the gate writes these",
     "serializer": "messages are JSON",
@@ -102,9 +101,9 @@ def read(gate: Gate, given: Mapping[str, Any], default_queue: str) -> Asked:
     for name, own in ({"serializer": "json"} | limits(gate)).items():
         if said.get(name) == own:
             del said[name]  # Task.apply_async repeats what the task has
-    for name in said:
-        if name not in _READERS:
-            raise UnsupportedOption(f"{gate.name}: {_why_refused(name)}")
+    strange = sorted(said.keys() - _READERS.keys(), key=lambda name: name not in REFUSED)  # what has a reason first
+    if strange:
+        raise UnsupportedOption(f"{gate.name}: {_why_refused(strange[0])}")
     try:
         read_ones = {name: _READERS[name](value) for name, value in said.items()}
     except UnsupportedOption as error:
@@ -133,7 +132,7 @@ def _says_nothing(name: str, value: Any) -> bool:
 def _why_refused(name: str) -> str:
     if name in REFUSED:
         return f"option {name!r} is not supported: {REFUSED[name]}"
-    return f"{name!r} is not an option; supported are: {', '.join(sorted(_READERS))} (docs/celery-options.md)"
+    return f"{name!r} is not an option; supported are: {', '.join(sorted(SUPPORTED))} (docs/celery-options.md)"
 
 
 def _milliseconds(name: str) -> Callable[[Any], int]:
@@ -219,4 +218,4 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
 }
 
 #: Every option that a door takes.
-SUPPORTED = frozenset(_READERS)
+SUPPORTED = frozenset({*_READERS, *FOLLOWERS})

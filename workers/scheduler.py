@@ -13,6 +13,7 @@ from gatekeeper.redact import describe
 from state import store, story, ticks
 from state.journal import JournalUnavailable
 from state.store import StoreError
+from workers.pulse import Pulse
 from workers.schedule import MOST_MISSED, Entry, ScheduleError, read, tick
 
 log = structlog.get_logger("gatehouse.scheduler")
@@ -41,9 +42,11 @@ class TickScheduler(Scheduler):
         self.entries = schedule.entries
         self._again: dict[str, datetime] = {}
         self._told: dict[str, str] = {}
+        self._pulse = Pulse("beat")
 
     def tick(self, *_: Any, **__: Any) -> float:
         """Start what is due; returns the seconds to sleep."""
+        self._pulse.give()
         try:
             now = datetime.fromtimestamp(store.now_ms(store.client()) / 1000, UTC)  # one clock, for all beats
             waits = [self._try(entry, now) for entry in self.entries.values()]
@@ -54,7 +57,8 @@ class TickScheduler(Scheduler):
         return min(sleep, RETRY if any(waits) else LONGEST_SLEEP)
 
     def close(self) -> None:
-        """Nothing to store: the ledger has it."""
+        """Say that this beat was asked to stop; the ledger has the rest."""
+        self._pulse.leave()
 
     def should_sync(self) -> bool:
         """Never, for the same reason."""

@@ -21,6 +21,7 @@ from state.epoch import Standing
 from state.journal import JournalUnavailable
 from state.mirror import Mirror
 from state.store import StoreError
+from workers import followers, pulse
 
 log = structlog.get_logger("gatehouse.sweeper")
 
@@ -51,6 +52,7 @@ class Sweeper(bootsteps.StartStopStep):
         """Begin with the consumer; after a lost connection it is started anew."""
         self._app = parent.app
         self._mirror = Mirror(store.client(), agents())
+        pulse.swept()  # from now on it is expected to
         self._timer = parent.timer.call_repeatedly(EVERY, self.sweep)
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
@@ -71,6 +73,7 @@ class Sweeper(bootsteps.StartStopStep):
                     self._sweep_agent(agent, arrived_ms)
             self._mirror.refresh()
             self._bury()
+            pulse.swept()
 
     def _sweep_agent(self, agent: str, arrived_ms: Mapping[str, int]) -> None:
         redis = store.client()
@@ -79,6 +82,7 @@ class Sweeper(bootsteps.StartStopStep):
         for due in sweep.due(redis, agent, registered(), self._queue_is_empty, arrived_ms):
             log.info("sent again", agent=agent, task=due.task, call=due.call)
             self._app.resend(due)
+        followers.sweep(self._app, agent)
 
     def _look_after_ledger(self, agent: str, standing: Standing) -> None:
         """After a restart of Redis effects go on by themselves if nothing was lost; else say so, once."""

@@ -60,8 +60,10 @@ def configure(folder: Path, lines: dict[str, str], **given: str) -> Given:
 class Up:
     """One running `python -m deploy.up` and what it has said."""
 
-    def __init__(self, folder: Path, lines: dict[str, str], **given: str) -> None:
+    def __init__(self, folder: Path, lines: dict[str, str], driver: str = "", **given: str) -> None:
         command, self.environment = configure(folder, lines, **given)
+        if driver:
+            command = [sys.executable, "-c", driver, *command[3:]]
         self.state, self.said_to = Path(self.environment["STATE_DIR"]), folder / "said.txt"
         with self.said_to.open("wb") as said:
             self.child = subprocess.Popen(
@@ -157,6 +159,47 @@ def test_a_server_that_is_killed_is_started_again_with_everything_it_had(start: 
     with redis_of(up) as redis:
         assert b"yes" == redis.get("kept")
     assert 1 == len(up.pids("one")) == len(up.pids("two"))
+
+
+#: `make up` as it is, but it loses its patience after a second or two.
+IMPATIENT = """
+import sys
+from deploy import supervisor, up
+supervisor.SILENT_SECONDS, supervisor.STUCK_SECONDS, supervisor.LISTEN_SECONDS = 1.0, 2.0, 0.2
+sys.exit(up.main())
+"""
+#: As workers and beat do: a file named by the process, touched for as long as it goes on.
+PULSING = "sh -c 'mkdir -p $STATE_DIR/run/pulse; while :; do touch $STATE_DIR/run/pulse/$$; sleep 0.2; done'"
+
+
+def test_a_process_that_lives_and_does_nothing_is_told_and_started_again(start: Start) -> None:
+    up = start(lines={"pulsing": PULSING, "two": SLEEPER}, driver=IMPATIENT).wait_for("pulsing", "two")
+    first = up.pid("pulsing")
+    pulse = up.state / "run" / "pulse" / str(first)
+    until(pulse.exists)
+
+    os.kill(first, signal.SIGSTOP)
+    until(lambda: up.pid("pulsing") != first, 20)
+
+    silent = [event["process"] for event in up.events if event["event"].startswith("process silent")]
+    assert silent == ["pulsing"]
+    assert not pulse.exists()
+    assert len(up.pids("two")) == 1, "one that makes no file is not judged"
+
+
+def test_a_process_that_goes_on_is_left_alone_and_so_is_one_that_waits_for_the_server(start: Start) -> None:
+    up = start(lines={"pulsing": PULSING, "other": PULSING}, driver=IMPATIENT).wait_for("pulsing", "other")
+    first, server_pid = up.pid("pulsing"), up.pid("redis")
+    until((up.state / "run" / "pulse" / str(first)).exists)
+
+    os.kill(server_pid, signal.SIGSTOP)  # it does not answer, and is not dead
+    os.kill(first, signal.SIGSTOP)
+    time.sleep(4)  # nothing is to happen, so there is nothing to wait for
+    assert up.pids("pulsing") == [first]
+
+    os.kill(server_pid, signal.SIGCONT)
+    until(lambda: up.pid("pulsing") != first, 20)
+    assert len(up.pids("other")) == 1
 
 
 def test_a_process_that_cannot_start_is_tried_again_ever_more_slowly_and_never_given_up(start: Start) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from state.ledger import GRACE_MS, OtherContent
+from state.options import Options, from_json
 from tests.scripts.poster import HOUR, SECOND, Poster
 
 
@@ -138,3 +141,21 @@ def test_a_call_that_is_known_from_other_content_is_an_error_and_changes_nothing
 
 def test_a_call_without_a_digest_keeps_no_empty_one(poster: Poster) -> None:
     assert "digest" not in poster.call_of(poster.register())
+
+
+def test_options_are_kept_with_the_call_and_its_lane_and_followers_are_known(poster: Poster) -> None:
+    said = Options(queue="slowq", priority=3, then=[{"task": "poster.post"}])
+    call = replace(poster.call(), options=said.as_json())
+
+    poster.register(call)
+
+    assert from_json(poster.call_of(call)["options"]) == said
+    assert poster.call_of(call)["lane"] == "slowq/3"
+    assert poster.redis.zrange(poster.n.followed, 0, -1) == [call.id]
+
+
+def test_a_call_without_options_keeps_none(poster: Poster) -> None:
+    call = poster.register()
+
+    assert not {"options", "lane"} & poster.call_of(call).keys()
+    assert poster.redis.exists(poster.n.followed) == 0

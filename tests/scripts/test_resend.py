@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from gatekeeper.policy import Rate
 from state import sweep
 from state.ledger import GRACE_MS, LONGEST_GRACE_MS
+from state.options import Options
 from state.sweep import Due
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, HOUR, SECOND, Poster
@@ -162,3 +164,29 @@ def test_two_sweepers_at_once_send_a_call_once(poster: Poster, together: Callabl
 
     sent = [each.call for several in found for each in several]
     assert len(sent) == len(set(sent)) == 20
+
+
+def test_a_message_of_another_lane_overtakes_nothing(poster: Poster) -> None:
+    """A backlog in one queue is not multiplied because messages in another one arrive."""
+    waiting = replace(poster.call("waiting"), options=Options(queue="slowq").as_json())
+    poster.register(waiting)
+    poster.redis.hincrby(poster.n.call(waiting.id), "sent_ms", -GRACE_MS - SECOND)
+    poster.claim(poster.register(poster.call("later")))
+    poster.come_due(waiting, "queued")
+    asked: list[str] = []
+
+    def is_empty(queue: str) -> bool:
+        asked.append(queue)
+        return queue == ""
+
+    arrived = sweep.newest_arrival(poster.redis, [AGENT])
+
+    assert list(sweep.due(poster.redis, AGENT, [poster.gate.name], is_empty, arrived)) == []
+    assert asked == ["slowq"]
+
+
+def test_a_call_is_sent_again_with_its_options(poster: Poster) -> None:
+    call = replace(poster.call(), options=Options(queue="slowq", priority=9).as_json())
+    poster.come_due(poster.register(call), "queued")
+
+    assert due(poster) == [Due(call.id, call.task, call.kwargs, call.options)]

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ from gatekeeper.redact import clean
 from state import epoch, journal, store, ticks
 from state.journal import JournalUnavailable
 from state.store import StoreError
-from workers.gate import privacy
+from workers.gate import privacy, vitals
+from workers.gate.finding import Finding
 from workers.gate.output import command, show, table
 from workers.schedule import ScheduleError, read
 
@@ -37,19 +38,6 @@ WORST_SKEW = 1.0
 LEAST_DISK = 500 * 1024 * 1024
 #: Rows of a table that are told one by one.
 MOST_ROWS = 20
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at. `change` is empty when it is well."""
-
-    check: str
-    found: str
-    change: str = ""
-
-    @property
-    def ok(self) -> bool:
-        return not self.change
 
 
 @command("doctor")
@@ -99,6 +87,7 @@ def _redis(config: settings.Settings) -> Iterator[Finding]:
         "" if policy == "noeviction" else "set maxmemory-policy noeviction: keys are never to be forgotten",
     )
     yield _effects()
+    yield from vitals.findings()
     skew = _skew(redis.time)
     yield Finding(
         "clock",

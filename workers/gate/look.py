@@ -7,9 +7,11 @@ from typing import Any
 
 import click
 
+from clients import overdue
 from gatekeeper.gate import agents
 from state import agent as state
 from state import epoch, journal, store, story
+from workers.gate import vitals
 from workers.gate.output import Failed, command, known_agent, plain, show, table
 from workers.people import all_agents
 
@@ -20,11 +22,15 @@ _ENDS = ("result", "flaw", "why", "answer")
 @command("status")
 @click.argument("agent", required=False)
 def status(agent: str | None, *, json_: bool) -> None:
-    """Show each agent: when it ran, what it counts, whether it is paused, what is held."""
+    """Show who runs and who is silent, and each agent: when it ran, what it counts, whether it is paused, what is held."""
     if agent:
         known_agent(agent)
-    heads = [_head(name) for name in ([agent] if agent else agents())]
-    show(json_, heads, "\n\n".join(_in_words(plain(head)) for head in heads))
+    standing, late = overdue.look()
+    silent = {"silent": vitals.silent_in_json(standing)}
+    names = [agent] if agent else agents()
+    heads = [_head(name) | silent | {"overdue": vitals.overdue_in_json(late, name)} for name in names]
+    words = [_in_words(plain(head), idle=not standing.can_run()) for head in heads]
+    show(json_, heads, "\n\n".join([vitals.in_words(standing, late), *words]))
 
 
 @command("explain")
@@ -43,8 +49,9 @@ def _head(agent: str) -> dict[str, Any]:
     return state.snapshot(redis, agent).head | {"closed": epoch.why_closed(redis, journal.current(), agent)}
 
 
-def _in_words(head: dict[str, Any]) -> str:
+def _in_words(head: dict[str, Any], *, idle: bool) -> str:
     standing = f"PAUSED by {head['pause']['by']}: {head['pause']['why']}" if head["paused"] else "running"
+    standing = "NOT RUNNING: there is no worker" if idle and not head["paused"] else standing
     totals = {name: count for name, count in head["metrics"].items() if name.startswith("total_")}
     counts = "  ".join(f"{name.removeprefix('total_')} {count}" for name, count in totals.items())
     lines = [f"{head['agent']:12}{standing}", f"  last run  {head['last_run'] or 'never'}", f"  counts    {counts}"]

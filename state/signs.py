@@ -1,0 +1,183 @@
+"""Signs of life: which workers and beats run, and which of them are silent, since when.
+
+A process signs every few seconds, and once more when it was asked to stop. It is silent when no sign came for a while:
+it died, or it is stopped or stuck. This is for people; no safety rests on it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+
+import psutil
+from redis import Redis
+
+from state.store import Script
+
+#: Seconds between two signs of a process: one write each.
+EVERY = 3.0
+#: ms. Longer than a slow answer of Redis or a long sweep holds up a worker's loop.
+SILENT_MS = 20_000
+#: ms. A process that died and was not replaced by its like is told for so long, if others of its kind run.
+TOLD_MS = 24 * 3600 * 1000
+#: ms. Longer than a long weekend.
+KEEP_MS = 7 * TOLD_MS
+#: Far more than the processes of a few machines and their restarts of some days.
+MOST = 200
+#: Without them nothing that is due or was sent runs.
+KINDS = ("worker", "beat")
+#: Seconds by which two ways to ask when a process began may differ.
+SAME_START = 2.0
+
+_sign = Script("sign")
+
+
+def name() -> str:
+    """hash: process → JSON {kind host pid born token version since_ms seen_ms swept_ms stopped}"""
+    return "gate:{house}:signs"
+
+
+@dataclass(frozen=True)
+class Me:
+    """What a process says of itself."""
+
+    kind: str
+    version: str
+    host: str = field(default_factory=lambda: os.uname().nodename)
+    pid: int = field(default_factory=os.getpid)
+    born: float = field(default_factory=lambda: psutil.Process().create_time())
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
+
+
+@dataclass(frozen=True)
+class Sign:
+    """The newest sign of one process; times in ms since 1970, by the server's clock."""
+
+    kind: str
+    host: str
+    pid: int
+    born: float
+    version: str
+    since_ms: int
+    seen_ms: int
+    swept_ms: int | None = None
+    stopped: bool = False
+
+
+@dataclass(frozen=True)
+class Silence:
+    """A process that gives no sign of life, or a kind of which none runs (without a pid)."""
+
+    kind: str
+    since_ms: int | None  #: None: there never was a sign
+    why: str
+    host: str = ""
+    pid: int = 0
+
+    @property
+    def since(self) -> str:
+        return "ever" if self.since_ms is None else _iso(self.since_ms)
+
+    def __str__(self) -> str:
+        who = f"{self.kind} {self.pid} on {self.host}" if self.pid else self.kind
+        return f"{who}: {self.why}"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Who runs and who is silent, at one moment."""
+
+    now_ms: int
+    alive: list[Sign]
+    silent: list[Silence]
+
+    def of(self, kind: str) -> list[Sign]:
+        """Those of a kind that run, the longest first."""
+        return sorted((sign for sign in self.alive if sign.kind == kind), key=lambda sign: sign.since_ms)
+
+    def can_run(self) -> bool:
+        """Whether there is a worker at all."""
+        return bool(self.of("worker"))
+
+
+def give(redis: Redis, me: Me, *, swept_ago_ms: int = -1, stopped: bool = False) -> None:
+    """Say that this process lives, or that it was asked to stop."""
+    process = f"{me.kind}@{me.host}:{me.pid}"
+    state = "stopped" if stopped else "alive"
+    _sign(redis, [name()], [process, json.dumps(asdict(me)), state, swept_ago_ms, KEEP_MS, MOST])
+
+
+def look(redis: Redis) -> Standing:
+    """Who runs and who is silent now, in one round trip."""
+    with redis.pipeline(transaction=False) as pipe:
+        (seconds, micros), told = pipe.time().hgetall(name()).execute()
+    return judge([_read(text) for text in told.values()], int(seconds) * 1000 + int(micros) // 1000)
+
+
+def judge(signs: Iterable[Sign], now_ms: int) -> Standing:
+    """Tell the silent from the others. Whoever was asked to stop is not silent; a kind of which none runs is."""
+    signs = list(signs)
+    alive = [sign for sign in signs if not sign.stopped and now_ms - sign.seen_ms <= SILENT_MS]
+    silent = [silence for kind in KINDS for silence in _silent(kind, signs, alive, now_ms)]
+    return Standing(now_ms, alive, [*silent, *_not_sweeping(alive, now_ms)])
+
+
+def _silent(kind: str, signs: list[Sign], alive: list[Sign], now_ms: int) -> Iterator[Silence]:
+    ours = [sign for sign in signs if sign.kind == kind]
+    running = [sign for sign in alive if sign.kind == kind]
+    missing = [sign for sign in ours if not sign.stopped and sign not in running]
+    found = [sign for sign in missing if not running or _matters(sign, running, now_ms)]
+    for sign in sorted(found, key=lambda sign: sign.seen_ms)[-3:]:
+        yield Silence(kind, sign.seen_ms, f"silent since {_iso(sign.seen_ms)}{_how(sign)}", sign.host, sign.pid)
+    if running or found:
+        return
+    last = max(ours, key=lambda sign: sign.seen_ms, default=None)
+    if last is None:
+        yield Silence(kind, None, "none has ever run here")
+    else:
+        yield Silence(kind, last.seen_ms, f"none runs; the last was stopped at {_iso(last.seen_ms)}")
+
+
+def _matters(sign: Sign, running: list[Sign], now_ms: int) -> bool:
+    """Whether a silent process is missed although others run: not if its like began on its machine after it."""
+    if _is_here(sign):
+        return True
+    replaced = any(other.host == sign.host and other.since_ms > sign.seen_ms for other in running)
+    return not replaced and now_ms - sign.seen_ms < TOLD_MS
+
+
+def _not_sweeping(alive: list[Sign], now_ms: int) -> Iterator[Silence]:
+    """Workers that live and do not sweep: nothing that is due or lost is sent by them."""
+    for sign in alive:
+        if sign.swept_ms is not None and now_ms - sign.swept_ms > SILENT_MS:
+            why = f"no sweep went well since {_iso(sign.swept_ms)}; its log says why"
+            yield Silence("sweeper", sign.swept_ms, why, sign.host, sign.pid)
+
+
+def _how(sign: Sign) -> str:
+    if sign.host != os.uname().nodename:
+        return ""
+    return ", and its process is there: it is stopped or stuck" if _is_here(sign) else ", and its process is gone"
+
+
+def _is_here(sign: Sign) -> bool:
+    """Whether the very process is there, on this machine; False where nobody can know."""
+    if sign.host != os.uname().nodename:
+        return False
+    try:
+        return abs(psutil.Process(sign.pid).create_time() - sign.born) < SAME_START
+    except psutil.Error:
+        return False
+
+
+def _read(text: str) -> Sign:
+    told = json.loads(text)
+    return Sign(**{each.name: told[each.name] for each in fields(Sign) if each.name in told})
+
+
+def _iso(ms: float) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,166 @@
+"""Nobody runs, or somebody is silent: the commands, the web process and the monitor say so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, build_opener
+
+import pytest
+import redis
+
+from state import signs
+from tests.harness import Install, Process, Valkey, until
+
+QUARTER = 15 * 60 * 1000
+
+
+@pytest.fixture
+def house(install_on: Callable[[Valkey], Install], valkey: Valkey) -> Install:
+    return install_on(valkey)
+
+
+def readyz(house: Install) -> tuple[int, dict[str, Any], str | None]:
+    """Status, body and Retry-After."""
+    try:
+        with build_opener(ProxyHandler({})).open(f"{house.web_url}/readyz", timeout=10) as answer:
+            return answer.status, json.loads(answer.read()), answer.headers["Retry-After"]
+    except HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read()), error.headers["Retry-After"]
+
+
+def doctor(house: Install) -> tuple[int, dict[str, str]]:
+    """The exit code, and by check what is to be changed (empty: nothing)."""
+    done = house.celery("gate", "doctor", "--json")
+    rows = json.loads(done.stdout)
+    return done.returncode, {row["check"]: row["found"] for row in rows if not row["ok"]}
+
+
+def sign_of(store: redis.Redis, kind: str) -> tuple[str, dict[str, Any]]:
+    """The newest sign of a kind."""
+    found = {name: json.loads(text) for name, text in store.hgetall(signs.name()).items()}
+    name = max((name for name in found if found[name]["kind"] == kind), key=lambda name: found[name]["seen_ms"])
+    return name, found[name]
+
+
+def freeze(process: Process, store: redis.Redis, kind: str) -> None:
+    """Stop a process in the middle of what it does, and let a quarter of an hour pass for its sign."""
+    process.pause()
+    name, sign = sign_of(store, kind)
+    store.hset(name=signs.name(), key=name, value=json.dumps(sign | {"seen_ms": sign["seen_ms"] - QUARTER}))
+
+
+@pytest.fixture
+def running(house: Install, valkey: Valkey) -> dict[str, Process]:
+    found = {"worker": house.worker(concurrency=2), "beat": house.beat(), "web": house.web()}
+    until(lambda: readyz(house)[:2] == (200, {"ok": True, "redis": "answers", "silent": [], "overdue": []}), 30)
+    return found
+
+
+def test_where_all_is_well_nobody_is_silent_and_nothing_overdue(house: Install, running: dict[str, Process]) -> None:
+    code, wrong = doctor(house)
+    status = house.celery("gate", "status").stdout
+
+    assert not {"worker", "beat", "sweeper", "ticks"} & set(wrong), wrong
+    assert status.startswith("processes   1 worker, 1 beat alive\n")
+    assert all(head["silent"] == head["overdue"] == [] for head in house.gate("status"))
+    assert code in {0, 1}  # the rest of this machine is not looked at here
+
+
+def test_a_worker_that_is_stopped_is_told_by_everybody(
+    house: Install, valkey: Valkey, running: dict[str, Process]
+) -> None:
+    freeze(running["worker"], valkey.client(), "worker")
+
+    code, wrong = doctor(house)
+    heads, words = house.gate("status"), house.celery("gate", "status").stdout
+    status, body, later = readyz(house)
+
+    assert code == 1
+    assert "its process is there: it is stopped or stuck" in wrong["worker"]
+    assert f"worker {sign_of(valkey.client(), 'worker')[1]['pid']} on " in wrong["worker"]
+    assert {one["kind"] for one in heads[0]["silent"]} == {"worker"}
+    assert words.startswith("SILENT      worker ")
+    assert "publisher   NOT RUNNING: there is no worker" in words
+    assert (status, body["ok"], [one["kind"] for one in body["silent"]]) == (503, False, ["worker"])
+    assert later == "5"
+
+    running["worker"].resume()
+    until(lambda: readyz(house)[:1] == (200,), 20, "the worker to be back")
+
+
+def test_a_beat_that_is_stopped_is_told_and_work_goes_on(
+    house: Install, valkey: Valkey, running: dict[str, Process]
+) -> None:
+    freeze(running["beat"], valkey.client(), "beat")
+    # The last one that it started; a daily entry, so that none is due just now.
+    valkey.client().hset("gate:{analyst}:ticks", "analyse", "2026-11-22T06:00:00+00:00")
+
+    code, wrong = doctor(house)
+    status, body, _ = readyz(house)
+    checked = house.answer(house.call("tasks.monitor.check"), 40)["result"]
+
+    assert code == 1
+    assert "it is stopped or stuck" in wrong["beat"]
+    assert "analyse was due at " in wrong["ticks"]
+    assert (status, body["ok"]) == (200, False), "what comes in is run; a load balancer need not turn away"
+    assert ([one["kind"] for one in body["silent"]], body["overdue"]) == (["beat"], ["analyse"])
+    assert {"processes", "ticks"} <= set(checked["failing"])
+    [analyst] = house.gate("status", "analyst")
+    assert [one["entry"] for one in analyst["overdue"]] == ["analyse"]
+
+
+def test_a_planned_stop_is_no_crash_and_that_none_runs_is_told(
+    house: Install, valkey: Valkey, running: dict[str, Process]
+) -> None:
+    for kind in ("worker", "beat"):
+        assert running[kind].terminate() == 0
+        until(lambda kind=kind: sign_of(valkey.client(), kind)[1]["stopped"], what="its last sign")  # type: ignore[misc]
+
+    _, wrong = doctor(house)
+
+    assert wrong["worker"].startswith("worker: none runs; the last was stopped at ")
+    assert wrong["beat"].startswith("beat: none runs; the last was stopped at ")
+    assert readyz(house)[0] == 503
+    house.worker(concurrency=1)
+    until(lambda: readyz(house)[0] == 200, 20, "the new worker to be seen")
+
+
+def test_where_nothing_ever_ran_that_is_told(house: Install) -> None:
+    code, wrong = doctor(house)
+
+    assert code == 1
+    assert wrong["worker"] == "worker: none has ever run here"
+    assert wrong["beat"] == "beat: none has ever run here"
+    assert "analyse was due at " in wrong["ticks"]
+
+
+def test_a_worker_leaves_a_mark_for_its_supervisor_only_while_it_works(
+    house: Install, valkey: Valkey, running: dict[str, Process]
+) -> None:
+    pid = sign_of(valkey.client(), "worker")[1]["pid"]
+    pulse: Path = house.state_dir / "run" / "pulse" / str(pid)
+    first = pulse.stat().st_mtime_ns
+
+    until(lambda: pulse.stat().st_mtime_ns > first, 15, "it to be touched again")
+    running["worker"].terminate()
+
+    assert not pulse.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_by_the_clock_alone_a_killed_worker_is_missed_and_its_successor_makes_up_for_it(
+    house: Install, running: dict[str, Process]
+) -> None:
+    running["worker"].kill9()
+    until(lambda: readyz(house)[0] == 503, 60, "the worker to be missed")
+    assert "its process is gone" in doctor(house)[1]["worker"]
+
+    house.worker(concurrency=1)
+
+    until(lambda: readyz(house)[1]["ok"], 60, "the new one to be seen, and the old one to be forgiven")

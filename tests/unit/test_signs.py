@@ -1,0 +1,148 @@
+"""Who is silent: by the signs alone, whatever order they come in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+import pytest
+from redis import Redis
+
+from state import signs
+from state.signs import KEEP_MS, MOST, SILENT_MS, TOLD_MS, Me, Sign, judge
+from tests.harness import Valkey
+
+NOW = 1_800_000_000_000
+LONG_AGO = NOW - 3600_000
+JUST_NOW = NOW - 1000
+SILENT = NOW - SILENT_MS - 1
+BEAT = Sign("beat", "far", 9, 1.0, "1", LONG_AGO, JUST_NOW)
+
+
+def worker(pid: int = 1, seen: int = JUST_NOW, since: int = LONG_AGO, host: str = "far", **more: Any) -> Sign:
+    return Sign("worker", host, pid, 1.0, "1", since, seen, **more)
+
+
+def told(*found: Sign) -> list[tuple[str, int, int | None]]:
+    return [(silence.kind, silence.pid, silence.since_ms) for silence in judge([*found, BEAT], NOW).silent]
+
+
+def test_a_process_that_signed_just_now_is_alive() -> None:
+    standing = judge([worker(), BEAT], NOW)
+
+    assert standing.silent == []
+    assert [sign.pid for sign in standing.of("worker")] == [1]
+    assert standing.can_run()
+
+
+def test_a_process_that_gave_no_sign_for_a_while_is_silent_since_its_last() -> None:
+    standing = judge([worker(seen=SILENT), BEAT], NOW)
+
+    assert told(worker(seen=SILENT)) == [("worker", 1, SILENT)]
+    assert "worker 1 on far: silent since 2027-01-15T07:59:39Z" in str(standing.silent[0])
+    assert not standing.can_run()
+
+
+def test_one_that_was_asked_to_stop_is_not_silent_but_that_none_runs_is_told() -> None:
+    assert told(worker(1, SILENT, stopped=True), worker(2)) == []
+    assert told(worker(1, SILENT, stopped=True)) == [("worker", 0, SILENT)]
+    assert told(worker(1, JUST_NOW, stopped=True)) == [("worker", 0, JUST_NOW)]
+
+
+def test_that_none_has_ever_run_is_told() -> None:
+    assert [(each.kind, each.since_ms, each.since) for each in judge([], NOW).silent] == [
+        ("worker", None, "ever"),
+        ("beat", None, "ever"),
+    ]
+
+
+def test_one_that_died_and_was_replaced_on_its_machine_is_not_missed() -> None:
+    died = worker(1, SILENT)
+
+    assert told(died, worker(2, since=SILENT + 500)) == []
+    assert told(died, worker(2, since=LONG_AGO)) == [("worker", 1, SILENT)], "this one ran beside it"
+    assert told(died, worker(2, since=SILENT + 500, host="farther")) == [("worker", 1, SILENT)]
+
+
+def test_one_that_died_a_day_ago_is_no_longer_told_where_others_run() -> None:
+    assert told(worker(1, NOW - TOLD_MS), worker(2)) == []
+    assert told(worker(1, NOW - TOLD_MS)) == [("worker", 1, NOW - TOLD_MS)]
+
+
+def test_one_that_is_there_and_silent_is_told_whoever_runs_beside_it() -> None:
+    host, pid = os.uname().nodename, os.getpid()
+    born = psutil.Process().create_time()
+    frozen = Sign("worker", host, pid, born, "1", LONG_AGO, SILENT)
+    reused = Sign("worker", host, pid, born - 3600, "1", LONG_AGO, SILENT)
+    fresh = worker(2, since=SILENT + 500, host=host)
+
+    assert told(frozen, fresh) == [("worker", os.getpid(), SILENT)]
+    assert "its process is there: it is stopped or stuck" in judge([frozen, BEAT], NOW).silent[0].why
+    assert told(reused, fresh) == []
+    assert "its process is gone" in judge([reused, BEAT], NOW).silent[0].why
+
+
+def test_a_worker_whose_sweeps_fail_is_told_although_it_lives() -> None:
+    assert told(worker(swept_ms=SILENT)) == [("sweeper", 1, SILENT)]
+    assert told(worker(swept_ms=JUST_NOW)) == []
+
+
+# What is kept
+
+
+@pytest.fixture
+def redis(valkey: Valkey) -> Iterator[Redis]:
+    client = valkey.client()
+    yield client
+    client.close()
+
+
+def test_a_sign_is_read_as_it_was_given_by_the_clock_of_the_server(redis: Redis) -> None:
+    me = Me("worker", "1.0")
+
+    signs.give(redis, me, swept_ago_ms=500)
+    first = signs.look(redis)
+    signs.give(redis, me)
+    second = signs.look(redis)
+
+    [sign] = first.of("worker")
+    assert (sign.host, sign.pid, sign.version, sign.stopped) == (me.host, me.pid, "1.0", False)
+    assert sign.since_ms == sign.seen_ms <= first.now_ms
+    assert sign.swept_ms == sign.seen_ms - 500
+    assert second.of("worker")[0].since_ms == sign.since_ms, "it is the same process"
+
+
+def test_a_process_that_took_the_place_of_another_began_when_it_signed_first(redis: Redis) -> None:
+    signs.give(redis, Me("worker", "1", token="a"))
+    [before] = signs.look(redis).of("worker")
+
+    signs.give(redis, Me("worker", "1", token="b"))
+
+    [after] = signs.look(redis).of("worker")
+    assert after.since_ms >= before.seen_ms
+    assert len(redis.hkeys(signs.name())) == 1
+
+
+def test_the_last_sign_of_one_that_stops_makes_it_stopped(redis: Redis) -> None:
+    me = Me("beat", "1")
+    signs.give(redis, me)
+
+    signs.give(redis, me, stopped=True)
+
+    [silence] = [each for each in signs.look(redis).silent if each.kind == "beat"]
+    assert silence.why.startswith("none runs; the last was stopped at ")
+
+
+def test_old_signs_are_forgotten_and_never_more_kept_than_a_few_hundred(redis: Redis, monkeypatch: Any) -> None:
+    for pid in range(MOST + 5):
+        signs.give(redis, Me("worker", "1", pid=pid))
+    assert redis.hlen(signs.name()) == MOST
+
+    monkeypatch.setattr(signs, "KEEP_MS", 0)
+    redis.ping()
+    signs.give(redis, Me("worker", "1", pid=MOST + 6))
+
+    assert redis.hlen(signs.name()) < MOST
+    assert KEEP_MS > TOLD_MS
