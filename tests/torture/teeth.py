@@ -175,4 +175,13 @@ TEETH = (
         ),
         ("broker_emptied",),
     ),
+    Tooth(
+        "no register of revokes",
+        "what a person revokes is kept in the memory of the workers, as Celery does",
+        (
+            Change("workers/control.py", "        if not ids:\n", "        if True:\n"),
+            Change("workers/application.py", "    control.install()\n", ""),
+        ),
+        ("revoked_then_restarted",),
+    ),
 )

@@ -11,10 +11,11 @@ from tests.torture.faults import (
     pauses,
     redis,
     replies,
+    revokes,
     scarcity,
     storm,
 )
 
 __all__ = [
-    "broker", "clocks", "disks", "doors", "kills", "losses", "mirrors", "pauses", "redis", "replies", "scarcity", "storm",
+    "broker", "clocks", "disks", "doors", "kills", "losses", "mirrors", "pauses", "redis", "replies", "revokes", "scarcity", "storm",
 ]  # fmt: skip
