@@ -20,8 +20,10 @@ from state.decision import Claim
 from state.facts import FactChange
 from state.ledger import Ledger, Terms
 
-#: A story keeps this many events of one attempt; the log has them all.
+#: A story keeps this many events of one attempt, the first and the newest; the log has them all.
 MOST_EVENTS = 100
+#: So many of them are the first.
+FIRST_EVENTS = 30
 #: Seconds. An attempt behind the line, or at its end, waits this long for Redis to come back: longer than a restart takes.
 PATIENCE = 60.0
 
@@ -45,6 +47,7 @@ class Attempt:
     facts: dict[tuple[str, ...], FactChange] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
+    left_out: int = 0  #: how many of the events told so far are missing between the first and the newest
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -53,10 +56,19 @@ class Attempt:
 
     def tell(self, event: str, **fields: Any) -> None:
         """Add an event to the key's story, dated by the server's clock."""
-        if len(self.events) < MOST_EVENTS:
-            at = self.claim.admitted_ms + self.elapsed_ms
-            text = json.dumps({"at": at, "event": event, **fields}, ensure_ascii=False, default=str)
-            self.events.append(text.encode(errors="replace").decode())
+        at = self.claim.admitted_ms + self.elapsed_ms
+        text = json.dumps({"at": at, "event": event, **fields}, ensure_ascii=False, default=str)
+        self.events.append(text.encode(errors="replace").decode())
+        if len(self.events) > MOST_EVENTS:
+            self._leave_out()
+
+    def _leave_out(self) -> None:
+        """Leave the oldest event behind the first ones out, and say in its place how many there were, as story.lua.inc does."""
+        places = 1 if self.left_out else 2  # the sentence itself takes a place
+        self.left_out += places
+        at = json.loads(self.events[FIRST_EVENTS + 1])["at"]
+        told = json.dumps({"at": at, "event": "left out", "events": self.left_out})
+        self.events[FIRST_EVENTS : FIRST_EVENTS + 2] = [told]
 
     def patiently(self, ask_store: Callable[[], Result]) -> Result:
         """Ask the store; behind the line, wait for one that is away, as long as the lease allows.
@@ -69,7 +81,7 @@ class Attempt:
 
     def take_events(self) -> list[str]:
         """The events told so far, which are then no longer pending."""
-        events, self.events = self.events, []
+        events, self.events, self.left_out = self.events, [], 0
         return events
 
 

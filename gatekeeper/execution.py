@@ -30,7 +30,7 @@ from gatekeeper.heartbeat import heartbeat
 from gatekeeper.look_up import LOOK_UP_FAILED, look_up
 from gatekeeper.outcome import proves_nothing_was_sent, store_was_away
 from gatekeeper.redact import clean, describe
-from state import store
+from state import options, store
 
 log = structlog.get_logger("gatehouse.gate")
 
@@ -219,10 +219,18 @@ class Execution:
             self._log("claim lost", stands=lost, outcome=ending.outcome, **told)
             raise ClaimLost(self.gate.agent, self.key, f"while the task ran; the key is {lost} now")
         if attempt.line == "before" and ending.retry_ms is None:
-            # Not before: Redis may be compared with the journal meanwhile, and would learn of an end that is not settled.
-            state = "done" if ending.outcome == "done" else "rejected"
-            attempt.ledger.end(attempt.call, state, ending.error or str(ending.receipt.get("error", "")))
+            self._end(ending)
         self._log(ending.outcome, **told)
+
+    def _end(self, ending: Ending) -> None:
+        """Journal the end of a call that crossed no line.
+
+        Not before it is settled: Redis may be compared with the journal meanwhile, and would learn of an end that is none.
+        A done call that others follow stays open in the journal: after a loss it is run again, and they are started.
+        """
+        call, state = self.attempt.call, "done" if ending.outcome == "done" else "rejected"
+        if state == "rejected" or not options.from_json(self.attempt.claim.options).has_followers:
+            self.attempt.ledger.end(call, state, ending.error or str(ending.receipt.get("error", "")))
 
     def _log(self, event: str, **fields: Any) -> None:
         call = self.attempt.call

@@ -20,10 +20,11 @@
 --       | {"unchecked", now}    the server was started anew, or has another epoch: compare it with the journal, ask again
 --       | {"other key", now, key}           this call was registered under another key: ask again with that one
 --       | {"busy", now, owner, fence, lease_ms, call that holds it}
+-- include story.lua.inc
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local policy = cjson.decode(ARGV[9])
-local STORY_LENGTH, KEPT_EVENTS, PAUSED_MS, CLOSED_MS = 200, 1000, 60000, 15000
+local KEPT_EVENTS, PAUSED_MS, CLOSED_MS = 1000, 60000, 15000
 local CAPS = 11 -- caps and rates are the keys behind this one
 
 local key = redis.call("HMGET", KEYS[1], "state", "call", "fingerprint", "owner", "fence", "lease_ms", "started_ms", "task",
@@ -47,9 +48,7 @@ local function tell(event, fields)
   if not call[1] then
     fields.door = door -- of a call that was not registered nothing else tells it
   end
-  if redis.call("LLEN", KEYS[8]) < STORY_LENGTH then
-    redis.call("RPUSH", KEYS[8], cjson.encode(fields))
-  end
+  tell_story(KEYS[8], cjson.encode(fields))
 end
 
 local function note(to, receipt)

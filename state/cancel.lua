@@ -8,6 +8,7 @@
 --       | {"unwritten", "key" | "call"}     it was cancelled before, and the journal does not know it yet
 --       | {"kept", state of the call}
 -- The field `unwritten` stays with the call until its caller has written the journal, and takes it away.
+-- include story.lua.inc
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local call = redis.call("HMGET", KEYS[2], "state", "unwritten")
@@ -27,7 +28,7 @@ if key[2] == ARGV[1] and (key[1] == "queued" or key[1] == "waiting") then
   redis.call("HSET", KEYS[1], "state", "cancelled", "why", "cancelled by " .. ARGV[2])
 end
 redis.call("HSET", KEYS[2], "state", "cancelled", "answer", receipt, "unwritten", what)
-redis.call("RPUSH", KEYS[5], cjson.encode({at = now, event = "cancelled", call = ARGV[1], by = ARGV[2]}))
+tell_story(KEYS[5], cjson.encode({at = now, event = "cancelled", call = ARGV[1], by = ARGV[2]}))
 redis.call("HINCRBY", KEYS[6], "revision", 1)
 redis.call("HSET", KEYS[6], "updated_ms", now)
 return {"cancelled", what}

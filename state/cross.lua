@@ -9,6 +9,7 @@
 -- ARGV[7..] -> events of this attempt so far, JSON
 --
 -- Returns {"sending", payload} | {"lost", state} | {"paused", pause, JSON} | {"closed"}
+-- include story.lua.inc
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local key = redis.call("HMGET", KEYS[1], "state", "owner", "fence", "payload", "settled")
@@ -41,7 +42,7 @@ if ARGV[6] ~= "" then
 end
 redis.call("HSET", KEYS[5], "sent:" .. ARGV[5], ARGV[2])
 redis.call("HSET", KEYS[4], "state", "sending")
-redis.call("RPUSH", KEYS[3], unpack(ARGV, 7))
+tell_story(KEYS[3], unpack(ARGV, 7))
 redis.call("HINCRBY", KEYS[2], "revision", 1)
 redis.call("HSET", KEYS[2], "updated_ms", now)
 return {"sending", key[4] or ARGV[3]}

@@ -14,6 +14,7 @@
 -- ARGV[17..] -> further fields of the key, in pairs
 --
 -- Returns {"rebuilt", state} | {"kept", state} | {"lost"}      Redis lost data again since the recovery began
+-- include story.lua.inc
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 if ARGV[12] ~= "" and redis.call("HGET", KEYS[7], "recovering") ~= ARGV[12] then
@@ -128,7 +129,7 @@ if crossed and (to == "done" or to == "unknown" or to == "held") then
   redis.call("HSET", KEYS[7], "sent:" .. ARGV[1], ARGV[4])
 end
 local told = {at = now, event = "rebuilt", state = to, from = "the journal", why = ARGV[5], before = state or "gone", call = ARGV[3]}
-redis.call("RPUSH", KEYS[6], cjson.encode(told))
+tell_story(KEYS[6], cjson.encode(told))
 redis.call("HINCRBY", KEYS[8], "revision", 1)
 redis.call("HSET", KEYS[8], "updated_ms", now)
 return {"rebuilt", to}

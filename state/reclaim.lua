@@ -11,6 +11,7 @@
 -- ARGV[7] -> boot: this run of the machine   ARGV[8] -> ms since that boot
 --
 -- Returns {"kept"} | {"queued"} | {"unknown"} | {"held", why, "1" if the task has an effect}
+-- include story.lua.inc
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local key = redis.call("HMGET", KEYS[1], "state", "owner", "fence", "lease_ms", "verify", "epoch")
@@ -41,9 +42,9 @@ if state == "claimed" then
     redis.call("ZREM", KEYS[i], ARGV[1])
   end
   local started = tonumber(redis.call("HGET", KEYS[1], "started_ms"))
-  redis.call("RPUSH", KEYS[6], cjson.encode({at = started, event = "claimed", owner = ARGV[3], fence = tonumber(ARGV[4])}))
+  tell_story(KEYS[6], cjson.encode({at = started, event = "claimed", owner = ARGV[3], fence = tonumber(ARGV[4])}))
 end
-redis.call("RPUSH", KEYS[6], cjson.encode({at = now, event = to, why = why, owner = ARGV[3], fence = tonumber(ARGV[4])}))
+tell_story(KEYS[6], cjson.encode({at = now, event = to, why = why, owner = ARGV[3], fence = tonumber(ARGV[4])}))
 if to == "queued" then
   redis.call("ZADD", KEYS[3], now, ARGV[2])
 else

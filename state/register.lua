@@ -12,9 +12,9 @@
 -- ARGV[13] -> "1" if other calls follow this one      ARGV[14] -> "1" if its task has an effect, else "0"
 --
 -- Returns {"registered", now} | {"known", state of the call, digest of what that was made from, or ""}
+-- include story.lua.inc
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local STORY_LENGTH = 200
 
 local known = redis.call("HMGET", KEYS[1], "state", "digest")
 if known[1] then
@@ -50,7 +50,5 @@ if not state or state == "rejected" then
   redis.call("PERSIST", KEYS[2])
   redis.call("PERSIST", KEYS[5])
 end
-if redis.call("LLEN", KEYS[5]) < STORY_LENGTH then
-  redis.call("RPUSH", KEYS[5], cjson.encode({at = now, event = "registered", door = ARGV[6], call = ARGV[1]}))
-end
+tell_story(KEYS[5], cjson.encode({at = now, event = "registered", door = ARGV[6], call = ARGV[1]}))
 return {"registered", now}

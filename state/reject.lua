@@ -6,6 +6,7 @@
 -- ARGV[5] -> receipt, JSON                  ARGV[6] -> keep, ms
 --
 -- Returns {"rejected"} | {"kept", state}            a call that has begun or ended is not what these arguments say
+-- include story.lua.inc
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local receipt = cjson.decode(ARGV[5])
@@ -29,7 +30,7 @@ if key[2] == ARGV[1] and (key[1] == "queued" or key[1] == "waiting") then
   key[1] = "rejected"
 end
 receipt.at, receipt.event, receipt.call = now, "refused", ARGV[1]
-redis.call("RPUSH", KEYS[5], cjson.encode(receipt))
+tell_story(KEYS[5], cjson.encode(receipt))
 if not key[1] or key[1] == "rejected" then
   redis.call("PEXPIRE", KEYS[5], ARGV[6])
 end

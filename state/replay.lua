@@ -5,6 +5,7 @@
 -- ARGV[1] -> call id   ARGV[2] -> by whom
 --
 -- Returns {"replayed"} | {"kept", state of the call}
+-- include story.lua.inc
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local call = redis.call("HMGET", KEYS[2], "state", "fingerprint", "task")
@@ -26,7 +27,7 @@ if not state or state == "rejected" then
   redis.call("PERSIST", KEYS[1])
   redis.call("PERSIST", KEYS[5])
 end
-redis.call("RPUSH", KEYS[5], cjson.encode({at = now, event = "replayed by a person", call = ARGV[1], by = ARGV[2]}))
+tell_story(KEYS[5], cjson.encode({at = now, event = "replayed by a person", call = ARGV[1], by = ARGV[2]}))
 redis.call("HINCRBY", KEYS[6], "revision", 1)
 redis.call("HSET", KEYS[6], "updated_ms", now)
 return {"replayed"}

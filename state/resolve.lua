@@ -10,6 +10,7 @@
 -- ARGV[6] -> state in which the person saw it, and ARGV[7] -> its fence then, or ""
 --
 -- Returns {"resolved", state} | {"kept", state}
+-- include story.lua.inc
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local key = redis.call("HMGET", KEYS[1], "state", "fence", "call", "payload")
@@ -56,7 +57,7 @@ elseif to == "cancelled" then
     redis.call("HSET", KEYS[2], "answer", cjson.encode(answer))
   end
 end
-redis.call("RPUSH", KEYS[5], cjson.encode(receipt))
+tell_story(KEYS[5], cjson.encode(receipt))
 redis.call("HINCRBY", KEYS[6], "revision", 1)
 redis.call("HSET", KEYS[6], "updated_ms", now)
 return {"resolved", to}

@@ -23,6 +23,7 @@
 -- ARGV[20..] -> events of this attempt, JSON
 --
 -- Returns {"settled", now} | {"lost", now, state}
+-- include story.lua.inc
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local KEPT_ERRORS, KEPT_EVENTS, KEPT_DEAD = 20, 1000, 1000
@@ -49,7 +50,7 @@ local failure = ARGV[8] ~= "" and cjson.decode(ARGV[8]) or {}
 
 local function tell(fields)
   fields.at = now
-  redis.call("RPUSH", KEYS[7], cjson.encode(fields))
+  tell_story(KEYS[7], cjson.encode(fields))
 end
 
 local function settle_key()
@@ -201,7 +202,7 @@ if ARGV[18] ~= "" then -- Redis may have fallen back to before the line meanwhil
   end
 end
 if ARGV[20] then
-  redis.call("RPUSH", KEYS[7], unpack(ARGV, 20))
+  tell_story(KEYS[7], unpack(ARGV, 20))
 end
 local call_state = settle_key()
 settle_caps()

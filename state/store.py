@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -105,12 +106,20 @@ def patiently(action: Callable[[], Result], seconds: float) -> Result:
         pause = min(2 * pause, 2.0)
 
 
+#: Takes the place of what stands in the named file.
+_INCLUDE = re.compile(r"^-- include (\S+)$", re.MULTILINE)
+
+
+def _read(name: str) -> str:
+    return files(__package__).joinpath(name).read_text()
+
+
 class Script:
     """One Lua file of this package, run by its digest and loaded on first use."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._text = files(__package__).joinpath(f"{name}.lua").read_text()
+        self._text = _INCLUDE.sub(lambda found: _read(found[1]), _read(f"{name}.lua"))
         self._digest = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
 
     def __call__(self, redis: Redis, keys: Sequence[str], args: Sequence[str | int]) -> list[Any]:

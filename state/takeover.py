@@ -15,6 +15,7 @@ from redis import Redis
 from state import evidence
 from state.call import Call
 from state.names import Names
+from state.options import Options
 
 #: Names asked for at once, and hashes read in one round trip: a payload may be a megabyte.
 AT_ONCE, READ_AT_ONCE = 1000, 50
@@ -97,11 +98,14 @@ def _of_key(redis: Redis, n: Names, key: str, kept: Hash) -> Iterator[Record]:
     if not kept:
         return
     state, call, fence = kept["state"], kept.get("call", ""), int(kept.get("fence", 0))
-    which = {"agent": n.agent, "key": key, "call": call, "fence": fence}
+    which: dict[str, Any] = {"agent": n.agent, "key": key, "call": call, "fence": fence}
     asked = which | _asked(redis, n, call) | {"task": kept.get("task", ""), "fingerprint": kept.get("fingerprint", "")}
     frozen = {name: json.loads(kept[name]) for name in ("payload", "verify") if name in kept}
     if "payload" in kept or state == "unknown":
         yield "carried over", asked | {"owner": kept.get("owner", "")} | frozen
+        said = Options(**asked.get("options", {}))
+        if said.has_followers and redis.zscore(n.followed, call) is None:
+            yield "followed", {"agent": n.agent, "key": key, "call": call}  # nobody waits for its end any more
     for name in (name for name in kept if name.startswith("point:")):
         yield "point", which | {"name": name.removeprefix("point:"), "value": kept[name]}
     match state:

@@ -14,6 +14,7 @@
 -- What is proof is measured since a boot, by the machine that looks: clocks that are set change nothing.
 --
 -- Returns {"kept", state} | {"unknown", ms until the next look-up} | {"waiting"} | {"held", why}
+-- include story.lua.inc
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local GONE, ABSENT = "gone:" .. ARGV[7] .. ":" .. ARGV[4], "absent:" .. ARGV[7] .. ":" .. ARGV[4]
@@ -26,12 +27,12 @@ if not gone and (key[5] == ARGV[4] or ARGV[6] == "1") then
   gone = began -- gone by now, and perhaps not before
   redis.call("HSET", KEYS[1], "gone", ARGV[4], GONE, gone)
 end
-redis.call("RPUSH", KEYS[5], unpack(ARGV, 11))
+tell_story(KEYS[5], unpack(ARGV, 11))
 local looks = redis.call("HINCRBY", KEYS[1], "looks", 1)
 
 local function tell(event, fields)
   fields.at, fields.event, fields.fence = now, event, tonumber(ARGV[4])
-  redis.call("RPUSH", KEYS[5], cjson.encode(fields))
+  tell_story(KEYS[5], cjson.encode(fields))
   redis.call("HINCRBY", KEYS[6], "revision", 1)
   redis.call("HSET", KEYS[6], "updated_ms", now)
 end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,15 +77,29 @@ def test_a_call_with_a_countdown_comes_back_with_its_due_time_and_its_expiry(pos
 
 def test_the_options_of_a_call_come_back(poster: Poster) -> None:
     said = Options(queue="slow", priority=3)
-    call = poster.gate.call((), {"post_id": "hello"}, id="call-of-slow", door="test")
-    call = type(call)(**{**vars(call), "options": said.as_json()})
-    poster.register(call)
+    call = poster.register(replace(poster.call(), options=said.as_json()))
     remove_journal(poster)
 
     lose_and_recover(poster)
 
     assert poster.call_of(call)["options"] == said.as_json()
     assert poster.call_of(call)["lane"] == said.lane
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_what_follows_a_call_that_is_done_is_started_once(poster: Poster, *, started: bool) -> None:
+    said = Options(then=[{"task": "poster.another", "kwargs": {}, "options": {"task_id": "follower"}}])
+    call = poster.register(replace(poster.call(), options=said.as_json()))
+    claim = poster.claim(call)
+    poster.cross(claim)
+    poster.settle(claim, journaled=True)
+    if started:
+        poster.redis.zrem(poster.n.followed, call.id)
+    remove_journal(poster)
+
+    lose_and_recover(poster)
+
+    assert (poster.redis.zscore(poster.n.followed, call.id) is None) == started
 
 
 @pytest.mark.parametrize("stands", ["claimed", "deferred", "retried"])
