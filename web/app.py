@@ -19,7 +19,7 @@ from clients import overdue
 from gatekeeper import logs
 from gatekeeper.redact import clean
 from state.store import StoreError
-from web import calls, hooks, problems, routes
+from web import calls, connections, hooks, problems, routes
 from web.guard import Guard
 
 log = structlog.get_logger("gatehouse.web")
@@ -69,6 +69,7 @@ def _files(folder: Path) -> StaticFiles:
 def create() -> Starlette:
     """The application for this process's settings."""
     logs.configure()
+    connections.install()
     public = settings.current().public_dir
     app = Starlette(
         routes=[

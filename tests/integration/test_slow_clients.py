@@ -1,0 +1,34 @@
+"""Half-sent requests by the hundred stop nobody: the web process has few file descriptors, and answers all the same."""
+
+from __future__ import annotations
+
+import socket
+from functools import partial
+
+from tests.harness import Install, until
+from tests.harness.install import http_status
+
+DESCRIPTORS = 256
+
+
+def _answers(url: str) -> bool:
+    return http_status(url) == 200
+
+
+def test_more_half_sent_requests_than_file_descriptors_stop_nobody(house: Install) -> None:
+    command = f"ulimit -n {DESCRIPTORS}; exec uvicorn web.app:app --port {house.web_port} --log-level warning"
+    web = house.start("web", ["sh", "-c", command])
+    until(lambda: http_status(f"{house.web_url}/healthz") == 200, 30, "the web process")
+
+    waiting = []
+    for _ in range(4 * DESCRIPTORS):
+        one = socket.create_connection(("127.0.0.1", house.web_port), timeout=30)
+        one.sendall(b"POST /hooks/forge HTTP/1.1\r\nHost: 127.0.0.1\r\n")
+        waiting.append(one)
+
+    for path in ("/healthz", "/readyz") * 5:
+        until(partial(_answers, f"{house.web_url}{path}"), 30, f"{path} to answer")
+    assert web.alive
+    assert "Traceback" not in web.output
+    for one in waiting:
+        one.close()
