@@ -8,7 +8,7 @@ INSTALLED_DEV := .venv/.installed-dev
 # Most tests wait for processes to start, so twice as many run as a small machine has cores; a file stays in one process.
 IN_PARALLEL := -n 4 --dist loadfile
 
-.PHONY: help up test check bench memory model torture torture-short teeth peers clean
+.PHONY: help up test check bench memory model torture torture-short teeth peers lock audit clean
 
 help:
 	@echo 'make up      install into .venv and run everything; Ctrl-C stops it'
@@ -20,6 +20,8 @@ help:
 	@echo 'make teeth   switch off each defence in a copy, and see that the torture goes red'
 	@echo 'make peers   the same faults on seven other task queues'
 	@echo 'make memory  how much memory the running system holds'
+	@echo 'make lock    write deploy/requirements.txt, the packages with their hashes; UPGRADE=1 takes newer ones'
+	@echo 'make audit   is a locked package known to be vulnerable? Fails also if that cannot be looked up'
 	@echo 'make clean   remove .venv and caches; state and posts stay'
 	@echo 'PYTHON=…     the Python to use, 3.11 or newer (default: python3)'
 
@@ -59,11 +61,17 @@ peers: $(INSTALLED_DEV)
 memory: $(INSTALLED)
 	@$(BIN)/python -m deploy.memory --limit 300
 
+lock: $(INSTALLED)
+	@$(BIN)/python -m deploy.lock $(if $(UPGRADE),--upgrade)
+
+audit: $(INSTALLED)
+	@$(BIN)/python -m deploy.audit
+
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(INSTALLED): pyproject.toml deploy/install.sh
+$(INSTALLED): pyproject.toml deploy/install.sh deploy/requirements.txt
 	@PYTHON='$(PYTHON)' sh deploy/install.sh .
 	@touch $@
 

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Makes .venv if there is none that works, and installs Gatehouse into it:  sh deploy/install.sh . | '.[dev]'
+# "." takes the very files that deploy/requirements.txt names with their hashes; '.[dev]' what pyproject.toml allows.
 # Needs Python 3.11 or newer and nothing else; PYTHON=… names one that is not first on PATH.
 set -eu
 
@@ -35,4 +36,15 @@ if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1 || ! is_new_enough "$ve
 fi
 
 echo "Installing $what into $venv (the first time takes about a minute)"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable "$what"
+install() {
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+}
+
+if [ "$what" = . ]; then
+    install --require-hashes --requirement deploy/requirements.txt ||
+        fail "a package could not be installed as deploy/requirements.txt locks it; pip says why above"
+    # The lock has what builds it, too, so nothing is fetched without a hash.
+    install --no-deps --no-build-isolation --editable .
+else
+    install --editable "$what"
+fi

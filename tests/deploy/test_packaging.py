@@ -15,6 +15,7 @@ ON_THE_MACHINE = {
     "deploy/Dockerfile",
     "deploy/compose.yaml",
     "deploy/install.sh",
+    "deploy/requirements.txt",
     "deploy/server.sh",
     "deploy/server.env",
 }
