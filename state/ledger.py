@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from state.call import Call
 from state.decision import Busy, Claim, Decision, Doubt, OtherKey, Refused, Replay, Unchecked
 from state.evidence import Outcome, Settlement
 from state.fold import fold
-from state.journal import Journal
+from state.journal import Journal, JournalUnavailable
 from state.names import Names
 from state.store import Script
 from state.watermark import Known
@@ -39,6 +39,7 @@ _settle = Script("settle")
 _renew = Script("renew")
 _reclaim = Script("reclaim")
 _reject = Script("reject")
+_withdraw = Script("withdraw")
 
 
 class OtherContent(ValueError):
@@ -88,7 +89,7 @@ class Ledger:
                 if call.effect:
                     due, ends = delay_ms and now + delay_ms, expires_ms and now + expires_ms
                     kept = {"at_ms": str(due or ""), "expires_ms": str(ends or ""), "digest": digest}
-                    evidence.registered(self.journal, call, kept)
+                    self._write_down_registered(call, kept)
                 return True
             case ["known", "cancelled", *_] if revoke.was_taken_back(self.redis, call.agent, call.id):
                 return False
@@ -98,6 +99,16 @@ class Ledger:
                 # The first time may have ended right before this.
                 evidence.registered(self.journal, call, self.redis.hgetall(n.call(call.id)))
         return False
+
+    def _write_down_registered(self, call: Call, kept: Mapping[str, str]) -> None:
+        """Journal a call that was just registered; raises JournalUnavailable, and then it is not registered any more."""
+        try:
+            evidence.registered(self.journal, call, kept)
+        except JournalUnavailable:
+            n = Names(call.agent)
+            keys = [n.call(call.id), n.key(call.key), n.queued, n.waiting, n.story(call.key), n.followed]
+            if _withdraw(self.redis, keys, [call.id])[0] == "withdrawn":
+                raise
 
     def reject(self, call: Call, receipt: dict[str, Any], keep_ms: int) -> None:
         """Record that a call was refused before it was admitted: its arguments do not fit."""

@@ -112,6 +112,31 @@ def test_celery_call_says_it_in_one_clear_line(house: Install) -> None:
         assert words in line
 
 
+def test_what_was_refused_never_runs(house: Install, store: redis.Redis, effects: EffectServer) -> None:
+    """Its caller was told so, and may have asked somebody else."""
+    n = Names("clerk")
+    close(house)
+    assert house.celery("call", "clerk.post", "--kwargs", '{"post_id": "refused"}').returncode != 0
+    refused = house.python("""
+        from celery.app.utils import find_app
+        from state.journal import JournalUnavailable
+        app = find_app("workers")
+        try:
+            app.tasks["clerk.post"].apply_async(("refused",), countdown=0.1)
+        except JournalUnavailable:
+            print("refused")
+    """)
+    assert "refused" in refused
+    assert store.exists(n.queued, n.waiting, n.key("post:refused"), n.story("post:refused")) == 0
+    assert list(store.scan_iter("gate:{clerk}:call:*")) == []
+    open_again(house)
+
+    house.worker()
+    assert house.answer(house.call("clerk.post", post_id="other"))["ok"]
+
+    assert effects.counts() == {"post:other": 1}
+
+
 def test_a_task_without_an_effect_is_called_as_ever(house: Install) -> None:
     close(house)
 

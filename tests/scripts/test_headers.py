@@ -8,6 +8,7 @@ import pkgutil
 import re
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from types import ModuleType
 from typing import Any
 
@@ -19,7 +20,8 @@ from gatekeeper.policy import Breaker, Rate
 from state import epoch, owner, providers, rebuild, recover, resolve, sweep, throttle, verdict
 from state import ledger as ledger_module
 from state import revoke as revoke_module
-from state.journal import Journal
+from state.journal import Journal, JournalUnavailable
+from state.ledger import Ledger
 from state.rebuild import Progress
 from state.store import Script
 from tests.scripts.conftest import WithPolicies
@@ -187,6 +189,8 @@ def go_through_everything(poster: Poster) -> None:
     poster.ledger.keep_point(poster.claim("fifth"), "container", "17")
     doubt(poster)
     poster.ledger.cancel(AGENT, poster.register(poster.call("third")).id, "ada")
+    with NamedTemporaryFile() as no_folder, pytest.raises(JournalUnavailable):
+        Ledger(poster.redis, Journal(Path(no_folder.name))).register(poster.call("eighth"))
     book = Journal(Path(os.environ["STATE_DIR"]) / "journal")
     revoke_module.revoke(poster.redis, book, agents=[AGENT], calls=["nobody's"], by="ada", keep_ms=1000)
     permit = providers.permit(poster.redis, "groq", "question", providers.Limits(1, 1, 1, 1, 1))
