@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import re
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
@@ -27,6 +28,13 @@ LONGEST_SOCKET_PATH = 107
 #: Where the socket lies if its path below STATE_DIR is longer than that: a folder of this user alone.
 SHORT_PLACE = Path("/tmp")  # noqa: S108 - check_socket_folder looks who made the folder
 HIGHEST_PORT = 65_535
+#: An IPv4 or IPv6 address, or a host's name; longer labels cannot be looked up.
+_HOST = re.compile(r"[0-9A-Fa-f:.%]*:[0-9A-Za-z:.%]*|[0-9A-Za-z_-]{1,63}(\.[0-9A-Za-z_-]{1,63})*\.?")
+LONGEST_PORT = 5
+#: Seconds. An attempt that waits longer for one answer has lost its lease by then.
+LONGEST_TIMEOUT = 3600
+#: Days; a hundred years. Redis and its scripts count in milliseconds.
+LONGEST_LEDGER = 36_525
 
 
 class SettingsError(ValueError):
@@ -104,7 +112,7 @@ def read(environ: Mapping[str, str]) -> Settings:
     given = {name: value.strip() for name, value in environ.items() if value.strip()}
     state_dir = _folder(given, "STATE_DIR", "state")
     embedded = "REDIS_URL" not in given
-    web_host, web_port = given.get("WEB_HOST", "127.0.0.1"), _port(given, "WEB_PORT", 8000)
+    web_host, web_port = _host(given, "WEB_HOST", "127.0.0.1"), _port(given, "WEB_PORT", 8000)
     server = given.get("REDIS_URL") or f"unix://{quote(str(embedded_socket(state_dir)))}"
     return Settings(
         redis_url=_redis_url("REDIS_URL", server),
@@ -121,9 +129,9 @@ def read(environ: Mapping[str, str]) -> Settings:
         flower_port=_port(given, "FLOWER_PORT", 5555),
         desk_password=_password(given, "DESK_PASSWORD"),
         publish_to=_names(given, "PUBLISH_TO", "feed"),
-        task_modules=_names(given, "TASK_MODULES", ""),
-        http_timeout=_positive(given, "HTTP_TIMEOUT", 20),
-        ledger_days=math.ceil(_positive(given, "LEDGER_DAYS", 90)),
+        task_modules=_modules(given, "TASK_MODULES"),
+        http_timeout=_positive(given, "HTTP_TIMEOUT", 20, LONGEST_TIMEOUT),
+        ledger_days=math.ceil(_positive(given, "LEDGER_DAYS", 90, LONGEST_LEDGER)),
         groq_url=_http_url(given, "GROQ_URL", "https://api.groq.com/openai/v1"),
         groq_api_key=given.get("GROQ_API_KEY", ""),
         groq_model=given.get("GROQ_MODEL", "llama-3.3-70b-versatile"),
@@ -150,7 +158,11 @@ def current() -> Settings:
 
 def environment() -> dict[str, str]:
     """The environment with `.env` beneath it, as child processes should see it."""
-    from_file = {name: value for name, value in dotenv_values(ROOT / ".env").items() if value is not None}
+    try:
+        from_file = {name: value for name, value in dotenv_values(ROOT / ".env").items() if value is not None}
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SettingsError(f"{ROOT / '.env'} cannot be read: {why}; write it as lines of NAME=VALUE") from None
     return {**from_file, **os.environ}
 
 
@@ -193,7 +205,15 @@ def _web_url(host: str, port: int) -> str:
 
 
 def _folder(given: Mapping[str, str], name: str, default: str) -> Path:
-    return (ROOT / given.get(name, default)).resolve()
+    try:
+        folder = (ROOT / given.get(name, default)).resolve()
+        nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    except (OSError, RuntimeError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise SettingsError(f"{name} cannot be used as a folder: {why}; write the path of one") from None
+    if not nearest.is_dir():
+        raise SettingsError(f"{name}={str(folder)!r}: {nearest} is a file; write the path of a folder")
+    return folder
 
 
 def _redis_url(name: str, url: str) -> str:
@@ -224,19 +244,21 @@ def _choice(given: Mapping[str, str], name: str, default: str, choices: tuple[st
     return value
 
 
-def _positive(given: Mapping[str, str], name: str, default: float) -> float:
+def _positive(given: Mapping[str, str], name: str, default: float, most: float) -> float:
     try:
         value = float(given.get(name, default))
     except ValueError:
         value = 0
-    if not 0 < value < float("inf"):
-        raise SettingsError(f"{name}={given[name]!r} must be a number above 0; the default is {default:g}")
+    if not 0 < value <= most:
+        raise SettingsError(
+            f"{name}={given[name]!r} must be a number above 0, {most:g} at most; the default is {default:g}"
+        )
     return value
 
 
 def _port(given: Mapping[str, str], name: str, default: int) -> int:
     text = given.get(name, str(default))
-    if not text.isdecimal() or not 0 < int(text) <= HIGHEST_PORT:
+    if not (text.isascii() and text.isdecimal() and len(text) <= LONGEST_PORT and 0 < int(text) <= HIGHEST_PORT):
         raise SettingsError(f"{name}={text!r} is not a port; write a number from 1 to 65535, the default is {default}")
     return int(text)
 
@@ -246,6 +268,26 @@ def _password(given: Mapping[str, str], name: str) -> str:
     if not password.isascii():
         raise SettingsError(f"{name} must be plain ASCII: browsers and Flower do not agree on how to send the rest")
     return password
+
+
+def _modules(given: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Names of modules, as `import` takes them."""
+    names = _names(given, name, "")
+    for module in names:
+        if not all(part.isidentifier() for part in module.split(".")):
+            stem = Path(module).name.removesuffix(".py") or "odd"
+            raise SettingsError(
+                f"{name} names {module!r}, which is not the name of a module; write it as import does, such as {stem}, "
+                f"several separated by commas, and put its folder on PYTHONPATH"
+            )
+    return names
+
+
+def _host(given: Mapping[str, str], name: str, default: str) -> str:
+    host = given.get(name, default)
+    if not _HOST.fullmatch(host):
+        raise SettingsError(f"{name}={host!r} is not an address or a name; write for example 127.0.0.1, 0.0.0.0 or ::1")
+    return host
 
 
 def _names(given: Mapping[str, str], name: str, default: str) -> tuple[str, ...]:

@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NotRequired, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
-from pydantic.errors import PydanticInvalidForJsonSchema
+from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError
+from pydantic_core import PydanticSerializationError
 from typing_extensions import TypedDict
 
+from gatekeeper import json_values
 from gatekeeper.errors import InvalidArguments, InvalidOutput, PolicyError
 
 #: Arguments are identities and small facts; a text of this size belongs in a file.
@@ -35,9 +37,9 @@ class Contract:
             if parameter.name not in hints:
                 raise PolicyError(f"{name}: argument {parameter.name!r} has no annotation; write what it must be")
         self.parameters = tuple(self.signature.parameters)
-        self._arguments = TypeAdapter(_shape(name, self.signature, hints))
+        self._arguments = _adapter(name, "an argument", _shape(name, self.signature, hints))
         _check_identity(name, self._arguments)
-        self._output = TypeAdapter(hints.get("return", Any))
+        self._output = _adapter(name, "the result", hints.get("return", Any))
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Positional and named arguments as one validated dict with the defaults filled in."""
@@ -65,22 +67,45 @@ class Contract:
         """Validated arguments as JSON text, the same for the same arguments."""
         if not arguments:
             return "{}"
-        plain = self._arguments.dump_python(arguments, mode="json", by_alias=True, round_trip=True)
-        text = json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-        if not _is_unicode(text):
-            raise InvalidArguments(f"{self.name}: an argument holds half a character; send valid Unicode")
+        try:
+            plain = self._arguments.dump_python(arguments, mode="json", by_alias=True, round_trip=True)
+            text = json_values.dumps(plain, sort_keys=True)
+            _check_numbers(self._arguments, arguments, text)
+        except json_values.NotJson as error:
+            raise InvalidArguments(f"{self.name}: an argument {error}") from None
+        except (PydanticSerializationError, RecursionError, ValueError) as error:
+            raise InvalidArguments(f"{self.name}: an argument {_unwritable(error)}") from None
+        if json_values.is_changed(arguments) and not self._is_the_same(text, arguments):
+            raise InvalidArguments(
+                f"{self.name}: an argument holds bytes, a set, or a dict key that is not a text, which its annotation does not "
+                f"tell; write texts and lists, or an annotation such as dict[int, str]"
+            )
         if len(text) > LARGEST_ARGUMENTS:
             raise InvalidArguments(f"{self.name}: arguments of {len(text)} characters; at most {LARGEST_ARGUMENTS}")
         return text
+
+    def _is_the_same(self, text: str, arguments: dict[str, Any]) -> bool:
+        """Whether the worker will read what the caller meant."""
+        try:
+            return self.check(json.loads(text)) == arguments
+        except InvalidArguments:
+            return False
 
     def check_output(self, output: Any) -> str:
         """The result as JSON text; raises InvalidOutput that says what does not fit."""
         try:
             value = self._output.validate_python(output)
-            return self._output.dump_json(value).decode()
-        except (ValidationError, ValueError) as error:
-            words = _in_words(error) if isinstance(error, ValidationError) else str(error)
-            raise InvalidOutput(f"{self.name} returned what its annotation rules out: {words}") from None
+            text = json_values.dumps(self._output.dump_python(value, mode="json"))
+            _check_numbers(self._output, value, text)
+        except json_values.NotJson as error:
+            raise InvalidOutput(f"{self.name} returned what its annotation rules out: it {error}") from None
+        except ValidationError as error:
+            raise InvalidOutput(f"{self.name} returned what its annotation rules out: {_in_words(error)}") from None
+        except (RecursionError, ValueError) as error:
+            raise InvalidOutput(
+                f"{self.name} returned what its annotation rules out: it {_unwritable(error)}"
+            ) from None
+        return text
 
 
 def fingerprint(arguments_json: str) -> str:
@@ -88,13 +113,21 @@ def fingerprint(arguments_json: str) -> str:
     return hashlib.sha256(arguments_json.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
-def _is_unicode(text: str) -> bool:
-    """False for a lone surrogate, which JSON can spell and nothing can store."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _check_numbers(adapter: TypeAdapter[Any], value: Any, text: str) -> None:
+    """Raise NotJson for NaN and infinities, which pydantic writes as null."""
+    if "null" in text and json_values.has_no_number(adapter.dump_python(value)):
+        raise json_values.NotJson(json_values.NO_NUMBER)
+
+
+def _unwritable(error: Exception) -> str:
+    words = " ".join(str(error).split())
+    if isinstance(error, RecursionError) or "Circular reference" in words or "depth exceeded" in words:
+        return f"is nested deeper than {json_values.DEEPEST} levels"
+    if "surrogates not allowed" in words:
+        return json_values.NO_UNICODE
+    if "can't decode byte" in words:
+        return "holds bytes that are not UTF-8; use a text"
+    return f"cannot be written as JSON: {words}"
 
 
 def _hints(name: str, body: Callable[..., Any]) -> dict[str, Any]:
@@ -103,6 +136,20 @@ def _hints(name: str, body: Callable[..., Any]) -> dict[str, Any]:
     except NameError as error:
         raise PolicyError(
             f"{name}: an annotation cannot be read: {error}; import that name at the module's top"
+        ) from None
+    except (SyntaxError, TypeError, AttributeError) as error:
+        raise PolicyError(
+            f"{name}: an annotation cannot be read: {error}; write a type such as str or list[int]"
+        ) from None
+
+
+def _adapter(name: str, what: str, shape: Any) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(shape)
+    except (PydanticSchemaGenerationError, PydanticUserError) as error:
+        words = str(error).partition("\n")[0].partition(". Set `")[0]
+        raise PolicyError(
+            f"{name}: {what} cannot be checked: {words}; write a type such as str, list[int] or a pydantic model"
         ) from None
 
 

@@ -11,6 +11,10 @@ class PolicyError(GatekeeperError):
     """Raised at import when a task's policy makes no sense."""
 
 
+class UnknownPolicy(PolicyError, TypeError):
+    """Raised at import when the decorator is given what it does not take."""
+
+
 class InvalidArguments(GatekeeperError, TypeError):
     """Raised at a door when arguments do not fit the task's signature."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import settings
+from gatekeeper import mistakes
 from gatekeeper.contract import Contract, fingerprint
 from gatekeeper.durations import Duration, milliseconds
 from gatekeeper.errors import PolicyError
@@ -28,6 +29,8 @@ KEEP_MS = milliseconds("7d")
 DAY_MS = milliseconds("1d")
 #: Three attempts ride out a restart of whatever the task asks; more would only repeat the same error.
 DEFAULT_ATTEMPTS = 3
+#: With the longest pause between them that is more than a month; more is a slip of the hand.
+MOST_ATTEMPTS = 1000
 #: The longest pause between two attempts.
 LONGEST_BACKOFF_MS = milliseconds("1h")
 
@@ -64,11 +67,13 @@ class Gate:
         self.effect = policies.effect
         self.breaker = policies.breaker
         self.rates, self.caps = policies.rates, policies.caps
-        self.lease_ms = milliseconds(policies.lease)
-        self.limit_ms = milliseconds(policies.time_limit) if policies.time_limit else self.lease_ms
+        self.lease_ms = self._milliseconds("lease", policies.lease)
+        limit = policies.time_limit
+        self.limit_ms = self.lease_ms if limit is None else self._milliseconds("time_limit", limit)
         default = 1 if policies.effect else DEFAULT_ATTEMPTS
         self.attempts = default if policies.attempts is None else policies.attempts
-        self.backoff_ms = milliseconds(policies.backoff)
+        self.backoff_ms = self._milliseconds("backoff", policies.backoff)
+        self.max_age_ms = self._milliseconds("max_age", policies.max_age)
         self._check(policies)
         self._template = Template(policies.key, self.contract.parameters, f"{self.name}: key") if policies.key else None
         self.verify = self._question("verify")
@@ -120,6 +125,9 @@ class Gate:
     def _scope_template(self, text: str) -> Template:
         return Template(text, self.contract.parameters, f"{self.name}: scope")
 
+    def _milliseconds(self, argument: str, value: Any) -> int:
+        return int(mistakes.named(f"{self.name}: {argument}", milliseconds, value))
+
     def _check(self, policies: Policies) -> None:
         if not _AGENT.fullmatch(self.agent):
             raise PolicyError(
@@ -135,6 +143,8 @@ class Gate:
             raise PolicyError(
                 f"{self.name} has an effect but no key; write key='…{{argument}}…', the identity of the intent"
             )
+        if policies.key is not None and not (isinstance(policies.key, str) and policies.key.strip()):
+            raise PolicyError(f"{self.name}: key={policies.key!r}; write a template such as key='{{argument}}'")
         if policies.caps and not policies.effect:
             raise PolicyError(
                 f"{self.name} has a cap but no effect; a cap counts effects: add effect=Effect() or use rate="
@@ -144,12 +154,14 @@ class Gate:
                 f"{self.name}: the lease of {self.lease_ms / 1000:g}s is shorter than the time limit of "
                 f"{self.limit_ms / 1000:g}s; a claim must outlive its attempt: lengthen lease="
             )
-        if self.attempts < 1:
-            raise PolicyError(f"{self.name}: attempts={self.attempts}; write at least 1")
+        if type(self.attempts) is not int or not 1 <= self.attempts <= MOST_ATTEMPTS:
+            raise PolicyError(
+                f"{self.name}: attempts={self.attempts!r}; write at least 1 and at most {MOST_ATTEMPTS}, a whole number"
+            )
 
     def _as_read_by_scripts(self, policies: Policies) -> dict[str, Any]:
         policy: dict[str, Any] = {
-            "max_age_ms": milliseconds(policies.max_age),
+            "max_age_ms": self.max_age_ms,
             "keep_ms": settings.current().ledger_days * DAY_MS if policies.effect else KEEP_MS,
             "done_ms": 0 if policies.effect else KEEP_MS,
             "caps": [{"rule": c.text, "limit": c.limit, "window_ms": c.window_ms} for c in self.caps],

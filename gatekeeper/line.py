@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar, cast
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticSerializationError
 
+from gatekeeper import json_values
 from gatekeeper.attempt import Attempt, current
 from gatekeeper.contract import says_secret
 from gatekeeper.errors import ClaimLost, EffectsClosed, LineError, RungTooLow, Stopped
@@ -61,7 +62,9 @@ class effect(Generic[Payload]):  # noqa: N801 - reads as a statement: `with gate
         try:
             text = self._dump(self._payload)
             same = self._dump(self._type.validate_json(text)) == text
-        except (ValueError, PydanticSerializationError) as error:
+            if "null" in text and json_values.has_no_number(self._type.dump_python(self._payload)):
+                raise LineError(f"the payload {json_values.NO_NUMBER}")
+        except (ValueError, RecursionError, PydanticSerializationError) as error:
             raise LineError(f"the payload cannot be frozen as JSON: {error}; give plain values or a model") from None
         if not same:
             raise LineError("the payload does not survive JSON unchanged; give plain values or a model without secrets")

@@ -13,6 +13,8 @@ from state.facts import FactChange
 
 #: A fact is read by people; a text of this size belongs in a file.
 LARGEST_FACT = 16 * 1024
+#: Redis counts in 64 bits; a metric that grows by more at once is a mistake.
+MOST_AT_ONCE = 10**15
 
 
 class Memory:
@@ -45,7 +47,7 @@ class Memory:
 
     def count(self, name: str, by: int = 1) -> None:
         """Add to one of the agent's metrics."""
-        if not isinstance(by, int):
+        if not isinstance(by, int) or abs(by) > MOST_AT_ONCE:
             raise GatekeeperError(f"count({name!r}, by={by!r}): metrics count in whole numbers; for others use put()")
         counters = self._attempt.counters
         counters[name] = counters.get(name, 0) + by
@@ -66,7 +68,7 @@ class Memory:
 def _as_json(name: str, value: Any) -> str:
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False).encode(errors="replace").decode()
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise GatekeeperError(f"the fact {name!r} cannot be written as JSON: {error}") from None
 
 

@@ -45,7 +45,8 @@ class Rate:
 
     def __post_init__(self) -> None:
         count, period_ms = per_period(self.text)
-        if self.over not in {"wait", "drop"}:
+        _check_scope("Rate", self.scope)
+        if self.over not in ("wait", "drop"):  # a tuple: what cannot be hashed is compared, too
             raise PolicyError(f"Rate(over={self.over!r}) is not known; write 'wait' or 'drop'")
         if self.over == "drop" and self.within != LONGEST_WAIT:
             raise PolicyError(
@@ -67,6 +68,7 @@ class Cap:
 
     def __post_init__(self) -> None:
         limit, window_ms = per_period(self.text)
+        _check_scope("Cap", self.scope)
         object.__setattr__(self, "limit", limit)
         object.__setattr__(self, "window_ms", window_ms)
 
@@ -81,8 +83,9 @@ class Breaker:
     cooldown_ms: int = field(init=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.after, int) or self.after < 1:
+        if not _counts(self.after):
             raise PolicyError(f"Breaker(after={self.after!r}) can never be closed; write at least 1")
+        _check_scope("Breaker", self.scope)
         object.__setattr__(self, "cooldown_ms", milliseconds(self.cooldown))
 
 
@@ -113,21 +116,38 @@ class Effect:
             value = getattr(self, name)
             if value is not None and not callable(value):
                 raise PolicyError(f"Effect({name}={value!r}) is not a function")
-        if self.accepts not in set(Rung):
+        if not isinstance(self.accepts, str) or self.accepts not in set(Rung):
             raise PolicyError(f"Effect(accepts={self.accepts!r}) is no rung; write one of {', '.join(Rung)}")
-        if not isinstance(self.absences, int) or self.absences < 1:
+        if not _counts(self.absences):
             raise PolicyError(f"Effect(absences={self.absences!r}) would take nothing for a proof; write at least 1")
         proof = {"drain_ms": milliseconds(self.drain), "every_ms": milliseconds(self.every), "absences": self.absences}
         object.__setattr__(self, "proof", json.dumps(proof) if self.verify else "")
 
 
+def _check_scope(policy: str, scope: Any) -> None:
+    if not isinstance(scope, str):
+        raise PolicyError(f"{policy}(scope={scope!r}) is not a template; write for example scope='{{destination}}'")
+
+
 def rates(given: str | Rate | list[str | Rate] | None) -> tuple[Rate, ...]:
     """One rate or several, as text or as `Rate`."""
-    several = given if isinstance(given, list) else [given] if given else []
-    return tuple(one if isinstance(one, Rate) else Rate(one) for one in several)
+    return tuple(one if isinstance(one, Rate) else Rate(one) for one in _several("rate", given, Rate))
 
 
 def caps(given: str | Cap | list[str | Cap] | None) -> tuple[Cap, ...]:
     """One cap or several, as text or as `Cap`."""
-    several = given if isinstance(given, list) else [given] if given else []
-    return tuple(one if isinstance(one, Cap) else Cap(one) for one in several)
+    return tuple(one if isinstance(one, Cap) else Cap(one) for one in _several("cap", given, Cap))
+
+
+def _several(argument: str, given: Any, kind: type) -> list[Any]:
+    """One or several rules; each a text, or what it becomes."""
+    several = list(given) if isinstance(given, list | tuple) else [] if given is None else [given]
+    for one in several:
+        if not isinstance(one, str | kind):
+            raise PolicyError(f"{argument}={one!r} is not a text; write for example '10/hour'")
+    return several
+
+
+def _counts(value: Any) -> bool:
+    """Whether it is a whole number from 1 on; True is none."""
+    return type(value) is int and value >= 1

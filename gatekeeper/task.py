@@ -12,10 +12,10 @@ from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
 from celery import Task, shared_task
 from celery.exceptions import Ignore, Reject, TaskPredicate
 
-from gatekeeper import door, pipeline, policy
+from gatekeeper import door, mistakes, pipeline, policy
 from gatekeeper.answer import Answer
 from gatekeeper.durations import Duration
-from gatekeeper.errors import LedgerUnavailable, PolicyError, TaskAborted, UnsupportedOption
+from gatekeeper.errors import LedgerUnavailable, TaskAborted, UnsupportedOption
 from gatekeeper.gate import DEFAULT_LEASE, MAX_AGE, Gate, Policies, register
 from gatekeeper.policy import Breaker, Cap, Effect, Rate
 from gatekeeper.redact import describe, presentable
@@ -102,7 +102,7 @@ def _drop_followers(request: Any) -> None:
 
 
 def task(  # noqa: PLR0913 - one argument per policy, all by name
-    *,
+    *misplaced: Any,
     key: str | None = None,
     rate: str | Rate | list[str | Rate] | None = None,
     cap: str | Cap | list[str | Cap] | None = None,
@@ -113,6 +113,7 @@ def task(  # noqa: PLR0913 - one argument per policy, all by name
     attempts: int | None = None,
     backoff: Duration = "10s",
     max_age: Duration = MAX_AGE,
+    **unknown: Any,
 ) -> Callable[[Callable[..., Any]], GateTask]:
     """Put a function behind the gate.
 
@@ -122,12 +123,12 @@ def task(  # noqa: PLR0913 - one argument per policy, all by name
     an attempt may take (default: the lease). `attempts`: how often a failed call is tried (default 3, for effects 1),
     with `backoff` doubling between them. `max_age`: a call older than this is refused.
 
-    Raises PolicyError, at import, for policies that make no sense.
+    Raises PolicyError, at import, for policies that make no sense, and for what Celery's decorator takes and this does not.
     """
+    mistakes.check_options(misplaced, unknown, POLICIES)
 
     def decorate(body: Callable[..., Any]) -> GateTask:
-        if not callable(body) or isinstance(body, type):
-            raise PolicyError(f"@gatekeeper.task stands before a function, not before {body!r}")
+        mistakes.check_body(body)
         policies = Policies(
             key, policy.rates(rate), policy.caps(cap), breaker, effect, lease, time_limit, attempts, backoff, max_age
         )
@@ -137,6 +138,10 @@ def task(  # noqa: PLR0913 - one argument per policy, all by name
         return cast("GateTask", make(base=GateTask, name=gate.name, gate=gate, **limits(gate))(body))
 
     return decorate
+
+
+#: What the decorator takes.
+POLICIES = tuple(task.__kwdefaults__ or ())
 
 
 def _storable(error: Exception) -> Exception:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import pkgutil
 from dataclasses import replace
@@ -23,7 +22,7 @@ from celery.signals import (
 
 import settings
 import tasks
-from clients import destinations
+from clients import destinations, modules
 from gatekeeper import door, logs
 from gatekeeper.errors import InvalidArguments, UnknownTask
 from gatekeeper.gate import Gate, registered
@@ -33,7 +32,7 @@ from state.call import Call
 from state.ledger import Ledger
 from state.options import from_json
 from state.sweep import Due
-from workers import control, followers, options, pulse, redis_restart, stopping
+from workers import command_line, control, followers, options, pulse, redis_restart, stopping
 from workers.canary import Canary
 from workers.config import OwnAddresses, celery_config
 from workers.sweeper import Sweeper
@@ -128,15 +127,13 @@ def _gate(name: str) -> Gate:
 
 
 def _load_agents() -> None:
-    """Import every module of `tasks/`, and those that TASK_MODULES names."""
+    """Import every module of `tasks/`, and those that TASK_MODULES names; raises BrokenModule."""
     for module in pkgutil.iter_modules(tasks.__path__, "tasks."):
-        importlib.import_module(module.name)
+        modules.load(module.name)
     for name in settings.current().task_modules:
         try:
-            importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            if not f"{name}.".startswith(f"{error.name}."):
-                raise
+            modules.load(name)
+        except modules.NoModule:
             raise settings.SettingsError(
                 f"TASK_MODULES names {name!r}, which is not on PYTHONPATH nor in this folder"
             ) from None
@@ -159,6 +156,7 @@ def _create() -> Gatehouse:
     application.steps["consumer"].add(Canary)
     application.steps["consumer"].add(pulse.WorkersPulse)
     _load_agents()
+    command_line.install()
     redis_restart.install()
     stopping.install()
     control.install()

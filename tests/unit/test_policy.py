@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -62,6 +64,30 @@ AN_EFFECT: dict[str, Any] = {**KEYED, "effect": Effect()}
         ({"max_age": "old"}, "write for example '30s'"),
         ({"attempts": 0}, "attempts=0; write at least 1"),
         ({"attempts": -1}, "attempts=-1; write at least 1"),
+        ({"attempts": "3"}, "attempts='3'; write at least 1"),
+        ({"attempts": True}, "attempts=True; write at least 1"),
+        ({"attempts": 2.5}, "attempts=2.5; write at least 1"),
+        ({"attempts": float("nan")}, "attempts=nan; write at least 1"),
+        ({"attempts": 10**9}, "at most 1000"),
+        ({"key": 7}, "key=7; write a template"),
+        ({"key": " "}, "key=' '; write a template"),
+        ({"key": ["post:{post_id}"]}, "key=.*; write a template"),
+        ({"rate": 0}, "rate=0 is not a text; write for example '10/hour'"),
+        ({"rate": ""}, "write for example '10/hour'"),
+        ({"rate": {"10/hour": 1}}, "write for example '10/hour'"),
+        ({"rate": "9" * 5000 + "/hour"}, "write for example '10/hour'"),
+        ({"rate": "99999999999999/hour"}, "write for example '10/hour'"),
+        ({**AN_EFFECT, "cap": Rate("1/day")}, "write for example '10/hour'"),
+        ({"lease": -1}, "lease=: -1 is not a duration; write for example '30s'"),
+        ({"lease": None}, "lease=: None is not a duration"),
+        ({"lease": "9" * 5000 + "d"}, "lease=: .* is not a duration"),
+        ({"lease": "99999999999999d"}, "lease=: .* is longer than ten years"),
+        ({"lease": timedelta(seconds=-1)}, "lease=: .* is no time at all"),
+        ({"time_limit": 0}, "time_limit=: 0 is not a duration"),
+        ({"time_limit": ""}, "time_limit=: '' is not a duration"),
+        ({"backoff": None}, "backoff=: None is not a duration"),
+        ({"max_age": None}, "max_age=: None is not a duration"),
+        ({"breaker": True}, r"breaker=True.*write breaker=Breaker\("),
     ],
 )
 def test_nonsense_is_refused_at_import_with_what_to_do(policies: dict[str, Any], says: str) -> None:
@@ -83,6 +109,12 @@ def test_nonsense_is_refused_at_import_with_what_to_do(policies: dict[str, Any],
         (lambda: Effect(verify="find_post"), "is not a function"),  # type: ignore[arg-type]
         (lambda: Effect(undo=7), "is not a function"),  # type: ignore[arg-type]
         (lambda: Effect(accepts="best"), "model, rules, raw"),  # type: ignore[arg-type]
+        (lambda: Effect(accepts=["model"]), "model, rules, raw"),  # type: ignore[arg-type]
+        (lambda: Effect(absences=True), "write at least 1"),
+        (lambda: Breaker(after=True), "write at least 1"),
+        (lambda: Breaker(scope=7), "is not a template"),  # type: ignore[arg-type]
+        (lambda: Rate("1/hour", scope=None), "is not a template"),  # type: ignore[arg-type]
+        (lambda: Rate("1/hour", over=["wait"]), "write 'wait' or 'drop'"),  # type: ignore[arg-type]
         (lambda: Effect(drain="soon"), "write for example '30s'"),
         (lambda: Effect(drain=90), "write for example '30s'"),  # type: ignore[arg-type]
         (lambda: Effect(drain="0s"), "no time at all"),
@@ -118,9 +150,56 @@ def test_a_misspelt_policy_is_refused(misspelt: str) -> None:
         import_with(**{misspelt: "10/hour"})
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"bind": True}, "remove it, and 'self'"),
+        ({"max_retries": 3}, "write attempts=, with backoff="),
+        ({"autoretry_for": (OSError,)}, "write attempts="),
+        ({"default_retry_delay": 3}, "write backoff="),
+        ({"rate_limit": "10/m"}, "write rate="),
+        ({"soft_time_limit": 3}, "write time_limit="),
+        ({"expires": 3}, "write max_age="),
+        ({"acks_late": True}, "the gate sees to that"),
+        ({"name": "x"}, "named by its module and function"),
+        ({"queue": "slow"}, "give it to apply_async"),
+        ({"ignore_result": True}, "give it to apply_async"),
+        ({"serializer": "pickle"}, "messages are JSON"),
+        ({"typing": False}, "the annotations say"),
+        ({"rates": "10/hour"}, r"did you mean rate=\?"),
+        (
+            {"xyz": 1},
+            "the policies are: key, rate, cap, breaker, effect, lease, time_limit, attempts, backoff, max_age",
+        ),
+    ],
+)
+def test_an_option_of_celery_is_refused_with_what_to_write_here(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(PolicyError, match=says) as refusal:
+        import_with(**given)
+
+    assert "\n" not in str(refusal.value)
+
+
 def test_there_is_no_task_without_parentheses() -> None:
-    with pytest.raises(TypeError):
-        gatekeeper.task(post)  # type: ignore[call-arg, arg-type]
+    with pytest.raises(PolicyError, match=r"before post without brackets; write @gatekeeper.task\(\)"):
+        gatekeeper.task(post)
+    with pytest.raises(PolicyError, match="every policy has a name; write for example key=…"):
+        gatekeeper.task("post:{post_id}")
+
+
+@pytest.mark.parametrize(
+    "body", [lambda: None, partial(post, "x"), print, 7, None], ids=lambda body: type(body).__name__
+)
+def test_a_decorator_before_what_has_no_name_of_its_own_is_refused(body: Any) -> None:
+    with pytest.raises(PolicyError, match=r"stands before a function, not before .*; write def NAME"):
+        gatekeeper.task()(body)
+
+
+def test_a_decorator_before_a_task_is_refused() -> None:
+    from celery import shared_task
+
+    with pytest.raises(PolicyError, match=r"is a task already; keep @gatekeeper.task\(…\)"):
+        gatekeeper.task()(shared_task(post))
 
 
 def test_a_decorator_before_something_else_than_a_function_is_refused() -> None:
