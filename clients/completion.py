@@ -11,8 +11,9 @@ from requests import Response
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
-from clients import http, pauses
+from clients import http
 from clients.providers import Provider
+from gatekeeper import pauses
 from gatekeeper.redact import clean
 from state.providers import Outcome
 

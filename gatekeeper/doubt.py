@@ -9,7 +9,7 @@ import structlog
 from gatekeeper.answer import Answer, refusal
 from gatekeeper.attempt import PATIENCE
 from gatekeeper.execution import Execution
-from gatekeeper.look_up import LOOK_UP_FAILED, look_up
+from gatekeeper.look_up import Unanswered, look_up
 from state import owner, store, verdict
 
 log = structlog.get_logger("gatehouse.gate")
@@ -23,12 +23,19 @@ def look(execution: Execution) -> Answer:
     is_dead = owner.is_dead(attempt.claim.owner)
     began = owner.moment()
     found = look_up(execution.gate, attempt, execution.arguments)
-    if found is not None and found is not LOOK_UP_FAILED:
+    if found is not None and not isinstance(found, Unanswered):
         return execution.finished(found)
     ledger, events = attempt.ledger, attempt.take_events()
     said = store.patiently(
         lambda: verdict.record(
-            ledger.redis, ledger.journal, attempt.claim, absent=found is None, dead=is_dead, began=began, events=events
+            ledger.redis,
+            ledger.journal,
+            attempt.claim,
+            absent=found is None,
+            dead=is_dead,
+            began=began,
+            away_ms=None if found is None else found.away_ms,
+            events=events,
         ),
         PATIENCE,
     )

@@ -22,7 +22,9 @@ class Ending:
     flaw: str = ""  #: JSON text: what is wrong with an answer that came
     error: str = ""
     retry_ms: int | None = None  #: when the call asks again
-    receipt: dict[str, Any] = field(default_factory=dict)  #: of a refusal
+    receipt: dict[str, Any] = field(default_factory=dict)  #: of a refusal, or of a failure that is waited out
+    waits: bool = False  #: it failed without effect for a reason that passes: no attempt of the call
+    look_ms: int = 0  #: how long the provider that should be asked wants to be left alone
 
     def told(self, attempt: Attempt) -> dict[str, Any]:
         """For the story and the log."""
@@ -41,6 +43,8 @@ class Ending:
             error=self._as_listed(attempt) if self.error else "",
             answer="" if is_done else json.dumps(self.receipt or {"error": self.error, "stage": "task"}),
             retry_ms=self.retry_ms,
+            waits=self.waits,
+            look_ms=self.look_ms,
             effect_happened=attempt.line == "applied",
             facts=tuple(attempt.facts.values()) if is_done else (),
             counters=self._counters(attempt),
@@ -56,7 +60,7 @@ class Ending:
 
     def _counters(self, attempt: Attempt) -> dict[str, int]:
         counters = dict(attempt.counters) if self.outcome == "done" else {}
-        counters[_TOTALS.get(self.outcome, "total_failed")] = 1
+        counters["total_deferred" if self.waits else _TOTALS.get(self.outcome, "total_failed")] = 1
         return counters | {"total_flawed": 1} if self.flaw else counters
 
     def _as_listed(self, attempt: Attempt) -> str:

@@ -39,7 +39,20 @@ class InvalidOutput(GatekeeperError):
 
 
 class NotApplied(GatekeeperError):
-    """Raise it inside the line when it is proven that the effect did not happen; the key is freed."""
+    """Raise it inside the line when it is proven that the effect did not happen; the key is freed.
+
+    `temporary` says whether the same may go well later by itself: True lets the call wait and be tried again until its
+    `max_age` has passed, False rejects it at once, None leaves it to what the error was raised from, or else to the
+    task's `attempts`. `retry_after` is how many seconds to wait, and implies that it is temporary. `change` names what a
+    person has to change first, such as a setting.
+    """
+
+    def __init__(
+        self, *words: object, temporary: bool | None = None, retry_after: float | None = None, change: str = ""
+    ) -> None:
+        super().__init__(*words)
+        self.temporary = True if temporary is None and retry_after is not None else temporary
+        self.retry_after, self.change = retry_after, change
 
 
 class OutcomeUnknown(GatekeeperError):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import random
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
 
-from gatekeeper import hostile
+from gatekeeper import hostile, prospects
 from gatekeeper.answer import Answer, flawed, kept, refusal, success
 from gatekeeper.attempt import PATIENCE, Attempt, running
 from gatekeeper.ending import Ending
@@ -25,10 +25,11 @@ from gatekeeper.errors import (
     Stopped,
     TaskAborted,
 )
-from gatekeeper.gate import LONGEST_BACKOFF_MS, Gate
+from gatekeeper.gate import LONGEST_BACKOFF_MS, LONGEST_PAUSE, Gate
 from gatekeeper.heartbeat import heartbeat
-from gatekeeper.look_up import LOOK_UP_FAILED, look_up
+from gatekeeper.look_up import Unanswered, look_up
 from gatekeeper.outcome import proves_nothing_was_sent, store_was_away
+from gatekeeper.prospects import Prospect
 from gatekeeper.redact import clean, describe
 from state import options, store
 
@@ -38,6 +39,10 @@ log = structlog.get_logger("gatehouse.gate")
 PAUSED_MS = 60_000
 #: The same for a call that could not be remembered for certain; as in admit.lua.
 CLOSED_MS = 15_000
+#: The least pause after a service asked to be left alone; doubled with each time that it does so again.
+LEAST_PAUSE_MS = 500
+#: By then every pause has reached its longest.
+MOST_DOUBLINGS = 20
 #: What a refusal at the line is called: (error, stage).
 _RECEIPTS: dict[type[Refused], tuple[str, str]] = {
     Stopped: ("paused", "line"),
@@ -150,12 +155,28 @@ class Execution:
         elif self.attempt.line == "before" or proves_nothing_was_sent(error, self.attempt.wire.since_the_line):
             if store_was_away(error):
                 return self._later("the ledger was away", "ledger", describe(error), CLOSED_MS)
-            self._settle(Ending("failed", error=words, retry_ms=self._retry_ms(forgiven=isinstance(error, Overdue))))
+            prospect = prospects.of(error)
+            if prospect.temporary:
+                return self._waits(words, prospect)
+            self._not_applied(error, words, prospect)
         else:
             return self._in_doubt(error, words)
         if isinstance(error, Exception):
             raise error
         raise TaskAborted(f"{self.key}: {words}") from error
+
+    def _waits(self, words: str, prospect: Prospect) -> Answer:
+        """Nothing happened, and the same may go well later: the call waits, and this was no attempt of it."""
+        wait_ms = self._wait_for_service_ms(prospect.retry_after)
+        receipt = {"error": words, "stage": "service", "deferred": True, "retry_after": wait_ms / 1000}
+        self._settle(Ending("failed", error=words, retry_ms=wait_ms, receipt=receipt, waits=True))
+        return refusal(self.key, receipt)
+
+    def _not_applied(self, error: BaseException, words: str, prospect: Prospect) -> None:
+        """Nothing happened. It is tried again if attempts are left, unless only a person can change the outcome."""
+        retry_ms = None if prospect.temporary is False else self._retry_ms(forgiven=isinstance(error, Overdue))
+        told = f"{words}; change {prospect.change}" if prospect.change else words
+        self._settle(Ending("failed", error=clean(told), retry_ms=retry_ms))
 
     def _knowing(self, error: BaseException) -> Ending:
         """Behind the line: what is known of the effect, whatever went wrong."""
@@ -168,9 +189,10 @@ class Execution:
     def _in_doubt(self, error: BaseException, words: str) -> Answer:
         """Ask the provider. That it has the effect is proof; that it does not have it yet is none."""
         found = look_up(self.gate, self.attempt, self.arguments)
-        if found is not None and found is not LOOK_UP_FAILED:
+        if found is not None and not isinstance(found, Unanswered):
             return self.finished(found)
-        self._settle(self._knowing(error))
+        away_ms = None if found is None else found.away_ms
+        self._settle(replace(self._knowing(error), look_ms=away_ms or 0))
         raise OutcomeUnknown(
             f"{self.key}: {words}. It may have happened, so it is not run again; "
             f"see: celery -A workers gate explain '{self.key}'"
@@ -207,6 +229,19 @@ class Execution:
             return None
         longest: int = min(self.gate.backoff_ms << (done - 1), LONGEST_BACKOFF_MS)
         return round(longest * random.uniform(0.5, 1))
+
+    def _wait_for_service_ms(self, retry_after: float | None) -> int:
+        """What the service asks for, never less, and a little more so that not all come back at once; else a back-off.
+
+        A service that asks for next to nothing again and again is asked less and less often all the same.
+        """
+        before = min(self.attempt.claim.waits_before, MOST_DOUBLINGS)
+        if retry_after is None:
+            longest: int = min(self.gate.backoff_ms << before, LONGEST_BACKOFF_MS)
+            return round(longest * random.uniform(0.5, 1))
+        asked_ms = min(retry_after, LONGEST_PAUSE) * 1000
+        least_ms = min(LEAST_PAUSE_MS << before, LONGEST_BACKOFF_MS)
+        return round(max(asked_ms * random.uniform(1, 1.05), least_ms))
 
     def _settle(self, ending: Ending) -> None:
         """One atomic step; raises ClaimLost if the claim passed to somebody else meanwhile."""

@@ -33,6 +33,8 @@ DEFAULT_ATTEMPTS = 3
 MOST_ATTEMPTS = 1000
 #: The longest pause between two attempts.
 LONGEST_BACKOFF_MS = milliseconds("1h")
+#: Seconds. A service that wants to be left alone for longer is asked all the same: once a day does no harm.
+LONGEST_PAUSE = 86_400.0
 
 #: How the names of a schedule's ticks begin.
 TICK = "tick:"

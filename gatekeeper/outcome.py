@@ -26,27 +26,24 @@ _NEVER_CONNECTED = (
     NewConnectionError,
     NameResolutionError,
     ssl.SSLCertVerificationError,
-    InvalidURL,
-    InvalidSchema,
-    MissingSchema,
-    Overdue,
 )
+_NEVER_SENT = (InvalidURL, InvalidSchema, MissingSchema, Overdue, JournalUnavailable)
 
 
 def proves_nothing_was_sent(error: BaseException, requests_sent: int) -> bool:
     """Whether the effect cannot have happened, given how many requests that may change something went out.
 
-    True for `NotApplied`, which the author answers for; for a connection that never stood, or a request that came too
-    late to be sent, if nothing else was sent; and
-    for the answer to the only request, if it is one of REFUSED_STATUSES. Everything else is unknown. An error of our own
-    store says nothing about the provider.
+    True for `NotApplied`, which the author answers for; for a connection that never stood, a request that came too late
+    to be sent, or a recovery point that could not be written down, if nothing else was sent; and for the answer to the
+    only request, if it is one of REFUSED_STATUSES. Everything else is unknown. An error of our own store says nothing
+    about the provider.
     """
     if isinstance(error, NotApplied):
         return True
     if isinstance(error, StoreError):
         return False
-    for cause in _chain(error):
-        if isinstance(cause, _NEVER_CONNECTED) or _broke_in_the_handshake(cause):
+    for cause in causes(error):
+        if isinstance(cause, _NEVER_SENT) or is_no_connection(cause):
             return requests_sent == 0
         if isinstance(cause, HTTPError) and cause.response is not None:
             return _refuses_the_only_request(cause.response, requests_sent)
@@ -65,6 +62,11 @@ def _refuses_the_only_request(response: Response, requests_sent: int) -> bool:
     return response.status_code in REFUSED_STATUSES and requests_sent == own and not response.history
 
 
+def is_no_connection(error: BaseException) -> bool:
+    """Whether this very error says that no connection ever stood: no name, no route, refused, no TLS."""
+    return isinstance(error, _NEVER_CONNECTED) or _broke_in_the_handshake(error)
+
+
 def _broke_in_the_handshake(error: BaseException) -> bool:
     """Whether a connection ended before TLS stood; the same errors can also come later, when all was sent."""
     frames = traceback.walk_tb(error.__traceback__) if isinstance(error, OSError) else ()
@@ -78,7 +80,7 @@ def of_status(status: int) -> str:
     return "not applied" if status in REFUSED_STATUSES else "unknown"
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
     """The error, and what the HTTP libraries wrapped into it."""
     seen: set[int] = set()
     todo: list[BaseException] = [error]

@@ -76,7 +76,7 @@ def _refused(ledger: Ledger, call: Call, refused: Refused) -> Answer:
     is_deferred = bool(refused.receipt.get("deferred"))
     _log("deferred" if is_deferred else "refused", call, **refused.receipt)
     if not (refused.again or is_deferred):
-        ledger.end(call, "rejected", str(refused.receipt.get("error")))
+        ledger.end(call, "rejected", refused.words)
     return refusal(call.key, refused.receipt)
 
 

@@ -2,7 +2,8 @@
 --
 -- KEYS[1] -> key       KEYS[2] -> call      KEYS[3] -> queued    KEYS[4] -> waiting   KEYS[5] -> running
 -- KEYS[6] -> head      KEYS[7] -> metrics   KEYS[8] -> story     KEYS[9] -> breaker
--- KEYS[10] -> events   KEYS[11] -> ledger    KEYS[12..] -> the caps in the policy's order, then the rates
+-- KEYS[10] -> events   KEYS[11] -> ledger    KEYS[12] -> dead      KEYS[13] -> errors
+-- KEYS[14..] -> the caps in the policy's order, then the rates
 -- ARGV[1] -> call id   ARGV[2] -> task      ARGV[3] -> key, as text    ARGV[4] -> arguments, JSON
 -- ARGV[5] -> fingerprint of the arguments   ARGV[6] -> door            ARGV[7] -> owner of this attempt
 -- ARGV[8] -> lease, ms
@@ -13,7 +14,7 @@
 -- ARGV[12] -> highest fence that the journal knows   ARGV[13] -> why no effect may happen where this call runs, or ""
 --
 -- Returns {"claimed", fence, attempt, now, payload that was frozen before, or "", door of the call, 1 if nobody would ask again,
---          options of the call, JSON, or ""}
+--          options of the call, JSON, or "", how often in a row the call was put off because its service could not take it}
 --       | {"verify", now, owner, fence, attempt, payload}          unknown, and it is time to ask the provider
 --       | {"replay", now, result, flaw} | {"refused", now, receipt} | {"deferred", now, receipt}
 --       | {"ended", now, receipt}                                    this call ended before: same answer
@@ -24,14 +25,14 @@
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local policy = cjson.decode(ARGV[9])
-local KEPT_EVENTS, PAUSED_MS, CLOSED_MS = 1000, 60000, 15000
-local CAPS = 11 -- caps and rates are the keys behind this one
+local KEPT_EVENTS, PAUSED_MS, CLOSED_MS, KEPT_ERRORS, KEPT_DEAD = 1000, 60000, 15000, 20, 1000
+local CAPS = 13 -- caps and rates are the keys behind this one
 
 local key = redis.call("HMGET", KEYS[1], "state", "call", "fingerprint", "owner", "fence", "lease_ms", "started_ms", "task",
   "payload", "verify")
 local state, holder, fingerprint, owner = key[1] or "new", key[2], key[3], key[4]
 local call = redis.call("HMGET", KEYS[2], "state", "at_ms", "answer", "booked_ms", "expires_ms", "door", "sent_ms",
-  "attempts", "again", "key", "options", "lane")
+  "attempts", "again", "key", "options", "lane", "waits", "waits_since_ms", "paid_ms", "waits_why")
 local door = call[6] or ARGV[6] -- a registered call came in before its message did
 local called_at = tonumber(call[2] or now)
 local free = state == "new" or state == "queued" or state == "waiting" or state == "rejected"
@@ -88,7 +89,7 @@ end
 
 -- A long pause asks the same question again and again: only the first answer is counted and told.
 local function is_known(stage)
-  return (stage == "paused" or stage == "ledger") and call[3] and call[3] ~= "" and cjson.decode(call[3]).stage == stage
+  return stage ~= "rate" and call[3] and call[3] ~= "" and cjson.decode(call[3]).stage == stage
 end
 
 -- Whose attempt has begun is no longer the register's: such a call only asks again later.
@@ -163,7 +164,7 @@ local function check_key()
   if state == "claimed" or state == "sending" then
     if owner == ARGV[7] then
       return {"claimed", tonumber(key[5]), tonumber(redis.call("HGET", KEYS[2], "attempts") or 0), now, key[9] or "", door,
-        nobody_asks_again and 1 or 0, call[11] or ""}
+        nobody_asks_again and 1 or 0, call[11] or "", tonumber(call[13] or 0)}
     end
     if owner == ARGV[10] and holder ~= ARGV[1] then
       return refuse("key", "in progress", {holder = owner, age = (now - tonumber(key[7])) / 1000, state = state})
@@ -196,26 +197,53 @@ local function check_key()
   end
 end
 
--- At a pause a call waits, as long as its age allows, if nobody would ask again.
+-- What passes by itself a call waits out, as long as its age allows, if nobody would ask again.
+local function wait_or_refuse(stage, why, due, fields)
+  if nobody_asks_again and due - called_at <= policy.max_age_ms then
+    return defer(stage, why, due, fields)
+  end
+  return refuse(stage, why, fields)
+end
+
 local function check_pause()
   local pause = redis.call("HGET", KEYS[6], "pause")
   if not pause then
     return nil
   end
   local record, due = cjson.decode(pause), now + PAUSED_MS
-  local fields = {by = record.by, why = record.why}
-  if nobody_asks_again and due - called_at <= policy.max_age_ms then
-    return defer("paused", "paused", due, fields)
+  return wait_or_refuse("paused", "paused", due, {by = record.by, why = record.why})
+end
+
+-- A call that waited for its service until its time was over did not just come too late: it is listed, with the reason.
+local function give_up(why, fields)
+  local since = tonumber(call[14] or 0)
+  if since == 0 then
+    return refuse("age", why, fields)
   end
-  return refuse("paused", "paused", fields)
+  fields.waited = (now - since) / 1000
+  fields.why = call[16] or nil
+  for _, text in ipairs(redis.call("LRANGE", KEYS[13], 0, -1)) do
+    local listed = cjson.decode(text)
+    if listed.call == ARGV[1] and listed["until"] then
+      redis.call("LREM", KEYS[13], 1, text)
+    end
+  end
+  local words = why .. (fields.why and ": " .. fields.why or "")
+  redis.call("LPUSH", KEYS[13], cjson.encode({at = now, task = ARGV[2], key = ARGV[3], call = ARGV[1], error = words}))
+  redis.call("LTRIM", KEYS[13], 0, KEPT_ERRORS - 1)
+  redis.call("ZADD", KEYS[12], now, ARGV[1])
+  redis.call("ZREMRANGEBYRANK", KEYS[12], 0, -KEPT_DEAD - 1)
+  redis.call("HINCRBY", KEYS[7], "total_failed", 1)
+  redis.call("HDEL", KEYS[2], "waits", "waits_since_ms", "waits_why", "paid_ms")
+  return refuse("age", why, fields)
 end
 
 local function check_age()
   if call[5] and now > tonumber(call[5]) then
-    return refuse("age", "expired", {age = (now - called_at) / 1000})
+    return give_up("expired", {age = (now - called_at) / 1000})
   end
   if now - called_at > policy.max_age_ms then
-    return refuse("age", "too old", {age = (now - called_at) / 1000, max_age = policy.max_age_ms / 1000})
+    return give_up("too old", {age = (now - called_at) / 1000, max_age = policy.max_age_ms / 1000})
   end
 end
 
@@ -227,13 +255,18 @@ local function check_caps()
     if count >= cap.limit then
       local oldest = redis.call("ZRANGE", KEYS[CAPS + i], 0, 0, "WITHSCORES")
       local retry = (tonumber(oldest[2]) + cap.window_ms - now) / 1000
-      return refuse("cap", "cap reached", {rule = cap.rule, count = count, retry_after = retry})
+      local fields = {rule = cap.rule, count = count, retry_after = retry}
+      return wait_or_refuse("cap", "cap reached", math.ceil(now + retry * 1000), fields)
     end
   end
 end
 
--- A waiting call comes back at the slot it booked; a new call queues behind the slots already booked.
+-- A waiting call comes back at the slot it booked; a new call queues behind the slots already booked. Who paid for a try
+-- that reached nothing is let through: its slot is still its own.
 local function check_rates()
+  if call[15] then
+    return nil
+  end
   local due, worst = 0, nil
   for i, rate in ipairs(policy.rates) do
     local name = KEYS[CAPS + #policy.caps + i]
@@ -277,11 +310,11 @@ local function check_breaker()
   local fields = {rule = policy.breaker.rule, failures = tonumber(kept[4] or 0)}
   if now < open_until then
     fields.retry_after = (open_until - now) / 1000
-    return refuse("breaker", "breaker open", fields)
+    return wait_or_refuse("breaker", "breaker open", open_until, fields)
   end
   if kept[2] and kept[2] ~= ARGV[3] and now < tonumber(kept[3]) then
     fields.retry_after, fields.probe = (tonumber(kept[3]) - now) / 1000, kept[2]
-    return refuse("breaker", "breaker is probing", fields)
+    return wait_or_refuse("breaker", "breaker is probing", tonumber(kept[3]), fields)
   end
 end
 
@@ -293,7 +326,9 @@ local function take()
   end
   for i, rate in ipairs(policy.rates) do
     local name = KEYS[CAPS + #policy.caps + i]
-    local tat = math.max(tonumber(redis.call("HGET", name, "tat_ms") or 0), now) + rate.every_ms
+    -- Of a slot that was paid for before, as much as came back since is paid again: as if all were paid only now.
+    local price = call[15] and math.max(0, math.min(rate.every_ms, now - tonumber(call[15]))) or rate.every_ms
+    local tat = math.max(tonumber(redis.call("HGET", name, "tat_ms") or 0), now) + price
     redis.call("HSET", name, "tat_ms", tat)
     redis.call("PEXPIRE", name, math.ceil(tat - now + rate.burst * rate.every_ms))
   end
@@ -318,6 +353,7 @@ local function claim()
   redis.call("HSET", KEYS[1], "state", "claimed", "task", ARGV[2], "call", ARGV[1], "fingerprint", ARGV[5],
     "owner", ARGV[7], "fence", fence, "lease_ms", now + ARGV[8], "started_ms", now, "epoch", ARGV[11])
   redis.call("HSET", KEYS[2], "state", "claimed")
+  redis.call("HDEL", KEYS[2], "paid_ms")
   if not call[1] then
     redis.call("HSET", KEYS[2], "task", ARGV[2], "key", ARGV[3], "kwargs", ARGV[4], "fingerprint", ARGV[5],
       "door", ARGV[6], "at_ms", now)
@@ -332,7 +368,8 @@ local function claim()
   redis.call("ZREM", KEYS[3], ARGV[1])
   redis.call("ZREM", KEYS[4], ARGV[1])
   redis.call("ZADD", KEYS[5], now + ARGV[8], ARGV[3])
-  return {"claimed", fence, attempt, now, key[9] or "", door, nobody_asks_again and 1 or 0, call[11] or ""}
+  return {"claimed", fence, attempt, now, key[9] or "", door, nobody_asks_again and 1 or 0, call[11] or "",
+    tonumber(call[13] or 0)}
 end
 
 -- What a call was registered as, it is: a template that was changed since would make another intent of it.

@@ -94,7 +94,7 @@ def _head(
         "revision": int(head.get("revision", 0)),
         "updated_at": iso(head.get("updated_ms")),
         "last_run": iso(head.get("last_run_ms")),
-        "errors": [_dated(json.loads(error), "at") for error in errors],
+        "errors": [_dated(json.loads(error), "at", "since", "until") for error in errors],
         "metrics": {"total_done": 0, "total_failed": 0} | {name: int(total) for name, total in sorted(metrics.items())},
         "paused": pause is not None,
         "pause": pause and _dated({name: pause[name] for name in ("at", "by", "why")}, "at"),
@@ -102,5 +102,5 @@ def _head(
     }
 
 
-def _dated(record: dict[str, Any], name: str) -> dict[str, Any]:
-    return {**record, name: iso(record[name])}
+def _dated(record: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {**record, **{name: iso(record[name]) for name in names if name in record}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ class Claim:
     door: str = ""  #: where the call came in, which its message does not tell
     waits: bool = False  #: nobody would ask again, so a pause may only delay it
     options: str = ""  #: JSON text, as the call was registered with
+    waits_before: int = 0  #: how often in a row this call was put off because its service could not take it
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,11 @@ class Refused:
     receipt: dict[str, Any]
     again: bool = False  #: this call was refused before; the first answer is repeated
 
+    @property
+    def words(self) -> str:
+        """Why, in one line."""
+        return in_words(self.receipt)
+
 
 @dataclass(frozen=True)
 class Busy:
@@ -68,6 +75,12 @@ class OtherKey:
     """The call was registered under this key, which the task's template would not give it today."""
 
     key: str
+
+
+def in_words(receipt: Mapping[str, Any]) -> str:
+    """What a receipt says, in one line: the error, and what it stands for if it names that."""
+    error, why = receipt.get("error"), receipt.get("why")
+    return f"{error}: {why}" if why else str(error)
 
 
 Decision = Claim | Doubt | Replay | Refused | Busy | Unchecked | OtherKey

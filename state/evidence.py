@@ -30,6 +30,8 @@ class Settlement:
     error: str = ""
     answer: str = ""
     retry_ms: int | None = None
+    waits: bool = False  #: it is waited out, and no attempt of the call
+    look_ms: int = 0  #: ms for which the provider wants to be left alone before it is asked
     effect_happened: bool = False
     facts: Sequence[FactChange] = ()
     counters: dict[str, int] = field(default_factory=dict)

@@ -136,7 +136,7 @@ class Ledger:
         n = Names(call.agent)
         keys = [
             n.key(call.key), n.call(call.id), n.queued, n.waiting, n.running, n.head, n.metrics,
-            n.story(call.key), terms.breaker, n.events, n.ledger, *terms.caps, *terms.rates,
+            n.story(call.key), terms.breaker, n.events, n.ledger, n.dead, n.errors, *terms.caps, *terms.rates,
         ]  # fmt: skip
         args: list[str | int] = [
             call.id, call.task, call.key, call.kwargs, call.fingerprint, call.door, owner, terms.lease_ms, terms.policy,
@@ -144,9 +144,9 @@ class Ledger:
         ]  # fmt: skip
         answer = _admit(self.redis, keys, args)
         match answer:
-            case ["claimed", fence, attempt, now, payload, door, waits, said]:
+            case ["claimed", fence, attempt, now, payload, door, waits, said, before]:
                 which = (call.agent, call.key, call.id, owner, fence, attempt, now, known.epoch)
-                return Claim(*which, payload, door, waits=bool(waits), options=said)
+                return Claim(*which, payload, door, waits=bool(waits), options=said, waits_before=before)
             case ["verify", now, in_doubt, fence, attempt, payload]:
                 return Doubt(Claim(call.agent, call.key, call.id, in_doubt, fence, attempt, now, known.epoch, payload))
         return _without_claim(answer)
@@ -216,7 +216,7 @@ class Ledger:
             claim.key, claim.call, claim.owner, claim.fence, end.outcome, end.result, end.flaw, end.error,
             "" if end.retry_ms is None else end.retry_ms, int(end.effect_happened), terms.policy,
             json.dumps(facts) if facts else "", json.dumps(end.counters), end.summary, end.answer, *_now(),
-            end.payload, terms.verify, *end.events,
+            end.payload, terms.verify, int(end.waits), end.look_ms, *end.events,
         ]  # fmt: skip
         answer = _settle(self.redis, keys, args)
         return str(answer[2]) if answer[0] == "lost" else None

@@ -47,6 +47,7 @@ end
 tell_story(KEYS[6], cjson.encode({at = now, event = to, why = why, owner = ARGV[3], fence = tonumber(ARGV[4])}))
 if to == "queued" then
   redis.call("ZADD", KEYS[3], now, ARGV[2])
+  redis.call("HSET", KEYS[2], "paid_ms", redis.call("HGET", KEYS[1], "started_ms") or now) -- its slots of the rates
 else
   redis.call("HSET", KEYS[1], "why", why, "since_ms", now)
   if to == "unknown" and ARGV[5] == "1" then

@@ -13,7 +13,7 @@ if call[1] ~= "rejected" or not call[2] then
   return {"kept", call[1] or "gone"}
 end
 redis.call("HSET", KEYS[2], "state", "waiting", "at_ms", now, "attempts", 0, "lost", 0, "again", 1)
-redis.call("HDEL", KEYS[2], "answer", "booked_ms", "expires_ms")
+redis.call("HDEL", KEYS[2], "answer", "booked_ms", "expires_ms", "waits", "waits_since_ms", "waits_why", "paid_ms")
 redis.call("PERSIST", KEYS[2])
 redis.call("ZADD", KEYS[3], now, ARGV[1])
 if redis.call("HEXISTS", KEYS[2], "options") == 1 then

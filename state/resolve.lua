@@ -47,7 +47,7 @@ if to == "done" then
 elseif to == "waiting" then
   redis.call("HDEL", KEYS[8], "sent:" .. ARGV[1])
   redis.call("HSET", KEYS[2], "at_ms", now, "attempts", 0, "lost", 0, "again", 1)
-  redis.call("HDEL", KEYS[2], "answer", "booked_ms", "expires_ms")
+  redis.call("HDEL", KEYS[2], "answer", "booked_ms", "expires_ms", "waits", "waits_since_ms", "waits_why", "paid_ms")
   redis.call("PERSIST", KEYS[2])
   redis.call("ZADD", KEYS[3], now, call)
 elseif to == "cancelled" then

@@ -12,6 +12,7 @@ from redis import Redis
 from state import evidence, owner
 from state.agent import iso
 from state.call import Call
+from state.decision import in_words
 from state.journal import Journal, JournalUnavailable
 from state.names import Names
 from state.store import Script
@@ -114,7 +115,8 @@ def dead(redis: Redis, agent: str) -> list[dict[str, Any]]:
     for call, at in redis.zrange(n.dead, 0, -1, desc=True, withscores=True):
         kept = redis.hgetall(n.call(call))
         if kept.get("state") == "rejected":
-            error = json.loads(kept.get("answer") or "{}").get("error")
+            answer = json.loads(kept.get("answer") or "{}")
+            error = in_words(answer) if answer else None
             found.append(
                 {"call": call, "agent": agent, "task": kept["task"], "key": kept["key"], "at": iso(at), "error": error}
             )

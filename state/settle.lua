@@ -20,7 +20,9 @@
 -- ARGV[16] -> boot: this run of the machine   ARGV[17] -> ms since that boot
 -- ARGV[18] -> payload that was frozen when this attempt crossed the line, or "" if it did not
 -- ARGV[19] -> how to prove an absence, as in cross.lua, or ""
--- ARGV[20..] -> events of this attempt, JSON
+-- ARGV[20] -> "1" if it failed for a reason that passes: the call waits, and this was no attempt of it
+-- ARGV[21] -> ms for which the provider wants to be left alone before it is asked what became of an effect
+-- ARGV[22..] -> events of this attempt, JSON
 --
 -- Returns {"settled", now} | {"lost", now, state}
 -- include story.lua.inc
@@ -29,7 +31,7 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local KEPT_ERRORS, KEPT_EVENTS, KEPT_DEAD = 20, 1000, 1000
 local CAPS = 14 -- caps and collections are the keys behind this one
 
-local key = redis.call("HMGET", KEYS[1], "state", "owner", "fence", "settled", "verify", "payload")
+local key = redis.call("HMGET", KEYS[1], "state", "owner", "fence", "settled", "verify", "payload", "started_ms")
 local state, outcome, retry_ms = key[1], ARGV[5], tonumber(ARGV[9])
 if key[2] ~= ARGV[3] or key[3] ~= ARGV[4] then
   return {"lost", now, state or "gone"}
@@ -47,6 +49,9 @@ local policy = cjson.decode(ARGV[11])
 local facts = ARGV[12] ~= "" and cjson.decode(ARGV[12]) or {}
 local counters = cjson.decode(ARGV[13])
 local failure = ARGV[8] ~= "" and cjson.decode(ARGV[8]) or {}
+local call = redis.call("HMGET", KEYS[2], "at_ms", "expires_ms", "waits", "waits_since_ms")
+local waits = ARGV[20] == "1" and retry_ms ~= nil
+local is_effect = policy.done_ms == 0
 
 local function tell(fields)
   fields.at = now
@@ -58,8 +63,11 @@ local function settle_key()
   if outcome == "failed" or outcome == "refused" then
     call_state = retry_ms and "waiting" or "rejected"
     redis.call("HDEL", KEYS[13], "sent:" .. ARGV[1])
-    if outcome == "refused" and retry_ms then
-      redis.call("HINCRBY", KEYS[2], "attempts", -1) -- our own rules held it up: no attempt of the call
+    if retry_ms and (outcome == "refused" or waits) then
+      redis.call("HINCRBY", KEYS[2], "attempts", -1) -- our own rules, or its service, held it up: no attempt of the call
+    end
+    if waits then
+      redis.call("HINCRBY", KEYS[1], "attempts", -1)
     end
   elseif key[6] or ARGV[18] ~= "" then
     redis.call("HSET", KEYS[13], "sent:" .. ARGV[1], ARGV[4])
@@ -75,8 +83,46 @@ local function settle_key()
   return call_state
 end
 
+-- Nobody asks again for a call that began, and what it paid for a try that reached nothing it does not pay again.
+local function put_off(due)
+  redis.call("ZADD", KEYS[3], due, ARGV[2])
+  redis.call("HSET", KEYS[2], "again", 1)
+  if waits or outcome == "refused" or is_effect then
+    redis.call("HSET", KEYS[2], "paid_ms", key[7] or now)
+  end
+end
+
+-- Until when, and since when, a call waits for its service; at the end of its time it is looked at once more, and refused.
+local function wait_for_service()
+  local gives_up = tonumber(call[1] or now) + policy.max_age_ms
+  if call[2] then
+    gives_up = math.min(gives_up, tonumber(call[2]))
+  end
+  local since, due = tonumber(call[4] or now), math.max(now, math.min(now + retry_ms, gives_up))
+  put_off(due)
+  redis.call("HSET", KEYS[2], "waits", tonumber(call[3] or 0) + 1, "waits_since_ms", since, "waits_why", failure.error,
+    "answer", ARGV[15])
+  tell({event = "waiting", why = failure.error, since = since, ["until"] = due, gives_up = gives_up})
+  failure.since, failure["until"] = since, due
+end
+
+-- What the list of errors says of a wait is true until the call is tried again.
+local function end_earlier_wait()
+  if not call[3] then
+    return
+  end
+  redis.call("HDEL", KEYS[2], "waits", "waits_since_ms", "waits_why")
+  for _, text in ipairs(redis.call("LRANGE", KEYS[8], 0, -1)) do
+    local listed = cjson.decode(text)
+    if listed.call == ARGV[2] and listed["until"] then
+      redis.call("LREM", KEYS[8], 1, text)
+    end
+  end
+end
+
 local function keep(call_state)
   if call_state == "done" then
+    redis.call("HDEL", KEYS[2], "answer") -- of a wait that is over
     redis.call("HSET", KEYS[1], "result", ARGV[6], "done_ms", now)
     if ARGV[7] ~= "" then
       redis.call("HSET", KEYS[1], "flaw", ARGV[7])
@@ -86,7 +132,9 @@ local function keep(call_state)
       redis.call("PEXPIRE", KEYS[7], policy.done_ms)
     end
   elseif call_state == "waiting" then
-    redis.call("ZADD", KEYS[3], now + retry_ms, ARGV[2])
+    if not waits then
+      put_off(now + retry_ms)
+    end
     return
   elseif call_state == "rejected" then
     redis.call("HSET", KEYS[2], "answer", ARGV[15])
@@ -102,7 +150,7 @@ local function keep(call_state)
       "gone:" .. ARGV[16] .. ":" .. ARGV[4], ARGV[17])
     local verify = key[5] or (ARGV[18] ~= "" and ARGV[19] ~= "" and ARGV[19])
     if verify then
-      redis.call("ZADD", KEYS[3], now + cjson.decode(verify).every_ms, ARGV[2])
+      redis.call("ZADD", KEYS[3], now + math.max(cjson.decode(verify).every_ms, tonumber(ARGV[21])), ARGV[2])
     end
     redis.call("HSET", KEYS[9], ARGV[1], cjson.encode({key = ARGV[1], state = "unknown", since = now, why = failure.error}))
     return
@@ -187,7 +235,7 @@ local function count_and_tell(call_state)
     end
   end
   if ARGV[8] ~= "" then
-    redis.call("LPUSH", KEYS[8], ARGV[8])
+    redis.call("LPUSH", KEYS[8], waits and cjson.encode(failure) or ARGV[8])
     redis.call("LTRIM", KEYS[8], 0, KEPT_ERRORS - 1)
   end
   redis.call("XADD", KEYS[11], "MAXLEN", "~", KEPT_EVENTS, "*", "attempt", ARGV[14])
@@ -201,13 +249,18 @@ if ARGV[18] ~= "" then -- Redis may have fallen back to before the line meanwhil
     redis.call("HSETNX", KEYS[1], "verify", ARGV[19])
   end
 end
-if ARGV[20] then
-  tell_story(KEYS[7], unpack(ARGV, 20))
+if ARGV[22] then
+  tell_story(KEYS[7], unpack(ARGV, 22))
 end
 local call_state = settle_key()
 settle_caps()
 settle_breaker()
 write_facts()
+redis.call("HDEL", KEYS[2], "paid_ms")
+end_earlier_wait()
+if waits then
+  wait_for_service()
+end
 count_and_tell(call_state)
 keep(call_state)
 return {"settled", now}

@@ -8,7 +8,11 @@ from typing import Any
 from redis import Redis
 
 from state.agent import iso
+from state.decision import in_words
 from state.names import Names
+
+#: What of an event is a time.
+_TIMES = frozenset({"at", "since", "until", "gives_up"})
 
 
 def tell(redis: Redis, agents: list[str], key_or_call: str) -> dict[str, Any] | None:
@@ -38,8 +42,20 @@ def _of_key(redis: Redis, agent: str, key: str) -> dict[str, Any] | None:
         "flaw": json.loads(record["flaw"]) if "flaw" in record else None,
         "why": record.get("why"),
         "payload": json.loads(record["payload"]) if "payload" in record else None,
+        "waits": _wait(redis, n, record) if record["state"] == "waiting" else None,
         "story": [_dated(event) for event in _with_the_running_attempt(record, [json.loads(text) for text in story])],
     }
+
+
+def _wait(redis: Redis, n: Names, record: dict[str, str]) -> dict[str, Any] | None:
+    """Until when the key's call waits, why, and since when if its service has put it off."""
+    call = record.get("call", "")
+    with redis.pipeline(transaction=True) as pipe:
+        pipe.hmget(n.call(call), "answer", "waits_since_ms").zscore(n.waiting, call)
+        (answer, since), until = pipe.execute()
+    if until is None:
+        return None
+    return {"since": iso(since), "until": iso(until), "why": in_words(json.loads(answer)) if answer else None}
 
 
 def _with_the_running_attempt(record: dict[str, str], events: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -74,4 +90,4 @@ def _json(text: str | None) -> Any:
 
 
 def _dated(event: dict[str, Any]) -> dict[str, Any]:
-    return {"at": iso(event.pop("at")), **event}
+    return {name: iso(value) if name in _TIMES else value for name, value in ({"at": event.pop("at")} | event).items()}

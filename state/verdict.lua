@@ -5,11 +5,13 @@
 -- KEYS[1] -> key       KEYS[2] -> call      KEYS[3] -> waiting   KEYS[4] -> held      KEYS[5] -> story
 -- KEYS[6] -> head      KEYS[7] -> ledger
 -- ARGV[1] -> key, as text   ARGV[2] -> call id   ARGV[3] -> owner   ARGV[4] -> fence
--- ARGV[5] -> "absent" | "failed" (the provider gave no answer to trust)
+-- ARGV[5] -> "absent" | "failed" (the provider gave no answer to trust) | "away" (it says itself that it cannot answer now,
+--            so nobody looked: a provider that is away for a day does not use up the look-ups)
 -- ARGV[6] -> "1" if the owner is proven dead
 -- ARGV[7] -> boot: this run of the machine that looked     ARGV[8] -> ms since that boot, when the look-up began
 -- ARGV[9] -> look-ups after which a person is asked        ARGV[10] -> how often a call may be sent again this way
--- ARGV[11..] -> events of the look-up, JSON
+-- ARGV[11] -> ms for which the provider wants to be left alone
+-- ARGV[12..] -> events of the look-up, JSON
 --
 -- What is proof is measured since a boot, by the machine that looks: clocks that are set change nothing.
 --
@@ -27,8 +29,8 @@ if not gone and (key[5] == ARGV[4] or ARGV[6] == "1") then
   gone = began -- gone by now, and perhaps not before
   redis.call("HSET", KEYS[1], "gone", ARGV[4], GONE, gone)
 end
-tell_story(KEYS[5], unpack(ARGV, 11))
-local looks = redis.call("HINCRBY", KEYS[1], "looks", 1)
+tell_story(KEYS[5], unpack(ARGV, 12))
+local looks = redis.call("HINCRBY", KEYS[1], "looks", ARGV[5] == "away" and 0 or 1)
 
 local function tell(event, fields)
   fields.at, fields.event, fields.fence = now, event, tonumber(ARGV[4])
@@ -80,10 +82,11 @@ if count >= verify.absences then
 elseif looks >= tonumber(ARGV[9]) then
   return hold(looks .. " look-ups, and no proof either way")
 end
-local pause = verify.every_ms * math.min(2 ^ (looks - 1), 10) -- its owner may come back: no reason to hurry
+local pause = verify.every_ms * math.min(2 ^ math.max(looks - 1, 0), 10) -- its owner may come back: no reason to hurry
 if gone then
   pause = math.max(verify.every_ms, gone + verify.drain_ms - began)
 end
+pause = math.max(pause, tonumber(ARGV[11]))
 redis.call("ZADD", KEYS[3], now + pause, ARGV[2])
 tell("unknown", {absences = count, needed = verify.absences, owner_gone = gone ~= nil, next_look = pause / 1000})
 return {"unknown", pause}

@@ -23,18 +23,28 @@ _verdict = Script("verdict")
 
 
 def record(
-    redis: Redis, journal: Journal, claim: Claim, *, absent: bool, dead: bool, began: Moment, events: Sequence[str]
+    redis: Redis,
+    journal: Journal,
+    claim: Claim,
+    *,
+    absent: bool,
+    dead: bool,
+    began: Moment,
+    events: Sequence[str],
+    away_ms: int | None = None,
 ) -> list[Any]:
     """Note a look-up that did not find the effect; `dead` is whether its owner was proven dead before the look-up began.
+
+    `away_ms` is how long a provider wants to be left alone that did not answer and said so; None if it did not say so.
 
     Answers ["unknown", ms until the next look-up], ["waiting"] (proven absent: it is sent again), ["held", why], or
     ["kept", state] if the key was decided meanwhile.
     """
     n = Names(claim.agent)
     keys = [n.key(claim.key), n.call(claim.call), n.waiting, n.held, n.story(claim.key), n.head, n.ledger]
-    said = "absent" if absent else "failed"
+    said = "absent" if absent else "failed" if away_ms is None else "away"
     args: list[str | int] = [claim.key, claim.call, claim.owner, claim.fence, said, int(dead), began.boot, began.ms]
-    answer = _verdict(redis, keys, [*args, MOST_LOOKS, MOST_PROOFS, *events])
+    answer = _verdict(redis, keys, [*args, MOST_LOOKS, MOST_PROOFS, away_ms or 0, *events])
     if answer[0] == "waiting":
         evidence.absent(journal, claim)
     elif answer[0] == "held":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +12,7 @@ from requests import HTTPError, Response
 
 import settings
 from clients import http, strict_json
+from clients.destinations import NotConfigured
 from gatekeeper.errors import GatekeeperError, NotApplied
 from gatekeeper.redact import clean, describe
 
@@ -70,15 +71,36 @@ def error_of(error: HTTPError) -> Any:
     return _error(error.response)
 
 
+@dataclass(frozen=True)
+class Hint:
+    """What a provider's refusal means for the next try, as its destination knows; see `NotApplied`."""
+
+    temporary: bool | None = None
+    change: str = ""
+
+
+def no_hint(_: HTTPError) -> Hint:
+    """Of a provider whose statuses say all."""
+    return Hint()
+
+
 @contextmanager
-def before_sending(name: str) -> Iterator[None]:
+def before_sending(name: str, hint: Callable[[HTTPError], Hint] = no_hint) -> Iterator[None]:
     """Whatever goes wrong in here goes wrong before anything was sent that a reader could ever see."""
     try:
         yield
     except GatekeeperError:
         raise
     except Exception as error:
-        raise NotApplied(f"{name}: nothing was published: {describe(error)}") from error
+        known = hint(error) if isinstance(error, HTTPError) else _hint(error)
+        words = f"{name}: nothing was published: {describe(error)}"
+        raise NotApplied(words, temporary=known.temporary, change=known.change) from error
+
+
+def _hint(error: Exception) -> Hint:
+    if isinstance(error, NotConfigured):
+        return Hint(temporary=False)  # its words name the settings
+    return Hint(temporary=True) if isinstance(error, TimeoutError) else Hint()
 
 
 def _words(response: Response) -> str:

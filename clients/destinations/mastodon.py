@@ -31,9 +31,10 @@ import settings
 from clients import excerpts
 from clients.content import Post
 from clients.destinations import CannotTell, Published, check, draft
-from clients.destinations.api import Api, BadAnswer, before_sending
+from clients.destinations.api import SHOWN, Api, BadAnswer, before_sending
 from clients.destinations.draft import Draft
 from gatekeeper.errors import NotApplied
+from gatekeeper.redact import clean
 
 #: What a link counts where the server does not say.
 PER_URL = 23
@@ -161,13 +162,15 @@ def _send(api: Api, post: Post, noted: Draft) -> Published:
         answer = api.post("api/v1/statuses", {"status": noted.text}, Idempotency_Key=f"gatehouse:mastodon:{post.id}")
     except HTTPError as error:
         if error.response is not None and error.response.status_code == _INVALID:
-            raise NotApplied(str(error)) from error
+            what = f"the text of the post {post.id!r}, which Mastodon does not accept: {clean(noted.text[:SHOWN])!r}"
+            raise NotApplied(str(error), temporary=False, change=what) from error
         raise
     status = _checked(_STATUS, answer)
     if not _is_newer(status.id, noted.after):
         raise NotApplied(
             f"Mastodon answered with status {status.id}, which was there before: something else used this post's key "
-            "within the last hour. Do not publish posts of the same name to one account from two places"
+            "within the last hour. Do not publish posts of the same name to one account from two places",
+            temporary=False,
         )
     return status.published
 

@@ -52,7 +52,7 @@ LEAST = 20.0
 
 def publish(post: Post) -> Published:
     """Publish one container. What an earlier attempt published is found instead, if it is out by now."""
-    with before_sending("Threads"):
+    with before_sending("Threads", threads_api.hint):
         api = _api()
         account = api.account()
         noted = draft.recalled()
@@ -64,7 +64,8 @@ def publish(post: Post) -> Published:
             return found
         container = _ready(api, noted, container)
         if api.left < LEAST:
-            raise NotApplied(f"Threads: no time is left to publish container {container}; the next attempt does")
+            words = f"Threads: no time is left to publish container {container}; the next attempt does"
+            raise NotApplied(words, temporary=True)
         gatekeeper.keep(ASKED, container)
     return _ask(api, account, container, again=container == asked)
 
@@ -119,9 +120,11 @@ def _ready(api: Threads, noted: Draft, container: str) -> str:
         if status in DEAD - {threads_api.GONE}:  # a fresh one may take a moment to be found
             raise NotApplied(f"Threads: container {container} is {status}: {api.why}; the next attempt makes a new one")
         if status == "PUBLISHED":
-            raise NotApplied(f"Threads: container {container} is PUBLISHED by now; the next attempt finds it")
+            words = f"Threads: container {container} is PUBLISHED by now; the next attempt finds it"
+            raise NotApplied(words, temporary=True)
         if time.monotonic() > end:
-            raise NotApplied(f"Threads: container {container} is {status} after {PATIENCE:g} s; it is taken up later")
+            words = f"Threads: container {container} is {status} after {PATIENCE:g} s; it is taken up later"
+            raise NotApplied(words, temporary=True)
         time.sleep(next(pauses, PAUSES[-1]))
     return container
 
@@ -134,7 +137,8 @@ def _ask(api: Threads, account: Account, container: str, *, again: bool) -> Publ
         if threads_api.says_gone(error) and again:
             gatekeeper.keep(CONTAINER, "")  # twice is enough: the next attempt makes another one
         if _is_refused(error):
-            raise NotApplied(str(error)) from error
+            known = threads_api.hint(error)
+            raise NotApplied(str(error), temporary=known.temporary, change=known.change) from error
         raise
     except Exception as error:
         # The making of the container counts as a request sent; only this one could have published anything.

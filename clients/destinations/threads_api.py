@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from requests import HTTPError
 
 from clients.destinations import CannotTell, Published
-from clients.destinations.api import Api, BadAnswer, error_of
+from clients.destinations.api import Api, BadAnswer, Hint, error_of
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -21,9 +21,11 @@ PAGE, MOST_PAGES = 100, 10
 
 #: "The requested resource does not exist".
 _NO_SUCH_THING = 24
-#: Meta's codes for what is refused at the door: too many calls (4, 17, 32, 341, 613), no permission (10), a parameter that
-#: is not accepted (100), a token that is no good (190), an account that is blocked for a while (368).
-_REFUSALS = frozenset({4, 10, 17, 32, 100, 190, 341, 368, 613})
+#: Meta's codes for what is refused at the door: too many calls, and an account that is blocked for a while (368); these
+#: pass. No permission (10), a parameter that is not accepted (100), a token that is not valid (190); these do not.
+_PASSING = frozenset({4, 17, 32, 341, 368, 613})
+_PERMISSION, _PARAMETER, _TOKEN = 10, 100, 190
+_REFUSALS = _PASSING | {_PERMISSION, _PARAMETER, _TOKEN}
 
 
 class _Made(BaseModel):
@@ -124,6 +126,22 @@ def says_gone(error: HTTPError) -> bool:
 def says_refused(error: HTTPError) -> bool:
     """Whether Threads refused a request before it did anything."""
     return error.response is not None and error.response.status_code == 400 and _code(error) in _REFUSALS  # noqa: PLR2004
+
+
+def hint(error: HTTPError) -> Hint:
+    """What a refusal by Threads means for the next try: Meta answers 400 to nearly everything, and says more in its code."""
+    code = _code(error)
+    if code in _PASSING or code == _NO_SUCH_THING:
+        return Hint(temporary=True)
+    if code == _TOKEN:
+        return Hint(temporary=False, change="THREADS_TOKEN: Threads does not accept it")
+    if code == _PERMISSION:
+        return Hint(temporary=False, change="the permissions of THREADS_TOKEN")
+    if code == _PARAMETER:
+        return Hint(
+            temporary=False, change="the text of the post, or THREADS_USER_ID: Threads does not accept a parameter"
+        )
+    return Hint()
 
 
 def _code(error: HTTPError) -> object:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import NamedTuple
 
 #: Modes without an argument, and with how many they come otherwise: `name:argument[:argument]`.
@@ -16,6 +18,7 @@ ARGUMENTS = {
     "delay": (1, 1),
     "delay_after": (1, 1),
     "refuse": (1, 2),
+    "refuse_until": (2, 2),
 }
 
 
@@ -35,6 +38,9 @@ class Mode(NamedTuple):
 
     @property
     def retry_after(self) -> str | None:
+        """As seconds, or as the date that lies so many seconds ahead."""
+        if self.name == "refuse_until":
+            return formatdate(time.time() + float(self.arguments[1]), usegmt=True)
         return self.arguments[1] if len(self.arguments) > 1 else None
 
 

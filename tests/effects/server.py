@@ -16,7 +16,8 @@ It shares no code with the product. An effect is committed with fsync before any
     DELETE /waiting?key=   let delayed requests go on at once
 
 Modes: ok, apply_then_drop, apply_then_reset, apply_then_status:STATUS, truncate (a 2xx cut short), delay:SECONDS
-(then apply), delay_after:SECONDS (apply, then wait, then answer), refuse:STATUS[:RETRY_AFTER] (nothing applied).
+(then apply), delay_after:SECONDS (apply, then wait, then answer), refuse:STATUS[:RETRY_AFTER] (nothing applied),
+refuse_until:STATUS:SECONDS (the same, with Retry-After as a date so many seconds ahead).
 """
 
 from __future__ import annotations
@@ -152,7 +153,7 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(200 if found else 404, found[0] if found else {"error": f"no effect of {key}"})
 
     def _behave(self, mode: modes.Mode, key: str, body: bytes, arrived_at: float, ticket: int) -> None:
-        if mode.name == "refuse":
+        if mode.name in {"refuse", "refuse_until"}:
             return self._answer(mode.status, {"error": "refused"}, retry_after=mode.retry_after)
         if mode.name == "delay" and not self.provider.waiting.wait(key, mode.seconds, ticket):
             return self._drop()

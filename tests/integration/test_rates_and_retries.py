@@ -156,7 +156,7 @@ def test_work_that_fails_every_time_ends_rejected_with_its_error(
 
 
 @pytest.mark.parametrize(
-    ("mode", "stand"), [("refuse:429", "rejected"), ("refuse:500", "unknown"), ("apply_then_reset", "unknown")]
+    ("mode", "stand"), [("refuse:403", "rejected"), ("refuse:500", "unknown"), ("apply_then_reset", "unknown")]
 )
 def test_an_effect_is_never_tried_a_second_time(
     shell: Shell, store: redis.Redis, house: Install, effect_server: EffectServer, mode: str, stand: str
@@ -179,7 +179,7 @@ def test_an_effect_that_was_proven_not_to_happen_may_be_asked_for_again(
     shell: Shell, house: Install, effect_server: EffectServer
 ) -> None:
     effect_server.clear()
-    effect_server.mode("refuse:429", for_next=1)
+    effect_server.mode("refuse:403", for_next=1)
     first, second = (house.result(shell.delay("clerk.post", {"post_id": "again"})[0]) for _ in range(2))
 
     assert (first["status"], second["status"]) == ("FAILURE", "SUCCESS")

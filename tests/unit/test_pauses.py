@@ -7,7 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from clients import pauses
+from gatekeeper import pauses
 
 
 @pytest.mark.parametrize(("text", "expected"), [("0", 0), ("7", 7), (" 7 ", 7), ("1.5", 1.5), ("-3", 0)])

@@ -75,7 +75,7 @@ def test_a_status_that_never_arrived_is_sent_again_once_that_is_proven(crying: C
 
 
 def test_a_refused_status_is_sent_again(crying: Crying, server: Mastodon) -> None:
-    server.will(says(429), says(422))
+    server.will(says(429), says(429))
 
     crying.cry_until_done()
 

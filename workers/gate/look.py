@@ -16,7 +16,7 @@ from workers.gate.output import Failed, command, known_agent, plain, show, table
 from workers.people import all_agents
 
 #: What may stand below a story.
-_ENDS = ("result", "flaw", "why", "answer")
+_ENDS = ("result", "flaw", "why", "waits", "answer")
 
 
 @command("status")
@@ -59,8 +59,15 @@ def _in_words(head: dict[str, Any], *, idle: bool) -> str:
     lines += [
         f"  held      {held['key']}  {held['state']} since {held['since']}: {held['why']}" for held in head["held"]
     ]
-    lines += [f"  error     {error['at']}  {error['key']}: {error['error']}" for error in head["errors"][:3]]
+    lines += [
+        f"  error     {error['at']}  {error['key']}: {error['error']}{_wait(error)}" for error in head["errors"][:3]
+    ]
     return "\n".join(lines)
+
+
+def _wait(error: dict[str, Any]) -> str:
+    """What is added to an error that is waited out."""
+    return f"; waits since {error['since']}, tried again at {error['until']}" if "until" in error else ""
 
 
 def _story_in_words(told: dict[str, Any]) -> str:

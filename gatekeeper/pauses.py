@@ -7,19 +7,24 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-#: Characters of a header that are read; a date has 29.
+#: Characters of a header that is read; a date has 29, and anything longer than this is nonsense.
 LONGEST = 100
 
 
 def seconds(headers: Mapping[str, str]) -> float | None:
     """The pause that the headers of an answer ask for, or None; a date counts from the server's own clock."""
-    text = headers.get("Retry-After", "")[:LONGEST].strip()
+    text = _short(headers, "Retry-After")
     try:
         wanted = float(text)
     except ValueError:
         date = _date(text)
-        wanted = math.nan if date is None else _since(date, _date(headers.get("Date", "")[:LONGEST]))
+        wanted = math.nan if date is None else _since(date, _date(_short(headers, "Date")))
     return max(0.0, wanted) if math.isfinite(wanted) else None
+
+
+def _short(headers: Mapping[str, str], name: str) -> str:
+    text = headers.get(name, "")
+    return text.strip() if len(text) <= LONGEST else ""
 
 
 def _since(date: datetime, then: datetime | None) -> float:

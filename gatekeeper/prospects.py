@@ -1,0 +1,141 @@
+"""Whether what failed without any effect may go well later by itself, or only after a person has changed something."""
+
+from __future__ import annotations
+
+import errno
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from requests import HTTPError, RequestException, Response
+from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
+
+import settings
+from gatekeeper import hostile, pauses
+from gatekeeper.errors import NotApplied
+from gatekeeper.outcome import causes, is_no_connection
+from state.journal import JournalUnavailable
+
+#: Statuses by which a service says itself that it will answer otherwise later (RFC 6585 and RFC 9110).
+TEMPORARY = frozenset({429, 503})
+#: Statuses that only a person can change: no credentials, no permission, no such address, too large.
+PERMANENT = frozenset({401, 403, 404, 413})
+#: Where it is known that nothing was applied, these pass by themselves too, as every 5xx does.
+PASSES_ONCE_SAFE = frozenset({408, 425, *TEMPORARY})
+
+_NO_ADDRESS = (InvalidURL, InvalidSchema, MissingSchema)
+#: What a machine runs out of, and gets back.
+_EXHAUSTED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+#: How the names of settings that hold credentials end.
+_CREDENTIALS = ("_token", "_api_key", "_app_password", "_password")
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """What an error says of the next try; `temporary` is None where it says nothing."""
+
+    temporary: bool | None = None
+    retry_after: float | None = None  #: seconds for which the service wants to be left alone
+    change: str = ""  #: what a person has to change first
+
+
+def of(error: BaseException) -> Prospect:
+    """The prospect of a failure of which it is known that it had no effect. Never raises."""
+    if isinstance(error, NotApplied):
+        return _of_not_applied(error)
+    for cause in causes(error):
+        found = _of_cause(cause)
+        if found is not None:
+            return found
+    return Prospect()
+
+
+def _of_not_applied(error: NotApplied) -> Prospect:
+    """Its author knows that nothing happened, so more can be read from what it was raised from."""
+    behind = _of_harmless(error.__cause__) if error.__cause__ else Prospect()
+    if error.temporary is None:
+        return replace(behind, change=error.change or behind.change)
+    wanted = error.retry_after if _is_pause(error.retry_after) else behind.retry_after
+    return Prospect(error.temporary, wanted if error.temporary else None, error.change or behind.change)
+
+
+def _is_pause(seconds: object) -> bool:
+    return isinstance(seconds, int | float) and math.isfinite(seconds) and seconds >= 0
+
+
+def _of_harmless(error: BaseException) -> Prospect:
+    found = of(error)
+    if found.temporary is not None:
+        return found
+    for cause in causes(error):
+        if isinstance(cause, HTTPError) and isinstance(cause.response, Response):
+            return _of_harmless_answer(cause.response)
+        if isinstance(cause, RequestException):
+            return Prospect(temporary=True)
+    return found
+
+
+def _of_harmless_answer(response: Response) -> Prospect:
+    status = response.status_code
+    if status in PASSES_ONCE_SAFE or status >= 500:  # noqa: PLR2004 - the errors of servers in HTTP
+        return Prospect(temporary=True, retry_after=pauses.seconds(response.headers))
+    if 400 <= status < 500:  # noqa: PLR2004 - the errors of clients in HTTP
+        return Prospect(temporary=False, change=f"what is sent: {_address(response)} refuses it as it is")
+    return Prospect()
+
+
+def _of_cause(cause: BaseException) -> Prospect | None:
+    if isinstance(cause, HTTPError) and isinstance(cause.response, Response):
+        return _of_answer(cause.response)
+    if isinstance(cause, _NO_ADDRESS):
+        return Prospect(temporary=False, change=f"the address: {hostile.text_of(cause)}")
+    if is_no_connection(cause) or isinstance(cause, JournalUnavailable):
+        return Prospect(temporary=True)
+    if isinstance(cause, OSError) and cause.errno in _EXHAUSTED:
+        return Prospect(temporary=True)
+    return None
+
+
+def _of_answer(response: Response) -> Prospect | None:
+    """A service that says when to come again means that it will take the same then, whatever else it says."""
+    status, wanted = response.status_code, pauses.seconds(response.headers)
+    if status in TEMPORARY or (status in PERMANENT and wanted is not None):
+        return Prospect(temporary=True, retry_after=wanted)
+    if status in PERMANENT:
+        return Prospect(temporary=False, change=_what_to_change(response))
+    return None
+
+
+def _what_to_change(response: Response) -> str:
+    address, credentials = _settings_of(str(response.url or ""))
+    match response.status_code:
+        case 401:
+            return f"{credentials or 'the credentials'}: {_address(response)} does not accept them"
+        case 403:
+            return f"{credentials or 'the credentials'}, or what they permit: {_address(response)} forbids this"
+        case 404:
+            return f"{address or 'the address'}: nothing is at {_address(response)}"
+    return f"the size of what is sent: it is too large for {_address(response)}"
+
+
+def _address(response: Response) -> str:
+    return str(response.url or "the service").partition("?")[0]
+
+
+def _settings_of(url: str) -> tuple[str, str]:
+    """The settings that lead to this URL: the one of the address, and those of the credentials; empty if there are none."""
+    found = [name for name, base in _addresses() if url.startswith(base)]
+    service = found[0].removesuffix("_url") if found else None
+    names = (field.name for field in fields(settings.Settings))
+    credentials = [
+        name.upper() for name in names if service and name.startswith(service) and name.endswith(_CREDENTIALS)
+    ]
+    return f"{service}_URL".upper() if service else "", " or ".join(credentials)
+
+
+def _addresses() -> Iterator[tuple[str, Any]]:
+    config = settings.current()
+    for field in fields(config):
+        if field.name.endswith("_url") and field.name not in {"redis_url", "broker_url"}:
+            yield field.name, getattr(config, field.name)
