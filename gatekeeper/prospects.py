@@ -42,6 +42,13 @@ class Prospect:
 
 def of(error: BaseException) -> Prospect:
     """The prospect of a failure of which it is known that it had no effect. Never raises."""
+    try:
+        return _of(error)
+    except BaseException:  # noqa: BLE001 - an exception that raises when it is looked into says nothing of the next try
+        return Prospect()
+
+
+def _of(error: BaseException) -> Prospect:
     if isinstance(error, NotApplied):
         return _of_not_applied(error)
     for cause in causes(error):
@@ -65,7 +72,7 @@ def _is_pause(seconds: object) -> bool:
 
 
 def _of_harmless(error: BaseException) -> Prospect:
-    found = of(error)
+    found = _of(error)
     if found.temporary is not None:
         return found
     for cause in causes(error):

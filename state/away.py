@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from redis.exceptions import (
     ClusterDownError,
@@ -35,10 +36,16 @@ def is_transient(error: RedisError) -> bool:
 
 
 def lineage(error: BaseException) -> Iterator[BaseException]:
-    """The error, then the one that it was raised for, and so on."""
+    """The error, then the one that it was raised for, and so on. Never raises, whatever a class makes of its causes."""
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
         yield cause
-        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+        hidden = _kept(cause, "__suppress_context__")
+        cause = _kept(cause, "__cause__") or (None if hidden else _kept(cause, "__context__"))
+
+
+def _kept(error: BaseException, name: str) -> Any:
+    """What Python itself keeps under this name, past a property of the exception's class."""
+    return BaseException.__dict__[name].__get__(error)

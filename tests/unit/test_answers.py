@@ -14,8 +14,9 @@ import pytest
 from requests.exceptions import ConnectionError, ConnectTimeout, ContentDecodingError, RequestException  # noqa: A004
 from urllib3.exceptions import NameResolutionError
 
-from clients import body, certificate, http, pauses
+from clients import body, certificate, http
 from clients.deadline import LARGEST_HEAD
+from gatekeeper import pauses
 from gatekeeper.outcome import proves_nothing_was_sent
 from state import dial
 from tests.unit.beat import Beat
