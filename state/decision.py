@@ -80,7 +80,7 @@ class OtherKey:
 def in_words(receipt: Mapping[str, Any]) -> str:
     """What a receipt says, in one line: the error, and what it stands for if it names that."""
     error, why = receipt.get("error"), receipt.get("why")
-    return f"{error}: {why}" if why else str(error)
+    return f"{error}: {why}" if why and why != error else str(error)
 
 
 Decision = Claim | Doubt | Replay | Refused | Busy | Unchecked | OtherKey
