@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
+import threading
 import uuid
 from pathlib import Path
 from typing import Any
@@ -64,6 +66,16 @@ def strike(n: str) -> dict[str, Any]:
 def sure(n: str) -> dict[str, Any]:
     """An effect that can be looked up: in doubt the provider is asked."""
     with gatekeeper.effect(payload=words(f"sure:{n}")) as frozen:
+        return send(frozen["key"], frozen)
+
+
+@gatekeeper.task(key="once:{n}", effect=Effect(), lease=LEASE)
+def once(n: str) -> dict[str, Any]:
+    """An effect with one attempt, as effects have by default, that takes a moment and asks the store at each step."""
+    threading.Event().wait(random.uniform(0, 1))
+    seen = gatekeeper.memory().get("seen", n)
+    with gatekeeper.effect(payload=words(f"once:{n}")) as frozen:
+        gatekeeper.keep("seen", str(gatekeeper.recall("seen") or seen))
         return send(frozen["key"], frozen)
 
 

@@ -213,7 +213,7 @@ class Arena:
 
     def epilogue(self, before: Verdict) -> Verdict:
         """Empty Redis, rebuild it from the journal, ask for every key again: no verdict may be worse for it."""
-        names: dict[str, list[str]] = {"strike": [], "sure": [], "steps": []}
+        names: dict[str, list[str]] = {"strike": [], "sure": [], "steps": [], "once": []}
         for key, task in self.producer.asked.items():
             names.get(task, []).append(key.partition(":")[2])
         self.valkey.client().flushall()

@@ -184,4 +184,16 @@ TEETH = (
         ),
         ("revoked_then_restarted",),
     ),
+    Tooth(
+        "a store that is away costs an attempt",
+        "an attempt that met a Redis that was away counts as failed, and effects have one",
+        (Change("gatekeeper/execution.py", "if store_was_away(error):", "if False:"),),
+        ("stopped_and_killed_under_a_stream",),
+    ),
+    Tooth(
+        "no takeover of open calls",
+        "a journal that begins anew takes over what was sent, and forgets what was only accepted",
+        (Change("state/takeover.py", "    yield from _open_calls(redis, n)\n", ""),),
+        ("journal_begun_anew",),
+    ),
 )

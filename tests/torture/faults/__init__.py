@@ -5,6 +5,7 @@ from tests.torture.faults import (
     clocks,
     disks,
     doors,
+    journals,
     kills,
     losses,
     mirrors,
@@ -17,5 +18,6 @@ from tests.torture.faults import (
 )
 
 __all__ = [
-    "broker", "clocks", "disks", "doors", "kills", "losses", "mirrors", "pauses", "redis", "replies", "revokes", "scarcity", "storm",
+    "broker", "clocks", "disks", "doors", "journals", "kills", "losses", "mirrors", "pauses", "redis", "replies", "revokes",
+    "scarcity", "storm",
 ]  # fmt: skip

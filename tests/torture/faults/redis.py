@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from tests.harness import until
 from tests.torture.arena import Arena
 from tests.torture.scenario import fault
+from tests.torture.watch import standings
 
 HALF = 12
 
@@ -31,6 +34,29 @@ def redis_killed(arena: Arena, rounds: int) -> None:
             arena.let_go()
         arena.ask(HALF)
         arena.wait_standing(keys, "done", deadline=60)
+    arena.check("no worker ended", len(arena.house.living) == 2)
+
+
+@fault(
+    "F36", "Redis is stopped for a moment and then killed, under a stream of calls with one attempt", short=2, long=10
+)
+def stopped_and_killed_under_a_stream(arena: Arena, rounds: int) -> None:
+    """Nothing was sent for most of them, and that must not cost their only attempt."""
+    arena.house.hire(2)
+    for _ in range(rounds):
+        keys = arena.ask(120, "once")
+        with arena.fault():
+            arena.valkey.pause()
+            arena.last(arena.random.uniform(0.3, 1))
+            arena.valkey.kill9()
+            arena.last(arena.random.uniform(3, 5))
+            arena.valkey.start()
+        arena.wait_standing(keys, "done", "unknown", "rejected", deadline=90)
+        found = standings(arena.watch.client, keys)
+        held = {entry["key"]: entry["why"] for entry in arena.producer.gate("held")}
+        arena.check(f"no call was rejected: {Counter(found.values())}", "rejected" not in found.values())
+        doubtful = [key for key, state in found.items() if state == "unknown"]
+        arena.check(f"what is in doubt is listed with its reason: {doubtful}", all(held.get(key) for key in doubtful))
     arena.check("no worker ended", len(arena.house.living) == 2)
 
 
