@@ -70,6 +70,7 @@ class Contract:
         try:
             plain = self._arguments.dump_python(arguments, mode="json", by_alias=True, round_trip=True)
             text = json_values.dumps(plain, sort_keys=True)
+            json_values.check_names(plain, text)
             _check_numbers(self._arguments, arguments, text)
         except json_values.NotJson as error:
             raise InvalidArguments(f"{self.name}: an argument {error}") from None

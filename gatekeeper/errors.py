@@ -34,6 +34,10 @@ class UnknownTask(InvalidArguments):
     """Raised at a door when no agent has the task."""
 
 
+class KnownId(InvalidArguments):
+    """Raised at a door when the id that the caller chose belongs to another call; nothing was started."""
+
+
 class InvalidOutput(GatekeeperError):
     """Raised inside the gate when what a task returned does not fit its annotation."""
 

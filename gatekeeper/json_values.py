@@ -11,6 +11,9 @@ from typing import Any
 DEEPEST = 100
 
 
+#: How kombu marks values that JSON has no word for: an object of exactly these names would be read as another value.
+RESERVED = {"__type__", "__value__"}
+
 NO_NUMBER = "holds NaN or an infinity, which JSON cannot; use None, or a text"
 NO_UNICODE = "holds half a character; send valid Unicode"
 
@@ -50,6 +53,12 @@ def is_changed(value: Any) -> bool:
         or (isinstance(one, dict) and not all(isinstance(name, str) for name in one))
         for one in _inside(value)
     )
+
+
+def check_names(value: Any, text: str) -> None:
+    """Raise NotJson for an object that no message of Celery can carry; `text` is the value as JSON."""
+    if "__type__" in text and any(isinstance(one, dict) and one.keys() == RESERVED for one in _inside(value)):
+        raise NotJson("holds an object with just the names __type__ and __value__, which Celery keeps to itself; rename one")
 
 
 def has_no_number(value: Any) -> bool:

@@ -10,8 +10,9 @@ from typing import Any
 
 import structlog
 
-from gatekeeper import doubt
+from gatekeeper import arrival, doubt
 from gatekeeper.answer import Answer, flawed, refusal, success
+from gatekeeper.arrival import Arrival
 from gatekeeper.attempt import Attempt
 from gatekeeper.errors import InvalidArguments, LedgerUnavailable
 from gatekeeper.execution import Execution
@@ -20,7 +21,19 @@ from gatekeeper.redact import clean, describe
 from gatekeeper.wire import Wire
 from state import audit, epoch, owner, store
 from state.call import Call
-from state.decision import Busy, Claim, Decision, Doubt, OtherKey, Refused, Replay, Unchecked
+from state.decision import (
+    Busy,
+    Claim,
+    Decision,
+    Differs,
+    Doubt,
+    Early,
+    OtherKey,
+    Refused,
+    Replay,
+    Unchecked,
+    Unregistered,
+)
 from state.journal import JournalUnavailable
 from state.ledger import Ledger, Terms
 
@@ -31,23 +44,26 @@ class Duplicate(Exception):
     """Raised for a second message of a call whose first is still at work; there is nothing to answer."""
 
 
-def run(gate: Gate, args: tuple[Any, ...], kwargs: dict[str, Any], *, call_id: str, door: str) -> Answer:
-    """Take one call through the gate.
+def run(
+    gate: Gate, args: tuple[Any, ...], kwargs: dict[str, Any], *, call_id: str, door: str, came: Arrival | None = None
+) -> Answer:
+    """Take one call through the gate; `came` says how its message differs from a call made right here.
 
     Returns the answer; raises what the task raised if the attempt failed, OutcomeUnknown if its effect is in doubt,
-    Duplicate if another message of the same call is at work.
+    Duplicate if another message of the same call is at work, NotThisCall if the message is not that of its call.
     """
-    ledger = Ledger(store.client())
+    ledger, came = Ledger(store.client()), came or Arrival()
     try:
         arguments = gate.contract.bind(args, kwargs)
         call = gate.call_with(arguments, id=call_id, door=door)
     except InvalidArguments as error:
-        return _reject(ledger, Call(call_id, gate.agent, gate.name, "", "{}", "", door), error)
+        return _reject(ledger, Call(call_id, gate.agent, gate.name, "", "{}", "", door), came, error)
     terms, began = gate.terms(arguments), owner.moment()
     with _needing_redis(call):
-        call, decision = _admit(ledger, call, terms)
+        call, decision = _admit(ledger, call, terms, came)
     match decision:
         case Claim() as claim:
+            call = came.registered(call, claim)
             wire = Wire(began.ms + terms.lease_ms)
             return Execution(gate, Attempt(call, claim, ledger, terms, gate.effect, wire=wire), arguments).run()
         case Doubt(claim):
@@ -58,7 +74,11 @@ def run(gate: Gate, args: tuple[Any, ...], kwargs: dict[str, Any], *, call_id: s
             return _refused(ledger, call, refused)
         case Busy(call=at_work):
             raise Duplicate(f"{call.key}: call {at_work} is at work")
-        case Unchecked() | OtherKey():
+        case Differs() as found:
+            raise arrival.differs(call, found)
+        case Early() as found:
+            raise arrival.early(call, found)
+        case Unchecked() | OtherKey() | Unregistered():
             raise LedgerUnavailable(
                 f"call {call.id} of {call.task}: nothing ran, Redis was started anew once more, or recovers; the call is sent again"
             )
@@ -80,19 +100,22 @@ def _refused(ledger: Ledger, call: Call, refused: Refused) -> Answer:
     return refusal(call.key, refused.receipt)
 
 
-def _admit(ledger: Ledger, call: Call, terms: Terms) -> tuple[Call, Decision]:
+def _admit(ledger: Ledger, call: Call, terms: Terms, came: Arrival) -> tuple[Call, Decision]:
     """Ask the ledger; answers the call as well, under the key with which it was registered."""
-    decision = _ask(ledger, call, terms)
+    decision = _ask(ledger, call, terms, came)
+    if isinstance(decision, Unregistered):
+        came = came.check_elsewhere(ledger, call)
+        decision = _ask(ledger, call, terms, came)
     if not isinstance(decision, OtherKey):
         return call, decision
     call = replace(call, key=decision.key)
-    return call, _ask(ledger, call, terms)
+    return call, _ask(ledger, call, terms, came)
 
 
-def _ask(ledger: Ledger, call: Call, terms: Terms) -> Decision:
+def _ask(ledger: Ledger, call: Call, terms: Terms, came: Arrival) -> Decision:
     """Where somebody holds the key, look whether they are alive, and ask again."""
     mine = owner.new()
-    admit = partial(ledger.admit, call, mine, terms, **_soundness(ledger, call))
+    admit = partial(ledger.admit, call, mine, terms, **vars(came), **_soundness(ledger, call))
     decision = admit()
     if isinstance(decision, Unchecked):
         decision = admit(**_checked(ledger, call))
@@ -131,10 +154,17 @@ def _checked(ledger: Ledger, call: Call) -> dict[str, Any]:
     return _soundness(ledger, call)
 
 
-def _reject(ledger: Ledger, call: Call, error: InvalidArguments) -> Answer:
+def _reject(ledger: Ledger, call: Call, came: Arrival, error: InvalidArguments) -> Answer:
     receipt = {"error": "invalid arguments", "stage": "input", "detail": clean(str(error))}
     with _needing_redis(call):
-        ledger.reject(call, receipt, KEEP_MS)
+        stands = ledger.reject(call, receipt, KEEP_MS, came.sent, checked=came.checked)
+        if isinstance(stands, Unregistered):
+            came = came.check_elsewhere(ledger, call)
+            stands = ledger.reject(call, receipt, KEEP_MS, came.sent, checked=came.checked)
+    if isinstance(stands, Differs):
+        raise arrival.refusal(call, f"its arguments: {error}")
+    if stands != "rejected":
+        raise Duplicate(f"call {call.id} is {stands}; these arguments change nothing")
     _log("refused", call, **receipt)
     return refusal(None, receipt)
 

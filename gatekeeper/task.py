@@ -14,6 +14,7 @@ from celery.exceptions import Ignore, Reject, TaskPredicate
 
 from gatekeeper import door, mistakes, pipeline, policy
 from gatekeeper.answer import Answer
+from gatekeeper.arrival import EXPIRES, MESSAGE, Arrival, NotThisCall
 from gatekeeper.durations import Duration
 from gatekeeper.errors import LedgerUnavailable, TaskAborted, UnsupportedOption
 from gatekeeper.gate import DEFAULT_LEASE, MAX_AGE, Gate, Policies, register
@@ -45,16 +46,18 @@ class GateTask(_Task):
     typing = False
     gate: Gate
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Answer:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Answer:
         """Run here and now; returns the answer, raises if the attempt failed."""
         request = self.request
         direct = request.called_directly
         _drop_followers(request)
-        call = str(uuid4() if direct else request.id)
         try:
-            return pipeline.run(self.gate, args, kwargs, call_id=call, door=door.name() if direct else "message")
-        except pipeline.Duplicate as duplicate:
-            raise Ignore(str(duplicate)) from None
+            if direct:
+                return pipeline.run(self.gate, args, kwargs, call_id=str(uuid4()), door=door.name())
+            came = Arrival.of_message(args, kwargs, request.get(EXPIRES))
+            return pipeline.run(self.gate, args, kwargs, call_id=str(request.id), door=MESSAGE, came=came)
+        except (pipeline.Duplicate, NotThisCall) as unwanted:
+            raise Ignore(str(unwanted)) from None  # no result: that of the call is not this message's
         except LedgerUnavailable as error:
             if direct:
                 raise

@@ -12,14 +12,21 @@
 -- ARGV[10] -> an owner that was looked at and is alive: if it holds the key, the call is refused; or ""
 -- ARGV[11] -> epoch that the journal knows, or "" for a task without an effect
 -- ARGV[12] -> highest fence that the journal knows   ARGV[13] -> why no effect may happen where this call runs, or ""
+-- ARGV[14] -> arguments as the message carries them, JSON written as ARGV[4] is, or "" if they are positional or not JSON
+-- ARGV[15] -> "1" to admit a call that was never registered, "" to be told first
+-- ARGV[16] -> ms since 1970 after which a call that was never registered is refused, "" for never
 --
 -- Returns {"claimed", fence, attempt, now, payload that was frozen before, or "", door of the call, 1 if nobody would ask again,
---          options of the call, JSON, or "", how often in a row the call was put off because its service could not take it}
+--            options of the call, JSON, or "", how often in a row the call was put off because its service could not take it,
+--            fingerprint of the arguments that were registered}
 --       | {"verify", now, owner, fence, attempt, payload}          unknown, and it is time to ask the provider
 --       | {"replay", now, result, flaw} | {"refused", now, receipt} | {"deferred", now, receipt}
 --       | {"ended", now, receipt}                                    this call ended before: same answer
 --       | {"unchecked", now}    the server was started anew, or has another epoch: compare it with the journal, ask again
 --       | {"other key", now, key}           this call was registered under another key: ask again with that one
+--       | {"unregistered", now}             nobody registered this call here: see whether another agent has it, ask again
+--       | {"differs", now, task, arguments} the message is not what this id was registered as; nothing was touched
+--       | {"early", now, due}               this call waits until `due`; nothing was touched
 --       | {"busy", now, owner, fence, lease_ms, call that holds it}
 -- include story.lua.inc
 local clock = redis.call("TIME")
@@ -33,7 +40,12 @@ local key = redis.call("HMGET", KEYS[1], "state", "call", "fingerprint", "owner"
 local state, holder, fingerprint, owner = key[1] or "new", key[2], key[3], key[4]
 local call = redis.call("HMGET", KEYS[2], "state", "at_ms", "answer", "booked_ms", "expires_ms", "door", "sent_ms",
   "attempts", "again", "key", "options", "lane", "waits", "waits_since_ms", "paid_ms", "waits_why")
+local registered = redis.call("HMGET", KEYS[2], "task", "kwargs", "fingerprint")
 local door = call[6] or ARGV[6] -- a registered call came in before its message did
+local is_registered = registered[3] and registered[3] ~= "" -- it has none if its key was carried over without its call
+local kwargs = is_registered and registered[2] or ARGV[4] -- what was registered counts
+local own_print = is_registered and registered[3] or ARGV[5]
+local expires = call[5] or (not call[1] and ARGV[16] ~= "" and ARGV[16])
 local called_at = tonumber(call[2] or now)
 local free = state == "new" or state == "queued" or state == "waiting" or state == "rejected"
 local mine = holder == ARGV[1] or state == "new" or state == "rejected"
@@ -53,12 +65,12 @@ local function tell(event, fields)
 end
 
 local function note(to, receipt)
-  redis.call("HSET", KEYS[2], "state", to, "answer", receipt, "task", ARGV[2], "key", ARGV[3], "kwargs", ARGV[4],
-    "fingerprint", ARGV[5], "door", door, "at_ms", called_at)
+  redis.call("HSET", KEYS[2], "state", to, "answer", receipt, "task", ARGV[2], "key", ARGV[3], "kwargs", kwargs,
+    "fingerprint", own_print, "door", door, "at_ms", called_at)
   redis.call("HSET", KEYS[2], "effect", effect)
   redis.call("ZREM", KEYS[3], ARGV[1])
   if free and mine then
-    redis.call("HSET", KEYS[1], "state", to, "task", ARGV[2], "call", ARGV[1], "fingerprint", ARGV[5])
+    redis.call("HSET", KEYS[1], "state", to, "task", ARGV[2], "call", ARGV[1], "fingerprint", own_print)
     redis.call("PERSIST", KEYS[1])
     redis.call("PERSIST", KEYS[8])
   end
@@ -158,13 +170,13 @@ local function check_key()
   if state ~= "new" and state ~= "rejected" and key[8] and key[8] ~= ARGV[2] then
     return refuse("key", "mismatch: this key belongs to another task", {task = key[8], state = state})
   end
-  if state ~= "new" and state ~= "rejected" and fingerprint and fingerprint ~= ARGV[5] and holder ~= ARGV[1] then
+  if state ~= "new" and state ~= "rejected" and fingerprint and fingerprint ~= own_print and holder ~= ARGV[1] then
     return refuse("key", "mismatch: this key was used with other arguments", {holder = holder, state = state})
   end
   if state == "claimed" or state == "sending" then
     if owner == ARGV[7] then
       return {"claimed", tonumber(key[5]), tonumber(redis.call("HGET", KEYS[2], "attempts") or 0), now, key[9] or "", door,
-        nobody_asks_again and 1 or 0, call[11] or "", tonumber(call[13] or 0)}
+        nobody_asks_again and 1 or 0, call[11] or "", tonumber(call[13] or 0), own_print}
     end
     if owner == ARGV[10] and holder ~= ARGV[1] then
       return refuse("key", "in progress", {holder = owner, age = (now - tonumber(key[7])) / 1000, state = state})
@@ -173,7 +185,8 @@ local function check_key()
   end
   if state == "done" then
     local kept = redis.call("HMGET", KEYS[1], "result", "flaw")
-    redis.call("HSET", KEYS[2], "state", "done", "task", ARGV[2], "key", ARGV[3], "kwargs", ARGV[4], "at_ms", called_at)
+    redis.call("HSET", KEYS[2], "state", "done", "task", ARGV[2], "key", ARGV[3], "kwargs", kwargs, "fingerprint", own_print,
+      "at_ms", called_at)
     redis.call("PEXPIRE", KEYS[2], policy.keep_ms)
     redis.call("ZREM", KEYS[3], ARGV[1])
     redis.call("ZREM", KEYS[4], ARGV[1])
@@ -239,7 +252,7 @@ local function give_up(why, fields)
 end
 
 local function check_age()
-  if call[5] and now > tonumber(call[5]) then
+  if expires and now > tonumber(expires) then
     return give_up("expired", {age = (now - called_at) / 1000})
   end
   if now - called_at > policy.max_age_ms then
@@ -350,14 +363,17 @@ local function claim()
   local fence = redis.call("HINCRBY", fences, "fence", 1)
   local attempt = redis.call("HINCRBY", KEYS[2], "attempts", 1)
   redis.call("HINCRBY", KEYS[1], "attempts", 1)
-  redis.call("HSET", KEYS[1], "state", "claimed", "task", ARGV[2], "call", ARGV[1], "fingerprint", ARGV[5],
+  redis.call("HSET", KEYS[1], "state", "claimed", "task", ARGV[2], "call", ARGV[1], "fingerprint", own_print,
     "owner", ARGV[7], "fence", fence, "lease_ms", now + ARGV[8], "started_ms", now, "epoch", ARGV[11])
   redis.call("HSET", KEYS[2], "state", "claimed")
   redis.call("HDEL", KEYS[2], "paid_ms")
   if not call[1] then
-    redis.call("HSET", KEYS[2], "task", ARGV[2], "key", ARGV[3], "kwargs", ARGV[4], "fingerprint", ARGV[5],
+    redis.call("HSET", KEYS[2], "task", ARGV[2], "key", ARGV[3], "kwargs", kwargs, "fingerprint", own_print,
       "door", ARGV[6], "at_ms", now)
     redis.call("HSET", KEYS[2], "effect", effect)
+    if expires then
+      redis.call("HSET", KEYS[2], "expires_ms", expires)
+    end
     tell("arrived", {door = ARGV[6]})
   end
   if state == "rejected" then
@@ -369,13 +385,28 @@ local function claim()
   redis.call("ZREM", KEYS[4], ARGV[1])
   redis.call("ZADD", KEYS[5], now + ARGV[8], ARGV[3])
   return {"claimed", fence, attempt, now, key[9] or "", door, nobody_asks_again and 1 or 0, call[11] or "",
-    tonumber(call[13] or 0)}
+    tonumber(call[13] or 0), own_print}
 end
 
--- What a call was registered as, it is: a template that was changed since would make another intent of it.
+-- The register says what a call is. A message only says that somebody wants it run: one that carries another task or other
+-- arguments is not this call's, and one that comes before the call's time changes nothing. A code change may add an
+-- argument with a default, or change the template of the key: then the message is still what was registered.
 local function check_identity()
+  if not call[1] then
+    if ARGV[15] == "" then
+      return {"unregistered", now}
+    end
+    return nil
+  end
+  if is_registered and (registered[1] ~= ARGV[2] or (own_print ~= ARGV[5] and kwargs ~= ARGV[14])) then
+    return {"differs", now, registered[1], kwargs}
+  end
   if call[10] and call[10] ~= ARGV[3] then
     return {"other key", now, call[10]}
+  end
+  local due = redis.call("ZSCORE", KEYS[4], ARGV[1])
+  if due and tonumber(due) > now then
+    return {"early", now, tonumber(due)}
   end
 end
 

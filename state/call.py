@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from typing import Any
+
+#: Characters of one value in a sentence that says what differs.
+LONGEST_VALUE = 60
 
 
 @dataclass(frozen=True)
@@ -21,3 +26,31 @@ class Call:
     door: str
     effect: bool = False  #: its task changes the world outside, so the journal has a record of it
     options: str = ""  #: JSON text of its `state.options.Options`; empty if the caller said nothing
+
+
+def as_text(arguments: Any) -> str:
+    """Return arguments as JSON text, the same text for the same arguments."""
+    return json.dumps(arguments, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def difference(call: Call, task: str, kwargs: str) -> str:
+    """Say in what a call differs from one that was registered as this task with these arguments (JSON text).
+
+    Returns for example `name: "bob" instead of "ann"`.
+    """
+    if call.task != task:
+        return f"the task: {call.task} instead of {task}"
+    mine, registered = _arguments(call.kwargs), _arguments(kwargs)
+    names = sorted(name for name in {*mine, *registered} if mine.get(name) != registered.get(name))
+    return "; ".join(f"{name}: {_brief(mine.get(name))} instead of {_brief(registered.get(name))}" for name in names)
+
+
+def _arguments(kwargs: str) -> dict[str, str]:
+    """Each argument's name, and its value as JSON text."""
+    return {name: as_text(value) for name, value in json.loads(kwargs or "{}").items()}
+
+
+def _brief(value: str | None) -> str:
+    if value is None:
+        return "none"
+    return value if len(value) <= LONGEST_VALUE else f"{value[:LONGEST_VALUE]}…"

@@ -24,6 +24,7 @@ class Claim:
     waits: bool = False  #: nobody would ask again, so a pause may only delay it
     options: str = ""  #: JSON text, as the call was registered with
     waits_before: int = 0  #: how often in a row this call was put off because its service could not take it
+    fingerprint: str = ""  #: of the arguments that were registered; an argument may have been added in the code since
 
 
 @dataclass(frozen=True)
@@ -83,4 +84,25 @@ def in_words(receipt: Mapping[str, Any]) -> str:
     return f"{error}: {why}" if why and why != error else str(error)
 
 
-Decision = Claim | Doubt | Replay | Refused | Busy | Unchecked | OtherKey
+@dataclass(frozen=True)
+class Unregistered:
+    """Nobody registered a call of this id with this agent."""
+
+
+@dataclass(frozen=True)
+class Differs:
+    """The message is not what its id was registered as, which is this task with these arguments (JSON text)."""
+
+    task: str
+    kwargs: str
+
+
+@dataclass(frozen=True)
+class Early:
+    """The call waits until `due_ms`; its message came before that."""
+
+    due_ms: int
+    now_ms: int
+
+
+Decision = Claim | Doubt | Replay | Refused | Busy | Unchecked | OtherKey | Unregistered | Differs | Early

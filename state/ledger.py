@@ -11,8 +11,20 @@ from redis import Redis
 
 from state import evidence, journal, options, rebuild, revoke
 from state import owner as processes
-from state.call import Call
-from state.decision import Busy, Claim, Decision, Doubt, OtherKey, Refused, Replay, Unchecked
+from state.call import Call, difference
+from state.decision import (
+    Busy,
+    Claim,
+    Decision,
+    Differs,
+    Doubt,
+    Early,
+    OtherKey,
+    Refused,
+    Replay,
+    Unchecked,
+    Unregistered,
+)
 from state.evidence import Outcome, Settlement
 from state.fold import fold
 from state.journal import Journal, JournalUnavailable
@@ -43,7 +55,14 @@ _withdraw = Script("withdraw")
 
 
 class OtherContent(ValueError):
-    """Raised when a call is registered a second time, but made from something else than the first time."""
+    """Raised when the id of a call is known already, but for other content.
+
+    `task` and `kwargs` (JSON text) are what the known call was registered as.
+    """
+
+    def __init__(self, message: str, task: str = "", kwargs: str = "{}") -> None:
+        super().__init__(message)
+        self.task, self.kwargs = task, kwargs
 
 
 @dataclass(frozen=True)
@@ -75,8 +94,14 @@ class Ledger:
     def register(self, call: Call, delay_ms: int = 0, expires_ms: int = 0, digest: str = "") -> bool:
         """Write the call down, to be sent now or after a delay, and to be refused once `expires_ms` have passed (0: never).
 
-        False if this very call was known already. `digest` is that of what the call was made from; raises OtherContent
-        if the known one was made from something else.
+        `digest` is that of what the call was made from, if that says more than its arguments.
+
+        Returns:
+            False if this very call was known already.
+
+        Raises:
+            OtherContent: The id is known for another task, other arguments or another digest.
+
         """
         n = Names(call.agent)
         keys = [n.call(call.id), n.key(call.key), n.queued, n.waiting, n.story(call.key), n.followed]
@@ -93,9 +118,15 @@ class Ledger:
                 return True
             case ["known", "cancelled", *_] if revoke.was_taken_back(self.redis, call.agent, call.id):
                 return False
-            case ["known", _, made_from] if digest and made_from != digest:
-                raise OtherContent(f"call {call.id} was made before, from something else")
-            case ["known", "queued" | "waiting", _] if call.effect:
+            case ["known", _, made_from, task, kwargs] if digest and made_from != digest:
+                raise OtherContent(f"call {call.id} was made before, from something else", task, kwargs)
+            case ["known", _, _, task, kwargs] if not digest and (task, kwargs) != (call.task, call.kwargs):
+                raise OtherContent(
+                    f"the id {call.id} belongs to another call already; this one differs in {difference(call, task, kwargs)}. "
+                    f"Nothing was started: give it an id of its own; see: celery -A workers gate explain {call.id}",
+                    task, kwargs,
+                )  # fmt: skip
+            case ["known", "queued" | "waiting", *_] if call.effect:
                 # The first time may have ended right before this.
                 evidence.registered(self.journal, call, self.redis.hgetall(n.call(call.id)))
         return False
@@ -110,12 +141,33 @@ class Ledger:
             if _withdraw(self.redis, keys, [call.id])[0] == "withdrawn":
                 raise
 
-    def reject(self, call: Call, receipt: dict[str, Any], keep_ms: int) -> None:
-        """Record that a call was refused before it was admitted: its arguments do not fit."""
+    def reject(
+        self, call: Call, receipt: dict[str, Any], keep_ms: int, sent: str = "{}", *, checked: bool = True
+    ) -> Differs | Unregistered | str:
+        """Record that a call was refused before it was admitted: its arguments do not fit.
+
+        `sent` are the arguments as the message carries them. Without `checked`, nothing is written of a call that nobody
+        registered. Returns the state in which the call stands.
+        """
         n = Names(call.agent)
         key = str(self.redis.hget(n.call(call.id), "key") or f"{call.task}:{call.id}")
         keys = [n.call(call.id), n.key(key), n.queued, n.waiting, n.story(key), n.head, n.metrics]
-        _reject(self.redis, keys, [call.id, call.task, call.kwargs, call.door, json.dumps(receipt), keep_ms])
+        what: list[str | int] = [call.id, call.task, call.kwargs, call.door, json.dumps(receipt), keep_ms]
+        match _reject(self.redis, keys, [*what, sent, "1" if checked else ""]):
+            case ["differs", task, kwargs]:
+                return Differs(task, kwargs)
+            case ["unregistered"]:
+                return Unregistered()
+            case ["kept", state]:
+                return str(state)
+        return "rejected"
+
+    def agent_of(self, call: str, agents: Sequence[str]) -> str | None:
+        """The first of these agents that has a call of this id, or None."""
+        with self.redis.pipeline(transaction=False) as pipe:
+            for agent in agents:
+                pipe.hexists(Names(agent).call(call), "task")  # an id that was revoked before it was known has none
+            return next((agent for agent, found in zip(agents, pipe.execute(), strict=True) if found), None)
 
     def standing(self, agent: str, key: str) -> str | None:
         """Where a key stands, or None if it was never asked for."""
@@ -126,12 +178,24 @@ class Ledger:
         """End a call that has not begun; False if it has, or is not known."""
         return revoke.cancel(self.redis, self.journal, agent, call, by).is_new
 
-    def admit(
-        self, call: Call, owner: str, terms: Terms, alive: str = "", known: Known = NOTHING, closed: str = ""
+    def admit(  # noqa: PLR0913 - one argument per thing that a caller may have found out
+        self,
+        call: Call,
+        owner: str,
+        terms: Terms,
+        alive: str = "",
+        known: Known = NOTHING,
+        closed: str = "",
+        *,
+        sent: str = "",
+        checked: bool = True,
+        expires_ms: int | None = None,
     ) -> Decision:
         """Decide in one step; a `Claim` must be settled. `alive` names a holder that is known to live.
 
         For a task with an effect, `known` is what the journal holds, and `closed` why no effect may happen here.
+        `sent` are the arguments as the message carries them. Without `checked`, a call that nobody registered is not
+        admitted but `Unregistered`; `expires_ms` is when such a call is too old.
         """
         n = Names(call.agent)
         keys = [
@@ -140,13 +204,15 @@ class Ledger:
         ]  # fmt: skip
         args: list[str | int] = [
             call.id, call.task, call.key, call.kwargs, call.fingerprint, call.door, owner, terms.lease_ms, terms.policy,
-            alive, known.epoch, known.fence, closed,
+            alive, known.epoch, known.fence, closed, sent, "1" if checked else "",
+            "" if expires_ms is None else expires_ms,
         ]  # fmt: skip
         answer = _admit(self.redis, keys, args)
         match answer:
-            case ["claimed", fence, attempt, now, payload, door, waits, said, before]:
+            case ["claimed", fence, attempt, now, payload, door, waits, said, before, fingerprint]:
                 which = (call.agent, call.key, call.id, owner, fence, attempt, now, known.epoch)
-                return Claim(*which, payload, door, waits=bool(waits), options=said, waits_before=before)
+                kept = {"options": said, "waits_before": before, "fingerprint": fingerprint}
+                return Claim(*which, payload, door, waits=bool(waits), **kept)
             case ["verify", now, in_doubt, fence, attempt, payload]:
                 return Doubt(Claim(call.agent, call.key, call.id, in_doubt, fence, attempt, now, known.epoch, payload))
         return _without_claim(answer)
@@ -275,6 +341,18 @@ def _without_claim(answer: list[Any]) -> Decision:
             return Unchecked()
         case ["other key", _, key]:
             return OtherKey(key)
+    return _unwanted(answer)
+
+
+def _unwanted(answer: list[Any]) -> Decision:
+    """What admit.lua answers to a message that is not that of its call now."""
+    match answer:
+        case ["unregistered", _]:
+            return Unregistered()
+        case ["differs", _, task, kwargs]:
+            return Differs(task, kwargs)
+        case ["early", now, due]:
+            return Early(due, now)
     raise AssertionError(f"admit.lua answered {answer!r}")
 
 

@@ -19,6 +19,7 @@ from redis import Redis
 import settings
 from state import evidence, facts, records
 from state.agent import milliseconds
+from state.call import as_text
 from state.fold import Fold, Place, Standing, fold
 from state.journal import Journal
 from state.names import Names
@@ -75,7 +76,7 @@ class _Key:
 
     def script_args(self, keep_ms: int, token: str) -> list[str | bytes | int]:
         asked = self.asked
-        call = [asked["task"], to_json(asked["kwargs"]), asked["fingerprint"], asked["door"]]
+        call = [asked["task"], as_text(asked["kwargs"]), asked["fingerprint"], asked["door"]]
         which = [self.key, self.state, asked["call"], self.fence, self.why]
         said = Options(**asked.get("options", {}))
         kept = [said.as_json(), said.lane, "1" if said.has_followers and not self.is_followed else ""]

@@ -4,14 +4,24 @@
 -- KEYS[6] -> head      KEYS[7] -> metrics
 -- ARGV[1] -> call id   ARGV[2] -> task      ARGV[3] -> arguments, JSON  ARGV[4] -> door
 -- ARGV[5] -> receipt, JSON                  ARGV[6] -> keep, ms
+-- ARGV[7] -> arguments as the message carries them, as in admit.lua
+-- ARGV[8] -> "1" to write down a call that was never registered, "" to be told first
 --
--- Returns {"rejected"} | {"kept", state}            a call that has begun or ended is not what these arguments say
+-- Returns {"rejected"} | {"kept", state}   it has begun or ended
+--       | {"unregistered"}                 nobody registered this call here: see whether another agent has it, ask again
+--       | {"differs", task, arguments}     the message is not what this id was registered as; nothing was touched
 -- include story.lua.inc
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local receipt = cjson.decode(ARGV[5])
 
-local state = redis.call("HGET", KEYS[1], "state")
+local call = redis.call("HMGET", KEYS[1], "state", "task", "kwargs", "fingerprint")
+local state = call[1]
+if not state and ARGV[8] == "" then
+  return {"unregistered"}
+elseif call[4] and call[4] ~= "" and (call[2] ~= ARGV[2] or call[3] ~= ARGV[7]) then
+  return {"differs", call[2], call[3]}
+end
 if state and state ~= "queued" and state ~= "waiting" then
   return {"kept", state}
 end

@@ -133,7 +133,9 @@ def _accept(delivery: Delivery, call: Call) -> bool:
     try:
         return app.accept(call, digest=digest, retry_policy=ONE_TRY)
     except OtherContent:
-        raise HTTPException(422, "a delivery with this id came in before, with another body") from None
+        raise HTTPException(
+            422, "a delivery with this id came in before, with another body or for another task"
+        ) from None
 
 
 def _answer(status: int, content: dict[str, str], **seen: str) -> Response:

@@ -23,7 +23,7 @@ from celery.signals import (
 import settings
 import tasks
 from clients import destinations, modules
-from gatekeeper import door, logs
+from gatekeeper import door, known, logs
 from gatekeeper.errors import InvalidArguments, UnknownTask
 from gatekeeper.gate import Gate, registered
 from gatekeeper.redact import describe
@@ -88,10 +88,12 @@ class Gatehouse(Celery):
     def accept(self, call: Call, delay_ms: int = 0, expires_ms: int = 0, *, digest: str = "", **sending: Any) -> bool:
         """Register the call, then send its message; False if this very call was known already.
 
-        `digest` is that of what the call was made from; raises OtherContent if the known one was made from another.
+        `digest` is that of what the call was made from; raises OtherContent if the known one was made from another, and
+        without it KnownId if the known one is another call.
         `sending` is how the first message is sent.
         """
-        fresh = Ledger(store.client()).register(call, delay_ms, expires_ms, digest)
+        known.check_id(call.id)
+        fresh = known.register(Ledger(store.client()), call, delay_ms, expires_ms, digest)
         if fresh and not delay_ms:
             self._send(Due(call.id, call.task, call.kwargs, call.options), **sending)
         return fresh
@@ -158,6 +160,7 @@ def _create() -> Gatehouse:
     _load_agents()
     command_line.install()
     redis_restart.install()
+    broker.install()
     stopping.install()
     control.install()
     return application

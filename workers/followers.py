@@ -16,13 +16,13 @@ from kombu.utils.json import dumps, loads
 
 from gatekeeper import answer, door
 from gatekeeper.contract import LARGEST_ARGUMENTS
-from gatekeeper.errors import InvalidArguments, UnsupportedOption
+from gatekeeper.errors import InvalidArguments, KnownId, UnsupportedOption
 from gatekeeper.gate import KEEP_MS, registered
 from gatekeeper.redact import clean, describe
 from state import followers, journal, store
 from state.call import Call
 from state.followers import Ended
-from state.ledger import Ledger, OtherContent
+from state.ledger import Ledger
 from state.options import Options
 from state.store import StoreError
 from workers import options
@@ -160,7 +160,7 @@ def _call(app: Any, one: Any, args: Sequence[Any], rest: Sequence[Written]) -> N
     given["chain"] = [*rest, *_listed(given.get("chain"))]
     try:
         app.send_task(one.task, [*args, *one.args], dict(one.kwargs), **given)
-    except OtherContent as error:
+    except KnownId as error:
         told = {
             "task": one.task,
             "call": one.id,

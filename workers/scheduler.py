@@ -9,6 +9,7 @@ import structlog
 from celery.beat import Scheduler
 
 from gatekeeper import door
+from gatekeeper.errors import KnownId
 from gatekeeper.redact import describe
 from state import store, story, ticks
 from state.journal import JournalUnavailable
@@ -125,10 +126,16 @@ def _is_running(entry: Entry, dues: list[datetime]) -> bool:
 
 
 def start(app: Any, entry: Entry, due: datetime, through: str) -> str:
-    """Make the call of one tick; a tick that was started before is not started again. Answers the call's id."""
+    """Make the call of one tick; a tick that was started before is not started again, also if its row was changed since.
+
+    Answers the call's id.
+    """
     call = tick(entry, due)
     with door.coming_from(through):
-        app.accept(entry.gate.call((), dict(entry.kwargs), id=call, door=door.name()))
+        try:
+            app.accept(entry.gate.call((), dict(entry.kwargs), id=call, door=door.name()))
+        except KnownId as error:
+            log.warning("tick ran as it was before", entry=entry.name, call=call, why=str(error))
     ticks.started(store.client(), entry.gate.agent, entry.name, due)
     return call
 

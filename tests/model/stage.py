@@ -135,6 +135,7 @@ class Stage(Losses, Recoveries):
         self._number += 1
         process = Process(f"{AGENT}-{id(self):x}-{self._number}")
         known = self._read or self._known()
+        self.redis.zadd(self.n.waiting, {self.call.id: 0}, xx=True)  # a message comes when a call's time has come
         decision = self.ledger.admit(self.call, process.owner, self.terms, known=known)
         if not isinstance(decision, Claim):
             process.die()

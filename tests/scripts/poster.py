@@ -95,6 +95,8 @@ class Poster:
     ) -> Decision:
         call = call if isinstance(call, Call) else self.call(call or "hello")
         owner = owner or f"owner{next(_numbers)}/1"
+        if (self.redis.zscore(self.n.waiting, call.id) or 0) > self.now():
+            self.come_due(call, "waiting")  # nobody sends the message of a call that waits before that
         return self.ledger.admit(call, owner, self.scope_of(call), alive, self.known, closed)
 
     def scope_of(self, call: Call) -> Any:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from gatekeeper.policy import Breaker, Rate
-from state.decision import Busy, Claim, Refused
+from gatekeeper.policy import Breaker, Effect, Rate
+from state.call import Call
+from state.decision import Busy, Claim, Decision, Differs, Early, Refused, Unregistered
 from tests.scripts.conftest import WithPolicies
-from tests.scripts.poster import DAY, HOUR, LEDGER, MINUTE, Poster
+from tests.scripts.poster import AGENT, DAY, HOUR, LEDGER, MINUTE, Poster
 
 #: What a refusal may change: it is counted and told, and the call itself is over.
 TOLD = ("metrics", "story", "call", "head", "queued", "waiting", "events")
@@ -688,3 +692,91 @@ def test_each_visible_decision_increases_the_revision(poster_with: WithPolicies,
 
     assert poster.revision() > before
     assert poster.document()["updated_at"] is not None
+
+
+# A message is only a hint: what was registered counts
+
+
+def arrives(poster: Poster, call: Call, sent: str | None = None, **how: Any) -> Decision:
+    """The decision on a message that carries these arguments; nobody looked whether another agent has its id."""
+    sent = call.kwargs if sent is None else sent
+    return poster.ledger.admit(call, "me/1", poster.scope_of(call), sent=sent, checked=False, **how)
+
+
+@pytest.mark.parametrize("stands", ["queued", "waiting", "claimed", "done", "cancelled"])
+def test_a_message_with_other_arguments_leaves_the_call_of_its_id_as_it_is(poster: Poster, stands: str) -> None:
+    call = poster.register(poster.call("ada"), delay_ms=HOUR if stands == "waiting" else 0)
+    if stands == "cancelled":
+        poster.ledger.cancel(AGENT, call.id, "ada")
+    elif stands in {"claimed", "done"}:
+        claim = poster.claim(call)
+    if stands == "done":
+        poster.cross(claim)
+        poster.settle(claim)
+    before = poster.dump()
+    forged = poster.gate.call((), {"post_id": "bob"}, id=call.id, door="message")
+
+    assert arrives(poster, forged) == Differs(call.task, call.kwargs)
+    assert arrives(poster, replace(forged, key=call.key)) == Differs(call.task, call.kwargs)
+    assert poster.dump() == before
+
+
+def test_a_message_of_another_task_leaves_the_call_of_its_id_as_it_is(poster: Poster) -> None:
+    call = poster.register(poster.call("ada"))
+    before = poster.dump()
+
+    assert arrives(poster, replace(call, task="tasks.poster.remove")) == Differs(call.task, call.kwargs)
+    assert poster.dump() == before
+
+
+@pytest.mark.parametrize("why", ["asked later", "rate", "in doubt"])
+def test_a_message_that_comes_before_the_time_of_its_call_changes_nothing(poster_with: WithPolicies, why: str) -> None:
+    poster = poster_with(rate="1/hour") if why == "rate" else poster_with(effect=Effect(verify=lambda _sent: None))
+    call = poster.register(poster.call("hello"), delay_ms=HOUR if why == "asked later" else 0)
+    if why == "rate":
+        poster.publish("other")
+        poster.deferred(call)
+    elif why == "in doubt":
+        poster.doubt(call)
+    before = poster.dump()
+
+    early = arrives(poster, call)
+
+    assert isinstance(early, Early)
+    assert early.due_ms > early.now_ms
+    assert poster.dump() == before
+
+
+def test_the_message_of_a_call_fits_although_its_task_has_a_new_argument_since(poster: Poster) -> None:
+    call = poster.register(poster.call("hello"))
+    today = poster.gate.call((), {"post_id": "hello", "text": "new"}, id=call.id, door="message")
+
+    claim = arrives(poster, today, sent=call.kwargs)
+
+    assert isinstance(claim, Claim)
+    assert claim.fingerprint == call.fingerprint
+    assert poster.key_of(call.key)["fingerprint"] == call.fingerprint
+    assert poster.call_of(call)["kwargs"] == call.kwargs
+
+
+def test_a_message_that_nobody_registered_is_admitted_once_it_is_known_to_be_nobody_elses(poster: Poster) -> None:
+    call = poster.call("strange")
+
+    assert arrives(poster, call) == Unregistered()
+    assert poster.dump() == {}
+    assert isinstance(poster.admit(call), Claim)
+
+
+def test_a_message_that_nobody_registered_is_refused_when_it_has_expired(poster: Poster) -> None:
+    call = poster.call("strange")
+
+    late = poster.ledger.admit(call, "me/1", poster.scope_of(call), expires_ms=poster.now() - 1)
+
+    assert isinstance(late, Refused)
+    assert (late.receipt["stage"], late.receipt["error"]) == ("age", "expired")
+
+
+def test_an_expiry_that_only_the_message_carries_does_not_count_for_a_registered_call(poster: Poster) -> None:
+    call = poster.register()
+
+    assert isinstance(arrives(poster, call, expires_ms=1), Claim)

@@ -121,7 +121,7 @@ def test_a_call_that_is_known_from_the_same_content_is_known(poster: Poster) -> 
     before = poster.dump()
 
     assert not poster.ledger.register(call, digest="d1")
-    assert not poster.ledger.register(call), "who does not say what it is made from does not compare"
+    assert not poster.ledger.register(call), "who does not say what it is made from compares its arguments"
 
     assert poster.dump() == before
     assert poster.call_of(call)["digest"] == "d1"
@@ -159,3 +159,32 @@ def test_a_call_without_options_keeps_none(poster: Poster) -> None:
 
     assert not {"options", "lane"} & poster.call_of(call).keys()
     assert poster.redis.exists(poster.n.followed) == 0
+
+
+# One id, one call
+
+
+def test_a_known_id_with_other_arguments_is_an_error_that_says_what_differs(poster: Poster) -> None:
+    poster.register(poster.call("ann", id="order-7"))
+    other = poster.gate.call((), {"post_id": "bob"}, id="order-7", door="test")
+    before = poster.dump()
+
+    with pytest.raises(OtherContent, match=r'order-7 .* post_id: "bob" instead of "ann"'):
+        poster.ledger.register(other)
+
+    assert poster.dump() == before
+
+
+def test_a_known_id_of_another_task_is_an_error_that_names_both(poster: Poster) -> None:
+    call = poster.register(poster.call("ann", id="order-7"))
+
+    with pytest.raises(OtherContent, match=r"tasks\.poster\.remove instead of tasks\.poster\.post"):
+        poster.ledger.register(replace(call, task="tasks.poster.remove"))
+
+
+def test_a_long_argument_that_differs_at_its_end_is_named(poster: Poster) -> None:
+    poster.register(poster.call("p", id="order-7", text="x" * 100 + "a"))
+    other = poster.gate.call((), {"post_id": "p", "text": "x" * 100 + "b"}, id="order-7", door="test")
+
+    with pytest.raises(OtherContent, match="text: "):
+        poster.ledger.register(other)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from state import sweep
-from state.decision import Refused
-from tests.scripts.poster import AGENT, DAY, Poster
+from state.decision import Differs, Refused, Unregistered
+from tests.scripts.poster import AGENT, DAY, HOUR, Poster
 
 RECEIPT = {"error": "invalid arguments", "stage": "input", "detail": "post_id: too short"}
 
@@ -15,7 +17,7 @@ def reject(poster: Poster, call_id: str) -> None:
     """As the pipeline does it: without a key, because there is none without arguments."""
     nobody = poster.call(id=call_id)
     without_key = type(nobody)(call_id, AGENT, nobody.task, "", "{}", "", "message")
-    poster.ledger.reject(without_key, RECEIPT, 7 * DAY)
+    poster.ledger.reject(without_key, RECEIPT, 7 * DAY, nobody.kwargs)
 
 
 def test_a_call_that_nobody_knew_is_written_down_as_rejected(poster: Poster) -> None:
@@ -77,3 +79,32 @@ def test_a_call_that_has_begun_or_ended_is_kept_as_it_is(poster: Poster, stands:
     reject(poster, call.id)
 
     assert poster.dump() == before
+
+
+@pytest.mark.parametrize("waits_ms", [0, HOUR])
+def test_a_message_whose_arguments_fit_nothing_does_not_end_the_call_of_its_id(poster: Poster, waits_ms: int) -> None:
+    call = poster.register(poster.call("hello"), delay_ms=waits_ms)
+    forged = replace(call, key="", kwargs="{}", fingerprint="", door="message")
+    before = poster.dump()
+
+    assert poster.ledger.reject(forged, RECEIPT, DAY, '{"nonsense":1}') == Differs(call.task, call.kwargs)
+    assert poster.ledger.reject(forged, RECEIPT, DAY, "") == Differs(call.task, call.kwargs), "positional arguments"
+    assert poster.ledger.reject(replace(forged, task="tasks.poster.remove"), RECEIPT, DAY, call.kwargs) == Differs(
+        call.task, call.kwargs
+    )
+    assert poster.dump() == before
+
+
+def test_nothing_is_written_of_a_strange_message_before_other_agents_were_asked(poster: Poster) -> None:
+    strange = poster.call(id="strange")
+
+    assert poster.ledger.reject(strange, RECEIPT, DAY, "{}", checked=False) == Unregistered()
+    assert poster.dump() == {}
+
+
+def test_an_id_is_found_in_the_agent_that_has_it(poster: Poster) -> None:
+    call = poster.register()
+
+    assert poster.ledger.agent_of(call.id, ["another", AGENT, "third"]) == AGENT
+    assert poster.ledger.agent_of(call.id, ["another"]) is None
+    assert poster.ledger.agent_of("strange", ["another", AGENT]) is None

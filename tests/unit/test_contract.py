@@ -328,3 +328,14 @@ def test_a_result_is_always_valid_json(number: float) -> None:
     except InvalidOutput:
         return
     json.loads(text, parse_constant=refuse)
+
+
+def test_an_object_of_the_names_that_celery_reserves_is_refused() -> None:
+    def body(data: dict[str, Any]) -> None: ...
+
+    contract = Contract("t", body)
+    kept = {"data": {"__type__": "t", "__value__": 1, "more": 2}}
+
+    assert contract.as_json(contract.bind((), kept))
+    with pytest.raises(InvalidArguments, match="__type__ and __value__"):
+        contract.as_json(contract.bind((), {"data": {"a": [{"__type__": "datetime", "__value__": "2026-01-01"}]}}))

@@ -1,0 +1,87 @@
+"""How a call came to this worker: a message is only a hint, and what the register says of its id counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from gatekeeper import json_values
+from gatekeeper.gate import agents
+from gatekeeper.redact import clean
+from state.call import Call, difference
+from state.decision import Claim, Differs, Early
+from state.ledger import Ledger
+
+log = structlog.get_logger("gatehouse.gate")
+
+#: The door of a call that was never registered: somebody put its message into the broker.
+MESSAGE = "message"
+#: The header in which the worker keeps when a message expires, in ms since 1970; Celery would end its call by itself.
+EXPIRES = "gatehouse_expires_ms"
+
+
+class NotThisCall(Exception):
+    """Raised for a message that is refused without touching the call whose id it carries."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What admit.lua must know of a message; the defaults are those of a direct call, which has none.
+
+    `sent` are the arguments as the message carries them, or "" if they are positional or not JSON. `checked` says that no
+    other agent has a call of this id. `expires_ms` is when a call that nobody registered is too old.
+    """
+
+    sent: str = ""
+    checked: bool = True
+    expires_ms: int | None = None
+
+    @classmethod
+    def of_message(cls, args: Sequence[Any], kwargs: Mapping[str, Any], expires_ms: int | None) -> Arrival:
+        """Return the arrival of a message with these arguments."""
+        return cls(_as_sent(args, kwargs), checked=False, expires_ms=expires_ms)
+
+    def check_elsewhere(self, ledger: Ledger, call: Call) -> Arrival:
+        """Look whether another agent has a call of this id; raises NotThisCall if one has."""
+        agent = ledger.agent_of(call.id, [agent for agent in agents() if agent != call.agent])
+        if agent is not None:
+            raise refusal(call, f"the agent: {call.agent} instead of {agent}")
+        return replace(self, checked=True)
+
+    def registered(self, call: Call, claim: Claim) -> Call:
+        """Return the call as it was registered; an argument may have been added to the code since."""
+        if claim.fingerprint in {"", call.fingerprint}:
+            return call
+        return replace(call, kwargs=self.sent, fingerprint=claim.fingerprint)
+
+
+def _as_sent(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    try:
+        return "" if args else json_values.dumps(kwargs, sort_keys=True)
+    except json_values.NotJson:
+        return ""  # no call was registered with such arguments
+
+
+def differs(call: Call, found: Differs) -> NotThisCall:
+    """Log that a message is not what its id was registered as; returns what to raise."""
+    return refusal(call, difference(call, found.task, found.kwargs) or "its arguments are not those of the register")
+
+
+def early(call: Call, found: Early) -> NotThisCall:
+    """Log that a message came before its call's time; returns what to raise."""
+    seconds = (found.due_ms - found.now_ms) / 1000
+    log.warning("message early", agent=call.agent, task=call.task, call=call.id, due_in=seconds)
+    return NotThisCall(f"call {call.id} waits for another {seconds:g} s; it is sent again then")
+
+
+def refusal(call: Call, what: str) -> NotThisCall:
+    """Log that a message is refused; returns what to raise."""
+    words = clean(what)
+    log.error(
+        "message refused", agent=call.agent, task=call.task, call=call.id, differs=words,
+        next="the call of this id goes on as it was registered; look who writes into the broker",
+    )  # fmt: skip
+    return NotThisCall(f"a message of {call.task} carries the id of call {call.id}, but differs in {words}")

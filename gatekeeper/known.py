@@ -1,0 +1,80 @@
+"""One id, one call: what a door does with an id that is known already."""
+
+from __future__ import annotations
+
+import json
+from uuid import UUID
+
+from gatekeeper.errors import InvalidArguments, KnownId
+from gatekeeper.gate import agents, registered
+from state.call import Call
+from state.ledger import Ledger, OtherContent
+
+#: Characters; the longest that we make ourselves is that of a webhook's delivery.
+LONGEST_ID = 300
+
+
+def check_id(call: str) -> None:
+    """Raise InvalidArguments for an id that a message cannot carry or a log line cannot show."""
+    if not is_id(call):
+        shown = repr(call)
+        raise InvalidArguments(
+            f"the id of a call is 1 to {LONGEST_ID} printable characters, not {shown[:60]}{'…' * (len(shown) > 60)}"  # noqa: PLR2004
+        )
+
+
+def is_id(text: object) -> bool:
+    """Whether this can be the id of a call."""
+    return isinstance(text, str) and 0 < len(text) <= LONGEST_ID and text.isprintable()
+
+
+def register(ledger: Ledger, call: Call, delay_ms: int = 0, expires_ms: int = 0, digest: str = "") -> bool:
+    """Write the call down as `Ledger.register` does.
+
+    Returns:
+        False if this very call was known already.
+
+    Raises:
+        KnownId: The id belongs to another call, of this agent or of another one.
+        OtherContent: The same, for a call that was made from something with a digest.
+
+    """
+    try:
+        _check_elsewhere(ledger, call)
+        return ledger.register(call, delay_ms, expires_ms, digest)
+    except OtherContent as error:
+        if digest:
+            raise
+        if _means_the_same(call, error):
+            return False
+        raise KnownId(str(error)) from error
+
+
+def _check_elsewhere(ledger: Ledger, call: Call) -> None:
+    """Raise OtherContent if another agent has a call of this id. A random id needs no look, which is a round trip."""
+    if _is_random(call.id):
+        return
+    agent = ledger.agent_of(call.id, [agent for agent in agents() if agent != call.agent])
+    if agent is not None:
+        raise OtherContent(
+            f"the id {call.id} belongs to a call of the agent {agent} already. Nothing was started: give this one an id "
+            f"of its own; see: celery -A workers gate explain {call.id}"
+        )
+
+
+def _is_random(call: str) -> bool:
+    try:
+        return UUID(call).version == 4  # noqa: PLR2004 - the random kind
+    except ValueError:
+        return False
+
+
+def _means_the_same(call: Call, known: OtherContent) -> bool:
+    """Whether the known call only lacks an argument that the code has since, with its default."""
+    gate = registered().get(call.task)
+    if gate is None or known.task != call.task:
+        return False
+    try:
+        return gate.contract.as_json(gate.contract.bind((), json.loads(known.kwargs))) == call.kwargs
+    except InvalidArguments:
+        return False
