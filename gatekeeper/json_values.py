@@ -58,7 +58,9 @@ def is_changed(value: Any) -> bool:
 def check_names(value: Any, text: str) -> None:
     """Raise NotJson for an object that no message of Celery can carry; `text` is the value as JSON."""
     if "__type__" in text and any(isinstance(one, dict) and one.keys() == RESERVED for one in _inside(value)):
-        raise NotJson("holds an object with just the names __type__ and __value__, which Celery keeps to itself; rename one")
+        raise NotJson(
+            "holds an object with just the names __type__ and __value__, which Celery keeps to itself; rename one"
+        )
 
 
 def has_no_number(value: Any) -> bool:

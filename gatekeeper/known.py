@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TypeGuard
 from uuid import UUID
 
 from gatekeeper.errors import InvalidArguments, KnownId
@@ -11,7 +12,7 @@ from state.call import Call
 from state.ledger import Ledger, OtherContent
 
 #: Characters; the longest that we make ourselves is that of a webhook's delivery.
-LONGEST_ID = 300
+LONGEST_ID = 255
 
 
 def check_id(call: str) -> None:
@@ -23,7 +24,7 @@ def check_id(call: str) -> None:
         )
 
 
-def is_id(text: object) -> bool:
+def is_id(text: object) -> TypeGuard[str]:
     """Whether this can be the id of a call."""
     return isinstance(text, str) and 0 < len(text) <= LONGEST_ID and text.isprintable()
 

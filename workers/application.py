@@ -32,7 +32,7 @@ from state.call import Call
 from state.ledger import Ledger
 from state.options import from_json
 from state.sweep import Due
-from workers import command_line, control, followers, options, pulse, redis_restart, stopping
+from workers import broker, command_line, control, followers, options, pulse, redis_restart, stopping
 from workers.canary import Canary
 from workers.config import OwnAddresses, celery_config
 from workers.sweeper import Sweeper

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from kombu import Producer, Queue
 
+from gatekeeper import known
 from gatekeeper.errors import UnsupportedOption
 from gatekeeper.gate import TICK, Gate, registered
 from gatekeeper.task import limits
@@ -21,7 +22,6 @@ from state.options import Options
 LONGEST_SECONDS = 10 * 365 * 86_400
 #: Ids that the house gives itself: ticks of the schedule, and deliveries of webhooks.
 OWN_IDS = (TICK, "hook:")
-LONGEST_ID = 255
 #: With Redis as the broker, 0 is served first.
 PRIORITIES = range(10)
 
@@ -180,9 +180,9 @@ def _priority(value: Any) -> int:
 
 
 def _task_id(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > LONGEST_ID or not value.isprintable():
+    if not known.is_id(value):
         raise UnsupportedOption(
-            f"task_id={str(value)[:80]!r} cannot be an id; write up to {LONGEST_ID} printable characters"
+            f"task_id={str(value)[:80]!r} cannot be an id; write up to {known.LONGEST_ID} printable characters"
         )
     if value.startswith(OWN_IDS):
         raise UnsupportedOption(f"task_id={value!r} is an id that the schedule or a webhook gives; take another one")

@@ -196,4 +196,40 @@ TEETH = (
         (Change("state/takeover.py", "    yield from _open_calls(redis, n)\n", ""),),
         ("journal_begun_anew",),
     ),
+    Tooth(
+        "a message decides what a call is",
+        "whatever arguments a message carries run under the id that it carries",
+        (
+            Change(
+                "state/admit.lua",
+                "  if is_registered and (registered[1] ~= ARGV[2] or (own_print ~= ARGV[5] and kwargs ~= ARGV[14])) then",
+                "  if false then",
+            ),
+            Change("state/admit.lua", "  if call[10] and call[10] ~= ARGV[3] then", "  if false then"),
+            Change("state/admit.lua", "  if due and tonumber(due) > now then", "  if false then"),
+        ),
+        ("forged_messages",),
+    ),
+    Tooth(
+        "whatever fits nothing ends its call",
+        "a message whose arguments do not fit rejects the call whose id it carries",
+        (
+            Change(
+                "state/reject.lua",
+                """elseif call[4] and call[4] ~= "" and (call[2] ~= ARGV[2] or call[3] ~= ARGV[7]) then""",
+                "elseif false then",
+            ),
+        ),
+        ("forged_messages",),
+    ),
+    Tooth(
+        "unread messages",
+        "Celery gets each message as it stands in the queue",
+        (
+            Change("workers/consumer.py", "                reading.read(message)\n", "                pass\n"),
+            Change("workers/broker.py", "            check(message)\n", "            pass\n"),
+            Change("workers/application.py", "    broker.install()\n", ""),
+        ),
+        ("unreadable_messages",),
+    ),
 )

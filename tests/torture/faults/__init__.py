@@ -8,6 +8,7 @@ from tests.torture.faults import (
     journals,
     kills,
     losses,
+    messages,
     mirrors,
     pauses,
     redis,
@@ -18,6 +19,6 @@ from tests.torture.faults import (
 )
 
 __all__ = [
-    "broker", "clocks", "disks", "doors", "journals", "kills", "losses", "mirrors", "pauses", "redis", "replies", "revokes",
+    "broker", "clocks", "disks", "doors", "journals", "kills", "losses", "messages", "mirrors", "pauses", "redis", "replies", "revokes",
     "scarcity", "storm",
 ]  # fmt: skip

@@ -1,0 +1,175 @@
+"""The broker's transport, as kombu's, but an entry of a queue that is not a message is dropped instead of ending the worker.
+
+Anybody who can write into Redis can put anything into the list that is a queue. kombu 5.7.0 raises whatever goes wrong with
+an entry out of the worker's loop, and one that was noted as delivered comes back to the next worker. Nothing is lost with
+it: the register sends the message of an accepted call again.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any, Literal
+
+import structlog
+from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport import redis as kombu_redis
+from kombu.utils import json, uuid
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gatekeeper.redact import clean, describe
+
+log = structlog.get_logger("gatehouse.broker")
+
+#: Characters of one message; arguments have at most 256 Ki, of which JSON and base64 may make sixteen times as much.
+LARGEST = 8 * 1024 * 1024
+#: Characters of a message that is dropped, in the log.
+SHOWN = 200
+
+
+class Unreadable(ValueError):
+    """Raised for what is not a message; `text` is its beginning, if it is known."""
+
+    def __init__(self, why: str, text: str = "") -> None:
+        super().__init__(why)
+        self.text = text
+
+
+def log_dropped(why: str, queue: str, text: str, **known: str) -> None:
+    """Say in one line that a message is dropped."""
+    begins = clean(text[: 10 * SHOWN])[:SHOWN]  # a secret must not be cut before it is recognised
+    shown = {name: clean(value)[:SHOWN] for name, value in known.items()}
+    log.error(
+        "message dropped", why=clean(why), queue=queue, begins=begins, **shown,
+        next="an accepted call is sent again by the register; look who writes into the broker",
+    )  # fmt: skip
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that does not fit, without the value."""
+    problem = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, problem['loc'])) or 'it'}: {problem['msg']}"
+
+
+class _Properties(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    body_encoding: Literal["base64"] | None = None
+    priority: int | None = None
+    correlation_id: str | None = None
+    reply_to: str | None = None
+
+
+class _Envelope(BaseModel):
+    """What kombu puts around every message; what it does not read is not looked at."""
+
+    model_config = ConfigDict(strict=True)
+
+    body: str | None = None
+    content_type: str | None = Field(None, alias="content-type")
+    content_encoding: str | None = Field(None, alias="content-encoding")
+    headers: dict[str, Any] | None = None
+    properties: _Properties
+
+
+def check(message: Any) -> None:
+    """Raise Unreadable for what kombu cannot take for a message."""
+    try:
+        envelope = _Envelope.model_validate(message)
+    except ValidationError as error:
+        raise Unreadable(first_problem(error)) from None
+    if (envelope.headers or {}).get("compression"):
+        raise Unreadable("it is compressed, and nobody knows how large it is; send it as it is")
+    if envelope.properties.body_encoding:
+        try:
+            base64.b64decode(envelope.body or "", validate=True)
+        except ValueError as error:
+            raise Unreadable(f"its body is not base64: {error}") from None
+
+
+def _loads(text: str) -> Any:
+    """Read JSON as kombu does; raises Unreadable for whatever is wrong with it."""
+    if len(text) > LARGEST:
+        raise Unreadable(f"{len(text)} characters; at most {LARGEST}", text)
+    try:
+        return json.loads(text)
+    except Exception as error:  # noqa: BLE001 - the decoders of kombu's own types raise what they like
+        raise Unreadable(f"it is not JSON: {describe(error)}", text) from None
+
+
+if TYPE_CHECKING:
+    _Transport = kombu_redis.Transport
+else:
+    _Transport = object
+
+
+class QoS(kombu_redis.QoS):
+    """Remembers what was delivered and not acknowledged."""
+
+    def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
+        """Put a message back into its queue; an entry that is not one is dropped, or none behind it would come back."""
+        try:
+            super().restore_by_tag(tag, client, leftmost)
+        except (ValueError, TypeError) as error:
+            self.reject(tag)
+            log_dropped(f"it cannot be put back: {describe(error)}", self.unacked_key, getattr(error, "text", ""))
+
+
+class _CheckingChannel:
+    active_queues: set[str]
+
+    def _brpop_read(self, **options: Any) -> Any:
+        try:
+            return super()._brpop_read(**options)  # type: ignore[misc]  # its stubs leave out what is not public
+        except Unreadable as error:
+            log_dropped(str(error), ", ".join(sorted(self.active_queues)), error.text)
+            return True
+
+
+class _CheckingTransport(_Transport):
+    def _deliver(self, message: Any, queue: Any) -> None:
+        try:
+            check(message)
+        except Unreadable as error:
+            log_dropped(str(error), queue, json.dumps(message))
+            return
+        # Two messages of one tag would be acknowledged together, and one that goes back belongs where it came from.
+        message["properties"]["delivery_tag"] = uuid()
+        info = message["properties"].get("delivery_info")
+        if not self._is_fanout(queue) or not isinstance(info, dict):
+            message["properties"]["delivery_info"] = {"exchange": "", "routing_key": queue}
+        super()._deliver(message, queue)
+
+    def _is_fanout(self, queue: str) -> bool:
+        channels: list[Any] = [channel for channel in self.channels or () if channel]
+        return any(queue in channel.active_fanout_queues for channel in channels)
+
+
+class Channel(_CheckingChannel, kombu_redis.Channel):
+    """A channel of one server."""
+
+    QoS = QoS
+
+
+class Transport(_CheckingTransport, kombu_redis.Transport):
+    """The transport of `redis://` and `rediss://`."""
+
+    Channel = Channel
+
+
+class SentinelChannel(_CheckingChannel, kombu_redis.SentinelChannel):
+    """A channel that finds its server through Sentinels."""
+
+    QoS = QoS
+
+
+class SentinelTransport(_CheckingTransport, kombu_redis.SentinelTransport):
+    """The transport of `sentinel://`."""
+
+    Channel = SentinelChannel
+
+
+def install() -> None:
+    """Make it the transport of every connection that is opened from now on."""
+    kombu_redis.loads = _loads  # type: ignore[attr-defined]  # its stubs leave out what it imports
+    ours = f"{__name__}:Transport"
+    TRANSPORT_ALIASES.update(redis=ours, rediss=ours, sentinel=f"{__name__}:SentinelTransport")

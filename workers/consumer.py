@@ -1,0 +1,98 @@
+"""The worker's consumer, as Celery's, but a message that cannot be read is dropped.
+
+So is one that carries the id of a call of ours and is for a task without a gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from celery.worker import state
+from kombu.message import Message
+
+from gatekeeper.gate import agents, registered
+from gatekeeper.redact import describe
+from state import store
+from state.ledger import Ledger
+from workers import canary, reading
+from workers.broker import Unreadable, log_dropped
+
+if TYPE_CHECKING:
+
+    class CeleryConsumer:
+        """What its stubs leave out."""
+
+        connection_errors: tuple[type[Exception], ...]
+        connection: Any
+
+        def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Message], None]: ...
+
+else:
+    from celery.worker.consumer import Consumer as CeleryConsumer
+
+log = structlog.stdlib.get_logger("gatehouse.broker")
+
+
+class Consumer(CeleryConsumer):
+    """Hands well-formed messages to Celery."""
+
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Message], None]:
+        """Return what is called with each message of a task."""
+        handle = super().create_task_handler(*args, **kwargs)
+
+        def on_task_received(message: Message) -> None:
+            try:
+                reading.read(message)
+                _check_id(message.headers)
+            except Unreadable as error:
+                self._drop(message, str(error))
+            else:
+                self._handle(handle, message)
+
+        return on_task_received
+
+    def on_decode_error(self, message: Message, exc: Exception) -> None:
+        """Drop what cannot be decoded."""
+        self._drop(message, describe(exc))
+
+    def on_unknown_message(self, body: Any, message: Message) -> None:  # noqa: ARG002 - Celery's signature
+        """Drop what is not a task."""
+        self._drop(message, "it is not a task message")
+
+    def on_invalid_task(self, body: Any, message: Message, exc: Exception) -> None:  # noqa: ARG002 - likewise
+        """Drop what Celery refuses."""
+        self._drop(message, describe(exc))
+
+    def _handle(self, handle: Callable[[Message], None], message: Message) -> None:
+        """Let Celery have it; what it cannot take although it can be read must not come back for ever."""
+        try:
+            handle(message)
+        except (*self.connection_errors, *self.connection.channel_errors):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it would end this worker and the next
+            request = state.requests.get(message.headers["id"])
+            if request is not None:
+                state.task_ready(request)
+            self._drop(message, f"Celery cannot take it: {describe(error)}")
+
+    def _drop(self, message: Message, why: str) -> None:
+        known = {name: value for name in ("task", "id") if isinstance(value := message.headers.get(name), str)}
+        body = message.body.decode(errors="replace") if isinstance(message.body, bytes) else str(message.body)
+        log_dropped(why, str(message.delivery_info.get("routing_key")), body, **known)
+        if not message.acknowledged:
+            message.ack_log_error(log, self.connection_errors)
+
+
+def _check_id(headers: dict[str, Any]) -> None:
+    """Raise Unreadable for a task that no gate looks after, under the id of a call: its result would become that call's."""
+    task, call = headers["task"], headers["id"]
+    if task in registered() or task == canary.NAME:
+        return
+    try:
+        agent = Ledger(store.client()).agent_of(call, agents())
+    except store.StoreError as error:
+        raise Unreadable(f"nobody can say now whose id it carries: {describe(error)}") from None
+    if agent is not None:
+        raise Unreadable(f"it carries the id of a call of the agent {agent}, and is for another task")
