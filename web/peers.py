@@ -20,6 +20,8 @@ _CLOSED = "0"
 
 def user_of(connection: socket.socket) -> int | None:
     """The user id of the process that connected to us; None if it is on another machine, gone, or cannot be known."""
+    if connection.family not in {socket.AF_INET, socket.AF_INET6}:
+        return None
     try:
         here, there = connection.getsockname()[:2], connection.getpeername()[:2]
         return _find(_written(*there), _written(*here), _table(there[0]))

@@ -18,7 +18,7 @@ import structlog
 from celery import bootsteps
 
 import settings
-from state import signs, store
+from state import private, signs, store
 from state.store import StoreError
 
 log = structlog.get_logger("gatehouse.pulse")
@@ -51,7 +51,7 @@ class Pulse:
         if self.stopped:
             return
         with suppress(OSError):  # a full disk stops other things, and they tell
-            _folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+            private.folder(_folder())
             self._file.touch(mode=0o600)
 
     def pause(self) -> None:
