@@ -113,8 +113,17 @@ def _admit(ledger: Ledger, call: Call, terms: Terms, came: Arrival) -> tuple[Cal
 
 
 def _ask(ledger: Ledger, call: Call, terms: Terms, came: Arrival) -> Decision:
-    """Where somebody holds the key, look whether they are alive, and ask again."""
+    """Ask in the name of a new owner. If the answer gets lost, the claim that may have been made is given up at once."""
     mine = owner.new()
+    try:
+        return _ask_as(mine, ledger, call, terms, came)
+    except store.Away:
+        owner.abandon(mine)
+        raise
+
+
+def _ask_as(mine: str, ledger: Ledger, call: Call, terms: Terms, came: Arrival) -> Decision:
+    """Where somebody holds the key, look whether they are alive, and ask again."""
     admit = partial(ledger.admit, call, mine, terms, **vars(came), **_soundness(ledger, call))
     decision = admit()
     if isinstance(decision, Unchecked):

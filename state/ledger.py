@@ -316,7 +316,7 @@ class Ledger:
             n.ledger,
             *caps,
         ]
-        poison_after = 0 if processes.was_leaving(owner) else POISON_AFTER
+        poison_after = 0 if processes.was_leaving(owner) or processes.was_abandoned(owner) else POISON_AFTER
         args: list[str | int] = [key, call, owner, fence, int(dead), poison_after, *_now()]
         match _reclaim(self.redis, keys, args):
             case ["held", why, effect]:

@@ -58,7 +58,9 @@ def new() -> str:
 
 
 def is_dead(owner: str) -> bool:
-    """True only with proof: the owner's lock file is here and nobody holds it."""
+    """True only with proof: the owner's lock file is here and nobody holds it, or its process gave it up."""
+    if was_abandoned(owner):
+        return True
     try:
         fd = os.open(_file(owner.partition("/")[0]), os.O_RDWR)
     except FileNotFoundError:
@@ -86,12 +88,29 @@ def was_leaving(owner: str) -> bool:
         return False
 
 
+def abandon(owner: str) -> None:
+    """Give up an owner of this process that may have got a claim without hearing of it: no attempt begins in its name."""
+    process, _, number = owner.partition("/")
+    with _abandoned_of(process).open("a") as file:
+        file.write(f"{number}\n")
+
+
+def was_abandoned(owner: str) -> bool:
+    """Whether the owner's process gave it up before an attempt began."""
+    process, _, number = owner.partition("/")
+    try:
+        return number in _abandoned_of(process).read_text().split()
+    except FileNotFoundError:
+        return False
+
+
 def bury(needed: set[str]) -> None:
     """Remove the lock files of dead processes that no claim names any more."""
     processes = {owner.partition("/")[0] for owner in needed}
     for file in folder().glob("*.lock"):
         if file.stem not in processes and time.time() - file.stat().st_mtime > YOUNG and is_dead(file.stem):
             file.unlink(missing_ok=True)
+            _abandoned_of(file.stem).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -123,6 +142,10 @@ def folder() -> Path:
 
 def _file(process: str) -> Path:
     return folder() / f"{process}.lock"
+
+
+def _abandoned_of(process: str) -> Path:
+    return folder() / f"{process}.abandoned"
 
 
 def _forget_after_fork() -> None:

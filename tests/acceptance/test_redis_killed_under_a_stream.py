@@ -41,6 +41,7 @@ def test_a_restart_of_redis_costs_no_accepted_call_its_only_attempt(
     keys = [f"{kind}:{name}" for kind in KINDS for name in names]
     until(lambda: len(effects.counts()) >= 12, 30, "the stream to flow")
 
+    fragile_valkey.client().config_set("appendfsync", "always")  # the kill loses nothing, however busy the disk is
     fragile_valkey.pause()
     fragile_valkey.stay_down(STANDS_STILL)
     fragile_valkey.kill9()

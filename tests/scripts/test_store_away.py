@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,15 +15,17 @@ from redis.exceptions import ResponseError
 from redis.retry import Retry
 
 import gatekeeper
+from gatekeeper import pipeline
 from gatekeeper.answer import Answer
 from gatekeeper.attempt import Attempt
-from gatekeeper.errors import NotApplied, OutcomeUnknown
+from gatekeeper.errors import LedgerUnavailable, NotApplied, OutcomeUnknown
 from gatekeeper.execution import Execution
 from gatekeeper.line import effect
-from state import resolve, store
+from state import resolve, store, sweep
 from state.away import Away, is_transient
 from tests.harness import Valkey, until
-from tests.scripts.poster import Poster, a_gate
+from tests.scripts.poster import AGENT, Poster, a_gate
+from tests.torture.proxied import Proxied
 
 Body = Callable[..., Any]
 KEY = "post:feed:hello"
@@ -93,6 +96,7 @@ def redis(fragile_valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[R
     """The product's own client of that server, which does not try again by itself: the outage need not be long."""
     client = store.client(fragile_valkey.url)
     client.set_retry(Retry(NoBackoff(), 0))
+    client.config_set("appendfsync", "always")  # a kill must lose nothing here, however busy the disk is
     monkeypatch.setattr(store, "client", lambda: client)
     yield client
     client.close()
@@ -235,6 +239,32 @@ def test_an_end_is_in_the_journal_only_once_redis_has_it(poster: Poster, trouble
     assert told == [False]
     ended = json.loads(next(line for line in _journal(poster).splitlines() if '"ended"' in line))
     assert (ended["state"], ended["why"]) == ("rejected", "RuntimeError: the service is broken")
+
+
+def test_a_claim_whose_answer_was_lost_is_given_up_at_once_and_is_no_fault_of_the_call(
+    fragile_valkey: Valkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis made the claim, and its answer did not arrive: nobody works on it, so nobody need wait for its lease."""
+    proxy = Proxied("to-store", f"unix:{fragile_valkey.socket}", tmp_path, seed=1)
+    client = store.client(f"redis://127.0.0.1:{proxy.port}/0")
+    client.set_retry(Retry(NoBackoff(), 0))
+    monkeypatch.setattr(store, "client", lambda: client)
+    poster = Poster(client, a_gate(attempts=1)).open()
+    poster.publish("another")  # the scripts are loaded, and connections stand
+    call = poster.register()
+    try:
+        proxy.order(lose=1)
+        with pytest.raises(LedgerUnavailable):
+            pipeline.run(poster.gate, (), {"post_id": "hello"}, call_id=call.id, door="message")
+        assert fragile_valkey.client().hget(poster.n.key(KEY), "state") == "claimed"
+
+        assert sweep.reclaim_lost(client, AGENT)[KEY] == "queued"
+
+        assert "lost" not in poster.call_of(call)
+        poster.claim(call)
+    finally:
+        client.close()
+        proxy.close()
 
 
 @pytest.mark.parametrize(
