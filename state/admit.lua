@@ -263,6 +263,9 @@ end
 local function check_caps()
   for i, cap in ipairs(policy.caps) do
     redis.call("ZREMRANGEBYSCORE", KEYS[CAPS + i], "-inf", now - cap.window_ms)
+    for _, early in ipairs(redis.call("ZRANGEBYSCORE", KEYS[CAPS + i], "(" .. now + cap.window_ms, "+inf")) do
+      redis.call("ZADD", KEYS[CAPS + i], now, early) -- taken while the clock was ahead
+    end
     local taken = redis.call("ZSCORE", KEYS[CAPS + i], ARGV[3]) and 1 or 0
     local count = redis.call("ZCARD", KEYS[CAPS + i]) - taken
     if count >= cap.limit then
@@ -272,6 +275,15 @@ local function check_caps()
       return wait_or_refuse("cap", "cap reached", math.ceil(now + retry * 1000), fields)
     end
   end
+end
+
+-- A time further ahead than its rule puts it was written while the clock was ahead. Kept, so that time counts from now.
+local function within(due, latest, name, field)
+  if due > latest then
+    redis.call("HSET", name, field, latest)
+    return latest
+  end
+  return due
 end
 
 -- A waiting call comes back at the slot it booked; a new call queues behind the slots already booked. Who paid for a try
@@ -284,7 +296,12 @@ local function check_rates()
   for i, rate in ipairs(policy.rates) do
     local name = KEYS[CAPS + #policy.caps + i]
     local kept = redis.call("HMGET", name, "tat_ms", "booked_ms")
-    local tat, booked = math.max(tonumber(kept[1] or 0), now), tonumber(kept[2] or 0)
+    local tat = math.max(within(tonumber(kept[1] or 0), now + rate.burst * rate.every_ms, name, "tat_ms"), now)
+    local booked = tonumber(kept[2] or 0)
+    if booked > now + rate.wait_ms + rate.every_ms then
+      redis.call("HDEL", name, "booked_ms") -- no call waits for so long
+      booked = 0
+    end
     local opens = tat + rate.every_ms - rate.burst * rate.every_ms
     if not call[4] then
       opens = math.max(opens, booked > now and booked + rate.every_ms or 0)
@@ -316,18 +333,19 @@ local function check_breaker()
     return nil
   end
   local kept = redis.call("HMGET", KEYS[9], "open_until_ms", "probe", "probe_until_ms", "failures")
-  local open_until = tonumber(kept[1] or 0)
-  if open_until == 0 then
+  if not kept[1] then
     return nil
   end
+  local open_until = within(tonumber(kept[1]), now + policy.breaker.cooldown_ms, KEYS[9], "open_until_ms")
   local fields = {rule = policy.breaker.rule, failures = tonumber(kept[4] or 0)}
   if now < open_until then
     fields.retry_after = (open_until - now) / 1000
     return wait_or_refuse("breaker", "breaker open", open_until, fields)
   end
-  if kept[2] and kept[2] ~= ARGV[3] and now < tonumber(kept[3]) then
-    fields.retry_after, fields.probe = (tonumber(kept[3]) - now) / 1000, kept[2]
-    return wait_or_refuse("breaker", "breaker is probing", tonumber(kept[3]), fields)
+  local probe_until = within(tonumber(kept[3] or 0), now + ARGV[8], KEYS[9], "probe_until_ms")
+  if kept[2] and kept[2] ~= ARGV[3] and now < probe_until then
+    fields.retry_after, fields.probe = (probe_until - now) / 1000, kept[2]
+    return wait_or_refuse("breaker", "breaker is probing", probe_until, fields)
   end
 end
 
@@ -356,8 +374,9 @@ local function claim()
     redis.call("HSET", KEYS[1], "caps", cjson.encode({unpack(KEYS, CAPS + 1, CAPS + #policy.caps)}))
   end
   local arrived = "arrived_ms:" .. (call[12] or "")
-  if call[7] and tonumber(call[7]) > tonumber(redis.call("HGET", KEYS[6], arrived) or 0) then
-    redis.call("HSET", KEYS[6], arrived, call[7])
+  local newest = tonumber(redis.call("HGET", KEYS[6], arrived) or 0)
+  if call[7] and (tonumber(call[7]) > newest or newest > now) then
+    redis.call("HSET", KEYS[6], arrived, math.min(call[7], now))
   end
   local fences = ARGV[11] ~= "" and KEYS[11] or KEYS[6]
   local fence = redis.call("HINCRBY", fences, "fence", 1)

@@ -26,7 +26,7 @@ class Names:
         return self._name("story", key)
 
     def call(self, call: str) -> str:
-        """hash: task key kwargs fingerprint digest door options lane state at_ms sent_ms expires_ms booked_ms attempts again sends lost answer unwritten of one call
+        """hash: task key kwargs fingerprint digest door options lane state at_ms delay_ms sent_ms expires_ms booked_ms attempts again sends lost answer unwritten of one call
 
         `waits` is how often in a row its service could not take it, `waits_since_ms` since when, `waits_why` why;
         `paid_ms` is when it took slots of its rates for a try that reached nothing.
@@ -69,7 +69,7 @@ class Names:
 
     @property
     def head(self) -> str:
-        """hash: revision fence updated_ms last_run_ms pause, and arrived_ms:LANE: when the newest message that arrived in a lane was sent"""
+        """hash: revision fence updated_ms last_run_ms clock_ms pause, and arrived_ms:LANE: when the newest message that arrived in a lane was sent"""
         return self._name("head")
 
     @property

@@ -11,6 +11,30 @@ local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local kept = redis.call("HMGET", KEYS[1], "not_before_ms", "open_until_ms", "probe", "probe_until_ms", "tat_ms", "why")
 local not_before, open_until = tonumber(kept[1] or 0), tonumber(kept[2] or 0)
+local every, probe_until = tonumber(ARGV[3]), tonumber(kept[4] or 0)
+
+-- What was noted at a time to come was noted while the clock was ahead: it means as long from now as it meant then.
+local function as_noted(due, due_field, noted_field)
+  local noted = tonumber(redis.call("HGET", KEYS[1], noted_field) or 0)
+  if noted > now then
+    due = due - (noted - now)
+    redis.call("HSET", KEYS[1], due_field, due, noted_field, now)
+  end
+  return due
+end
+
+-- No rule puts a time further ahead than this.
+local function within(due, latest, field)
+  if due > latest then
+    redis.call("HSET", KEYS[1], field, latest)
+    return latest
+  end
+  return due
+end
+
+not_before = as_noted(not_before, "not_before_ms", "paused_ms")
+open_until = as_noted(open_until, "open_until_ms", "opened_ms")
+probe_until = within(probe_until, now + ARGV[4], "probe_until_ms")
 
 local refused_ms = redis.call("PTTL", KEYS[2])
 if refused_ms > 0 then
@@ -22,11 +46,10 @@ end
 if now < open_until then
   return {"denied", "breaker open: " .. (kept[6] or "it failed"), math.ceil(open_until - now)}
 end
-if open_until > 0 and kept[3] and now < tonumber(kept[4]) then
-  return {"denied", "breaker is probing", math.ceil(tonumber(kept[4]) - now)}
+if open_until > 0 and kept[3] and now < probe_until then
+  return {"denied", "breaker is probing", math.ceil(probe_until - now)}
 end
-local every = tonumber(ARGV[3])
-local tat = math.max(tonumber(kept[5] or 0), now)
+local tat = math.max(within(tonumber(kept[5] or 0), now + ARGV[2] * every, "tat_ms"), now)
 local opens = tat + every - ARGV[2] * every
 if now < opens then
   return {"denied", "our own rate is used up", math.ceil(opens - now)}

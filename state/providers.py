@@ -33,7 +33,7 @@ class Names:
 
     @property
     def record(self) -> str:
-        """hash: tat_ms failures open_until_ms probe probe_until_ms why not_before_ms"""
+        """hash: tat_ms failures open_until_ms opened_ms probe probe_until_ms why not_before_ms paused_ms"""
         return f"gate:{{provider/{self.provider}}}:record"
 
     def refused(self, question: str) -> str:

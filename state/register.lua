@@ -23,7 +23,7 @@ end
 local delay = tonumber(ARGV[8])
 local to = delay > 0 and "waiting" or "queued"
 redis.call("HSET", KEYS[1], "task", ARGV[2], "key", ARGV[3], "kwargs", ARGV[4], "fingerprint", ARGV[5],
-  "door", ARGV[6], "state", to, "at_ms", now + delay, "effect", ARGV[14])
+  "door", ARGV[6], "state", to, "at_ms", now + delay, "delay_ms", delay, "effect", ARGV[14])
 if ARGV[10] ~= "" then
   redis.call("HSET", KEYS[1], "digest", ARGV[10])
 end

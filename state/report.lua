@@ -19,13 +19,13 @@ local probing = kept[1] and kept[2] == ARGV[1]
 
 local function open()
   redis.call("HDEL", KEYS[1], "probe", "probe_until_ms")
-  redis.call("HSET", KEYS[1], "open_until_ms", now + ARGV[4], "why", ARGV[6])
+  redis.call("HSET", KEYS[1], "open_until_ms", now + ARGV[4], "opened_ms", now, "why", ARGV[6])
 end
 
 local function take_note()
   if ARGV[2] == "later" then
-    local pause = math.max(now + ARGV[4], tonumber(kept[3] or 0))
-    redis.call("HSET", KEYS[1], "not_before_ms", pause)
+    local until_now = tonumber(redis.call("HGET", KEYS[1], "paused_ms") or 0) <= now and tonumber(kept[3] or 0) or 0
+    redis.call("HSET", KEYS[1], "not_before_ms", math.max(now + ARGV[4], until_now), "paused_ms", now)
     if probing then
       redis.call("HDEL", KEYS[1], "probe", "probe_until_ms")
     end
@@ -45,7 +45,7 @@ local function take_note()
     end
     return {"counted", failures}
   end
-  redis.call("HDEL", KEYS[1], "failures", "open_until_ms", "probe", "probe_until_ms", "why")
+  redis.call("HDEL", KEYS[1], "failures", "open_until_ms", "opened_ms", "probe", "probe_until_ms", "why")
   return {"works"}
 end
 

@@ -16,7 +16,7 @@ from kombu.exceptions import OperationalError
 
 import settings
 from gatekeeper.gate import agents, registered
-from state import audit, compact, epoch, journal, owner, store, sweep
+from state import audit, clock, compact, epoch, journal, owner, store, sweep
 from state.epoch import Standing
 from state.journal import JournalUnavailable
 from state.mirror import Mirror
@@ -33,6 +33,8 @@ LOOK_EVERY = 2.0
 BURY_EVERY = 120
 #: A look whether there is an old month to compact, about once an hour.
 COMPACT_EVERY = 7200
+#: A look at the clock of Redis, about every ten seconds and with the first sweep.
+CLOCK_EVERY = 20
 
 
 class Sweeper(bootsteps.StartStopStep):
@@ -71,6 +73,7 @@ class Sweeper(bootsteps.StartStopStep):
                     self._look_after_ledger(agent, standings[agent])
                 with _coming_back():
                     self._sweep_agent(agent, arrived_ms)
+                    self._look_at_clock(agent)
             self._mirror.refresh()
             self._bury()
             pulse.swept()
@@ -83,6 +86,11 @@ class Sweeper(bootsteps.StartStopStep):
             log.info("sent again", agent=agent, task=due.task, call=due.call)
             self._app.resend(due)
         followers.sweep(self._app, agent)
+
+    def _look_at_clock(self, agent: str) -> None:
+        if self._sweeps % CLOCK_EVERY == 0:
+            leases = [gate.lease_ms for gate in registered().values() if gate.agent == agent]
+            clock.mend(store.client(), agent, max(leases, default=0))
 
     def _look_after_ledger(self, agent: str, standing: Standing) -> None:
         """After a restart of Redis effects go on by themselves if nothing was lost; else say so, once."""
