@@ -108,6 +108,8 @@ def _of_key(redis: Redis, n: Names, key: str, kept: Hash) -> Iterator[Record]:
             yield "followed", {"agent": n.agent, "key": key, "call": call}  # nobody waits for its end any more
     for name in (name for name in kept if name.startswith("point:")):
         yield "point", which | {"name": name.removeprefix("point:"), "value": kept[name]}
+    if "options" in asked and redis.zscore(n.followed, call) is None:
+        yield "followed", {"agent": n.agent, "key": key, "call": call}
     match state:
         case "done":
             yield "outcome", which | {"outcome": "done"} | _result(kept)

@@ -32,7 +32,7 @@ from state.call import Call
 from state.ledger import Ledger
 from state.options import from_json
 from state.sweep import Due
-from workers import broker, command_line, control, followers, options, pulse, redis_restart, stopping
+from workers import broker, canvas, command_line, control, followers, options, pulse, redis_restart, stopping
 from workers.canary import Canary
 from workers.config import OwnAddresses, celery_config
 from workers.sweeper import Sweeper
@@ -73,17 +73,29 @@ class Gatehouse(Celery):
             options.check_celery_task(name, kwargs)
             return super().send_task(name, args, kwargs, **given)
         with door.in_words():
-            gate = _gate(name)
-            follow = followers.take(given)
-            asked = options.read(gate, given, self.conf.task_default_queue)
-            said = replace(asked.options, then=follow.then, otherwise=follow.otherwise, chain=follow.chain)
-            call = gate.call(args or (), kwargs or {}, id=asked.call, door=door.name(), options=said.as_json())
+            call, asked = self._asked(name, args, kwargs, given)
             fresh = self.accept(call, asked.delay_ms, asked.expires_ms, **asked.sending)
             if not fresh and revoke.was_taken_back(store.client(), call.agent, call.id):
                 raise InvalidArguments(
                     f"the id {call.id} was revoked before this call was made: give the call another id"
                 )
         return self.AsyncResult(call.id)
+
+    def check(self, name: str, args: Any, kwargs: Any, given: dict[str, Any]) -> None:
+        """Raise what `send_task` would raise before it registers a call of a gated task."""
+        if name in registered() or name not in self.tasks:
+            with door.in_words():
+                self._asked(name, args, kwargs, dict(given))
+        else:
+            options.check_celery_task(name, kwargs)
+
+    def _asked(self, name: str, args: Any, kwargs: Any, given: dict[str, Any]) -> tuple[Call, options.Asked]:
+        gate = _gate(name)
+        follow = followers.take(given)
+        asked = options.read(gate, given, self.conf.task_default_queue)
+        said = replace(asked.options, then=follow.then, otherwise=follow.otherwise, chain=follow.chain)
+        call = gate.call(args or (), kwargs or {}, id=asked.call, door=door.name(), options=said.as_json())
+        return call, asked
 
     def accept(self, call: Call, delay_ms: int = 0, expires_ms: int = 0, *, digest: str = "", **sending: Any) -> bool:
         """Register the call, then send its message; False if this very call was known already.
@@ -161,6 +173,7 @@ def _create() -> Gatehouse:
     command_line.install()
     redis_restart.install()
     broker.install()
+    canvas.install(application.check)
     stopping.install()
     control.install()
     return application

@@ -7,7 +7,7 @@ is tried again. So no message carries followers; they are started once, after th
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -63,7 +63,7 @@ def start(app: Any, of: Ended) -> None:
             for one in of.options.otherwise:
                 _start(app, one, [of.call])
         for one in reversed(of.options.chain):
-            _give_up(app, one, of)
+            _give_up(app, one, of.call, of.state)
 
 
 _CHORD = f"A chord is not supported: {options.REFUSED['chord']}"
@@ -170,29 +170,36 @@ def _call(app: Any, one: Any, args: Sequence[Any], rest: Sequence[Written]) -> N
         log.warning("follower not started", **told)
     except InvalidArguments as error:
         receipt = {"error": "invalid arguments", "stage": "input", "detail": clean(str(error))}
-        _refuse(app, one, receipt, take(given))
+        if not _refuse(app, one, receipt, take(dict(given))):  # its id is known: a person revoked it
+            for later in reversed(given["chain"]):
+                _give_up(app, later, str(one.id), "cancelled")
 
 
-def _give_up(app: Any, written: Written, of: Ended) -> None:
+def _give_up(app: Any, written: Written, before: str, state: str) -> None:
     """What would have come later in a chain never will; its ids say so, so that nobody waits for them."""
-    receipt = {"error": "the call before it gave no result", "stage": "chain", "before": of.call, "state": of.state}
-    _each(signature(loads(json.dumps(written))), lambda one: _refuse(app, one, receipt, Options()))
+    receipt = {"error": "the call before it gave no result", "stage": "chain", "before": before, "state": state}
+    for one in _calls(signature(loads(json.dumps(written)))):
+        _refuse(app, one, receipt, Options())
 
 
-def _each(one: Any, do: Callable[[Any], None]) -> None:
+def _calls(one: Any) -> Iterator[Any]:
+    """Every call in a signature."""
     if one.subtask_type in {"group", "chain"}:
         for member in one.tasks:
-            _each(signature(member), do)
+            yield from _calls(signature(member))
     else:
-        do(one)
+        yield one
 
 
-def _refuse(app: Any, one: Any, receipt: dict[str, Any], follow: Options) -> None:
+def _refuse(app: Any, one: Any, receipt: dict[str, Any], follow: Options) -> bool:
+    """Record that a follower cannot be called; False if its id is known already."""
     gate, call = registered()[one.task], str(one.id)
     asked = Call(call, gate.agent, gate.name, "", "{}", "", door.name(), options=follow.as_json())
-    if followers.refuse(Ledger(store.client()), asked, receipt, KEEP_MS):
-        app.backend.store_result(call, answer.refusal(None, receipt), "SUCCESS")
+    if not followers.refuse(Ledger(store.client()), asked, receipt, KEEP_MS):
+        return False
+    app.backend.store_result(call, answer.refusal(None, receipt), "SUCCESS")
     log.info("refused", agent=gate.agent, task=gate.name, call=call, **receipt)
+    return True
 
 
 def sweep(app: Any, agent: str) -> None:

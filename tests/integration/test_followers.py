@@ -284,6 +284,8 @@ def test_followers_survive_a_loss_of_redis(
     store.flushall()
     house.gate("recover")
     assert store.zcard(STORYTELLER.followed) == 3
+    for call in store.zrange(STORYTELLER.waiting, 0, -1):
+        store.zadd(STORYTELLER.waiting, {call: 1}, xx=True)
 
     house.workers(2, concurrency=2)
     settled(store)
@@ -342,6 +344,48 @@ def test_what_cannot_follow_is_refused_at_the_door_and_nothing_is_registered(
     assert words in str(found)
     assert store.exists(COUNTER.queued, COUNTER.waiting, COUNTER.followed) == 0
     assert store.dbsize() <= before + 1, "Celery's own size of a chord at most"
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        "group(add.s(1, 1), add.s(2, 2), add.s('three', 3)).apply_async()",
+        "group(add.s(1, 1), add.s(2, 2).set(queue=7)).apply_async()",
+        "group(add.s(1, 1), add.s(2, 2)).apply_async(headers={'id': 'other'})",
+        "group(add.s(1, 1), add.s(2, 2) | add.si(1)).apply_async()",
+        "group(add.s(1, 1), group(add.s(2, 2), add.s())).apply_async()",
+        "group(add.s(1), add.s('x')).apply_async((1,))",
+        "add.chunks([(1, 1), (2, 2)], 1).apply_async()",
+    ],
+)
+@pytest.mark.usefixtures("no_worker")
+def test_a_group_with_one_wrong_member_calls_none(shell: Shell, store: redis.Redis, members: str) -> None:
+    before = store.dbsize()
+
+    with pytest.raises(AssertionError, match=r"InvalidArguments|UnsupportedOption"):
+        run(shell, members)
+
+    assert store.exists(COUNTER.queued, COUNTER.waiting, COUNTER.followed) == 0
+    assert store.dbsize() == before
+
+
+@pytest.mark.usefixtures("workers")
+def test_the_rest_of_a_chain_whose_next_call_a_person_revoked_is_refused(
+    house: Install, shell: Shell, store: redis.Redis
+) -> None:
+    last, middle = run(
+        shell,
+        """
+        made = chain(flaky.s("revoked", 1), add.si(1, 1), add.si(2, 2)).apply_async()
+        made.parent.revoke()
+        answer = [made.id, made.parent.id]
+        """,
+    )
+
+    answer = house.answer(last)
+    settled(store)
+
+    assert (answer["stage"], answer["before"], answer["state"]) == ("chain", middle, "cancelled")
 
 
 @pytest.mark.usefixtures("workers")
