@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
+import structlog
 from celery.app.task import Context
 from kombu.message import Message
 from kombu.utils import json
@@ -19,6 +20,8 @@ from gatekeeper.gate import registered
 from gatekeeper.known import LONGEST_ID, is_id
 from gatekeeper.redact import describe
 from workers.broker import Unreadable, first_problem
+
+log = structlog.stdlib.get_logger("gatehouse.broker")
 
 #: Times outside of these years are slips or the ends of the calendar, which cannot be counted in seconds everywhere.
 YEARS = range(1971, 9999)
@@ -112,6 +115,22 @@ def read(message: Message) -> None:
     except ValidationError as error:
         raise Unreadable(first_problem(error)) from None
     message.headers = _for_celery(headers, known)
+    if known.task in registered():
+        _drop_followers(message, content)
+
+
+def _drop_followers(message: Message, content: list[Any]) -> None:
+    """Let Celery start nothing when this message is over: the register knows what follows a call.
+
+    Celery would start it for a call that was only deferred, and for an attempt that is made again. Our own doors put no
+    followers into a message, so this one did not come through them.
+    """
+    args, kwargs, followers = content
+    carried = sorted(name for name, value in followers.items() if value)
+    if carried:
+        _replace(message, [args, kwargs, {}])
+        told = {"task": message.headers["task"], "call": message.headers["id"], "carried": carried}
+        log.warning("followers dropped", **told, next="make the call through the application of workers/")
 
 
 def _decoded(message: Message) -> Any:
