@@ -113,7 +113,9 @@ def listed(section: str, folder: Path | None = None) -> Listing:
         tables = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return Listing(broken={LISTING: f"there is no {path}; list what to read in it"})
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except RecursionError:
+        return Listing(broken={LISTING: "cannot be read: it is nested too deep; correct it"})
+    except (OSError, ValueError) as error:
         return Listing(broken={LISTING: f"cannot be read: {error}; correct it"})
     found, broken = [], _strangers(tables)
     entries = tables.get(section, [])

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -28,6 +27,10 @@ class BrokenWatch(ValueError):
 
 def _http(url: str) -> str:
     whole = url.replace(OWN, settings.current().web_url)
+    try:
+        urlsplit(whole).port  # noqa: B018 - it raises for one that is out of range
+    except ValueError as error:
+        raise ValueError(f"{url!r} is not a URL: {error}; write https://… or {OWN}/healthz") from None
     if urlsplit(whole).scheme not in {"http", "https"} or not urlsplit(whole).hostname:
         raise ValueError(f"{url!r} is no URL; write https://… or {OWN}/healthz")
     return whole
@@ -60,9 +63,9 @@ class Site(_Part):
 
     name: Annotated[str, Field(min_length=1, max_length=60)]
     url: Annotated[str, AfterValidator(_http)]
-    status: int = 200
+    status: Annotated[int, Field(ge=100, le=599, strict=True)] = 200
     max_latency: Duration = "2s"
-    cert_days: int = 14
+    cert_days: Annotated[int, Field(ge=0, le=3660, strict=True)] = 14
 
     @property
     def max_latency_ms(self) -> int:
@@ -74,7 +77,7 @@ class Limits(_Part):
 
     disk_percent: Percent = 90
     memory_percent: Percent = 90
-    load_per_core: Annotated[float, Field(gt=0)] = 4
+    load_per_core: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 4
     redis_ping: Duration = "100ms"
     redis_memory_percent: Percent = 80
     queue: Annotated[int, Field(gt=0)] = 100
@@ -98,20 +101,65 @@ def ours() -> Watch:
 
 
 def load() -> Watch:
-    """Read the file of this installation; raises BrokenWatch."""
-    file = settings.current().content_dir / FILE
-    return _read(file) if file.exists() else ours()
-
-
-def _read(file: Path) -> Watch:
-    try:
-        watch = Watch.model_validate(tomllib.loads(file.read_text("utf-8")))
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise BrokenWatch(f"{FILE}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
-    except (OSError, ValueError) as error:
-        raise BrokenWatch(f"{FILE}: {error}") from None
-    names = [site.name for site in watch.url]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise BrokenWatch(f"{FILE}: url: the name {min(twice)!r} is there twice; give each URL its own")
+    """Read the file of this installation; raises BrokenWatch if anything in it is wrong."""
+    watch, problems = read()
+    if problems:
+        raise BrokenWatch("; ".join(problems))
     return watch
+
+
+def read() -> tuple[Watch, list[str]]:
+    """What can be watched, and what is wrong in the file: a bad entry never hides the others."""
+    file = settings.current().content_dir / FILE
+    if not file.exists():
+        return ours(), []
+    try:
+        table = tomllib.loads(file.read_text("utf-8"))
+    except RecursionError:
+        return ours(), [f"{FILE}: it is nested too deep to be read"]
+    except (OSError, ValueError) as error:
+        return ours(), [f"{FILE}: {error}"]
+    sites, problems = _sites(table.pop("url", []))
+    limits = table.pop("limits", {})
+    good = _good(Limits, limits, "limits.", problems) if isinstance(limits, dict) else {}
+    problems += (
+        [] if isinstance(limits, dict) else ["limits: it is not a table; write [limits], and below it its values"]
+    )
+    head = _good(Watch, table, "", problems)
+    return Watch.model_validate({**head, "limits": good, "url": sites}), [f"{FILE}: {problem}" for problem in problems]
+
+
+def _good(model: type[BaseModel], given: dict[str, Any], place: str, problems: list[str]) -> dict[str, Any]:
+    """The values that the model takes, each judged on its own; what is wrong with the others goes to `problems`."""
+    found = {}
+    for name, value in given.items():
+        try:
+            model.model_validate({name: value})
+        except ValidationError as error:
+            problems.append(_in_words(error, place))
+        else:
+            found[name] = value
+    return found
+
+
+def _sites(rows: Any) -> tuple[list[Site], list[str]]:
+    found: list[Site] = []
+    problems: list[str] = []
+    for number, row in enumerate(rows if isinstance(rows, list) else [rows]):
+        try:
+            site = Site.model_validate(row)
+        except ValidationError as error:
+            problems.append(_in_words(error, f"url.{number}."))
+            continue
+        if site.name in {other.name for other in found}:
+            problems.append(f"url: the name {site.name!r} is there twice; give each URL its own")
+        elif len(found) == MOST_URLS:
+            problems.append(f"url: {site.name!r} is not looked at; at most {MOST_URLS} are")
+        else:
+            found.append(site)
+    return found, problems
+
+
+def _in_words(error: ValidationError, place: str) -> str:
+    problem = error.errors()[0]
+    return f"{place}{'.'.join(map(str, problem['loc']))}: {problem['msg']}"

@@ -18,6 +18,8 @@ def read(path: Path) -> dict[str, str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise ProcfileError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise ProcfileError(f"{path} is not UTF-8; write lines of `name: command`") from None
     commands: dict[str, str] = {}
     for number, line in enumerate(map(str.strip, lines), start=1):
         if not line or line.startswith("#"):

@@ -11,7 +11,7 @@ import gatekeeper
 from clients import alerts, incidents, probes, punctuality, watch
 from clients.checks import Check, Look, failed, side_by_side
 from clients.incidents import Change, Incident
-from clients.watch import BrokenWatch, Watch
+from clients.watch import Watch
 from gatekeeper.gate import agents
 
 
@@ -58,11 +58,9 @@ def _look_twice(
 
 
 def _watched() -> tuple[Watch, list[Check]]:
-    """What the file says; a file that cannot be read is something to tell, and everything else goes on."""
-    try:
-        return watch.load(), []
-    except BrokenWatch as error:
-        return watch.ours(), [failed(watch.FILE, str(error))]
+    """What the file says; what is wrong in it is something to tell, and everything else goes on."""
+    watched, problems = watch.read()
+    return watched, [failed(watch.FILE, "; ".join(problems))] if problems else []
 
 
 def _not_looked_at(standing: Mapping[str, Incident], seen: list[Check]) -> list[Check]:

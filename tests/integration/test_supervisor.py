@@ -437,11 +437,11 @@ def test_a_procfile_holds_names_and_commands(tmp_path: Path) -> None:
     assert {"web": "serve --port ${PORT:-80}", "worker-2": "run a:b"} == procfile.read(path)
 
 
-@pytest.mark.parametrize("text", ["web serve\n", "web:\n", "web: a\nweb: b\n", "# nothing\n", None])
+@pytest.mark.parametrize("text", ["web serve\n", "web:\n", "web: a\nweb: b\n", "# nothing\n", "web: \udcff\n", None])
 def test_a_procfile_that_cannot_be_used_is_refused(tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "Procfile"
     if text is not None:
-        path.write_text(text)
+        path.write_bytes(text.encode(errors="surrogateescape"))
 
     with pytest.raises(procfile.ProcfileError, match="Procfile"):
         procfile.read(path)

@@ -265,6 +265,19 @@ def test_a_url_says_what_it_expects(in_settings: Callable[..., None], tmp_path: 
     assert (found.url, found.status, found.max_latency_ms, found.cert_days) == ("https://example.org/", 204, 700, 14)
 
 
+def test_a_bad_entry_of_the_file_hides_no_other(in_settings: Callable[..., None], tmp_path: Path) -> None:
+    good = '[[url]]\nname = "{}"\nurl = "http://a"\n'
+    bad = '[[url]]\nname = "b"\nurl = "ftp://a"\n'
+    limits = "[limits]\nqueue = 7\ndisk_percent = 500\n"
+    write(tmp_path, 'second_look = "1s"\nsecond = 3\n' + good.format("a") + bad + good.format("c") + limits)
+
+    watched, problems = watch.read()
+
+    assert [site.name for site in watched.url] == ["a", "c"]
+    assert (watched.second_look, watched.limits.queue, watched.limits.disk_percent) == ("1s", 7, 90)
+    assert [problem.split(": ")[1] for problem in problems] == ["url.1.url", "limits.disk_percent", "second"]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -276,6 +289,13 @@ def test_a_url_says_what_it_expects(in_settings: Callable[..., None], tmp_path: 
         ("[limits]\ndisk_percent = 101", "limits.disk_percent"),
         ('second_look = "5m"', "is too long"),
         ("not toml", "monitor.toml: "),
+        ("a = " + "[" * 5000 + "]" * 5000, "nested too deep"),
+        ('[[url]]\nname = "a"\nurl = "https://a:99999"', "is not a URL: Port out of range"),
+        ('[[url]]\nname = "a"\nurl = "http://a"\nstatus = true', "url.0.status: "),
+        ('[[url]]\nname = "a"\nurl = "http://a"\ncert_days = 99999999999999999999', "url.0.cert_days: "),
+        ("[limits]\nload_per_core = inf", "limits.load_per_core: "),
+        ("limits = 3", "limits: "),
+        ("".join(f'[[url]]\nname = "{n}"\nurl = "http://a"\n' for n in range(21)), "at most 20 are"),
     ],
 )
 def test_a_file_that_cannot_be_used_says_where_and_why(
