@@ -25,6 +25,8 @@ log = structlog.get_logger("gatehouse.pulse")
 
 #: Seconds for the last sign of a process that stops; longer would hold up its end.
 LAST_WORDS = 1.0
+#: Seconds between two looks at the others: one read each.
+LISTEN_EVERY = 30.0
 
 
 class Pulse:
@@ -34,6 +36,8 @@ class Pulse:
         self.me = signs.Me(kind, _version())
         self.stopped = False
         self._said: float | None = None
+        self._listened = time.monotonic()  # whoever starts beside us has until then
+        self._silent: set[str] = set()
 
     def give(self, swept_ago_ms: int = -1) -> None:
         """Say that this process lives, unless it did so a moment ago; a store that is away is told by others."""
@@ -43,8 +47,21 @@ class Pulse:
         self._said = time.monotonic()
         try:
             signs.give(store.client(), self.me, swept_ago_ms=swept_ago_ms, stopped=self.stopped)
+            if time.monotonic() - self._listened >= LISTEN_EVERY:
+                self._listened = time.monotonic()
+                self._listen()
         except StoreError as error:
             log.debug("no sign of life", error=str(error))
+
+    def _listen(self) -> None:
+        """Say once in the log whoever of the other kind is silent: workers tell of beat, and beat tells of the workers."""
+        others = [each for each in signs.look(store.client()).silent if each.kind in signs.KINDS]
+        silent = {f"{each.kind} {each.pid}": each for each in others if each.kind != self.me.kind}
+        for each in (silent[name] for name in silent.keys() - self._silent):
+            log.error("process silent", silent=str(each), since=each.since, next="celery -A workers gate doctor")
+        for name in self._silent - silent.keys():
+            log.info("process no longer silent", silent=name)
+        self._silent = set(silent)
 
     def touch(self) -> None:
         """The part that the supervisor reads, which needs no store."""

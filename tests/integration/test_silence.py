@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,20 @@ def test_a_beat_that_is_stopped_is_told_and_work_goes_on(
     assert {"processes", "ticks"} <= set(checked["failing"])
     [analyst] = house.gate("status", "analyst")
     assert [one["entry"] for one in analyst["overdue"]] == ["analyse"]
+
+
+def test_beat_says_that_the_workers_are_silent_and_when_they_are_back(house: Install, valkey: Valkey) -> None:
+    code = "import sys; from workers import pulse; pulse.LISTEN_EVERY = 1.0; from celery.__main__ import main; main()"
+    beat = house.start(
+        "beat", [sys.executable, "-c", code, "-A", "workers", "--quiet", "beat", "--loglevel", "warning"]
+    )
+
+    told = beat.wait_for("process silent", deadline=40)
+    house.worker(concurrency=1)
+    beat.wait_for("process no longer silent", deadline=40)
+
+    assert told["silent"] == "worker: none has ever run here"
+    assert len(beat.events("process silent")) == 1
 
 
 def test_a_planned_stop_is_no_crash_and_that_none_runs_is_told(

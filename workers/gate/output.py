@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 import settings
+from gatekeeper.errors import GatekeeperError
 from gatekeeper.gate import agents
 from gatekeeper.redact import clean
 from state import terminal
@@ -88,7 +89,7 @@ def _with_clear_errors(function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(*args: Any, json_: bool, **kwargs: Any) -> None:
         try:
             function(*args, json_=json_, **kwargs)
-        except (Failed, ScheduleError, JournalUnavailable) as error:
+        except (Failed, ScheduleError, GatekeeperError, JournalUnavailable) as error:
             _fail(str(error), json_=json_, code=2 if isinstance(error, Misused) else 1)
         except StoreError as error:
             hint = "start the system with: make up" if settings.current().embedded else "look at REDIS_URL"
