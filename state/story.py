@@ -73,6 +73,8 @@ def of_call(redis: Redis, agent: str, call: str) -> dict[str, Any] | None:
         return None
     told = _of_key(redis, agent, record["key"]) if record.get("key") else None
     own = {"call": call, "state": record["state"], "door": record.get("door"), "answer": _json(record.get("answer"))}
+    if "options" in record:
+        own["options"] = _json(record["options"])
     if told is None:
         return {
             "key": record.get("key"),

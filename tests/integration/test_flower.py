@@ -336,3 +336,30 @@ def test_a_port_that_is_asked_in_something_else_answers_on(house: Install) -> No
             connection.recv(100)
 
     assert ask(house, "/healthcheck").status == 200
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ({"headers": {"id": "another"}}, "'headers' is not supported"),
+        ({"serializer": "pickle"}, "'serializer' is not supported"),
+        ({"task_id": "tick:publish:2026-11-22T11:30:00Z"}, "the schedule or a webhook gives"),
+        ({"chord": {"task": "counter.add"}}, "'chord' is not supported"),
+        ({"link": [{"task": "celery.backend_cleanup"}]}, "not a task with @gatekeeper.task"),
+        ({"queue": 7}, "cannot name a queue"),
+        ({"nosuch": 1}, "is not an option"),
+    ],
+)
+@pytest.mark.parametrize("way", ["async-apply", "send-task"])
+def test_an_option_that_cannot_be_kept_is_400_and_nothing_is_registered(
+    house: Install, way: str, option: dict[str, Any], words: str
+) -> None:
+    store = redis.Redis.from_url(house.redis_url, decode_responses=True)
+    before = set(store.scan_iter("gate:{counter}:call:*"))
+
+    said = ask(house, f"/api/task/{way}/counter.add", {"kwargs": {"a": 1, "b": 2}, **option})
+
+    assert said.status == 400, said
+    assert words in said.text
+    assert set(store.scan_iter("gate:{counter}:call:*")) == before
+    store.close()

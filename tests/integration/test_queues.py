@@ -149,6 +149,7 @@ def test_a_call_by_the_command_line_keeps_its_queue(
 ) -> None:
     done = shell.celery("call", "counter.add", "--args", "[1, 1]", "--countdown", "0.1", "--queue", "slowq")
     call = done.stdout.split()[-1]
+    assert house.explain(call)["options"] == {"queue": "slowq"}
 
     assert house.answer(call)["result"] == 2
     assert (runs(default, call), runs(slow, call)) == (0, 1)
