@@ -66,6 +66,11 @@ def leaves(event: str, args: tuple[Any, ...]) -> bool:
     return True
 
 
+def forget() -> None:
+    """Forget every connection that was opened so far, as a process that begins does."""
+    _opened.clear()
+
+
 class Kept:
     """The connections of that kind that are open now; later, whether anything may have been sent over them."""
 

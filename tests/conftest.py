@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gatekeeper import sockets
+from state import store
 from tests.effects.client import EffectServer
 from tests.harness import Install, ServerMissing, Valkey
 
@@ -22,6 +24,13 @@ def a_valkey(*, aof: bool = False) -> Valkey:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))
+
+
+@pytest.fixture(autouse=True)
+def _each_test_begins_as_a_process_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections that other tests left open carry no effect of this one; its server is the one that settings would name."""
+    sockets.forget()
+    monkeypatch.setattr(store, "is_own", lambda _: True)
 
 
 @pytest.fixture(scope="session")

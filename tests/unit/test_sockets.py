@@ -17,6 +17,7 @@ import httpx
 import pytest
 import requests
 import urllib3
+from redis import Redis
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from urllib3.connection import HTTPConnection
 
@@ -24,6 +25,8 @@ import settings
 from clients import confined, markdown
 from gatekeeper.errors import Overdue
 from gatekeeper.outcome import proves_nothing_was_sent
+from state import store
+from state.store import is_own
 from tests.harness import Valkey
 from tests.unit.test_wire import attempt
 
@@ -231,7 +234,8 @@ def test_a_refused_connection_of_requests_stays_proof() -> None:
 
 
 def test_our_own_redis_is_no_effect_and_another_one_is(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
-    another, own = valkey.client(), valkey.client()
+    monkeypatch.setattr(store, "is_own", is_own)
+    another, own = Redis.from_url(valkey.url), Redis.from_url(valkey.url)
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
 
     with attempt() as mine:
@@ -260,6 +264,26 @@ def _own_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     monkeypatch.undo()
     settings.current.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://127.0.0.1:6380/2",
+        "redis://:pass@example.org",
+        "redis://[::1]:7000/0",
+        "rediss://example.org:6380",
+        "unix:///run/some%20where/r.sock?db=3",
+        "unix://user:pass@/run/r.sock",
+    ],
+)
+def test_the_connection_of_every_address_is_known_as_our_own(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("REDIS_URL", url)
+    settings.current.cache_clear()
+
+    assert is_own(store.client(settings.current().redis_url).connection_pool.make_connection())
+    assert not is_own(Redis(host="example.com").connection_pool.make_connection())
+    assert not is_own(Redis(unix_socket_path="/run/other.sock").connection_pool.make_connection())
 
 
 @pytest.mark.parametrize("module", ["pycurl", "grpc"])
