@@ -155,6 +155,26 @@ def test_a_tick_that_was_registered_and_not_sent_is_not_lost(clerks: Install, va
     until(lambda: store.hget(CLERK.call(call), "state") == "done", what="the tick to run")
 
 
+def test_a_row_that_was_changed_after_its_tick_had_begun_leaves_that_tick_as_it_was(
+    clerks: Install, valkey: Valkey
+) -> None:
+    store = valkey.client()
+    the_last_tick_was(store, minutes_ago(1))
+    first = beat(clerks, fault="dies in remember")
+    until(lambda: not first.alive, 20, "the first beat to die")
+    [begun] = calls(store)[:1]
+    before = store.hget(CLERK.call(begun), "kwargs")
+
+    second = beat(clerks, table=EVERY_MINUTE.replace('"value": 1', '"value": 2'))
+
+    told = second.wait_for("tick ran as it was before")
+    assert (told["entry"], told["call"]) == ("each", begun)
+    assert "value: 2 instead of 1" in told["why"]
+    until(lambda: (last(store) or minutes_ago(5)) >= minutes_ago(0), what="the tick to be over for beat")
+    assert second.alive
+    assert store.hget(CLERK.call(begun), "kwargs") == before
+
+
 @pytest.mark.timeout(120)
 def test_a_tick_that_comes_while_redis_is_down_waits_and_runs_once(
     install_on: Callable[[Valkey], Install], fragile_valkey: Valkey
