@@ -183,6 +183,15 @@ def test_the_same_id_with_another_body_is_told(house: Install) -> None:
     assert "another body" in problem(forge(house, kind="add", id="changed", a=1, b=2), 422)
 
 
+def test_the_same_id_for_another_agent_is_told(house: Install) -> None:
+    issue = {"id": "i1", "body": "Hello?", "user": {"login": "ada"}}
+    opened = json.dumps({"action": "opened", "repository": {"name": "r1"}, "issue": issue}).encode()
+    pushed = json.dumps({"name": "pushed", "value": 1}).encode()
+    assert github(house, pushed, "two agents").status == 202
+
+    assert "another task" in problem(github(house, opened, "two agents", "issues"), 422)
+
+
 def test_two_sources_and_two_ids_never_meet(house: Install) -> None:
     ids = ["a:b", "a%3Ab", "a b", "a+b", "a/b", "a\nb", "a\r\n\x00b", "../x", "ü", 7, "?", "#"]
 
