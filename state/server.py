@@ -18,7 +18,7 @@ from redis.exceptions import AuthenticationError, RedisError
 from redis.retry import Retry
 
 from settings import ROOT, Settings, SettingsError, check_socket_folder, embedded_socket
-from state import private
+from state import connections, private
 
 CONFIGURATION = ROOT / "deploy" / "redis.conf"
 
@@ -123,7 +123,8 @@ def _version(binary: Path) -> tuple[int, int]:
 
 
 def _connect(url: str) -> Redis:
-    return Redis.from_url(url, socket_connect_timeout=REACH_SECONDS, socket_timeout=REACH_SECONDS, retry=_once())
+    made = Redis.from_url(url, socket_connect_timeout=REACH_SECONDS, socket_timeout=REACH_SECONDS, retry=_once())
+    return connections.bound(made)
 
 
 def _once() -> Retry:

@@ -17,6 +17,7 @@ from redis.client import Pipeline
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 import settings
+from state import connections
 from state.away import Away, is_transient
 
 __all__ = ["Away", "Script", "StoreError", "client", "is_own", "now_ms", "patiently"]
@@ -62,13 +63,14 @@ def _named(error: RedisError) -> RedisError:
 @cache
 def client(url: str | None = None) -> Redis:
     """This process's client (safe to use from many threads and after a fork)."""
-    return _Client.from_url(
+    made = _Client.from_url(
         url or settings.current().redis_url,
         decode_responses=True,
         socket_connect_timeout=CONNECT_TIMEOUT,
         socket_timeout=ANSWER_TIMEOUT,
         client_name="gatehouse",
     )
+    return connections.bound(made)
 
 
 def is_own(connection: Any) -> bool:

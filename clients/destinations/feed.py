@@ -136,7 +136,7 @@ def _rendered(post: Post) -> tuple[str, str]:
     try:
         return markdown.to_html(post.body), markdown.first_paragraph(post.body)
     except markdown.TooCostly as error:
-        raise NotApplied(f"{post.id}: {error}") from None
+        raise NotApplied(f"{post.id}: {error}", temporary=False, change="the text of the post") from None
 
 
 def _entry(post: Post, content: str, summary: str, published_at: datetime, now: datetime) -> Entry:

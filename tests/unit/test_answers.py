@@ -11,6 +11,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
 from requests.exceptions import ConnectionError, ConnectTimeout, ContentDecodingError, RequestException  # noqa: A004
 from urllib3.exceptions import NameResolutionError
 
@@ -18,7 +22,7 @@ from clients import body, certificate, http
 from clients.deadline import LARGEST_HEAD
 from gatekeeper import pauses
 from gatekeeper.outcome import proves_nothing_was_sent
-from state import dial
+from state import connections, dial
 from tests.unit.beat import Beat
 from tests.unit.feed_server import FeedServer
 
@@ -248,6 +252,19 @@ def test_a_name_server_that_is_silent_takes_one_timeout(monkeypatch: pytest.Monk
     assert time.monotonic() - started < GENEROUS
     assert isinstance(raised.value.args[0].reason, NameResolutionError)
     assert proves_nothing_was_sent(raised.value, requests_sent=0)
+
+
+def test_a_redis_with_eight_silent_addresses_takes_one_timeout(monkeypatch: pytest.MonkeyPatch, silent: int) -> None:
+    resolves_to(monkeypatch, *[(f"127.0.0.{n}", silent) for n in range(1, 9)])
+    client = connections.bound(
+        Redis(host="many.example", port=silent, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))
+    )
+    started = time.monotonic()
+
+    with client, pytest.raises(RedisError):
+        client.ping()
+
+    assert 0.8 < time.monotonic() - started < GENEROUS / 2
 
 
 def test_a_refused_connection_is_told_at_once() -> None:

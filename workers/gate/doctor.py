@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -22,7 +21,7 @@ import settings
 from clients import destinations
 from gatekeeper.gate import agents
 from gatekeeper.redact import clean
-from state import epoch, journal, store, ticks
+from state import dial, epoch, journal, store, ticks
 from state.journal import JournalUnavailable
 from state.store import StoreError
 from workers.gate import privacy, vitals
@@ -208,7 +207,8 @@ def _disk(path: Path) -> Finding:
 
 def _port(what: str, host: str, port: int, variable: str) -> Finding:
     try:
-        with socket.create_connection((host, port), timeout=2) as connection:
+        with dial.connect(host, port, 2) as connection:
+            connection.settimeout(2)
             connection.sendall(b"GET /healthcheck HTTP/1.0\r\n\r\n")
             answer = connection.recv(12)
     except TimeoutError:

@@ -1,0 +1,37 @@
+"""Connections to Redis that open within one time, whatever the server's name resolves to."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from redis import Redis
+from redis.connection import Connection, SSLConnection
+
+from state import dial
+
+
+class Dialled(Connection):  # type: ignore[misc]  # mypy does not see redis-py's types
+    """A connection over TCP; redis-py gives its timeout to each address, and the look-up of the name has none."""
+
+    def _connect(self) -> socket.socket:
+        options: list[tuple[Any, ...]] = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
+        if self.socket_keepalive:
+            options += [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+            options += [(socket.IPPROTO_TCP, *option) for option in self.socket_keepalive_options.items()]
+        connected = dial.connect(self.host, int(self.port), self.socket_connect_timeout, options)
+        connected.settimeout(self.socket_timeout)
+        return connected
+
+
+class DialledTLS(SSLConnection, Dialled):  # type: ignore[misc]  # likewise
+    """The same with TLS."""
+
+
+def bound(client: Redis) -> Redis:
+    """Let a client, which has a connect timeout, open its connections within that time; a Unix socket has nothing to look up."""
+    pool = client.connection_pool
+    pool.connection_class = {Connection: Dialled, SSLConnection: DialledTLS}.get(
+        pool.connection_class, pool.connection_class
+    )
+    return client
