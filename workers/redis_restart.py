@@ -15,6 +15,8 @@ from kombu.transport import redis as transport
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MasterDownError, OutOfMemoryError, ReadOnlyError, ResponseError, TryAgainError
 
+from state.away import is_transient
+
 #: Answers of a server that is well again some time later.
 PASSING = (MasterDownError, OutOfMemoryError, ReadOnlyError, TryAgainError)
 
@@ -26,6 +28,7 @@ def install() -> None:
     transport.Transport.connection_errors += PASSING
     _survive_a_missing_client(transport.Channel)
     _survive_a_server_that_takes_no_writes(transport.QoS)
+    _survive_a_refused_wait(transport.Channel)
 
 
 def _survive_a_missing_client(channel: Any) -> None:
@@ -49,3 +52,19 @@ def _survive_a_server_that_takes_no_writes(qos: Any) -> None:
             raise RedisConnectionError(f"the broker cannot keep the message: {error}") from error
 
     qos.append = append
+
+
+def _survive_a_refused_wait(channel: Any) -> None:
+    """To wait for a message is a write too: without replicas, disk or a free moment Redis refuses it, and kombu waits no more."""
+    original = channel._brpop_read  # noqa: SLF001 - the one place where the answer shows
+
+    def brpop_read(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return original(self, *args, **kwargs)
+        except ResponseError as error:
+            if not is_transient(error):
+                raise
+            self.client.connection.disconnect()
+            raise RedisConnectionError(f"the broker gives no messages for now: {error}") from error
+
+    channel._brpop_read = brpop_read  # noqa: SLF001 - likewise

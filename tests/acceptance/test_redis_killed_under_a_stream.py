@@ -1,4 +1,4 @@
-"""Redis stands still for a moment and is killed while calls stand between their steps: each of them ends well."""
+"""Redis goes away for a moment while calls stand between their steps: each of them ends well."""
 
 from __future__ import annotations
 
@@ -28,10 +28,30 @@ def states(valkey: Valkey, keys: list[str]) -> Counter[str | None]:
         return Counter(pipe.execute())
 
 
+def stopped_and_killed(valkey: Valkey) -> None:
+    valkey.client().config_set("appendfsync", "always")  # the kill loses nothing, however busy the disk is
+    valkey.pause()
+    valkey.stay_down(STANDS_STILL)
+    valkey.kill9()
+    valkey.stay_down(DOWN)
+    valkey.start()
+
+
+def without_replicas(valkey: Valkey) -> None:
+    """It answers, and refuses every write, the wait for a message among them."""
+    valkey.client().config_set("min-replicas-to-write", 1)
+    valkey.stay_down(DOWN)
+    valkey.client().config_set("min-replicas-to-write", 0)
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("go_away", [stopped_and_killed, without_replicas])
 @pytest.mark.timeout(180)
-def test_a_restart_of_redis_costs_no_accepted_call_its_only_attempt(
-    install_on: Callable[[Valkey], Install], fragile_valkey: Valkey, effects: EffectServer
+def test_a_redis_that_is_away_costs_no_accepted_call_its_only_attempt(
+    install_on: Callable[[Valkey], Install],
+    fragile_valkey: Valkey,
+    effects: EffectServer,
+    go_away: Callable[[Valkey], None],
 ) -> None:
     house = install_on(fragile_valkey)
     house.env["TASK_MODULES"] = "storyteller,straggler"
@@ -41,12 +61,7 @@ def test_a_restart_of_redis_costs_no_accepted_call_its_only_attempt(
     keys = [f"{kind}:{name}" for kind in KINDS for name in names]
     until(lambda: len(effects.counts()) >= 12, 30, "the stream to flow")
 
-    fragile_valkey.client().config_set("appendfsync", "always")  # the kill loses nothing, however busy the disk is
-    fragile_valkey.pause()
-    fragile_valkey.stay_down(STANDS_STILL)
-    fragile_valkey.kill9()
-    fragile_valkey.stay_down(DOWN)
-    fragile_valkey.start()
+    go_away(fragile_valkey)
 
     until(lambda: not OPEN & set(states(fragile_valkey, keys)), 90, "every call to end")
     assert states(fragile_valkey, keys) == {"done": len(keys)}
