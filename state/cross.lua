@@ -1,6 +1,6 @@
 -- cross: step over the line, from claimed to sending, if this attempt still holds the claim, the ledger is the one it was
 -- claimed in, and nobody paused the agent. The intent is in the journal by now.
--- The first payload of a key is kept for ever; a later attempt gets that one back.
+-- The first payload of a key that may have been sent is kept for ever; a later attempt gets that one back.
 --
 -- KEYS[1] -> key       KEYS[2] -> head      KEYS[3] -> story     KEYS[4] -> call      KEYS[5] -> ledger
 -- ARGV[1] -> owner     ARGV[2] -> fence     ARGV[3] -> payload, JSON
@@ -37,6 +37,9 @@ if pause then
   return {"paused", pause}
 end
 redis.call("HSET", KEYS[1], "state", "sending", "payload", key[4] or ARGV[3])
+if not key[4] then
+  redis.call("HSET", KEYS[1], "frozen_by", ARGV[2]) -- if this attempt proves that nothing happened, nobody needs its text
+end
 if ARGV[6] ~= "" then
   redis.call("HSET", KEYS[1], "verify", ARGV[6])
 end

@@ -75,12 +75,15 @@ def intent(journal: Journal, call: Call, claim: Claim, payload: str, verify: str
         "epoch": claim.epoch,
         "owner": claim.owner,
     }
-    journal.append("intent", record | proof | {"payload": json.loads(payload)}, sync=True)
+    first = {} if claim.payload else {"first": True}  # its own text, not that of an attempt which may have sent it
+    journal.append("intent", record | proof | first | {"payload": json.loads(payload)}, sync=True)
 
 
-def point(journal: Journal, claim: Claim, name: str, value: str) -> None:
+def point(journal: Journal, claim: Claim, name: str, value: str, text: str = "") -> None:
     """The provider gave something that a later attempt needs. On the disk when this returns; raises JournalUnavailable."""
-    journal.append("point", _of_claim(claim) | {"name": name, "value": value}, sync=True)
+    journal.append(
+        "point", _of_claim(claim) | {"name": name, "value": value} | ({"text": text} if text else {}), sync=True
+    )
 
 
 def not_sent(journal: Journal, claim: Claim, why: str) -> None:

@@ -39,6 +39,7 @@ class Standing:
     outcome: Place | None = None
     why: str = ""
     epoch: str = ""  #: in which that fence was given
+    doubted: bool = False  #: an attempt may have sent its text without saying itself that nothing happened
 
 
 @dataclass
@@ -130,13 +131,22 @@ def _take_intent(whole: Fold, record: Record, place: Place) -> None:
     if before is None:
         whole.keys[name] = Standing(record["call"], "unknown", fence, place, epoch=epoch)
     elif fence >= before.fence and before.state != "done":
+        before.doubted |= before.state in {"unknown", "held"}
         before.call, before.state, before.fence, before.intent = record["call"], "unknown", fence, place
         before.outcome, before.why, before.epoch = None, "", epoch
+    if record.get("doubted"):
+        whole.keys[name].doubted = True
     whole.calls.pop((record["agent"], record["call"]), None)
 
 
+def point_name(name: str, text: str) -> str:
+    """The name under which a point is stored that belongs to a text; one that was kept before the line belongs to none."""
+    return f"{name}@{text}" if text else name
+
+
 def _take_point(whole: Fold, record: Record, _: Place) -> None:
-    whole.points.setdefault((record["agent"], record["key"]), {})[record["name"]] = record["value"]
+    name = point_name(record["name"], record.get("text", ""))
+    whole.points.setdefault((record["agent"], record["key"]), {})[name] = record["value"]
 
 
 def _take_outcome(whole: Fold, record: Record, place: Place) -> None:
@@ -148,15 +158,25 @@ def _take_outcome(whole: Fold, record: Record, place: Place) -> None:
     is_newest = (record["fence"], record.get("epoch", standing.epoch)) == (standing.fence, standing.epoch)
     if kind != "done" and not is_newest:
         return
+    standing.doubted |= kind == "unknown"
+    if kind == "failed" and not standing.doubted:
+        _forget_what_was_kept_before_the_line(whole, record)
     if kind in {"failed", "refused"}:
         kind = "waiting" if record["retry"] else "rejected"
     standing.state, standing.outcome, standing.why = kind, place, record.get("error", "")
 
 
+def _forget_what_was_kept_before_the_line(whole: Fold, record: Record) -> None:
+    """It may belong to a text that is not sent any more; settle.lua forgets it too."""
+    points = whole.points.get((record["agent"], record["key"]), {})
+    for name in [name for name in points if "@" not in name]:
+        del points[name]
+
+
 def _take_absent(whole: Fold, record: Record, _: Place) -> None:
     standing = whole.keys.get((record["agent"], record["key"]))
     if standing and standing.fence == record["fence"] and standing.state == "unknown":
-        standing.state = "waiting"
+        standing.state, standing.doubted = "waiting", True
 
 
 def _take_held(whole: Fold, record: Record, _: Place) -> None:
@@ -186,7 +206,7 @@ def _take_resolved(whole: Fold, record: Record, place: Place) -> None:
         whole.keys.setdefault(name, Standing(record["call"], "", record["fence"], place))
     standing = whole.keys.get(name)
     if standing and standing.fence == record["fence"] and standing.state != "done":
-        standing.state, standing.outcome, standing.why = to, place, record["why"]
+        standing.state, standing.outcome, standing.why, standing.doubted = to, place, record["why"], True
 
 
 def _take_ended(whole: Fold, record: Record, _: Place) -> None:

@@ -26,7 +26,7 @@ from state.decision import (
     Unregistered,
 )
 from state.evidence import Outcome, Settlement
-from state.fold import fold
+from state.fold import fold, point_name
 from state.journal import Journal, JournalUnavailable
 from state.names import Names
 from state.store import Script
@@ -240,23 +240,25 @@ class Ledger:
                 evidence.not_sent(self.journal, claim, str(answer[0]) or "Redis gave no answer")
         return answer
 
-    def point(self, claim: Claim, name: str) -> str | None:
-        """What an attempt of this key kept under a name."""
-        value = self.redis.hget(Names(claim.agent).key(claim.key), f"point:{name}")
+    def point(self, claim: Claim, name: str, text: str = "") -> str | None:
+        """What an attempt of this key kept under a name for this text, or before it had one."""
+        names = list(dict.fromkeys([point_name(name, text), name]))
+        found = self.redis.hmget(Names(claim.agent).key(claim.key), [f"point:{one}" for one in names])
+        value = next((one for one in found if one is not None), None)
         if value is None and claim.payload:  # an earlier attempt was here, and may have died before Redis was told
-            points = fold(self.journal.files(), key=claim.key).points
-            value = points.get((claim.agent, claim.key), {}).get(name)
+            points = fold(self.journal.files(), key=claim.key).points.get((claim.agent, claim.key), {})
+            value = next((points[one] for one in names if one in points), None)
         return None if value is None else str(value)
 
-    def write_point(self, claim: Claim, name: str, value: str) -> None:
+    def write_point(self, claim: Claim, name: str, value: str, text: str = "") -> None:
         """Journal what an attempt keeps, before Redis is told. Raises JournalUnavailable."""
         if claim.epoch:
-            evidence.point(self.journal, claim, name, value)
+            evidence.point(self.journal, claim, name, value, text)
 
-    def keep_point(self, claim: Claim, name: str, value: str) -> bool:
-        """Keep it; False if the claim is lost."""
+    def keep_point(self, claim: Claim, name: str, value: str, text: str = "") -> bool:
+        """Keep it; False if the claim is lost. `text` names the text that it belongs to; empty before there is one."""
         keys = [Names(claim.agent).key(claim.key)]
-        return bool(_point(self.redis, keys, [claim.owner, claim.fence, name, value])[0] == "kept")
+        return bool(_point(self.redis, keys, [claim.owner, claim.fence, point_name(name, text), value])[0] == "kept")
 
     def write_down(self, claim: Claim, end: Settlement) -> None:
         """Journal the outcome of an attempt that crossed the line, before Redis is told."""

@@ -11,7 +11,8 @@
 -- ARGV[12] -> token of the recovery that fills an empty Redis, or ""
 -- ARGV[13] -> options, JSON, or ""   ARGV[14] -> lane of its messages, or ""   ARGV[15] -> "1" if other calls follow it
 -- ARGV[16] -> further fields of the call, JSON: {name: text}; at_ms among them is when it is due
--- ARGV[17..] -> further fields of the key, in pairs
+-- ARGV[17] -> "failed" | "refused": how the attempt with this fence ended, if the text was its own and is forgotten; or ""
+-- ARGV[18..] -> further fields of the key, in pairs
 --
 -- Returns {"rebuilt", state} | {"kept", state} | {"lost"}      Redis lost data again since the recovery began
 -- include story.lua.inc
@@ -20,7 +21,7 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 if ARGV[12] ~= "" and redis.call("HGET", KEYS[7], "recovering") ~= ARGV[12] then
   return {"lost"}
 end
-local living = redis.call("HMGET", KEYS[1], "state", "fence", "payload", "settled", "owner")
+local living = redis.call("HMGET", KEYS[1], "state", "fence", "payload", "settled", "owner", "frozen_by", "started_ms")
 local state, fence, to = living[1], tonumber(living[2] or 0), ARGV[2]
 local of_call, KEPT_DEAD = cjson.decode(ARGV[16]), 1000
 
@@ -72,8 +73,8 @@ local function write_call()
 end
 
 if knows_more() then
-  if #ARGV > 16 and (fence == tonumber(ARGV[4]) or not living[3]) then
-    redis.call("HSET", KEYS[1], unpack(ARGV, 17)) -- the first payload, and what the provider gave, stay
+  if #ARGV > 17 and (fence == tonumber(ARGV[4]) or not living[3]) then
+    redis.call("HSET", KEYS[1], unpack(ARGV, 18)) -- the first payload, and what the provider gave, stay
     if fence > tonumber(ARGV[4]) and living[5] then
       redis.call("HSET", KEYS[1], "owner", living[5]) -- a newer attempt has the key
     end
@@ -91,8 +92,28 @@ if knows_more() then
   return {"kept", state}
 end
 
+-- As in settle.lua: Redis may know an earlier doubt about this text that these files of the journal do not reach back to.
+local function forget_text()
+  if ARGV[17] == "" or (living[3] and living[6] ~= ARGV[4]) then
+    return
+  end
+  redis.call("HDEL", KEYS[1], "payload", "verify")
+  if ARGV[17] == "failed" then
+    for _, name in ipairs(redis.call("HKEYS", KEYS[1])) do
+      if string.sub(name, 1, 6) == "point:" and not string.find(name, "@", 1, true) then
+        redis.call("HDEL", KEYS[1], name)
+      end
+    end
+  end
+end
+
+forget_text()
+redis.call("HDEL", KEYS[1], "frozen_by")
+if to == "waiting" and living[7] then
+  redis.call("HSET", KEYS[2], "paid_ms", living[7], "again", 1) -- its slots of the rates, as in settle.lua
+end
 redis.call("HSET", KEYS[1], "state", to, "call", ARGV[3], "task", ARGV[6], "fingerprint", ARGV[8], "fence", ARGV[4],
-  unpack(ARGV, 17))
+  unpack(ARGV, 18))
 if state then
   redis.call("PERSIST", KEYS[1])
   redis.call("HDEL", KEYS[1], "absences", "looks", "proofs", "lease_ms", "why") -- of an earlier doubt
@@ -122,7 +143,7 @@ if to == "rejected" then
   redis.call("PEXPIRE", KEYS[1], ARGV[10])
 end
 local crossed = living[3]
-for i = 17, #ARGV, 2 do
+for i = 18, #ARGV, 2 do
   crossed = crossed or ARGV[i] == "payload"
 end
 if crossed and (to == "done" or to == "unknown" or to == "held") then

@@ -68,6 +68,7 @@ class _Key:
     ended_ms: int = 0
     fields: tuple[str | bytes, ...] = ()  #: names and values in turn
     is_followed: bool = False  #: the calls that follow it are registered
+    forgets: str = ""  #: how the attempt ended whose text is forgotten with this; empty if it stays
 
     def script_keys(self) -> list[str]:
         n, waiting, running, held, ledger, head, dead = _names(self.agent)
@@ -80,7 +81,17 @@ class _Key:
         which = [self.key, self.state, asked["call"], self.fence, self.why]
         said = Options(**asked.get("options", {}))
         kept = [said.as_json(), said.lane, "1" if said.has_followers and not self.is_followed else ""]
-        return [*which, *call, keep_ms, self.ended_ms, token, *kept, to_json(_of_call(asked)), *self.fields]
+        return [
+            *which,
+            *call,
+            keep_ms,
+            self.ended_ms,
+            token,
+            *kept,
+            to_json(_of_call(asked)),
+            self.forgets,
+            *self.fields,
+        ]
 
 
 @cache
@@ -175,7 +186,8 @@ class Rebuilding:
         fields = self._points(agent, key)
         if "owner" in asked:
             fields["owner"] = asked["owner"]
-        fields |= {name: to_json(asked[name]) for name in ("payload", "verify") if name in asked}
+        if not _is_forgotten(standing, asked, end):
+            fields |= {name: to_json(asked[name]) for name in ("payload", "verify") if name in asked}
         ended_ms = milliseconds((end or asked)["at"])
         if standing.state == "unknown" and end:
             fields["gone"] = str(standing.fence)  # its owner said so itself, and sends nothing any more
@@ -186,7 +198,8 @@ class Rebuilding:
         why = standing.why or end.get("error") or _WITHOUT_A_WORD.get(standing.state, "")
         followed = (agent, asked["call"]) in self._whole.followed
         which = (agent, key, standing.state, asked)
-        return _Key(*which, False, standing.fence, why, ended_ms, _flat(fields), followed)
+        forgets = str(end["outcome"]) if _is_forgotten(standing, asked, end) else ""
+        return _Key(*which, False, standing.fence, why, ended_ms, _flat(fields), followed, forgets)
 
     def _points(self, agent: str, key: str) -> dict[str, str | bytes]:
         return {f"point:{name}": value for name, value in self._whole.points.get((agent, key), {}).items()}
@@ -202,6 +215,12 @@ _WITHOUT_A_WORD = {
     "rejected": "rebuilt from the journal: it was rejected, and no reason was written down",
     "cancelled": "rebuilt from the journal: it was cancelled, and no reason was written down",
 }
+
+
+def _is_forgotten(standing: Standing, asked: Record, end: Record) -> bool:
+    """Whether the newest attempt sent its own text, if any, and said itself that nothing happened; as in settle.lua."""
+    is_free = standing.state in {"waiting", "rejected"} and not standing.doubted
+    return is_free and bool(asked.get("first")) and end.get("outcome") in {"failed", "refused"}
 
 
 def _flat(fields: Mapping[str, str | bytes]) -> tuple[str | bytes, ...]:

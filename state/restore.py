@@ -116,7 +116,8 @@ def _pause(document: dict[str, Any]) -> str:
 
 
 def _error(error: dict[str, Any]) -> str:
-    return json.dumps({**error, "at": milliseconds(error["at"])})
+    times = {name: milliseconds(error[name]) for name in ("at", "since", "until") if name in error}
+    return json.dumps({**error, **times})
 
 
 _TIMES = {"updated_at": "updated_ms", "last_run": "last_run_ms"}

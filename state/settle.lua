@@ -31,7 +31,7 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local KEPT_ERRORS, KEPT_EVENTS, KEPT_DEAD = 20, 1000, 1000
 local CAPS = 14 -- caps and collections are the keys behind this one
 
-local key = redis.call("HMGET", KEYS[1], "state", "owner", "fence", "settled", "verify", "payload", "started_ms")
+local key = redis.call("HMGET", KEYS[1], "state", "owner", "fence", "settled", "verify", "payload", "started_ms", "frozen_by")
 local state, outcome, retry_ms = key[1], ARGV[5], tonumber(ARGV[9])
 if key[2] ~= ARGV[3] or key[3] ~= ARGV[4] then
   return {"lost", now, state or "gone"}
@@ -58,11 +58,29 @@ local function tell(fields)
   tell_story(KEYS[7], cjson.encode(fields))
 end
 
+-- The text of this attempt was its own, and it says itself that nothing happened: a later attempt may send another one.
+-- What was kept before the line may belong to that text. A text that was ever in doubt stays; so does what was kept for it.
+local function forget_text()
+  local is_own = not key[6] or key[8] == ARGV[4]
+  if ARGV[18] == "" or not is_own then
+    return
+  end
+  redis.call("HDEL", KEYS[1], "payload", "verify", "frozen_by")
+  if outcome == "failed" then
+    for _, name in ipairs(redis.call("HKEYS", KEYS[1])) do
+      if string.sub(name, 1, 6) == "point:" and not string.find(name, "@", 1, true) then
+        redis.call("HDEL", KEYS[1], name)
+      end
+    end
+  end
+end
+
 local function settle_key()
   local call_state = outcome
   if outcome == "failed" or outcome == "refused" then
     call_state = retry_ms and "waiting" or "rejected"
     redis.call("HDEL", KEYS[13], "sent:" .. ARGV[1])
+    forget_text()
     if retry_ms and (outcome == "refused" or waits) then
       redis.call("HINCRBY", KEYS[2], "attempts", -1) -- our own rules, or its service, held it up: no attempt of the call
     end

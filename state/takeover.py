@@ -102,7 +102,9 @@ def _of_key(redis: Redis, n: Names, key: str, kept: Hash) -> Iterator[Record]:
     asked = which | _asked(redis, n, call) | {"task": kept.get("task", ""), "fingerprint": kept.get("fingerprint", "")}
     frozen = {name: json.loads(kept[name]) for name in ("payload", "verify") if name in kept}
     if "payload" in kept or state == "unknown":
-        yield "carried over", asked | {"owner": kept.get("owner", "")} | frozen
+        is_own = state == "sending" and kept.get("frozen_by") == str(fence)
+        doubted = {} if is_own else {"doubted": True}
+        yield "carried over", asked | {"owner": kept.get("owner", "")} | doubted | frozen
         said = Options(**asked.get("options", {}))
         if said.has_followers and redis.zscore(n.followed, call) is None:
             yield "followed", {"agent": n.agent, "key": key, "call": call}  # nobody waits for its end any more

@@ -12,7 +12,7 @@ WORKERS = 2
 _CAN_END = ("claimed", "sending", "unknown", "held", "waiting")
 _ON_ITS_WAY = ("flying", "draining")
 #: The journal's words of an attempt, the strongest last.
-BELIEVED = {"": 0, "intent": 1, "unknown": 2, "failed": 3, "done": 4}
+BELIEVED = {"": 0, "intent": 1, "unknown": 2, "failed": 3, "absent": 4, "done": 5}
 
 
 def floor(world: World) -> int:
@@ -57,11 +57,18 @@ def freed(ledger: Ledger) -> Ledger:
     return ledger._replace(state="waiting", mark=False, gone=False, drain="")
 
 
+def unsent(ledger: Ledger) -> Ledger:
+    """The same by the attempt's own proof: a text that was its own is forgotten."""
+    return freed(ledger)._replace(payload=NOBODY if ledger.payload == ledger.owner else ledger.payload)
+
+
 def ended(world: World, outcome: str) -> World:
     """The key's record once its attempt ended like this, by its owner's own word."""
     if outcome == "done":
         return world._replace(ledger=world.ledger._replace(state="done", gone=False, drain=""))
     if outcome == "failed":
+        return world._replace(ledger=unsent(world.ledger))
+    if outcome == "absent":
         return world._replace(ledger=freed(world.ledger))
     return draining(world._replace(ledger=world.ledger._replace(state="unknown", gone=True)))
 
@@ -145,7 +152,7 @@ def hear(world: World, _: Rules, __: Scope) -> Iterator[Step]:
             if attempt.wire == "applied":
                 yield "hear done", number, changed(world, number, step="answered", answer="done")
             elif attempt.wire == "refused":
-                yield "hear refused", number, changed(world, number, step="answered", answer="failed", wire="lost")
+                yield "hear refused", number, changed(world, number, step="answered", answer="failed", wire="proven")
             wire = "lost" if attempt.wire == "refused" else attempt.wire
             yield "give up", number, changed(world, number, step="answered", answer="unknown", wire=wire)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.model.actions import BELIEVED, Step, changed, draining, ended, freed, is_open, noted
+from tests.model.actions import BELIEVED, Step, changed, draining, ended, freed, is_open, noted, unsent
 from tests.model.world import Ledger, LookUp, Reclaim, Rules, Scope, World
 
 # --- the sweeper ------------------------------------------------------------------------------------------------------
@@ -24,7 +24,7 @@ def reclaim(world: World, rules: Rules, scope: Scope) -> Iterator[Step]:
     after = world._replace(reclaim=None)
     if ledger.owner != seen.owner or ledger.state not in ("claimed", "sending"):
         yield "reclaim in vain", seen.owner, after
-    elif ledger.state == "sending" and seen.journal in ("done", "failed"):
+    elif ledger.state == "sending" and seen.journal in ("done", "failed", "absent"):
         yield "reclaim", seen.owner, ended(after, seen.journal)
     elif rules.run and ledger.run != world.run:
         yield "reclaim in vain", seen.owner, after
@@ -100,11 +100,16 @@ def write_absence(world: World, rules: Rules, _: Scope) -> Iterator[Step]:
     if look is None or look.written:
         return
     if look.proof or (not rules.judged_when_asked and is_proof(world.ledger, rules)):
-        journal = noted(world.attempts[look.owner], "failed") if rules.journal else ""
+        journal = noted(world.attempts[look.owner], "absent") if rules.journal else ""
         after = changed(world, look.owner, journal=journal)
         yield "write absence", look.owner, after._replace(look=look._replace(written=True))
     else:
         yield "forget absence", look.owner, world._replace(look=None)
+
+
+def absent(ledger: Ledger, rules: Rules) -> Ledger:
+    """The key's record once it is proven by look-ups that nothing happened: the text stays, it may have been seen."""
+    return freed(ledger) if rules.keeps_doubted else unsent(ledger)
 
 
 def judge(world: World, rules: Rules, _: Scope) -> Iterator[Step]:
@@ -115,7 +120,7 @@ def judge(world: World, rules: Rules, _: Scope) -> Iterator[Step]:
     if ledger.state != "unknown" or (rules.same_attempt and ledger.owner != look.owner):
         yield "judge in vain", look.owner, after
     else:
-        yield "judge: absent", look.owner, after._replace(ledger=freed(ledger))
+        yield "judge: absent", look.owner, after._replace(ledger=absent(ledger, rules))
 
 
 def ask_at_once(world: World, rules: Rules, scope: Scope) -> Iterator[Step]:
@@ -123,8 +128,8 @@ def ask_at_once(world: World, rules: Rules, scope: Scope) -> Iterator[Step]:
     ledger = world.ledger
     is_absent = is_in_doubt(world, rules) and not any(a.wire == "applied" for a in world.attempts)
     if is_absent and is_proof(ledger, rules) and (world.look is not None or not scope.late):
-        journal = noted(world.attempts[ledger.owner], "failed") if rules.journal else ""
-        yield "ask at once: absent", ledger.owner, changed(world, ledger.owner, freed(ledger), journal=journal)
+        journal = noted(world.attempts[ledger.owner], "absent") if rules.journal else ""
+        yield "ask at once: absent", ledger.owner, changed(world, ledger.owner, absent(ledger, rules), journal=journal)
 
 
 def hold(world: World, rules: Rules, _: Scope) -> Iterator[Step]:

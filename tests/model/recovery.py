@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.model.actions import Step, floor, freed, is_open
+from tests.model.actions import Step, floor, freed, is_open, unsent
 from tests.model.world import NOBODY, Attempt, Audit, Ledger, Recovery, Rules, Scope, World
 
 _UNDER_WAY = ("claimed", "sending", "unknown", "held")
@@ -51,6 +51,8 @@ def as_journaled(ledger: Ledger, owner: int, journal: str) -> Ledger:
     if journal == "done":
         return ledger._replace(state="done", owner=owner, mark=True, gone=False, drain="")
     if journal == "failed":
+        return unsent(ledger._replace(owner=owner))
+    if journal == "absent":
         return freed(ledger)
     if ledger.owner == owner and ledger.state in ("sending", "unknown", "held"):
         return ledger

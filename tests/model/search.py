@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from tests.model import actions, keepers, recovery
 from tests.model.actions import Step, is_open
-from tests.model.world import Rules, Scope, World
+from tests.model.world import Attempt, Rules, Scope, World
 
 Action = Callable[[World, Rules, Scope], Iterator[Step]]
 Trace = tuple[tuple[str, int], ...]
@@ -59,9 +59,16 @@ def broken(world: World, rules: Rules) -> str | None:
     may_happen = any(a.wire in ("flying", "draining", "applied") for a in attempts)
     if ledger.state == "waiting" and may_happen and is_open(world._replace(reading=None), rules):
         return "the key is free, but its effect happened or may still happen"
-    if len({a.payload for a in attempts if a.wire}) > 1:
+    if any(other_text_after(attempts, number) for number in range(len(attempts))):
         return "two attempts sent different texts"
     return None
+
+
+def other_text_after(attempts: tuple[Attempt, ...], number: int) -> bool:
+    """Whether a later attempt sent another text than this one, which did not hear that it was refused."""
+    first = attempts[number]
+    may_be_out = first.wire not in ("", "proven")
+    return may_be_out and any(a.wire and a.payload != first.payload for a in attempts[number + 1 :])
 
 
 def is_end(world: World, rules: Rules, scope: Scope) -> bool:

@@ -156,7 +156,24 @@ def test_a_worker_that_paused_before_the_line_is_no_proof_of_its_own_death(stage
     assert stage.look(0) == ["waiting"]
 
 
-def test_a_settle_that_was_rolled_back_before_the_line_keeps_the_text(stage: Stage) -> None:
+def test_a_settle_that_was_rolled_back_before_the_line_keeps_a_text_in_doubt(stage: Stage) -> None:
+    stage.claim(0)
+    older = stage.copy()
+    stage.intent(0)
+    assert stage.cross(0) == "sending"
+    stage.send(0)
+    stage.arrive(0, "lost")
+    stage.outcome(0, "unknown")
+    stage.roll_back(older)
+    stage.settle(0)
+    assert stage.audit()
+    stage.wait()
+    assert stage.look(0) == ["waiting"]
+    stage.claim(1)
+    assert stage.attempts[1].text == stage.attempts[0].text
+
+
+def test_who_proves_that_nothing_happened_leaves_no_text_behind_also_if_redis_fell_back_meanwhile(stage: Stage) -> None:
     stage.claim(0)
     older = stage.copy()
     stage.intent(0)
@@ -168,4 +185,4 @@ def test_a_settle_that_was_rolled_back_before_the_line_keeps_the_text(stage: Sta
     stage.settle(0)
     assert stage.audit()
     stage.claim(1)
-    assert stage.attempts[1].text == stage.attempts[0].text
+    assert stage.attempts[1].text != stage.attempts[0].text

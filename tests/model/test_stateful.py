@@ -216,8 +216,10 @@ class Protocol(RuleBasedStateMachine):
             assert not self.those(lambda attempt: attempt.wire in ("flying", "applied"))
 
     @invariant()
-    def every_attempt_sends_the_same_text(self) -> None:
-        assert len({attempt.text for attempt in self.stage.attempts if attempt.wire}) <= 1
+    def a_text_that_may_be_out_is_the_only_one_from_then_on(self) -> None:
+        for number, first in enumerate(self.stage.attempts):
+            if first.wire and not (first.end and first.end.outcome == "failed"):
+                assert {a.text for a in self.stage.attempts[number:] if a.wire} == {first.text}
 
     def come_to_an_end(self) -> None:
         """Nothing is lost: whatever happened, the key can be brought to an end."""

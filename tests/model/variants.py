@@ -73,7 +73,7 @@ BAD = (
     Variant("floor: the fence is not compared with the journal's", Rules(floor=False), _ROLLBACK),
     Variant("audit: a claim that the journal knows stays before the line", Rules(audit_moves=False), _ROLLBACK),
     Variant("audit: no new epoch after a restart", Rules(audit_epoch=False), _ROLLBACK, FREED),
-    Variant("audit: settled before the restart was noticed", Rules(settle_waits=False), _ROLLBACK, OTHER_TEXT),
+    Variant("text: what a look-up proved absent is forgotten like what was refused", Rules(keeps_doubted=False), _TWO, OTHER_TEXT),
     Variant("recovery: opens whatever it finds in the end", Rules(recovery_token=False), _FLUSHES),
     Variant("recovery: freezes the text of the first intent, not of the newest",
             Rules(newest_payload=False), Scope(3, 1, ("flush",)), OTHER_TEXT),

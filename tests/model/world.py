@@ -38,7 +38,7 @@ class Attempt(NamedTuple):
     step: str = "claimed"  #: claimed ready crossed sent answered written gone
     journal: str = ""  #: what the journal says of it: "", intent, unknown, failed, done
     answer: str = ""  #: what came back: done, failed (proof that nothing happened), unknown
-    wire: str = ""  #: its request: "", flying, draining (flying since before the drain began), applied, refused, lost
+    wire: str = ""  #: its request: "", flying, draining (flying since before the drain began), applied, refused, lost, proven (refused, and heard)
 
 
 class Recovery(NamedTuple):
@@ -125,7 +125,8 @@ class Rules:
     run: bool = True  #: after a restart of the server nothing passes until the ledger was compared with the journal
     audit_epoch: bool = True  #: and from then on the ledger has a new epoch
     audit_moves: bool = True  #: and a claim whose intent the journal has is moved over the line
-    settle_waits: bool = True  #: and until then nothing is settled
+    settle_waits: bool = True  #: and until then nothing is settled; nothing breaks without it
+    keeps_doubted: bool = True  #: only an attempt's own proof that nothing happened forgets its text
     floor: bool = True  #: admission compares the ledger's fence with the journal's
     mark: bool = True  #: a key that crossed the line and has no record closes effects
     release: bool = False  #: an attempt without an answer frees the key

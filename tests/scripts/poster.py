@@ -13,7 +13,7 @@ from gatekeeper import policy
 from gatekeeper.durations import Duration
 from gatekeeper.gate import Gate, Policies
 from gatekeeper.policy import Breaker, Cap, Effect, Rate
-from state import agent, epoch, owner, records, verdict
+from state import agent, epoch, owner, records, resolve, verdict
 from state.call import Call
 from state.decision import Busy, Claim, Decision, Doubt, Refused, Replay
 from state.facts import FactChange
@@ -199,18 +199,23 @@ class Poster:
             assert self.reclaim(claim, dead=False) == "unknown"
         return claim
 
+    def say_not_applied(self, claim: Claim) -> None:
+        """A person ends a doubt: it did not happen, so it is sent again."""
+        word = resolve.Word("not-applied", "ada", "I looked", force=True)
+        assert resolve.resolve(self.redis, self.ledger.journal, AGENT, claim.key, word) == "waiting"
+
     def asked(self, claim: Claim) -> Claim:
         """The call comes back for a look-up; what is to be asked about."""
         decision = self.admit(self._calls[claim.call])
         assert isinstance(decision, Doubt), decision
         return decision.claim
 
-    def look(self, claim: Claim, began: Moment, *, absent: bool = True, dead: bool = False) -> list[Any]:
-        """A look-up that did not find the effect, or that failed."""
-        events = [event("verify")]
-        return verdict.record(
-            self.redis, self.ledger.journal, claim, absent=absent, dead=dead, began=began, events=events
-        )
+    def look(
+        self, claim: Claim, began: Moment, *, absent: bool = True, dead: bool = False, away_ms: int | None = None
+    ) -> list[Any]:
+        """A look-up that did not find the effect, that failed, or whose provider was away."""
+        how = {"absent": absent, "dead": dead, "began": began, "away_ms": away_ms}
+        return verdict.record(self.redis, self.ledger.journal, claim, events=[event("verify")], **how)  # type: ignore[arg-type]
 
     def renew(self, claim: Claim) -> bool:
         return self.ledger.renew(claim, self.scope_of(self._calls[claim.call]))

@@ -513,7 +513,7 @@ def test_an_owner_that_settles_unknown_on_a_claim_that_fell_back_is_looked_up(po
     assert poster.asked(claim).payload == '"hello"'
 
 
-def test_an_owner_that_settles_failed_on_a_claim_that_fell_back_keeps_its_payload(poster: Poster) -> None:
+def test_an_owner_that_settles_failed_on_a_claim_that_fell_back_leaves_no_payload(poster: Poster) -> None:
     call = poster.register()
     claim = poster.claim(call)
     poster.cross(claim)
@@ -524,7 +524,7 @@ def test_an_owner_that_settles_failed_on_a_claim_that_fell_back_keeps_its_payloa
     poster.open()
 
     again = poster.claim(call)
-    assert poster.cross(again, '"another text"') == ["sending", '"hello"']
+    assert poster.cross(again, '"another text"') == ["sending", '"another text"']
 
 
 def test_a_doubt_that_the_journal_ends_is_over_with_all_that_belongs_to_it(poster_with: WithPolicies) -> None:

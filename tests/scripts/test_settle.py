@@ -310,11 +310,12 @@ def test_the_mark_stays_for_what_happened_or_may_have(poster: Poster, outcome: s
     assert poster.marks() == ({claim.key: str(claim.fence)} if marked else {})
 
 
-def test_a_failure_before_the_line_after_one_behind_it_keeps_the_payload(poster: Poster) -> None:
+def test_a_failure_before_the_line_after_a_doubt_keeps_the_payload(poster: Poster) -> None:
     call = poster.register()
     first = poster.claim(call)
     poster.cross(first, '"the first"')
-    poster.settle(first, "failed", retry_ms=1)
+    poster.settle(first, "unknown")
+    poster.say_not_applied(first)
     second = poster.claim(call)
     poster.settle(second, "failed", retry_ms=1)
 

@@ -123,7 +123,8 @@ def test_a_call_that_was_sent_and_proven_absent_comes_back_with_its_frozen_paylo
     call = poster.register()
     claim = poster.claim(call)
     poster.cross(claim, '"the first text"')
-    poster.settle(claim, "failed", retry_ms=1, journaled=True)
+    poster.settle(claim, "unknown", journaled=True)
+    poster.say_not_applied(claim)
     remove_journal(poster)
 
     lose_and_recover(poster)

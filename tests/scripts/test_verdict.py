@@ -487,3 +487,18 @@ def test_a_doubt_that_was_rebuilt_from_the_journal_can_be_looked_up(poster: Post
 
     assert (asked.owner, asked.fence, asked.payload) == (claim.owner, claim.fence, '"hello"')
     assert poster.look(asked, after(0), dead=True) == ["unknown", DRAIN]
+
+
+def test_a_provider_that_says_itself_that_it_is_away_is_left_alone_and_uses_up_no_look_up(
+    poster_with: WithPolicies,
+) -> None:
+    poster = poster_with(effect=sure())
+    claim = poster.doubt()
+
+    for _ in range(MOST_LOOKS + 1):
+        assert poster.look(claim, owner.moment(), absent=False, away_ms=3_600_000) == ["unknown", 3_600_000]
+
+    assert poster.key_of(claim)["looks"] == "0"
+    due = poster.redis.zscore(poster.n.waiting, claim.call)
+    assert due is not None
+    assert due - poster.now() > 3_500_000

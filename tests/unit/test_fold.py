@@ -233,10 +233,17 @@ def test_the_end_of_a_duplicate_says_nothing_of_the_key(book: Book) -> None:
 
 def test_points_survive_their_attempt(book: Book) -> None:
     book.intent(1).tell("point", "c1", KEY, fence=1, name="container", value="17")
-    book.tell("point", "c1", KEY, fence=1, name="step", value="1").outcome("failed", retry=True)
-    book.intent(2).tell("point", "c1", KEY, fence=2, name="step", value="2")
+    book.tell("point", "c1", KEY, fence=1, name="step", value="1").outcome("unknown").tell("absent", "c1", KEY, fence=1)
+    book.intent(2).tell("point", "c1", KEY, fence=2, name="step", value="2").outcome("failed", 2, retry=True)
 
     assert list(book.fold().points.values()) == [{"container": "17", "step": "2"}]
+
+
+def test_points_of_a_text_survive_a_proven_failure_and_those_from_before_the_line_do_not(book: Book) -> None:
+    book.tell("point", "c1", KEY, fence=1, name="container", value="16").intent(1)
+    book.tell("point", "c1", KEY, fence=1, name="container", value="17", text="ab").outcome("failed", retry=True)
+
+    assert list(book.fold().points.values()) == [{"container@ab": "17"}]
 
 
 def test_what_another_journal_knew_counts_as_sent(book: Book) -> None:

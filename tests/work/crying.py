@@ -36,6 +36,12 @@ class Crying:
         (self.install.content_dir / f"{self._post}.md").write_text(f"---\n{header}\n---\nIt is out.\n")
         self.shell.delay("crier.cry", {"post_id": self._post, "destination": self._destination})
 
+    def correct(self, body: str) -> None:
+        """Change the text of the post, and publish it again."""
+        path = self.install.content_dir / f"{self._post}.md"
+        path.write_text(path.read_text().replace("It is out.", body))
+        self.shell.delay("crier.cry", {"post_id": self._post, "destination": self._destination})
+
     def cry_until_done(self) -> dict[str, Any]:
         """Publish a post and wait for its result."""
         self.cry()

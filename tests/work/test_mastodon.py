@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import a_valkey
+from tests.harness import until
 from tests.providers.mastodon import TOKEN, Mastodon
 from tests.providers.server import Hold, Way, applies_and_hangs_up, applies_and_says, hangs_up, says
 from tests.work.crying import Crying
@@ -80,6 +81,23 @@ def test_a_refused_status_is_sent_again(crying: Crying, server: Mastodon) -> Non
     crying.cry_until_done()
 
     assert len(server.posts) == 1
+
+
+def test_a_text_that_mastodon_does_not_accept_is_rejected_at_once_and_goes_out_once_it_is_corrected(
+    crying: Crying, server: Mastodon
+) -> None:
+    server.will(says(422, {"error": "Validation failed: Text is too rude"}))
+    crying.cry()
+    until(lambda: crying.told["state"] == "rejected", 30, "the text to be rejected")
+    assert len(server.requests("POST")) == 1
+    failed = [event for event in crying.told["story"] if event["event"] == "failed"]
+    assert "too rude" in failed[-1]["error"]
+    assert "change the text of the post" in failed[-1]["error"]
+
+    crying.correct("It is polite.")
+
+    crying.wait_until_done()
+    assert server.texts == ["Hello\n\nIt is polite."]
 
 
 @pytest.mark.parametrize("applied", [True, False])

@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import a_valkey
 from tests.harness import until
 from tests.providers.server import Hold, Way, applies_and_hangs_up, applies_and_says, hangs_up, says
-from tests.providers.threads import TOKEN, Threads
+from tests.providers.threads import TOKEN, Threads, error
 from tests.work.crying import Crying
 
 pytestmark = pytest.mark.timeout(180)
@@ -49,6 +49,32 @@ def test_a_lost_or_refused_publish_ends_as_one_post_of_one_container(crying: Cry
     assert server.texts == ["Hello\n\nIt is out."]
     assert len(server.containers) == 1
     assert result["id"] == server.threads[0]["id"]
+
+
+def test_a_text_that_threads_does_not_accept_is_corrected_in_a_container_of_its_own(
+    crying: Crying, server: Threads
+) -> None:
+    refusal = error(400, 100, "The text is not accepted")
+    server.will(says(refusal.status, refusal.content))
+    crying.cry()
+    until(lambda: crying.told["state"] == "rejected", 30, "the text to be rejected")
+    assert [made["text"] for made in server.containers.values()] == ["Hello\n\nIt is out."]
+
+    crying.correct("It is polite.")
+
+    crying.wait_until_done()
+    assert server.texts == ["Hello\n\nIt is polite."]
+    assert len(server.containers) == 2
+
+
+def test_a_token_that_threads_does_not_know_is_named_at_once(crying: Crying, server: Threads) -> None:
+    refusal = error(400, 190, "Error validating access token")
+    server.will(says(refusal.status, refusal.content))
+    crying.cry()
+
+    until(lambda: crying.told["state"] == "rejected", 30, "the post to be rejected")
+
+    assert "change THREADS_TOKEN" in crying.told["story"][-1]["error"]
 
 
 def test_a_post_that_is_seen_late_is_not_published_again(crying: Crying, server: Threads) -> None:
