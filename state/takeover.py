@@ -68,7 +68,8 @@ def _sent_keys(redis: Redis, n: Names) -> Iterator[tuple[str, Hash]]:
 def _other_keys(redis: Redis, n: Names) -> Iterator[tuple[str, Hash]]:
     """Keys whose effect is not out, but of which more is known than their call says."""
     for key, kept in _scan(redis, n.key("")):
-        frozen = "payload" in kept or any(name.startswith("point:") for name in kept)
+        kept_points = bool(kept.get("epoch")) and any(name.startswith("point:") for name in kept)  # of an effect only
+        frozen = "payload" in kept or kept_points
         decided = kept.get("state") in {"unknown", "held", "cancelled"}
         if kept.get("state") in _REMEMBERED and (frozen or decided) and not redis.hexists(n.ledger, f"sent:{key}"):
             yield key, kept
