@@ -71,8 +71,16 @@ def _other_keys(redis: Redis, n: Names) -> Iterator[tuple[str, Hash]]:
         kept_points = bool(kept.get("epoch")) and any(name.startswith("point:") for name in kept)  # of an effect only
         frozen = "payload" in kept or kept_points
         decided = kept.get("state") in {"unknown", "held", "cancelled"}
-        if kept.get("state") in _REMEMBERED and (frozen or decided) and not redis.hexists(n.ledger, f"sent:{key}"):
+        if kept.get("state") not in _REMEMBERED or not (frozen or decided) or not _is_of_an_effect(redis, n, kept):
+            continue
+        if not redis.hexists(n.ledger, f"sent:{key}"):
             yield key, kept
+
+
+def _is_of_an_effect(redis: Redis, n: Names, kept: Hash) -> bool:
+    """Whether the key's task has an effect; a key that an older version wrote says so if it was ever claimed."""
+    effect = redis.hget(n.call(kept.get("call", "")), "effect")
+    return bool(effect != "0" and (effect or kept.get("epoch") != ""))
 
 
 def _scan(redis: Redis, prefix: str) -> Iterator[tuple[str, Hash]]:

@@ -203,6 +203,10 @@ def test_calls_that_ended_and_those_without_an_effect_are_left_out(poster: Poste
     poster.publish("done")
     safe = Poster(poster.redis, a_gate(effect=False))
     safe.register(safe.call("safe"))
+    claim = safe.claim(safe.register(safe.call("kept")))
+    safe.ledger.keep_point(claim, "step", "1")
+    safe.settle(claim, "failed", retry_ms=MINUTE)
+    assert safe.ledger.cancel(AGENT, safe.register(safe.call("cancelled")).id, "revoke")
 
     taken = list(takeover.records(poster.redis, AGENT))
 
