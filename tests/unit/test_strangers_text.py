@@ -123,23 +123,7 @@ def test_a_feed_that_makes_its_parser_quadratic_holds_no_heartbeat(field: str, h
     assert beat.longest_silence < LONGEST_SILENCE
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "punycode",
-        "idna",
-        "utf-7",
-        "unicode_escape",
-        "raw_unicode_escape",
-        "zip",
-        "bz2",
-        "hex",
-        "uu",
-        "rot13",
-        "mbcs",
-        "nosuch",
-    ],
-)
+@pytest.mark.parametrize("name", ["punycode", "utf-7", "nosuch"])
 def test_a_feed_in_an_encoding_that_is_none_is_refused(name: str) -> None:
     document = RSS.format("").replace('version="1.0"', f'version="1.0" encoding="{name}"', 1)
 
@@ -147,10 +131,7 @@ def test_a_feed_in_an_encoding_that_is_none_is_refused(name: str) -> None:
         items.parse(document.encode(), "Strange")
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["utf-8", "UTF-8", "iso-8859-1", "ISO-8859-15", "windows-1251", "Shift_JIS", "gb18030", "koi8-r", "us-ascii"],
-)
+@pytest.mark.parametrize("name", ["UTF-8", "ISO-8859-15", "Shift_JIS"])
 def test_a_feed_in_an_encoding_of_the_web_is_read(name: str) -> None:
     document = RSS.format("").replace('version="1.0"', f'version="1.0" encoding="{name}"', 1)
 
@@ -349,13 +330,17 @@ IN_THE_WORKER: list[tuple[Callable[[str], Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("function", "text"), IN_THE_WORKER, ids=[f"{f.__name__}-{t[:6]!r}-{n}" for n, (f, t) in enumerate(IN_THE_WORKER)]
-)
-def test_a_megabyte_takes_no_more_than_seconds_where_no_process_stands_between(
-    function: Callable[[str], Any], text: str
-) -> None:
-    confined.call(function, text, cpu=LINEAR, wall=120)
+FUNCTIONS = {function.__name__: function for function, _ in IN_THE_WORKER}
+
+
+def one_after_the_other(name: str) -> int:
+    """All hostile texts of one function; each must come to an end."""
+    return len([FUNCTIONS[name](text) for function, text in IN_THE_WORKER if function.__name__ == name])
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_megabytes_take_no_more_than_seconds_where_no_process_stands_between(name: str) -> None:
+    assert confined.call(one_after_the_other, name, cpu=LINEAR, wall=120) > 0
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "9" * 100_000, "1e" + "9" * 400])
