@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -30,6 +31,8 @@ def a_valkey(*, aof: bool = False) -> Valkey:
 def _each_test_begins_as_a_process_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections that other tests left open carry no effect of this one; its server is the one that settings would name."""
     sockets.forget()
+    for name in sockets.UNSEEN:  # a test that imports uvicorn loads uvloop, and then no error proves anything any more
+        monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setattr(store, "is_own", lambda _: True)
 
 
