@@ -70,7 +70,8 @@ class Protocol(RuleBasedStateMachine):
     def claim(self) -> bool:
         decision, process = self.stage.admit()
         if isinstance(decision, Unchecked):
-            self.stage.audit()
+            if self.stage.can_keep():  # else a recovery has the journal's lock, and this would wait for it
+                self.stage.audit()
         elif isinstance(decision, Claim):
             self.stage.take(decision, process)
             return True
