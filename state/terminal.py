@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 
-#: Controls, invisible formatting, line and paragraph separators, fillers, lone surrogates, and tags.
-_HOSTILE = (
-    r"\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+#: More controls, invisible formatting, line and paragraph separators, fillers, lone surrogates, and tags.
+_INVISIBLE = (
+    r"\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     r"\u3164\ud800-\udfff\ufeff\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
-_ANY = re.compile(f"[{_HOSTILE}]")
-_BUT_LINES = re.compile(f"(?![\n\t])[{_HOSTILE}]")
+_ANY = re.compile(rf"[\x00-\x1f{_INVISIBLE}]")
+#: All but tab (09) and line feed (0a). Every log line is looked at: a class alone is twice as fast as one with a lookahead.
+_BUT_LINES = re.compile(rf"[\x00-\x08\x0b-\x1f{_INVISIBLE}]")
 
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 #: Below this a character has two hexadecimal digits, and below the next one four.
