@@ -7,11 +7,9 @@ from flower.utils import broker
 import settings
 from gatekeeper import door, logs
 from web import flower_errors, flower_guard
-from workers import flower_revokes
 
 logs.configure()
 door.name_process("flower")
-flower_revokes.install()
 flower_errors.install()
 _chosen = settings.current()
 

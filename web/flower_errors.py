@@ -1,4 +1,7 @@
-"""What Flower's API answers to a call that cannot be made: 400 and the sentence, where Flower would answer a bare 500."""
+"""What Flower's API answers to what cannot be done: the right status and a sentence, where Flower would answer a bare 500.
+
+A call that cannot be made is 400 (404 for an unknown task), and the revoke of a call that has begun is 409.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,21 @@ from flower.api import BaseApiHandler
 from flower.api.tasks import BaseTaskHandler
 from tornado.web import HTTPError
 
-from gatekeeper.errors import GatekeeperError, UnknownTask
+from gatekeeper.errors import GatekeeperError, NotRevoked, UnknownTask
 from gatekeeper.redact import clean, describe
 from state import terminal
 from state.journal import JournalUnavailable
 from state.store import StoreError
 
-BAD_REQUEST, NOT_FOUND, SERVER_ERROR, UNAVAILABLE = 400, 404, 500, 503
+BAD_REQUEST, NOT_FOUND, CONFLICT, SERVER_ERROR, UNAVAILABLE = 400, 404, 409, 500, 503
 
+#: Our own errors, whose words are the answer; the first that fits counts.
+_STATUSES: dict[type[Exception], int] = {
+    UnknownTask: NOT_FOUND,
+    NotRevoked: CONFLICT,
+    JournalUnavailable: UNAVAILABLE,
+    GatekeeperError: BAD_REQUEST,
+}
 #: What Python says of values that cannot be used, before our own checks see them.
 _UNUSABLE = (TypeError, ValueError, OverflowError, RecursionError)
 
@@ -51,20 +61,14 @@ def in_words(error: BaseException) -> HTTPError | None:
         if error.status_code != SERVER_ERROR or cause is None:
             return None
         error = cause
-    match error:
-        case UnknownTask():
-            return _answer(NOT_FOUND, str(error))
-        case StoreError():
-            return _answer(UNAVAILABLE, f"Redis does not answer: {error}")
-        case JournalUnavailable():
-            return _answer(UNAVAILABLE, str(error))
-        case GatekeeperError():
-            return _answer(BAD_REQUEST, str(error))
-    return (
-        _answer(BAD_REQUEST, f"this request cannot be used: {describe(error)}")
-        if isinstance(error, _UNUSABLE)
-        else None
-    )
+    if isinstance(error, StoreError):
+        return _answer(UNAVAILABLE, f"Redis does not answer: {error}")
+    for kind, status in _STATUSES.items():
+        if isinstance(error, kind):
+            return _answer(status, str(error))
+    if isinstance(error, _UNUSABLE):
+        return _answer(BAD_REQUEST, f"this request cannot be used: {describe(error)}")
+    return None
 
 
 def _answer(status: int, why: str) -> HTTPError:

@@ -21,7 +21,7 @@ from tornado.web import RequestHandler
 
 import settings
 from state import private
-from web import peers, proxies
+from web import headers, peers, proxies
 
 USER = "admin"
 #: The name of the password in STATE_DIR/secrets.
@@ -30,13 +30,10 @@ SECRET = "flower-password"  # noqa: S105 - its name, not the secret
 #: Answers "OK" and nothing else; the health checks of containers ask for it.
 OPEN = "/healthcheck"
 
-HEADERS = {
+#: As those of the web process, but Flower's pages run scripts and send forms.
+HEADERS = headers.HEADERS | {
     "Content-Security-Policy": "frame-ancestors 'none'; base-uri 'self'; form-action 'self'; object-src 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
 }
 
 _HERE = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})

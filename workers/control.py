@@ -111,7 +111,7 @@ def in_words(revoked: Revoked) -> str:
             return f"call {revoked.call} is cancelled; another call of its key {revoked.key} goes on"
         case Revoked(state="cancelled"):
             return f"call {revoked.call} was cancelled before"
-        case Revoked(state="unknown id", is_new=True):
+        case Revoked(state=revoke.UNKNOWN, is_new=True):
             return f"no agent knows a call {revoked.call}; if its message arrives, it does not run"
     return f"call {revoked.call} is over ({revoked.state}): there is nothing to revoke; {_see(revoked)}"
 
