@@ -89,14 +89,6 @@ class Routes:
     refused: dict[str, RouteError]
 
 
-def load(table: ModuleType | None = None) -> dict[str, Source]:
-    """Every source of the table; raises RouteError if a row cannot work, which tells all that cannot."""
-    found = read(table)
-    if found.refused:
-        raise RouteError("; ".join(map(str, found.refused.values())))
-    return found.sources
-
-
 def read(table: ModuleType | None = None) -> Routes:
     """The table, with each row judged on its own; raises RouteError if there is no table to read."""
     try:

@@ -124,14 +124,6 @@ class Schedule:
     refused: dict[str, ScheduleError]
 
 
-def load(table: ModuleType | None = None) -> dict[str, Entry]:
-    """Every entry of the table; raises ScheduleError if one cannot run, which tells all that cannot."""
-    schedule = read(table)
-    if schedule.refused:
-        raise ScheduleError("; ".join(map(str, schedule.refused.values())))
-    return schedule.entries
-
-
 def read(table: ModuleType | None = None) -> Schedule:
     """The table, with each row judged on its own; raises ScheduleError if there is no table to read."""
     try:

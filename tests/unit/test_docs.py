@@ -137,8 +137,9 @@ def test_the_schedule_of_the_guide_is_accepted(examples: Install, tmp_path: Path
 
     names = examples.json_of("""
         import json, table
-        from workers.schedule import load
-        print(json.dumps(sorted(load(table))))
+        from workers.schedule import read
+        found = read(table)
+        print(json.dumps([*sorted(found.entries), *map(str, found.refused.values())]))
     """)
 
     assert names == ["greet", "publish"]

@@ -21,7 +21,7 @@ import settings
 import tasks.publisher
 import tasks.responder  # noqa: F401  the rows below name its task
 from web.places import MISSING, Place, PlaceError
-from web.routes import RouteError, load
+from web.routes import RouteError, Source, read
 
 Table = Callable[[str], ModuleType]
 Secrets = Callable[..., None]
@@ -42,6 +42,14 @@ def table(tmp_path: Path) -> Table:
         return module
 
     return write
+
+
+def load(table: ModuleType | None = None) -> dict[str, Source]:
+    """Every source of a table; raises what is wrong with a row that cannot work."""
+    found = read(table)
+    for refusal in found.refused.values():
+        raise refusal
+    return found.sources
 
 
 @pytest.fixture

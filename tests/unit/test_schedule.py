@@ -15,7 +15,7 @@ import pytest
 
 import tasks.publisher  # noqa: F401  the entries below name its tasks
 from gatekeeper.gate import registered
-from workers.schedule import MOST_MISSED, ON_TIME, Entry, ScheduleError, load, read, tick
+from workers.schedule import MOST_MISSED, ON_TIME, Entry, ScheduleError, read, tick
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -38,6 +38,14 @@ def table(tmp_path: Path) -> Table:
         return module
 
     return write
+
+
+def load(table: ModuleType | None = None) -> dict[str, Entry]:
+    """Every entry of a table; raises what is wrong with one that cannot run."""
+    schedule = read(table)
+    for refusal in schedule.refused.values():
+        raise refusal
+    return schedule.entries
 
 
 def entry(cron: str, missed: str = "latest", zone: ZoneInfo | None = None) -> Entry:
