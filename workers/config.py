@@ -56,11 +56,6 @@ def celery_config(config: settings.Settings) -> dict[str, Any]:
     }
 
 
-def kombu_url(url: str) -> str:
-    """Return the URL of a server without TLS as kombu and Celery write it."""
-    return redis_url.read(url).for_kombu
-
-
 class OwnAddresses(Settings):
     """Celery's view of its configuration, which takes no address from the environment.
 

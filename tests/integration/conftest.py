@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+import redis
+from celery import Celery
 
+import redis_url
 from tests.conftest import MADE, a_valkey
 from tests.effects.client import EffectServer
 from tests.harness import Install
@@ -33,6 +36,23 @@ def shell(house: Install) -> Iterator[Shell]:
     made = Shell(house)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def store(house: Install) -> Iterator[redis.Redis]:
+    """A client of its Redis."""
+    client = redis.Redis.from_url(house.redis_url, decode_responses=True)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def stranger(house: Install) -> Iterator[Celery]:
+    """A Celery client that knows nothing of us but the address of the broker."""
+    url = redis_url.read(house.redis_url).for_kombu
+    app = Celery("stranger", broker=url, backend=url, set_as_current=False)
+    yield app
+    app.close()
 
 
 @pytest.fixture(autouse=True)

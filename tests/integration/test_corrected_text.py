@@ -28,13 +28,6 @@ def house(tmp_path_factory: pytest.TempPathFactory, effect_server: EffectServer)
     server.close()
 
 
-@pytest.fixture(scope="module")
-def store(house: Install) -> Iterator[redis.Redis]:
-    client = redis.Redis.from_url(house.redis_url, decode_responses=True)
-    yield client
-    client.close()
-
-
 @pytest.fixture(autouse=True)
 def _clean(effect_server: EffectServer) -> None:
     effect_server.clear()

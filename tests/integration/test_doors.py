@@ -14,7 +14,6 @@ import pytest
 import redis
 from celery import Celery
 
-import redis_url
 from tests.effects.client import EffectServer
 from tests.harness import Install, until
 from tests.harness.shell import Shell
@@ -35,22 +34,6 @@ def running(house: Install) -> None:
     with ThreadPoolExecutor(2) as pool:
         for started in (pool.submit(house.worker), pool.submit(house.flower)):
             started.result()
-
-
-@pytest.fixture(scope="module")
-def stranger(house: Install) -> Iterator[Celery]:
-    """A Celery producer that knows nothing of us but the address of the broker."""
-    server = redis_url.read(house.redis_url).for_kombu
-    app = Celery("stranger", broker=server, backend=server, set_as_current=False)
-    yield app
-    app.close()
-
-
-@pytest.fixture(scope="module")
-def store(house: Install) -> Iterator[redis.Redis]:
-    client = redis.Redis.from_url(house.redis_url, decode_responses=True)
-    yield client
-    client.close()
 
 
 def flower(house: Install, path: str, content: Any) -> tuple[int, Any]:

@@ -38,28 +38,21 @@ def house(
     server.close()
 
 
-@pytest.fixture(scope="module")
-def ledger(house: Install) -> Iterator[redis.Redis]:
-    client = redis.Redis.from_url(house.redis_url, decode_responses=True)
-    yield client
-    client.close()
-
-
 @pytest.fixture
-def ended(house: Install, shell: Shell, ledger: redis.Redis) -> Callable[[str], dict[str, dict[str, str]]]:
+def ended(house: Install, shell: Shell, store: redis.Redis) -> Callable[[str], dict[str, dict[str, str]]]:
     """Run a task once for every end; answers how each key stands when all are over."""
 
     def run(task: str) -> dict[str, dict[str, str]]:
         calls = dict(zip(HOWS, shell.delay(f"raiser.{task}", *({"how": how} for how in HOWS)), strict=True))
         metas = dict(zip(HOWS, house.results(list(calls.values())), strict=True))
-        until(lambda: not ledger.zcard(N.running) and not ledger.zcard(N.queued), 10, "all to be settled")
-        until(lambda: not ledger.hlen("unacked"), 10, "the broker to be told that every message is over")
-        keys = {how: ledger.hget(N.call(call), "key") for how, call in calls.items()}
+        until(lambda: not store.zcard(N.running) and not store.zcard(N.queued), 10, "all to be settled")
+        until(lambda: not store.hlen("unacked"), 10, "the broker to be told that every message is over")
+        keys = {how: store.hget(N.call(call), "key") for how, call in calls.items()}
         answers = shell.run(
             "answer = {how: repr(app.AsyncResult(call).result)[:9000] for how, call in calls.items()}", calls=calls
         )
         return {
-            how: {**ledger.hgetall(N.key(str(keys[how]))), "status": metas[how]["status"], "said": answers[how]}
+            how: {**store.hgetall(N.key(str(keys[how]))), "status": metas[how]["status"], "said": answers[how]}
             for how in HOWS
         }
 
@@ -123,7 +116,7 @@ def test_the_story_names_the_end_whatever_it_says_of_itself(house: Install, shel
     assert any("Mute" in str(event.get("error", "")) for event in told), told
 
 
-def test_ctrl_c_in_a_direct_call_settles_and_stays_a_ctrl_c(house: Install, shell: Shell, ledger: redis.Redis) -> None:
+def test_ctrl_c_in_a_direct_call_settles_and_stays_a_ctrl_c(house: Install, shell: Shell, store: redis.Redis) -> None:
     caught = shell.run(
         """
         import raiser
@@ -136,4 +129,4 @@ def test_ctrl_c_in_a_direct_call_settles_and_stays_a_ctrl_c(house: Install, shel
     )
 
     assert caught == "KeyboardInterrupt"
-    assert ledger.hget(N.key("end:by hand"), "state") == "rejected"
+    assert store.hget(N.key("end:by hand"), "state") == "rejected"

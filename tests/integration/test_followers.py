@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from state.names import Names
 from tests.effects.client import EffectServer
 from tests.harness import Install, until
 from tests.harness.shell import Shell
-from workers.config import kombu_url
 
 CLERK, STORYTELLER, COUNTER = Names("clerk"), Names("storyteller"), Names("counter")
 
@@ -26,13 +24,6 @@ add, flaky, complain = tasks["counter.add"], tasks["clerk.flaky"], tasks["clerk.
 publish, paced, hourly = tasks["storyteller.publish"], tasks["clerk.paced_once"], tasks["clerk.hourly"]
 def follow(name): return tasks["clerk.follow"].s(name=name)
 """
-
-
-@pytest.fixture(scope="module")
-def store(house: Install) -> Iterator[redis.Redis]:
-    client = redis.Redis.from_url(house.redis_url, decode_responses=True)
-    yield client
-    client.close()
 
 
 @pytest.fixture
@@ -390,16 +381,12 @@ def test_the_rest_of_a_chain_whose_next_call_a_person_revoked_is_refused(
 
 @pytest.mark.usefixtures("workers")
 def test_followers_in_a_strangers_message_are_dropped_and_told(
-    house: Install, store: redis.Redis, effect_server: EffectServer
+    house: Install, store: redis.Redis, stranger: Celery, effect_server: EffectServer
 ) -> None:
     """Celery would start them when the message is over, deferred or not."""
     effect_server.clear()
-    stranger = Celery(
-        "stranger", broker=kombu_url(house.redis_url), backend=kombu_url(house.redis_url), set_as_current=False
-    )
     follows = stranger.signature("storyteller.publish", args=["stranger after"], immutable=True)
     call = stranger.send_task("storyteller.publish", ["stranger"], link=follows, link_error=follows).id
-    stranger.close()
 
     assert house.answer(call)["ok"]
     settled(store)

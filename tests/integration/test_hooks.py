@@ -64,13 +64,6 @@ def _no_bug(web: Process) -> Iterator[None]:
     assert web.alive
 
 
-@pytest.fixture(scope="module")
-def store(house: Install) -> Iterator[redis.Redis]:
-    client = redis.Redis.from_url(house.redis_url, decode_responses=True)
-    yield client
-    client.close()
-
-
 def standard(house: Install, body: bytes, delivery: str, at: float | None = None, **changed: str) -> Answer:
     headers = {**senders.standard(SECRET, body, delivery, at), **changed}
     return senders.send(f"{house.web_url}/hooks/standard", body, {k: v for k, v in headers.items() if v != "none"})

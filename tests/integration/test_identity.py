@@ -16,7 +16,6 @@ from tests.effects.client import EffectServer
 from tests.harness import Install, Process, until
 from tests.harness.shell import Shell
 from tests.integration.test_doors import flower
-from workers.config import kombu_url
 
 STORIES, COUNTERS = Names("storyteller"), Names("counter")
 TASK = "storyteller.publish"
@@ -28,22 +27,6 @@ def worker(request: pytest.FixtureRequest, house: Install) -> Iterator[Process]:
     worker = house.worker(pool=request.param, concurrency=2)
     yield worker
     worker.kill9()
-
-
-@pytest.fixture(scope="module")
-def stranger(house: Install) -> Iterator[Celery]:
-    """A Celery producer that knows nothing of us but the address of the broker."""
-    url = kombu_url(house.redis_url)
-    app = Celery("stranger", broker=url, backend=url, set_as_current=False)
-    yield app
-    app.close()
-
-
-@pytest.fixture(scope="module")
-def store(house: Install) -> Iterator[redis.Redis]:
-    client = redis.Redis.from_url(house.redis_url, decode_responses=True)
-    yield client
-    client.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -28,13 +27,6 @@ def running(house: Install) -> None:
     """One worker with two hands, from the test before if it still runs."""
     if not any(process.alive for process in house.processes):
         house.worker(concurrency=2)
-
-
-@pytest.fixture(scope="module")
-def store(house: Install) -> Iterator[redis.Redis]:
-    client = redis.Redis.from_url(house.redis_url, decode_responses=True)
-    yield client
-    client.close()
 
 
 def register_only(shell: Shell, task: str, **kwargs: object) -> str:

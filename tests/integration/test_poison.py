@@ -22,13 +22,6 @@ def worker(request: pytest.FixtureRequest, house: Install) -> Iterator[Process]:
     worker.kill9()
 
 
-@pytest.fixture(scope="module")
-def store(house: Install) -> Iterator[redis.Redis]:
-    client = redis.Redis.from_url(house.redis_url, decode_responses=True)
-    yield client
-    client.close()
-
-
 def is_served(store: redis.Redis) -> bool:
     return not store.llen("celery") and not store.hlen("unacked")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -15,13 +14,6 @@ from tests.harness.shell import Shell
 COUNTER, CLERK = Names("counter"), Names("clerk")
 #: Longer ago than any grace.
 LONG_AGO_MS = 60_000
-
-
-@pytest.fixture(scope="module")
-def store(house: Install) -> Iterator[redis.Redis]:
-    client = redis.Redis.from_url(house.redis_url, decode_responses=True)
-    yield client
-    client.close()
 
 
 @pytest.fixture(scope="module")

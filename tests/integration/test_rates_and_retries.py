@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,13 +16,6 @@ from tests.harness.shell import Shell
 @pytest.fixture(scope="module", autouse=True)
 def running(house: Install) -> None:
     house.worker(concurrency=4)
-
-
-@pytest.fixture(scope="module")
-def store(house: Install) -> Iterator[redis.Redis]:
-    client = redis.Redis.from_url(house.redis_url, decode_responses=True)
-    yield client
-    client.close()
 
 
 def call_record(store: redis.Redis, agent: str, call: str) -> dict[str, str]:

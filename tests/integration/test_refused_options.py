@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -31,13 +30,6 @@ REFUSED = [
     "task_id='tick:publish:2026-11-22T11:30:00Z'",
     "reply_to='me', shadow='another', nosuch=1",
 ]
-
-
-@pytest.fixture(scope="module")
-def store(house: Install) -> Iterator[redis.Redis]:
-    client = redis.Redis.from_url(house.redis_url, decode_responses=True)
-    yield client
-    client.close()
 
 
 def problem_of(shell: Shell, call: str) -> list[Any]:

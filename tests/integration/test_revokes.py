@@ -17,7 +17,6 @@ from tests.conftest import a_valkey
 from tests.effects.client import EffectServer
 from tests.harness import Install, until
 from tests.harness.shell import Shell
-from workers.config import kombu_url
 
 N = Names("mailer")
 ADD = "answer = app.tasks['counter.add'].apply_async(kwargs={'a': 1, 'b': 2}, countdown=3600).id"
@@ -43,22 +42,6 @@ def _no_worker_stays(house: Install) -> Iterator[None]:
     yield
     for process in house.processes:
         process.kill9()
-
-
-@pytest.fixture(scope="module")
-def ledger(house: Install) -> Iterator[redis.Redis]:
-    client = redis.Redis.from_url(house.redis_url, decode_responses=True)
-    yield client
-    client.close()
-
-
-@pytest.fixture(scope="module")
-def stranger(house: Install) -> Iterator[Celery]:
-    """A Celery client that knows nothing of us but the address of the broker."""
-    url = kombu_url(house.redis_url)
-    app = Celery("stranger", broker=url, backend=url, set_as_current=False)
-    yield app
-    app.close()
 
 
 def later(shell: Shell, to: str, task: str = "mailer.mail", **options: Any) -> str:
@@ -124,16 +107,16 @@ DOORS = [by_celery_control, by_celery_terminate, by_python, by_python_terminate,
 
 @pytest.mark.parametrize("revoke", DOORS)
 def test_a_revoke_is_in_register_and_journal_at_once_though_no_worker_runs(
-    house: Install, shell: Shell, ledger: redis.Redis, revoke: Callable[[Install, Shell, str], None]
+    house: Install, shell: Shell, store: redis.Redis, revoke: Callable[[Install, Shell, str], None]
 ) -> None:
     to = revoke.__name__
     call = later(shell, to)
 
     revoke(house, shell, call)
 
-    assert ledger.hget(N.call(call), "state") == "cancelled"
-    assert ledger.hget(N.key(f"mail:{to}"), "state") == "cancelled"
-    assert ledger.zscore(N.waiting, call) is None
+    assert store.hget(N.call(call), "state") == "cancelled"
+    assert store.hget(N.key(f"mail:{to}"), "state") == "cancelled"
+    assert store.zscore(N.waiting, call) is None
     assert [(record["state"], record["key"]) for record in journaled(house, call)] == [("cancelled", f"mail:{to}")]
     assert shell.run("answer = app.AsyncResult(call).status", call=call) == "REVOKED"
 
@@ -148,14 +131,14 @@ def test_a_revoke_that_is_said_twice_is_written_down_once(house: Install, shell:
     assert len(journaled(house, call)) == 1
 
 
-def test_several_calls_of_several_agents_are_revoked_at_once(house: Install, shell: Shell, ledger: redis.Redis) -> None:
+def test_several_calls_of_several_agents_are_revoked_at_once(house: Install, shell: Shell, store: redis.Redis) -> None:
     calls = [later(shell, "several"), shell.run(ADD)]
 
     done = shell.celery("control", "revoke", *calls)
 
     assert done.returncode == 0, done.stderr
-    assert ledger.hget(N.call(calls[0]), "state") == "cancelled"
-    assert ledger.hget(Names("counter").call(calls[1]), "state") == "cancelled"
+    assert store.hget(N.call(calls[0]), "state") == "cancelled"
+    assert store.hget(Names("counter").call(calls[1]), "state") == "cancelled"
 
 
 def test_the_key_of_a_revoked_call_is_kept_until_a_person_frees_it(house: Install, shell: Shell) -> None:
@@ -205,7 +188,7 @@ def test_a_call_cannot_be_made_under_an_id_that_was_revoked_before(shell: Shell)
 
 
 def test_no_restart_forgets_a_revoke(
-    house: Install, shell: Shell, effect_server: EffectServer, ledger: redis.Redis
+    house: Install, shell: Shell, effect_server: EffectServer, store: redis.Redis
 ) -> None:
     first = house.worker()
     call = later(shell, "ada", countdown=3)
@@ -218,11 +201,11 @@ def test_no_restart_forgets_a_revoke(
 
     assert house.answer(call_of_another)["ok"]
     assert "mail:ada" not in effect_server.counts()
-    assert ledger.hget(N.call(call), "state") == "cancelled"
+    assert store.hget(N.call(call), "state") == "cancelled"
 
 
 def test_the_broadcast_of_a_foreign_client_is_written_down_by_the_workers(
-    house: Install, shell: Shell, stranger: Celery, ledger: redis.Redis
+    house: Install, shell: Shell, stranger: Celery, store: redis.Redis
 ) -> None:
     house.worker()
     call = later(shell, "foreign")
@@ -232,19 +215,19 @@ def test_the_broadcast_of_a_foreign_client_is_written_down_by_the_workers(
     texts = [text for answer in said for reply in answer.values() for text in reply.values()]
     assert any("is cancelled" in text for text in texts), said
     assert all("cancelled" in text for text in texts), said
-    assert ledger.hget(N.call(call), "state") == "cancelled"
+    assert store.hget(N.call(call), "state") == "cancelled"
     assert len(journaled(house, call)) == 1
 
 
-def test_a_call_that_waits_for_its_next_attempt_is_revoked(house: Install, shell: Shell, ledger: redis.Redis) -> None:
+def test_a_call_that_waits_for_its_next_attempt_is_revoked(house: Install, shell: Shell, store: redis.Redis) -> None:
     house.worker()
     call = shell.delay("mailer.mail_again", {"to": "carl"})[0]
-    until(lambda: ledger.hget(N.call(call), "state") == "waiting", 15, "the first attempt to fail")
+    until(lambda: store.hget(N.call(call), "state") == "waiting", 15, "the first attempt to fail")
 
     shell.run("app.AsyncResult(call).revoke()", call=call)
 
-    assert ledger.hgetall(N.key("again:carl"))["state"] == "cancelled"
-    assert ledger.zscore(N.waiting, call) is None
+    assert store.hgetall(N.key("again:carl"))["state"] == "cancelled"
+    assert store.zscore(N.waiting, call) is None
 
 
 @pytest.mark.parametrize("place", ["before", "behind"])
@@ -254,7 +237,7 @@ def test_a_call_that_has_begun_is_refused_clearly_and_runs_on(
     shell: Shell,
     stranger: Celery,
     effect_server: EffectServer,
-    ledger: redis.Redis,
+    store: redis.Redis,
     place: str,
     terminate: bool,
 ) -> None:
@@ -277,10 +260,10 @@ def test_a_call_that_has_begun_is_refused_clearly_and_runs_on(
     assert any("has begun" in str(answer) for answer in foreign), foreign
     assert house.answer(call, 20)["ok"]
     assert effect_server.counts()[f"slow:{to}"] == 1
-    assert ledger.hget(N.key(f"slow:{to}"), "state") == "done"
+    assert store.hget(N.key(f"slow:{to}"), "state") == "done"
 
 
-def test_a_call_that_is_over_is_left_alone(house: Install, shell: Shell, ledger: redis.Redis) -> None:
+def test_a_call_that_is_over_is_left_alone(house: Install, shell: Shell, store: redis.Redis) -> None:
     house.worker()
     call = shell.delay("mailer.note", {"text": "over"})[0]
     house.answer(call)
@@ -288,7 +271,7 @@ def test_a_call_that_is_over_is_left_alone(house: Install, shell: Shell, ledger:
     said = shell.run("answer = app.control.revoke(call, reply=True)", call=call)
 
     assert "is over (done)" in said[0]["register"]["ok"]
-    assert ledger.hget(N.key("note:over"), "state") == "done"
+    assert store.hget(N.key("note:over"), "state") == "done"
     assert shell.run("answer = app.AsyncResult(call).status", call=call) == "SUCCESS"
 
 
@@ -309,7 +292,7 @@ def test_an_id_that_nobody_knows_is_told_and_its_message_does_not_run(
 
 
 def test_a_delayed_message_of_a_stranger_stays_revoked_over_a_restart(
-    house: Install, shell: Shell, stranger: Celery, effect_server: EffectServer, ledger: redis.Redis
+    house: Install, shell: Shell, stranger: Celery, effect_server: EffectServer, store: redis.Redis
 ) -> None:
     """Nobody registered it: the message waits in the memory of a worker."""
     worker = house.worker()
@@ -324,7 +307,7 @@ def test_a_delayed_message_of_a_stranger_stays_revoked_over_a_restart(
 
 
 def test_flower_revokes_in_the_register_and_refuses_what_has_begun(
-    house: Install, shell: Shell, ledger: redis.Redis
+    house: Install, shell: Shell, store: redis.Redis
 ) -> None:
     house.flower()
     house.worker()
@@ -338,7 +321,7 @@ def test_flower_revokes_in_the_register_and_refuses_what_has_begun(
         (house.notes_dir / f"{where}-flower").touch()
 
     assert status == 200
-    assert ledger.hget(N.call(waits), "state") == "cancelled"
+    assert store.hget(N.call(waits), "state") == "cancelled"
     assert (refused, "has begun" in words) == (409, True), words
     assert house.answer(begun, 20)["ok"]
 

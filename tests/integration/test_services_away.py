@@ -36,13 +36,6 @@ def _clean(effect_server: EffectServer, house: Install) -> None:
     (house.notes_dir / "url").unlink(missing_ok=True)
 
 
-@pytest.fixture(scope="module")
-def store(house: Install) -> Iterator[redis.Redis]:
-    client = redis.Redis.from_url(house.redis_url, decode_responses=True)
-    yield client
-    client.close()
-
-
 def stands(store: redis.Redis, key: str) -> str:
     return str(store.hget(PATIENT.key(key), "state"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import Celery
 from kombu import pools
 
+import redis_url
 from state.names import Names
 from tests.harness import Process, until
 from tests.torture.arena import Arena
@@ -12,7 +13,6 @@ from tests.torture.house import terminate, wait_dead
 from tests.torture.producer import AGENT
 from tests.torture.scenario import fault
 from tests.torture.watch import standings
-from workers.config import kombu_url
 
 #: Calls of one round; every second of them is revoked.
 CALLS = 24
@@ -60,7 +60,7 @@ def _revoke(arena: Arena, calls: list[str], number: int) -> None:
     if door != "stranger":
         arena.producer.run(REVOKE[door], calls=calls)
         return
-    url = kombu_url(arena.valkey.url)
+    url = redis_url.read(arena.valkey.url).for_kombu
     stranger = Celery("stranger", broker=url, backend=url, set_as_current=False)
     try:
         stranger.control.revoke(calls, reply=True, timeout=5, limit=1)
