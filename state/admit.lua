@@ -29,6 +29,7 @@
 --       | {"early", now, due}               this call waits until `due`; nothing was touched
 --       | {"busy", now, owner, fence, lease_ms, call that holds it}
 -- include story.lua.inc
+-- include waits.lua.inc
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local policy = cjson.decode(ARGV[9])
@@ -235,12 +236,7 @@ local function give_up(why, fields)
   end
   fields.waited = (now - since) / 1000
   fields.why = call[16] or nil
-  for _, text in ipairs(redis.call("LRANGE", KEYS[13], 0, -1)) do
-    local listed = cjson.decode(text)
-    if listed.call == ARGV[1] and listed["until"] then
-      redis.call("LREM", KEYS[13], 1, text)
-    end
-  end
+  forget_wait(KEYS[13], ARGV[1])
   local words = why .. (fields.why and ": " .. fields.why or "")
   redis.call("LPUSH", KEYS[13], cjson.encode({at = now, task = ARGV[2], key = ARGV[3], call = ARGV[1], error = words}))
   redis.call("LTRIM", KEYS[13], 0, KEPT_ERRORS - 1)

@@ -16,6 +16,7 @@
 --
 -- Returns {"rebuilt", state} | {"kept", state} | {"lost"}      Redis lost data again since the recovery began
 -- include story.lua.inc
+-- include forget.lua.inc
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 if ARGV[12] ~= "" and redis.call("HGET", KEYS[7], "recovering") ~= ARGV[12] then
@@ -92,22 +93,10 @@ if knows_more() then
   return {"kept", state}
 end
 
--- As in settle.lua: Redis may know an earlier doubt about this text that these files of the journal do not reach back to.
-local function forget_text()
-  if ARGV[17] == "" or (living[3] and living[6] ~= ARGV[4]) then
-    return
-  end
-  redis.call("HDEL", KEYS[1], "payload", "verify")
-  if ARGV[17] == "failed" then
-    for _, name in ipairs(redis.call("HKEYS", KEYS[1])) do
-      if string.sub(name, 1, 6) == "point:" and not string.find(name, "@", 1, true) then
-        redis.call("HDEL", KEYS[1], name)
-      end
-    end
-  end
+-- Redis may know an earlier doubt about this text that these files of the journal do not reach back to.
+if ARGV[17] ~= "" and (not living[3] or living[6] == ARGV[4]) then
+  forget_text(KEYS[1], ARGV[17])
 end
-
-forget_text()
 redis.call("HDEL", KEYS[1], "frozen_by")
 if to == "waiting" and living[7] then
   redis.call("HSET", KEYS[2], "paid_ms", living[7], "again", 1) -- its slots of the rates, as in settle.lua

@@ -26,6 +26,8 @@
 --
 -- Returns {"settled", now} | {"lost", now, state}
 -- include story.lua.inc
+-- include forget.lua.inc
+-- include waits.lua.inc
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local KEPT_ERRORS, KEPT_EVENTS, KEPT_DEAD = 20, 1000, 1000
@@ -58,21 +60,9 @@ local function tell(fields)
   tell_story(KEYS[7], cjson.encode(fields))
 end
 
--- The text of this attempt was its own, and it says itself that nothing happened: a later attempt may send another one.
--- What was kept before the line may belong to that text. A text that was ever in doubt stays; so does what was kept for it.
-local function forget_text()
-  local is_own = not key[6] or key[8] == ARGV[4]
-  if ARGV[18] == "" or not is_own then
-    return
-  end
-  redis.call("HDEL", KEYS[1], "payload", "verify", "frozen_by")
-  if outcome == "failed" then
-    for _, name in ipairs(redis.call("HKEYS", KEYS[1])) do
-      if string.sub(name, 1, 6) == "point:" and not string.find(name, "@", 1, true) then
-        redis.call("HDEL", KEYS[1], name)
-      end
-    end
-  end
+-- Whether the text of this attempt was its own. A text that was ever in doubt stays; so does what was kept for it.
+local function has_own_text()
+  return ARGV[18] ~= "" and (not key[6] or key[8] == ARGV[4])
 end
 
 local function settle_key()
@@ -80,7 +70,9 @@ local function settle_key()
   if outcome == "failed" or outcome == "refused" then
     call_state = retry_ms and "waiting" or "rejected"
     redis.call("HDEL", KEYS[13], "sent:" .. ARGV[1])
-    forget_text()
+    if has_own_text() then
+      forget_text(KEYS[1], outcome)
+    end
     if retry_ms and (outcome == "refused" or waits) then
       redis.call("HINCRBY", KEYS[2], "attempts", -1) -- our own rules, or its service, held it up: no attempt of the call
     end
@@ -122,20 +114,6 @@ local function wait_for_service()
     "answer", ARGV[15])
   tell({event = "waiting", why = failure.error, since = since, ["until"] = due, gives_up = gives_up})
   failure.since, failure["until"] = since, due
-end
-
--- What the list of errors says of a wait is true until the call is tried again.
-local function end_earlier_wait()
-  if not call[3] then
-    return
-  end
-  redis.call("HDEL", KEYS[2], "waits", "waits_since_ms", "waits_why")
-  for _, text in ipairs(redis.call("LRANGE", KEYS[8], 0, -1)) do
-    local listed = cjson.decode(text)
-    if listed.call == ARGV[2] and listed["until"] then
-      redis.call("LREM", KEYS[8], 1, text)
-    end
-  end
 end
 
 local function keep(call_state)
@@ -275,7 +253,10 @@ settle_caps()
 settle_breaker()
 write_facts()
 redis.call("HDEL", KEYS[2], "paid_ms")
-end_earlier_wait()
+if call[3] then
+  redis.call("HDEL", KEYS[2], "waits", "waits_since_ms", "waits_why")
+  forget_wait(KEYS[8], ARGV[2])
+end
 if waits then
   wait_for_service()
 end
