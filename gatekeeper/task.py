@@ -93,9 +93,9 @@ class GateTask(_Task):
 
 
 def _drop_followers(request: Any) -> None:
-    """Let Celery start nothing when this message is over: the register knows what follows a call, and starts it at its end.
+    """Let Celery start nothing when this run is over: the register knows what follows a call, and starts it at its end.
 
-    Only a message that did not come from our own doors carries any.
+    Only `Task.apply` brings any: a worker takes them out of a message before Celery reads it (workers/reading.py).
     """
     carried = [name for name in ("callbacks", "errbacks", "chain", "chord") if getattr(request, name, None)]
     for name in carried:

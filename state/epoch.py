@@ -85,8 +85,8 @@ def _compare(
     return Standing(None, unchecked, incomplete=here.lacks)
 
 
-def has_open_calls(redis: Redis, agent: str) -> bool:
-    """Whether any call of this agent is queued or waits."""
+def has_something_to_lose(redis: Redis, agent: str) -> bool:
+    """Whether Redis has anything of this agent that a new journal must take over: a call that is open, or a ledger."""
     n = Names(agent)
     return bool(redis.exists(n.queued, n.waiting, n.running, n.ledger))
 

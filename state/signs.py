@@ -80,7 +80,7 @@ class Silence:
 
     @property
     def since(self) -> str:
-        return "ever" if self.since_ms is None else _iso(self.since_ms)
+        return "ever" if self.since_ms is None else iso(self.since_ms)
 
     def __str__(self) -> str:
         who = f"{self.kind} {self.pid} on {self.host}" if self.pid else self.kind
@@ -132,14 +132,14 @@ def _silent(kind: str, signs: list[Sign], alive: list[Sign], now_ms: int) -> Ite
     missing = [sign for sign in ours if not sign.stopped and sign not in running]
     found = [sign for sign in missing if not running or _matters(sign, running, now_ms)]
     for sign in sorted(found, key=lambda sign: sign.seen_ms)[-3:]:
-        yield Silence(kind, sign.seen_ms, f"silent since {_iso(sign.seen_ms)}{_how(sign)}", sign.host, sign.pid)
+        yield Silence(kind, sign.seen_ms, f"silent since {iso(sign.seen_ms)}{_how(sign)}", sign.host, sign.pid)
     if running or found:
         return
     last = max(ours, key=lambda sign: sign.seen_ms, default=None)
     if last is None:
         yield Silence(kind, None, "none has ever run here")
     else:
-        yield Silence(kind, last.seen_ms, f"none runs; the last was stopped at {_iso(last.seen_ms)}")
+        yield Silence(kind, last.seen_ms, f"none runs; the last was stopped at {iso(last.seen_ms)}")
 
 
 def _matters(sign: Sign, running: list[Sign], now_ms: int) -> bool:
@@ -154,7 +154,7 @@ def _not_sweeping(alive: list[Sign], now_ms: int) -> Iterator[Silence]:
     """Workers that live and do not sweep: nothing that is due or lost is sent by them."""
     for sign in alive:
         if sign.swept_ms is not None and now_ms - sign.swept_ms > SILENT_MS:
-            why = f"no sweep went well since {_iso(sign.swept_ms)}; its log says why"
+            why = f"no sweep went well since {iso(sign.swept_ms)}; its log says why"
             yield Silence("sweeper", sign.swept_ms, why, sign.host, sign.pid)
 
 
@@ -179,5 +179,6 @@ def _read(text: str) -> Sign:
     return Sign(**{each.name: told[each.name] for each in fields(Sign) if each.name in told})
 
 
-def _iso(ms: float) -> str:
+def iso(ms: float) -> str:
+    """Milliseconds since 1970 as UTC text, as exact as signs are."""
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

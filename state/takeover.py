@@ -114,13 +114,11 @@ def _of_key(redis: Redis, n: Names, key: str, kept: Hash) -> Iterator[Record]:
         is_own = state == "sending" and kept.get("frozen_by") == str(fence)
         doubted = {} if is_own else {"doubted": True}
         yield "carried over", asked | {"owner": kept.get("owner", "")} | doubted | frozen
-        said = Options(**asked.get("options", {}))
-        if said.has_followers and redis.zscore(n.followed, call) is None:
-            yield "followed", {"agent": n.agent, "key": key, "call": call}  # nobody waits for its end any more
     for name in (name for name in kept if name.startswith("point:")):
         yield "point", which | {"name": name.removeprefix("point:"), "value": kept[name]}
-    if "options" in asked and redis.zscore(n.followed, call) is None:
-        yield "followed", {"agent": n.agent, "key": key, "call": call}
+    said = Options(**asked.get("options", {}))
+    if said.has_followers and redis.zscore(n.followed, call) is None:
+        yield "followed", {"agent": n.agent, "key": key, "call": call}  # nobody waits for its end any more
     match state:
         case "done":
             yield "outcome", which | {"outcome": "done"} | _result(kept)

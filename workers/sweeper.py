@@ -159,7 +159,7 @@ def _with_effects() -> set[str]:
 def _taken_over(agent: str) -> str | None:
     """Let a journal that begins anew take over what Redis knows, now: the next effect of this agent may be months away."""
     redis = store.client()
-    if not epoch.has_open_calls(redis, agent):
+    if not epoch.has_something_to_lose(redis, agent):
         return None
     try:
         epoch.known(redis, journal.current(), agent)

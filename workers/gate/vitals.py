@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 from clients import overdue
 from clients.overdue import Overdue
-from state.signs import KINDS, Silence, Standing
+from state.signs import KINDS, Silence, Standing, iso
 from workers.gate.finding import Finding
 
 #: What to do about a process that is silent, by its kind.
@@ -31,7 +30,7 @@ def findings() -> Iterator[Finding]:
 
 
 def _of_kind(kind: str, standing: Standing) -> Iterator[Finding]:
-    running = [f"{sign.pid} on {sign.host} since {_time(sign.since_ms)}" for sign in standing.of(kind)]
+    running = [f"{sign.pid} on {sign.host} since {iso(sign.since_ms)}" for sign in standing.of(kind)]
     if running:
         yield Finding(kind, f"{len(running)} alive: {', '.join(running[:5])}")
     for silence in (each for each in standing.silent if each.kind == kind):
@@ -48,7 +47,7 @@ def silent_in_json(standing: Standing) -> list[dict[str, Any]]:
 
 
 def _in_json(silence: Silence) -> dict[str, Any]:
-    since = None if silence.since_ms is None else _time(silence.since_ms)
+    since = None if silence.since_ms is None else iso(silence.since_ms)
     return {"kind": silence.kind, "host": silence.host, "pid": silence.pid, "since": since, "why": silence.why}
 
 
@@ -63,7 +62,3 @@ def in_words(standing: Standing, late: list[Overdue]) -> str:
         counts = ", ".join(f"{len(standing.of(kind))} {kind}" for kind in KINDS)
         return f"{'processes':12}{counts} alive"
     return "\n".join([*(f"SILENT      {each}" for each in standing.silent), *(f"OVERDUE     {each}" for each in late)])
-
-
-def _time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
