@@ -20,7 +20,7 @@ import settings
 from state import connections
 from state.away import Away, is_transient
 
-__all__ = ["Away", "Script", "StoreError", "client", "is_own", "now_ms", "patiently"]
+__all__ = ["Away", "Client", "Script", "StoreError", "client", "is_own", "named", "now_ms", "patiently"]
 
 #: Raised by everything here when Redis does not answer, or not as it should.
 StoreError = RedisError
@@ -33,14 +33,14 @@ ANSWER_TIMEOUT = 10
 DEFAULT_PORT = 6379
 
 
-class _Client(Redis):  # type: ignore[misc]  # mypy does not see redis-py's types
+class Client(Redis):  # type: ignore[misc]  # mypy does not see redis-py's types
     """A client whose transient errors are `Away`, whatever their own class."""
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         try:
             return super().execute_command(*args, **options)
         except RedisError as error:
-            raise _named(error) from error
+            raise named(error) from error
 
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Pipeline:  # noqa: FBT001, FBT002 - redis-py's signature
         return _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
@@ -53,17 +53,18 @@ class _Pipeline(Pipeline):  # type: ignore[misc]  # likewise
         try:
             return cast("list[Any]", super().execute(raise_on_error))
         except RedisError as error:
-            raise _named(error) from error
+            raise named(error) from error
 
 
-def _named(error: RedisError) -> RedisError:
+def named(error: RedisError) -> RedisError:
+    """Return the error as `Away` if it is transient, and as it is otherwise."""
     return Away(str(error)) if is_transient(error) else error
 
 
 @cache
 def client(url: str | None = None) -> Redis:
     """This process's client (safe to use from many threads and after a fork)."""
-    made = _Client.from_url(
+    made = Client.from_url(
         url or settings.current().redis_url,
         decode_responses=True,
         socket_connect_timeout=CONNECT_TIMEOUT,
@@ -151,7 +152,7 @@ def _exchange(redis: Redis, packed: bytes, answers: int) -> list[Any]:
     try:
         return _exchanged(redis, packed, answers)
     except RedisError as error:
-        raise _named(error) from error
+        raise named(error) from error
 
 
 def _exchanged(redis: Redis, packed: bytes, answers: int) -> list[Any]:

@@ -32,7 +32,7 @@ from state.call import Call
 from state.ledger import Ledger
 from state.options import from_json
 from state.sweep import Due
-from workers import broker, canvas, command_line, control, followers, options, pulse, redis_restart, stopping
+from workers import broker, canvas, command_line, control, followers, options, pulse, stopping
 from workers.canary import Canary
 from workers.config import OwnAddresses, celery_config
 from workers.sweeper import Sweeper
@@ -171,7 +171,6 @@ def _create() -> Gatehouse:
     application.steps["consumer"].add(pulse.WorkersPulse)
     _load_agents()
     command_line.install()
-    redis_restart.install()
     broker.install()
     canvas.install(application.check)
     stopping.install()

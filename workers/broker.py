@@ -17,6 +17,7 @@ from kombu.utils import json, uuid
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gatekeeper.redact import clean, describe
+from state import store
 
 log = structlog.get_logger("gatehouse.broker")
 
@@ -115,7 +116,26 @@ class QoS(kombu_redis.QoS):
 
 
 class _CheckingChannel:
+    """Drops what is not a message, and treats a server that is restarting or refuses writes as a lost connection.
+
+    kombu takes such an answer for an error of the program: the worker ends, or it lives on and consumes nothing. And
+    Celery 5.7.0 closes its broker connection after `connection.client` is gone; kombu then asks the missing client for
+    its host name, and the AttributeError ends the worker. tests/acceptance/test_redis_restart.py and
+    test_redis_killed_under_a_stream.py show when this can go.
+    """
+
     active_queues: set[str]
+    client: Any
+    connection: Any
+    global_keyprefix: str
+
+    def _connparams(self, *args: Any, **options: Any) -> Any:
+        if self.connection is None or self.connection.client is None:
+            raise store.Away("the broker connection is gone")
+        return super()._connparams(*args, **options)  # type: ignore[misc]  # its stubs leave out what is not public
+
+    def _get_client(self) -> Any:
+        return super()._get_client() if self.global_keyprefix else store.Client  # type: ignore[misc]  # likewise
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
@@ -123,6 +143,9 @@ class _CheckingChannel:
         except Unreadable as error:
             log_dropped(str(error), ", ".join(sorted(self.active_queues)), error.text)
             return True
+        except store.StoreError as error:
+            self.client.connection.disconnect()
+            raise store.named(error) from error
 
 
 class _CheckingTransport(_Transport):

@@ -12,7 +12,7 @@ DESCRIPTORS = 256
 
 
 def _answers(url: str) -> bool:
-    return http_status(url) == 200
+    return http_status(url) in {200, 503}  # no worker runs here, and /readyz says so
 
 
 def test_more_half_sent_requests_than_file_descriptors_stop_nobody(house: Install) -> None:

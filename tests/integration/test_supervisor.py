@@ -355,7 +355,7 @@ def test_one_port_for_two_processes_is_refused(start: Start) -> None:
         ({"REDIS_URL": "redis://:canary@127.0.0.1:1/0"}, "no answer from redis://127.0.0.1:1 (Connection refused)"),
         ({"REDIS_URL": "http://127.0.0.1"}, "REDIS_URL must start with redis://"),
         ({"WEB_PORT": "many"}, "WEB_PORT='many' is not a port"),
-        ({"STATE_DIR": "/dev/null/state"}, "Not a directory"),
+        ({"STATE_DIR": "/dev/null/state"}, "/dev/null is a file; write the path of a folder"),
     ],
 )
 def test_what_cannot_work_is_said_in_one_line(start: Start, given: dict[str, str], said: str) -> None:
