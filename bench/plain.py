@@ -13,6 +13,7 @@ LIMIT = milliseconds(DEFAULT_LEASE) // 1000
 
 app = Celery("plain", config_source=celery_config(settings.current()))
 app.conf.task_ignore_result = True
+app.conf.worker_consumer = "celery.worker.consumer:Consumer"  # ours checks every message
 
 
 @app.task(name="plain.nothing", soft_time_limit=LIMIT, time_limit=LIMIT + 5)
