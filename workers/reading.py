@@ -78,6 +78,10 @@ class _Headers(BaseModel):
     stamps: dict[str, Any] | None = None
 
 
+#: Their names; pydantic looks them up anew each time that it is asked.
+_READ = frozenset(_Headers.model_fields)
+
+
 class _Signature(BaseModel):
     model_config = ConfigDict(strict=True)
 
@@ -152,7 +156,7 @@ def _of_first_protocol(content: dict[str, Any], headers: dict[str, Any]) -> tupl
     """Body and headers as the second protocol has them."""
     followers = {name: content.get(name) for name in ("callbacks", "errbacks", "chord")}
     body = [content.get("args", []), content.get("kwargs", {}), followers]
-    named = {name: content[name] for name in _Headers.model_fields if name in content}
+    named = {name: content[name] for name in _READ if name in content}
     return body, {"group": content.get("taskset"), **named, **headers}
 
 
@@ -162,9 +166,7 @@ def _for_celery(headers: dict[str, Any], known: _Headers) -> dict[str, Any]:
     How long a task may take is its own. When a message for the gate expires is told to the gate: Celery would end the
     call of its id, which may be another one.
     """
-    kept = {
-        name: value for name, value in headers.items() if name in _Headers.model_fields or not hasattr(Context, name)
-    }
+    kept = {name: value for name, value in headers.items() if name in _READ or not hasattr(Context, name)}
     kept.pop("timelimit", None)
     kept.pop(EXPIRES, None)
     if known.expires and known.task in registered():
