@@ -57,4 +57,4 @@ def _place(name: str, error: BaseException) -> str:
 
 
 def _is_own(filename: str) -> bool:
-    return not filename.startswith(("<frozen", *_OTHERS))
+    return not filename.startswith(("<", *_OTHERS))  # "<string>": code that a library made, such as a dataclass's

@@ -113,8 +113,10 @@ def test_a_module_that_cannot_be_imported_is_refused_everywhere_with_the_same_li
             "an argument cannot be checked",
         ),
         ("import gatekeeper\n@gatekeeper.task()\ndef f(x) -> None: ...\n", "argument 'x' has no annotation"),
+        ("import gatekeeper\n\nfuse = gatekeeper.Breaker(after=0, cooldown='5m')\n", "line 3: "),
+        ("import gatekeeper\npace = gatekeeper.Rate('0/hour')\n", "line 2: "),
     ],
-    ids=["import", "name", "error", "exit", "indentation", "annotation", "type", "bare"],
+    ids=["import", "name", "error", "exit", "indentation", "annotation", "type", "bare", "breaker", "rate"],
 )
 def test_whatever_is_wrong_in_an_agents_module_names_its_line(
     house: Install, tmp_path: Path, text: str, says: str
