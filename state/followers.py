@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from redis import Redis
+from redis.exceptions import WatchError
 
 from state import evidence
 from state.call import Call
@@ -77,10 +79,20 @@ def postpone(redis: Redis, of: Ended, ms: int) -> None:
 
 
 def let_go(redis: Redis, journal: Journal, of: Ended, effects: Sequence[str]) -> None:
-    """The followers are registered, or refused: nobody looks again. `effects` are the tasks of which there is a journal."""
-    if of.task in effects:
-        evidence.followed(journal, of.agent, of.key, of.call)
-    redis.zrem(Names(of.agent).followed, of.call)
+    """The followers are registered, or refused: nobody looks again. `effects` are the tasks of which there is a journal.
+
+    A call that a person sent back meanwhile ends once more, so it is looked at again.
+    """
+    n = Names(of.agent)
+    with redis.pipeline(transaction=True) as pipe, suppress(WatchError):
+        pipe.watch(n.call(of.call))
+        if pipe.hget(n.call(of.call), "state") != of.state:
+            return
+        if of.task in effects:
+            evidence.followed(journal, of.agent, of.key, of.call)
+        pipe.multi()
+        pipe.zrem(n.followed, of.call)
+        pipe.execute()
 
 
 def refuse(ledger: Ledger, call: Call, receipt: dict[str, Any], keep_ms: int) -> bool:
