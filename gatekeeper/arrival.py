@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from gatekeeper import json_values
+from gatekeeper import json_values, known
 from gatekeeper.gate import agents
 from gatekeeper.redact import clean
 from state.call import Call, difference
@@ -45,7 +45,13 @@ class Arrival:
         return cls(_as_sent(args, kwargs), checked=False, expires_ms=expires_ms)
 
     def check_elsewhere(self, ledger: Ledger, call: Call) -> Arrival:
-        """Look whether another agent has a call of this id; raises NotThisCall if one has."""
+        """Look whether a call that nobody registered with this agent may have this id; raises NotThisCall if not.
+
+        It may not be another agent's, nor one that only beat or the webhook door registers: the tick or the delivery
+        that comes later would be taken for this one.
+        """
+        if call.id.startswith(known.OWN_IDS):
+            raise refusal(call, "its id, which only beat or a webhook registers")
         agent = ledger.agent_of(call.id, [agent for agent in agents() if agent != call.agent])
         if agent is not None:
             raise refusal(call, f"the agent: {call.agent} instead of {agent}")

@@ -7,12 +7,14 @@ from typing import TypeGuard
 from uuid import UUID
 
 from gatekeeper.errors import InvalidArguments, KnownId
-from gatekeeper.gate import agents, registered
+from gatekeeper.gate import TICK, agents, registered
 from state.call import Call
 from state.ledger import Ledger, OtherContent
 
 #: Characters; the longest that we make ourselves is that of a webhook's delivery.
 LONGEST_ID = 255
+#: How ids begin that the house gives itself: to ticks of the schedule, and to deliveries of webhooks.
+OWN_IDS = (TICK, "hook:")
 
 
 def check_id(call: str) -> None:
@@ -46,7 +48,7 @@ def register(ledger: Ledger, call: Call, delay_ms: int = 0, expires_ms: int = 0,
     except OtherContent as error:
         if digest:
             raise
-        if _means_the_same(call, error):
+        if not error.options_only and _means_the_same(call, error):
             return False
         raise KnownId(str(error)) from error
 

@@ -57,12 +57,23 @@ _withdraw = Script("withdraw")
 class OtherContent(ValueError):
     """Raised when the id of a call is known already, but for other content.
 
-    `task` and `kwargs` (JSON text) are what the known call was registered as.
+    `task` and `kwargs` (JSON text) are what the known call was registered as. With `options_only` it has the same task
+    and the same arguments.
     """
 
-    def __init__(self, message: str, task: str = "", kwargs: str = "{}") -> None:
+    def __init__(self, message: str, task: str = "", kwargs: str = "{}", *, options_only: bool = False) -> None:
         super().__init__(message)
-        self.task, self.kwargs = task, kwargs
+        self.task, self.kwargs, self.options_only = task, kwargs, options_only
+
+
+def _other_content(call: Call, what: str, task: str, kwargs: str, *, options_only: bool = False) -> OtherContent:
+    return OtherContent(
+        f"the id {call.id} belongs to another call already; this one differs in {what}. "
+        f"Nothing was started: give it an id of its own; see: celery -A workers gate explain {call.id}",
+        task,
+        kwargs,
+        options_only=options_only,
+    )
 
 
 @dataclass(frozen=True)
@@ -100,7 +111,8 @@ class Ledger:
             False if this very call was known already.
 
         Raises:
-            OtherContent: The id is known for another task, other arguments or another digest.
+            OtherContent: The id is known for another task, other arguments or another digest, or this call asks for
+                options that the known one lacks.
 
         """
         n = Names(call.agent)
@@ -118,14 +130,14 @@ class Ledger:
                 return True
             case ["known", "cancelled", *_] if revoke.was_taken_back(self.redis, call.agent, call.id):
                 return False
-            case ["known", _, made_from, task, kwargs] if digest and made_from != digest:
+            case ["known", _, made_from, task, kwargs, _] if digest and made_from != digest:
                 raise OtherContent(f"call {call.id} was made before, from something else", task, kwargs)
-            case ["known", _, _, task, kwargs] if not digest and (task, kwargs) != (call.task, call.kwargs):
-                raise OtherContent(
-                    f"the id {call.id} belongs to another call already; this one differs in {difference(call, task, kwargs)}. "
-                    f"Nothing was started: give it an id of its own; see: celery -A workers gate explain {call.id}",
-                    task, kwargs,
-                )  # fmt: skip
+            case ["known", _, _, task, kwargs, _] if not digest and (task, kwargs) != (call.task, call.kwargs):
+                raise _other_content(call, difference(call, task, kwargs), task, kwargs)
+            case ["known", _, _, task, kwargs, kept] if not digest and (
+                more := said.lacking_in(options.from_json(kept))
+            ):
+                raise _other_content(call, f"its {more}", task, kwargs, options_only=True)
             case ["known", "queued" | "waiting", *_] if call.effect:
                 # The first time may have ended right before this.
                 evidence.registered(self.journal, call, self.redis.hgetall(n.call(call.id)))

@@ -9,6 +9,11 @@ from typing import Any
 
 Signature = dict[str, Any]
 
+#: What a caller may miss if it is left out, and the field that keeps it.
+_ASKED = {"queue": "queue", "priority": "priority", "link": "then", "link_error": "otherwise", "chain": "chain"}
+#: Options of a signature that Celery makes up each time.
+_MADE_UP = frozenset({"task_id", "reply_to", "root_id", "parent_id", "group_id", "group_index"})
+
 
 @dataclass(frozen=True)
 class Options:
@@ -40,10 +45,36 @@ class Options:
     def has_followers(self) -> bool:
         return bool(self.then or self.otherwise or self.chain)
 
+    def lacking_in(self, known: Options) -> str:
+        """Return what this asks for and `known` has not, by the names that callers use; empty if there is nothing.
+
+        Followers are compared without the ids and addresses that Celery gives them anew each time.
+        """
+        lacking = [
+            name
+            for name, field in _ASKED.items()
+            if (wanted := getattr(self, field)) not in ("", None, (), [])
+            and _plain(wanted) != _plain(getattr(known, field))
+        ]
+        return ", ".join(lacking)
+
     def as_json(self) -> str:
         """As JSON text; empty if nothing was said."""
         said = {name: value for name, value in vars(self).items() if value not in ("", None, False, (), [])}
         return json.dumps(said, sort_keys=True, separators=(",", ":")) if said else ""
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: _plain(_without_ids(one) if name == "options" and isinstance(one, dict) else one)
+            for name, one in value.items()
+        }
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _without_ids(said: Signature) -> Signature:
+    return {name: one for name, one in said.items() if name not in _MADE_UP}
 
 
 def from_json(text: str | None) -> Options:

@@ -11,14 +11,15 @@
 -- ARGV[11] -> options, JSON, or ""      ARGV[12] -> lane of its messages, or ""
 -- ARGV[13] -> "1" if other calls follow this one      ARGV[14] -> "1" if its task has an effect, else "0"
 --
--- Returns {"registered", now} | {"known", state of the call, digest of what that was made from, or "", its task, its arguments}
+-- Returns {"registered", now} | {"known", state of the call, digest of what that was made from, or "", its task, its arguments,
+--            its options, JSON, or ""}
 -- include story.lua.inc
 local clock = redis.call("TIME")
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
-local known = redis.call("HMGET", KEYS[1], "state", "digest", "task", "kwargs")
+local known = redis.call("HMGET", KEYS[1], "state", "digest", "task", "kwargs", "options")
 if known[1] then
-  return {"known", known[1], known[2] or "", known[3], known[4] or ""}
+  return {"known", known[1], known[2] or "", known[3], known[4] or "", known[5] or ""}
 end
 local delay = tonumber(ARGV[8])
 local to = delay > 0 and "waiting" or "queued"

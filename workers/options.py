@@ -14,14 +14,12 @@ from kombu import Producer, Queue
 
 from gatekeeper import known
 from gatekeeper.errors import UnsupportedOption
-from gatekeeper.gate import TICK, Gate, registered
+from gatekeeper.gate import Gate, registered
 from gatekeeper.task import limits
 from state.options import Options
 
 #: The longest delay that makes sense; a call is refused anyway when it is older than its task's `max_age`.
 LONGEST_SECONDS = 10 * 365 * 86_400
-#: Ids that the house gives itself: ticks of the schedule, and deliveries of webhooks.
-OWN_IDS = (TICK, "hook:")
 #: With Redis as the broker, 0 is served first.
 PRIORITIES = range(10)
 
@@ -184,7 +182,7 @@ def _task_id(value: Any) -> str:
         raise UnsupportedOption(
             f"task_id={str(value)[:80]!r} cannot be an id; write up to {known.LONGEST_ID} printable characters"
         )
-    if value.startswith(OWN_IDS):
+    if value.startswith(known.OWN_IDS):
         raise UnsupportedOption(f"task_id={value!r} is an id that the schedule or a webhook gives; take another one")
     return value
 

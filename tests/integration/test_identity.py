@@ -134,6 +134,28 @@ def test_a_message_under_the_id_of_a_call_that_is_done_does_not_replace_its_resu
     assert effect_server.count(f"story:done-{worker.name}") == 1
 
 
+@pytest.mark.parametrize("own", ["tick:publish:2199-11-30T09:00:00Z", "hook:github:4711"])
+@pytest.mark.parametrize("kwargs", [{"post_id": "early"}, {"nonsense": 1}])
+def test_a_message_that_nobody_registered_cannot_take_the_id_of_a_tick_or_of_a_delivery(
+    worker: Process,
+    store: redis.Redis,
+    stranger: Celery,
+    effect_server: EffectServer,
+    own: str,
+    kwargs: dict[str, Any],
+) -> None:
+    effect_server.clear()
+    before = len(told(worker, own))
+
+    stranger.send_task(TASK, kwargs=kwargs, task_id=own)
+
+    until(lambda: len(told(worker, own)) > before, 20, "the refusal in the log")
+    assert "registers" in told(worker, own)[-1]["differs"]
+    until(lambda: not store.llen("celery") and not store.hlen("unacked"), 20, "the queue to be empty")
+    assert not store.exists(STORIES.call(own))
+    assert effect_server.arrived() == 0
+
+
 # One id, one call
 
 

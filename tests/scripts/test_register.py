@@ -188,3 +188,35 @@ def test_a_long_argument_that_differs_at_its_end_is_named(poster: Poster) -> Non
 
     with pytest.raises(OtherContent, match="text: "):
         poster.ledger.register(other)
+
+
+def test_a_known_id_that_asks_for_what_the_known_call_lacks_is_an_error_that_names_it(poster: Poster) -> None:
+    call = poster.call()
+    poster.ledger.register(call)
+    before = poster.dump()
+
+    for said, named in [
+        (Options(then=[{"task": "poster.post"}]), "link"),
+        (Options(otherwise=[{"task": "poster.post"}]), "link_error"),
+        (Options(chain=[{"task": "poster.post"}]), "chain"),
+        (Options(queue="slowq"), "queue"),
+        (Options(priority=3), "priority"),
+    ]:
+        with pytest.raises(OtherContent, match=f"its {named}"):
+            poster.ledger.register(replace(call, options=said.as_json()))
+
+    assert poster.dump() == before
+
+
+def test_a_known_id_with_the_same_followers_is_known_whatever_ids_they_were_given(poster: Poster) -> None:
+    def following(number: int) -> Options:
+        ids = {"task_id": f"id-{number}", "reply_to": f"reply-{number}"}
+        one = {"task": "poster.post", "args": [1], "kwargs": {}, "options": ids}
+        group = {"task": "celery.group", "kwargs": {"tasks": [one]}, "options": ids}
+        return Options(queue="slowq", then=[group], chain=[one])
+
+    call = poster.call()
+    poster.ledger.register(replace(call, options=following(1).as_json()))
+
+    assert not poster.ledger.register(replace(call, options=following(2).as_json()))
+    assert not poster.ledger.register(call), "who asks for less gets more than that"
