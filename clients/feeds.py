@@ -34,7 +34,7 @@ class NoFeed(ValueError):
 
 
 def entries(data: bytes) -> list[dict[str, Any]]:
-    """The items of an RSS or Atom document as they stand there, as fields of an Item; raises NoFeed if it is none."""
+    """The items of an RSS or Atom document as they stand there, as fields of an Item; raises NoFeed if it is not one."""
     declared = _DECLARATION.match(data[:1_000])
     if declared and known(declared[1].decode("ascii", "replace")) is None:
         raise NoFeed(f"it declares the encoding {declared[1].decode('ascii', 'replace')[:40]!r}; write it in UTF-8")

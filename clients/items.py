@@ -32,7 +32,7 @@ class Item:
 
 
 def parse(data: bytes, source: str) -> list[Item]:
-    """The items of an RSS or Atom document, as they stand there; raises BrokenSource if it is none."""
+    """The items of an RSS or Atom document, as they stand there; raises BrokenSource if it is not one."""
     if not data:
         return []
     try:
@@ -40,7 +40,7 @@ def parse(data: bytes, source: str) -> list[Item]:
     except confined.TooCostly as error:
         raise BrokenSource(f"is not read: it {error}, which no honest feed does") from None
     except confined.Failed as error:
-        raise BrokenSource(f"is no feed: {str(error).removeprefix('NoFeed: ')}") from None
+        raise BrokenSource(f"is not a feed: {str(error).removeprefix('NoFeed: ')}") from None
     return [
         Item(**fields | {"source": source, "date": fields["date"] and datetime.fromisoformat(fields["date"])})
         for fields in found

@@ -260,7 +260,7 @@ class Execution:
     def _end(self, ending: Ending) -> None:
         """Journal the end of a call that crossed no line.
 
-        Not before it is settled: Redis may be compared with the journal meanwhile, and would learn of an end that is none.
+        Not before it is settled: Redis may be compared with the journal meanwhile, and would learn of an end that never came.
         A done call that others follow stays open in the journal: after a loss it is run again, and they are started.
         """
         call, state = self.attempt.call, "done" if ending.outcome == "done" else "rejected"

@@ -9,7 +9,7 @@ import pickle
 import traceback
 from contextlib import suppress
 
-#: Characters. Celery stores the text of an error and its traceback with the result; more than this is no message.
+#: Characters. Celery stores the text of an error and its traceback with the result; more than this is not a message.
 LONGEST_SHOWN = 200_000
 
 

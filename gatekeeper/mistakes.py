@@ -26,7 +26,7 @@ INSTEAD: Mapping[str, str] = {
     "retry": _ATTEMPTS,
     "autoretry_for": _ATTEMPTS,
     "dont_autoretry_for": "raise gatekeeper.Refused for what is not to be tried again",
-    "throws": "raise gatekeeper.Refused for what is no failure",
+    "throws": "raise gatekeeper.Refused for what is not a failure",
     "retry_kwargs": _ATTEMPTS,
     "retry_backoff": "write backoff=",
     "retry_backoff_max": "write backoff=",

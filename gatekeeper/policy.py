@@ -149,5 +149,5 @@ def _several(argument: str, given: Any, kind: type) -> list[Any]:
 
 
 def _counts(value: Any) -> bool:
-    """Whether it is a whole number from 1 on; True is none."""
+    """Whether it is a whole number from 1 on; True is not one."""
     return type(value) is int and value >= 1

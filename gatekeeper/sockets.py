@@ -45,7 +45,7 @@ _sends_nothing: ContextVar[bool] = ContextVar("sends nothing", default=False)
 
 @contextmanager
 def sends_nothing() -> Iterator[None]:
-    """For a program of ours that is started inside the block and talks to nobody else: it is no effect."""
+    """For a program of ours that is started inside the block and talks to nobody else: it is not an effect."""
     token = _sends_nothing.set(True)
     try:
         yield

@@ -76,7 +76,7 @@ def _answer(status: int, why: str) -> HTTPError:
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
-    """A mistake of whoever asked is no fault of ours: its line needs no traceback."""
+    """A caller's mistake is not a fault in our code: its line needs no traceback."""
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, GatekeeperError):
         record.exc_info, record.levelno, record.levelname = None, logging.WARNING, "WARNING"

@@ -71,7 +71,7 @@ def _refusal(request: HTTPServerRequest, credentials: str, *, needs_password: bo
 
 
 def _is_of_another_page(request: HTTPServerRequest) -> bool:
-    """Whether a browser says so; a link that a person follows is no harm."""
+    """Whether a browser says so; a link that a person follows does no harm."""
     origin = request.headers.get("Origin")
     try:
         if origin is not None and urlsplit(origin).netloc != request.host:

@@ -23,7 +23,7 @@ _HOST = re.compile(r"(?:\[(?P<six>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_.-]+))(?::[0-9
 
 
 def of(headers: Headers) -> str | None:
-    """The name or address in the Host header, in lower case; "" if there is no such header, None if it cannot be one."""
+    """The name or address in the Host header, in lower case; "" if there is no such header, None if it is not a host's."""
     given = headers.getlist("host")
     if not given or given == [""]:
         return ""
@@ -46,7 +46,7 @@ def is_address(host: str) -> bool:
 
 
 def is_direct_from_here(request: HTTPConnection) -> bool:
-    """Whether nothing shows that this request comes from elsewhere. It is no proof: a proxy may hide all traces."""
+    """Whether nothing shows that this request comes from elsewhere. This is not proof: a proxy may hide all traces."""
     client = request.client.host if request.client else ""
     return not proxies.left_a_trace(request.headers) and is_loopback(client) and is_loopback(of(request.headers) or "")
 

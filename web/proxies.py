@@ -9,6 +9,6 @@ _PREFIX = "x-forwarded-"
 
 
 def left_a_trace(headers: Iterable[str]) -> bool:
-    """Whether one of these headers is a proxy's. False is no proof that there was none."""
+    """Whether one of these headers is a proxy's. False does not prove that there was none."""
     names = [name.lower() for name in headers]
     return any(name in _NAMES or name.startswith(_PREFIX) for name in names)

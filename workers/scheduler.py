@@ -75,7 +75,7 @@ class TickScheduler(Scheduler):
             log.warning("tick waits", entry=entry.name, error=str(error), next=f"again in {RETRY} s")
             return True
         except store.Away:
-            raise  # that is no entry's fault
+            raise  # the entry is not to blame
         except Exception as error:  # noqa: BLE001 - whatever it was, it is told, and the other rows run
             self._failed(entry, now, describe(error))
             return False

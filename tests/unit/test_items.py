@@ -108,7 +108,7 @@ def test_a_date_to_come_or_none_at_all_is_no_date(date: str) -> None:
 
 @pytest.mark.parametrize("data", [b"<html><body>no feed</body></html>", b"{}", b"\x00\xff\xfe", b"http://127.0.0.1:1/"])
 def test_what_is_no_feed_is_a_broken_source(data: bytes) -> None:
-    with pytest.raises(BrokenSource, match="is no feed"):
+    with pytest.raises(BrokenSource, match="is not a feed"):
         items.parse(data, "Notes")
 
 
