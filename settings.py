@@ -27,7 +27,6 @@ ROOT = Path(__file__).resolve().parent
 LONGEST_SOCKET_PATH = 107
 #: Where the socket lies if its path below STATE_DIR is longer than that: a folder of this user alone.
 SHORT_PLACE = Path("/tmp")  # noqa: S108 - check_socket_folder looks who made the folder
-HIGHEST_PORT = 65_535
 #: An IPv4 or IPv6 address, or a host's name; longer labels cannot be looked up.
 _HOST = re.compile(r"[0-9A-Fa-f:.%]*:[0-9A-Za-z:.%]*|[0-9A-Za-z_-]{1,63}(\.[0-9A-Za-z_-]{1,63})*\.?")
 LONGEST_PORT = 5
@@ -258,7 +257,9 @@ def _positive(given: Mapping[str, str], name: str, default: float, most: float) 
 
 def _port(given: Mapping[str, str], name: str, default: int) -> int:
     text = given.get(name, str(default))
-    if not (text.isascii() and text.isdecimal() and len(text) <= LONGEST_PORT and 0 < int(text) <= HIGHEST_PORT):
+    if not (
+        text.isascii() and text.isdecimal() and len(text) <= LONGEST_PORT and 0 < int(text) <= redis_url.HIGHEST_PORT
+    ):
         raise SettingsError(f"{name}={text!r} is not a port; write a number from 1 to 65535, the default is {default}")
     return int(text)
 

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+#: States of a call that has ended; all others are open.
+ENDED = frozenset({"done", "rejected", "cancelled"})
 #: Characters of one value in a sentence that says what differs.
 LONGEST_VALUE = 60
 

@@ -16,7 +16,7 @@ from redis import Redis
 from redis.exceptions import WatchError
 
 from state import evidence
-from state.call import Call
+from state.call import ENDED, Call
 from state.journal import Journal
 from state.ledger import Ledger
 from state.names import Names
@@ -25,8 +25,6 @@ from state.store import now_ms
 
 #: Calls looked at per agent in one sweep; those that were not looked at for the longest time come first.
 AT_ONCE = 200
-
-_ENDED = ("done", "rejected", "cancelled")
 
 
 @dataclass(frozen=True)
@@ -56,11 +54,11 @@ def ended(redis: Redis, agent: str) -> Iterator[Ended]:
         for call in calls:
             pipe.hmget(n.call(call), "state", "task", "key", "options")
         found = dict(zip(calls, pipe.execute(), strict=True))
-    later = {call: now for call, (state, *_) in found.items() if state not in _ENDED}
+    later = {call: now for call, (state, *_) in found.items() if state not in ENDED}
     if later:
         redis.zadd(n.followed, later, xx=True)
     for call, (state, task, key, options) in found.items():
-        if state in _ENDED:
+        if state in ENDED:
             yield _ended(redis, n, call, (str(state), str(task), str(key or "")), from_json(options))
 
 

@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, TypeVar, cast
-from urllib.parse import unquote, urlsplit
 
 from hiredis import pack_command
 from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
+import redis_url
 import settings
 from state import connections
 from state.away import Away, is_transient
@@ -28,9 +28,6 @@ StoreError = RedisError
 #: Seconds; longer than any script takes, shorter than a person waits.
 CONNECT_TIMEOUT = 3
 ANSWER_TIMEOUT = 10
-
-#: Where a URL names none.
-DEFAULT_PORT = 6379
 
 
 class Client(Redis):  # type: ignore[misc]  # mypy does not see redis-py's types
@@ -77,14 +74,8 @@ def client(url: str | None = None) -> Redis:
 def is_own(connection: Any) -> bool:
     """Whether a connection of the Redis client goes to our Redis or our broker."""
     path, host, port = (getattr(connection, name, None) for name in ("path", "host", "port"))
-    for url in (settings.current().redis_url, settings.current().broker_url):
-        parts = urlsplit(url)
-        if parts.scheme == "unix":
-            if path == unquote(parts.path):
-                return True
-        elif (host, port) == (parts.hostname or "localhost", parts.port or DEFAULT_PORT):
-            return True
-    return False
+    ours = map(redis_url.read, (settings.current().redis_url, settings.current().broker_url))
+    return any(path == each.path if each.path else (host, port) == (each.host, each.port) for each in ours)
 
 
 def now_ms(redis: Redis) -> int:

@@ -13,15 +13,13 @@ from typing import Any
 from redis import Redis
 
 from state import evidence
-from state.call import Call
+from state.call import ENDED, Call
 from state.names import Names
 from state.options import Options
 
 #: Names asked for at once, and hashes read in one round trip: a payload may be a megabyte.
 AT_ONCE, READ_AT_ONCE = 1000, 50
 
-#: States of a call that has ended; all others are open.
-_ENDED = frozenset({"done", "rejected", "cancelled"})
 #: States in which a key that was never sent must be remembered too.
 _REMEMBERED = frozenset({"queued", "waiting", "claimed", "unknown", "held", "cancelled"})
 
@@ -49,7 +47,7 @@ def _open_calls(redis: Redis, n: Names) -> Iterator[Record]:
     repeat-safe call once more does no harm, to forget a call with an effect does.
     """
     for call, kept in _scan(redis, n.call("")):
-        if not call or kept.get("state", "done") in _ENDED or kept.get("effect", "1") != "1" or not kept.get("key"):
+        if not call or kept.get("state", "done") in ENDED or kept.get("effect", "1") != "1" or not kept.get("key"):
             continue
         named = [kept.get(name, "") for name in ("task", "key", "kwargs", "fingerprint", "door")]
         task, key, kwargs, fingerprint, door = named
