@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from clients import punctuality
 from clients.punctuality import Plan
-from state import signs, store, ticks
+from gatekeeper.gate import agents
+from state import backlog, signs, store, ticks
 from state.signs import Standing
 
 #: Beat looks every five seconds; a restart of it, or of a worker, takes half a minute at the most.
@@ -36,8 +37,16 @@ def overdue(standing: Standing) -> list[Overdue]:
 
 def look() -> tuple[Standing, list[Overdue]]:
     """Who runs, who is silent, and which ticks are overdue; raises StoreError."""
-    standing = signs.look(store.client())
+    standing = stand()
     return standing, overdue(standing)
+
+
+def stand() -> Standing:
+    """Who runs and who is silent, and from which queues nobody takes what waits there; raises StoreError."""
+    redis = store.client()
+    standing = signs.look(redis)
+    deserted = signs.deserted(backlog.of_queues(redis, agents()), standing)
+    return replace(standing, silent=[*standing.silent, *deserted])
 
 
 def _of(plan: Plan, standing: Standing, now: datetime) -> Overdue | None:

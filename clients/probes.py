@@ -159,7 +159,7 @@ def effects() -> Seen:
 
 def processes() -> Seen:
     """Do workers and beat say that they live?"""
-    standing = signs.look(store.client())
+    standing = overdue.stand()
     counts = ", ".join(f"{len(standing.of(kind))} {kind}" for kind in signs.KINDS)
     told = "; ".join(map(str, standing.silent))
     return Seen(f"{counts} alive", "none silent", f"{told}; see docs/operations.md, Nothing runs" if told else "")

@@ -9,19 +9,22 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 
 import psutil
 from redis import Redis
 
+from state.backlog import Backlog
 from state.store import Script
 
 #: Seconds between two signs of a process: one write each.
 EVERY = 3.0
 #: ms. Longer than a slow answer of Redis or a long sweep holds up a worker's loop.
 SILENT_MS = 20_000
+#: ms. Longer than a worker takes to begin.
+DESERTED_MS = 60_000
 #: ms. A process that died and was not replaced by its like is told for so long, if others of its kind run.
 TOLD_MS = 24 * 3600 * 1000
 #: ms. Longer than a long weekend.
@@ -37,7 +40,7 @@ _sign = Script("sign")
 
 
 def name() -> str:
-    """hash: process → JSON {kind host pid born token version since_ms seen_ms swept_ms stopped}"""
+    """hash: process → JSON {kind host pid born token version since_ms seen_ms swept_ms stopped queues}"""
     return "gate:{house}:signs"
 
 
@@ -66,6 +69,9 @@ class Sign:
     seen_ms: int
     swept_ms: int | None = None
     stopped: bool = False
+    queues: str | None = (
+        None  #: JSON list of the queues that a worker takes from, "" for the default one; None: not said
+    )
 
 
 @dataclass(frozen=True)
@@ -104,11 +110,14 @@ class Standing:
         return bool(self.of("worker"))
 
 
-def give(redis: Redis, me: Me, *, swept_ago_ms: int = -1, stopped: bool = False) -> None:
+def give(
+    redis: Redis, me: Me, *, swept_ago_ms: int = -1, stopped: bool = False, queues: Sequence[str] | None = None
+) -> None:
     """Say that this process lives, or that it was asked to stop."""
     process = f"{me.kind}@{me.host}:{me.pid}"
     state = "stopped" if stopped else "alive"
-    _sign(redis, [name()], [process, json.dumps(asdict(me)), state, swept_ago_ms, KEEP_MS, MOST])
+    said = asdict(me) | ({} if queues is None else {"queues": json.dumps(queues)})
+    _sign(redis, [name()], [process, json.dumps(said), state, swept_ago_ms, KEEP_MS, MOST])
 
 
 def look(redis: Redis) -> Standing:
@@ -124,6 +133,22 @@ def judge(signs: Iterable[Sign], now_ms: int) -> Standing:
     alive = [sign for sign in signs if not sign.stopped and now_ms - sign.seen_ms <= SILENT_MS]
     silent = [silence for kind in KINDS for silence in _silent(kind, signs, alive, now_ms)]
     return Standing(now_ms, alive, [*silent, *_not_sweeping(alive, now_ms)])
+
+
+def deserted(backlogs: Iterable[Backlog], standing: Standing) -> Iterator[Silence]:
+    """Yield a silence for each queue in which calls wait and from which no worker takes any."""
+    said = [sign.queues for sign in standing.of("worker")]
+    if (
+        not said or None in said
+    ):  # that no worker runs is told anyway; one of an older version does not say what it takes
+        return
+    served = {queue for text in said for queue in json.loads(text or "[]")}
+    for backlog in backlogs:
+        if backlog.queue not in served and standing.now_ms - backlog.since_ms > DESERTED_MS:
+            name = f"the queue {backlog.queue!r}" if backlog.queue else "the default queue"
+            calls = "a call waits" if backlog.calls == 1 else f"{backlog.calls} calls wait"
+            why = f"no worker takes messages from {name}, and {calls} there since {iso(backlog.since_ms)}"
+            yield Silence("queue", backlog.since_ms, why)
 
 
 def _silent(kind: str, signs: list[Sign], alive: list[Sign], now_ms: int) -> Iterator[Silence]:

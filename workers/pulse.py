@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from importlib import metadata
@@ -39,14 +40,17 @@ class Pulse:
         self._listened = time.monotonic()  # whoever starts beside us has until then
         self._silent: set[str] = set()
 
-    def give(self, swept_ago_ms: int = -1) -> None:
-        """Say that this process lives, unless it did so a moment ago; a store that is away is told by others."""
+    def give(self, swept_ago_ms: int = -1, queues: Sequence[str] | None = None) -> None:
+        """Say that this process lives, unless it did so a moment ago; a store that is away is told by others.
+
+        `queues` are those that a worker takes messages from.
+        """
         self.touch()
         if self._said is not None and time.monotonic() - self._said < signs.EVERY:
             return
         self._said = time.monotonic()
         try:
-            signs.give(store.client(), self.me, swept_ago_ms=swept_ago_ms, stopped=self.stopped)
+            signs.give(store.client(), self.me, swept_ago_ms=swept_ago_ms, stopped=self.stopped, queues=queues)
             if time.monotonic() - self._listened >= LISTEN_EVERY:
                 self._listened = time.monotonic()
                 self._listen()
@@ -106,8 +110,10 @@ class WorkersPulse(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         """Sign at once, and then every few seconds."""
-        of_worker().give(_swept_ago_ms())
-        self._timer = parent.timer.call_repeatedly(signs.EVERY, lambda: of_worker().give(_swept_ago_ms()))
+        of_worker().give(_swept_ago_ms(), _queues(parent))
+        self._timer = parent.timer.call_repeatedly(
+            signs.EVERY, lambda: of_worker().give(_swept_ago_ms(), _queues(parent))
+        )
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
         """End with the consumer."""
@@ -115,6 +121,13 @@ class WorkersPulse(bootsteps.StartStopStep):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _queues(consumer: Any) -> list[str]:
+    """Return the queues that a worker takes from now, "" for the default one: a remote command may change them."""
+    names = {queue.name for queue in consumer.task_consumer.queues}
+    default = consumer.app.conf.task_default_queue
+    return sorted("" if name == default else name for name in names)
 
 
 @cache

@@ -179,3 +179,35 @@ def test_by_the_clock_alone_a_killed_worker_is_missed_and_its_successor_makes_up
     house.worker(concurrency=1)
 
     until(lambda: readyz(house)[1]["ok"], 60, "the new one to be seen, and the old one to be forgiven")
+
+
+def test_a_call_in_a_queue_that_no_worker_takes_from_is_told_everywhere(house: Install, valkey: Valkey) -> None:
+    store = valkey.client()
+    house.worker(concurrency=1)
+    house.web()
+    code = "from json import dumps\nprint(dumps(app.tasks['counter.add'].apply_async((1, 2), queue='nobodys').id))"
+    call = house.json_of(code)
+    assert "queue" not in doctor(house)[1]
+
+    store.hincrby(f"gate:{{counter}}:call:{call}", "at_ms", -QUARTER)
+
+    assert "no worker takes messages from the queue 'nobodys', and a call waits there" in doctor(house)[1]["queue"]
+    assert "nobodys" in house.celery("gate", "status").stdout
+    status, told, _ = readyz(house)
+    assert status == 200
+    assert not told["ok"]
+    assert "queue" in [each["kind"] for each in told["silent"]]
+    house.celery("control", "add_consumer", "nobodys")
+    house.answer(call)
+    until(lambda: "queue" not in doctor(house)[1], 30, "the queue to be served")
+
+
+def test_a_worker_whose_consumer_was_cancelled_is_told(house: Install, valkey: Valkey) -> None:
+    store = valkey.client()
+    house.worker(concurrency=1)
+    house.celery("control", "cancel_consumer", "celery")
+    [call] = house.delay("counter.add", {"a": 1, "b": 2})
+
+    store.hincrby(f"gate:{{counter}}:call:{call}", "at_ms", -QUARTER)
+
+    until(lambda: "the default queue" in doctor(house)[1].get("queue", ""), 30, "the doctor to tell")

@@ -11,6 +11,7 @@ import pytest
 from redis import Redis
 
 from state import signs
+from state.backlog import Backlog
 from state.signs import KEEP_MS, MOST, SILENT_MS, TOLD_MS, Me, Sign, judge
 from tests.harness import Valkey
 
@@ -146,3 +147,29 @@ def test_old_signs_are_forgotten_and_never_more_kept_than_a_few_hundred(redis: R
 
     assert redis.hlen(signs.name()) < MOST
     assert KEEP_MS > TOLD_MS
+
+
+# Queues that nobody takes from
+
+
+def deserted(*queues: str | None, waits: str = "slowq", since: int = LONG_AGO) -> list[str]:
+    standing = judge([*(worker(pid, queues=text) for pid, text in enumerate(queues, 1)), BEAT], NOW)
+    return [str(each) for each in signs.deserted([Backlog(waits, 2, since)], standing)]
+
+
+def test_a_queue_in_which_calls_wait_and_from_which_no_worker_takes_is_told() -> None:
+    assert deserted('[""]', '["otherq"]') == [
+        "queue: no worker takes messages from the queue 'slowq', and 2 calls wait there since 2027-01-15T07:00:00Z"
+    ]
+    assert "the default queue" in deserted("[]", waits="")[0]
+
+
+def test_a_queue_that_a_worker_takes_from_is_not_told_however_long_its_backlog() -> None:
+    assert deserted('[""]', '["", "slowq"]') == []
+    assert deserted('[""]', waits="") == []
+
+
+def test_that_a_queue_is_deserted_is_told_neither_at_once_nor_of_workers_that_do_not_say() -> None:
+    assert deserted('[""]', since=JUST_NOW) == []
+    assert deserted('[""]', None) == []
+    assert deserted() == []

@@ -14,6 +14,7 @@ from workers.gate.finding import Finding
 CHANGE = {
     "worker": "see docs/operations.md, Nothing runs; one that is stuck: kill -9 its pid, and it is started again",
     "beat": "see docs/operations.md, Nothing runs; one that is stuck: kill -9 its pid, and it is started again",
+    "queue": "start a worker with --queues, or give it the queue: celery -A workers control add_consumer QUEUE",
     "sweeper": "read the log of that worker for: sweep failed",
 }
 

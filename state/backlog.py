@@ -1,0 +1,37 @@
+"""The backlog: calls that were sent and that no worker has taken yet, by the queue in which they wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from redis import Redis
+
+from state.names import Names
+from state.options import queue_of
+
+#: Calls looked at per agent: enough to see every queue in which something waits for long.
+AT_ONCE = 200
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What waits in one queue, as far as it was looked at."""
+
+    queue: str  #: empty for the default one
+    calls: int
+    since_ms: int  #: when the oldest of them was to run
+
+
+def of_queues(redis: Redis, agents: Iterable[str]) -> list[Backlog]:
+    """Return one backlog for each queue in which calls of these agents wait."""
+    found: dict[str, list[int]] = {}
+    for n in map(Names, agents):
+        calls = redis.zrange(n.queued, 0, AT_ONCE - 1)
+        with redis.pipeline(transaction=False) as pipe:
+            for call in calls:
+                pipe.hmget(n.call(call), "lane", "at_ms")
+            for lane, at_ms in pipe.execute():
+                if at_ms is not None:
+                    found.setdefault(queue_of(lane or ""), []).append(int(at_ms))
+    return [Backlog(queue, len(times), min(times)) for queue, times in sorted(found.items())]
