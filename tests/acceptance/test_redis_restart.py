@@ -62,6 +62,7 @@ def work_goes_on_and_nothing_happened_twice(install: Install, effects: EffectSer
     assert all(process.alive for process in install.processes)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("pool", "how"), [("threads", "kill9"), ("prefork", "stop")])
 def test_a_busy_worker_with_a_free_hand_goes_on_after_redis_restarts(
@@ -77,6 +78,7 @@ def test_a_busy_worker_with_a_free_hand_goes_on_after_redis_restarts(
     work_goes_on_and_nothing_happened_twice(fragile_install, effects)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("pool", "how"), [("prefork", "kill9")])
 def test_a_worker_with_its_hands_full_goes_on_after_redis_restarts(

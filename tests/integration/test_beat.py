@@ -313,6 +313,7 @@ schedule = {
 """
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     ("night", "once"),

@@ -202,9 +202,9 @@ def test_a_photograph_of_a_long_history_is_no_larger_and_no_slower(valkey: Valke
             poster.fail(f"fails{number:05}", counters={"total_failed": 1})
         times = []
         for _ in range(9):
-            began = time.perf_counter()
+            began = time.process_time()
             mirror.write(valkey.client(), AGENT)
-            times.append(time.perf_counter() - began)
+            times.append(time.process_time() - began)
         return mirror.path(AGENT).stat().st_size, min(times) * 1000
 
     young_size, young_ms = live_on(0, NEWEST_ENTRIES)

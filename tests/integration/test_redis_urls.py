@@ -174,6 +174,7 @@ def test_ledger_broker_and_results_reach_the_same_database(
     house.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["socket, user and database in the query", "tls, own authority"])
 def test_a_whole_house_runs_on_a_server_with_a_password(server: Locked, tmp_path: Path, form: str) -> None:
     url = forms(server)[form]

@@ -67,6 +67,7 @@ def test_the_commands_tell_each_bad_row_with_its_line_and_run_the_good_one(house
     assert not [done for done in (listed, examined, good, bad) if "Traceback" in done.stderr]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "says"),
     [

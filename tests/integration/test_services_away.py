@@ -47,6 +47,7 @@ def ends(store: redis.Redis, key: str, state: str = "done", deadline: float = 30
 REFUSALS = ["refuse:429", "refuse:429:0.1", "refuse_until:429:1", "refuse:403:0.1", "refuse:413:0.1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", REFUSALS)
 def test_a_service_that_asks_to_come_again_is_asked_again_and_no_attempt_is_counted(
     shell: Shell, house: Install, store: redis.Redis, effect_server: EffectServer, mode: str

@@ -94,6 +94,7 @@ def test_a_worker_that_is_stopped_is_told_by_everybody(
     until(lambda: readyz(house)[:1] == (200,), 20, "the worker to be back")
 
 
+@pytest.mark.slow
 def test_a_beat_that_is_stopped_is_told_and_work_goes_on(
     house: Install, valkey: Valkey, running: dict[str, Process]
 ) -> None:
@@ -115,6 +116,7 @@ def test_a_beat_that_is_stopped_is_told_and_work_goes_on(
     assert [one["entry"] for one in analyst["overdue"]] == ["analyse"]
 
 
+@pytest.mark.slow
 def test_beat_says_that_the_workers_are_silent_and_when_they_are_back(house: Install, valkey: Valkey) -> None:
     code = "import sys; from workers import pulse; pulse.LISTEN_EVERY = 1.0; from celery.__main__ import main; main()"
     beat = house.start(
@@ -129,6 +131,7 @@ def test_beat_says_that_the_workers_are_silent_and_when_they_are_back(house: Ins
     assert len(beat.events("process silent")) == 1
 
 
+@pytest.mark.slow
 def test_a_planned_stop_is_no_crash_and_that_none_runs_is_told(
     house: Install, valkey: Valkey, running: dict[str, Process]
 ) -> None:
@@ -154,6 +157,7 @@ def test_where_nothing_ever_ran_that_is_told(house: Install) -> None:
     assert "analyse was due at " in wrong["ticks"]
 
 
+@pytest.mark.slow
 def test_a_worker_leaves_a_mark_for_its_supervisor_only_while_it_works(
     house: Install, valkey: Valkey, running: dict[str, Process]
 ) -> None:
