@@ -121,6 +121,16 @@ def cancelled(journal: Journal, agent: str, key: str, call: str, by: str, *, alo
     journal.append("ended", record | ({"alone": True} if alone else {}), sync=True)
 
 
+def forbidden(journal: Journal, agents: Sequence[str], call: str, by: str) -> None:
+    """A person revoked an id that no agent knows. On the disk when this returns. Raises JournalUnavailable."""
+    journal.append("forbidden", of_forbidden(agents, call, by), sync=True)
+
+
+def of_forbidden(agents: Sequence[str], call: str, by: str) -> dict[str, Any]:
+    """Describe an id that was revoked before its call was made, which has neither key nor task."""
+    return {"call": call, "agents": list(agents), "by": by}
+
+
 def followed(journal: Journal, agent: str, key: str, call: str) -> None:
     """The calls that follow this one are registered."""
     _tell(journal, "followed", {"agent": agent, "key": key, "call": call}, sync=False)

@@ -53,6 +53,9 @@ class Fold:
     followed: set[tuple[str, str]] = field(
         default_factory=set
     )  #: calls whose followers are registered, with their agent
+    forbidden: dict[str, tuple[list[str], str]] = field(
+        default_factory=dict
+    )  #: ids that were revoked before their calls were made: for which agents, and by whom
     fences: dict[str, int] = field(default_factory=dict)  #: highest, by agent
     epochs: dict[str, str] = field(default_factory=dict)  #: by agent, in the journal that is being read
     known: list[dict[str, Known]] = field(default_factory=list)  #: of each file: what was known at its end, by agent
@@ -110,6 +113,11 @@ def _take_epoch(whole: Fold, record: Record, _: Place) -> None:
 
 def _take_followed(whole: Fold, record: Record, _: Place) -> None:
     whole.followed.add((record["agent"], record["call"]))
+
+
+def _take_forbidden(whole: Fold, record: Record, _place: Place) -> None:
+    known, _ = whole.forbidden.get(record["call"], ([], ""))
+    whole.forbidden[record["call"]] = sorted({*known, *record["agents"]}), record["by"]
 
 
 def _take_registered(whole: Fold, record: Record, place: Place) -> None:
@@ -235,4 +243,5 @@ _TAKERS: dict[str, Callable[[Fold, Record, Place], None]] = {
     "resolved": _take_resolved,
     "ended": _take_ended,
     "followed": _take_followed,
+    "forbidden": _take_forbidden,
 }

@@ -17,7 +17,7 @@ from pydantic_core import to_json
 from redis import Redis
 
 import settings
-from state import evidence, facts, records
+from state import evidence, facts, records, revoke
 from state.agent import milliseconds
 from state.call import as_text
 from state.fold import Fold, Place, Standing, fold
@@ -129,6 +129,8 @@ class Rebuilding:
 
     def run(self, progress: Progress) -> None:
         """Write every key, then every call that had not begun. While one batch is on its way the next is made."""
+        for call, (agents, by) in self._whole.forbidden.items():  # before what they may follow is there
+            revoke.forbid(self._redis, agents, call, by, self._keep_ms)
         total, done = len(self._whole.keys) + len(self._whole.calls), 0
         with ThreadPoolExecutor(1) as writer:
             under_way: Future[None] | None = None
@@ -262,7 +264,7 @@ def last_word(redis: Redis, journal: Journal, agent: str, key: str, fence: int) 
     standing = whole.keys.get((agent, key))
     if standing is None or standing.fence != fence or standing.state not in {"done", "waiting", "rejected"}:
         return None
-    whole.keys, whole.calls = {(agent, key): standing}, {}
+    whole.keys, whole.calls, whole.forbidden = {(agent, key): standing}, {}, {}
     with Rebuilding(redis, whole, lambda _task, _kwargs: []) as rebuilding:
         rebuilding.run(Progress())
     return standing.state if rebuilding.rebuilt else None

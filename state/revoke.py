@@ -43,8 +43,8 @@ def revoke(
 ) -> list[Revoked]:
     """Cancel every call of these that has not begun; answers what became of each.
 
-    An id that no agent knows is remembered for `keep_ms`: a message that carries it does not run. `safe` are the tasks
-    without an effect, of which no journal is kept.
+    An id that no agent knows is remembered for `keep_ms`, and in the journal: a message that carries it does not run.
+    `safe` are the tasks without an effect, of which no journal is kept.
 
     Raises:
         JournalUnavailable: Nothing was cancelled, or the call at which it happened must be revoked once more.
@@ -80,6 +80,12 @@ def was_taken_back(redis: Redis, agent: str, call: str) -> bool:
     return state == "cancelled" and key is None
 
 
+def forbid(redis: Redis, agents: Sequence[str], call: str, by: str, keep_ms: int) -> list[str]:
+    """Remember that a call that nobody registered must not run; answers the names in Redis that were free for that."""
+    names = [Names(agent).call(call) for agent in agents]
+    return [name for name in names if _forbid(redis, [name], [by, keep_ms])[0] == "forbidden"]
+
+
 def _revoke(
     redis: Redis, journal: Journal, agents: Sequence[str], call: str, by: str, keep_ms: int, safe: Container[str]
 ) -> Revoked:
@@ -89,11 +95,8 @@ def _revoke(
             return cancel(redis, journal, agent, call, by, safe)
         if state:
             return Revoked(call, state)
-        forbidden = [
-            name
-            for name in (Names(each).call(call) for each in agents)
-            if _forbid(redis, [name], [by, keep_ms])[0] == "forbidden"
-        ]
+        evidence.forbidden(journal, agents, call, by)
+        forbidden = forbid(redis, agents, call, by, keep_ms)
         if len(forbidden) == len(agents):
             return Revoked(call, UNKNOWN, is_new=True)
         for name in forbidden:  # somebody registered the call in this moment: look again

@@ -47,6 +47,10 @@ def _open_calls(redis: Redis, n: Names) -> Iterator[Record]:
     repeat-safe call once more does no harm, to forget a call with an effect does.
     """
     for call, kept in _scan(redis, n.call("")):
+        if call and kept.get("state") == "cancelled" and not kept.get("key"):
+            by = json.loads(kept.get("answer") or "{}").get("by", "")
+            yield "forbidden", evidence.of_forbidden([n.agent], call, by)
+            continue
         if not call or kept.get("state", "done") in ENDED or kept.get("effect", "1") != "1" or not kept.get("key"):
             continue
         named = [kept.get(name, "") for name in ("task", "key", "kwargs", "fingerprint", "door")]

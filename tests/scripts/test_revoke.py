@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from state import journal, revoke
+from state import journal, recover, revoke
 from state.decision import Refused
 from state.journal import JournalUnavailable
 from state.names import Names
+from state.rebuild import Progress
 from state.revoke import UNKNOWN, Revoked
 from tests.scripts.poster import AGENT, Poster
 
@@ -102,3 +105,22 @@ def test_an_id_that_was_taken_back_before_is_not_registered(poster: Poster) -> N
     assert revoke.was_taken_back(poster.redis, AGENT, "later")
     assert take_back(poster, "later")[0].state == "cancelled"
     assert poster.redis.zcard(poster.n.queued) == 0
+
+
+@pytest.mark.parametrize("is_new_journal", [False, True])
+def test_an_id_that_was_revoked_before_its_call_is_made_stays_so_after_a_loss_of_redis(
+    poster: Poster, is_new_journal: bool
+) -> None:
+    poster.open().publish("earlier")
+    take_back(poster, "follower")
+    if is_new_journal:
+        shutil.rmtree(poster.ledger.journal.folder)
+        poster.open().publish("later")
+
+    poster.redis.flushall()
+    recover.recover(poster.redis, poster.ledger.journal, lambda _task, _kwargs: [], Progress())
+
+    call = replace(poster.call(), id="follower")
+    assert not poster.ledger.register(call)
+    assert revoke.was_taken_back(poster.redis, AGENT, "follower")
+    assert poster.redis.ttl(Names(AGENT).call("follower")) > 0
