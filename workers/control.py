@@ -8,6 +8,7 @@ client that is not ours. What a worker remembers decides about no call of ours, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
 from typing import Any
 
 import click
@@ -20,11 +21,12 @@ from kombu.utils.functional import maybe_list
 
 import settings
 from gatekeeper import door
-from gatekeeper.errors import NotRevoked
+from gatekeeper.errors import NotRevoked, UnsupportedOption
 from gatekeeper.gate import DAY_MS, registered
 from gatekeeper.redact import clean
 from state import journal, revoke, store
 from state.revoke import UNKNOWN, Revoked
+from workers import options
 from workers.people import all_agents, person
 
 log = structlog.get_logger("gatehouse.app")
@@ -38,6 +40,9 @@ STAMPS = (
     "nothing was revoked: the register keeps no stamps, so calls cannot be revoked by them; revoke each call by its id: "
     "celery -A workers control revoke ID"
 )
+
+#: What Celery's clients say of a queue besides its name, where nobody asked for anything.
+_PLAIN: Mapping[str, tuple[Any, ...]] = {"exchange_type": (None, "", "direct")}
 
 _panel_revoke: Callable[..., Any] = Panel.data["revoke"]
 
@@ -131,8 +136,26 @@ def _see(revoked: Revoked) -> str:
 
 def install() -> None:
     """Take the place of Celery's own commands in the workers of this process."""
+    for name in ("add_consumer", "cancel_consumer"):
+        Panel.data[name] = _checked(Panel.data[name])
     for name, command in (("revoke", _revoke), ("terminate", _terminate), ("revoke_by_stamped_headers", _by_stamps)):
         Panel.data[name] = command
+
+
+def _checked(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a command about a queue that refuses what is not one: Celery looks at it later, where it ends the worker."""
+
+    @wraps(command)
+    def about_queue(state: Any, queue: Any = None, **given: Any) -> Any:
+        odd = sorted(name for name, value in given.items() if value not in _PLAIN.get(name, (None,)))
+        if odd:
+            return {"error": f"{odd[0]} is not supported: a queue of Redis has nothing but its name"}
+        try:
+            return command(state, queue=options.queue_name(queue))
+        except UnsupportedOption as error:
+            return {"error": clean(str(error))}
+
+    return about_queue
 
 
 def _revoke(state: Any, task_id: Any, **options: Any) -> dict[str, Any]:

@@ -162,7 +162,8 @@ def _seconds(value: Any) -> int:
     return _milliseconds("countdown")(value)
 
 
-def _queue(value: Any) -> str:
+def queue_name(value: Any) -> str:
+    """Return the name of a queue; raises UnsupportedOption for what cannot be one."""
     name = value.name if isinstance(value, Queue) else value
     if not isinstance(name, str) or not _QUEUE.fullmatch(name) or name.startswith(_NO_QUEUES):
         raise UnsupportedOption(
@@ -207,7 +208,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "eta": _milliseconds("eta"),
     "expires": _milliseconds("expires"),
     "task_id": _task_id,
-    "queue": _queue,
+    "queue": queue_name,
     "priority": _priority,
     "ignore_result": _flag("ignore_result"),
     "retry": _flag("retry"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -119,4 +120,23 @@ def test_garbage_on_the_channel_of_remote_control_leaves_the_worker_as_it_is(
 
     assert "pong" in house.celery("inspect", "ping").stdout
     assert house.answer(house.call("counter.add", a=1, b=1), 30)["result"] == 2
+    assert worker.alive
+
+
+@pytest.mark.parametrize("method", ["add_consumer", "cancel_consumer"])
+def test_a_command_about_what_is_not_a_queue_leaves_the_worker_as_it_is(
+    house: Install, worker: Process, store: redis.Redis, method: str
+) -> None:
+    odd: list[dict[str, Any]] = [{"queue": each} for each in (["x"], {"a": 1}, 7, None, "", "unacked", "x" * 65)]
+    for given in [*odd, {"queue": "q", "exchange": ["x"]}, {"queue": "q", "exchange_type": "nosuch"}]:
+        store.publish("/0.celery.pidbox", message(body={"method": method, "arguments": given}, headers={"task": ""}))
+
+    assert "pong" in house.celery("inspect", "ping").stdout
+    assert house.answer(house.call("counter.add", a=1, b=1), 30)["result"] == 2
+    assert worker.alive
+
+
+def test_a_queue_can_still_be_added_and_cancelled(house: Install, worker: Process) -> None:
+    assert "add consumer moreq" in house.celery("control", "add_consumer", "moreq").stdout
+    assert "no longer consuming from moreq" in house.celery("control", "cancel_consumer", "moreq").stdout
     assert worker.alive
