@@ -211,28 +211,11 @@ local function check_key()
   end
 end
 
--- What passes by itself a call waits out, as long as its age allows, if nobody would ask again.
-local function wait_or_refuse(stage, why, due, fields)
-  if nobody_asks_again and due - called_at <= policy.max_age_ms then
-    return defer(stage, why, due, fields)
-  end
-  return refuse(stage, why, fields)
-end
-
-local function check_pause()
-  local pause = redis.call("HGET", KEYS[6], "pause")
-  if not pause then
-    return nil
-  end
-  local record, due = cjson.decode(pause), now + PAUSED_MS
-  return wait_or_refuse("paused", "paused", due, {by = record.by, why = record.why})
-end
-
--- A call that waited for its service until its time was over did not just come too late: it is listed, with the reason.
-local function give_up(why, fields)
+-- A call that waited for its service and may not wait longer was not just refused: it is listed, with the reason.
+local function give_up(stage, why, fields)
   local since = tonumber(call[14] or 0)
   if since == 0 then
-    return refuse("age", why, fields)
+    return refuse(stage, why, fields)
   end
   fields.waited = (now - since) / 1000
   fields.why = call[16] or nil
@@ -244,15 +227,32 @@ local function give_up(why, fields)
   redis.call("ZREMRANGEBYRANK", KEYS[12], 0, -KEPT_DEAD - 1)
   redis.call("HINCRBY", KEYS[7], "total_failed", 1)
   redis.call("HDEL", KEYS[2], "waits", "waits_since_ms", "waits_why", "paid_ms")
-  return refuse("age", why, fields)
+  return refuse(stage, why, fields)
+end
+
+-- What passes by itself a call waits out, as long as its age allows, if nobody would ask again.
+local function wait_or_refuse(stage, why, due, fields)
+  if nobody_asks_again and due - called_at <= policy.max_age_ms then
+    return defer(stage, why, due, fields)
+  end
+  return give_up(stage, why, fields)
+end
+
+local function check_pause()
+  local pause = redis.call("HGET", KEYS[6], "pause")
+  if not pause then
+    return nil
+  end
+  local record, due = cjson.decode(pause), now + PAUSED_MS
+  return wait_or_refuse("paused", "paused", due, {by = record.by, why = record.why})
 end
 
 local function check_age()
   if expires and now > tonumber(expires) then
-    return give_up("expired", {age = (now - called_at) / 1000})
+    return give_up("age", "expired", {age = (now - called_at) / 1000})
   end
   if now - called_at > policy.max_age_ms then
-    return give_up("too old", {age = (now - called_at) / 1000, max_age = policy.max_age_ms / 1000})
+    return give_up("age", "too old", {age = (now - called_at) / 1000, max_age = policy.max_age_ms / 1000})
   end
 end
 

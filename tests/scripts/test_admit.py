@@ -644,6 +644,23 @@ def test_an_open_breaker_refuses_and_says_until_when(poster_with: WithPolicies) 
     assert taken(poster) == before
 
 
+def test_a_call_that_waited_for_its_service_and_is_refused_by_a_breaker_is_listed_as_dead(
+    poster_with: WithPolicies,
+) -> None:
+    poster = poster_with(breaker=Breaker(after=3, cooldown="5m"), max_age="3m")
+    open_breaker(poster)
+    call = poster.register(poster.call("waited"))
+    waits = {"attempts": 1, "waits": 1, "waits_since_ms": poster.now() - 60_000, "waits_why": "429 Too Many Requests"}
+    poster.redis.hset(poster.n.call(call.id), mapping=waits)
+
+    receipt = poster.refused(call)
+
+    assert (receipt["stage"], receipt["error"], receipt["why"]) == ("breaker", "breaker open", "429 Too Many Requests")
+    assert 59 < receipt["waited"] < 120
+    assert poster.redis.zscore(poster.n.dead, call.id)
+    assert "429 Too Many Requests" in poster.redis.lindex(poster.n.errors, 0)
+
+
 def test_after_the_cooldown_exactly_one_probe_gets_through(poster_with: WithPolicies) -> None:
     poster = poster_with(breaker=Breaker(after=3, cooldown="5m"))
     open_breaker(poster)
