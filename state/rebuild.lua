@@ -83,6 +83,11 @@ if knows_more() then
   if state == "unknown" and redis.call("HEXISTS", KEYS[1], "verify") == 1 and not redis.call("ZSCORE", KEYS[3], ARGV[3]) then
     redis.call("ZADD", KEYS[3], now, ARGV[3])
   end
+  if (state == "unknown" or state == "held") and redis.call("HEXISTS", KEYS[5], ARGV[1]) == 0 then
+    local doubt = redis.call("HMGET", KEYS[1], "why", "since_ms")
+    local listed = {key = ARGV[1], state = state, since = tonumber(doubt[2] or now), why = doubt[1] or ARGV[5]}
+    redis.call("HSET", KEYS[5], ARGV[1], cjson.encode(listed)) -- the list may be lost where the key is not
+  end
   if to == "waiting" and redis.call("EXISTS", KEYS[2]) == 0 then
     write_call() -- another call has the key; this one is answered too
   end

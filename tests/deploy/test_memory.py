@@ -110,6 +110,9 @@ def test_the_whole_system_at_rest_is_small(everything: dict[str, str]) -> None:
     until(lambda: answers(f"http://127.0.0.1:{everything['WEB_PORT']}/readyz"), 30)
     until(lambda: answers(f"http://127.0.0.1:{everything['FLOWER_PORT']}/healthcheck"), 30)
     until(lambda: has_published(Path(everything["STATE_DIR"])), 30)
+    until(
+        lambda: "python" not in rows(measure(env=everything).stdout), 30, "the processes that render posts to be over"
+    )
 
     measured = measure("--limit", str(MOST_MB), env=everything)
 

@@ -140,6 +140,18 @@ def test_a_key_that_was_sent_and_never_answered_is_unknown_and_listed(poster: Bo
     assert poster.refused()["error"] == "outcome unknown"
 
 
+def test_a_doubt_that_lost_only_its_place_in_the_list_is_listed_again(poster: BookedPoster) -> None:
+    claim = poster.send()
+    poster.end(claim, "unknown", error="no answer")
+    poster.redis.delete(poster.n.held)
+
+    report = poster.recover()
+
+    assert report.rebuilt == {}
+    [entry] = resolve.held(poster.redis, AGENT)
+    assert (entry["key"], entry["state"], entry["why"]) == (claim.key, "unknown", "no answer")
+
+
 def test_the_owner_of_a_rebuilt_doubt_may_still_say_what_came_of_it(poster: BookedPoster) -> None:
     claim = poster.send()
     poster.lose_everything()
