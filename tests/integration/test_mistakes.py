@@ -78,6 +78,7 @@ def status(install: Install) -> str:
     return one_line(install.celery("gate", "status"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", DECORATORS)
 def test_a_decorator_that_is_not_right_names_its_line(house: Install, tmp_path: Path, before: str) -> None:
     (tmp_path / "odd.py").write_text(AGENT.format(before=before))

@@ -19,6 +19,8 @@ from tests.harness.polling import until
 from tests.harness.process import Process
 from tests.harness.valkey import binary
 
+pytestmark = pytest.mark.slow  # each reader is a process of its own
+
 PASSWORD = "p@ss:w/rd?&#%"
 QUOTED = "p%40ss%3Aw%2Frd%3F%26%23%25"
 
@@ -174,7 +176,6 @@ def test_ledger_broker_and_results_reach_the_same_database(
     house.close()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("form", ["socket, user and database in the query", "tls, own authority"])
 def test_a_whole_house_runs_on_a_server_with_a_password(server: Locked, tmp_path: Path, form: str) -> None:
     url = forms(server)[form]
