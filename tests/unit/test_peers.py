@@ -47,11 +47,11 @@ def test_a_process_of_ours_is_known(family: socket.AddressFamily, listen: str, c
 def test_of_who_hung_up_nothing_is_known() -> None:
     """The kernel says user 0 of a socket that its process has closed, and so would let everybody in."""
     with connected(socket.AF_INET, "127.0.0.1", "127.0.0.1") as (ours, other):
-        port = f":{other.getsockname()[1]:04X}"
+        theirs, mine = (f":{end.getsockname()[1]:04X}" for end in (other, ours))
         other.close()
 
         rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()]
-        assert [row[7] for row in rows if row[1].endswith(port)] == ["0"]
+        assert [row[7] for row in rows if row[1].endswith(theirs) and row[2].endswith(mine)] == ["0"]
         assert peers.user_of(ours) is None
 
 

@@ -39,6 +39,8 @@ from gatekeeper.template import Template
 from tests.unit.beat import Beat
 from tests.unit.test_feed import a_post
 
+pytestmark = pytest.mark.slow  # each text goes through a process of its own
+
 #: Seconds. A heartbeat renews a lease of minutes; a regular expression that is quadratic holds it for a minute and more.
 LONGEST_SILENCE = 5.0
 #: Seconds of processor time for a megabyte in any function that runs in the worker itself.
