@@ -9,6 +9,8 @@ from tests.model.variants import BAD, SOUND, Variant
 from tests.model.words import in_words
 from tests.model.world import Rules, Scope
 
+pytestmark = pytest.mark.slow  # pure computing, for most of a minute; make model runs it too
+
 
 @pytest.mark.parametrize("scope", SOUND.values(), ids=SOUND)
 def test_the_protocol_keeps_every_promise_and_always_comes_to_an_end(scope: Scope) -> None:
