@@ -88,7 +88,7 @@ def call(
 
 
 def _environment() -> dict[str, str]:
-    """What an interpreter needs, and no secret."""
+    """Return the environment that an interpreter needs, without any secret."""
     kept = ("PATH", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH")
     return {name: os.environ[name] for name in kept if name in os.environ} | {"PYTHONIOENCODING": "utf-8"}
 
