@@ -21,19 +21,25 @@ from state import store
 from workers.drill.place import Place, opened
 from workers.gate.output import Failed, command, plain, say, show
 
-#: Seconds after which a drill is ended by force. It gives up by itself before.
-LONGEST = 60.0
+#: Seconds after which a drill is killed, unless `--within` says otherwise. It gives up by itself before.
+WITHIN = 60.0
+#: Seconds that the faults take when nothing else runs, rounded down: less is not a drill.
+MIN_WITHIN = 20.0
 #: Seconds that processes which were killed may take to be gone.
 GONE = 5.0
 
 
 @command("drill")
 @click.argument("task", required=False)
-def drill(task: str | None, *, json_: bool) -> None:
+@click.option(
+    "--within", type=click.FloatRange(MIN_WITHIN), default=WITHIN, show_default=True, metavar="SECONDS",
+    help="Give up after so long; a slow or busy machine needs more.",
+)  # fmt: skip
+def drill(task: str | None, within: float, *, json_: bool) -> None:
     """Kill, double and redeliver in a scratch namespace: each line must say `effects: 1`. With TASK: its own gate."""
     _check(task)
     rows = []
-    with closing(_rows(task)) as coming:
+    with closing(_rows(task, within)) as coming:
         for row in coming:
             rows.append(row)
             if not json_:
@@ -54,11 +60,11 @@ def _check(task: str | None) -> None:
         raise Failed(f"{task} has no effect, so there is nothing that could happen twice; name a task that has one")
 
 
-def _rows(task: str | None) -> Generator[dict[str, Any]]:
+def _rows(task: str | None, within: float) -> Generator[dict[str, Any]]:
     """Each line of the drill as it comes; when this ends, everything the drill made is gone."""
     interrupt = signal.getsignal(signal.SIGINT)
     try:
-        with opened(settings.current().run_dir) as (place, lock), _conducted(place, lock, task) as process:
+        with opened(settings.current().run_dir) as (place, lock), _conducted(place, lock, task, within) as process:
             yield from _told(process)
             if process.wait():
                 raise Failed(f"the drill ended with {process.returncode}: {_last_words(place)}")
@@ -78,16 +84,16 @@ def _told(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def _conducted(place: Place, lock: int, task: str | None) -> Iterator[subprocess.Popen[str]]:
+def _conducted(place: Place, lock: int, task: str | None, within: float) -> Iterator[subprocess.Popen[str]]:
     """The process that conducts the drill, in a group of its own with its workers; all of them are dead afterwards."""
-    order = json.dumps({"folder": str(place.folder), "task": task})
+    order = json.dumps({"folder": str(place.folder), "task": task, "within": within})
     with (place.folder / "conductor.log").open("w") as log:
         process = subprocess.Popen(  # noqa: S603 - ourselves
             [sys.executable, "-m", "workers.drill.conductor", order],
             cwd=settings.ROOT, env=place.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
             text=True, start_new_session=True, pass_fds=(lock,),
         )  # fmt: skip
-    limit = threading.Timer(LONGEST, _kill, (process,))
+    limit = threading.Timer(within, _kill, (process,))
     limit.start()
     try:
         yield process
