@@ -22,10 +22,11 @@ help:
 	@echo 'make memory  how much memory the running system holds'
 	@echo 'make lock    write deploy/requirements.txt, the packages with their hashes; UPGRADE=1 takes newer ones'
 	@echo 'make audit   is a locked package known to be vulnerable? Fails also if that cannot be looked up'
-	@echo 'make clean   remove .venv and caches; state and posts stay'
+	@echo 'make clean   remove .venv and caches; data and posts stay'
 	@echo 'PYTHON=…     the Python to use, 3.11 or newer (default: python3)'
 
 up: $(INSTALLED)
+	@$(BIN)/python -m deploy.data_takeover
 	@$(BIN)/python -m web.check
 	@exec $(BIN)/python -m deploy.up
 

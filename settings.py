@@ -23,6 +23,15 @@ import redis_url
 
 ROOT = Path(__file__).resolve().parent
 
+#: Where data lies unless STATE_DIR names another folder.
+DEFAULT_STATE_DIR = ROOT / "var"
+#: Where earlier versions kept it: in the folder of the code.
+OLD_STATE_DIR = ROOT / "state"
+#: The folders of STATE_DIR, in the order in which `make up` moves them from the old place: the journal first.
+DATA_FOLDERS = ("journal", "agents", "mailbox", "secrets", "run")
+#: Names the folders that are being moved; a move that was cut off leaves it behind.
+UNFINISHED_MOVE = DEFAULT_STATE_DIR / ".data-takeover"
+
 #: The kernel refuses longer Unix socket paths (108 bytes with the closing zero).
 LONGEST_SOCKET_PATH = 107
 #: Where the socket lies if its path below STATE_DIR is longer than that: a folder of this user alone.
@@ -109,7 +118,7 @@ class Settings:
 def read(environ: Mapping[str, str]) -> Settings:
     """Build the settings from `environ`; an empty value counts as not given."""
     given = {name: value.strip() for name, value in environ.items() if value.strip()}
-    state_dir = _folder(given, "STATE_DIR", "state")
+    state_dir = _folder(given, "STATE_DIR", DEFAULT_STATE_DIR.name)
     embedded = "REDIS_URL" not in given
     web_host, web_port = _host(given, "WEB_HOST", "127.0.0.1"), _port(given, "WEB_PORT", 8000)
     server = given.get("REDIS_URL") or f"unix://{quote(str(embedded_socket(state_dir)))}"
@@ -148,8 +157,14 @@ def read(environ: Mapping[str, str]) -> Settings:
 
 @cache
 def current() -> Settings:
-    """This process's settings; raises SettingsError also if the embedded server's folder may be somebody else's."""
+    """Return this process's settings.
+
+    Raises:
+        SettingsError: also if the embedded server's folder may be somebody else's, or if `make up` has to move the
+            data of an earlier version first.
+    """
     found = read(environment())
+    check_data_moved(found)
     if found.embedded:
         check_socket_folder(embedded_socket(found.state_dir))
     return found
@@ -173,6 +188,49 @@ def embedded_socket(state_dir: Path) -> Path:
     digest = hashlib.sha256(os.fsencode(state_dir)).hexdigest()[:16]
     # Not tempfile's folder: TMPDIR differs between terminals, and all must find the same socket.
     return SHORT_PLACE / f"gatehouse-{os.getuid()}-{digest}" / "redis.sock"
+
+
+def check_data_moved(chosen: Settings) -> None:
+    """Raise SettingsError if data of an earlier version has to be moved first: no process may begin an empty journal."""
+    left = _data_not_moved() if chosen.state_dir == DEFAULT_STATE_DIR else []
+    if left:
+        raise SettingsError(
+            f"{OLD_STATE_DIR} still holds this installation's data ({', '.join(left)}), which belongs in "
+            f"{DEFAULT_STATE_DIR} now; stop what runs and run `make up`, which moves it, or move these folders yourself"
+        )
+
+
+def _data_not_moved() -> list[str]:
+    old = [name for name in DATA_FOLDERS if holds_data(OLD_STATE_DIR / name)]
+    if UNFINISHED_MOVE.exists():
+        return old
+    return [name for name in old if not holds_data(DEFAULT_STATE_DIR / name)]
+
+
+def holds_data(folder: Path) -> bool:
+    """Return whether `folder` holds anything but code and empty folders, at any depth; False if there is no folder.
+
+    Raises:
+        SettingsError: if it cannot be read.
+    """
+    try:
+        for _, folders, files in os.walk(folder, onerror=_raise_unless_missing):
+            folders[:] = [name for name in folders if not is_code(name)]
+            if any(not is_code(name) for name in files):
+                return True
+    except OSError as error:
+        raise SettingsError(f"{error.filename} cannot be read ({error.strerror}); let this user read it") from None
+    return False
+
+
+def is_code(name: str) -> bool:
+    """Return whether a file or folder of this name belongs to a Python package, and is not data."""
+    return name.endswith((".py", ".pyi", ".pyc", ".lua", ".lua.inc")) or name in {"__pycache__", "py.typed"}
+
+
+def _raise_unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def check_socket_folder(socket: Path) -> None:

@@ -59,12 +59,13 @@ make_user() {
 }
 
 # The services may read the code and not change it, whatever umask it was cloned with. What a `make up` left here stays
-# closed: settings, state, drafts; so does .git, whose address may hold a token.
+# closed: settings, data (of earlier versions in state/, beside the code), drafts; so does .git, whose address may hold a token.
 open_code() {
     change chmod -R go-w "$app"
     change find "$app" \( -path "$app/.git" -o -name '.env' -o -name '.env.*' ! -name '.env.example' \
-        -o -path "$app/state/agents" -o -path "$app/state/journal" -o -path "$app/state/mailbox" \
-        -o -path "$app/state/run" -o -path "$app/state/secrets" -o -path "$app/content/drafts" \) -prune \
+        -o -path "$app/var" -o -path "$app/content/drafts" \
+        -o -path "$app/state/run" -o -path "$app/state/mailbox" -o -path "$app/state/secrets" \
+        -o -path "$app/state/agents/*.json*" -o -path "$app/state/journal/*.json*" \) -prune \
         -o ! -type l -exec chmod go+rX {} +
 }
 

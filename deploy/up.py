@@ -15,7 +15,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import settings
-from deploy import ping, procfile
+from deploy import data_takeover, ping, procfile
+from deploy.data_takeover import TakeoverError
 from deploy.output import Output
 from deploy.process import Process
 from deploy.supervisor import SERVER_STOP_SECONDS, STOP_SECONDS, Supervisor
@@ -38,7 +39,7 @@ def main() -> int:
     parser.add_argument("--procfile", type=Path, default=settings.ROOT / "Procfile")
     try:
         return up(parser.parse_args().procfile)
-    except (SettingsError, procfile.ProcfileError, UpError) as error:
+    except (SettingsError, procfile.ProcfileError, TakeoverError, UpError) as error:
         problem = str(error)
     except OSError as error:
         problem = f"{error.filename or ''}: {error.strerror}"
@@ -51,10 +52,12 @@ def up(path: Path) -> int:
     environment = child_environment()
     chosen = settings.read(environment)
     commands = procfile.read(path)
+    output = Output(chosen.log_format == "console", max(map(len, [*commands, "watchdog"])))
+    if moved := data_takeover.take_over(chosen):
+        output.say(moved)
     lock = take_lock(chosen)
     check_ports(chosen)
     redis = prepare_server(chosen, environment)
-    output = Output(chosen.log_format == "console", max(map(len, [*commands, "watchdog"])))
     supervisor = Supervisor(
         server=redis,
         ready=lambda: redis is None or ping.answers(settings.embedded_socket(chosen.state_dir)),

@@ -96,4 +96,6 @@ def test_nothing_gets_into_the_image_that_is_not_named() -> None:
     assert patterns[0] == "*"
     assert not {"!.env", "!.git", "!.*", "!*"} & set(patterns)
     # Where `make up` keeps what is of this machine.
-    assert {"state/agents", "state/journal", "state/run"} <= set(patterns)
+    assert not {"!var", "!public"} & set(patterns)
+    # Where earlier versions kept it, beside the code.
+    assert {"state/agents/**/*.json*", "state/journal/**/*.json*", "state/run", "state/secrets"} <= set(patterns)

@@ -10,7 +10,7 @@ from typing import Any
 from tests.deploy.tools import ROOT
 
 #: What `make up` puts beside the code, and what only a server or an image needs.
-NOT_CODE = ("state/agents", "state/journal", "state/run", "deploy/systemd")
+NOT_CODE = ("deploy/systemd",)
 ON_THE_MACHINE = {
     "deploy/Dockerfile",
     "deploy/compose.yaml",

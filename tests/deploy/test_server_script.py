@@ -94,7 +94,8 @@ def test_it_checks_what_it_installed_before_it_starts_it(tmp_path: Path) -> None
 
 SECRETS = [
     ".env", ".env.bak", ".git/config", "state/journal/2026-11.jsonl", "state/agents/publisher.json",
-    "state/mailbox/chat/c1.jsonl", "state/run/redis/appendonlydir/x", "state/secrets/status-links", "content/drafts/a.md",
+    "state/mailbox/chat/c1.jsonl", "state/run/redis/appendonlydir/x", "state/secrets/status-links",
+    "var/journal/2026-11.jsonl", "var/secrets/status-links", "content/drafts/a.md",
 ]  # fmt: skip
 CODE = [".env.example", "settings.py", "state/journal.py", "content/a.md", "deploy/server.sh", "web/deep/er.py"]
 

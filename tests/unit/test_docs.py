@@ -166,9 +166,7 @@ def test_every_file_named_in_backticks_exists(page: Path) -> None:
     """Paths from the root that have a folder of ours in front."""
     folders = "state|gatekeeper|clients|tasks|workers|web|deploy|content|tests|docs"
     for path in re.findall(rf"`((?:{folders})/[\w./-]*)`", prose(page)):
-        made_by_running = path.startswith(
-            ("state/agents", "state/journal", "state/run", "state/mailbox", "state/secrets", "content/drafts")
-        )
+        made_by_running = path.startswith("content/drafts")
         assert made_by_running or (ROOT / path).exists(), f"{name_of(page)} names {path}"
 
 

@@ -16,7 +16,7 @@ def test_without_any_setting_everything_has_its_default() -> None:
     assert found.embedded
     assert found.redis_url.startswith("unix://")
     assert found.broker_url == found.redis_url
-    assert (found.state_dir, found.content_dir, found.public_dir) == (ROOT / "state", ROOT / "content", ROOT / "public")
+    assert (found.state_dir, found.content_dir, found.public_dir) == (ROOT / "var", ROOT / "content", ROOT / "public")
     assert (found.log_format, found.log_level) == ("json", "info")
     assert (found.web_host, found.web_port, found.flower_port) == ("127.0.0.1", 8000, 5555)
     assert (found.desk_password, found.publish_to, found.task_modules) == ("", ("feed",), ())
