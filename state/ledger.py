@@ -9,7 +9,7 @@ from typing import Any
 
 from redis import Redis
 
-from state import evidence, journal, options, rebuild, revoke
+from state import evidence, forbidden, journal, options, rebuild, revoke
 from state import owner as processes
 from state.call import Call, difference
 from state.decision import (
@@ -128,7 +128,7 @@ class Ledger:
                     kept = {"at_ms": str(due or ""), "expires_ms": str(ends or ""), "digest": digest}
                     self._write_down_registered(call, kept)
                 return True
-            case ["known", "cancelled", *_] if revoke.was_taken_back(self.redis, call.agent, call.id):
+            case ["known", "cancelled", *_] if forbidden.was_taken_back(self.redis, call.agent, call.id):
                 return False
             case ["known", _, made_from, task, kwargs, _] if digest and made_from != digest:
                 raise OtherContent(f"call {call.id} was made before, from something else", task, kwargs)

@@ -17,7 +17,7 @@ from pydantic_core import to_json
 from redis import Redis
 
 import settings
-from state import evidence, facts, records, revoke
+from state import evidence, facts, forbidden, records
 from state.agent import milliseconds
 from state.call import as_text
 from state.fold import Fold, Place, Standing, fold
@@ -130,7 +130,7 @@ class Rebuilding:
     def run(self, progress: Progress) -> None:
         """Write every key, then every call that had not begun. While one batch is on its way the next is made."""
         for call, (agents, by) in self._whole.forbidden.items():  # before what they may follow is there
-            revoke.forbid(self._redis, agents, call, by, self._keep_ms)
+            forbidden.forbid(self._redis, agents, call, by, self._keep_ms)
         total, done = len(self._whole.keys) + len(self._whole.calls), 0
         with ThreadPoolExecutor(1) as writer:
             under_way: Future[None] | None = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from redis import Redis
 
 from state import evidence
+from state.forbidden import forbid
 from state.journal import Journal
 from state.names import Names
 from state.store import Script
@@ -16,7 +17,6 @@ from state.store import Script
 UNKNOWN = "unknown id"
 
 _cancel = Script("cancel")
-_forbid = Script("forbid")
 
 
 @dataclass(frozen=True)
@@ -72,18 +72,6 @@ def cancel(redis: Redis, journal: Journal, agent: str, call: str, by: str, safe:
         case [_, state]:
             return Revoked(call, state, agent, key)
     raise AssertionError("cancel.lua gave no answer")
-
-
-def was_taken_back(redis: Redis, agent: str, call: str) -> bool:
-    """Whether this id was revoked before anybody registered it."""
-    state, key = redis.hmget(Names(agent).call(call), "state", "key")
-    return state == "cancelled" and key is None
-
-
-def forbid(redis: Redis, agents: Sequence[str], call: str, by: str, keep_ms: int) -> list[str]:
-    """Remember that a call that nobody registered must not run; answers the names in Redis that were free for that."""
-    names = [Names(agent).call(call) for agent in agents]
-    return [name for name in names if _forbid(redis, [name], [by, keep_ms])[0] == "forbidden"]
 
 
 def _revoke(

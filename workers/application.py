@@ -27,7 +27,7 @@ from gatekeeper import door, known, logs
 from gatekeeper.errors import InvalidArguments, UnknownTask
 from gatekeeper.gate import Gate, registered
 from gatekeeper.redact import describe
-from state import owner, revoke, store
+from state import forbidden, owner, store
 from state.call import Call
 from state.ledger import Ledger
 from state.options import from_json
@@ -75,7 +75,7 @@ class Gatehouse(Celery):
         with door.in_words():
             call, asked = self._asked(name, args, kwargs, given)
             fresh = self.accept(call, asked.delay_ms, asked.expires_ms, **asked.sending)
-            if not fresh and revoke.was_taken_back(store.client(), call.agent, call.id):
+            if not fresh and forbidden.was_taken_back(store.client(), call.agent, call.id):
                 raise InvalidArguments(
                     f"the id {call.id} was revoked before this call was made: give the call another id"
                 )

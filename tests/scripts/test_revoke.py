@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from state import journal, recover, revoke
+from state import forbidden, journal, recover, revoke
 from state.decision import Refused
 from state.journal import JournalUnavailable
 from state.names import Names
@@ -102,7 +102,7 @@ def test_an_id_that_was_taken_back_before_is_not_registered(poster: Poster) -> N
     take_back(poster, "later")
 
     assert not poster.ledger.register(poster.call(id="later"))
-    assert revoke.was_taken_back(poster.redis, AGENT, "later")
+    assert forbidden.was_taken_back(poster.redis, AGENT, "later")
     assert take_back(poster, "later")[0].state == "cancelled"
     assert poster.redis.zcard(poster.n.queued) == 0
 
@@ -122,5 +122,5 @@ def test_an_id_that_was_revoked_before_its_call_is_made_stays_so_after_a_loss_of
 
     call = replace(poster.call(), id="follower")
     assert not poster.ledger.register(call)
-    assert revoke.was_taken_back(poster.redis, AGENT, "follower")
+    assert forbidden.was_taken_back(poster.redis, AGENT, "follower")
     assert poster.redis.ttl(Names(AGENT).call("follower")) > 0

@@ -1,0 +1,24 @@
+"""Ids that were revoked before any call was registered under them: a message that carries one does not run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from redis import Redis
+
+from state.names import Names
+from state.store import Script
+
+_forbid = Script("forbid")
+
+
+def was_taken_back(redis: Redis, agent: str, call: str) -> bool:
+    """Whether this id was revoked before anybody registered it."""
+    state, key = redis.hmget(Names(agent).call(call), "state", "key")
+    return state == "cancelled" and key is None
+
+
+def forbid(redis: Redis, agents: Sequence[str], call: str, by: str, keep_ms: int) -> list[str]:
+    """Remember that a call that nobody registered must not run; answers the names in Redis that were free for that."""
+    names = [Names(agent).call(call) for agent in agents]
+    return [name for name in names if _forbid(redis, [name], [by, keep_ms])[0] == "forbidden"]
