@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Self
 
 import settings
-from state import server, store
+from deploy import redis_server
+from state.redis import client
 
 #: Seconds for a process to end when it is asked to.
 ENDS_WITHIN = 20.0
@@ -29,9 +30,9 @@ class Arena:
             self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
             self.env = {**settings.environment(), **self._own_settings()}
             self.settings = settings.read(self.env)
-            stack.enter_context(self._running("server", server.command(self.settings)))
-            server.wait_until_ready(self.settings, time.monotonic() + STARTS_WITHIN)
-            self.redis = store.client(self.settings.redis_url)
+            stack.enter_context(self._running("server", redis_server.command(self.settings)))
+            redis_server.wait_until_ready(self.settings, time.monotonic() + STARTS_WITHIN)
+            self.redis = client.client(self.settings.redis_url)
             stack.callback(self.redis.close)
             self._stack = stack.pop_all()
         return self

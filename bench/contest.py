@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from bench.arena import Arena
-from state.names import Names
+from state.redis.keys import Names
 
 #: Seconds between two looks at the queue; two commands each, the same for every side.
 LOOK_EVERY = 0.02

@@ -13,7 +13,7 @@ from redis import Redis
 from bench.agents import noop
 from gatekeeper.answer import kept
 from state.decision import Claim
-from state.ledger import Ledger, Settlement
+from state.ledger.ledger import Ledger, Settlement
 
 #: Not timed: the scripts are loaded, and the processor wakes up.
 WARM_UP = 200

@@ -17,10 +17,10 @@ import click
 from redis import Redis
 
 from bench.arena import Arena
-from state import records
-from state.journal import Journal
-from state.rebuild import Progress
-from state.recover import Report, recover
+from state.journal import records
+from state.journal.journal import Journal
+from state.recovery.rebuild import Progress
+from state.recovery.recover import Report, recover
 
 #: Records that each key leaves: registered, intent, outcome.
 PER_KEY = 3

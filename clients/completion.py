@@ -15,7 +15,7 @@ from clients import http
 from clients.providers import Provider
 from gatekeeper import pauses
 from gatekeeper.redact import clean
-from state.providers import Outcome
+from state.limits.providers import Outcome
 
 #: Answers are checked against a schema; imagination only breaks them.
 TEMPERATURE = 0.2

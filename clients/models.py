@@ -22,10 +22,10 @@ from gatekeeper.line import made_by
 from gatekeeper.memory import memory
 from gatekeeper.policy import Rung
 from gatekeeper.redact import describe
-from state import providers as shared
-from state import store
-from state.providers import Denied, Permit
-from state.store import StoreError
+from state.limits import providers as shared
+from state.limits.providers import Denied, Permit
+from state.redis import client
+from state.redis.client import StoreError
 
 log = structlog.get_logger("gatehouse.models")
 
@@ -144,7 +144,7 @@ class _Descent(Generic[Schema]):
         if self._seconds_left < LEAST_SECONDS:
             self._leave(Rung.MODEL, provider.by, "skipped", "no time is left")
             return None
-        permit = shared.permit(store.client(), provider.identity, self.question.digest, provider.limits)
+        permit = shared.permit(client.client(), provider.identity, self.question.digest, provider.limits)
         if isinstance(permit, Denied):
             self._leave(Rung.MODEL, provider.by, "skipped", permit.why, retry_after=permit.retry_after)
             return None
@@ -174,7 +174,7 @@ class _Descent(Generic[Schema]):
         """A sound answer closes the breaker, whatever the reply is worth: strangers' texts must not open it."""
         outcome, why, seconds = (no.outcome, no.why, no.seconds) if no else ("ok", "", None)
         try:
-            follows = shared.report(store.client(), permit, outcome, why, seconds)
+            follows = shared.report(client.client(), permit, outcome, why, seconds)
         except StoreError as error:
             log.warning("report lost", provider=permit.provider, outcome=outcome, error=describe(error))
             return

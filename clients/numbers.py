@@ -14,7 +14,9 @@ from clients.entries import Entries, Entry
 from clients.markdown import shorten
 from clients.series import Described
 from gatekeeper import gate
-from state import agent, events, store
+from state.agents import events
+from state.agents import snapshot as agent
+from state.redis import client
 
 #: Days that are looked at; a week has one of each weekday.
 DAYS = 7
@@ -84,7 +86,7 @@ def _published(entries: Sequence[Entry], after: datetime, until: datetime) -> in
 
 
 def _agent(name: str, now: datetime) -> Agent:
-    redis = store.client()
+    redis = client.client()
     past = events.recent(redis, name, round(now.timestamp() * 1000) - DAYS * DAY_MS)
     began = [one for one in past if one.attempt]
     outcomes, head = Counter(one.outcome for one in past), agent.snapshot(redis, name).head

@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 from clients import punctuality
 from clients.punctuality import Plan
 from gatekeeper.gate import agents
-from state import backlog, signs, store, ticks
+from state import backlog, signs
+from state.ledger import schedule_runs
+from state.redis import client
 from state.signs import Standing
 
 #: Beat looks every five seconds; a restart of it, or of a worker, takes half a minute at the most.
@@ -43,7 +45,7 @@ def look() -> tuple[Standing, list[Overdue]]:
 
 def stand() -> Standing:
     """Who runs and who is silent, and from which queues nobody takes what waits there; raises StoreError."""
-    redis = store.client()
+    redis = client.client()
     standing = signs.look(redis)
     deserted = signs.deserted(backlog.of_queues(redis, agents()), standing)
     return replace(standing, silent=[*standing.silent, *deserted])
@@ -51,7 +53,7 @@ def stand() -> Standing:
 
 def _of(plan: Plan, standing: Standing, now: datetime) -> Overdue | None:
     due = plan.times.latest_before(now)
-    newest = ticks.newest(store.client(), plan.agent, plan.entry)
+    newest = schedule_runs.newest(client.client(), plan.agent, plan.entry)
     if newest.due is not None and newest.due >= due:
         since = datetime.fromtimestamp(newest.at_ms / 1000, UTC)
         waits = newest.state == "queued" and now - since > TOLERANCE
@@ -67,8 +69,8 @@ def _expected(due: datetime, standing: Standing) -> datetime:
     return max([due, *began[:1]])
 
 
-def _may_wait(plan: Plan, newest: ticks.Newest, standing: Standing) -> bool:
+def _may_wait(plan: Plan, newest: schedule_runs.Newest, standing: Standing) -> bool:
     """Whether the entry itself says that nothing is to be started now."""
     if plan.missed == "skip" and newest.due is not None and standing.of("beat"):
         return True
-    return plan.overlap == "queue" and newest.state in ticks.OPEN
+    return plan.overlap == "queue" and newest.state in schedule_runs.OPEN

@@ -22,7 +22,10 @@ from clients.watch import Limits, Site, Watch
 from gatekeeper.durations import milliseconds
 from gatekeeper.gate import agents
 from gatekeeper.redact import describe
-from state import epoch, health, journal, signs, store
+from state import signs
+from state.journal import journal
+from state.recovery import epoch
+from state.redis import client, health
 
 GB = 1024**3
 MB = 1024**2
@@ -120,13 +123,13 @@ def load(per_core: float) -> Seen:
 
 def redis_ping(limit_ms: int) -> Seen:
     """Does it answer quickly? Every call waits for it at least twice."""
-    ms = health.look(store.client()).ping_ms
+    ms = health.look(client.client()).ping_ms
     return Seen(f"{ms:g} ms", f"{limit_ms} ms", f"Redis took {ms:g} ms to answer" if ms > limit_ms else "")
 
 
 def redis_memory(percent: float) -> Seen:
     """Will it still accept writes tomorrow?"""
-    seen = health.look(store.client())
+    seen = health.look(client.client())
     used = 100 * seen.used_bytes / seen.limit_bytes if seen.limit_bytes else 0
     why = f"{used:.0f} % of what it may use; a full Redis refuses every call" if used > percent else ""
     return Seen(f"{seen.used_bytes / MB:.1f} MB", f"{percent:g} % of {seen.limit_bytes / MB:.0f} MB", why)
@@ -134,7 +137,7 @@ def redis_memory(percent: float) -> Seen:
 
 def redis_aof() -> Seen:
     """Will it know everything after a restart?"""
-    seen = health.look(store.client())
+    seen = health.look(client.client())
     if not seen.aof:
         return Seen("off", "on", "a restart of Redis loses finished keys; set appendonly yes, see deploy/redis.conf")
     return Seen("on", "on", "" if seen.aof_ok else "its last write to disk failed; look at the disk and at Redis's log")
@@ -142,7 +145,7 @@ def redis_aof() -> Seen:
 
 def redis_eviction() -> Seen:
     """Will it keep what it has when it is full?"""
-    policy = health.look(store.client()).eviction
+    policy = health.look(client.client()).eviction
     evicts = policy != "noeviction"
     return Seen(
         policy, "noeviction", "a full Redis would forget finished keys; see deploy/redis.conf" if evicts else ""
@@ -151,7 +154,7 @@ def redis_eviction() -> Seen:
 
 def effects() -> Seen:
     """Does Redis still know everything that was ever sent?"""
-    standings = epoch.standings(store.client(), journal.current(), agents())
+    standings = epoch.standings(client.client(), journal.current(), agents())
     told = [f"{agent}: {standing.closed}" for agent, standing in standings.items() if standing.closed]
     why = f"effects are closed ({'; '.join(told)}); run: celery -A workers gate recover" if told else ""
     return Seen("closed" if told else "open", "open", why)
@@ -173,7 +176,7 @@ def ticks() -> Seen:
 
 def queue(limit: int) -> Seen:
     """Do the workers keep up?"""
-    depth = health.queue_depth(store.client(settings.current().broker_url))
+    depth = health.queue_depth(client.client(settings.current().broker_url))
     why = f"{depth} messages wait; is a worker running? celery -A workers status" if depth > limit else ""
     return Seen(f"{depth} waiting", f"{limit}", why)
 

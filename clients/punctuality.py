@@ -13,8 +13,10 @@ from zoneinfo import ZoneInfo
 from clients import tables
 from clients.checks import Look, Seen
 from clients.cron import Cron, CronError
-from state import events, store, ticks
-from state.agent import Snapshot, snapshot
+from state.agents import events
+from state.agents.snapshot import Snapshot, snapshot
+from state.ledger import schedule_runs
+from state.redis import client
 
 #: An entry is late two periods after it was due, or when it is this late: who waits for a daily report until the day
 #: after tomorrow has lost two of them.
@@ -96,7 +98,7 @@ def watched_since(before: Mapping[str, str], last_check: datetime | None, now: d
 
 def looks(agents: list[str], since: Mapping[str, str], now: datetime) -> Iterator[Look]:
     """Every agent, every entry of the schedule, and the keys that are held."""
-    redis = store.client()
+    redis = client.client()
     states = {agent: snapshot(redis, agent) for agent in agents}
     for agent, state in states.items():
         yield Look(f"agent {agent}", partial(pause, state, now))
@@ -125,7 +127,7 @@ def run(plan: Plan, state: Snapshot | None, watched: datetime, now: datetime) ->
         return Seen("unknown", why=f"no agent {plan.agent!r} is loaded; entry {plan.entry!r} names {plan.task}")
     last = state.head["last_run"] and datetime.fromisoformat(state.head["last_run"])
     told = f"ran {last:%Y-%m-%d %H:%M} UTC" if last else "never ran"
-    if failure := ticks.failure(store.client(), plan.agent, plan.entry):
+    if failure := schedule_runs.failure(client.client(), plan.agent, plan.entry):
         return Seen(told, why=f"its tick of {failure['at']} could not be started: {failure['why']}")
     if state.head["paused"]:
         return Seen(f"{told}, paused")
@@ -139,7 +141,7 @@ def run(plan: Plan, state: Snapshot | None, watched: datetime, now: datetime) ->
 
 def _failing(plan: Plan, now: datetime) -> str:
     since_ms = round((now - REMEMBERED).timestamp() * 1000)
-    past = events.recent(store.client(), plan.agent, since_ms)
+    past = events.recent(client.client(), plan.agent, since_ms)
     newest = [attempt for attempt in past if attempt.task == plan.task and attempt.outcome != "refused"][-FAILURES:]
     failed = len(newest) == FAILURES and all(attempt.outcome != "done" for attempt in newest)
     return f"its last {FAILURES} attempts failed; see: celery -A workers gate status {plan.agent}" if failed else ""

@@ -11,9 +11,10 @@ import sys
 import time
 
 import settings
+from deploy import redis_server
+from deploy.redis_server import ServerError
 from settings import Settings, SettingsError
-from state import server, terminal
-from state.server import ServerError
+from state import terminal
 
 #: A server that loads a large file may take longer; then the others start, and wait by themselves.
 WAIT_SECONDS = 20.0
@@ -31,7 +32,7 @@ def main() -> int:
         if given.wanted:
             return 0 if chosen.embedded else 1
         if given.wait:
-            server.wait_until_ready(chosen, time.monotonic() + WAIT_SECONDS)
+            redis_server.wait_until_ready(chosen, time.monotonic() + WAIT_SECONDS)
             return 0
         if given.check:
             check(chosen)
@@ -45,19 +46,19 @@ def main() -> int:
 def check(chosen: Settings) -> None:
     """Raise unless the server of this STATE_DIR can be started, or the one that REDIS_URL names answers."""
     if chosen.embedded:
-        server.find_server()
-        server.check_not_running(chosen)
+        redis_server.find_server()
+        redis_server.check_not_running(chosen)
     else:
-        server.check_reachable(chosen.redis_url)
+        redis_server.check_reachable(chosen.redis_url)
 
 
 def become_server(chosen: Settings, options: list[str]) -> None:
     """Never returns: this process is the server from here on. `options` stand behind our own and win over them."""
     if not chosen.embedded:
         raise ServerError("REDIS_URL names a server, so none is started here; remove it to use the embedded one")
-    server.check_not_running(chosen)
+    redis_server.check_not_running(chosen)
     os.umask(0o077)  # its append-only file holds all that was ever said to the agents
-    command = [*server.command(chosen), *options]
+    command = [*redis_server.command(chosen), *options]
     # Redis 7.2 exits when the machine lacks the locale that the environment asks for.
     os.execve(command[0], command, {**settings.environment(), "LC_ALL": "C"})  # noqa: S606 - no shell is meant
 

@@ -13,7 +13,7 @@ from gatekeeper.gate import agents
 from gatekeeper.redact import clean
 from state.call import Call, difference
 from state.decision import Claim, Differs, Early
-from state.ledger import Ledger
+from state.ledger.ledger import Ledger
 
 log = structlog.get_logger("gatehouse.gate")
 

@@ -14,11 +14,11 @@ from gatekeeper import wire
 from gatekeeper.errors import NoTask
 from gatekeeper.policy import Effect, Rung
 from gatekeeper.wire import Wire
-from state import store
+from state.agents.facts import FactChange
 from state.call import Call
 from state.decision import Claim
-from state.facts import FactChange
-from state.ledger import Ledger, Terms
+from state.ledger.ledger import Ledger, Terms
+from state.redis import client
 
 #: A story keeps this many events of one attempt, the first and the newest; the log has them all.
 MOST_EVENTS = 100
@@ -77,7 +77,7 @@ class Attempt:
         """
         if self.line == "before":
             return ask_store()
-        return store.patiently(ask_store, min(PATIENCE, self.wire.left_ms / 1000))
+        return client.patiently(ask_store, min(PATIENCE, self.wire.left_ms / 1000))
 
     def take_events(self) -> list[str]:
         """The events told so far, which are then no longer pending."""

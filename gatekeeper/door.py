@@ -12,8 +12,8 @@ from gatekeeper.attempt import current_or_none
 from gatekeeper.errors import InvalidArguments
 from gatekeeper.redact import clean
 from state import terminal
-from state.journal import JournalUnavailable
-from state.store import StoreError
+from state.journal.journal import JournalUnavailable
+from state.redis.client import StoreError
 
 CALL = "celery call"
 _COMMANDS = {"call": CALL, "beat": "beat"}

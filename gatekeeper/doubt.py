@@ -10,7 +10,8 @@ from gatekeeper.answer import Answer, refusal
 from gatekeeper.attempt import PATIENCE
 from gatekeeper.execution import Execution
 from gatekeeper.look_up import Unanswered, look_up
-from state import owner, store, verdict
+from state.ledger import owner, reconcile
+from state.redis import client
 
 log = structlog.get_logger("gatehouse.gate")
 
@@ -26,8 +27,8 @@ def look(execution: Execution) -> Answer:
     if found is not None and not isinstance(found, Unanswered):
         return execution.finished(found)
     ledger, events = attempt.ledger, attempt.take_events()
-    said = store.patiently(
-        lambda: verdict.record(
+    said = client.patiently(
+        lambda: reconcile.record(
             ledger.redis,
             ledger.journal,
             attempt.claim,

@@ -31,7 +31,8 @@ from gatekeeper.look_up import Unanswered, look_up
 from gatekeeper.outcome import proves_nothing_was_sent, store_was_away
 from gatekeeper.prospects import Prospect
 from gatekeeper.redact import clean, describe
-from state import options, store
+from state import options
+from state.redis import client
 
 log = structlog.get_logger("gatehouse.gate")
 
@@ -249,7 +250,7 @@ class Execution:
         end = ending.settlement(attempt, told)
         if attempt.line != "before":
             attempt.ledger.write_down(attempt.claim, end)
-        lost = store.patiently(lambda: attempt.ledger.settle(attempt.claim, attempt.terms, end), PATIENCE)
+        lost = client.patiently(lambda: attempt.ledger.settle(attempt.claim, attempt.terms, end), PATIENCE)
         if lost is not None:
             self._log("claim lost", stands=lost, outcome=ending.outcome, **told)
             raise ClaimLost(self.gate.agent, self.key, f"while the task ran; the key is {lost} now")

@@ -17,8 +17,8 @@ from gatekeeper.policy import Breaker, Cap, Effect, Rate
 from gatekeeper.question import Question
 from gatekeeper.template import Template
 from state.call import Call
-from state.ledger import Terms
-from state.names import Names
+from state.ledger.ledger import Terms
+from state.redis.keys import Names
 
 #: Longer than any call should take on the network, short enough that a lost worker is noticed in two minutes.
 DEFAULT_LEASE = "2m"

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import structlog
 
 from gatekeeper.attempt import Attempt
-from state import owner
 from state.decision import Claim
-from state.store import StoreError
+from state.ledger import owner
+from state.redis.client import StoreError
 
 log = structlog.get_logger()
 

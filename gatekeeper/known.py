@@ -9,7 +9,7 @@ from uuid import UUID
 from gatekeeper.errors import InvalidArguments, KnownId
 from gatekeeper.gate import TICK, agents, registered
 from state.call import Call
-from state.ledger import Ledger, OtherContent
+from state.ledger.ledger import Ledger, OtherContent
 
 #: Characters; the longest that we make ourselves is that of a webhook's delivery.
 LONGEST_ID = 255

@@ -16,7 +16,7 @@ from gatekeeper.attempt import Attempt, current
 from gatekeeper.contract import says_secret
 from gatekeeper.errors import ClaimLost, EffectsClosed, LineError, RungTooLow, Stopped
 from gatekeeper.policy import Rung
-from state.journal import JournalUnavailable
+from state.journal.journal import JournalUnavailable
 
 Payload = TypeVar("Payload")
 

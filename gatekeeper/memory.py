@@ -7,9 +7,9 @@ from typing import Any
 
 from gatekeeper.attempt import Attempt, current
 from gatekeeper.errors import GatekeeperError
-from state import facts
-from state.agent import HEAD_FIELDS
-from state.facts import FactChange
+from state.agents import facts
+from state.agents.facts import FactChange
+from state.agents.snapshot import HEAD_FIELDS
 
 #: A fact is read by people; a text of this size belongs in a file.
 LARGEST_FACT = 16 * 1024

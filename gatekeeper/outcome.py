@@ -13,9 +13,9 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 from gatekeeper import hostile
 from gatekeeper.errors import NotApplied, Overdue
 from gatekeeper.wire import SAFE
-from state.away import Away, lineage
-from state.journal import JournalUnavailable
-from state.store import StoreError
+from state.journal.journal import JournalUnavailable
+from state.redis.away import Away, lineage
+from state.redis.client import StoreError
 
 #: Answers by which every provider says that it refused before doing anything.
 REFUSED_STATUSES = frozenset({401, 403, 404, 413, 429})

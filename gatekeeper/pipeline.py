@@ -19,7 +19,6 @@ from gatekeeper.execution import Execution
 from gatekeeper.gate import KEEP_MS, Gate
 from gatekeeper.redact import clean, describe
 from gatekeeper.wire import Wire
-from state import audit, epoch, owner, store
 from state.call import Call
 from state.decision import (
     Busy,
@@ -34,8 +33,11 @@ from state.decision import (
     Unchecked,
     Unregistered,
 )
-from state.journal import JournalUnavailable
-from state.ledger import Ledger, Terms
+from state.journal.journal import JournalUnavailable
+from state.ledger import owner
+from state.ledger.ledger import Ledger, Terms
+from state.recovery import audit, epoch
+from state.redis import client
 
 log = structlog.get_logger("gatehouse.gate")
 
@@ -52,7 +54,7 @@ def run(
     Returns the answer; raises what the task raised if the attempt failed, OutcomeUnknown if its effect is in doubt,
     Duplicate if another message of the same call is at work, NotThisCall if the message is not that of its call.
     """
-    ledger, came = Ledger(store.client()), came or Arrival()
+    ledger, came = Ledger(client.client()), came or Arrival()
     try:
         arguments = gate.contract.bind(args, kwargs)
         call = gate.call_with(arguments, id=call_id, door=door)
@@ -117,7 +119,7 @@ def _ask(ledger: Ledger, call: Call, terms: Terms, came: Arrival) -> Decision:
     mine = owner.new()
     try:
         return _ask_as(mine, ledger, call, terms, came)
-    except store.Away:
+    except client.Away:
         owner.abandon(mine)
         raise
 
@@ -182,7 +184,7 @@ def _reject(ledger: Ledger, call: Call, came: Arrival, error: InvalidArguments) 
 def _needing_redis(call: Call) -> Iterator[None]:
     try:
         yield
-    except store.Away as error:
+    except client.Away as error:
         raise LedgerUnavailable(
             f"call {call.id} of {call.task}: nothing ran, Redis does not answer: {describe(error)}"
         ) from error

@@ -15,7 +15,7 @@ import settings
 from gatekeeper import hostile, pauses
 from gatekeeper.errors import NotApplied
 from gatekeeper.outcome import causes, is_no_connection
-from state.journal import JournalUnavailable
+from state.journal.journal import JournalUnavailable
 
 #: Statuses by which a service says itself that it will answer otherwise later (RFC 6585 and RFC 9110).
 TEMPORARY = frozenset({429, 503})

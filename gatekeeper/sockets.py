@@ -19,7 +19,7 @@ from http.client import HTTPConnection
 from types import FrameType
 from typing import Any
 
-from state import store
+from state.redis import client
 
 #: Audit events of what leaves the process in another way than through a connection.
 LEAVING = frozenset(
@@ -96,7 +96,7 @@ def _is_accounted_for() -> bool:
         if isinstance(caller, HTTPConnection):
             return type(caller).send is HTTPConnection.send
         if str(frame.f_globals.get("__name__", "")).startswith("redis."):
-            return store.is_own(caller)
+            return client.is_own(caller)
     return False
 
 

@@ -20,8 +20,8 @@ from gatekeeper.errors import LedgerUnavailable, TaskAborted, UnsupportedOption
 from gatekeeper.gate import DEFAULT_LEASE, MAX_AGE, Gate, Policies, register
 from gatekeeper.policy import Breaker, Cap, Effect, Rate
 from gatekeeper.redact import describe, presentable
-from state import store
-from state.ledger import Ledger
+from state.ledger.ledger import Ledger
+from state.redis import client
 
 log = structlog.get_logger("gatehouse.gate")
 
@@ -89,7 +89,7 @@ class GateTask(_Task):
     def standing(self, **arguments: Any) -> str | None:
         """Where the key of these arguments stands (`done`, `unknown`, …), or None if it was never asked for."""
         key = self.gate.key(self.gate.contract.bind((), arguments), "")
-        return Ledger(store.client()).standing(self.gate.agent, key)
+        return Ledger(client.client()).standing(self.gate.agent, key)
 
 
 def _drop_followers(request: Any) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from gatekeeper import sockets
 from gatekeeper.errors import Overdue
 from gatekeeper.sockets import Kept
-from state import owner
+from state.ledger import owner
 
 _REQUEST_LINE = re.compile(rb"([A-Z]+) \S+ HTTP/1\.[01]\r\n")
 #: Asking changes nothing.

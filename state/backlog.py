@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from redis import Redis
 
-from state.names import Names
 from state.options import queue_of
+from state.redis.keys import Names
 
 #: Calls looked at per agent: enough to see every queue in which something waits for long.
 AT_ONCE = 200

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from redis import Redis
 
-from state.names import Names
-from state.store import Script
+from state.redis.client import Script
+from state.redis.keys import Names
 
 _forbid = Script("forbid")
 

@@ -17,7 +17,7 @@ import psutil
 from redis import Redis
 
 from state.backlog import Backlog
-from state.store import Script
+from state.redis.client import Script
 
 #: Seconds between two signs of a process: one write each.
 EVERY = 3.0

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gatekeeper import sockets
-from state import store
+from state.redis import client
 from tests.effects.client import EffectServer
 from tests.harness import Install, ServerMissing, Valkey
 
@@ -33,7 +33,7 @@ def _each_test_begins_as_a_process_does(monkeypatch: pytest.MonkeyPatch) -> None
     sockets.forget()
     for name in sockets.UNSEEN:  # a test that imports uvicorn loads uvloop, and then no error proves anything any more
         monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.setattr(store, "is_own", lambda _: True)
+    monkeypatch.setattr(client, "is_own", lambda _: True)
 
 
 @pytest.fixture(scope="session")

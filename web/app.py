@@ -18,7 +18,7 @@ import settings
 from clients import overdue
 from gatekeeper import logs
 from gatekeeper.redact import clean
-from state.store import StoreError
+from state.redis.client import StoreError
 from web import calls, connections, hooks, problems, routes
 from web.guard import Guard
 

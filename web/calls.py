@@ -16,7 +16,8 @@ from starlette.responses import JSONResponse, Response
 
 from gatekeeper.gate import agents
 from gatekeeper.redact import clean
-from state import store, story
+from state.agents import history
+from state.redis import client
 from web import hosts, links, problems, waiting
 
 log = structlog.get_logger("gatehouse.web")
@@ -68,7 +69,7 @@ def _unsigned(error: OSError) -> HTTPException:
 
 def _look_up(call: str) -> dict[str, Any] | None:
     for agent in agents():
-        found = story.of_call(store.client(), agent, call)
+        found = history.of_call(client.client(), agent, call)
         if found:
             told = {name: found.get(name) for name in TOLD}
             # A call that was refused may name a key whose result is another call's.

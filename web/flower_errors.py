@@ -16,8 +16,8 @@ from tornado.web import HTTPError
 from gatekeeper.errors import GatekeeperError, NotRevoked, UnknownTask
 from gatekeeper.redact import clean, describe
 from state import terminal
-from state.journal import JournalUnavailable
-from state.store import StoreError
+from state.journal.journal import JournalUnavailable
+from state.redis.client import StoreError
 
 BAD_REQUEST, NOT_FOUND, CONFLICT, SERVER_ERROR, UNAVAILABLE = 400, 404, 409, 500, 503
 

@@ -19,9 +19,10 @@ from starlette.responses import JSONResponse, Response
 
 from gatekeeper.errors import InvalidArguments
 from gatekeeper.redact import clean
-from state import store, throttle
 from state.call import Call
-from state.ledger import OtherContent
+from state.ledger.ledger import OtherContent
+from state.limits import requests
+from state.redis import client
 from web import calls, intake, problems, waiting
 from web.places import MISSING, is_storable
 from web.routes import Routes, Source, Start
@@ -126,7 +127,7 @@ def _verify(delivery: Delivery) -> None:
 def _accept(delivery: Delivery, call: Call) -> bool:
     """Put the call on record; False if it is there already. Raises HTTPException 429 or 422."""
     rate = delivery.source.rate
-    seconds = throttle.wait(store.client(), delivery.source.name, rate.burst, rate.every_ms)
+    seconds = requests.wait(client.client(), delivery.source.name, rate.burst, rate.every_ms)
     if seconds:
         raise HTTPException(429, f"more than {rate.text} from this source", problems.later(seconds))
     digest = hashlib.sha256(delivery.raw).hexdigest()[:32]

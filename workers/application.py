@@ -27,11 +27,13 @@ from gatekeeper import door, known, logs
 from gatekeeper.errors import InvalidArguments, UnknownTask
 from gatekeeper.gate import Gate, registered
 from gatekeeper.redact import describe
-from state import forbidden, owner, store
+from state import forbidden
 from state.call import Call
-from state.ledger import Ledger
+from state.ledger import owner
+from state.ledger.ledger import Ledger
+from state.ledger.sweep import Due
 from state.options import from_json
-from state.sweep import Due
+from state.redis import client
 from workers import broker, canvas, command_line, control, followers, options, pulse, stopping
 from workers.canary import Canary
 from workers.config import OwnAddresses, celery_config
@@ -75,7 +77,7 @@ class Gatehouse(Celery):
         with door.in_words():
             call, asked = self._asked(name, args, kwargs, given)
             fresh = self.accept(call, asked.delay_ms, asked.expires_ms, **asked.sending)
-            if not fresh and forbidden.was_taken_back(store.client(), call.agent, call.id):
+            if not fresh and forbidden.was_taken_back(client.client(), call.agent, call.id):
                 raise InvalidArguments(
                     f"the id {call.id} was revoked before this call was made: give the call another id"
                 )
@@ -105,7 +107,7 @@ class Gatehouse(Celery):
         `sending` is how the first message is sent.
         """
         known.check_id(call.id)
-        fresh = known.register(Ledger(store.client()), call, delay_ms, expires_ms, digest)
+        fresh = known.register(Ledger(client.client()), call, delay_ms, expires_ms, digest)
         if fresh and not delay_ms:
             self._send(Due(call.id, call.task, call.kwargs, call.options), **sending)
         return fresh

@@ -17,7 +17,7 @@ from kombu.utils import json, uuid
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gatekeeper.redact import clean, describe
-from state import store
+from state.redis import client as store
 
 log = structlog.get_logger("gatehouse.broker")
 

@@ -14,8 +14,8 @@ from kombu.message import Message
 
 from gatekeeper.gate import agents, registered
 from gatekeeper.redact import describe
-from state import store
-from state.ledger import Ledger
+from state.ledger.ledger import Ledger
+from state.redis import client
 from workers import canary, reading
 from workers.broker import Unreadable, log_dropped
 
@@ -91,8 +91,8 @@ def _check_id(headers: dict[str, Any]) -> None:
     if task in registered() or task == canary.NAME:
         return
     try:
-        agent = Ledger(store.client()).agent_of(call, agents())
-    except store.StoreError as error:
+        agent = Ledger(client.client()).agent_of(call, agents())
+    except client.StoreError as error:
         raise Unreadable(f"nobody can say now whose id it carries: {describe(error)}") from None
     if agent is not None:
         raise Unreadable(f"it carries the id of a call of the agent {agent}, and is for another task")

@@ -24,8 +24,10 @@ from gatekeeper import door
 from gatekeeper.errors import NotRevoked, UnsupportedOption
 from gatekeeper.gate import DAY_MS, registered
 from gatekeeper.redact import clean
-from state import journal, revoke, store
-from state.revoke import UNKNOWN, Revoked
+from state.journal import journal
+from state.ledger import revoke
+from state.ledger.revoke import UNKNOWN, Revoked
+from state.redis import client
 from workers import options
 from workers.people import all_agents, person
 
@@ -87,7 +89,7 @@ class RegisteredControl(Control):
 def cancel(app: Celery, ids: Iterable[str], by: str) -> list[Revoked]:
     """Cancel these calls in the register and in the journal; a result that somebody waits for is REVOKED at once."""
     said = revoke.revoke(
-        store.client(),
+        client.client(),
         journal.current(),
         agents=all_agents(),
         calls=ids,
@@ -192,5 +194,5 @@ def _answer(app: Celery, call: str) -> None:
     try:
         app.backend.forget(call)
         app.backend.mark_as_revoked(call, reason="revoked", store_result=True)
-    except (OperationalError, OSError, store.StoreError) as error:
+    except (OperationalError, OSError, client.StoreError) as error:
         log.warning("result not stored", call=call, error=clean(str(error)), next="the call is cancelled all the same")

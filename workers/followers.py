@@ -19,12 +19,14 @@ from gatekeeper.contract import LARGEST_ARGUMENTS
 from gatekeeper.errors import InvalidArguments, KnownId, UnsupportedOption
 from gatekeeper.gate import KEEP_MS, registered
 from gatekeeper.redact import clean, describe
-from state import followers, journal, store
 from state.call import Call
-from state.followers import Ended
-from state.ledger import Ledger
+from state.journal import journal
+from state.ledger import followers
+from state.ledger.followers import Ended
+from state.ledger.ledger import Ledger
 from state.options import Options
-from state.store import StoreError
+from state.redis import client
+from state.redis.client import StoreError
 from workers import options
 
 log = structlog.get_logger("gatehouse.followers")
@@ -195,7 +197,7 @@ def _refuse(app: Any, one: Any, receipt: dict[str, Any], follow: Options) -> boo
     """Record that a follower cannot be called; False if its id is known already."""
     gate, call = registered()[one.task], str(one.id)
     asked = Call(call, gate.agent, gate.name, "", "{}", "", door.name(), options=follow.as_json())
-    if not followers.refuse(Ledger(store.client()), asked, receipt, KEEP_MS):
+    if not followers.refuse(Ledger(client.client()), asked, receipt, KEEP_MS):
         return False
     app.backend.store_result(call, answer.refusal(None, receipt), "SUCCESS")
     log.info("refused", agent=gate.agent, task=gate.name, call=call, **receipt)
@@ -204,7 +206,7 @@ def _refuse(app: Any, one: Any, receipt: dict[str, Any], follow: Options) -> boo
 
 def sweep(app: Any, agent: str) -> None:
     """Start what follows the calls of an agent that have ended. One that cannot be started now holds up no other."""
-    redis = store.client()
+    redis = client.client()
     effects = [name for name, gate in registered().items() if gate.effect]
     for of in followers.ended(redis, agent):
         try:

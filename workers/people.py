@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 
 from gatekeeper.gate import agents
-from state import mirror
+from state.agents import state_file
 
 
 def person() -> str:
@@ -18,4 +18,4 @@ def person() -> str:
 
 def all_agents() -> list[str]:
     """Every agent with tasks, or with a state file: calls of one that was renamed or removed still want an end."""
-    return sorted({*agents(), *mirror.agents()})
+    return sorted({*agents(), *state_file.agents()})

@@ -11,9 +11,11 @@ from celery.beat import Scheduler
 from gatekeeper import door
 from gatekeeper.errors import KnownId
 from gatekeeper.redact import describe
-from state import store, story, ticks
-from state.journal import JournalUnavailable
-from state.store import StoreError
+from state.agents import history
+from state.journal.journal import JournalUnavailable
+from state.ledger import schedule_runs
+from state.redis import client
+from state.redis.client import StoreError
 from workers.pulse import Pulse
 from workers.schedule import MOST_MISSED, Entry, ScheduleError, read, tick
 
@@ -49,7 +51,7 @@ class TickScheduler(Scheduler):
         """Start what is due; returns the seconds to sleep."""
         self._pulse.give()
         try:
-            now = datetime.fromtimestamp(store.now_ms(store.client()) / 1000, UTC)  # one clock, for all beats
+            now = datetime.fromtimestamp(client.now_ms(client.client()) / 1000, UTC)  # one clock, for all beats
             waits = [self._try(entry, now) for entry in self.entries.values()]
         except StoreError as error:
             log.warning("tick waits", error=str(error), next=f"again in {RETRY} s")
@@ -74,7 +76,7 @@ class TickScheduler(Scheduler):
         except JournalUnavailable as error:
             log.warning("tick waits", entry=entry.name, error=str(error), next=f"again in {RETRY} s")
             return True
-        except store.Away:
+        except client.Away:
             raise  # the entry is not to blame
         except Exception as error:  # noqa: BLE001 - whatever it was, it is told, and the other rows run
             self._failed(entry, now, describe(error))
@@ -91,12 +93,12 @@ class TickScheduler(Scheduler):
             self._told[entry.name] = why
             next_ = f"again at {again.isoformat()}; the other rows run; see: celery -A workers gate schedule"
             log.error("schedule row failed", entry=entry.name, agent=entry.gate.agent, error=why, next=next_)
-        ticks.failed(store.client(), entry.gate.agent, entry.name, now, why)
+        schedule_runs.failed(client.client(), entry.gate.agent, entry.name, now, why)
 
     def _catch_up(self, entry: Entry, now: datetime) -> bool:
         """Start what is due of one entry, oldest first; True if a tick waits until the run before is over."""
-        redis, agent = store.client(), entry.gate.agent
-        dues = entry.dues(ticks.last(redis, agent, entry.name), now)
+        redis, agent = client.client(), entry.gate.agent
+        dues = entry.dues(schedule_runs.last(redis, agent, entry.name), now)
         queues, overlaps = entry.overlap == "queue", bool(dues) and _is_running(entry, dues)
         for due in dues:
             if entry.is_too_late(due, now):
@@ -108,7 +110,7 @@ class TickScheduler(Scheduler):
             else:
                 start(self.app, entry, due, "beat")
                 event, overlaps = "tick", overlaps or queues
-            ticks.remember(redis, agent, entry.name, due)
+            schedule_runs.remember(redis, agent, entry.name, due)
             log.info(event, entry=entry.name, agent=agent, task=entry.gate.name, due=due.isoformat())
         return False
 
@@ -120,9 +122,9 @@ def _until_next(entry: Entry, now: datetime) -> float:
 
 def _is_running(entry: Entry, dues: list[datetime]) -> bool:
     """Whether a run of this entry is not over. One of `dues` itself may be: another beat was quicker."""
-    redis, agent = store.client(), entry.gate.agent
-    newest = ticks.newest_started(redis, agent, entry.name, 2 * MOST_MISSED)
-    return ticks.any_open(redis, agent, [tick(entry, due) for due in newest if due not in dues])
+    redis, agent = client.client(), entry.gate.agent
+    newest = schedule_runs.newest_started(redis, agent, entry.name, 2 * MOST_MISSED)
+    return schedule_runs.any_open(redis, agent, [tick(entry, due) for due in newest if due not in dues])
 
 
 def start(app: Any, entry: Entry, due: datetime, through: str) -> str:
@@ -136,14 +138,14 @@ def start(app: Any, entry: Entry, due: datetime, through: str) -> str:
             app.accept(entry.gate.call((), dict(entry.kwargs), id=call, door=door.name()))
         except KnownId as error:
             log.warning("tick ran as it was before", entry=entry.name, call=call, why=str(error))
-    ticks.started(store.client(), entry.gate.agent, entry.name, due)
+    schedule_runs.started(client.client(), entry.gate.agent, entry.name, due)
     return call
 
 
 def before(entry: Entry, due: datetime) -> str | None:
     """Where the run of this tick stands; "over" if it ran too long ago to know more, None if it never started."""
-    redis, agent = store.client(), entry.gate.agent
-    told = story.of_call(redis, agent, tick(entry, due))
+    redis, agent = client.client(), entry.gate.agent
+    told = history.of_call(redis, agent, tick(entry, due))
     if told is not None:
         return str(told["state"])
-    return "over" if ticks.was_started(redis, agent, entry.name, due) else None
+    return "over" if schedule_runs.was_started(redis, agent, entry.name, due) else None

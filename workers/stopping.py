@@ -18,7 +18,7 @@ from typing import Any
 from celery.concurrency.base import BasePool
 from celery.signals import task_prerun, worker_ready
 
-from state import owner
+from state.ledger import owner
 from workers.config import GRACE
 
 #: Seconds after the grace in which Celery hands back what is left and closes its connections; `make up` kills at 8.

@@ -16,11 +16,14 @@ from kombu.exceptions import OperationalError
 
 import settings
 from gatekeeper.gate import agents, registered
-from state import audit, clock, compact, epoch, journal, owner, store, sweep
-from state.epoch import Standing
-from state.journal import JournalUnavailable
-from state.mirror import Mirror
-from state.store import StoreError
+from state.agents.state_file import Mirror
+from state.journal import compact, journal
+from state.journal.journal import JournalUnavailable
+from state.ledger import clock, owner, sweep
+from state.recovery import audit, epoch
+from state.recovery.epoch import Standing
+from state.redis import client
+from state.redis.client import StoreError
 from workers import followers, pulse
 
 log = structlog.get_logger("gatehouse.sweeper")
@@ -53,7 +56,7 @@ class Sweeper(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         """Begin with the consumer; after a lost connection it is started anew."""
         self._app = parent.app
-        self._mirror = Mirror(store.client(), agents())
+        self._mirror = Mirror(client.client(), agents())
         pulse.swept()  # from now on it is expected to
         self._timer = parent.timer.call_repeatedly(EVERY, self.sweep)
 
@@ -66,8 +69,8 @@ class Sweeper(bootsteps.StartStopStep):
     def sweep(self) -> None:
         """One round; a store that is away is a reason to come back, not to stop."""
         with _coming_back():
-            standings = epoch.standings(store.client(), journal.current(), agents())
-            arrived_ms = sweep.newest_arrival(store.client(), agents())
+            standings = epoch.standings(client.client(), journal.current(), agents())
+            arrived_ms = sweep.newest_arrival(client.client(), agents())
             for agent in agents():
                 with _coming_back():  # the trouble of one is not that of the others
                     self._look_after_ledger(agent, standings[agent])
@@ -79,7 +82,7 @@ class Sweeper(bootsteps.StartStopStep):
             pulse.swept()
 
     def _sweep_agent(self, agent: str, arrived_ms: Mapping[str, int]) -> None:
-        redis = store.client()
+        redis = client.client()
         for key, stands in sweep.reclaim_lost(redis, agent).items():
             log.warning("reclaimed", agent=agent, key=key, state=stands)
         for due in sweep.due(redis, agent, registered(), self._queue_is_empty, arrived_ms):
@@ -90,7 +93,7 @@ class Sweeper(bootsteps.StartStopStep):
     def _look_at_clock(self, agent: str) -> None:
         if self._sweeps % CLOCK_EVERY == 0:
             leases = [gate.lease_ms for gate in registered().values() if gate.agent == agent]
-            clock.mend(store.client(), agent, max(leases, default=0))
+            clock.mend(client.client(), agent, max(leases, default=0))
 
     def _look_after_ledger(self, agent: str, standing: Standing) -> None:
         """After a restart of Redis effects go on by themselves if nothing was lost; else say so, once."""
@@ -132,7 +135,7 @@ class Sweeper(bootsteps.StartStopStep):
         if self._compaction is not None and self._compaction.poll() is None:
             return
         if compact.is_needed(journal.current(), settings.current().ledger_days):
-            self._compaction = subprocess.Popen([sys.executable, "-m", "state.compact"], cwd=settings.ROOT)
+            self._compaction = subprocess.Popen([sys.executable, "-m", "state.journal.compact"], cwd=settings.ROOT)
 
     def _bury(self) -> None:
         self._sweeps += 1
@@ -140,13 +143,13 @@ class Sweeper(bootsteps.StartStopStep):
             self._compact()
         if self._sweeps % BURY_EVERY == 0 and not any(self._closed.values()):
             # While Redis has forgotten something, an owner that nobody names may still be asked about.
-            owner.bury(sweep.owners(store.client(), agents()))
+            owner.bury(sweep.owners(client.client(), agents()))
 
 
 def _audited(agent: str) -> str | None:
     """Why effects are closed after Redis was compared with the journal."""
     try:
-        is_open = audit.audit(store.client(), journal.current(), agent)
+        is_open = audit.audit(client.client(), journal.current(), agent)
     except JournalUnavailable as error:
         return str(error)
     return None if is_open else "Redis was started anew and could not be checked"
@@ -158,7 +161,7 @@ def _with_effects() -> set[str]:
 
 def _taken_over(agent: str) -> str | None:
     """Let a journal that begins anew take over what Redis knows, now: the next effect of this agent may be months away."""
-    redis = store.client()
+    redis = client.client()
     if not epoch.has_something_to_lose(redis, agent):
         return None
     try:

@@ -15,7 +15,7 @@ from bench.peers.peer import Peer
 from bench.peers.stage import Stage
 from bench.peers.table import Table
 from bench.peers.venv import NotInstalled, Venv
-from state.server import find_server
+from deploy.redis_server import find_server
 from tests.harness import GaveUp
 
 

@@ -14,8 +14,8 @@ from typing import Self
 
 from bench.peers.door import Door
 from bench.peers.peer import ADAPTERS, Peer
+from deploy.redis_server import find_server
 from settings import ROOT
-from state.server import find_server
 from tests.effects.client import EffectServer
 from tests.harness import GaveUp, Install, Process, until
 from tests.harness.install import free_ports

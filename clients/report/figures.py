@@ -16,9 +16,9 @@ from clients.report.gather import Post, Raw
 from clients.report.stages import Stage
 from clients.report.tally import Day, Tally
 from clients.report.words import counted, listed
-from state.events import PastAttempt
+from state.agents.events import PastAttempt
 
-#: The stream of one agent keeps about as many events (state/admit.lua, state/settle.lua).
+#: The stream of one agent keeps about as many events (state/scripts/admit.lua, state/scripts/settle.lua).
 KEPT_EVENTS = 1000
 #: Newest first; the feed has the others.
 MOST_POSTS = 15

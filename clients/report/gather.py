@@ -13,9 +13,10 @@ from pydantic import TypeAdapter, ValidationError
 from clients.destinations import Published
 from clients.entries import Entries
 from clients.incidents import Incident
-from state import events, store
-from state.agent import snapshot
-from state.events import PastAttempt
+from state.agents import events
+from state.agents.events import PastAttempt
+from state.agents.snapshot import snapshot
+from state.redis import client
 
 _INCIDENTS = TypeAdapter(dict[str, Incident])
 
@@ -57,7 +58,7 @@ def everything(agents: Iterable[str], since: datetime, public: Path) -> list[Raw
 
 
 def _raw(agent: str, since: datetime, entries: Entries) -> Raw:
-    redis = store.client()
+    redis = client.client()
     state = snapshot(redis, agent)
     past = events.recent(redis, agent, round(since.timestamp() * 1000))
     posts = [post for post in _posts(state.facts.get("published"), entries) if post.at >= since]

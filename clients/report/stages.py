@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from clients.report import tally
 from clients.report.tally import Day
-from state.events import PastAttempt
+from state.agents.events import PastAttempt
 
 #: What each stage of the gate says no to.
 STAGES = {

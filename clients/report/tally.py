@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from clients.report.charts import NOTHING
-from state.events import PastAttempt
+from state.agents.events import PastAttempt
 
 #: What the report tells of, today included.
 DAYS = 7

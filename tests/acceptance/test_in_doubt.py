@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import redis
 
-from state.names import Names
+from state.redis.keys import Names
 from tests.effects.client import EffectServer
 from tests.harness import Install, Process, until
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from state.names import Names
+from state.redis.keys import Names
 from tests.effects.client import EffectServer
 from tests.harness import Install, Valkey, until
 

@@ -97,7 +97,7 @@ SECRETS = [
     "state/mailbox/chat/c1.jsonl", "state/run/redis/appendonlydir/x", "state/secrets/status-links",
     "var/journal/2026-11.jsonl", "var/secrets/status-links", "content/drafts/a.md",
 ]  # fmt: skip
-CODE = [".env.example", "settings.py", "state/journal.py", "content/a.md", "deploy/server.sh", "web/deep/er.py"]
+CODE = [".env.example", "settings.py", "state/journal/journal.py", "content/a.md", "deploy/server.sh", "web/deep/er.py"]
 
 
 def test_it_opens_the_code_to_the_services_and_nothing_that_a_person_wrote(tmp_path: Path) -> None:

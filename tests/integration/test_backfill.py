@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from state.names import Names
+from state.redis.keys import Names
 from tests.harness import Install, Valkey, until
 from tests.harness.shell import Shell
 

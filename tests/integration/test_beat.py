@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import redis
 
-from state import ticks
-from state.names import Names
+from state.ledger import schedule_runs
+from state.redis.keys import Names
 from tests.harness import Install, Process, Valkey, until
 
 #: Runs `celery beat` with a table of the test's own instead of the one that ships, and maybe with a fault.
@@ -24,13 +24,13 @@ fault = sys.argv.pop(1)
 if fault.startswith("night "):
     import time
     from datetime import datetime
-    from state import store
+    from state.redis import client as store
     import workers.scheduler
     workers.scheduler.LONGEST_SLEEP = 0.02
     begin, began = datetime.fromisoformat(fault.split()[1]).timestamp(), time.monotonic()
     store.now_ms = lambda _: int(1000 * (begin + 600 * (time.monotonic() - began)))  # ten minutes a second
 elif fault.startswith("dies in "):
-    from state import ticks
+    from state.ledger import schedule_runs as ticks
     setattr(ticks, fault.removeprefix("dies in "), lambda *_: os.kill(os.getpid(), 9))
 from celery.__main__ import main
 sys.argv[0] = "celery"
@@ -80,11 +80,11 @@ def minutes_ago(number: int) -> datetime:
 
 
 def the_last_tick_was(store: redis.Redis, due: datetime) -> None:
-    ticks.remember(store, "clerk", "each", due)
+    schedule_runs.remember(store, "clerk", "each", due)
 
 
 def last(store: redis.Redis) -> datetime | None:
-    return ticks.last(store, "clerk", "each")
+    return schedule_runs.last(store, "clerk", "each")
 
 
 def test_two_beats_at_once_start_each_tick_once(clerks: Install, valkey: Valkey) -> None:
@@ -138,8 +138,8 @@ def test_a_tick_that_was_registered_and_not_sent_is_not_lost(clerks: Install, va
         """
         from datetime import UTC, datetime
         from gatekeeper.gate import registered
-        from state import store
-        from state.ledger import Ledger
+        from state.redis import client as store
+        from state.ledger.ledger import Ledger
         due = datetime.now(UTC).replace(second=0, microsecond=0)
         gate = registered()["clerk.remember"]
         kwargs = {"name": "ticked", "value": 1}
@@ -277,7 +277,7 @@ def test_what_fails_at_run_time_stops_its_own_row_is_told_once_and_tried_again(c
 
     until(lambda: ran(20, "good"), 60, "the good row to run")
     seen = {line["entry"] for line in started.events("tick")}
-    told = ticks.failure(store, "clerk", "bad")
+    told = schedule_runs.failure(store, "clerk", "bad")
     store.delete(CLERK.started("bad"))
     until(lambda: ran(1, "bad"), 60, "the bad row to run again")
 
@@ -285,7 +285,7 @@ def test_what_fails_at_run_time_stops_its_own_row_is_told_once_and_tried_again(c
     assert len(started.events("schedule row failed")) == 1
     assert told is not None
     assert "WRONGTYPE" in told["why"]
-    until(lambda: ticks.failure(store, "clerk", "bad") is None, what="the failure is forgotten")
+    until(lambda: schedule_runs.failure(store, "clerk", "bad") is None, what="the failure is forgotten")
     assert started.alive
 
 
@@ -325,7 +325,7 @@ def test_two_beats_in_a_night_when_clocks_change_start_each_slot_once(
 ) -> None:
     store, begin = valkey.client(), datetime.fromisoformat(night)
     for entry in ("each", "once"):
-        ticks.remember(store, "clerk", entry, begin)
+        schedule_runs.remember(store, "clerk", entry, begin)
     clerks.worker(concurrency=2)
 
     for _ in range(2):
@@ -353,7 +353,7 @@ def every_minute(**options: str) -> str:
 def a_run_that_is_not_over(store: redis.Redis, due: datetime) -> str:
     """A worker runs the tick of this time; answers the name of its call."""
     name = CLERK.call(f"tick:each:{due:%Y-%m-%dT%H:%M:%SZ}")
-    ticks.started(store, "clerk", "each", due)
+    schedule_runs.started(store, "clerk", "each", due)
     store.hset(name, "state", "claimed")
     return name
 
@@ -372,7 +372,7 @@ def test_a_run_that_is_not_over_after_a_skipped_tick_holds_up_the_next_one_too(c
     store = valkey.client()
     a_run_that_is_not_over(store, minutes_ago(9))
     a_later_run = minutes_ago(8)
-    ticks.started(store, "clerk", "each", a_later_run)
+    schedule_runs.started(store, "clerk", "each", a_later_run)
     store.hset(CLERK.call(f"tick:each:{a_later_run:%Y-%m-%dT%H:%M:%SZ}"), "state", "done")
     the_last_tick_was(store, minutes_ago(3))  # passed over, because the run was not over
 
@@ -404,7 +404,7 @@ def test_ticks_that_are_made_up_for_run_one_after_the_other_where_they_queue(cle
         until(lambda number=number: messages(store) == number, what=f"tick {number} to start")  # type: ignore[misc]
         known = until(
             lambda number=number: (
-                (found := ticks.newest_started(store, "clerk", "each", 10)) and len(found) == number and found
+                (found := schedule_runs.newest_started(store, "clerk", "each", 10)) and len(found) == number and found
             ),  # type: ignore[misc]
             what=f"tick {number} to be known as started",
         )

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from state.names import Names
+from state.redis.keys import Names
 from tests import senders
 from tests.effects.client import EffectServer
 from tests.harness import Install, Process, Valkey, until
@@ -119,7 +119,7 @@ def test_what_was_refused_never_runs(house: Install, store: redis.Redis, effects
     assert house.celery("call", "clerk.post", "--kwargs", '{"post_id": "refused"}').returncode != 0
     refused = house.python("""
         from celery.app.utils import find_app
-        from state.journal import JournalUnavailable
+        from state.journal.journal import JournalUnavailable
         app = find_app("workers")
         try:
             app.tasks["clerk.post"].apply_async(("refused",), countdown=0.1)

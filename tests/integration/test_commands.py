@@ -160,7 +160,8 @@ def test_stop_all_pauses_every_agent(shell: Shell) -> None:
     shell.run(
         """
         from gatekeeper.gate import agents
-        from state import agent, store
+        from state.agents import snapshot as agent
+        from state.redis import client as store
         for name in agents():
             agent.resume(store.client(), name)
         """
@@ -202,7 +203,7 @@ def test_run_for_one_due_time_starts_it_once(shell: Shell) -> None:
     assert json.loads(first.stdout)["call"] == json.loads(second.stdout)["call"] == "tick:publish:2026-11-22T06:00:00Z"
     sent = shell.run(
         """
-        from state import store
+        from state.redis import client as store
         messages = store.client().lrange("celery", 0, -1)
         answer = sum("tick:publish:2026-11-22T06:00:00Z" in message for message in messages)
         """

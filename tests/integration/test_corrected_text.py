@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from state.names import Names
+from state.redis.keys import Names
 from tests.conftest import a_valkey
 from tests.effects.client import EffectServer
 from tests.harness import Install, until

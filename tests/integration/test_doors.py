@@ -51,7 +51,8 @@ def story(house: Install, shell: Shell, key: str) -> list[dict[str, Any]]:
     told: list[dict[str, Any]] = shell.run(
         """
         from gatekeeper.gate import agents
-        from state import store, story
+        from state.redis import client as store
+        from state.agents import history as story
         answer = story.tell(store.client(), agents(), key)["story"]
         """,
         key=key,

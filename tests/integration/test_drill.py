@@ -193,7 +193,7 @@ def test_a_drill_of_a_build_that_sends_again_without_proof_is_red(
     install_on: Callable[[Valkey], Install], valkey: Valkey
 ) -> None:
     with Build(ROOT, "drill") as build:
-        build.replace("state/reclaim.lua", 'to, why = "unknown", why ..', 'to, why = "queued", why ..')
+        build.replace("state/scripts/reclaim.lua", 'to, why = "unknown", why ..', 'to, why = "queued", why ..')
         install = install_on(valkey)
         install.root, install.env["PYTHONPATH"] = build.folder, str(build.folder)
         install.env["TASK_MODULES"] = ""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import redis
 
-from state.names import Names
+from state.redis.keys import Names
 from tests.agents.raiser import ENDS
 from tests.conftest import a_valkey
 from tests.effects.client import EffectServer

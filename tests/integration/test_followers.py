@@ -9,7 +9,7 @@ import pytest
 import redis
 from celery import Celery
 
-from state.names import Names
+from state.redis.keys import Names
 from tests.effects.client import EffectServer
 from tests.harness import Install, until
 from tests.harness.shell import Shell
@@ -235,8 +235,9 @@ def test_a_worker_that_dies_right_after_the_end_loses_no_follower_and_doubles_no
     call = run(
         shell,
         """
-        from gatekeeper import pipeline
-        from state import followers, store
+        from gatekeeper.run import pipeline
+        from state.ledger import followers
+        from state.redis import client as store
         from workers.followers import start
         answer = publish.apply_async(('before',), link=[publish.si('after'), add.si(1, 1)], task_id='dies').id
         pipeline.run(publish.gate, ('before',), {}, call_id='dies', door='message')
@@ -264,7 +265,7 @@ def test_followers_survive_a_loss_of_redis(
     run(
         shell,
         """
-        from gatekeeper import pipeline
+        from gatekeeper.run import pipeline
         publish.apply_async(('waits',), link=publish.si('after waits'), countdown=3600)
         publish.apply_async(('done',), link=publish.si('after done'), task_id='done')
         pipeline.run(publish.gate, ('done',), {}, call_id='done', door='message')

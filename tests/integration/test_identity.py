@@ -11,7 +11,7 @@ import pytest
 import redis
 from celery import Celery
 
-from state.names import Names
+from state.redis.keys import Names
 from tests.effects.client import EffectServer
 from tests.harness import Install, Process, until
 from tests.harness.shell import Shell

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import redis
 
-from state import records
-from state.names import Names
+from state.journal import records
+from state.redis.keys import Names
 from tests.effects.client import EffectServer
 from tests.harness import Install, Process, Valkey, until
 from tests.harness.shell import Shell

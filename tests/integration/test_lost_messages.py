@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 import redis
 
-from state.names import Names
+from state.redis.keys import Names
 from tests.effects.client import EffectServer
 from tests.harness import Install, until
 from tests.harness.shell import Shell
@@ -34,8 +34,8 @@ def register_only(shell: Shell, task: str, **kwargs: object) -> str:
     call: str = shell.run(
         """
         from gatekeeper.gate import registered
-        from state import store
-        from state.ledger import Ledger
+        from state.redis import client as store
+        from state.ledger.ledger import Ledger
         from uuid import uuid4
         call = registered()[task].call((), kwargs, id=str(uuid4()), door="test")
         assert Ledger(store.client()).register(call)
@@ -130,7 +130,7 @@ def test_a_message_that_is_sent_again_while_the_first_still_waits_runs_once(
     [call] = shell.delay("storyteller.publish", {"post_id": "doubled"})
     shell.run(
         """
-        from state.sweep import Due
+        from state.ledger.sweep import Due
         for _ in range(3):
             app.resend(Due(call, "storyteller.publish", '{"post_id": "doubled", "later_step": "works"}'))
         """,

@@ -15,9 +15,9 @@ import pytest
 import redis
 
 import settings
-from state import agent, mirror
-from state.facts import NEWEST_ENTRIES, FactChange
-from state.names import Names
+from state.agents import snapshot, state_file
+from state.agents.facts import NEWEST_ENTRIES, FactChange
+from state.redis.keys import Names
 from tests.harness import Install, Process, Valkey, patient, until
 from tests.harness.install import ROOT
 from tests.harness.shell import Shell
@@ -31,7 +31,8 @@ WITHIN = 1.0
 WRITER = """
 import itertools, sys
 from redis import Redis
-from state import agent, mirror
+from state.agents import snapshot as agent
+from state.agents import state_file as mirror
 redis = Redis.from_url(sys.argv[1], decode_responses=True)
 print('{"event": "writer ready"}', flush=True)
 for number in itertools.count():
@@ -110,14 +111,20 @@ def test_the_file_has_the_shape_that_its_readers_know(house: Install, shell: She
 
 
 def test_a_pause_is_in_the_file_with_its_own_time(house: Install, shell: Shell) -> None:
-    before = shell.run("from state import agent, store\nanswer = agent.snapshot(store.client(), 'clerk').head")
+    before = shell.run(
+        "from state.agents import snapshot as agent; from state.redis import client as store\nanswer = agent.snapshot(store.client(), 'clerk').head"
+    )
 
-    shell.run("from state import agent, store\nagent.pause(store.client(), 'clerk', 'ada', 'looking')")
+    shell.run(
+        "from state.agents import snapshot as agent; from state.redis import client as store\nagent.pause(store.client(), 'clerk', 'ada', 'looking')"
+    )
 
     state = until(lambda: (found := house.state("clerk"))["paused"] and found, what="the pause in the file")
     assert (state["pause"]["by"], state["pause"]["why"]) == ("ada", "looking")
     assert state["updated_at"] >= state["pause"]["at"] > (before["updated_at"] or "")
-    shell.run("from state import agent, store\nagent.resume(store.client(), 'clerk')")
+    shell.run(
+        "from state.agents import snapshot as agent; from state.redis import client as store\nagent.resume(store.client(), 'clerk')"
+    )
     until(lambda: not house.state("clerk")["paused"], what="the file without the pause")
 
 
@@ -165,22 +172,22 @@ def test_writers_that_were_killed_leave_no_heap_of_unfinished_files(
     folder.mkdir(parents=True)
     for number in range(5):
         (folder / f".poster.json.{number:016x}.tmp").write_text("{")
-    agent.pause(valkey.client(), "poster", "ada", "looking")
+    snapshot.pause(valkey.client(), "poster", "ada", "looking")
 
-    mirror.write(valkey.client(), "poster")
+    state_file.write(valkey.client(), "poster")
 
     assert sorted(path.name for path in folder.iterdir()) == [".lock", "poster.json"]
 
 
 def test_a_file_that_somebody_removed_comes_back_with_the_next_change(valkey: Valkey, state_dir: Path) -> None:
     client = valkey.client()
-    agent.pause(client, "poster", "ada", "looking")
-    mirrors = mirror.Mirror(client, ["poster"])
+    snapshot.pause(client, "poster", "ada", "looking")
+    mirrors = state_file.Mirror(client, ["poster"])
     assert mirrors.refresh() == ["poster"]
     assert mirrors.refresh() == []
     (state_dir / "agents" / "poster.json").unlink()
 
-    agent.resume(client, "poster")
+    snapshot.resume(client, "poster")
 
     assert mirrors.refresh() == ["poster"]
     assert read(state_dir / "agents" / "poster.json")["paused"] is False
@@ -203,14 +210,14 @@ def test_a_photograph_of_a_long_history_is_no_larger_and_no_slower(valkey: Valke
         times = []
         for _ in range(9):
             began = time.process_time()
-            mirror.write(valkey.client(), AGENT)
+            state_file.write(valkey.client(), AGENT)
             times.append(time.process_time() - began)
-        return mirror.path(AGENT).stat().st_size, min(times) * 1000
+        return state_file.path(AGENT).stat().st_size, min(times) * 1000
 
     young_size, young_ms = live_on(0, NEWEST_ENTRIES)
     old_size, old_ms = live_on(NEWEST_ENTRIES, 6 * NEWEST_ENTRIES)
 
-    state = read(mirror.path(AGENT))
+    state = read(state_file.path(AGENT))
     assert state["metrics"]["total_done"] == 6 * NEWEST_ENTRIES
     assert len(state["published"]) == NEWEST_ENTRIES
     assert len(state["errors"]) == 20
@@ -226,12 +233,12 @@ def test_a_file_that_knows_more_than_redis_is_set_aside_before_it_is_written_ove
 ) -> None:
     client = valkey.client()
     for _ in range(3):
-        agent.pause(client, "poster", "ada", "before the loss")
-    mirror.write(client, "poster")
+        snapshot.pause(client, "poster", "ada", "before the loss")
+    state_file.write(client, "poster")
     client.flushall()
-    agent.pause(client, "poster", "bob", "after the loss")
+    snapshot.pause(client, "poster", "bob", "after the loss")
 
-    mirror.write(client, "poster")
+    state_file.write(client, "poster")
 
     kept = read(state_dir / "agents" / "poster.revision-3.json")
     assert kept["pause"]["why"] == "before the loss"
@@ -239,14 +246,14 @@ def test_a_file_that_knows_more_than_redis_is_set_aside_before_it_is_written_ove
 
 
 def test_an_agent_that_never_ran_has_a_file_too(valkey: Valkey, state_dir: Path) -> None:
-    mirror.Mirror(valkey.client(), ["idle"]).refresh()
+    state_file.Mirror(valkey.client(), ["idle"]).refresh()
 
     assert json.loads((state_dir / "agents" / "idle.json").read_text())["last_run"] is None
 
 
 def test_an_empty_redis_does_not_overwrite_what_a_file_remembers(valkey: Valkey, state_dir: Path) -> None:
-    agent.pause(valkey.client(), "poster", "ada", "looking")
-    mirrors = mirror.Mirror(valkey.client(), ["poster"])
+    snapshot.pause(valkey.client(), "poster", "ada", "looking")
+    mirrors = state_file.Mirror(valkey.client(), ["poster"])
     mirrors.refresh()
     valkey.client().flushall()
 

@@ -12,7 +12,7 @@ import pytest
 from lxml import html
 from redis import Redis
 
-from state.names import Names
+from state.redis.keys import Names
 from tests.harness import Install, Process, until
 from tests.harness.install import http_status
 from tests.harness.shell import Shell

@@ -27,10 +27,11 @@ def lived(house: Install, shell_with_open_umask: Shell) -> None:
         """
         import clerk
         from datetime import UTC, datetime
-        from clients import drafts
+        from tasks.writer import drafts
         from clients.mailbox import Reply, deliver
         from gatekeeper import Rung
-        from state import mirror, store
+        from state.agents import state_file as mirror
+        from state.redis import client as store
         clerk.post(post_id="private")
         mirror.write(store.client(), "clerk")
         deliver(Reply(channel="chat", conversation="c1", message_id="m1", sender="ada", message="x", reply="y", rung=Rung.RULES, by="rules"))
@@ -84,7 +85,9 @@ def test_folders_of_an_earlier_version_are_closed_by_whoever_writes_next(
         """
         from clients.mailbox import Reply, deliver
         from gatekeeper import Rung
-        from state import journal, mirror, store
+        from state.journal import journal
+        from state.agents import state_file as mirror
+        from state.redis import client as store
         mirror.write(store.client(), "clerk")
         deliver(Reply(channel="chat", conversation="c1", message_id="m2", sender="ada", message="x", reply="y", rung=Rung.RULES, by="rules"))
         with journal.current().alone():

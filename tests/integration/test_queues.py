@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 import redis
 
-from state.names import Names
+from state.redis.keys import Names
 from tests.harness import Install, Process, until
 from tests.harness.shell import Shell
 
@@ -89,8 +89,8 @@ def test_a_lost_message_of_another_queue_is_sent_again_to_that_queue(
     call = shell.run(
         """
         from gatekeeper.gate import registered
-        from state import store
-        from state.ledger import Ledger
+        from state.redis import client as store
+        from state.ledger.ledger import Ledger
         from state.options import Options
         said = Options(queue="slowq").as_json()
         call = registered()["counter.add"].call((), {"a": 2, "b": 3}, id="lost-in-slowq", door="test", options=said)

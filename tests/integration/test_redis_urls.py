@@ -140,7 +140,7 @@ FORMS = (
 #: Every reader writes or reads something on its own way.
 READERS = """
     import json, settings
-    from state import store
+    from state.redis import client as store
     store.client().set("seen by the ledger", 1)
     with app.connection_for_write() as connection:
         connection.default_channel.client.set("seen by the broker", 1)

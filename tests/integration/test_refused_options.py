@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import redis
 
-from state.names import Names
+from state.redis.keys import Names
 from tests.effects.client import EffectServer
 from tests.harness import Install, until
 from tests.harness.shell import Shell

@@ -106,7 +106,7 @@ def test_a_message_that_was_answered_is_answered_no_second_time_though_redis_for
 ) -> None:
     groq.will(says(words("First.")), says(words("Second.")))
     first = respond(desk, "forgot", "Hello")
-    desk.run("from state import store; store.client().flushall()")
+    desk.run("from state.redis import client as store; store.client().flushall()")
     house.gate("recover")
 
     second = respond(desk, "forgot", "Hello")
@@ -135,7 +135,7 @@ def test_a_mailbox_that_cannot_be_opened_leaves_the_message_to_be_answered_later
     with pytest.raises(AssertionError, match="NotApplied: the mailbox cannot be opened"):
         respond(desk, "way", "Hello")
     stands = desk.run(
-        "from state.ledger import Ledger; from state import store; answer = Ledger(store.client()).standing('responder', 'respond:chat:way:m1')"
+        "from state.ledger.ledger import Ledger; from state.redis import client as store; answer = Ledger(store.client()).standing('responder', 'respond:chat:way:m1')"
     )
     in_the_way.rmdir()
 

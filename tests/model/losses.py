@@ -7,7 +7,7 @@ from typing import Any
 
 from redis import Redis
 
-from state.names import Names
+from state.redis.keys import Names
 
 #: The key that everything is about.
 KEY = "post:feed:hello"

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from state import owner
-from state import recover as recovering
-from state.journal import Journal
-from state.rebuild import Progress
+from state.journal.journal import Journal
+from state.ledger import owner
+from state.recovery import recover as recovering
+from state.recovery.rebuild import Progress
 
 #: Seconds after which a thread that should have come to its stop is given up.
 PATIENCE = 60.0

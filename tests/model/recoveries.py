@@ -7,9 +7,9 @@ from pathlib import Path
 
 from redis import Redis
 
-from state import recover as recovering
-from state.journal import Journal
-from state.rebuild import Progress
+from state.journal.journal import Journal
+from state.recovery import recover as recovering
+from state.recovery.rebuild import Progress
 from tests.model.processes import PATIENCE, Stops, stopping, thread
 
 

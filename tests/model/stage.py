@@ -15,13 +15,14 @@ from unittest.mock import patch
 
 from redis import Redis
 
-from state import audit, epoch, owner, verdict
 from state.call import Call
 from state.decision import Claim
-from state.journal import Journal
-from state.ledger import Ledger, Settlement, Terms
-from state.names import Names
-from state.owner import Moment
+from state.journal.journal import Journal
+from state.ledger import owner, reconcile
+from state.ledger.ledger import Ledger, Settlement, Terms
+from state.ledger.owner import Moment
+from state.recovery import audit, epoch
+from state.redis.keys import Names
 from tests.model.losses import KEY, Losses
 from tests.model.processes import PATIENCE, Process, StoppingJournal, Stops, thread
 from tests.model.recoveries import Recoveries
@@ -211,7 +212,7 @@ class Stage(Losses, Recoveries):
     def judge(self, number: int, *, dead: bool, began: Moment, absent: bool = True) -> list[Any]:
         """The second half of it: `dead` and `began` are from before the question."""
         claim = self.attempts[number].claim
-        return verdict.record(
+        return reconcile.record(
             self.redis, self.journal, claim, absent=absent, dead=dead, began=began, events=[event("looked up")]
         )
 
@@ -222,7 +223,7 @@ class Stage(Losses, Recoveries):
         return self.ledger.settle(claim, self.terms, end)
 
     def hold(self, number: int) -> None:
-        for _ in range(verdict.MOST_LOOKS):
+        for _ in range(reconcile.MOST_LOOKS):
             if self.look(number, absent=False)[0] == "held":
                 return
         raise AssertionError("never held")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from unittest.mock import patch
 
-from state import epoch
+from state.recovery import epoch
 from tests.model.stage import Stage
 
 

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from state import owner
 from state.decision import Claim, Unchecked
+from state.ledger import owner
 from tests.harness import Valkey
 from tests.model.stage import Attempt, Stage
 

@@ -14,8 +14,8 @@ import settings
 from clients import models, providers
 from clients.models import Answered, Question
 from gatekeeper import redact
-from state import store
-from state.providers import Names
+from state.limits.providers import Names
+from state.redis import client
 from tests.harness import Valkey
 from tests.models.llmock import Llmock
 from tests.models.server import ModelServer
@@ -85,7 +85,7 @@ class Asker:
 
     def pass_time(self, *fields: str) -> None:
         """Let every provider's moment, such as `open_until_ms`, have come."""
-        redis = store.client()
+        redis = client.client()
         for provider in providers.configured():
             for field in fields:
                 if redis.hexists(Names(provider.identity).record, field):
@@ -93,7 +93,7 @@ class Asker:
 
 
 def forget_settings() -> None:
-    for cached in (settings.current, store.client, redact._secrets):
+    for cached in (settings.current, client.client, redact._secrets):
         cached.cache_clear()
 
 
@@ -111,7 +111,7 @@ def asker(
         MINIMAX_URL=minimax.url, MINIMAX_API_KEY="mm-very-secret", GROQ_MODEL="", MINIMAX_MODEL="",
     )  # fmt: skip
     yield made
-    store.client().close()
+    client.client().close()
     structlog.configure(**before)
     monkeypatch.undo()
     forget_settings()

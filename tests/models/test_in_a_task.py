@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from state.names import Names
+from state.redis.keys import Names
 from tests.harness import Install, Valkey
 from tests.harness.shell import Shell
 from tests.models.server import ModelServer, says, sends

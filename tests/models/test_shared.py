@@ -10,8 +10,8 @@ import pytest
 
 import settings
 from clients import providers
-from state import store
-from state.providers import Names
+from state.limits.providers import Names
+from state.redis import client
 from tests.harness import Valkey
 from tests.models.conftest import Asker
 from tests.models.server import ModelServer, says, sends
@@ -74,12 +74,12 @@ def test_a_pause_holds_back_every_process(
 def test_a_rate_is_shared(asker: Asker, groq: ModelServer, minimax: ModelServer, valkey: Valkey) -> None:
     groq.will(says(reply()))
     minimax.will(says(reply()))
-    before = store.now_ms(store.client())
+    before = client.now_ms(client.client())
 
     ask_from_many_processes(valkey)
 
     one_each = next(provider.limits.every_ms for provider in providers.configured() if provider.name == "groq")
-    refilled = (store.now_ms(store.client()) - before) // one_each + 1
+    refilled = (client.now_ms(client.client()) - before) // one_each + 1
     assert 15 <= len(groq.asked) <= 15 + refilled
 
 

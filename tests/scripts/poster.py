@@ -13,14 +13,17 @@ from gatekeeper import policy
 from gatekeeper.durations import Duration
 from gatekeeper.gate import Gate, Policies
 from gatekeeper.policy import Breaker, Cap, Effect, Rate
-from state import agent, epoch, owner, records, resolve, verdict
+from state.agents import snapshot
+from state.agents.facts import FactChange
 from state.call import Call
 from state.decision import Busy, Claim, Decision, Doubt, Refused, Replay
-from state.facts import FactChange
-from state.ledger import NOTHING, Ledger, Outcome, Settlement
-from state.names import Names
-from state.owner import Moment
-from state.watermark import Known
+from state.journal import records
+from state.journal.heads import Known
+from state.ledger import owner, reconcile, resolve
+from state.ledger.ledger import NOTHING, Ledger, Outcome, Settlement
+from state.ledger.owner import Moment
+from state.recovery import epoch
+from state.redis.keys import Names
 
 AGENT = "poster"
 
@@ -215,7 +218,7 @@ class Poster:
     ) -> list[Any]:
         """A look-up that did not find the effect, that failed, or whose provider was away."""
         how = {"absent": absent, "dead": dead, "began": began, "away_ms": away_ms}
-        return verdict.record(self.redis, self.ledger.journal, claim, events=[event("verify")], **how)  # type: ignore[arg-type]
+        return reconcile.record(self.redis, self.ledger.journal, claim, events=[event("verify")], **how)  # type: ignore[arg-type]
 
     def renew(self, claim: Claim) -> bool:
         return self.ledger.renew(claim, self.scope_of(self._calls[claim.call]))
@@ -262,7 +265,7 @@ class Poster:
 
     def document(self) -> dict[str, Any]:
         """What the mirror would write."""
-        return agent.snapshot(self.redis, AGENT).document()
+        return snapshot.snapshot(self.redis, AGENT).document()
 
     def dump(self, without: Callable[[str], bool] = lambda name: False) -> dict[str, Any]:
         """Every key this agent has in Redis, for a before and after."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from state import sweep
 from state.decision import Refused
+from state.ledger import sweep
 from tests.scripts.poster import AGENT, HOUR, Poster
 
 

@@ -6,9 +6,10 @@ import pytest
 from redis import Redis
 
 from gatekeeper.policy import Breaker, Rate
-from state import clock, providers, sweep, throttle
-from state.ledger import GRACE_MS
-from state.providers import Denied, Limits, Permit
+from state.ledger import clock, sweep
+from state.ledger.ledger import GRACE_MS
+from state.limits import providers, requests
+from state.limits.providers import Denied, Limits, Permit
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, DAY, HOUR, MINUTE, SECOND, Poster
 
@@ -42,12 +43,12 @@ def mend(poster: Poster) -> int:
 
 def test_a_source_of_webhooks_waits_for_one_place_and_no_longer(poster: Poster) -> None:
     for _ in range(3):
-        throttle.wait(poster.redis, "a", 3, 20_000)
+        requests.wait(poster.redis, "a", 3, 20_000)
     was_ahead(poster.redis)
 
-    assert 19 < throttle.wait(poster.redis, "a", 3, 20_000) <= 20
-    poster.redis.hincrbyfloat(throttle.name("a"), "tat_ms", -20_000)
-    assert throttle.wait(poster.redis, "a", 3, 20_000) == 0, "time counts from the correction on"
+    assert 19 < requests.wait(poster.redis, "a", 3, 20_000) <= 20
+    poster.redis.hincrbyfloat(requests.name("a"), "tat_ms", -20_000)
+    assert requests.wait(poster.redis, "a", 3, 20_000) == 0, "time counts from the correction on"
 
 
 def test_a_rate_of_a_task_puts_off_by_one_place_and_no_longer(poster_with: WithPolicies) -> None:

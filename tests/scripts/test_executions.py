@@ -20,11 +20,12 @@ from gatekeeper.execution import Execution
 from gatekeeper.gate import Gate
 from gatekeeper.line import effect
 from gatekeeper.points import keep
-from state import resolve, store
 from state.call import Call
 from state.decision import Claim, OtherKey
-from state.journal import JournalUnavailable
-from state.resolve import Word
+from state.journal.journal import JournalUnavailable
+from state.ledger import resolve
+from state.ledger.resolve import Word
+from state.redis import client
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, Poster, a_gate, sure
 
@@ -34,7 +35,7 @@ Body = Callable[..., Any]
 @pytest.fixture
 def poster(poster_with: WithPolicies, monkeypatch: pytest.MonkeyPatch) -> Poster:
     poster = poster_with().open()
-    monkeypatch.setattr(store, "client", lambda: poster.redis)
+    monkeypatch.setattr(client, "client", lambda: poster.redis)
     return poster
 
 

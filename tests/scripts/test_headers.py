@@ -17,13 +17,15 @@ import pytest
 import settings
 import state
 from gatekeeper.policy import Breaker, Rate
-from state import epoch, owner, providers, rebuild, recover, resolve, sweep, throttle, verdict
-from state import ledger as ledger_module
-from state import revoke as revoke_module
-from state.journal import Journal, JournalUnavailable
-from state.ledger import Ledger
-from state.rebuild import Progress
-from state.store import Script
+from state.journal.journal import Journal, JournalUnavailable
+from state.ledger import ledger as ledger_module
+from state.ledger import owner, reconcile, resolve, sweep
+from state.ledger import revoke as revoke_module
+from state.ledger.ledger import Ledger
+from state.limits import providers, requests
+from state.recovery import epoch, rebuild, recover
+from state.recovery.rebuild import Progress
+from state.redis.client import Script
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, Poster, event
 
@@ -150,7 +152,7 @@ def test_python_gives_each_script_as_many_keys_and_arguments_as_its_header_lists
 
     of_the_gate = {
         script.name
-        for module in (ledger_module, providers, resolve, sweep, throttle, verdict, epoch, rebuild, revoke_module)
+        for module in (ledger_module, providers, resolve, sweep, requests, reconcile, epoch, rebuild, revoke_module)
         for script in scripts_of(module)
     }
     assert set(counted) == of_the_gate
@@ -169,7 +171,7 @@ def doubt(poster: Poster) -> None:
     claim = poster.claim("sixth")
     poster.cross(claim)
     poster.settle(claim, "unknown")
-    verdict.record(poster.redis, book, claim, absent=True, dead=True, began=owner.moment(), events=[event("verify")])
+    reconcile.record(poster.redis, book, claim, absent=True, dead=True, began=owner.moment(), events=[event("verify")])
     resolve.resolve(poster.redis, book, AGENT, claim.key, resolve.Word("cancel", "ada", "gone"))
     dead = poster.fail("seventh")
     resolve.replay(poster.redis, book, AGENT, dead.call, "ada", {poster.gate.name})
@@ -196,5 +198,5 @@ def go_through_everything(poster: Poster) -> None:
     permit = providers.permit(poster.redis, "groq", "question", providers.Limits(1, 1, 1, 1, 1))
     assert isinstance(permit, providers.Permit)
     providers.report(poster.redis, permit, "ok")
-    throttle.wait(poster.redis, "standard", 1, 1)
+    requests.wait(poster.redis, "standard", 1, 1)
     poster.ledger.reject(poster.call("fourth"), {"error": "invalid arguments", "stage": "input"}, 1000)

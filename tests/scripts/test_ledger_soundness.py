@@ -9,15 +9,17 @@ import pytest
 from gatekeeper.attempt import Attempt
 from gatekeeper.errors import Refused as Refusal
 from gatekeeper.execution import Execution
-from state import audit, epoch, evidence, owner
 from state.decision import Claim, Refused, Replay, Unchecked
-from state.epoch import Standing
-from state.ledger import Settlement
-from state.names import Names
-from state.owner import Moment
-from state.rebuild import Progress
-from state.recover import recover
-from state.watermark import Known
+from state.journal import events
+from state.journal.heads import Known
+from state.ledger import owner
+from state.ledger.ledger import Settlement
+from state.ledger.owner import Moment
+from state.recovery import audit, epoch
+from state.recovery.epoch import Standing
+from state.recovery.rebuild import Progress
+from state.recovery.recover import recover
+from state.redis.keys import Names
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, DAY, MINUTE, SECOND, Poster, a_gate, sure
 
@@ -553,7 +555,7 @@ def test_an_absence_that_was_proven_before_a_restart_is_not_counted_for_the_next
     here = owner.moment()
     poster.look(claim, Moment(here.boot, here.ms + 2 * MINUTE))
     assert poster.key_of(claim)["absences"] == "1"
-    evidence.absent(poster.ledger.journal, claim)
+    events.absent(poster.ledger.journal, claim)
     change(poster, run="of yesterday")
     assert audit.audit(poster.redis, poster.ledger.journal, AGENT)
     assert poster.key_of(claim)["state"] == "waiting"
@@ -583,7 +585,7 @@ def test_claims_of_the_server_s_own_run_are_nobody_s_to_mend(poster: Poster, sta
     if stands == "sending":
         poster.cross(claim)
     else:
-        evidence.intent(poster.ledger.journal, call, claim, '"hello"', "")
+        events.intent(poster.ledger.journal, call, claim, '"hello"', "")
     before = poster.dump()
 
     assert audit.audit(poster.redis, poster.ledger.journal, AGENT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from state import followers, resolve
+from state.ledger import followers, resolve
 from state.options import Options
 from tests.scripts.poster import Poster
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from state.decision import Claim
-from state.rebuild import Progress
-from state.recover import recover
+from state.recovery.rebuild import Progress
+from state.recovery.recover import recover
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import Poster
 

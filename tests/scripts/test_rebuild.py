@@ -10,16 +10,18 @@ from typing import Any
 import pytest
 from pydantic_core import to_json
 
-from state import audit, epoch, evidence, rebuild, recover, resolve
+from state.agents.facts import NEWEST_ENTRIES, FactChange
 from state.call import Call
 from state.decision import Claim, Decision, Refused, Unchecked
-from state.facts import NEWEST_ENTRIES, FactChange
-from state.fold import fold
-from state.journal import Journal
-from state.ledger import Settlement
-from state.names import Names
-from state.rebuild import Progress
-from state.recover import Report, Unrecoverable
+from state.journal import events
+from state.journal.journal import Journal
+from state.journal.projection import fold
+from state.ledger import resolve
+from state.ledger.ledger import Settlement
+from state.recovery import audit, epoch, rebuild, recover
+from state.recovery.rebuild import Progress
+from state.recovery.recover import Report, Unrecoverable
+from state.redis.keys import Names
 from tests.harness import Valkey
 from tests.scripts.poster import AGENT, DAY, HOUR, Poster
 
@@ -421,9 +423,9 @@ def test_of_a_collection_the_newest_entries_come_back(poster: BookedPoster) -> N
     for number in range(2 * NEWEST_ENTRIES + 5):
         claim = Claim(AGENT, f"post:feed:{number}", f"c{number}", "o/1", number + 1, 1, 0, "e1", "")
         call = poster.call(str(number), id=f"c{number}")
-        evidence.intent(poster.book, call, claim, '"x"', "")
+        events.intent(poster.book, call, claim, '"x"', "")
         facts = (a_fact(f"{number:04}", number, "published"),)
-        evidence.outcome(poster.book, claim, Settlement("done", result=RESULT, facts=facts))
+        events.outcome(poster.book, claim, Settlement("done", result=RESULT, facts=facts))
     poster.book.append("epoch", {"agent": AGENT, "epoch": "e1", "fence": 0}, sync=True)
 
     poster.recover()
@@ -554,7 +556,7 @@ def test_an_empty_journal_recovers_to_nothing(poster: BookedPoster) -> None:
 def test_the_last_word_of_a_dead_owner_is_taken(poster: BookedPoster, outcome: Any, state: str) -> None:
     claim = poster.send()
     result, error = (RESULT, "") if outcome == "done" else ("", json.dumps({"error": "it broke"}))
-    evidence.outcome(poster.book, claim, Settlement(outcome, result=result, error=error))
+    events.outcome(poster.book, claim, Settlement(outcome, result=result, error=error))
 
     assert poster.reclaim(claim, dead=True) == state
 
@@ -573,9 +575,7 @@ def test_two_agents_are_rebuilt_and_opened_each_for_itself(poster: BookedPoster)
     other = Claim("crier", "cry:1", "c1", "o/1", 3, 1, 0, "f1", "")
     poster.book.append("epoch", {"agent": "crier", "epoch": "f1", "fence": 0}, sync=True)
     call = poster.call("x", id="c1")
-    evidence.intent(
-        poster.book, call.__class__("c1", "crier", "crier.cry", "cry:1", "{}", "f", "beat"), other, '"x"', ""
-    )
+    events.intent(poster.book, call.__class__("c1", "crier", "crier.cry", "cry:1", "{}", "f", "beat"), other, '"x"', "")
 
     report = poster.lose_everything()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from state import events
-from state.names import Names
+from state.agents import events
+from state.redis.keys import Names
 from tests.harness import Valkey
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from state.ledger import GRACE_MS, OtherContent
+from state.ledger.ledger import GRACE_MS, OtherContent
 from state.options import Options, from_json
 from tests.scripts.poster import HOUR, SECOND, Poster
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from state import sweep
 from state.decision import Differs, Refused, Unregistered
+from state.ledger import sweep
 from tests.scripts.poster import AGENT, DAY, HOUR, Poster
 
 RECEIPT = {"error": "invalid arguments", "stage": "input", "detail": "post_id: too short"}

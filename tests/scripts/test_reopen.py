@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from redis import Redis
 
-from state import epoch
-from state.epoch import Opening
-from state.names import Names
+from state.recovery import epoch
+from state.recovery.epoch import Opening
+from state.redis.keys import Names
 from tests.conftest import a_valkey
 from tests.harness import Valkey
 from tests.scripts.poster import AGENT

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from state import resolve, sweep
 from state.call import Call
 from state.decision import Refused
-from state.journal import JournalUnavailable
-from state.rebuild import Progress
-from state.recover import recover
-from state.resolve import NotResolved
-from state.store import Script
+from state.journal.journal import JournalUnavailable
+from state.ledger import resolve, sweep
+from state.ledger.resolve import NotResolved
+from state.recovery.rebuild import Progress
+from state.recovery.recover import recover
+from state.redis.client import Script
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, DAY, LEDGER, Poster
 

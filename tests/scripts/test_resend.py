@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gatekeeper.policy import Rate
-from state import sweep
-from state.ledger import GRACE_MS, LONGEST_GRACE_MS
+from state.ledger import sweep
+from state.ledger.ledger import GRACE_MS, LONGEST_GRACE_MS
+from state.ledger.sweep import Due
 from state.options import Options
-from state.sweep import Due
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, HOUR, SECOND, Poster
 

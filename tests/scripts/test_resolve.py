@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from state import owner, resolve, sweep
 from state.decision import Claim, Refused
-from state.owner import Moment
-from state.rebuild import Progress
-from state.recover import recover
-from state.resolve import How, NotResolved, Word
-from state.store import Script
-from state.verdict import MOST_PROOFS
+from state.ledger import owner, resolve, sweep
+from state.ledger.owner import Moment
+from state.ledger.reconcile import MOST_PROOFS
+from state.ledger.resolve import How, NotResolved, Word
+from state.recovery.rebuild import Progress
+from state.recovery.recover import recover
+from state.redis.client import Script
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, HOUR, Poster, sure
 

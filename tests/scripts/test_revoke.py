@@ -1,4 +1,4 @@
-"""state/revoke.py: calls are taken back by their ids, and the journal knows it when the person is told."""
+"""state/ledger/revoke.py: calls are taken back by their ids, and the journal knows it when the person is told."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
-from state import forbidden, journal, recover, revoke
+from state import forbidden
 from state.decision import Refused
-from state.journal import JournalUnavailable
-from state.names import Names
-from state.rebuild import Progress
-from state.revoke import UNKNOWN, Revoked
+from state.journal import journal
+from state.journal.journal import JournalUnavailable
+from state.ledger import revoke
+from state.ledger.revoke import UNKNOWN, Revoked
+from state.recovery import recover
+from state.recovery.rebuild import Progress
+from state.redis.keys import Names
 from tests.scripts.poster import AGENT, Poster
 
 AGENTS = ["other", AGENT]

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from gatekeeper.policy import Breaker
-from state import owner, sweep
+from state.agents.facts import NEWEST_ENTRIES, FactChange
 from state.decision import Claim, Refused
-from state.facts import NEWEST_ENTRIES, FactChange
-from state.ledger import Settlement
-from state.owner import Moment
-from state.verdict import MOST_LOOKS
+from state.ledger import owner, sweep
+from state.ledger.ledger import Settlement
+from state.ledger.owner import Moment
+from state.ledger.reconcile import MOST_LOOKS
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, DAY, HOUR, LEDGER, MINUTE, SECOND, Poster, event, sure
 

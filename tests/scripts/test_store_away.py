@@ -21,8 +21,9 @@ from gatekeeper.attempt import Attempt
 from gatekeeper.errors import LedgerUnavailable, NotApplied, OutcomeUnknown
 from gatekeeper.execution import Execution
 from gatekeeper.line import effect
-from state import resolve, store, sweep
-from state.away import Away, is_transient
+from state.ledger import resolve, sweep
+from state.redis import client as store
+from state.redis.away import Away, is_transient
 from tests.harness import Valkey, until
 from tests.scripts.poster import AGENT, Poster, a_gate
 from tests.torture.proxied import Proxied

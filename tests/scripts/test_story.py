@@ -9,7 +9,7 @@ import pytest
 
 from gatekeeper import attempt as attempt_module
 from gatekeeper.attempt import Attempt
-from state import story
+from state.agents import history
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, Poster, event
 from workers.gate.look import _story_in_words
@@ -143,7 +143,7 @@ def test_the_command_shows_where_events_are_missing(poster: Poster) -> None:
     for number in range(200):
         numbered(poster, number)
 
-    found = story.tell(poster.redis, [AGENT], KEY)
+    found = history.tell(poster.redis, [AGENT], KEY)
 
     assert found is not None
     assert "left out" in _story_in_words(found)

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from state import epoch, evidence, recover, resolve, takeover
-from state.journal import Journal
-from state.ledger import POISON_AFTER
+from state.journal import events
+from state.journal.journal import Journal
+from state.ledger import resolve
+from state.ledger.ledger import POISON_AFTER
+from state.ledger.resolve import Word
 from state.options import Options
-from state.rebuild import Progress
-from state.resolve import Word
+from state.recovery import epoch, recover, takeover
+from state.recovery.rebuild import Progress
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, HOUR, MINUTE, Poster, a_gate
 
@@ -348,7 +350,7 @@ def test_the_reason_of_a_rejection_is_not_told_of_the_next_call(poster: Poster) 
 
 def test_a_doubt_that_no_look_up_could_end_is_looked_up_again_and_listed_with_its_reason(poster: Poster) -> None:
     claim = poster.doubt("hello")
-    evidence.held(poster.ledger.journal, AGENT, KEY, claim.call, claim.fence, "20 look-ups, and no proof either way")
+    events.held(poster.ledger.journal, AGENT, KEY, claim.call, claim.fence, "20 look-ups, and no proof either way")
     poster.redis.flushall()
 
     recover.recover(poster.redis, poster.ledger.journal, lambda _task, _kwargs: [], Progress())

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from state import audit, epoch
 from state.decision import Claim, Unchecked
-from state.journal import Journal
-from state.ledger import Ledger
-from state.names import Names
-from state.rebuild import Progress
-from state.recover import recover
+from state.journal.journal import Journal
+from state.ledger.ledger import Ledger
+from state.recovery import audit, epoch
+from state.recovery.rebuild import Progress
+from state.recovery.recover import recover
+from state.redis.keys import Names
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, Poster
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from state import owner, resolve, sweep
 from state.decision import Claim
-from state.owner import Moment
-from state.rebuild import Progress
-from state.recover import recover
-from state.verdict import MOST_LOOKS, MOST_PROOFS
+from state.ledger import owner, resolve, sweep
+from state.ledger.owner import Moment
+from state.ledger.reconcile import MOST_LOOKS, MOST_PROOFS
+from state.recovery.rebuild import Progress
+from state.recovery.recover import recover
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, MINUTE, SECOND, Poster, sure
 

@@ -26,17 +26,17 @@ from typing import Any
 STEPS = {
     "fetch": ("kombu.transport.redis", "QoS.append"),  # between the broker's list and the list of the unacknowledged
     "ack": ("kombu.transport.redis", "QoS.ack"),
-    "register": ("state.ledger", "Ledger.register"),
-    "admit": ("state.ledger", "Ledger.admit"),
-    "cross": ("state.ledger", "Ledger.cross"),
-    "script": ("state.ledger", "_cross"),  # the compare-and-set alone
+    "register": ("state.ledger.ledger", "Ledger.register"),
+    "admit": ("state.ledger.ledger", "Ledger.admit"),
+    "cross": ("state.ledger.ledger", "Ledger.cross"),
+    "script": ("state.ledger.ledger", "_cross"),  # the compare-and-set alone
     "answer": ("clients.http", "request"),
     "keep": ("gatekeeper", "keep"),  # a recovery point
-    "settle": ("state.ledger", "Ledger.settle"),
-    "renew": ("state.ledger", "Ledger.renew"),
-    "reclaim": ("state.ledger", "Ledger.reclaim"),
+    "settle": ("state.ledger.ledger", "Ledger.settle"),
+    "renew": ("state.ledger.ledger", "Ledger.renew"),
+    "reclaim": ("state.ledger.ledger", "Ledger.reclaim"),
     "resend": ("workers.application", "Gatehouse.resend"),
-    "journal": ("state.journal", "Journal.append"),
+    "journal": ("state.journal.journal", "Journal.append"),
     "mirror": ("os", "replace"),  # a state file is about to become the new one
 }
 #: Steps that Python itself announces, to audit hooks.

@@ -76,15 +76,17 @@ TEETH = (
     Tooth(
         "no fence",
         "the compare-and-set takes whoever comes, however late",
-        (Change("state/cross.lua", "if key[2] ~= ARGV[1] or key[3] ~= ARGV[2] then", "if false then"),),
+        (Change("state/scripts/cross.lua", "if key[2] ~= ARGV[1] or key[3] ~= ARGV[2] then", "if false then"),),
         ("claims_taken_by_a_clock", "stopped_while_the_heir_sends"),
     ),
     Tooth(
         "no epoch",
         "Redis is believed whatever it lost",
         (
-            Change("state/admit.lua", "local why, unchecked = what_was_lost()", "local why, unchecked = nil, nil"),
-            Change("state/cross.lua", 'elseif ARGV[4] ~= "" and not is_sound() then', "elseif false then"),
+            Change(
+                "state/scripts/admit.lua", "local why, unchecked = what_was_lost()", "local why, unchecked = nil, nil"
+            ),
+            Change("state/scripts/cross.lua", 'elseif ARGV[4] ~= "" and not is_sound() then', "elseif false then"),
         ),
         ("store_emptied", "rolled_back"),
     ),
@@ -93,12 +95,12 @@ TEETH = (
         "the intent is written down only when Redis has agreed",
         (
             Change(
-                "state/ledger.py",
+                "state/ledger/ledger.py",
                 "            evidence.intent(self.journal, call, claim, payload, terms.verify)\n            here =",
                 "            here =",
             ),
             Change(
-                "state/ledger.py",
+                "state/ledger/ledger.py",
                 "            answer = _cross(self.redis, keys, args)\n",
                 "            answer = _cross(self.redis, keys, args)\n"
                 "            evidence.intent(self.journal, call, claim, payload, terms.verify)\n",
@@ -110,8 +112,12 @@ TEETH = (
         "no drain",
         "a look-up that finds nothing counts at once, though the request may still be on its way",
         (
-            Change("state/verdict.lua", " or began < gone + verify.drain_ms", ""),
-            Change("state/verdict.lua", "math.max(verify.every_ms, gone + verify.drain_ms - began)", "verify.every_ms"),
+            Change("state/scripts/verdict.lua", " or began < gone + verify.drain_ms", ""),
+            Change(
+                "state/scripts/verdict.lua",
+                "math.max(verify.every_ms, gone + verify.drain_ms - began)",
+                "verify.every_ms",
+            ),
         ),
         ("late_delivery", "lagging_look_ups"),
     ),
@@ -120,7 +126,7 @@ TEETH = (
         "a look-up that finds nothing counts, though the owner may still wake and send",
         (
             Change(
-                "state/verdict.lua",
+                "state/scripts/verdict.lua",
                 'if not gone and (key[5] == ARGV[4] or ARGV[6] == "1") then',
                 "if not gone then",
             ),
@@ -142,7 +148,13 @@ TEETH = (
     Tooth(
         "TTL takeover",
         "a claim whose time is over is given to the next, whether it was sending or not",
-        (Change("state/reclaim.lua", 'if state == "sending" then\n  to, why', 'if state == "gone" then\n  to, why'),),
+        (
+            Change(
+                "state/scripts/reclaim.lua",
+                'if state == "sending" then\n  to, why',
+                'if state == "gone" then\n  to, why',
+            ),
+        ),
         ("killed_in_flight", "stopped_in_mid_request"),
     ),
     Tooth(
@@ -150,7 +162,7 @@ TEETH = (
         "nothing is written down but in Redis",
         (
             Change(
-                "state/ledger.py",
+                "state/ledger/ledger.py",
                 "            evidence.intent(self.journal, call, claim, payload, terms.verify)\n",
                 "",
             ),
@@ -193,7 +205,7 @@ TEETH = (
     Tooth(
         "no takeover of open calls",
         "a journal that begins anew takes over what was sent, and forgets what was only accepted",
-        (Change("state/takeover.py", "    yield from _open_calls(redis, n)\n", ""),),
+        (Change("state/recovery/takeover.py", "    yield from _open_calls(redis, n)\n", ""),),
         ("journal_begun_anew",),
     ),
     Tooth(
@@ -201,12 +213,12 @@ TEETH = (
         "whatever arguments a message carries run under the id that it carries",
         (
             Change(
-                "state/admit.lua",
+                "state/scripts/admit.lua",
                 "  if is_registered and (registered[1] ~= ARGV[2] or (own_print ~= ARGV[5] and kwargs ~= ARGV[14])) then",
                 "  if false then",
             ),
-            Change("state/admit.lua", "  if call[10] and call[10] ~= ARGV[3] then", "  if false then"),
-            Change("state/admit.lua", "  if due and tonumber(due) > now then", "  if false then"),
+            Change("state/scripts/admit.lua", "  if call[10] and call[10] ~= ARGV[3] then", "  if false then"),
+            Change("state/scripts/admit.lua", "  if due and tonumber(due) > now then", "  if false then"),
         ),
         ("forged_messages",),
     ),
@@ -215,7 +227,7 @@ TEETH = (
         "a message whose arguments do not fit rejects the call whose id it carries",
         (
             Change(
-                "state/reject.lua",
+                "state/scripts/reject.lua",
                 """elseif call[4] and call[4] ~= "" and (call[2] ~= ARGV[2] or call[3] ~= ARGV[7]) then""",
                 "elseif false then",
             ),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import redis
 
-from state.names import Names
+from state.redis.keys import Names
 from tests.torture.producer import AGENT
 
 #: Seconds between two looks; the finest difference that a recovery time can show.

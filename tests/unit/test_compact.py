@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from settings import ROOT
-from state import compact as module
-from state import records
-from state.compact import Report, compact
-from state.fold import Fold, Place, fold
-from state.journal import Journal, JournalUnavailable
+from state.journal import compact as module
+from state.journal import records
+from state.journal.compact import Report, compact
+from state.journal.journal import Journal, JournalUnavailable
+from state.journal.projection import Fold, Place, fold
 
 pytestmark = pytest.mark.slow
 
@@ -389,7 +389,7 @@ def test_somebody_elses_file_is_left(book: Book) -> None:
 
 
 def test_while_a_recovery_is_at_work_nothing_moves(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
-    from state import journal
+    from state.journal import journal
 
     monkeypatch.setattr(journal, "PATIENCE", 0.1)
     book.done(MONTHS[0], "k", "c", 1)
@@ -451,8 +451,8 @@ KILLED = """
 import os, signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from state import compact
-from state.journal import Journal
+from state.journal import compact
+from state.journal.journal import Journal
 
 class Calendar(datetime):
     @classmethod

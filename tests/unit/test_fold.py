@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from state import records
-from state.fold import Fold, Standing, fold
+from state.journal import records
+from state.journal.projection import Fold, Standing, fold
 
 AGENT, KEY = "clerk", "post:hello"
 EVERY_END = [

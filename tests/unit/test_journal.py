@@ -19,17 +19,17 @@ import psutil
 import pytest
 
 import settings
-from state import journal as module
-from state import records
-from state.journal import Journal, JournalUnavailable
-from state.records import Damage, Record
+from state.journal import journal as module
+from state.journal import records
+from state.journal.journal import Journal, JournalUnavailable
+from state.journal.records import Damage, Record
 from tests.harness import until
 
 #: Appends records of a size for ever, or so many, and says after each that it is safe.
 WRITER = """
 import sys
 from pathlib import Path
-from state.journal import Journal
+from state.journal.journal import Journal
 folder, name, size, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 journal, number = Journal(folder), 0
 while number != count:
@@ -398,7 +398,7 @@ def test_a_forked_child_writes_for_itself(folder: Path) -> None:
     code = """
 import os, sys
 from pathlib import Path
-from state import journal
+from state.journal import journal
 book = journal.of(Path(sys.argv[1]))
 book.append("ended", {"agent": "clerk", "key": "parent"}, sync=True)
 child = os.fork()
@@ -434,7 +434,7 @@ def test_a_process_that_is_killed_while_it_is_alone_stops_nobody(folder: Path) -
     code = """
 import sys, time
 from pathlib import Path
-from state.journal import Journal
+from state.journal.journal import Journal
 with Journal(Path(sys.argv[1])).alone():
     print("alone", flush=True)
     time.sleep(60)

@@ -19,8 +19,8 @@ import settings
 from clients import certificate, probes, watch
 from clients.checks import Check, Look
 from clients.watch import BrokenWatch, Limits, Site, Watch
-from state import store
-from state.health import QUEUE
+from state.redis import client
+from state.redis.health import QUEUE
 from tests.harness import Valkey
 from workers.config import celery_config
 
@@ -74,13 +74,13 @@ def in_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Cal
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         settings.current.cache_clear()
-        store.client.cache_clear()
+        client.client.cache_clear()
 
     set_them(CONTENT_DIR=str(tmp_path), STATE_DIR=str(tmp_path), PUBLIC_DIR=str(tmp_path / "public"))
     yield set_them
     monkeypatch.undo()
     settings.current.cache_clear()
-    store.client.cache_clear()
+    client.client.cache_clear()
 
 
 def site(server: ThreadingHTTPServer, path: str = "/", scheme: str = "http", **more: object) -> Site:

@@ -14,7 +14,7 @@ import settings
 from gatekeeper import prospects
 from gatekeeper.errors import NotApplied
 from gatekeeper.prospects import Prospect
-from state.journal import JournalUnavailable
+from state.journal.journal import JournalUnavailable
 from tests.harness.install import free_ports
 
 

@@ -15,9 +15,10 @@ import settings
 from clients import punctuality
 from clients.checks import Seen
 from clients.punctuality import Plan
-from state import agent, store
-from state.agent import Snapshot
-from state.names import Names
+from state.agents import snapshot
+from state.agents.snapshot import Snapshot
+from state.redis import client
+from state.redis.keys import Names
 from tests.harness import Valkey
 
 NOW = datetime(2026, 11, 22, 12, 10, tzinfo=UTC)
@@ -30,11 +31,11 @@ DAILY = Plan("report", "tasks.publisher.report", "30 6 * * *", ZoneInfo("Europe/
 def own_redis(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("REDIS_URL", valkey.url)
     settings.current.cache_clear()
-    store.client.cache_clear()
+    client.client.cache_clear()
     yield
     monkeypatch.undo()
     settings.current.cache_clear()
-    store.client.cache_clear()
+    client.client.cache_clear()
 
 
 def state(last_run: datetime | None = None, **head: Any) -> Snapshot:
@@ -124,7 +125,7 @@ def settled(*outcomes: str, task: str = EVERY_HALF_HOUR.task) -> None:
     for outcome in outcomes:
         attempt = {"outcome": outcome, "task": task, "key": "k", "ms": 1, "attempt": 1}
         told = {"refusal": json.dumps(attempt | {"stage": "rate"})} if outcome == "refused" else {}
-        store.client().xadd(Names("publisher").events, told or {"attempt": json.dumps(attempt)})
+        client.client().xadd(Names("publisher").events, told or {"attempt": json.dumps(attempt)})
 
 
 def failing() -> bool:
@@ -181,11 +182,11 @@ def test_a_paused_agent_is_not_late() -> None:
 
 
 def test_every_agent_every_entry_and_every_held_key_is_looked_at() -> None:
-    redis, now = store.client(), datetime.now(UTC)
+    redis, now = client.client(), datetime.now(UTC)
     for number in range(12):
         entry = {"key": f"post:{number}", "state": "unknown", "since": 1000 + number, "why": "read timed out"}
         redis.hset(Names("publisher").held, entry["key"], json.dumps(entry))
-    agent.pause(redis, "writer", "ada", "looking")
+    snapshot.pause(redis, "writer", "ada", "looking")
 
     since = punctuality.watched_since({}, None, now)
     checks = {look.name: look.check() for look in punctuality.looks(["publisher", "writer"], since, now)}

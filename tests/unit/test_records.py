@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state import records
-from state.records import Damage, Damaged, Record
+from state.journal import records
+from state.journal.records import Damage, Damaged, Record
 
 INTENT = {
     "agent": "publisher",

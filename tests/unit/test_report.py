@@ -16,7 +16,7 @@ from clients.report.figures import Report
 from clients.report.gather import Post, Raw
 from clients.report.shelf import Shelf
 from clients.report.words import counted, listed
-from state.events import PastAttempt
+from state.agents.events import PastAttempt
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 11, 22, 6, 30, tzinfo=BERLIN)

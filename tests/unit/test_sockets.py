@@ -25,8 +25,8 @@ import settings
 from clients import confined, markdown
 from gatekeeper.errors import Overdue
 from gatekeeper.outcome import proves_nothing_was_sent
-from state import store
-from state.store import is_own
+from state.redis import client as store
+from state.redis.client import is_own
 from tests.harness import Valkey
 from tests.unit.test_wire import attempt
 

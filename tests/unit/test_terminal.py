@@ -12,7 +12,8 @@ import pytest
 
 import settings
 from deploy.output import Lines, Output
-from state import records, terminal
+from state import terminal
+from state.journal import records
 
 #: A screen that is cleared, a clipboard that is written, a link, 8-bit controls, a title, a bell, what hides and what turns.
 HOSTILE = [

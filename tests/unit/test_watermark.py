@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from state import records, watermark
-from state.records import Record
-from state.watermark import Known, Watermark
+from state.journal import heads, records
+from state.journal.heads import Known, Watermark
+from state.journal.records import Record
 
 Write = Callable[..., None]
 
@@ -157,7 +157,7 @@ def test_lines_longer_than_a_piece_are_read_whole(folder: Path, write: Write, mo
     for fence in range(1, 8):
         intent(write, fence, payload="x" * 50 * fence)
     for size in (1, 7, 100, 300, 1000, 100_000):
-        monkeypatch.setattr(watermark, "PIECE", size)
+        monkeypatch.setattr(heads, "PIECE", size)
 
         assert Watermark(folder).known("clerk") == Known("e1", 7), size
 

@@ -16,7 +16,7 @@ from gatekeeper import wire
 from gatekeeper.errors import Overdue
 from gatekeeper.outcome import proves_nothing_was_sent
 from gatekeeper.wire import SAFE, Wire
-from state import owner
+from state.ledger import owner
 
 METHODS = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "FROBNICATE"]
 

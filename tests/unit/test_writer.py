@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from clients.items import Item
-from state.facts import NEWEST_ENTRIES
+from state.agents.facts import NEWEST_ENTRIES
 from tasks import writer
 
 

@@ -10,8 +10,8 @@ import redis
 
 from clients import content
 from clients.post import Post
-from state import facts
-from state.names import Names
+from state.agents import facts
+from state.redis.keys import Names
 from tests.harness import Install
 from tests.harness.shell import Shell
 

@@ -9,10 +9,12 @@ from typing import TypeVar
 from uuid import uuid4
 
 from gatekeeper.task import GateTask
-from state import journal, store, story
-from state.ledger import Ledger
-from state.resolve import Word, resolve
-from state.sweep import Due
+from state.agents import history
+from state.journal import journal
+from state.ledger.ledger import Ledger
+from state.ledger.resolve import Word, resolve
+from state.ledger.sweep import Due
+from state.redis import client
 from workers.application import Gatehouse
 from workers.drill.account import Account
 from workers.drill.crew import Crew
@@ -49,7 +51,7 @@ class Bench:
     def register(self) -> None:
         """What a door leaves that dies before it sends the message, and what a broker leaves that loses it."""
         call = self._task.gate.call((), self._kwargs, id=str(uuid4()), door="drill")
-        Ledger(store.client()).register(call)
+        Ledger(client.client()).register(call)
 
     def deliver_again(self, times: int) -> None:
         """The message of the first call once more."""
@@ -59,7 +61,7 @@ class Bench:
     def say_not_applied(self) -> None:
         """A person looked at the destination, and nothing was there."""
         word = Word("not-applied", "drill", "nothing is there")
-        resolve(store.client(), journal.current(), self._task.gate.agent, self._key, word)
+        resolve(client.client(), journal.current(), self._task.gate.agent, self._key, word)
 
     # Faults
 
@@ -100,7 +102,7 @@ class Bench:
 
     def how(self) -> str:
         """The way that the key went, in the words of its story."""
-        told = story.tell(store.client(), [self._task.gate.agent], self._key)
+        told = history.tell(client.client(), [self._task.gate.agent], self._key)
         steps = [_step(event) for event in told["story"]] if told else []
         return " → ".join(dict.fromkeys(step for step in steps if step))
 

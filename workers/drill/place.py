@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import settings
-from state import private, scratch, store
+from state import private
+from state.redis import client, namespace
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Place:
         """Remove every key and file. Raises StoreError if Redis is away; the next drill then removes what is left."""
         config = settings.current()
         for url in {config.redis_url, config.broker_url}:
-            scratch.remove(store.client(url), self.name)
+            namespace.remove(client.client(url), self.name)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.lock.unlink(missing_ok=True)
 

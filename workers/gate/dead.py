@@ -7,8 +7,11 @@ from functools import partial
 import click
 
 from gatekeeper.gate import registered
-from state import journal, mirror, resolve, store
-from state.resolve import NotResolved
+from state.agents import state_file
+from state.journal import journal
+from state.ledger import resolve
+from state.ledger.resolve import NotResolved
+from state.redis import client
 from state.terminal import one_line
 from workers.gate.output import Failed, command, explain, show, table
 from workers.people import all_agents, person
@@ -17,7 +20,7 @@ from workers.people import all_agents, person
 @command("dead")
 def dead(*, json_: bool) -> None:
     """List the calls whose attempts are used up, newest first."""
-    found = [entry for agent in all_agents() for entry in resolve.dead(store.client(), agent)]
+    found = [entry for agent in all_agents() for entry in resolve.dead(client.client(), agent)]
     rows = [(entry["call"], entry["key"], entry["at"], entry["error"]) for entry in found]
     show(json_, found, table(rows) or "no call is dead")
 
@@ -27,14 +30,14 @@ def dead(*, json_: bool) -> None:
 def replay(call: str, *, json_: bool) -> None:
     """Run CALL again, with the same arguments and under the same id."""
     effects = {name for name, gate in registered().items() if gate.effect}
-    again = partial(resolve.replay, store.client(), journal.current(), call=call, by=person(), effects=effects)
+    again = partial(resolve.replay, client.client(), journal.current(), call=call, by=person(), effects=effects)
     try:
         owner = next((agent for agent in all_agents() if again(agent=agent)), None)
     except NotResolved as error:
         raise Failed(str(error)) from None
     if owner is None:
         raise Failed(f"no call {call!r} is known; see: celery -A workers gate dead")
-    mirror.write(store.client(), owner)
+    state_file.write(client.client(), owner)
     show(
         json_,
         {"call": call, "agent": owner, "state": "waiting"},

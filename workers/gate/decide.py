@@ -10,8 +10,11 @@ import click
 
 from clients import strict_json
 from gatekeeper.redact import clean
-from state import journal, mirror, resolve, store, story
-from state.resolve import How, NotResolved, Word
+from state.agents import history, state_file
+from state.journal import journal
+from state.ledger import resolve
+from state.ledger.resolve import How, NotResolved, Word
+from state.redis import client
 from state.terminal import one_line
 from workers.gate.output import Failed, Misused, command, explain, say, show, table
 from workers.people import all_agents, person
@@ -23,7 +26,7 @@ SHOWN = 1000
 @command("held")
 def held(*, json_: bool) -> None:
     """List every key that waits for a person, or for a look-up at its provider."""
-    found = [entry for agent in all_agents() for entry in resolve.held(store.client(), agent)]
+    found = [entry for agent in all_agents() for entry in resolve.held(client.client(), agent)]
     rows = [(entry["key"], entry["state"], entry["since"], entry["why"]) for entry in found]
     show(json_, found, table(rows) or "nothing is held")
 
@@ -101,7 +104,7 @@ def _ask_before_sending(key: str) -> None:
 
 
 def _known(key: str) -> dict[str, Any]:
-    told = story.tell(store.client(), all_agents(), key)
+    told = history.tell(client.client(), all_agents(), key)
     if told is None:
         raise Failed(f"no key {key!r} is known; see: celery -A workers gate held")
     return told
@@ -111,10 +114,10 @@ def _say(key: str, word: Word, *, json_: bool) -> None:
     told = _known(key)
     agent, key = told["agent"], told["key"]
     try:
-        state = resolve.resolve(store.client(), journal.current(), agent, key, word)
+        state = resolve.resolve(client.client(), journal.current(), agent, key, word)
     except NotResolved as error:
         raise Failed(str(error)) from None
-    mirror.write(store.client(), agent)
+    state_file.write(client.client(), agent)
     answer: dict[str, Any] = {"key": key, "agent": agent, "state": state, "by": word.by, "why": word.why}
     show(json_, answer, f"{one_line(key)} is {state} now; see: {explain(key)}")
 

@@ -21,9 +21,13 @@ import settings
 from clients import destinations
 from gatekeeper.gate import agents
 from gatekeeper.redact import clean
-from state import dial, epoch, journal, store, ticks
-from state.journal import JournalUnavailable
-from state.store import StoreError
+from state import dial
+from state.journal import journal
+from state.journal.journal import JournalUnavailable
+from state.ledger import schedule_runs
+from state.recovery import epoch
+from state.redis import client
+from state.redis.client import StoreError
 from workers.gate import privacy, vitals
 from workers.gate.finding import Finding
 from workers.gate.output import command, show, table
@@ -68,7 +72,7 @@ def examine(config: settings.Settings) -> Iterator[Finding]:
 
 
 def _redis(config: settings.Settings) -> Iterator[Finding]:
-    redis = store.client()
+    redis = client.client()
     where = "embedded server" if config.embedded else clean(config.redis_url)
     try:
         info: dict[str, Any] = redis.info()
@@ -101,7 +105,7 @@ def _effects() -> Finding:
     try:
         journal.current().append("probe", {}, sync=True)
         with journal.current().alone():
-            standings = epoch.standings(store.client(), journal.current(), agents()).values()
+            standings = epoch.standings(client.client(), journal.current(), agents()).values()
     except JournalUnavailable as error:
         return Finding("effects", f"closed: {error.strerror}", "what is said there; nothing is sent until then")
     if closed := [standing.closed for standing in standings if standing.closed]:
@@ -158,7 +162,7 @@ def _schedule() -> Iterator[Finding]:
     for refusal in schedule.refused.values():
         yield Finding("schedule row", str(refusal), "correct that line of beat_schedule.py, and start beat again")
     for entry in schedule.entries.values():
-        if failure := ticks.failure(store.client(), entry.gate.agent, entry.name):
+        if failure := schedule_runs.failure(client.client(), entry.gate.agent, entry.name):
             yield Finding(
                 "schedule row", f"{entry.name}: {failure['why']}", f"it failed at {failure['at']}; correct it"
             )

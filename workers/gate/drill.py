@@ -17,7 +17,7 @@ import click
 
 import settings
 from gatekeeper.gate import registered
-from state import store
+from state.redis import client
 from workers.drill.place import Place, opened
 from workers.gate.output import Failed, command, plain, say, show
 
@@ -51,7 +51,7 @@ def drill(task: str | None, within: float, *, json_: bool) -> None:
 
 
 def _check(task: str | None) -> None:
-    store.client().ping()
+    client.client().ping()
     gate = registered().get(task) if task else None
     if task and gate is None:
         effects = sorted(name for name, gate in registered().items() if gate.effect)

@@ -9,8 +9,11 @@ import click
 
 from clients import overdue
 from gatekeeper.gate import agents
-from state import agent as state
-from state import epoch, journal, store, story
+from state.agents import history
+from state.agents import snapshot as state
+from state.journal import journal
+from state.recovery import epoch
+from state.redis import client
 from workers.gate import vitals
 from workers.gate.output import Failed, command, known_agent, plain, show, table
 from workers.people import all_agents
@@ -37,7 +40,7 @@ def status(agent: str | None, *, json_: bool) -> None:
 @click.argument("key")
 def explain(key: str, *, json_: bool) -> None:
     """Tell the whole story of one key or call, in order."""
-    told = story.tell(store.client(), all_agents(), key)
+    told = history.tell(client.client(), all_agents(), key)
     if told is None:
         raise Failed(f"no key and no call {key!r} is known; keys look like publish:feed:hello")
     show(json_, told, _story_in_words(told))
@@ -45,7 +48,7 @@ def explain(key: str, *, json_: bool) -> None:
 
 def _head(agent: str) -> dict[str, Any]:
     """The head of the state file, and why effects are closed, if they are."""
-    redis = store.client()
+    redis = client.client()
     return state.snapshot(redis, agent).head | {"closed": epoch.why_closed(redis, journal.current(), agent)}
 
 

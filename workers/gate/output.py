@@ -15,8 +15,8 @@ from gatekeeper.errors import GatekeeperError
 from gatekeeper.gate import agents
 from gatekeeper.redact import clean
 from state import terminal
-from state.journal import JournalUnavailable
-from state.store import StoreError
+from state.journal.journal import JournalUnavailable
+from state.redis.client import StoreError
 from workers.schedule import ScheduleError
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON.")

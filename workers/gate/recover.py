@@ -11,11 +11,13 @@ import click
 
 from gatekeeper.errors import InvalidArguments
 from gatekeeper.gate import agents, registered
-from state import journal, mirror, store
-from state import recover as state
-from state.journal import JournalUnavailable
-from state.rebuild import Progress
-from state.restore import RestoreError
+from state.agents import state_file
+from state.journal import journal
+from state.journal.journal import JournalUnavailable
+from state.recovery import recover as state
+from state.recovery.rebuild import Progress
+from state.recovery.restore import RestoreError
+from state.redis import client
 from workers.gate.output import Failed, Misused, command, say, show
 
 
@@ -48,11 +50,11 @@ def rebuild(*, hidden: bool, skip_damaged: bool = False) -> state.Report:
     size = sum(path.stat().st_size for path in book.files())
     try:
         with click.progressbar(length=2 * size, label="recover", file=sys.stderr, hidden=hidden) as bar:
-            report = state.recover(store.client(), book, _caps_of, _Shown(bar, size), skip_damaged=skip_damaged)
+            report = state.recover(client.client(), book, _caps_of, _Shown(bar, size), skip_damaged=skip_damaged)
     except (state.Unrecoverable, JournalUnavailable, RestoreError) as error:
         raise Failed(str(error)) from None
     for agent in set(report.epochs) & set(agents()):
-        mirror.write(store.client(), agent)
+        state_file.write(client.client(), agent)
     return report
 
 

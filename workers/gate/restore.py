@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from gatekeeper.gate import agents
-from state import journal, store
-from state import restore as state
+from state.journal import journal
+from state.recovery import restore as state
+from state.redis import client
 from workers.gate.output import Failed, command, show
 from workers.gate.recover import in_words, rebuild
 
@@ -16,7 +17,7 @@ def restore(*, json_: bool) -> None:
     Where there is a journal, it is read back too, as by `gate recover`.
     """
     try:
-        restored = state.restore(store.client(), agents())
+        restored = state.restore(client.client(), agents())
     except state.RestoreError as error:
         raise Failed(str(error)) from None
     lines = ["restored: " + (", ".join(restored) or "nothing, there are no state files")]

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from state import store, ticks
+from state.ledger import schedule_runs
+from state.redis import client
 from workers.gate.output import Failed, command, explain, show, table
 from workers.schedule import Entry, read, tick
 from workers.scheduler import before, start
@@ -43,8 +44,8 @@ def show_schedule(*, json_: bool) -> None:
 
 
 def _standing(entry: Entry, now: datetime) -> dict[str, Any]:
-    redis, agent = store.client(), entry.gate.agent
-    last, failure = ticks.last(redis, agent, entry.name), ticks.failure(redis, agent, entry.name)
+    redis, agent = client.client(), entry.gate.agent
+    last, failure = schedule_runs.last(redis, agent, entry.name), schedule_runs.failure(redis, agent, entry.name)
     return {
         "entry": entry.name,
         "cron": entry.cron,

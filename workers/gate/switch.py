@@ -6,8 +6,9 @@ import click
 
 from gatekeeper.gate import agents
 from gatekeeper.redact import clean
-from state import agent as state
-from state import mirror, store
+from state.agents import snapshot as state
+from state.agents import state_file
+from state.redis import client
 from workers.gate.output import command, known_agent, show
 from workers.people import person
 
@@ -21,7 +22,7 @@ def pause(agent: str, why: str, *, json_: bool) -> None:
     _pause(agent, why)
     show(
         json_,
-        state.snapshot(store.client(), agent).head,
+        state.snapshot(client.client(), agent).head,
         f"{agent} is paused; resume: celery -A workers gate resume {agent}",
     )
 
@@ -31,10 +32,10 @@ def pause(agent: str, why: str, *, json_: bool) -> None:
 def resume(agent: str, *, json_: bool) -> None:
     """Let AGENT run again."""
     known_agent(agent)
-    was_paused = state.resume(store.client(), agent)
-    mirror.write(store.client(), agent)
+    was_paused = state.resume(client.client(), agent)
+    state_file.write(client.client(), agent)
     show(
-        json_, state.snapshot(store.client(), agent).head, f"{agent} runs" if was_paused else f"{agent} was not paused"
+        json_, state.snapshot(client.client(), agent).head, f"{agent} runs" if was_paused else f"{agent} was not paused"
     )
 
 
@@ -48,8 +49,8 @@ def stop_all(why: str, *, json_: bool) -> None:
 
 
 def _pause(agent: str, why: str) -> None:
-    state.pause(store.client(), agent, person(), clean(why))
-    mirror.write(store.client(), agent)
+    state.pause(client.client(), agent, person(), clean(why))
+    state_file.write(client.client(), agent)
 
 
 commands = (pause, resume, stop_all)

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from state.names import Names
+from state.redis.keys import Names
 from tests import senders
 from tests.harness import Process, until
 from tests.harness.install import http_status
@@ -41,7 +41,8 @@ def two_beats(arena: Arena, rounds: int) -> None:
         arena.producer.run(
             """
             from datetime import datetime
-            from state import store, ticks
+            from state.redis import client as store
+            from state.ledger import schedule_runs as ticks
             ticks.remember(store.client(), "torturer", "each", datetime.fromisoformat(since))
             """,
             since=missed.isoformat(),

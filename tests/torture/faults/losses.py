@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from state.names import Names
+from state.redis.keys import Names
 from tests.harness import Valkey, until
 from tests.torture.arena import Arena
 from tests.torture.faults.redis import HALF, hold_both

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from state.names import Names
+from state.redis.keys import Names
 from tests.harness import until
 from tests.poison import POISON, message
 from tests.torture.arena import Arena

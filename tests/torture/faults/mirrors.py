@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from state.names import Names
+from state.redis.keys import Names
 from tests.harness import Process, until
 from tests.torture.arena import Arena
 from tests.torture.house import wait_dead

@@ -6,7 +6,7 @@ from celery import Celery
 from kombu import pools
 
 import redis_url
-from state.names import Names
+from state.redis.keys import Names
 from tests.harness import Process, until
 from tests.torture.arena import Arena
 from tests.torture.house import terminate, wait_dead

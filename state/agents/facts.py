@@ -1,0 +1,96 @@
+"""An agent's facts: what its tasks remember, small and readable, kept as JSON values under JSON paths."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis
+
+from state.redis.keys import Names
+
+#: How many entries a collection keeps: enough to see weeks of work, small enough to read and to write whole.
+NEWEST_ENTRIES = 200
+
+
+@dataclass(frozen=True)
+class FactChange:
+    """One change to the facts, applied when the attempt settles; `value` None removes."""
+
+    path: tuple[str, ...]
+    value: str | None
+    collection: str = ""
+
+    def as_row(self, collections: Sequence[str]) -> list[str | int | None]:
+        """The change as settle.lua reads it: [path, value, number of the collection or 0, how many it keeps]."""
+        number = collections.index(self.collection) + 1 if self.collection else 0
+        return [_path(self.path), self.value, number, NEWEST_ENTRIES]
+
+
+def read(redis: Redis, agent: str, path: tuple[str, ...]) -> Any:
+    """The fact at `path`, or None."""
+    text = redis.hget(Names(agent).facts, _path(path))
+    return None if text is None else json.loads(str(text))
+
+
+def remember(pipe: Any, agent: str, changes: Iterable[tuple[Sequence[str], str | None, str]], at_ms: int) -> None:
+    """Add to a pipeline what an attempt remembered long ago, as the journal has it: path, JSON value, collection.
+
+    What Redis holds of the same facts is newer, and stays; a collection keeps its newest entries.
+    """
+    n = Names(agent)
+    for path, value, collection in changes:
+        if value is None:
+            continue
+        pipe.hsetnx(n.facts, _path(tuple(path)), value)
+        if collection:
+            pipe.zadd(n.collection(collection), {_path(tuple(path)): at_ms}, nx=True)
+
+
+def trim(redis: Redis, agent: str, collections: Iterable[str]) -> None:
+    """Forget what is beyond the newest entries of these collections."""
+    n = Names(agent)
+    for name in collections:
+        excess = redis.zcard(n.collection(name)) - NEWEST_ENTRIES
+        if excess > 0:
+            redis.hdel(n.facts, *(path for path, _ in redis.zpopmin(n.collection(name), excess)))
+
+
+def nested(flat: dict[str, str]) -> dict[str, Any]:
+    """The facts as one tree: {'["published","hello","feed"]': '{…}'} becomes {"published": {"hello": {"feed": {…}}}}."""
+    tree: dict[str, Any] = {}
+    for path, value in sorted(flat.items()):
+        *parents, last = json.loads(path)
+        branch = tree
+        for name in parents:
+            branch = branch.setdefault(name, {})
+        branch[last] = json.loads(value)
+    return tree
+
+
+def depths(flat: Iterable[str]) -> dict[str, int]:
+    """How many names lie below each collection's name."""
+    paths = (json.loads(path) for path in flat)
+    return {path[0]: len(path) - 1 for path in paths if len(path) > 1}
+
+
+def flat(tree: dict[str, Any], depth: dict[str, int]) -> dict[str, str]:
+    """The reverse of `nested`; `depth` says how many names lie below each collection's name."""
+    rows: dict[str, str] = {}
+
+    def walk(path: tuple[str, ...], value: Any, levels: int) -> None:
+        if levels and isinstance(value, dict):
+            for name, inner in value.items():
+                walk((*path, name), inner, levels - 1)
+        else:
+            rows[_path(path)] = json.dumps(value, ensure_ascii=False)
+
+    for name, value in tree.items():
+        walk((name,), value, depth.get(name, 0))
+    return rows
+
+
+def _path(path: tuple[str, ...]) -> str:
+    return json.dumps(path, ensure_ascii=False, separators=(",", ":"))

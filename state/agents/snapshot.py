@@ -1,0 +1,106 @@
+"""One agent as a person sees it: its head (paused, errors, held, last run), its metrics and its facts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from redis import Redis
+
+from state.agents import facts
+from state.redis.keys import Names
+from state.redis.client import now_ms
+
+#: The fields of every state file; an agent's facts take other names.
+HEAD_FIELDS = frozenset(
+    {"agent", "revision", "updated_at", "last_run", "errors", "metrics", "paused", "pause", "held", "collections"}
+)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The agent's whole state at one instant."""
+
+    revision: int
+    head: dict[str, Any]
+    facts: dict[str, Any]
+    collections: dict[str, int]  #: how many names lie below each collection's, for `gate restore`
+
+    def document(self) -> dict[str, Any]:
+        """The state file: facts between the head's first and last fields, as people read it."""
+        first = {name: self.head[name] for name in ("agent", "revision", "updated_at")}
+        return {**first, **self.facts, **self.head, "collections": self.collections}
+
+
+def snapshot(redis: Redis, agent: str) -> Snapshot:
+    """Read everything in one transaction, so that the parts belong together."""
+    n = Names(agent)
+    with redis.pipeline(transaction=True) as pipe:
+        pipe.hgetall(n.head).hgetall(n.metrics).lrange(n.errors, 0, -1).hgetall(n.held).hgetall(n.facts)
+        head, metrics, errors, held, flat = pipe.execute()
+    described = _head(agent, head, metrics, errors, held)
+    return Snapshot(described["revision"], described, facts.nested(flat), facts.depths(flat))
+
+
+def revisions(redis: Redis, agents: list[str]) -> dict[str, int]:
+    """The revision of each agent; 0 for one that has no state yet."""
+    with redis.pipeline(transaction=False) as pipe:
+        for agent in agents:
+            pipe.hget(Names(agent).head, "revision")
+        return {agent: int(number or 0) for agent, number in zip(agents, pipe.execute(), strict=True)}
+
+
+def pause(redis: Redis, agent: str, by: str, why: str) -> None:
+    """Let nothing of this agent start, until `resume`; holds across restarts."""
+    now = now_ms(redis)
+    fields = {"pause": json.dumps({"at": now, "by": by, "why": why}), "updated_ms": str(now)}
+    n = Names(agent)
+    with redis.pipeline(transaction=True) as pipe:
+        pipe.hset(n.head, mapping=fields).hincrby(n.head, "revision", 1)
+        pipe.execute()
+
+
+def resume(redis: Redis, agent: str) -> bool:
+    """Lift a pause; False if there was none. A cap that caused it counts from zero again: a person has looked."""
+    n = Names(agent)
+    record, at = json.loads(redis.hget(n.head, "pause") or "{}"), now_ms(redis)
+    with redis.pipeline(transaction=True) as pipe:
+        pipe.hdel(n.head, "pause").hincrby(n.head, "revision", 1).hset(n.head, "updated_ms", at)
+        if "cap" in record:
+            pipe.delete(record["cap"])
+        return bool(pipe.execute()[0])
+
+
+def iso(ms: float | str | None) -> str | None:
+    """Milliseconds since 1970 as UTC text with milliseconds, or None."""
+    if ms is None:
+        return None
+    return datetime.fromtimestamp(float(ms) / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def milliseconds(text: str) -> int:
+    """The reverse of `iso`."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def _head(
+    agent: str, head: dict[str, str], metrics: dict[str, str], errors: list[str], held: dict[str, str]
+) -> dict[str, Any]:
+    pause = json.loads(head["pause"]) if "pause" in head else None
+    return {
+        "agent": agent,
+        "revision": int(head.get("revision", 0)),
+        "updated_at": iso(head.get("updated_ms")),
+        "last_run": iso(head.get("last_run_ms")),
+        "errors": [_dated(json.loads(error), "at", "since", "until") for error in errors],
+        "metrics": {"total_done": 0, "total_failed": 0} | {name: int(total) for name, total in sorted(metrics.items())},
+        "paused": pause is not None,
+        "pause": pause and _dated({name: pause[name] for name in ("at", "by", "why")}, "at"),
+        "held": sorted((_dated(json.loads(entry), "since") for entry in held.values()), key=lambda e: str(e["since"])),
+    }
+
+
+def _dated(record: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {**record, **{name: iso(record[name]) for name in names if name in record}}

@@ -1,0 +1,97 @@
+"""The mirror: one JSON file per agent, a photograph of Redis. It is written whole and never runs ahead of Redis."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from pathlib import Path
+
+import structlog
+from redis import Redis
+
+import settings
+from state import private, terminal
+from state.agents.snapshot import (revisions, snapshot)
+from state.files import UNFINISHED, write_whole
+
+log = structlog.get_logger("gatehouse.mirror")
+
+
+class Mirror:
+    """Writes the files of the agents that changed since this object last looked."""
+
+    def __init__(self, redis: Redis, agents: list[str]) -> None:
+        self._redis = redis
+        self._agents = agents
+        self._written: dict[str, int] = {}
+
+    def refresh(self) -> list[str]:
+        """Write what changed; answers the agents whose file is new."""
+        stale = [a for a, r in revisions(self._redis, self._agents).items() if self._is_stale(a, r)]
+        for agent in stale:
+            self._written[agent] = write(self._redis, agent)
+        return stale
+
+    def _is_stale(self, agent: str, revision: int) -> bool:
+        """An agent that never ran has a file too; but an empty Redis beside a file is no news, it is a loss."""
+        if revision == 0 and path(agent).exists():
+            return False
+        return self._written.get(agent) != revision
+
+
+def _keep_what_is_ahead(file: Path, revision: int) -> None:
+    """A file that knows more than Redis is what is left after a loss: a copy is set aside before it is written over."""
+    try:
+        data = file.read_bytes()
+        known = int(json.loads(data)["revision"])
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return
+    if known > revision:
+        aside = file.with_name(f"{file.stem}.revision-{known}.json")
+        write_whole(aside, data)
+        log.error(
+            "redis is behind the state file", kept=str(aside), known=known, redis=revision, next="docs/operations.md"
+        )
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """What a writer left behind that was killed; inside the lock nobody else is at work."""
+    for unfinished in folder.glob(f".*{UNFINISHED}"):
+        unfinished.unlink(missing_ok=True)
+
+
+def path(agent: str) -> Path:
+    """Where this agent's state file is."""
+    return settings.current().agents_dir / f"{agent}.json"
+
+
+def files(agent: str) -> list[Path]:
+    """The agent's state file and every copy of it that was set aside, as far as they are there."""
+    folder = settings.current().agents_dir
+    return [path for path in (folder / f"{agent}.json", *folder.glob(f"{agent}.revision-*.json")) if path.exists()]
+
+
+def agents() -> list[str]:
+    """Every agent that has a state file, also one whose tasks are gone."""
+    return sorted(path.stem for path in settings.current().agents_dir.glob("*.json") if "." not in path.stem)
+
+
+def write(redis: Redis, agent: str) -> int:
+    """Photograph one agent; answers the revision written.
+
+    Redis is read inside the lock: of two processes that write, the later one also has the newer state.
+    """
+    file = path(agent)
+    private.folder(file.parent)
+    lock = os.open(settings.current().agents_dir / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _remove_unfinished(file.parent)
+        now = snapshot(redis, agent)
+        _keep_what_is_ahead(file, now.revision)
+        text = json.dumps(now.document(), indent=2, ensure_ascii=False).encode(errors="replace").decode()
+        write_whole(file, terminal.json_text(text).encode() + b"\n")
+    finally:
+        os.close(lock)
+    return now.revision

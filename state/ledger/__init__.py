@@ -1,0 +1,1 @@
+"""Who may run which key, and how each attempt ended."""

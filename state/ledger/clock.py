@@ -1,0 +1,73 @@
+"""Times in Redis that lie too far ahead, because its clock was ahead for a while and then right again.
+
+Rates, caps and breakers know how far ahead a time of theirs may lie, and correct it when they meet it. The times of
+calls and of claims do not: they are mended when the clock is seen to go back. Each is only ever made earlier, which
+costs at most a question too early; whether a call may run is decided anew when it comes.
+"""
+
+from __future__ import annotations
+
+import structlog
+from redis import Redis
+
+from state.ledger.ledger import GRACE_MS
+from state.redis.client import Script
+from state.redis.keys import Names
+
+log = structlog.get_logger("gatehouse.sweeper")
+
+#: A time service moves a clock by less in one step, and backlogs are not worth a look for it.
+TOLERANCE_MS = 2_000
+
+_clock = Script("clock")
+
+
+def mend(redis: Redis, agent: str, longest_lease_ms: int) -> int:
+    """Look at the clock, and bring back the agent's times if it was set back; answers by how many ms it was."""
+    n = Names(agent)
+    match _clock(redis, [n.head], [TOLERANCE_MS]):
+        case ["set back", now, behind_ms]:
+            _mend_queued(redis, n, int(now))
+            _mend_waiting(redis, n, int(now))
+            _mend_running(redis, n, int(now), longest_lease_ms)
+            log.warning("clock of Redis was set back", agent=agent, seconds=int(behind_ms) / 1000)
+            return int(behind_ms)
+    return 0
+
+
+def _later(redis: Redis, name: str, moment_ms: int) -> list[str]:
+    return [str(member) for member in redis.zrange(name, moment_ms + 1, "+inf", byscore=True)]
+
+
+def _mend_queued(redis: Redis, n: Names, now: int) -> None:
+    """The message is looked for after the grace, as if it had been sent now."""
+    for call in _later(redis, n.queued, now + GRACE_MS):
+        if int(redis.hget(n.call(call), "sent_ms") or 0) > now:
+            redis.hset(n.call(call), "sent_ms", now)
+        redis.zadd(n.queued, {call: now + GRACE_MS}, xx=True, lt=True)
+
+
+def _mend_waiting(redis: Redis, n: Names, now: int) -> None:
+    """A call that was put off asks again now; one that was told when to run keeps its delay."""
+    for call in _later(redis, n.waiting, now):
+        at, delay, expires, answer, attempts = redis.hmget(
+            n.call(call), "at_ms", "delay_ms", "expires_ms", "answer", "attempts"
+        )
+        due = now
+        if at is not None and int(at) > now and answer is None and attempts is None:
+            # Without a delay of its own it was registered before delays were kept, or rebuilt with its due time.
+            due = int(at) if delay is None else min(int(at), now + int(delay))
+            if due < int(at):
+                redis.hset(n.call(call), "at_ms", due)
+                if expires is not None:
+                    redis.hset(n.call(call), "expires_ms", int(expires) - (int(at) - due))
+        redis.zadd(n.waiting, {call: due}, xx=True, lt=True)
+
+
+def _mend_running(redis: Redis, n: Names, now: int, longest_lease_ms: int) -> None:
+    """A lease ends no later than if it were renewed now; whoever lives renews it."""
+    for key in _later(redis, n.running, now + longest_lease_ms):
+        ends = now + longest_lease_ms
+        if int(redis.hget(n.key(key), "lease_ms") or 0) > ends:
+            redis.hset(n.key(key), "lease_ms", ends)
+        redis.zadd(n.running, {key: ends}, xx=True, lt=True)

@@ -1,0 +1,105 @@
+"""Calls that other calls follow: which of them have ended, and that their followers have been started.
+
+A call with followers is in a set from its registration until its followers are registered. So whatever ends it, and
+whoever dies in between, somebody looks. A follower has a fixed id, so starting it twice starts it once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import WatchError
+
+from state.call import ENDED, Call
+from state.journal import events
+from state.journal.journal import Journal
+from state.ledger.ledger import Ledger
+from state.options import Options, from_json
+from state.redis.client import now_ms
+from state.redis.keys import Names
+
+#: Calls looked at per agent in one sweep; those that were not looked at for the longest time come first.
+AT_ONCE = 200
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A call that has ended, and whose followers are to be started."""
+
+    agent: str
+    call: str
+    task: str
+    key: str
+    state: str
+    options: Options
+    result: Any = None  #: what it gave, if it is done
+    flaw: bool = False  #: it is done, and its result cannot be used
+
+
+def ended(redis: Redis, agent: str) -> Iterator[Ended]:
+    """Calls of an agent that other calls follow and that have ended; the others are looked at again by the next sweep."""
+    n = Names(agent)
+    if not redis.exists(n.followed):  # as nearly always: one question for an agent whose calls nothing follows
+        return
+    now = now_ms(redis)
+    calls = redis.zrange(n.followed, 0, now, byscore=True, offset=0, num=AT_ONCE)
+    if not calls:
+        return
+    with redis.pipeline(transaction=False) as pipe:
+        for call in calls:
+            pipe.hmget(n.call(call), "state", "task", "key", "options")
+        found = dict(zip(calls, pipe.execute(), strict=True))
+    later = {call: now for call, (state, *_) in found.items() if state not in ENDED}
+    if later:
+        redis.zadd(n.followed, later, xx=True)
+    for call, (state, task, key, options) in found.items():
+        if state in ENDED:
+            yield _ended(redis, n, call, (str(state), str(task), str(key or "")), from_json(options))
+
+
+def _ended(redis: Redis, n: Names, call: str, which: tuple[str, str, str], options: Options) -> Ended:
+    state, task, key = which
+    if state != "done":
+        return Ended(n.agent, call, task, key, state, options)
+    result, flaw = redis.hmget(n.key(key), "result", "flaw")
+    value = json.loads(result)["result"] if result else None
+    return Ended(n.agent, call, task, key, state, options, value, flaw=flaw is not None)
+
+
+def postpone(redis: Redis, of: Ended, ms: int) -> None:
+    """Look again after a while: the followers cannot be started now."""
+    redis.zadd(Names(of.agent).followed, {of.call: now_ms(redis) + ms}, xx=True)
+
+
+def let_go(redis: Redis, journal: Journal, of: Ended, effects: Sequence[str]) -> None:
+    """The followers are registered, or refused: nobody looks again. `effects` are the tasks of which there is a journal.
+
+    A call that a person sent back meanwhile ends once more, so it is looked at again.
+    """
+    n = Names(of.agent)
+    with redis.pipeline(transaction=True) as pipe, suppress(WatchError):
+        pipe.watch(n.call(of.call))
+        if pipe.hget(n.call(of.call), "state") != of.state:
+            return
+        if of.task in effects:
+            events.followed(journal, of.agent, of.key, of.call)
+        pipe.multi()
+        pipe.zrem(n.followed, of.call)
+        pipe.execute()
+
+
+def refuse(ledger: Ledger, call: Call, receipt: dict[str, Any], keep_ms: int) -> bool:
+    """Record a follower that cannot be called, under the id that it would have had; False if that id is known."""
+    n = Names(call.agent)
+    if ledger.redis.hget(n.call(call.id), "state") is not None:
+        return False
+    if call.options:
+        ledger.redis.hset(n.call(call.id), "options", call.options)
+        ledger.redis.zadd(n.followed, {call.id: 0})  # what follows this one, if it ends without a result
+    ledger.reject(call, receipt, keep_ms)
+    return True

@@ -1,0 +1,379 @@
+"""The ledger: who may run which key, and how each attempt ended. One method here is one atomic script there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis
+
+from state import forbidden, options
+from state.call import Call, difference
+from state.decision import (
+    Busy,
+    Claim,
+    Decision,
+    Differs,
+    Doubt,
+    Early,
+    OtherKey,
+    Refused,
+    Replay,
+    Unchecked,
+    Unregistered,
+)
+from state.journal import events as evidence
+from state.journal import journal
+from state.journal.events import Outcome, Settlement
+from state.journal.heads import Known
+from state.journal.journal import Journal, JournalUnavailable
+from state.journal.projection import fold, point_name
+from state.ledger import owner as processes
+from state.ledger import revoke
+from state.recovery import rebuild
+from state.redis.client import Script
+from state.redis.keys import Names
+
+__all__ = ["Ledger", "OtherContent", "Outcome", "Settlement", "Terms"]
+
+#: A call that never started this long after its message was sent may have lost it.
+GRACE_MS = 10_000
+#: The longest pause between two sends of the same lost call.
+LONGEST_GRACE_MS = 600_000
+#: A call that took this many workers down with it is poison.
+POISON_AFTER = 3
+#: For a task without an effect, of which no journal is kept.
+NOTHING = Known("", 0)
+
+_register = Script("register")
+_admit = Script("admit")
+_cross = Script("cross")
+_point = Script("point")
+_settle = Script("settle")
+_renew = Script("renew")
+_reclaim = Script("reclaim")
+_reject = Script("reject")
+_withdraw = Script("withdraw")
+
+
+class OtherContent(ValueError):
+    """Raised when the id of a call is known already, but for other content.
+
+    `task` and `kwargs` (JSON text) are what the known call was registered as. With `options_only` it has the same task
+    and the same arguments.
+    """
+
+    def __init__(self, message: str, task: str = "", kwargs: str = "{}", *, options_only: bool = False) -> None:
+        super().__init__(message)
+        self.task, self.kwargs, self.options_only = task, kwargs, options_only
+
+
+def _other_content(call: Call, what: str, task: str, kwargs: str, *, options_only: bool = False) -> OtherContent:
+    return OtherContent(
+        f"the id {call.id} belongs to another call already; this one differs in {what}. "
+        f"Nothing was started: give it an id of its own; see: celery -A workers gate explain {call.id}",
+        task,
+        kwargs,
+        options_only=options_only,
+    )
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The policy of one task as the scripts read it, and the keys it touches for one call's arguments.
+
+    `verify` is how to prove that an effect did not happen, as cross.lua reads it; empty where nobody can ask.
+    """
+
+    policy: str
+    lease_ms: int
+    breaker: str
+    caps: tuple[str, ...] = ()
+    rates: tuple[str, ...] = ()
+    verify: str = ""
+
+
+class Ledger:
+    """The scripts, with their keys and arguments in order; what they say of effects is in the journal first."""
+
+    def __init__(self, redis: Redis, book: Journal | None = None) -> None:
+        self.redis = redis
+        self._book = book
+
+    @property
+    def journal(self) -> Journal:
+        return self._book or journal.current()
+
+    def register(self, call: Call, delay_ms: int = 0, expires_ms: int = 0, digest: str = "") -> bool:
+        """Write the call down, to be sent now or after a delay, and to be refused once `expires_ms` have passed (0: never).
+
+        `digest` is that of what the call was made from, if that says more than its arguments.
+
+        Returns:
+            False if this very call was known already.
+
+        Raises:
+            OtherContent: The id is known for another task, other arguments or another digest, or this call asks for
+                options that the known one lacks.
+
+        """
+        n = Names(call.agent)
+        keys = [n.call(call.id), n.key(call.key), n.queued, n.waiting, n.story(call.key), n.followed]
+        said = options.from_json(call.options)
+        what = [call.id, call.task, call.key, call.kwargs, call.fingerprint, call.door]
+        args = [*what, str(GRACE_MS), str(delay_ms), str(expires_ms), digest]
+        args += [call.options, said.lane, "1" if said.has_followers else "", str(int(call.effect))]
+        match _register(self.redis, keys, args):
+            case ["registered", now]:
+                if call.effect:
+                    due, ends = delay_ms and now + delay_ms, expires_ms and now + expires_ms
+                    kept = {"at_ms": str(due or ""), "expires_ms": str(ends or ""), "digest": digest}
+                    self._write_down_registered(call, kept)
+                return True
+            case ["known", "cancelled", *_] if forbidden.was_taken_back(self.redis, call.agent, call.id):
+                return False
+            case ["known", _, made_from, task, kwargs, _] if digest and made_from != digest:
+                raise OtherContent(f"call {call.id} was made before, from something else", task, kwargs)
+            case ["known", _, _, task, kwargs, _] if not digest and (task, kwargs) != (call.task, call.kwargs):
+                raise _other_content(call, difference(call, task, kwargs), task, kwargs)
+            case ["known", _, _, task, kwargs, kept] if not digest and (
+                more := said.lacking_in(options.from_json(kept))
+            ):
+                raise _other_content(call, f"its {more}", task, kwargs, options_only=True)
+            case ["known", "queued" | "waiting", *_] if call.effect:
+                # The first time may have ended right before this.
+                evidence.registered(self.journal, call, self.redis.hgetall(n.call(call.id)))
+        return False
+
+    def _write_down_registered(self, call: Call, kept: Mapping[str, str]) -> None:
+        """Journal a call that was just registered; raises JournalUnavailable, and then it is not registered any more."""
+        try:
+            evidence.registered(self.journal, call, kept)
+        except JournalUnavailable:
+            n = Names(call.agent)
+            keys = [n.call(call.id), n.key(call.key), n.queued, n.waiting, n.story(call.key), n.followed]
+            if _withdraw(self.redis, keys, [call.id])[0] == "withdrawn":
+                raise
+
+    def reject(
+        self, call: Call, receipt: dict[str, Any], keep_ms: int, sent: str = "{}", *, checked: bool = True
+    ) -> Differs | Unregistered | str:
+        """Record that a call was refused before it was admitted: its arguments do not fit.
+
+        `sent` are the arguments as the message carries them. Without `checked`, nothing is written of a call that nobody
+        registered. Returns the state in which the call stands.
+        """
+        n = Names(call.agent)
+        key = str(self.redis.hget(n.call(call.id), "key") or f"{call.task}:{call.id}")
+        keys = [n.call(call.id), n.key(key), n.queued, n.waiting, n.story(key), n.head, n.metrics]
+        what: list[str | int] = [call.id, call.task, call.kwargs, call.door, json.dumps(receipt), keep_ms]
+        match _reject(self.redis, keys, [*what, sent, "1" if checked else ""]):
+            case ["differs", task, kwargs]:
+                return Differs(task, kwargs)
+            case ["unregistered"]:
+                return Unregistered()
+            case ["kept", state]:
+                return str(state)
+        return "rejected"
+
+    def agent_of(self, call: str, agents: Sequence[str]) -> str | None:
+        """The first of these agents that has a call of this id, or None."""
+        with self.redis.pipeline(transaction=False) as pipe:
+            for agent in agents:
+                pipe.hexists(Names(agent).call(call), "task")  # an id that was revoked before it was known has none
+            return next((agent for agent, found in zip(agents, pipe.execute(), strict=True) if found), None)
+
+    def standing(self, agent: str, key: str) -> str | None:
+        """Where a key stands, or None if it was never asked for."""
+        state = self.redis.hget(Names(agent).key(key), "state")
+        return None if state is None else str(state)
+
+    def cancel(self, agent: str, call: str, by: str) -> bool:
+        """End a call that has not begun; False if it has, or is not known."""
+        return revoke.cancel(self.redis, self.journal, agent, call, by).is_new
+
+    def admit(  # noqa: PLR0913 - one argument per thing that a caller may have found out
+        self,
+        call: Call,
+        owner: str,
+        terms: Terms,
+        alive: str = "",
+        known: Known = NOTHING,
+        closed: str = "",
+        *,
+        sent: str = "",
+        checked: bool = True,
+        expires_ms: int | None = None,
+    ) -> Decision:
+        """Decide in one step; a `Claim` must be settled. `alive` names a holder that is known to live.
+
+        For a task with an effect, `known` is what the journal holds, and `closed` why no effect may happen here.
+        `sent` are the arguments as the message carries them. Without `checked`, a call that nobody registered is not
+        admitted but `Unregistered`; `expires_ms` is when such a call is too old.
+        """
+        n = Names(call.agent)
+        keys = [
+            n.key(call.key), n.call(call.id), n.queued, n.waiting, n.running, n.head, n.metrics,
+            n.story(call.key), terms.breaker, n.events, n.ledger, n.dead, n.errors, *terms.caps, *terms.rates,
+        ]  # fmt: skip
+        args: list[str | int] = [
+            call.id, call.task, call.key, call.kwargs, call.fingerprint, call.door, owner, terms.lease_ms, terms.policy,
+            alive, known.epoch, known.fence, closed, sent, "1" if checked else "",
+            "" if expires_ms is None else expires_ms,
+        ]  # fmt: skip
+        answer = _admit(self.redis, keys, args)
+        match answer:
+            case ["claimed", fence, attempt, now, payload, door, waits, said, before, fingerprint]:
+                which = (call.agent, call.key, call.id, owner, fence, attempt, now, known.epoch)
+                kept = {"options": said, "waits_before": before, "fingerprint": fingerprint}
+                return Claim(*which, payload, door, waits=bool(waits), **kept)
+            case ["verify", now, in_doubt, fence, attempt, payload]:
+                return Doubt(Claim(call.agent, call.key, call.id, in_doubt, fence, attempt, now, known.epoch, payload))
+        return _without_claim(answer)
+
+    def cross(self, call: Call, claim: Claim, terms: Terms, payload: str, events: Sequence[str]) -> list[Any]:
+        """Step over the line; answers ["sending", payload], ["lost", state], ["paused", pause] or ["closed"].
+
+        The intent is on the disk before Redis is asked: the other way round, a loss of Redis in between would leave an
+        effect that nobody knows of. Raises JournalUnavailable; nothing was sent then.
+        """
+        if claim.epoch:
+            evidence.intent(self.journal, call, claim, payload, terms.verify)
+            here = self.journal.known(claim.agent)
+            if here is None or here.lacks or here.epoch != claim.epoch:
+                evidence.not_sent(self.journal, claim, "another epoch began")
+                return ["closed"]
+        n = Names(claim.agent)
+        keys = [n.key(claim.key), n.head, n.story(claim.key), n.call(claim.call), n.ledger]
+        args: list[str | int] = [claim.owner, claim.fence, payload, claim.epoch, claim.key, terms.verify, *events]
+        answer = [""]
+        try:
+            answer = _cross(self.redis, keys, args)
+        finally:
+            if answer[0] != "sending" and claim.epoch:
+                evidence.not_sent(self.journal, claim, str(answer[0]) or "Redis gave no answer")
+        return answer
+
+    def point(self, claim: Claim, name: str, text: str = "") -> str | None:
+        """What an attempt of this key kept under a name for this text, or before it had one."""
+        names = list(dict.fromkeys([point_name(name, text), name]))
+        found = self.redis.hmget(Names(claim.agent).key(claim.key), [f"point:{one}" for one in names])
+        value = next((one for one in found if one is not None), None)
+        if value is None and claim.payload:  # an earlier attempt was here, and may have died before Redis was told
+            points = fold(self.journal.files(), key=claim.key).points.get((claim.agent, claim.key), {})
+            value = next((points[one] for one in names if one in points), None)
+        return None if value is None else str(value)
+
+    def write_point(self, claim: Claim, name: str, value: str, text: str = "") -> None:
+        """Journal what an attempt keeps, before Redis is told. Raises JournalUnavailable."""
+        if claim.epoch:
+            evidence.point(self.journal, claim, name, value, text)
+
+    def keep_point(self, claim: Claim, name: str, value: str, text: str = "") -> bool:
+        """Keep it; False if the claim is lost. `text` names the text that it belongs to; empty before there is one."""
+        keys = [Names(claim.agent).key(claim.key)]
+        return bool(_point(self.redis, keys, [claim.owner, claim.fence, point_name(name, text), value])[0] == "kept")
+
+    def write_down(self, claim: Claim, end: Settlement) -> None:
+        """Journal the outcome of an attempt that crossed the line, before Redis is told."""
+        if claim.epoch:
+            evidence.outcome(self.journal, claim, end)
+
+    def end(self, call: Call, state: str, why: str = "") -> None:
+        """Journal that a call ended without crossing the line."""
+        if call.effect:
+            evidence.ended(self.journal, call.agent, call.key, call.id, state, why)
+
+    def settle(self, claim: Claim, terms: Terms, end: Settlement) -> str | None:
+        """Record the end of an attempt; answers the key's state if the claim was lost, else None."""
+        n = Names(claim.agent)
+        collections = list(dict.fromkeys(change.collection for change in end.facts if change.collection))
+        keys = [
+            n.key(claim.key), n.call(claim.call), n.waiting, n.running, n.head, n.metrics, n.story(claim.key),
+            n.errors, n.held, n.facts, n.events, terms.breaker, n.ledger, n.dead,
+            *terms.caps, *map(n.collection, collections),
+        ]  # fmt: skip
+        facts = [change.as_row(collections) for change in end.facts]
+        args: list[str | int] = [
+            claim.key, claim.call, claim.owner, claim.fence, end.outcome, end.result, end.flaw, end.error,
+            "" if end.retry_ms is None else end.retry_ms, int(end.effect_happened), terms.policy,
+            json.dumps(facts) if facts else "", json.dumps(end.counters), end.summary, end.answer, *_now(),
+            end.payload, terms.verify, int(end.waits), end.look_ms, *end.events,
+        ]  # fmt: skip
+        answer = _settle(self.redis, keys, args)
+        return str(answer[2]) if answer[0] == "lost" else None
+
+    def renew(self, claim: Claim, terms: Terms) -> bool:
+        """Prolong the claim, and the probe if it is one; False if it is no longer held."""
+        n = Names(claim.agent)
+        args: list[str | int] = [claim.key, claim.owner, claim.fence, terms.lease_ms]
+        return bool(_renew(self.redis, [n.key(claim.key), n.running, terms.breaker], args)[0] == "renewed")
+
+    def reclaim(self, agent: str, key: str, call: str, owner: str, fence: int, *, dead: bool) -> str:
+        """Take a claim from a lost owner; answers where the key stands then, or "kept".
+
+        What the owner still wrote into the journal is its last word.
+        """
+        n = Names(agent)
+        if self.redis.hget(n.key(key), "state") == "sending":
+            said = rebuild.last_word(self.redis, self.journal, agent, key, fence)
+            if said:
+                return said
+        caps = json.loads(self.redis.hget(n.key(key), "caps") or "[]")
+        keys = [
+            n.key(key),
+            n.call(call),
+            n.waiting,
+            n.running,
+            n.held,
+            n.story(key),
+            n.head,
+            n.metrics,
+            n.ledger,
+            *caps,
+        ]
+        poison_after = 0 if processes.was_leaving(owner) or processes.was_abandoned(owner) else POISON_AFTER
+        args: list[str | int] = [key, call, owner, fence, int(dead), poison_after, *_now()]
+        match _reclaim(self.redis, keys, args):
+            case ["held", why, effect]:
+                if effect == "1":
+                    evidence.held(self.journal, agent, key, call, fence, why)
+                return "held"
+            case [stands, *_]:
+                return str(stands)
+        raise AssertionError("reclaim.lua gave no answer")
+
+
+def _without_claim(answer: list[Any]) -> Decision:
+    """What admit.lua answers to a call that may not run now."""
+    match answer:
+        case ["replay", _, result, flaw]:
+            return Replay(result, flaw)
+        case ["refused" | "deferred" | "ended" as word, _, receipt]:
+            return Refused(json.loads(receipt), again=word == "ended")
+        case ["busy", now, holder, fence, lease_ms, held_by]:
+            return Busy(holder, fence, lease_ms, held_by, now)
+        case ["unchecked", _]:
+            return Unchecked()
+        case ["other key", _, key]:
+            return OtherKey(key)
+    return _unwanted(answer)
+
+
+def _unwanted(answer: list[Any]) -> Decision:
+    """What admit.lua answers to a message that is not that of its call now."""
+    match answer:
+        case ["unregistered", _]:
+            return Unregistered()
+        case ["differs", _, task, kwargs]:
+            return Differs(task, kwargs)
+        case ["early", now, due]:
+            return Early(due, now)
+    raise AssertionError(f"admit.lua answered {answer!r}")
+
+
+def _now() -> tuple[str, int]:
+    moment = processes.moment()
+    return moment.boot, moment.ms

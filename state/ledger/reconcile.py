@@ -1,0 +1,52 @@
+"""What a look-up at the provider says of an effect in doubt, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from redis import Redis
+
+from state.decision import Claim
+from state.journal import events as evidence
+from state.journal.journal import Journal
+from state.ledger.owner import Moment
+from state.redis.client import Script
+from state.redis.keys import Names
+
+#: Look-ups without a proof, either way, after which a person is asked.
+MOST_LOOKS = 20
+#: How often one key may be sent again because it was proven absent: more often is no accident.
+MOST_PROOFS = 3
+
+_verdict = Script("verdict")
+
+
+def record(
+    redis: Redis,
+    journal: Journal,
+    claim: Claim,
+    *,
+    absent: bool,
+    dead: bool,
+    began: Moment,
+    events: Sequence[str],
+    away_ms: int | None = None,
+) -> list[Any]:
+    """Note a look-up that did not find the effect; `dead` is whether its owner was proven dead before the look-up began.
+
+    `away_ms` is how long a provider wants to be left alone that did not answer and said so; None if it did not say so.
+
+    Answers ["unknown", ms until the next look-up], ["waiting"] (proven absent: it is sent again), ["held", why], or
+    ["kept", state] if the key was decided meanwhile.
+    """
+    n = Names(claim.agent)
+    keys = [n.key(claim.key), n.call(claim.call), n.waiting, n.held, n.story(claim.key), n.head, n.ledger]
+    said = "absent" if absent else "failed" if away_ms is None else "away"
+    args: list[str | int] = [claim.key, claim.call, claim.owner, claim.fence, said, int(dead), began.boot, began.ms]
+    answer = _verdict(redis, keys, [*args, MOST_LOOKS, MOST_PROOFS, away_ms or 0, *events])
+    if answer[0] == "waiting":
+        evidence.absent(journal, claim)
+    elif answer[0] == "held":
+        evidence.held(journal, claim.agent, claim.key, claim.call, claim.fence, str(answer[1]))
+    return answer

@@ -1,0 +1,181 @@
+"""What a person says of a key that no program may decide about, and of calls that ended badly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Container
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from redis import Redis
+
+from state.agents.snapshot import iso
+from state.call import Call
+from state.decision import in_words
+from state.journal import events
+from state.journal.journal import Journal, JournalUnavailable
+from state.ledger import owner
+from state.redis.client import Script
+from state.redis.keys import Names
+
+How = Literal["applied", "not-applied", "cancel", "approve"]
+
+#: From where a person's word may take a key on.
+_FROM: dict[How, tuple[str, ...]] = {
+    "applied": ("unknown", "held", "cancelled"),
+    "not-applied": ("unknown", "held", "cancelled"),
+    "cancel": ("unknown", "held", "queued", "waiting"),
+    "approve": ("held",),
+}
+
+_resolve = Script("resolve")
+_replay = Script("replay")
+
+
+class NotResolved(Exception):
+    """Raised when a key cannot be resolved that way; says why and what to do instead."""
+
+
+@dataclass(frozen=True)
+class Word:
+    """What a person said, and who, and why. `result` is JSON text: what to answer when the key is asked for again."""
+
+    how: How
+    by: str
+    why: str
+    result: str = "null"
+    force: bool = False  #: although the process that sends it may be alive
+
+
+def resolve(redis: Redis, journal: Journal, agent: str, key: str, word: Word) -> str:
+    """End a key's doubt; answers the state it is in then. Raises NotResolved, or JournalUnavailable.
+
+    Redis is told first: what it does not take must not be in the journal. A word that the
+    journal did not get can be said again; until then a rebuild finds the key in doubt, as before it.
+    """
+    n = Names(agent)
+    kept = redis.hgetall(n.key(key))
+    if not kept:
+        raise NotResolved(f"{key}: no such key; see: celery -A workers gate held")
+    call, fence = _call(redis, n, key, kept), int(kept.get("fence", 0))
+    said = {"how": word.how, "by": word.by, "why": word.why}
+    if kept.get("unwritten") == word.how:
+        return _write_down(redis, journal, call, fence, said, kept["state"])
+    _check(key, kept, word)
+    result = f'{{"result":{word.result},"rung":null}}'
+    journal.append("probe", {}, sync=True)
+    keys = [
+        n.key(key), n.call(call.id), n.waiting, n.held, n.story(key), n.head, n.metrics, n.ledger, n.queued,
+        n.followed,
+    ]  # fmt: skip
+    answer = _resolve(redis, keys, [key, word.how, word.by, word.why, result, kept["state"], kept.get("fence", "")])
+    if answer[0] == "kept":
+        raise NotResolved(
+            f"{key} became {answer[1]} in this moment; look again: celery -A workers gate explain '{key}'"
+        )
+    return _write_down(redis, journal, call, fence, said, str(answer[1]))
+
+
+def _write_down(redis: Redis, journal: Journal, call: Call, fence: int, said: dict[str, str], state: str) -> str:
+    """Redis took the word, and the journal gets it; until then the same word may be said again."""
+    try:
+        events.resolved(journal, call, fence, said)
+    except JournalUnavailable as error:
+        raise NotResolved(
+            f"{call.key} is {state} in Redis, but the journal does not know it: say the same again later: {error}"
+        ) from error
+    redis.hdel(Names(call.agent).key(call.key), "unwritten")
+    return state
+
+
+def held(redis: Redis, agent: str) -> list[dict[str, Any]]:
+    """Every key of the agent that waits for a person or for a look-up, oldest first."""
+    n = Names(agent)
+    found = []
+    for text in redis.hvals(n.held):
+        entry = json.loads(text)
+        payload = redis.hget(n.key(entry["key"]), "payload")
+        since = iso(entry["since"])
+        found.append(
+            {
+                "key": entry["key"],
+                "state": entry["state"],
+                "since": since,
+                "why": entry["why"],
+                "payload": json.loads(payload) if payload else None,
+                "agent": agent,
+            }
+        )
+    return sorted(found, key=lambda entry: str(entry["since"]))
+
+
+def dead(redis: Redis, agent: str) -> list[dict[str, Any]]:
+    """The calls of the agent that ended without a result because their attempts failed, newest first."""
+    n = Names(agent)
+    found = []
+    for call, at in redis.zrange(n.dead, 0, -1, desc=True, withscores=True):
+        kept = redis.hgetall(n.call(call))
+        if kept.get("state") == "rejected":
+            answer = json.loads(kept.get("answer") or "{}")
+            error = in_words(answer) if answer else None
+            found.append(
+                {"call": call, "agent": agent, "task": kept["task"], "key": kept["key"], "at": iso(at), "error": error}
+            )
+    return found
+
+
+def replay(redis: Redis, journal: Journal, agent: str, call: str, by: str, effects: Container[str]) -> bool:
+    """Run a call again that ended without a result; False if this agent has no such call.
+
+    `effects` are the tasks that change the world outside. Raises NotResolved for a call that is not over, or that has a
+    result, and JournalUnavailable.
+    """
+    n = Names(agent)
+    kept = redis.hgetall(n.call(call))
+    if "key" not in kept:
+        return False
+    if kept["state"] == "rejected" and kept["task"] in effects:
+        names = ("task", "key", "kwargs", "fingerprint", "door", "options")
+        task, key, kwargs, fingerprint, door, options = (kept.get(name, "") for name in names)
+        replayed = Call(call, agent, task, key, kwargs or "{}", fingerprint, door, options=options)
+        events.registered(journal, replayed, {"again": "1", "digest": kept.get("digest", "")})
+    keys = [n.key(kept["key"]), n.call(call), n.waiting, n.dead, n.story(kept["key"]), n.head, n.followed]
+    answer = _replay(redis, keys, [call, by])
+    if answer[0] == "kept":
+        raise NotResolved(
+            f"call {call} is {answer[1]}; only a call that was rejected can be replayed; "
+            f"see: celery -A workers gate explain {call}"
+        )
+    return True
+
+
+def _call(redis: Redis, n: Names, key: str, kept: dict[str, str]) -> Call:
+    name = kept.get("call", "")  # none if the key was restored from a state file
+    kwargs, door, options = redis.hmget(n.call(name), "kwargs", "door", "options")
+    task, fingerprint = kept.get("task", ""), kept.get("fingerprint", "")
+    return Call(name, n.agent, task, key, kwargs or "{}", fingerprint, door or "", options=options or "")
+
+
+def _check(key: str, kept: dict[str, str], word: Word) -> None:
+    state = kept["state"]
+    if state not in _FROM[word.how]:
+        able = ", ".join(_FROM[word.how])
+        raise NotResolved(
+            f"{key} is {state}; this is said of keys that are {able}; see: celery -A workers gate explain '{key}'"
+        )
+    if word.how == "approve" and "payload" in kept:
+        raise NotResolved(
+            f"{key} crossed the line, so running it again may double it: look at the provider, then say "
+            f"celery -A workers gate resolve '{key}' --applied (or --not-applied) --why …"
+        )
+    in_flight = "payload" in kept and not _is_over(kept)
+    if word.how == "not-applied" and in_flight and not word.force:
+        raise NotResolved(
+            f"{key}: the process that was sending it ({kept.get('owner')}) is not proven dead and may still send it; "
+            f"stop it first, or say --force if it runs on a machine that is gone"
+        )
+
+
+def _is_over(kept: dict[str, str]) -> bool:
+    """Whether nobody can send this any more: the attempt said so itself, or its process is dead."""
+    return kept.get("gone") == kept.get("fence") or owner.is_dead(kept.get("owner", ""))

@@ -1,0 +1,101 @@
+"""Revokes: a person takes calls back by their ids, whichever agents they are for, and whether or not a worker runs."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass
+
+from redis import Redis
+
+from state.forbidden import forbid
+from state.journal import events
+from state.journal.journal import Journal
+from state.redis.client import Script
+from state.redis.keys import Names
+
+#: What a call is in that nobody knows: what its message would ask for does not run.
+UNKNOWN = "unknown id"
+
+_cancel = Script("cancel")
+
+
+@dataclass(frozen=True)
+class Revoked:
+    """What became of one id."""
+
+    call: str
+    state: str  #: where the call stands now, or UNKNOWN
+    agent: str = ""
+    key: str = ""
+    is_new: bool = False  #: it was this word that ended the call
+    has_key: bool = False  #: the key is cancelled with it; otherwise it is another call's
+
+
+def revoke(
+    redis: Redis,
+    journal: Journal,
+    *,
+    agents: Sequence[str],
+    calls: Iterable[str],
+    by: str,
+    keep_ms: int,
+    safe: Container[str] = (),
+) -> list[Revoked]:
+    """Cancel every call of these that has not begun; answers what became of each.
+
+    An id that no agent knows is remembered for `keep_ms`, and in the journal: a message that carries it does not run.
+    `safe` are the tasks without an effect, of which no journal is kept.
+
+    Raises:
+        JournalUnavailable: Nothing was cancelled, or the call at which it happened must be revoked once more.
+
+    """
+    return [_revoke(redis, journal, agents, call, by, keep_ms, safe) for call in dict.fromkeys(calls)]
+
+
+def cancel(redis: Redis, journal: Journal, agent: str, call: str, by: str, safe: Container[str] = ()) -> Revoked:
+    """End one call of an agent that has not begun. The journal knows it when this returns, or JournalUnavailable is raised."""
+    n = Names(agent)
+    key, task = redis.hmget(n.call(call), "key", "task")
+    if key is None:
+        return Revoked(call, UNKNOWN)
+    is_written = task not in safe
+    if is_written:
+        journal.append("probe", {}, sync=True)  # a word that cannot be written down is not taken
+    keys = [n.key(key), n.call(call), n.queued, n.waiting, n.story(key), n.head]
+    match _cancel(redis, keys, [call, by]):
+        case ["cancelled" | "unwritten" as how, what]:
+            if is_written:
+                events.cancelled(journal, agent, key, call, by, alone=what == "call")
+            redis.hdel(n.call(call), "unwritten")
+            return Revoked(call, "cancelled", agent, key, is_new=how == "cancelled", has_key=what == "key")
+        case [_, state]:
+            return Revoked(call, state, agent, key)
+    raise AssertionError("cancel.lua gave no answer")
+
+
+def _revoke(
+    redis: Redis, journal: Journal, agents: Sequence[str], call: str, by: str, keep_ms: int, safe: Container[str]
+) -> Revoked:
+    while True:
+        agent, state = _find(redis, agents, call)
+        if agent:
+            return cancel(redis, journal, agent, call, by, safe)
+        if state:
+            return Revoked(call, state)
+        events.forbidden(journal, agents, call, by)
+        forbidden = forbid(redis, agents, call, by, keep_ms)
+        if len(forbidden) == len(agents):
+            return Revoked(call, UNKNOWN, is_new=True)
+        for name in forbidden:  # somebody registered the call in this moment: look again
+            redis.delete(name)
+
+
+def _find(redis: Redis, agents: Sequence[str], call: str) -> tuple[str, str]:
+    """The agent that has the call, or "", and the state of an id that has no key: one that was taken back before, say."""
+    with redis.pipeline(transaction=False) as pipe:
+        for agent in agents:
+            pipe.hmget(Names(agent).call(call), "key", "state")
+        found = dict(zip(agents, pipe.execute(), strict=True))
+    owners = [agent for agent, (key, _) in found.items() if key is not None]
+    return (owners[0] if owners else ""), next((state for _, state in found.values() if state), "")

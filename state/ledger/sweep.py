@@ -1,0 +1,142 @@
+"""What a sweep looks for: calls whose time has come or whose message is lost, and claims whose owner is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import structlog
+from redis import Redis
+
+from state import options
+from state.ledger import owner
+from state.ledger.ledger import GRACE_MS, LONGEST_GRACE_MS, Ledger
+from state.redis.client import Script, now_ms
+from state.redis.keys import Names
+
+#: Calls looked at per agent in one sweep; the rest waits for the next, half a second later.
+AT_ONCE = 200
+
+#: What to do about calls of a task that was renamed or removed while they waited.
+NO_TASK = "run the code that has it, or end it; gate explain CALL names its KEY: gate resolve KEY --cancel --why …"
+
+log = structlog.get_logger("gatehouse.sweeper")
+
+_resend = Script("resend")
+
+
+@dataclass(frozen=True)
+class Due:
+    """A call whose message must be sent now."""
+
+    call: str
+    task: str
+    kwargs: str
+    options: str = ""
+
+
+def due(
+    redis: Redis,
+    agent: str,
+    knows: Container[str],
+    queue_is_empty: Callable[[str], bool],
+    arrived_ms: Mapping[str, int] = MappingProxyType({}),
+) -> Iterator[Due]:
+    """Calls to send: those whose time has come, and those whose message is lost.
+
+    A message is lost if it is not taken although nothing waits in its queue (`queue_is_empty`, asked by name), or although
+    messages of its lane that were sent later arrived (`arrived_ms`: when the newest of each lane was sent). So a backlog
+    is not multiplied. One of a task that is not among those that this code `knows` is left to a worker that knows it.
+    """
+    n = Names(agent)
+    now = now_ms(redis)
+    ids = redis.zrange(n.waiting, 0, now, byscore=True, offset=0, num=AT_ONCE)
+    silent = redis.zrange(n.queued, 0, now, byscore=True, offset=0, num=AT_ONCE)
+    if silent:
+        ids += _lost(redis, n, silent, arrived_ms, now, queue_is_empty)
+    for call in _known(redis, n, list(dict.fromkeys(ids)), knows, now):
+        match _resend(redis, [n.call(call), n.queued, n.waiting], [call, GRACE_MS, LONGEST_GRACE_MS]):
+            case ["send", task, kwargs, said]:
+                yield Due(call, task, kwargs, said)
+
+
+def _known(redis: Redis, n: Names, calls: list[str], knows: Container[str], now: int) -> list[str]:
+    """Those whose task is known here; the others are told, and looked at again after a while."""
+    if not calls:
+        return []
+    with redis.pipeline(transaction=False) as pipe:
+        for call in calls:
+            pipe.hget(n.call(call), "task")
+        tasks = dict(zip(calls, pipe.execute(), strict=True))
+    strange = {call: str(task) for call, task in tasks.items() if task is not None and task not in knows}
+    for call, task in strange.items():
+        log.error("no such task", agent=n.agent, task=task, call=call, next=NO_TASK)
+        for later in (n.waiting, n.queued):
+            redis.zadd(later, {call: now + GRACE_MS}, xx=True)
+    return [call for call in calls if call not in strange]
+
+
+def newest_arrival(redis: Redis, agents: list[str]) -> dict[str, int]:
+    """When the newest message that any worker took was sent, in ms, by lane."""
+    newest: dict[str, int] = {}
+    with redis.pipeline(transaction=False) as pipe:
+        for agent in agents:
+            pipe.hgetall(Names(agent).head)
+        for head in pipe.execute():
+            for field, sent in head.items():
+                name, found, lane = field.partition(":")
+                if found and name == "arrived_ms":
+                    newest[lane] = max(int(sent), newest.get(lane, 0))
+    return newest
+
+
+def _lost(
+    redis: Redis,
+    n: Names,
+    calls: list[str],
+    arrived_ms: Mapping[str, int],
+    now: int,
+    queue_is_empty: Callable[[str], bool],
+) -> list[str]:
+    """Those whose message is lost; the others are looked at again after a while."""
+    with redis.pipeline(transaction=False) as pipe:
+        for call in calls:
+            pipe.hmget(n.call(call), "sent_ms", "lane")
+        sent = {call: (int(at or now), lane or "") for call, (at, lane) in zip(calls, pipe.execute(), strict=True)}
+    empty = {queue: queue_is_empty(queue) for queue in {options.queue_of(lane) for _, lane in sent.values()}}
+
+    def is_lost(call: str) -> bool:
+        at, lane = sent[call]
+        return empty[options.queue_of(lane)] or at + GRACE_MS < arrived_ms.get(lane, 0)
+
+    lost = [call for call in calls if is_lost(call)]
+    waiting = {call: now + GRACE_MS for call in calls if call not in lost}
+    if waiting:
+        redis.zadd(n.queued, waiting, xx=True)
+    return lost
+
+
+def reclaim_lost(redis: Redis, agent: str) -> dict[str, str]:
+    """Take the claims of dead owners and of ended leases; answers key → where it stands now."""
+    n, ledger = Names(agent), Ledger(redis)
+    now = now_ms(redis)
+    taken = {}
+    for key, lease_ms in redis.zrange(n.running, 0, AT_ONCE - 1, withscores=True):
+        holder, fence, call = redis.hmget(n.key(key), "owner", "fence", "call")
+        if holder is None or fence is None or call is None:
+            redis.zrem(n.running, key)
+            continue
+        dead = owner.is_dead(holder)
+        if dead or lease_ms <= now:
+            taken[key] = ledger.reclaim(agent, key, call, holder, int(fence), dead=dead)
+    return {key: stands for key, stands in taken.items() if stands != "kept"}
+
+
+def owners(redis: Redis, agents: list[str]) -> set[str]:
+    """Every owner that a running claim names, or a key in doubt: whether it is dead may still be asked."""
+    named = set()
+    for n in map(Names, agents):
+        for key in (*redis.zrange(n.running, 0, -1), *redis.hkeys(n.held)):
+            named.add(redis.hget(n.key(key), "owner") or "")
+    return named

@@ -1,0 +1,1 @@
+"""Rates that belong to no agent: webhook sources, and the providers of models."""

@@ -1,0 +1,101 @@
+"""What all processes know about a provider they ask: its rate, its breaker, and when it wants to be left alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+from uuid import uuid4
+
+from redis import Redis
+
+from state.redis.client import Script
+
+#: The longest pause a provider may ask for; a mistake in its header cannot switch it off for ever.
+LONGEST_PAUSE_MS = 24 * 3600 * 1000
+#: A provider's record outlives its longest pause, and is forgotten when nobody asks it any more.
+KEEP_MS = 2 * LONGEST_PAUSE_MS
+
+#: How a request ended. `ok`: the provider works. `failed`: it does not. `later`: it wants a pause and is no failure.
+#: `refused`: it works and will never answer this question. `barred`: it lets us in no more, until a person sees to it.
+Outcome = Literal["ok", "failed", "later", "refused", "barred"]
+
+_permit = Script("permit")
+_report = Script("report")
+
+
+@dataclass(frozen=True)
+class Names:
+    """The keys of one provider; the slash keeps its hash tag apart from those of agents."""
+
+    provider: str
+
+    @property
+    def record(self) -> str:
+        """hash: tat_ms failures open_until_ms opened_ms probe probe_until_ms why not_before_ms paused_ms"""
+        return f"gate:{{provider/{self.provider}}}:record"
+
+    def refused(self, question: str) -> str:
+        """string: why the provider refused one question, for as long as it is not asked it again"""
+        return f"gate:{{provider/{self.provider}}}:refused:{question}"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How a provider may be asked: `burst` requests at once and then one every `every_ms`.
+
+    After `after` failures in a row nobody asks it for `cooldown_ms`, then one probe does, for `probe_ms` at the most.
+    """
+
+    burst: int
+    every_ms: float
+    after: int
+    cooldown_ms: int
+    probe_ms: int
+
+
+@dataclass(frozen=True)
+class Permit:
+    """Leave to send one request; `report` its end. `question` is a digest of what is asked."""
+
+    provider: str
+    question: str
+    asker: str
+    limits: Limits
+
+
+@dataclass(frozen=True)
+class Denied:
+    """Do not ask now; `retry_after` is in seconds."""
+
+    why: str
+    retry_after: float
+
+
+def permit(redis: Redis, provider: str, question: str, limits: Limits) -> Permit | Denied:
+    """Ask for leave to send one request; a denial takes nothing from anybody."""
+    asked = Permit(provider, question, uuid4().hex, limits)
+    args: list[str | int] = [asked.asker, limits.burst, str(limits.every_ms), limits.probe_ms, KEEP_MS]
+    match _permit(redis, _keys(asked), args):
+        case ["permitted"]:
+            return asked
+        case ["denied", why, ms]:
+            return Denied(str(why), int(ms) / 1000)
+    raise AssertionError("permit.lua gave no answer")
+
+
+def report(redis: Redis, permit: Permit, outcome: Outcome, why: str = "", seconds: float | None = None) -> str:
+    """Tell everybody how the request ended; answers what follows: `works`, `counted`, `opened`, `pauses`, `stays open`.
+
+    `seconds` is the pause asked for, or how long to stay away; without it the cooldown.
+    """
+    limits = permit.limits
+    wanted = limits.cooldown_ms if seconds is None else math.ceil(min(seconds * 1000, LONGEST_PAUSE_MS))
+    ms = max(1, wanted)  # Redis keeps nothing for no time
+    return str(_report(redis, _keys(permit), [permit.asker, outcome, limits.after, ms, KEEP_MS, why])[0])
+
+
+def _keys(permit: Permit) -> Sequence[str]:
+    names = Names(permit.provider)
+    return [names.record, names.refused(permit.question)]

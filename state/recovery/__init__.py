@@ -1,0 +1,1 @@
+"""After a loss or a restart of Redis: compare it with the journal, and rebuild it."""

@@ -1,0 +1,289 @@
+"""The keys of a folded journal, written into Redis many at a time."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache
+from itertools import chain, islice
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from pydantic_core import to_json
+from redis import Redis
+
+import settings
+from state import forbidden
+from state.agents import facts
+from state.agents.snapshot import milliseconds
+from state.call import as_text
+from state.journal import events, records
+from state.journal.heads import STILL_WRITTEN
+from state.journal.journal import Journal
+from state.journal.projection import Fold, Place, Standing, fold
+from state.journal.records import Record
+from state.options import Options
+from state.redis.client import Script, now_ms
+from state.redis.keys import Names
+
+#: Keys written in one round trip.
+AT_ONCE = 2000
+#: Bytes read at once; most lines are shorter.
+PIECE = 4096
+DAY_MS = 86_400_000
+
+#: Answers the caps that count an effect of this task and these arguments: names in Redis and windows in ms.
+CapsOf = Callable[[str, Mapping[str, Any]], list[tuple[str, int]]]
+
+_rebuild = Script("rebuild")
+
+
+class LostAgain(Exception):
+    """Raised when what was rebuilt so far is gone: begin anew."""
+
+
+class Progress:
+    """Told how far the work is; this one tells nobody."""
+
+    def reads(self, size: int) -> None:
+        """So many more bytes of the journal were read."""
+
+    def writes(self, done: int, total: int) -> None:
+        """So many keys and calls of all were written."""
+
+
+@dataclass(slots=True)
+class _Key:
+    """One key, or one call that had not begun, as rebuild.lua takes it."""
+
+    agent: str
+    key: str
+    state: str
+    asked: Record  #: the record with the call's task and arguments
+    is_call: bool = False
+    fence: int = 0
+    why: str = ""
+    ended_ms: int = 0
+    fields: tuple[str | bytes, ...] = ()  #: names and values in turn
+    is_followed: bool = False  #: the calls that follow it are registered
+    forgets: str = ""  #: how the attempt ended whose text is forgotten with this; empty if it stays
+
+    def script_keys(self) -> list[str]:
+        n, waiting, running, held, ledger, head, dead = _names(self.agent)
+        call, story = n.call(self.asked["call"]), n.story(self.key)
+        return [n.key(self.key), call, waiting, running, held, story, ledger, head, n.followed, dead]
+
+    def script_args(self, keep_ms: int, token: str) -> list[str | bytes | int]:
+        asked = self.asked
+        call = [asked["task"], as_text(asked["kwargs"]), asked["fingerprint"], asked["door"]]
+        which = [self.key, self.state, asked["call"], self.fence, self.why]
+        said = Options(**asked.get("options", {}))
+        kept = [said.as_json(), said.lane, "1" if said.has_followers and not self.is_followed else ""]
+        return [
+            *which,
+            *call,
+            keep_ms,
+            self.ended_ms,
+            token,
+            *kept,
+            to_json(_of_call(asked)),
+            self.forgets,
+            *self.fields,
+        ]
+
+
+@cache
+def _names(agent: str) -> tuple[Names, str, str, str, str, str, str]:
+    n = Names(agent)
+    return n, n.waiting, n.running, n.held, n.ledger, n.head, n.dead
+
+
+def _of_call(asked: Record) -> dict[str, str]:
+    """What the journal has of the call besides its task and its arguments, as Redis keeps it."""
+    fields = {to: str(milliseconds(asked[name])) for name, to in events.TIMES.items() if name in asked}
+    return fields | {name: str(asked[name]) for name in events.MARKS if name in asked}
+
+
+class Rebuilding:
+    """One pass over a folded journal."""
+
+    def __init__(self, redis: Redis, whole: Fold, caps_of: CapsOf, token: str = "") -> None:
+        self.rebuilt: dict[str, int] = {}
+        self.kept = 0
+        self.calls = 0
+        self._facts = _Facts()
+        self._windows: dict[str, int] = {}
+        self._redis, self._whole, self._caps_of, self._token = redis, whole, caps_of, token
+        self._now_ms = now_ms(redis)
+        self._keep_ms = settings.current().ledger_days * DAY_MS  # the journal holds calls of effects only
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._files = [self._stack.enter_context(path.open("rb", buffering=0)) for path in self._whole.files]
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stack.close()
+
+    def run(self, progress: Progress) -> None:
+        """Write every key, then every call that had not begun. While one batch is on its way the next is made."""
+        for call, (agents, by) in self._whole.forbidden.items():  # before what they may follow is there
+            forbidden.forbid(self._redis, agents, call, by, self._keep_ms)
+        total, done = len(self._whole.keys) + len(self._whole.calls), 0
+        with ThreadPoolExecutor(1) as writer:
+            under_way: Future[None] | None = None
+            for batch in _batches(chain(self._keys(), self._calls())):
+                if under_way:
+                    under_way.result()
+                under_way = writer.submit(self._write, batch)
+                done += len(batch)
+                progress.writes(done, total)
+            if under_way:
+                under_way.result()
+        self._facts.write(self._redis)
+
+    def _write(self, batch: list[_Key]) -> None:
+        runs = [(key.script_keys(), key.script_args(self._keep_ms, self._token)) for key in batch]
+        for key, answer in zip(batch, _rebuild.many(self._redis, runs), strict=True):
+            if answer[0] == "lost":
+                raise LostAgain("Redis lost data again while it was being rebuilt")
+            if answer[0] == "kept":
+                self.kept += not key.is_call
+            elif key.is_call:
+                self.calls += 1
+            else:
+                self.rebuilt[key.state] = self.rebuilt.get(key.state, 0) + 1
+        self._count(batch)
+
+    def _count(self, batch: list[_Key]) -> None:
+        """An effect that happened, or may have, counts for its caps, as long as their windows last."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for key in batch:
+                if key.state not in {"done", "unknown"} or key.ended_ms + self._window(key) < self._now_ms:
+                    continue
+                caps = self._caps_of(key.asked["task"], key.asked["kwargs"])
+                for name, window_ms in caps:
+                    pipe.zadd(name, {key.key: key.ended_ms}).pexpire(name, 2 * window_ms)
+                if caps:
+                    self._windows[key.asked["task"]] = max(window_ms for _, window_ms in caps)
+            pipe.execute()
+
+    def _window(self, key: _Key) -> float:
+        """The longest for which the task's effects count; its first is asked, whatever its age."""
+        return self._windows.get(key.asked["task"], math.inf)
+
+    def _keys(self) -> Iterator[_Key]:
+        for (agent, key), standing in self._whole.keys.items():
+            yield self._key(agent, key, standing)
+
+    def _calls(self) -> Iterator[_Key]:
+        for (agent, _), (key, place) in self._whole.calls.items():
+            yield _Key(agent, key, "waiting", self._at(place), is_call=True, fields=_flat(self._points(agent, key)))
+
+    def _key(self, agent: str, key: str, standing: Standing) -> _Key:
+        asked = self._at(standing.intent)
+        end = self._at(standing.outcome) if standing.outcome else {}
+        fields = self._points(agent, key)
+        if "owner" in asked:
+            fields["owner"] = asked["owner"]
+        if not _is_forgotten(standing, asked, end):
+            fields |= {name: to_json(asked[name]) for name in ("payload", "verify") if name in asked}
+        ended_ms = milliseconds((end or asked)["at"])
+        if standing.state == "unknown" and end:
+            fields["gone"] = str(standing.fence)  # its owner said so itself, and sends nothing any more
+        if standing.state == "done":
+            fields["result"] = to_json(end.get("result", {"result": None, "rung": None}))
+            fields |= {"flaw": to_json(end["flaw"])} if "flaw" in end else {}
+            self._facts.add(agent, end.get("facts", ()), ended_ms)
+        why = standing.why or end.get("error") or _WITHOUT_A_WORD.get(standing.state, "")
+        followed = (agent, asked["call"]) in self._whole.followed
+        which = (agent, key, standing.state, asked)
+        forgets = str(end["outcome"]) if _is_forgotten(standing, asked, end) else ""
+        return _Key(*which, False, standing.fence, why, ended_ms, _flat(fields), followed, forgets)
+
+    def _points(self, agent: str, key: str) -> dict[str, str | bytes]:
+        return {f"point:{name}": value for name, value in self._whole.points.get((agent, key), {}).items()}
+
+    def _at(self, place: Place) -> Record:
+        return next(records.of_line(_line_at(self._files[place.file].fileno(), place.offset)))
+
+
+#: Why a key stands as it does, where the journal has no words for it.
+_WITHOUT_A_WORD = {
+    "unknown": "rebuilt from the journal: it was sent, and no outcome was written down",
+    "held": "rebuilt from the journal: it was held, and no reason was written down",
+    "rejected": "rebuilt from the journal: it was rejected, and no reason was written down",
+    "cancelled": "rebuilt from the journal: it was cancelled, and no reason was written down",
+}
+
+
+def _is_forgotten(standing: Standing, asked: Record, end: Record) -> bool:
+    """Whether the newest attempt sent its own text, if any, and said itself that nothing happened; as in settle.lua."""
+    is_free = standing.state in {"waiting", "rejected"} and not standing.doubted
+    return is_free and bool(asked.get("first")) and end.get("outcome") in {"failed", "refused"}
+
+
+def _flat(fields: Mapping[str, str | bytes]) -> tuple[str | bytes, ...]:
+    return tuple(chain.from_iterable(fields.items()))
+
+
+class _Facts:
+    """What attempts remembered: of each path the newest, and of each collection the newest entries."""
+
+    def __init__(self) -> None:
+        self._kept: dict[
+            tuple[str, str], dict[tuple[str, ...], tuple[int, str | None]]
+        ] = {}  #: by agent and collection
+
+    def add(self, agent: str, changes: Sequence[Any], at_ms: int) -> None:
+        """Take in what one attempt remembered, as the journal has it: path, JSON value, collection."""
+        for names, value, collection in changes:
+            kept, path = self._kept.setdefault((agent, collection), {}), tuple(names)
+            if path not in kept or kept[path][0] <= at_ms:
+                kept[path] = at_ms, value
+            if collection and len(kept) > 2 * facts.NEWEST_ENTRIES:
+                newest = sorted(kept.items(), key=lambda item: item[1][0])[-facts.NEWEST_ENTRIES :]
+                self._kept[agent, collection] = dict(newest)
+
+    def write(self, redis: Redis) -> None:
+        """What Redis holds of the same facts is newer, and stays."""
+        for (agent, collection), kept in self._kept.items():
+            with redis.pipeline(transaction=False) as pipe:
+                for path, (at_ms, value) in kept.items():
+                    facts.remember(pipe, agent, [(path, value, collection)], at_ms)
+                pipe.execute()
+            if collection:
+                facts.trim(redis, agent, [collection])
+
+
+def last_word(redis: Redis, journal: Journal, agent: str, key: str, fence: int) -> str | None:
+    """Settle a key as its attempt's outcome in the journal says; None if the journal has none."""
+    whole = fold(journal.own_files()[-STILL_WRITTEN:], key=key)
+    standing = whole.keys.get((agent, key))
+    if standing is None or standing.fence != fence or standing.state not in {"done", "waiting", "rejected"}:
+        return None
+    whole.keys, whole.calls, whole.forbidden = {(agent, key): standing}, {}, {}
+    with Rebuilding(redis, whole, lambda _task, _kwargs: []) as rebuilding:
+        rebuilding.run(Progress())
+    return standing.state if rebuilding.rebuilt else None
+
+
+def _line_at(file: int, offset: int) -> bytes:
+    """The line that begins there, without its end."""
+    line = b""
+    while b"\n" not in line and (more := os.pread(file, PIECE, offset + len(line))):
+        line += more
+    return line.partition(b"\n")[0]
+
+
+Item = TypeVar("Item")
+
+
+def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
+    rest = iter(items)
+    while batch := list(islice(rest, AT_ONCE)):
+        yield batch

@@ -1,0 +1,142 @@
+"""What a journal that begins anew takes over from Redis: every effect that was sent, and every call that is still open.
+
+A journal on disk may be far smaller than what Redis holds, so Redis is read piece by piece.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from redis import Redis
+
+from state.call import ENDED, Call
+from state.journal import events
+from state.options import Options
+from state.redis.keys import Names
+
+#: Names asked for at once, and hashes read in one round trip: a payload may be a megabyte.
+AT_ONCE, READ_AT_ONCE = 1000, 50
+
+#: States in which a key that was never sent must be remembered too.
+_REMEMBERED = frozenset({"queued", "waiting", "claimed", "unknown", "held", "cancelled"})
+
+Record = tuple[str, dict[str, Any]]
+Hash = dict[str, str]
+
+
+def records(redis: Redis, agent: str) -> Iterator[Record]:
+    """Yield journal records that say what Redis knows of this agent: open calls, keys, points and outcomes.
+
+    They say nothing of the epoch: until its own record follows, the journal counts as holding nothing.
+    """
+    n = Names(agent)
+    yield from _open_calls(redis, n)
+    for key, kept in _sent_keys(redis, n):
+        yield from _of_key(redis, n, key, kept)
+    for key, kept in _other_keys(redis, n):
+        yield from _of_key(redis, n, key, kept)
+
+
+def _open_calls(redis: Redis, n: Names) -> Iterator[Record]:
+    """Calls that were accepted and have not ended.
+
+    A call that an older version registered does not say whether its task has an effect. It is taken over: to run a
+    repeat-safe call once more does no harm, to forget a call with an effect does.
+    """
+    for call, kept in _scan(redis, n.call("")):
+        if call and kept.get("state") == "cancelled" and not kept.get("key"):
+            by = json.loads(kept.get("answer") or "{}").get("by", "")
+            yield "forbidden", events.of_forbidden([n.agent], call, by)
+            continue
+        if not call or kept.get("state", "done") in ENDED or kept.get("effect", "1") != "1" or not kept.get("key"):
+            continue
+        named = [kept.get(name, "") for name in ("task", "key", "kwargs", "fingerprint", "door")]
+        task, key, kwargs, fingerprint, door = named
+        accepted = Call(
+            call, n.agent, task, key, kwargs or "{}", fingerprint, door, effect=True, options=kept.get("options", "")
+        )
+        yield "registered", events.accepted(accepted, kept)
+
+
+def _sent_keys(redis: Redis, n: Names) -> Iterator[tuple[str, Hash]]:
+    sent = (field.removeprefix("sent:") for field, _ in redis.hscan_iter(n.ledger, match="sent:*", count=AT_ONCE))
+    for keys in _batches(sent):
+        yield from zip(keys, _hashes(redis, [n.key(key) for key in keys]), strict=True)
+
+
+def _other_keys(redis: Redis, n: Names) -> Iterator[tuple[str, Hash]]:
+    """Keys whose effect is not out, but of which more is known than their call says."""
+    for key, kept in _scan(redis, n.key("")):
+        kept_points = bool(kept.get("epoch")) and any(name.startswith("point:") for name in kept)  # of an effect only
+        frozen = "payload" in kept or kept_points
+        decided = kept.get("state") in {"unknown", "held", "cancelled"}
+        if kept.get("state") not in _REMEMBERED or not (frozen or decided) or not _is_of_an_effect(redis, n, kept):
+            continue
+        if not redis.hexists(n.ledger, f"sent:{key}"):
+            yield key, kept
+
+
+def _is_of_an_effect(redis: Redis, n: Names, kept: Hash) -> bool:
+    """Whether the key's task has an effect; a key that an older version wrote says so if it was ever claimed."""
+    effect = redis.hget(n.call(kept.get("call", "")), "effect")
+    return bool(effect != "0" and (effect or kept.get("epoch") != ""))
+
+
+def _scan(redis: Redis, prefix: str) -> Iterator[tuple[str, Hash]]:
+    names = redis.scan_iter(match=f"{prefix}*", count=AT_ONCE)
+    for some in _batches(names):
+        for name, kept in zip(some, _hashes(redis, some), strict=True):
+            yield name.removeprefix(prefix), kept
+
+
+def _batches(names: Iterable[str]) -> Iterator[list[str]]:
+    rest = iter(names)
+    while batch := list(islice(rest, READ_AT_ONCE)):
+        yield batch
+
+
+def _hashes(redis: Redis, names: Sequence[str]) -> list[Hash]:
+    with redis.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.hgetall(name)
+        return list(pipe.execute())
+
+
+def _of_key(redis: Redis, n: Names, key: str, kept: Hash) -> Iterator[Record]:
+    if not kept:
+        return
+    state, call, fence = kept["state"], kept.get("call", ""), int(kept.get("fence", 0))
+    which: dict[str, Any] = {"agent": n.agent, "key": key, "call": call, "fence": fence}
+    asked = which | _asked(redis, n, call) | {"task": kept.get("task", ""), "fingerprint": kept.get("fingerprint", "")}
+    frozen = {name: json.loads(kept[name]) for name in ("payload", "verify") if name in kept}
+    if "payload" in kept or state == "unknown":
+        is_own = state == "sending" and kept.get("frozen_by") == str(fence)
+        doubted = {} if is_own else {"doubted": True}
+        yield "carried over", asked | {"owner": kept.get("owner", "")} | doubted | frozen
+    for name in (name for name in kept if name.startswith("point:")):
+        yield "point", which | {"name": name.removeprefix("point:"), "value": kept[name]}
+    said = Options(**asked.get("options", {}))
+    if said.has_followers and redis.zscore(n.followed, call) is None:
+        yield "followed", {"agent": n.agent, "key": key, "call": call}  # nobody waits for its end any more
+    match state:
+        case "done":
+            yield "outcome", which | {"outcome": "done"} | _result(kept)
+        case "cancelled":
+            yield "resolved", asked | {"how": "cancel", "by": "", "why": kept.get("why", "")}
+        case "held":
+            yield "held", which | {"why": kept.get("why", "")}
+        case "queued" | "waiting" | "claimed" if "payload" in kept:
+            yield "outcome", which | {"outcome": "refused", "retry": True, "error": "it was not sent, and waits"}
+
+
+def _asked(redis: Redis, n: Names, call: str) -> dict[str, Any]:
+    kwargs, door, options = redis.hmget(n.call(call), "kwargs", "door", "options")
+    asked = {"door": door or "", "kwargs": json.loads(kwargs or "{}")}
+    return asked | ({"options": json.loads(options)} if options else {})
+
+
+def _result(kept: Hash) -> dict[str, Any]:
+    return {name: json.loads(kept[name]) for name in ("result", "flaw") if name in kept}
