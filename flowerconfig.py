@@ -5,11 +5,11 @@ from typing import Any
 from flower.utils import broker
 
 import settings
-from gatekeeper import door, logs
+from gatekeeper import logs, origin
 from web import flower_errors, flower_guard
 
 logs.configure()
-door.name_process("flower")
+origin.name_process("flower")
 flower_errors.install()
 _chosen = settings.current()
 

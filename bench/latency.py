@@ -11,7 +11,7 @@ from typing import Any
 from redis import Redis
 
 from bench.agents import noop
-from gatekeeper.answer import kept
+from gatekeeper.run.responses import kept
 from state.decision import Claim
 from state.ledger.ledger import Ledger, Settlement
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from celery import Celery
 
 import settings
-from gatekeeper.durations import milliseconds
-from gatekeeper.gate import DEFAULT_LEASE
+from gatekeeper.policies.durations import milliseconds
+from gatekeeper.policies.spec import DEFAULT_LEASE
 from workers.config import celery_config
 
 LIMIT = milliseconds(DEFAULT_LEASE) // 1000

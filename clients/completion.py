@@ -13,8 +13,8 @@ from urllib3.exceptions import HTTPError
 
 from clients import http
 from clients.providers import Provider
-from gatekeeper import pauses
 from gatekeeper.redact import clean
+from gatekeeper.run import retry_after
 from state.limits.providers import Outcome
 
 #: Answers are checked against a schema; imagination only breaks them.
@@ -123,7 +123,7 @@ def _completion(response: Response) -> Completion:
 
 def _refusal(provider: Provider, response: Response) -> NoAnswer:
     """What a status other than 200 means, and what a person can do about it."""
-    status, body, pause = response.status_code, _body(response), pauses.seconds(response.headers)
+    status, body, pause = response.status_code, _body(response), retry_after.seconds(response.headers)
     why, said, advice = f"HTTP {status}", _words(body), _advice(provider, status)
     if status == _TOO_MANY or (status in _SERVER_ERRORS and pause is not None):
         return NoAnswer(why, "later", said=said, seconds=UNSAID_PAUSE if pause is None else pause)

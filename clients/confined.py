@@ -58,7 +58,7 @@ def call(
         Failed: it raised an exception.
 
     """
-    from gatekeeper import sockets  # noqa: PLC0415 - the child must not import the gatekeeper, and Celery with it
+    from gatekeeper.run import sockets  # noqa: PLC0415 - the child must not import the gatekeeper, and Celery with it
 
     kind, data = ("text", text.encode("utf-8", "surrogatepass")) if isinstance(text, str) else ("bytes", text)
     seconds, longest = max(1, math.ceil(cpu or CPU_SECONDS)), wall or WALL_SECONDS

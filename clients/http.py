@@ -17,10 +17,10 @@ from requests import PreparedRequest, Response
 import settings
 from clients import body
 from clients.deadline import BoundedAdapter
-from gatekeeper.attempt import current_or_none
-from gatekeeper.outcome import of_status, proves_nothing_was_sent
 from gatekeeper.redact import clean, describe
-from gatekeeper.wire import SAFE
+from gatekeeper.run.attempt import current_or_none
+from gatekeeper.run.http_guard import SAFE
+from gatekeeper.run.http_outcome import of_status, proves_nothing_was_sent
 
 log = structlog.get_logger("gatehouse.http")
 

@@ -17,11 +17,11 @@ import settings
 from clients import completion, providers, replies
 from clients.completion import NoAnswer
 from clients.providers import Provider
-from gatekeeper.attempt import current_or_none
-from gatekeeper.line import made_by
-from gatekeeper.memory import memory
-from gatekeeper.policy import Rung
+from gatekeeper.policies.policy import Rung
 from gatekeeper.redact import describe
+from gatekeeper.run.attempt import current_or_none
+from gatekeeper.run.effect import made_by
+from gatekeeper.run.memory import memory
 from state.limits import providers as shared
 from state.limits.providers import Denied, Permit
 from state.redis import client

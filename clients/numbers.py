@@ -13,7 +13,7 @@ import settings
 from clients.entries import Entries, Entry
 from clients.markdown import shorten
 from clients.series import Described
-from gatekeeper import gate
+from gatekeeper.policies import spec
 from state.agents import events
 from state.agents import snapshot as agent
 from state.redis import client
@@ -63,7 +63,7 @@ def gather(tables: Sequence[Described], now: datetime) -> Numbers:
     """Look at everything now; raises StoreError without Redis."""
     return Numbers(
         posts=_posts(now),
-        agents=[_agent(name, now) for name in gate.agents()[:MOST_AGENTS]],
+        agents=[_agent(name, now) for name in spec.agents()[:MOST_AGENTS]],
         series=list(tables[:MOST_SERIES]),
     )
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from clients import punctuality
 from clients.punctuality import Plan
-from gatekeeper.gate import agents
+from gatekeeper.policies.spec import agents
 from state import backlog, signs
 from state.ledger import schedule_runs
 from state.redis import client

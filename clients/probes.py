@@ -19,8 +19,8 @@ import settings
 from clients import certificate, http, overdue
 from clients.checks import LONGEST_LOOK, Look, Seen
 from clients.watch import Limits, Site, Watch
-from gatekeeper.durations import milliseconds
-from gatekeeper.gate import agents
+from gatekeeper.policies.durations import milliseconds
+from gatekeeper.policies.spec import agents
 from gatekeeper.redact import describe
 from state import signs
 from state.journal import journal

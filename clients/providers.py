@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
 import settings
-from gatekeeper.durations import milliseconds, per_period
+from gatekeeper.policies.durations import milliseconds, per_period
 from state.limits.providers import Limits
 
 #: Failures in a row, and how long nobody asks then. A short outage costs three questions, a long one a probe each two minutes.

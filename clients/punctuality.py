@@ -21,7 +21,7 @@ from state.redis import client
 #: An entry is late two periods after it was due, or when it is this late: who waits for a daily report until the day
 #: after tomorrow has lost two of them.
 LONGEST_GRACE = timedelta(hours=2)
-#: One run with its retries: `gatekeeper.gate.DEFAULT_ATTEMPTS` of them.
+#: One run with its retries: `gatekeeper.policies.spec.DEFAULT_ATTEMPTS` of them.
 FAILURES = 3
 #: How far back an entry's failures are looked for; beyond a week, a week's report has told of them.
 REMEMBERED = timedelta(days=8)

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 import settings
-from gatekeeper.durations import milliseconds
 from gatekeeper.errors import PolicyError
+from gatekeeper.policies.durations import milliseconds
 
 FILE = "monitor.toml"
 #: Each is a line in every verdict, which has to fit a state file.

@@ -1,10 +1,10 @@
 """Whether and how a call may run."""
 
 from gatekeeper.errors import GatekeeperError, NotApplied, OutcomeUnknown, PolicyError, Refused
-from gatekeeper.line import effect, made_by
-from gatekeeper.memory import memory
-from gatekeeper.points import keep, recall
-from gatekeeper.policy import Breaker, Cap, Effect, Rate, Rung
+from gatekeeper.policies.policy import Breaker, Cap, Effect, Rate, Rung
+from gatekeeper.run.checkpoints import keep, recall
+from gatekeeper.run.effect import effect, made_by
+from gatekeeper.run.memory import memory
 from gatekeeper.task import task
 
 __all__ = [

@@ -12,14 +12,16 @@ from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
 from celery import Task, shared_task
 from celery.exceptions import Ignore, Reject, TaskPredicate
 
-from gatekeeper import door, mistakes, pipeline, policy
-from gatekeeper.answer import Answer
-from gatekeeper.arrival import EXPIRES, MESSAGE, Arrival, NotThisCall
-from gatekeeper.durations import Duration
+from gatekeeper import origin
 from gatekeeper.errors import LedgerUnavailable, TaskAborted, UnsupportedOption
-from gatekeeper.gate import DEFAULT_LEASE, MAX_AGE, Gate, Policies, register
-from gatekeeper.policy import Breaker, Cap, Effect, Rate
+from gatekeeper.policies import mistakes, policy
+from gatekeeper.policies.durations import Duration
+from gatekeeper.policies.policy import Breaker, Cap, Effect, Rate
+from gatekeeper.policies.spec import DEFAULT_LEASE, MAX_AGE, Gate, Policies, register
 from gatekeeper.redact import describe, presentable
+from gatekeeper.run import pipeline
+from gatekeeper.run.arrival import EXPIRES, MESSAGE, Arrival, NotThisCall
+from gatekeeper.run.responses import Answer
 from state.ledger.ledger import Ledger
 from state.redis import client
 
@@ -53,7 +55,7 @@ class GateTask(_Task):
         _drop_followers(request)
         try:
             if direct:
-                return pipeline.run(self.gate, args, kwargs, call_id=str(uuid4()), door=door.name())
+                return pipeline.run(self.gate, args, kwargs, call_id=str(uuid4()), door=origin.name())
             came = Arrival.of_message(args, kwargs, request.get(EXPIRES))
             return pipeline.run(self.gate, args, kwargs, call_id=str(request.id), door=MESSAGE, came=came)
         except (pipeline.Duplicate, NotThisCall) as unwanted:

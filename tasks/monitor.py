@@ -12,7 +12,7 @@ from clients import alerts, incidents, probes, punctuality, watch
 from clients.checks import Check, Look, failed, side_by_side
 from clients.incidents import Change, Incident
 from clients.watch import Watch
-from gatekeeper.gate import agents
+from gatekeeper.policies.spec import agents
 
 
 @gatekeeper.task()

@@ -9,7 +9,7 @@ import settings
 from clients import tables
 from clients.report import figures, gather, tally
 from clients.report.shelf import Shelf
-from gatekeeper.gate import agents
+from gatekeeper.policies.spec import agents
 
 #: Seconds. On a first start all agents begin at once: a report made at that moment would stay empty until tomorrow.
 FIRST_RUNS = 10

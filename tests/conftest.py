@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper import sockets
+from gatekeeper.run import sockets
 from state.redis import client
 from tests.effects.client import EffectServer
 from tests.harness import Install, ServerMissing, Valkey

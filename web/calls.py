@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from gatekeeper.gate import agents
+from gatekeeper.policies.spec import agents
 from gatekeeper.redact import clean
 from state.agents import history
 from state.redis import client

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 import settings
 from clients import tables
 from gatekeeper.errors import PolicyError
-from gatekeeper.gate import Gate, registered
-from gatekeeper.policy import Rate
+from gatekeeper.policies.policy import Rate
+from gatekeeper.policies.spec import Gate, registered
 from web.places import Place, PlaceError
 from web.signatures import SCHEMES, BadSecret, Signed
 

@@ -23,10 +23,11 @@ from celery.signals import (
 import settings
 import tasks
 from clients import destinations, modules
-from gatekeeper import door, known, logs
+from gatekeeper import logs, origin
 from gatekeeper.errors import InvalidArguments, UnknownTask
-from gatekeeper.gate import Gate, registered
+from gatekeeper.policies.spec import Gate, registered
 from gatekeeper.redact import describe
+from gatekeeper.run import known
 from state import forbidden
 from state.call import Call
 from state.ledger import owner
@@ -74,7 +75,7 @@ class Gatehouse(Celery):
         if name in self.tasks and name not in registered():  # Celery's own
             options.check_celery_task(name, kwargs)
             return super().send_task(name, args, kwargs, **given)
-        with door.in_words():
+        with origin.in_words():
             call, asked = self._asked(name, args, kwargs, given)
             fresh = self.accept(call, asked.delay_ms, asked.expires_ms, **asked.sending)
             if not fresh and forbidden.was_taken_back(client.client(), call.agent, call.id):
@@ -86,7 +87,7 @@ class Gatehouse(Celery):
     def check(self, name: str, args: Any, kwargs: Any, given: dict[str, Any]) -> None:
         """Raise what `send_task` would raise before it registers a call of a gated task."""
         if name in registered() or name not in self.tasks:
-            with door.in_words():
+            with origin.in_words():
                 self._asked(name, args, kwargs, dict(given))
         else:
             options.check_celery_task(name, kwargs)
@@ -96,7 +97,7 @@ class Gatehouse(Celery):
         follow = followers.take(given)
         asked = options.read(gate, given, self.conf.task_default_queue)
         said = replace(asked.options, then=follow.then, otherwise=follow.otherwise, chain=follow.chain)
-        call = gate.call(args or (), kwargs or {}, id=asked.call, door=door.name(), options=said.as_json())
+        call = gate.call(args or (), kwargs or {}, id=asked.call, door=origin.name(), options=said.as_json())
         return call, asked
 
     def accept(self, call: Call, delay_ms: int = 0, expires_ms: int = 0, *, digest: str = "", **sending: Any) -> bool:

@@ -12,7 +12,7 @@ import structlog
 from celery.worker import state
 from kombu.message import Message
 
-from gatekeeper.gate import agents, registered
+from gatekeeper.policies.spec import agents, registered
 from gatekeeper.redact import describe
 from state.ledger.ledger import Ledger
 from state.redis import client

@@ -20,9 +20,9 @@ from kombu.exceptions import OperationalError
 from kombu.utils.functional import maybe_list
 
 import settings
-from gatekeeper import door
+from gatekeeper import origin
 from gatekeeper.errors import NotRevoked, UnsupportedOption
-from gatekeeper.gate import DAY_MS, registered
+from gatekeeper.policies.spec import DAY_MS, registered
 from gatekeeper.redact import clean
 from state.journal import journal
 from state.ledger import revoke
@@ -186,7 +186,7 @@ def _who() -> str:
     command = click.get_current_context(silent=True)
     if command is not None and command.info_name == "control":
         return clean(f"{person()} through celery control")
-    return clean(f"revoke through {door.name()}")
+    return clean(f"revoke through {origin.name()}")
 
 
 def _answer(app: Celery, call: str) -> None:

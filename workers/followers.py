@@ -14,11 +14,12 @@ import structlog
 from celery import signature
 from kombu.utils.json import dumps, loads
 
-from gatekeeper import answer, door
-from gatekeeper.contract import LARGEST_ARGUMENTS
+from gatekeeper import origin
 from gatekeeper.errors import InvalidArguments, KnownId, UnsupportedOption
-from gatekeeper.gate import KEEP_MS, registered
+from gatekeeper.policies.contract import LARGEST_ARGUMENTS
+from gatekeeper.policies.spec import KEEP_MS, registered
 from gatekeeper.redact import clean, describe
+from gatekeeper.run import responses
 from state.call import Call
 from state.journal import journal
 from state.ledger import followers
@@ -53,7 +54,7 @@ def take(given: dict[str, Any]) -> Options:
 
 def start(app: Any, of: Ended) -> None:
     """Register the calls that follow one that has ended; doing it twice registers each of them once."""
-    with door.coming_from(of.task):
+    with origin.coming_from(of.task):
         if of.state == "done" and not of.flaw:
             for one in of.options.then:
                 _start(app, one, [of.result])
@@ -196,10 +197,10 @@ def _calls(one: Any) -> Iterator[Any]:
 def _refuse(app: Any, one: Any, receipt: dict[str, Any], follow: Options) -> bool:
     """Record that a follower cannot be called; False if its id is known already."""
     gate, call = registered()[one.task], str(one.id)
-    asked = Call(call, gate.agent, gate.name, "", "{}", "", door.name(), options=follow.as_json())
+    asked = Call(call, gate.agent, gate.name, "", "{}", "", origin.name(), options=follow.as_json())
     if not followers.refuse(Ledger(client.client()), asked, receipt, KEEP_MS):
         return False
-    app.backend.store_result(call, answer.refusal(None, receipt), "SUCCESS")
+    app.backend.store_result(call, responses.refusal(None, receipt), "SUCCESS")
     log.info("refused", agent=gate.agent, task=gate.name, call=call, **receipt)
     return True
 

@@ -12,9 +12,9 @@ from uuid import uuid4
 
 from kombu import Producer, Queue
 
-from gatekeeper import known
 from gatekeeper.errors import UnsupportedOption
-from gatekeeper.gate import Gate, registered
+from gatekeeper.policies.spec import Gate, registered
+from gatekeeper.run import known
 from gatekeeper.task import limits
 from state.options import Options
 

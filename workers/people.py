@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 
-from gatekeeper.gate import agents
+from gatekeeper.policies.spec import agents
 from state.agents import state_file
 
 

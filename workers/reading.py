@@ -15,10 +15,10 @@ from kombu.message import Message
 from kombu.utils import json
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from gatekeeper.arrival import EXPIRES
-from gatekeeper.gate import registered
-from gatekeeper.known import LONGEST_ID, is_id
+from gatekeeper.policies.spec import registered
 from gatekeeper.redact import describe
+from gatekeeper.run.arrival import EXPIRES
+from gatekeeper.run.known import LONGEST_ID, is_id
 from workers.broker import Unreadable, first_problem
 
 log = structlog.stdlib.get_logger("gatehouse.broker")

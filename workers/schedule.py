@@ -15,9 +15,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from clients import tables
 from clients.cron import Cron, CronError
-from gatekeeper.durations import milliseconds
 from gatekeeper.errors import GatekeeperError, InvalidArguments, PolicyError
-from gatekeeper.gate import TICK, Gate, registered
+from gatekeeper.policies.durations import milliseconds
+from gatekeeper.policies.spec import TICK, Gate, registered
 
 #: With "all", at most this many missed ticks are made up for: a day of an hourly entry.
 MOST_MISSED = 24

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from celery.beat import Scheduler
 
-from gatekeeper import door
+from gatekeeper import origin
 from gatekeeper.errors import KnownId
 from gatekeeper.redact import describe
 from state.agents import history
@@ -133,9 +133,9 @@ def start(app: Any, entry: Entry, due: datetime, through: str) -> str:
     Answers the call's id.
     """
     call = tick(entry, due)
-    with door.coming_from(through):
+    with origin.coming_from(through):
         try:
-            app.accept(entry.gate.call((), dict(entry.kwargs), id=call, door=door.name()))
+            app.accept(entry.gate.call((), dict(entry.kwargs), id=call, door=origin.name()))
         except KnownId as error:
             log.warning("tick ran as it was before", entry=entry.name, call=call, why=str(error))
     schedule_runs.started(client.client(), entry.gate.agent, entry.name, due)

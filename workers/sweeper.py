@@ -15,7 +15,7 @@ from kombu import Queue
 from kombu.exceptions import OperationalError
 
 import settings
-from gatekeeper.gate import agents, registered
+from gatekeeper.policies.spec import agents, registered
 from state.agents.state_file import Mirror
 from state.journal import compact, journal
 from state.journal.journal import JournalUnavailable

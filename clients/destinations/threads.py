@@ -33,7 +33,7 @@ from clients.destinations.api import before_sending
 from clients.destinations.draft import Draft
 from clients.destinations.threads_api import Account, Threads
 from gatekeeper.errors import NotApplied
-from gatekeeper.outcome import REFUSED_STATUSES, proves_nothing_was_sent
+from gatekeeper.run.http_outcome import REFUSED_STATUSES, proves_nothing_was_sent
 
 MOST, MOST_LINKS = 500, 5
 #: What makes a picture of the sign before it.

@@ -15,7 +15,7 @@ from celery import current_app
 import gatekeeper
 from clients import http
 from gatekeeper import Effect
-from gatekeeper.attempt import current
+from gatekeeper.run.attempt import current
 from tests.torture import stumble
 
 #: How long a claim lives without a heartbeat, and an answer is waited for.

@@ -137,7 +137,7 @@ def test_a_tick_that_was_registered_and_not_sent_is_not_lost(clerks: Install, va
     clerks.python(
         """
         from datetime import UTC, datetime
-        from gatekeeper.gate import registered
+        from gatekeeper.policies.spec import registered
         from state.redis import client as store
         from state.ledger.ledger import Ledger
         due = datetime.now(UTC).replace(second=0, microsecond=0)

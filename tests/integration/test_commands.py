@@ -159,7 +159,7 @@ def test_stop_all_pauses_every_agent(shell: Shell) -> None:
     )
     shell.run(
         """
-        from gatekeeper.gate import agents
+        from gatekeeper.policies.spec import agents
         from state.agents import snapshot as agent
         from state.redis import client as store
         for name in agents():

@@ -50,7 +50,7 @@ def flower(house: Install, path: str, content: Any) -> tuple[int, Any]:
 def story(house: Install, shell: Shell, key: str) -> list[dict[str, Any]]:
     told: list[dict[str, Any]] = shell.run(
         """
-        from gatekeeper.gate import agents
+        from gatekeeper.policies.spec import agents
         from state.redis import client as store
         from state.agents import history as story
         answer = story.tell(store.client(), agents(), key)["story"]

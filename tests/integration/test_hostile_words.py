@@ -48,7 +48,7 @@ def test_no_command_repeats_what_a_terminal_would_obey(
     house: Install, shell: Shell, command: tuple[str, ...], *, json_: bool
 ) -> None:
     key = shell.run(
-        "from gatekeeper.gate import registered\nanswer = registered()['clerk.post'].key({'post_id': words}, '')",
+        "from gatekeeper.policies.spec import registered\nanswer = registered()['clerk.post'].key({'post_id': words}, '')",
         words=WORDS,
     )
 

@@ -33,7 +33,7 @@ def register_only(shell: Shell, task: str, **kwargs: object) -> str:
     """What a door leaves that dies between the register and the broker, or whose message the broker loses."""
     call: str = shell.run(
         """
-        from gatekeeper.gate import registered
+        from gatekeeper.policies.spec import registered
         from state.redis import client as store
         from state.ledger.ledger import Ledger
         from uuid import uuid4

@@ -88,7 +88,7 @@ def test_a_lost_message_of_another_queue_is_sent_again_to_that_queue(
     waits = shell.delay("counter.add", {"a": 5, "b": 5})
     call = shell.run(
         """
-        from gatekeeper.gate import registered
+        from gatekeeper.policies.spec import registered
         from state.redis import client as store
         from state.ledger.ledger import Ledger
         from state.options import Options

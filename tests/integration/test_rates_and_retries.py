@@ -121,7 +121,7 @@ def test_repeat_safe_work_that_fails_is_tried_again_after_a_pause_that_doubles(
 
 def shell_story(shell: Shell, key: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = shell.run(
-        "from gatekeeper.gate import agents\nfrom state.redis import client as store; from state.agents import history as story\n"
+        "from gatekeeper.policies.spec import agents\nfrom state.redis import client as store; from state.agents import history as story\n"
         "answer = story.tell(store.client(), agents(), key)['story']",
         key=key,
     )

@@ -20,7 +20,7 @@ RUN = """
     except Exception as error:
         answer = {"ok": None, "raised": f"{type(error).__name__}: {error}"}
 """
-PHOTOGRAPH = "from gatekeeper.gate import agents\nfrom state.agents import state_file as mirror; from state.redis import client as store\nanswer = mirror.Mirror(store.client(), agents()).refresh()"
+PHOTOGRAPH = "from gatekeeper.policies.spec import agents\nfrom state.agents import state_file as mirror; from state.redis import client as store\nanswer = mirror.Mirror(store.client(), agents()).refresh()"
 
 
 class Clerk:
@@ -168,7 +168,7 @@ def test_a_file_that_cannot_be_read_is_named_and_nothing_is_restored(
 
     refused = clerk.shell.run(
         """
-        from gatekeeper.gate import agents
+        from gatekeeper.policies.spec import agents
         from state.recovery import restore
         from state.redis import client as store
         try:

@@ -119,7 +119,7 @@ def test_a_tick_that_can_be_guessed_does_not_tell_what_it_made(house: Install, s
     guessed = "tick:analyse:2026-11-29T20:00:00Z"
     shell.run(
         """
-        from gatekeeper.gate import registered
+        from gatekeeper.policies.spec import registered
         answer = app.accept(registered()["counter.add"].call((), {"a": 20, "b": 22}, id=call, door="beat"))
         """,
         call=guessed,

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from clients import models
-from gatekeeper.policy import Rung
+from gatekeeper.policies.policy import Rung
 from tests.harness import until, within
 from tests.models.conftest import GROQ, MINIMAX, Asker
 from tests.models.server import (

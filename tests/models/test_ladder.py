@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from clients import models
-from gatekeeper.policy import Rung
+from gatekeeper.policies.policy import Rung
 from tests.harness import Valkey, within
 from tests.models.conftest import GROQ, KEY, MINIMAX, Asker
 from tests.models.server import ModelServer, says, sends

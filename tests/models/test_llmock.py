@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gatekeeper.policy import Rung
+from gatekeeper.policies.policy import Rung
 from tests.harness import until
 from tests.models.conftest import GROQ, MINIMAX, Asker
 from tests.models.llmock import Llmock

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from gatekeeper.policy import Rung
+from gatekeeper.policies.policy import Rung
 from tests.models.conftest import MINIMAX, Asker
 from tests.models.server import Behaviour, ModelServer, says, sends
 from tests.models.verdict import Verdict, reply

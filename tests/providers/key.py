@@ -13,8 +13,8 @@ from clients import destinations
 from clients.content import Post
 from clients.destinations import Published
 from gatekeeper import redact
-from gatekeeper.outcome import proves_nothing_was_sent
-from gatekeeper.wire import Wire, current
+from gatekeeper.run.http_guard import Wire, current
+from gatekeeper.run.http_outcome import proves_nothing_was_sent
 
 
 def a_post(body: str = "It is *out*.", title: str = "Hello", **fields: Any) -> Post:

@@ -9,10 +9,10 @@ from typing import Any
 
 from redis import Redis
 
-from gatekeeper import policy
-from gatekeeper.durations import Duration
-from gatekeeper.gate import Gate, Policies
-from gatekeeper.policy import Breaker, Cap, Effect, Rate
+from gatekeeper.policies import policy
+from gatekeeper.policies.durations import Duration
+from gatekeeper.policies.policy import Breaker, Cap, Effect, Rate
+from gatekeeper.policies.spec import Gate, Policies
 from state.agents import snapshot
 from state.agents.facts import FactChange
 from state.call import Call

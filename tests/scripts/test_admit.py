@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gatekeeper.policy import Breaker, Effect, Rate
+from gatekeeper.policies.policy import Breaker, Effect, Rate
 from state.call import Call
 from state.decision import Busy, Claim, Decision, Differs, Early, Refused, Unregistered
 from tests.scripts.conftest import WithPolicies

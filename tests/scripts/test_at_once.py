@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import settings
-from gatekeeper.policy import Breaker, Rate
+from gatekeeper.policies.policy import Breaker, Rate
 from state.decision import Busy, Claim, Decision
 from tests.harness import Valkey
 from tests.scripts.conftest import WithPolicies
@@ -25,7 +25,7 @@ THREADS = 24
 ASK = """
 import sys
 from redis import Redis
-from gatekeeper.policy import Breaker
+from gatekeeper.policies.policy import Breaker
 from state.decision import Claim
 from tests.scripts.poster import Poster, a_gate
 

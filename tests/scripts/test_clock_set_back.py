@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from redis import Redis
 
-from gatekeeper.policy import Breaker, Rate
+from gatekeeper.policies.policy import Breaker, Rate
 from state.ledger import clock, sweep
 from state.ledger.ledger import GRACE_MS
 from state.limits import providers, requests

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from gatekeeper.attempt import Attempt
-from gatekeeper.execution import Execution
-from gatekeeper.line import effect
+from gatekeeper.run.attempt import Attempt
+from gatekeeper.run.effect import effect
+from gatekeeper.run.execution import Execution
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import Poster, event, sure
 

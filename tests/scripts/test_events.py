@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from gatekeeper.policy import Rate
+from gatekeeper.policies.policy import Rate
 from state.agents import events, snapshot
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, Poster

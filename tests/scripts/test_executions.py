@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from clients import http
-from gatekeeper import pipeline
-from gatekeeper.answer import Answer
-from gatekeeper.attempt import Attempt, current
 from gatekeeper.errors import ClaimLost, InvalidOutput, OutcomeUnknown
-from gatekeeper.execution import Execution
-from gatekeeper.gate import Gate
-from gatekeeper.line import effect
-from gatekeeper.points import keep
+from gatekeeper.policies.spec import Gate
+from gatekeeper.run import pipeline
+from gatekeeper.run.attempt import Attempt, current
+from gatekeeper.run.checkpoints import keep
+from gatekeeper.run.effect import effect
+from gatekeeper.run.execution import Execution
+from gatekeeper.run.responses import Answer
 from state.call import Call
 from state.decision import Claim, OtherKey
 from state.journal.journal import JournalUnavailable

@@ -16,7 +16,7 @@ import pytest
 
 import settings
 import state
-from gatekeeper.policy import Breaker, Rate
+from gatekeeper.policies.policy import Breaker, Rate
 from state.journal.journal import Journal, JournalUnavailable
 from state.ledger import ledger as ledger_module
 from state.ledger import owner, reconcile, resolve, sweep

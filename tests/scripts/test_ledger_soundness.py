@@ -6,9 +6,9 @@ from contextlib import suppress
 
 import pytest
 
-from gatekeeper.attempt import Attempt
 from gatekeeper.errors import Refused as Refusal
-from gatekeeper.execution import Execution
+from gatekeeper.run.attempt import Attempt
+from gatekeeper.run.execution import Execution
 from state.decision import Claim, Refused, Replay, Unchecked
 from state.journal import events
 from state.journal.heads import Known

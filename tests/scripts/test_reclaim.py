@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gatekeeper.policy import Breaker
+from gatekeeper.policies.policy import Breaker
 from state.ledger import owner, sweep
 from state.ledger.ledger import Settlement
 from tests.scripts.conftest import WithPolicies

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gatekeeper.policy import Breaker
+from gatekeeper.policies.policy import Breaker
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import MINUTE, Poster
 

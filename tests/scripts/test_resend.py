@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from gatekeeper.policy import Rate
+from gatekeeper.policies.policy import Rate
 from state.ledger import sweep
 from state.ledger.ledger import GRACE_MS, LONGEST_GRACE_MS
 from state.ledger.sweep import Due

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from gatekeeper.policy import Breaker
+from gatekeeper.policies.policy import Breaker
 from state.agents.facts import NEWEST_ENTRIES, FactChange
 from state.decision import Claim, Refused
 from state.ledger import owner, sweep

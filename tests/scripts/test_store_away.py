@@ -15,12 +15,12 @@ from redis.exceptions import ResponseError
 from redis.retry import Retry
 
 import gatekeeper
-from gatekeeper import pipeline
-from gatekeeper.answer import Answer
-from gatekeeper.attempt import Attempt
 from gatekeeper.errors import LedgerUnavailable, NotApplied, OutcomeUnknown
-from gatekeeper.execution import Execution
-from gatekeeper.line import effect
+from gatekeeper.run import pipeline
+from gatekeeper.run.attempt import Attempt
+from gatekeeper.run.effect import effect
+from gatekeeper.run.execution import Execution
+from gatekeeper.run.responses import Answer
 from state.ledger import resolve, sweep
 from state.redis import client as store
 from state.redis.away import Away, is_transient
@@ -181,7 +181,7 @@ def test_behind_the_line_the_store_is_waited_for(poster: Poster, trouble: Troubl
 def test_a_store_that_stays_away_behind_the_line_proves_nothing(
     poster: Poster, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gatekeeper.attempt.PATIENCE", 0.0)
+    monkeypatch.setattr("gatekeeper.run.attempt.PATIENCE", 0.0)
 
     def body(**_: str) -> str:
         with effect(payload="hello"):
@@ -199,7 +199,7 @@ def test_an_author_who_knows_that_nothing_was_sent_spends_no_attempt_either(
     poster: Poster, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a destination does whose first step no reader can see."""
-    monkeypatch.setattr("gatekeeper.attempt.PATIENCE", 0.0)
+    monkeypatch.setattr("gatekeeper.run.attempt.PATIENCE", 0.0)
 
     def body(**_: str) -> str:
         with effect(payload="hello"):

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gatekeeper import attempt as attempt_module
-from gatekeeper.attempt import Attempt
+from gatekeeper.run import attempt as attempt_module
+from gatekeeper.run.attempt import Attempt
 from state.agents import history
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, Poster, event

@@ -138,7 +138,7 @@ TEETH = (
         "whatever error comes back, the key is free again",
         (
             Change(
-                "gatekeeper/execution.py",
+                "gatekeeper/run/execution.py",
                 'elif self.attempt.line == "before" or proves_nothing_was_sent(',
                 "elif True or proves_nothing_was_sent(",
             ),
@@ -172,7 +172,7 @@ TEETH = (
     Tooth(
         "no frozen payload",
         "each attempt sends what it made itself",
-        (Change("gatekeeper/line.py", "frozen = self._attempt.claim.payload or mine", "frozen = mine"),),
+        (Change("gatekeeper/run/effect.py", "frozen = self._attempt.claim.payload or mine", "frozen = mine"),),
         ("reworded_retries",),
     ),
     Tooth(
@@ -199,7 +199,7 @@ TEETH = (
     Tooth(
         "a store that is away costs an attempt",
         "an attempt that met a Redis that was away counts as failed, and effects have one",
-        (Change("gatekeeper/execution.py", "if store_was_away(error):", "if False:"),),
+        (Change("gatekeeper/run/execution.py", "if store_was_away(error):", "if False:"),),
         ("stopped_and_killed_under_a_stream",),
     ),
     Tooth(

@@ -20,8 +20,8 @@ from urllib3.exceptions import NameResolutionError
 
 from clients import body, certificate, http
 from clients.deadline import LARGEST_HEAD
-from gatekeeper import pauses
-from gatekeeper.outcome import proves_nothing_was_sent
+from gatekeeper.run import retry_after
+from gatekeeper.run.http_outcome import proves_nothing_was_sent
 from state import connections, dial
 from tests.unit.beat import Beat
 from tests.unit.feed_server import FeedServer
@@ -162,7 +162,7 @@ def test_cookies_are_not_parsed(server: FeedServer, cookie: str) -> None:
     ],
 )
 def test_a_pause_of_any_length_is_read(said: str, seconds: float | None) -> None:
-    found = pauses.seconds({"Retry-After": said, "Date": "x" * 60_000})
+    found = retry_after.seconds({"Retry-After": said, "Date": "x" * 60_000})
 
     assert found == seconds or (found is not None and seconds is None and found > 0)
 

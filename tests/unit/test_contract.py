@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import AwareDatetime, BaseModel, Field
 
-from gatekeeper.contract import LARGEST_ARGUMENTS, Contract, fingerprint
 from gatekeeper.errors import InvalidArguments, InvalidOutput
+from gatekeeper.policies.contract import LARGEST_ARGUMENTS, Contract, fingerprint
 
 
 class Colour(enum.Enum):

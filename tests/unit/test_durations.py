@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gatekeeper.durations import milliseconds, per_period
 from gatekeeper.errors import PolicyError
+from gatekeeper.policies.durations import milliseconds, per_period
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 
 from gatekeeper import hostile
 from gatekeeper.errors import Unstorable
-from gatekeeper.outcome import proves_nothing_was_sent
 from gatekeeper.redact import LONGEST_TEXT, clean, describe, presentable
+from gatekeeper.run.http_outcome import proves_nothing_was_sent
 from tests.agents.raiser import ENDS
 
 

@@ -13,7 +13,7 @@ from celery.app.amqp import AMQP
 from kombu import Producer, Queue
 
 from gatekeeper.errors import InvalidArguments, UnsupportedOption
-from gatekeeper.gate import Gate
+from gatekeeper.policies.spec import Gate
 from gatekeeper.task import limits
 from state.options import Options, from_json
 from tests.scripts.poster import a_gate

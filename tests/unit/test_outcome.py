@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import pytest
 import requests
 
-from gatekeeper import wire
 from gatekeeper.errors import NotApplied
-from gatekeeper.outcome import of_status, proves_nothing_was_sent
+from gatekeeper.run import http_guard
+from gatekeeper.run.http_outcome import of_status, proves_nothing_was_sent
 
 TIMEOUT = 0.3
 
@@ -45,13 +45,13 @@ class Seen(NamedTuple):
 
 
 def seen_of(action: Callable[[], Any]) -> Seen:
-    behind_the_line = wire.Wire()
-    token = wire.current.set(behind_the_line)
+    behind_the_line = http_guard.Wire()
+    token = http_guard.current.set(behind_the_line)
     behind_the_line.cross()
     try:
         error = error_of(action)
     finally:
-        wire.current.reset(token)
+        http_guard.current.reset(token)
     return Seen(error, behind_the_line.since_the_line)
 
 

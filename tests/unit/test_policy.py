@@ -12,7 +12,7 @@ import pytest
 
 import gatekeeper
 from gatekeeper import Breaker, Cap, Effect, PolicyError, Rate, Rung
-from gatekeeper.gate import Gate, registered
+from gatekeeper.policies.spec import Gate, registered
 
 
 @pytest.fixture(autouse=True)

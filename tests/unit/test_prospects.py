@@ -11,9 +11,9 @@ from requests import HTTPError, Response
 from requests.exceptions import ReadTimeout
 
 import settings
-from gatekeeper import prospects
 from gatekeeper.errors import NotApplied
-from gatekeeper.prospects import Prospect
+from gatekeeper.run import prospects
+from gatekeeper.run.prospects import Prospect
 from state.journal.journal import JournalUnavailable
 from tests.harness.install import free_ports
 

@@ -9,8 +9,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from gatekeeper import Effect, PolicyError
-from gatekeeper.gate import Gate, Policies
-from gatekeeper.question import Question
+from gatekeeper.policies.callback import Question
+from gatekeeper.policies.spec import Gate, Policies
 
 
 class Post(BaseModel):

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 import tasks.publisher  # noqa: F401  the entries below name its tasks
-from gatekeeper.gate import registered
+from gatekeeper.policies.spec import registered
 from workers.schedule import MOST_MISSED, ON_TIME, Entry, ScheduleError, read, tick
 
 BERLIN = ZoneInfo("Europe/Berlin")

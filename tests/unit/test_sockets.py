@@ -24,7 +24,7 @@ from urllib3.connection import HTTPConnection
 import settings
 from clients import confined, markdown
 from gatekeeper.errors import Overdue
-from gatekeeper.outcome import proves_nothing_was_sent
+from gatekeeper.run.http_outcome import proves_nothing_was_sent
 from state.redis import client as store
 from state.redis.client import is_own
 from tests.harness import Valkey

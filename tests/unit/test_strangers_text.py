@@ -35,7 +35,7 @@ from clients.post import split
 from clients.sources import BrokenSource
 from gatekeeper import redact
 from gatekeeper.errors import InvalidArguments, NotApplied
-from gatekeeper.template import Template
+from gatekeeper.policies.key_template import Template
 from tests.unit.beat import Beat
 from tests.unit.test_feed import a_post
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
 from gatekeeper.errors import InvalidArguments, PolicyError
-from gatekeeper.template import LONGEST_KEY, Template
+from gatekeeper.policies.key_template import LONGEST_KEY, Template
 
 PARAMETERS = ("destination", "post_id")
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import requests
 
-from gatekeeper import wire
 from gatekeeper.errors import Overdue
-from gatekeeper.outcome import proves_nothing_was_sent
-from gatekeeper.wire import SAFE, Wire
+from gatekeeper.run import http_guard
+from gatekeeper.run.http_guard import SAFE, Wire
+from gatekeeper.run.http_outcome import proves_nothing_was_sent
 from state.ledger import owner
 
 METHODS = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "FROBNICATE"]
@@ -72,14 +72,14 @@ def send(site: Site, method: str = "POST") -> None:
 def attempt(*, lease_ms: float = math.inf, crossed: bool = True) -> Iterator[Wire]:
     """The wire of an attempt whose lease ends so long from now."""
     made = Wire(owner.moment().ms + lease_ms)
-    made.parent = wire.current.get()
+    made.parent = http_guard.current.get()
     if crossed:
         made.cross()
-    token = wire.current.set(made)
+    token = http_guard.current.set(made)
     try:
         yield made
     finally:
-        wire.current.reset(token)
+        http_guard.current.reset(token)
 
 
 # Counting

@@ -15,10 +15,10 @@ import requests
 
 import gatekeeper
 from clients import http
-from gatekeeper.attempt import current
 from gatekeeper.errors import ClaimLost, Overdue
-from gatekeeper.gate import Gate, registered
-from gatekeeper.policy import Breaker, Effect, Rate
+from gatekeeper.policies.policy import Breaker, Effect, Rate
+from gatekeeper.policies.spec import Gate, registered
+from gatekeeper.run.attempt import current
 from gatekeeper.task import GateTask
 
 #: How long things take in a drill, whatever the task says: no safety rests on them, and a minute must do.

@@ -6,7 +6,7 @@ from functools import partial
 
 import click
 
-from gatekeeper.gate import registered
+from gatekeeper.policies.spec import registered
 from state.agents import state_file
 from state.journal import journal
 from state.ledger import resolve

@@ -19,7 +19,7 @@ from kombu.exceptions import OperationalError
 import redis_url
 import settings
 from clients import destinations
-from gatekeeper.gate import agents
+from gatekeeper.policies.spec import agents
 from gatekeeper.redact import clean
 from state import dial
 from state.journal import journal

@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 import settings
-from gatekeeper.gate import registered
+from gatekeeper.policies.spec import registered
 from state.redis import client
 from workers.drill.place import Place, opened
 from workers.gate.output import Failed, command, plain, say, show

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from clients import overdue
-from gatekeeper.gate import agents
+from gatekeeper.policies.spec import agents
 from state.agents import history
 from state.agents import snapshot as state
 from state.journal import journal

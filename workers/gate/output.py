@@ -12,7 +12,7 @@ import click
 
 import settings
 from gatekeeper.errors import GatekeeperError
-from gatekeeper.gate import agents
+from gatekeeper.policies.spec import agents
 from gatekeeper.redact import clean
 from state import terminal
 from state.journal.journal import JournalUnavailable

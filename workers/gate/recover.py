@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from gatekeeper.errors import InvalidArguments
-from gatekeeper.gate import agents, registered
+from gatekeeper.policies.spec import agents, registered
 from state.agents import state_file
 from state.journal import journal
 from state.journal.journal import JournalUnavailable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gatekeeper.gate import agents
+from gatekeeper.policies.spec import agents
 from state.journal import journal
 from state.recovery import restore as state
 from state.redis import client

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gatekeeper.gate import agents
+from gatekeeper.policies.spec import agents
 from gatekeeper.redact import clean
 from state.agents import snapshot as state
 from state.agents import state_file

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from gatekeeper.durations import Duration, milliseconds, per_period
 from gatekeeper.errors import PolicyError
+from gatekeeper.policies.durations import Duration, milliseconds, per_period
 
 #: A call that waited longer than this for a rate is refused: after a day nobody expects it any more.
 LONGEST_WAIT = "1d"

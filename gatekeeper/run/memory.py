@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gatekeeper.attempt import Attempt, current
 from gatekeeper.errors import GatekeeperError
+from gatekeeper.run.attempt import Attempt, current
 from state.agents import facts
 from state.agents.facts import FactChange
 from state.agents.snapshot import HEAD_FIELDS

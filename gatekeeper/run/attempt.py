@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, TypeVar
 
-from gatekeeper import wire
 from gatekeeper.errors import NoTask
-from gatekeeper.policy import Effect, Rung
-from gatekeeper.wire import Wire
+from gatekeeper.policies.policy import Effect, Rung
+from gatekeeper.run import http_guard as wire
+from gatekeeper.run.http_guard import Wire
 from state.agents.facts import FactChange
 from state.call import Call
 from state.decision import Claim

@@ -11,11 +11,11 @@ from typing import Any, Generic, TypeVar, cast
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticSerializationError
 
-from gatekeeper import json_values
-from gatekeeper.attempt import Attempt, current
-from gatekeeper.contract import says_secret
 from gatekeeper.errors import ClaimLost, EffectsClosed, LineError, RungTooLow, Stopped
-from gatekeeper.policy import Rung
+from gatekeeper.policies import json_values
+from gatekeeper.policies.contract import says_secret
+from gatekeeper.policies.policy import Rung
+from gatekeeper.run.attempt import Attempt, current
 from state.journal.journal import JournalUnavailable
 
 Payload = TypeVar("Payload")

@@ -12,7 +12,7 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 
 from gatekeeper import hostile
 from gatekeeper.errors import NotApplied, Overdue
-from gatekeeper.wire import SAFE
+from gatekeeper.run.http_guard import SAFE
 from state.journal.journal import JournalUnavailable
 from state.redis.away import Away, lineage
 from state.redis.client import StoreError

@@ -8,9 +8,10 @@ from typing import Any
 
 import structlog
 
-from gatekeeper import json_values, known
-from gatekeeper.gate import agents
+from gatekeeper.policies import json_values
+from gatekeeper.policies.spec import agents
 from gatekeeper.redact import clean
+from gatekeeper.run import known
 from state.call import Call, difference
 from state.decision import Claim, Differs, Early
 from state.ledger.ledger import Ledger

@@ -8,9 +8,9 @@ from contextvars import ContextVar
 
 import click
 
-from gatekeeper.attempt import current_or_none
 from gatekeeper.errors import InvalidArguments
 from gatekeeper.redact import clean
+from gatekeeper.run.attempt import current_or_none
 from state import terminal
 from state.journal.journal import JournalUnavailable
 from state.redis.client import StoreError

@@ -7,7 +7,7 @@ from typing import TypeGuard
 from uuid import UUID
 
 from gatekeeper.errors import InvalidArguments, KnownId
-from gatekeeper.gate import TICK, agents, registered
+from gatekeeper.policies.spec import TICK, agents, registered
 from state.call import Call
 from state.ledger.ledger import Ledger, OtherContent
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from gatekeeper import prospects
-from gatekeeper.attempt import Attempt, running
-from gatekeeper.gate import LONGEST_PAUSE, Gate
-from gatekeeper.prospects import Prospect
+from gatekeeper.policies.spec import LONGEST_PAUSE, Gate
 from gatekeeper.redact import describe
+from gatekeeper.run import prospects
+from gatekeeper.run.attempt import Attempt, running
+from gatekeeper.run.prospects import Prospect
 
 
 @dataclass(frozen=True)

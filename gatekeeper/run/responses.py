@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gatekeeper.policy import Rung
+from gatekeeper.policies.policy import Rung
 
 Answer = dict[str, Any]
 

@@ -10,10 +10,7 @@ from typing import Any
 
 import structlog
 
-from gatekeeper import hostile, prospects
-from gatekeeper.answer import Answer, flawed, kept, refusal, success
-from gatekeeper.attempt import PATIENCE, Attempt, running
-from gatekeeper.ending import Ending
+from gatekeeper import hostile
 from gatekeeper.errors import (
     ClaimLost,
     EffectsClosed,
@@ -25,12 +22,16 @@ from gatekeeper.errors import (
     Stopped,
     TaskAborted,
 )
-from gatekeeper.gate import LONGEST_BACKOFF_MS, LONGEST_PAUSE, Gate
-from gatekeeper.heartbeat import heartbeat
-from gatekeeper.look_up import Unanswered, look_up
-from gatekeeper.outcome import proves_nothing_was_sent, store_was_away
-from gatekeeper.prospects import Prospect
+from gatekeeper.policies.spec import LONGEST_BACKOFF_MS, LONGEST_PAUSE, Gate
 from gatekeeper.redact import clean, describe
+from gatekeeper.run import prospects
+from gatekeeper.run.attempt import PATIENCE, Attempt, running
+from gatekeeper.run.heartbeat import heartbeat
+from gatekeeper.run.http_outcome import proves_nothing_was_sent, store_was_away
+from gatekeeper.run.lookup import Unanswered, look_up
+from gatekeeper.run.prospects import Prospect
+from gatekeeper.run.responses import Answer, flawed, kept, refusal, success
+from gatekeeper.run.result import Ending
 from state import options
 from state.redis import client
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import structlog
 
-from gatekeeper.answer import Answer, refusal
-from gatekeeper.attempt import PATIENCE
-from gatekeeper.execution import Execution
-from gatekeeper.look_up import Unanswered, look_up
+from gatekeeper.run.attempt import PATIENCE
+from gatekeeper.run.execution import Execution
+from gatekeeper.run.lookup import Unanswered, look_up
+from gatekeeper.run.responses import Answer, refusal
 from state.ledger import owner, reconcile
 from state.redis import client
 

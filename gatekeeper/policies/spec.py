@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import settings
-from gatekeeper import mistakes
-from gatekeeper.contract import Contract, fingerprint
-from gatekeeper.durations import Duration, milliseconds
 from gatekeeper.errors import PolicyError
-from gatekeeper.policy import Breaker, Cap, Effect, Rate
-from gatekeeper.question import Question
-from gatekeeper.template import Template
+from gatekeeper.policies import mistakes
+from gatekeeper.policies.callback import Question
+from gatekeeper.policies.contract import Contract, fingerprint
+from gatekeeper.policies.durations import Duration, milliseconds
+from gatekeeper.policies.key_template import Template
+from gatekeeper.policies.policy import Breaker, Cap, Effect, Rate
 from state.call import Call
 from state.ledger.ledger import Terms
 from state.redis.keys import Names

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 
-from gatekeeper.attempt import Attempt, current
 from gatekeeper.errors import ClaimLost
+from gatekeeper.run.attempt import Attempt, current
 
 
 def recall(name: str) -> str | None:

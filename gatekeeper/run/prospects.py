@@ -12,9 +12,10 @@ from requests import HTTPError, RequestException, Response
 from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
 
 import settings
-from gatekeeper import hostile, pauses
+from gatekeeper import hostile
 from gatekeeper.errors import NotApplied
-from gatekeeper.outcome import causes, is_no_connection
+from gatekeeper.run import retry_after as pauses
+from gatekeeper.run.http_outcome import causes, is_no_connection
 from state.journal.journal import JournalUnavailable
 
 #: Statuses by which a service says itself that it will answer otherwise later (RFC 6585 and RFC 9110).

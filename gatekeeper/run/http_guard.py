@@ -3,7 +3,7 @@
 An exception tells only of the last request. Whether an earlier one may have had its effect is decided by what was sent:
 Python announces each write of `http.client`, on which requests and urllib3 stand, to audit hooks. There too a process
 that slept through the end of its lease is kept from sending what somebody else may be deciding about by now. For
-libraries that do not stand on it (httpx, aiohttp, raw sockets, other programs) see gatekeeper/sockets.py.
+libraries that do not stand on it (httpx, aiohttp, raw sockets, other programs) see gatekeeper/run/sockets.py.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from contextvars import ContextVar
 from threading import Lock
 from typing import Any
 
-from gatekeeper import sockets
 from gatekeeper.errors import Overdue
-from gatekeeper.sockets import Kept
+from gatekeeper.run import sockets
+from gatekeeper.run.sockets import Kept
 from state.ledger import owner
 
 _REQUEST_LINE = re.compile(rb"([A-Z]+) \S+ HTTP/1\.[01]\r\n")

@@ -13,8 +13,8 @@ from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerati
 from pydantic_core import PydanticSerializationError
 from typing_extensions import TypedDict
 
-from gatekeeper import json_values
 from gatekeeper.errors import InvalidArguments, InvalidOutput, PolicyError
+from gatekeeper.policies import json_values
 
 #: Arguments are identities and small facts; a text of this size belongs in a file.
 LARGEST_ARGUMENTS = 256 * 1024

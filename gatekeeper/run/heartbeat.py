@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from gatekeeper.attempt import Attempt
+from gatekeeper.run.attempt import Attempt
 from state.decision import Claim
 from state.ledger import owner
 from state.redis.client import StoreError

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from gatekeeper.attempt import Attempt
+from gatekeeper.run.attempt import Attempt
 from state.ledger.ledger import Outcome, Settlement
 
 #: The total that an outcome adds to; every other one counts as a failure.

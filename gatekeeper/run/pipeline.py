@@ -10,15 +10,15 @@ from typing import Any
 
 import structlog
 
-from gatekeeper import arrival, doubt
-from gatekeeper.answer import Answer, flawed, refusal, success
-from gatekeeper.arrival import Arrival
-from gatekeeper.attempt import Attempt
 from gatekeeper.errors import InvalidArguments, LedgerUnavailable
-from gatekeeper.execution import Execution
-from gatekeeper.gate import KEEP_MS, Gate
+from gatekeeper.policies.spec import KEEP_MS, Gate
 from gatekeeper.redact import clean, describe
-from gatekeeper.wire import Wire
+from gatekeeper.run import arrival, reconcile
+from gatekeeper.run.arrival import Arrival
+from gatekeeper.run.attempt import Attempt
+from gatekeeper.run.execution import Execution
+from gatekeeper.run.http_guard import Wire
+from gatekeeper.run.responses import Answer, flawed, refusal, success
 from state.call import Call
 from state.decision import (
     Busy,
@@ -69,7 +69,7 @@ def run(
             wire = Wire(began.ms + terms.lease_ms)
             return Execution(gate, Attempt(call, claim, ledger, terms, gate.effect, wire=wire), arguments).run()
         case Doubt(claim):
-            return doubt.look(Execution(gate, Attempt(call, claim, ledger, terms, gate.effect), arguments))
+            return reconcile.look(Execution(gate, Attempt(call, claim, ledger, terms, gate.effect), arguments))
         case Replay() as replay:
             return _replayed(ledger, call, replay)
         case Refused() as refused:

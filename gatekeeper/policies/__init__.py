@@ -1,0 +1,1 @@
+"""What the decorator was told, checked at import."""

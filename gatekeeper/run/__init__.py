@@ -1,0 +1,1 @@
+"""One call on its way through the gate, from its message to the settled attempt."""
