@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
 
-from clients.models import Question
+from clients.llm.fallback import Question
 from clients.numbers import Agent, Numbers, Posts
 from clients.series import FLAT, Described
 

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, field_validator
 
-from clients import markdown
 from clients.items import Item, first_sentences
-from clients.models import Question
+from clients.llm.fallback import Question
+from clients.text import markdown
 
 #: Characters of an item's own words that a digest quotes: enough to decide whether to read on.
 QUOTED = 320

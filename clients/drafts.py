@@ -16,7 +16,8 @@ from pathlib import Path
 import yaml
 
 import settings
-from clients import content, digest, post
+from clients import content, digest
+from clients.content import post
 from clients.digest import Digest
 from clients.items import Item
 from state import private

@@ -16,9 +16,9 @@ from urllib.parse import urldefrag, urlsplit
 
 import feedparser
 
-from clients.charsets import known
-from clients.html import plain
-from clients.markdown import shorten
+from clients.text.charsets import known
+from clients.text.html import plain
+from clients.text.markdown import shorten
 
 #: Characters. Enough to say what an item is about; the rest is behind its link.
 LONGEST_TITLE, LONGEST_TEXT, LONGEST_LINK = 200, 1_500, 300

@@ -8,8 +8,8 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from clients import confined, feeds
-from clients.markdown import shorten
 from clients.sources import BrokenSource
+from clients.text.markdown import shorten
 
 #: A space behind `.`, or behind `."`, before what begins like a sentence.
 _SENTENCE_END = re.compile('(?:(?<=[.!?…])|(?<=[.!?…]["\u201d\u2019)]))\\s+(?=["\u201c\u2018(]?[^\\W\\d_a-z])')

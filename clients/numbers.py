@@ -10,9 +10,9 @@ from statistics import median
 from pydantic import BaseModel
 
 import settings
-from clients.entries import Entries, Entry
-from clients.markdown import shorten
+from clients.destinations.feed_store import Entries, Entry
 from clients.series import Described
+from clients.text.markdown import shorten
 from gatekeeper.policies import spec
 from state.agents import events
 from state.agents import snapshot as agent

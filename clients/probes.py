@@ -16,8 +16,9 @@ import psutil
 from requests.exceptions import RequestException
 
 import settings
-from clients import certificate, http, overdue
+from clients import http, overdue
 from clients.checks import LONGEST_LOOK, Look, Seen
+from clients.http import certificate
 from clients.watch import Limits, Site, Watch
 from gatekeeper.policies.durations import milliseconds
 from gatekeeper.policies.spec import agents

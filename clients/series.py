@@ -14,8 +14,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from clients.markdown import shorten
 from clients.sources import BrokenSource
+from clients.text.markdown import shorten
 
 #: The newest rows of a table: more than a year of days.
 MOST_ROWS, MOST_COLUMNS = 400, 6

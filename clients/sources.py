@@ -20,8 +20,8 @@ from requests import RequestException, Response
 
 import settings
 from clients import http
-from clients.addresses import PublicAdapter, is_literal
-from clients.deadline import BoundedAdapter
+from clients.http.deadline import BoundedAdapter
+from clients.http.public_only import PublicAdapter, is_literal
 from gatekeeper.errors import NotApplied
 from gatekeeper.redact import clean, describe
 

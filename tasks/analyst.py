@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel
 
 import gatekeeper
-from clients import analysis, models, numbers, series, sources
+from clients import analysis, numbers, series, sources
+from clients.llm import fallback
 from clients.numbers import Numbers
 from gatekeeper import Rung
 
@@ -42,7 +43,7 @@ def collect() -> dict[str, Any]:
 
 
 def _analyse(found: Numbers, now: datetime) -> Collected:
-    answered = models.ask(
+    answered = fallback.ask(
         analysis.question(found), rules=lambda: analysis.by_rules(found), raw=lambda: analysis.raw(found)
     )
     said = answered.value

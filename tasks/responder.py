@@ -9,7 +9,8 @@ from typing import Annotated
 from pydantic import BaseModel, StringConstraints
 
 import gatekeeper
-from clients import mailbox, models, outgoing
+from clients import mailbox, outgoing
+from clients.llm import fallback
 from clients.mailbox import Delivered, Reply
 from gatekeeper import Effect, Rate, Rung
 
@@ -88,8 +89,8 @@ def by_rules(text: str) -> Answer:
 
 def _reply(text: str, **message: str) -> Reply:
     """The best answer that may be sent. One that may not gives way to the rules', which hold nothing of the message."""
-    question = models.Question(system=INSTRUCTIONS, prompt=text, schema=Answer)
-    answered = models.ask(question, rules=lambda: by_rules(text), raw=lambda: Answer(reply=ACKNOWLEDGEMENT))
+    question = fallback.Question(system=INSTRUCTIONS, prompt=text, schema=Answer)
+    answered = fallback.ask(question, rules=lambda: by_rules(text), raw=lambda: Answer(reply=ACKNOWLEDGEMENT))
     try:
         words, rung, by = outgoing.check(answered.value.reply, text), answered.rung, answered.by
     except outgoing.Unfit as error:

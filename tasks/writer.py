@@ -12,8 +12,9 @@ from datetime import UTC, date, datetime, timedelta
 from pydantic import BaseModel
 
 import gatekeeper
-from clients import digest, drafts, items, models, sources
+from clients import digest, drafts, items, sources
 from clients.items import Item
+from clients.llm import fallback
 
 #: Items in one draft: what a person reads in a few minutes.
 AT_ONCE = 5
@@ -50,7 +51,7 @@ def _draft() -> Drafted:
     chosen = _unknown(_in_view(reading.parts, reading.sources))[:AT_ONCE]
     if not chosen:
         return Drafted(why=f"nothing new; read {reading.sources} sources, {len(broken)} broken", broken=broken)
-    answered = models.ask(
+    answered = fallback.ask(
         digest.question(chosen), rules=lambda: digest.by_rules(chosen), raw=lambda: digest.raw(chosen)
     )
     written = drafts.write(chosen, answered.value, answered.by, datetime.now(UTC))

@@ -10,7 +10,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from clients import strict_json
+from clients.text import strict_json
 
 #: Bytes. Standard Webhooks advises 20 kB; a large event of a code host is some 100 kB.
 LARGEST_BODY = 256 * 1024

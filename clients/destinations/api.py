@@ -11,8 +11,9 @@ from typing import Any
 from requests import HTTPError, Response
 
 import settings
-from clients import http, strict_json
+from clients import http
 from clients.destinations import NotConfigured
+from clients.text import strict_json
 from gatekeeper.errors import GatekeeperError, NotApplied
 from gatekeeper.redact import clean, describe
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from jinja2 import Environment
 
 import settings
-from clients import markdown, pages
-from clients.content import Post
+from clients.content import Post, pages
 from clients.destinations import Published
-from clients.entries import Entries, Entry
+from clients.destinations.feed_store import Entries, Entry
+from clients.text import markdown
 from gatekeeper.errors import NotApplied
 from state.files import UNFINISHED, write_whole
 

@@ -28,11 +28,11 @@ from requests import HTTPError
 from wcwidth import iter_graphemes
 
 import settings
-from clients import excerpts
 from clients.content import Post
-from clients.destinations import CannotTell, Published, check, draft
+from clients.destinations import CannotTell, Published, check, sent_note
 from clients.destinations.api import SHOWN, Api, BadAnswer, before_sending
-from clients.destinations.draft import Draft
+from clients.destinations.sent_note import Draft
+from clients.text import excerpt
 from gatekeeper.errors import NotApplied
 from gatekeeper.redact import clean
 
@@ -100,7 +100,7 @@ def publish(post: Post) -> Published:
     with before_sending("Mastodon"):
         api = _api()
         account = _account(api)
-        noted = draft.recalled()
+        noted = sent_note.recalled()
         if noted is None or not noted.is_for(api.url, account):
             noted = _note(api, account, post)
         elif found := _found_by_now(api, noted):
@@ -110,7 +110,7 @@ def publish(post: Post) -> Published:
 
 def find(post: Post) -> Published | None:  # noqa: ARG001 - what was sent was noted, whatever became of the post since
     """Look through all that the account has posted since the first attempt."""
-    noted = draft.recalled()
+    noted = sent_note.recalled()
     if noted is None:
         return None  # the note comes before the request
     api = _api()
@@ -138,7 +138,7 @@ def _account(api: Api) -> str:
 
 def _note(api: Api, account: str, post: Post) -> Draft:
     most, per_url = _limits(api)
-    text = excerpts.excerpt(post, most, partial(length, per_url=per_url))
+    text = excerpt.excerpt(post, most, partial(length, per_url=per_url))
     newest = next(_newest_first(api, account), None)
     noted = Draft(at=api.url, account=account, text=text, after=newest.id if newest else NONE_YET)
     noted.keep()
@@ -188,7 +188,7 @@ def _look_up(api: Api, noted: Draft) -> Published | None:
     for status in _newest_first(api, noted.account):
         if not _is_newer(status.id, noted.after):
             break
-        text = draft.text_of_html(status.content)
+        text = sent_note.text_of_html(status.content)
         if noted.is_said_by(text):
             return status.published
         if noted.resembles(text):

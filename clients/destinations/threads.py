@@ -26,12 +26,12 @@ from wcwidth import iter_graphemes
 
 import gatekeeper
 import settings
-from clients import excerpts
 from clients.content import Post
-from clients.destinations import CannotTell, Published, check, draft, threads_api
+from clients.destinations import CannotTell, Published, check, sent_note, threads_api
 from clients.destinations.api import before_sending
-from clients.destinations.draft import Draft
+from clients.destinations.sent_note import Draft
 from clients.destinations.threads_api import Account, Threads
+from clients.text import excerpt
 from gatekeeper.errors import NotApplied
 from gatekeeper.run.http_outcome import REFUSED_STATUSES, proves_nothing_was_sent
 
@@ -55,7 +55,7 @@ def publish(post: Post) -> Published:
     with before_sending("Threads", threads_api.hint):
         api = _api()
         account = api.account()
-        noted = draft.recalled()
+        noted = sent_note.recalled()
         known = noted is not None and noted.is_for(api.url, account.id)
         container = (gatekeeper.recall(CONTAINER) or "") if known else ""
         noted = noted if noted is not None and known else _note(api, account, post)
@@ -72,7 +72,7 @@ def publish(post: Post) -> Published:
 
 def find(post: Post) -> Published | None:  # noqa: ARG001 - what was sent was noted, whatever became of the post since
     """Look at the container, and through all that the account has posted since the first attempt."""
-    noted, asked = draft.recalled(), gatekeeper.recall(ASKED)
+    noted, asked = sent_note.recalled(), gatekeeper.recall(ASKED)
     if noted is None or not asked:
         return None  # both are kept before the request that publishes
     api = _api()
@@ -103,7 +103,7 @@ def _api() -> Threads:
 
 
 def _note(api: Threads, account: Account, post: Post) -> Draft:
-    text = excerpts.excerpt(post, MOST, length, MOST_LINKS)
+    text = excerpt.excerpt(post, MOST, length, MOST_LINKS)
     newest = next(api.newest_first(account.id), None)
     noted = Draft(at=api.url, account=account.id, text=text, after=newest.timestamp.isoformat() if newest else "")
     noted.keep()

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from clients.destinations import Published
-from clients.entries import Entries
+from clients.destinations.feed_store import Entries
 from clients.incidents import Incident
 from state.agents import events
 from state.agents.events import PastAttempt

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jinja2 import Environment
 
-from clients import pages
+from clients.content import pages
 from clients.report import charts
 from clients.report.figures import MOST_POSTS, Report
 from clients.report.tally import Tally

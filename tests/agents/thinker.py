@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 import gatekeeper
-from clients.models import Answered, Question, ask
+from clients.llm.fallback import Answered, Question, ask
 from gatekeeper import Effect, Rung
 
 

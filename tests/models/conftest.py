@@ -11,8 +11,8 @@ import structlog
 from structlog.testing import LogCapture
 
 import settings
-from clients import models, providers
-from clients.models import Answered, Question
+from clients.llm import fallback, providers
+from clients.llm.fallback import Answered, Question
 from gatekeeper import redact
 from state.limits.providers import Names
 from state.redis import client
@@ -68,7 +68,7 @@ class Asker:
         forget_settings()
 
     def ask(self, prompt: str = "the numbers of today", rules: Any = lambda: RULES) -> Answered[Verdict]:
-        return models.ask(Question("Judge the material.", prompt, Verdict), rules=rules, raw=lambda: RAW)
+        return fallback.ask(Question("Judge the material.", prompt, Verdict), rules=rules, raw=lambda: RAW)
 
     @property
     def rungs(self) -> list[tuple[str, str, str]]:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from clients import models
+from clients.llm import fallback
 from gatekeeper.policies.policy import Rung
 from tests.harness import until, within
 from tests.models.conftest import GROQ, MINIMAX, Asker
@@ -103,7 +103,7 @@ def test_a_provider_that_drips_holds_nobody_longer_than_the_timeout(
 def test_all_models_together_have_a_time_limit(
     asker: Asker, groq: ModelServer, minimax: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models, "LADDER_SECONDS", 1.2)
+    monkeypatch.setattr(fallback, "LADDER_SECONDS", 1.2)
     groq.will(drips_its_body)
 
     started = time.monotonic()

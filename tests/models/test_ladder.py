@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clients import models
+from clients.llm import fallback
 from gatekeeper.policies.policy import Rung
 from tests.harness import Valkey, within
 from tests.models.conftest import GROQ, KEY, MINIMAX, Asker
@@ -89,7 +89,7 @@ def test_what_raw_raises_is_the_callers_own(asker: Asker) -> None:
     asker.set(GROQ_API_KEY="", MINIMAX_API_KEY="")
 
     with pytest.raises(KeyError):
-        models.ask(models.Question("", "", Verdict), rules=None, raw=broken)
+        fallback.ask(fallback.Question("", "", Verdict), rules=None, raw=broken)
 
 
 @pytest.mark.parametrize("left_out", ["GROQ", "MINIMAX"])

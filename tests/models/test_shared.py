@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import settings
-from clients import providers
+from clients.llm import providers
 from state.limits.providers import Names
 from state.redis import client
 from tests.harness import Valkey
@@ -21,7 +21,7 @@ from tests.models.verdict import reply
 ASK = """
 import sys
 from redis import Redis
-from clients.models import Question, ask
+from clients.llm.fallback import Question, ask
 from tests.models.verdict import RAW, Verdict
 redis = Redis.from_url(sys.argv[1])
 redis.rpush("ready", "here")

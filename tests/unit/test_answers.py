@@ -18,8 +18,9 @@ from redis.retry import Retry
 from requests.exceptions import ConnectionError, ConnectTimeout, ContentDecodingError, RequestException  # noqa: A004
 from urllib3.exceptions import NameResolutionError
 
-from clients import body, certificate, http
-from clients.deadline import LARGEST_HEAD
+from clients import http
+from clients.http import body, certificate
+from clients.http.deadline import LARGEST_HEAD
 from gatekeeper.run import retry_after
 from gatekeeper.run.http_outcome import proves_nothing_was_sent
 from state import connections, dial

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import requests
 
-from clients.deadline import BoundedAdapter
+from clients.http.deadline import BoundedAdapter
 from tests.harness import within
 
 WHOLE = b"all of it" * 1000

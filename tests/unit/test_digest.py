@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 import settings
-from clients import content, digest, drafts, markdown, replies
+from clients import content, digest, drafts
 from clients.digest import Digest
 from clients.items import Item
+from clients.llm import response
+from clients.text import markdown
 
 
 def an_item(number: int = 1, **fields: Any) -> Item:
@@ -91,7 +93,7 @@ def test_the_beginning_of_a_quotation_is_no_list_and_no_heading(text: str) -> No
 
 
 def test_an_answer_that_links_to_the_items_is_taken() -> None:
-    taken = replies.read(a_reply(), digest.question(ITEMS).schema)
+    taken = response.read(a_reply(), digest.question(ITEMS).schema)
 
     assert taken.title == "A good title"
 
@@ -121,8 +123,8 @@ def test_an_answer_that_links_to_the_items_is_taken() -> None:
     ],
 )
 def test_an_answer_that_leads_elsewhere_or_has_no_sensible_length_is_not_taken(field: str, text: str) -> None:
-    with pytest.raises(replies.Unusable, match=field):
-        replies.read(a_reply(**{field: text}), digest.question(ITEMS).schema)
+    with pytest.raises(response.Unusable, match=field):
+        response.read(a_reply(**{field: text}), digest.question(ITEMS).schema)
 
 
 def test_the_texts_of_the_items_are_in_the_material_and_not_in_the_instructions() -> None:

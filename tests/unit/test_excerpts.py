@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from clients.excerpts import TooLong, excerpt
-from clients.plain import text_of
-from clients.post import Post
+from clients.content.post import Post
+from clients.text.excerpt import TooLong, excerpt
+from clients.text.plain_text import text_of
 from tests.harness import within
 
 LINK = "https://example.org/a-page"

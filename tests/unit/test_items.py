@@ -8,9 +8,10 @@ from html import escape
 import pytest
 
 import settings
-from clients import feeds, html, items
+from clients import feeds, items
 from clients.items import Item
 from clients.sources import BrokenSource
+from clients.text import html
 from tests.harness import within
 
 ATOM = """<?xml version="1.0"?><feed xmlns="http://www.w3.org/2005/Atom"><title>Notes</title>{}</feed>"""

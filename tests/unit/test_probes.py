@@ -16,8 +16,9 @@ from celery import Celery
 from kombu.transport.redis import PRIORITY_STEPS, Channel
 
 import settings
-from clients import certificate, probes, watch
+from clients import probes, watch
 from clients.checks import Check, Look
+from clients.http import certificate
 from clients.watch import BrokenWatch, Limits, Site, Watch
 from state.redis import client
 from state.redis.health import QUEUE

@@ -13,7 +13,7 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 import settings
-from clients import http
+from clients.http import exchange
 from gatekeeper import redact
 from gatekeeper.redact import HIDDEN, LONGEST_TEXT, clean, clean_all, describe, hide_secrets
 
@@ -134,7 +134,7 @@ def test_a_long_text_is_cut_only_after_its_secrets_are_hidden(with_secret: Calla
 def test_what_a_log_shows_of_a_long_body_ends_in_no_half_of_a_secret(with_secret: Callable[[str], None]) -> None:
     with_secret("correct-horse-battery")
 
-    shown = http._shown("x" * (http.SHOWN - 8) + "correct-horse-battery" + "y" * 50)
+    shown = exchange._shown("x" * (exchange.SHOWN - 8) + "correct-horse-battery" + "y" * 50)
 
     assert "correct" not in shown
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 import settings
-from clients import analysis, replies, series
+from clients import analysis, series
 from clients.analysis import Analysis
+from clients.llm import response
 from clients.numbers import Agent, Numbers, Posts
 from clients.series import Described
 from clients.sources import BrokenSource
@@ -161,8 +162,8 @@ def test_the_rules_know_no_answer_when_there_is_nothing_to_say() -> None:
     ],
 )
 def test_an_answer_with_a_link_or_without_a_sensible_length_is_not_taken(reply: str) -> None:
-    with pytest.raises(replies.Unusable):
-        replies.read(reply, analysis.question(some_numbers()).schema)
+    with pytest.raises(response.Unusable):
+        response.read(reply, analysis.question(some_numbers()).schema)
 
 
 def test_figures_that_the_numbers_do_not_have_are_named() -> None:

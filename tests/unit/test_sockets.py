@@ -22,7 +22,8 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from urllib3.connection import HTTPConnection
 
 import settings
-from clients import confined, markdown
+from clients import confined
+from clients.text import markdown
 from gatekeeper.errors import Overdue
 from gatekeeper.run.http_outcome import proves_nothing_was_sent
 from state.redis import client as store

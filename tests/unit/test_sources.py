@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import settings
-from clients import addresses, sources
+from clients import sources
+from clients.http import public_only
 from clients.sources import BrokenSource, Source
 from tests.unit.feed_server import FeedServer
 
@@ -273,9 +274,9 @@ def test_what_comes_after_the_time_for_all_sources_is_told(folder: Path, server:
      "fd00::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "2002:7f00:1::", "224.0.0.1"],
 )  # fmt: skip
 def test_an_address_that_is_not_of_the_internet_is_not_public(address: str) -> None:
-    assert not addresses.is_public(address)
+    assert not public_only.is_public(address)
 
 
 @pytest.mark.parametrize("address", ["1.1.1.1", "2606:4700:4700::1111", "::ffff:1.1.1.1"])
 def test_an_address_of_the_internet_is_public(address: str) -> None:
-    assert addresses.is_public(address)
+    assert public_only.is_public(address)

@@ -13,26 +13,13 @@ from typing import Any
 
 import pytest
 
-from clients import (
-    analysis,
-    charsets,
-    confined,
-    digest,
-    excerpts,
-    feeds,
-    html,
-    items,
-    markdown,
-    outgoing,
-    plain,
-    series,
-    strict_json,
-)
+from clients import analysis, confined, digest, feeds, items, outgoing, series
 from clients.content import BrokenPost
-from clients.destinations import draft, mastodon
+from clients.content.post import split
+from clients.destinations import mastodon, sent_note
 from clients.destinations.feed import Feed
-from clients.post import split
 from clients.sources import BrokenSource
+from clients.text import charsets, excerpt, html, markdown, plain_text, strict_json
 from gatekeeper import redact
 from gatekeeper.errors import InvalidArguments, NotApplied
 from gatekeeper.policies.key_template import Template
@@ -114,7 +101,7 @@ def test_the_child_gets_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("module", ["gatekeeper", "celery", "requests"])
 def test_the_child_does_not_wait_for_modules_that_it_does_not_need(module: str) -> None:
-    imports = "import sys; import clients.confined, clients.feeds, clients.markdown; print(*sys.modules)"
+    imports = "import sys; import clients.confined, clients.feeds, clients.text.markdown; print(*sys.modules)"
 
     done = subprocess.run([sys.executable, "-c", imports], capture_output=True, text=True, check=True)
 
@@ -191,7 +178,7 @@ COSTLY_MARKDOWN = {
 
 @pytest.mark.parametrize(
     ("name", "render"),
-    [*((name, markdown.to_html) for name in COSTLY_MARKDOWN), ("table", markdown.links), ("table", plain.text_of)],
+    [*((name, markdown.to_html) for name in COSTLY_MARKDOWN), ("table", markdown.links), ("table", plain_text.text_of)],
 )
 def test_markdown_is_rendered_within_the_limits_or_refused(
     name: str, render: Callable[[str], Any], hasty: None
@@ -237,7 +224,7 @@ def test_a_post_is_rendered_before_the_lock_of_the_feed(tmp_path: Any, monkeypat
 
 
 def sentence_ends(text: str) -> int:
-    return len(list(excerpts._SENTENCE.finditer(text)))
+    return len(list(excerpt._SENTENCE.finditer(text)))
 
 
 def bare_urls(text: str) -> int:
@@ -264,7 +251,7 @@ def answered(text: str) -> str:
 
 
 def compared(text: str) -> bool:
-    noted = draft.Draft(at="", account="", text=text, after="")
+    noted = sent_note.Draft(at="", account="", text=text, after="")
     return noted.is_said_by(text + "x") or noted.resembles(text)
 
 
@@ -316,8 +303,8 @@ IN_THE_WORKER: list[tuple[Callable[[str], Any], str]] = [
     (html.plain, "</script" * (MEGABYTE // 7)),
     (html.plain, "<a a='" * (MEGABYTE // 6)),
     (html.plain, "&#" + "1" * MEGABYTE),
-    (draft.text_of_html, "<![CDATA[" * (MEGABYTE // 9)),
-    (draft.text_of_html, "<a " * (MEGABYTE // 3)),
+    (sent_note.text_of_html, "<![CDATA[" * (MEGABYTE // 9)),
+    (sent_note.text_of_html, "<a " * (MEGABYTE // 3)),
     (redact.clean, "://?" + "token" * (MEGABYTE // 5)),
     (redact.clean, "token" + " " * MEGABYTE),
     (redact.clean, "://" + "&-" * (MEGABYTE // 2)),

@@ -9,7 +9,7 @@ from typing import Any
 import redis
 
 from clients import content
-from clients.post import Post
+from clients.content.post import Post
 from state.agents import facts
 from state.redis.keys import Names
 from tests.harness import Install

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import click
 
-from clients import strict_json
+from clients.text import strict_json
 from gatekeeper.redact import clean
 from state.agents import history, state_file
 from state.journal import journal

@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from clients.post import ID
+from clients.content.post import ID
 from state.files import write_whole
 
 log = structlog.get_logger(__name__)

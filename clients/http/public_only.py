@@ -6,7 +6,7 @@ import ipaddress
 import socket
 from typing import Any
 
-from clients.deadline import BoundedAdapter
+from clients.http.deadline import BoundedAdapter
 from gatekeeper.errors import NotApplied
 
 

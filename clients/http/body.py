@@ -10,7 +10,7 @@ from requests import Response
 from requests.exceptions import ChunkedEncodingError, ConnectionError, ContentDecodingError, ReadTimeout  # noqa: A004
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
-from clients import charsets
+from clients.text import charsets
 
 #: Bytes. What agents read is text; anything larger is a mistake or an attack.
 LARGEST = 10 * 1024 * 1024

@@ -8,7 +8,7 @@ import unicodedata
 from pydantic import BaseModel, ConfigDict
 
 import gatekeeper
-from clients import html
+from clients.text import html
 
 #: The recovery point that holds it.
 POINT = "draft"

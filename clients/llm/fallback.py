@@ -14,9 +14,9 @@ import structlog
 from pydantic import BaseModel, ConfigDict
 
 import settings
-from clients import completion, providers, replies
-from clients.completion import NoAnswer
-from clients.providers import Provider
+from clients.llm import chat_completion, providers, response
+from clients.llm.chat_completion import NoAnswer
+from clients.llm.providers import Provider
 from gatekeeper.policies.policy import Rung
 from gatekeeper.redact import describe
 from gatekeeper.run.attempt import current_or_none
@@ -154,7 +154,7 @@ class _Descent(Generic[Schema]):
         started, question = time.monotonic(), self.question
         timeout = min(settings.current().http_timeout, self._seconds_left)
         try:
-            reply = completion.complete(provider, question.instructions, question.prompt, timeout)
+            reply = chat_completion.complete(provider, question.instructions, question.prompt, timeout)
         except NoAnswer as no:
             self._report(permit, no)
             seen = {"tokens": self._spend(provider, no.tokens), "ms": _ms_since(started)}
@@ -164,8 +164,8 @@ class _Descent(Generic[Schema]):
         self._report(permit, None)
         seen = {"tokens": self._spend(provider, reply.tokens), "ms": _ms_since(started)}
         try:
-            value = replies.read(reply.text, question.schema)
-        except replies.Unusable as error:
+            value = response.read(reply.text, question.schema)
+        except response.Unusable as error:
             self._leave(Rung.MODEL, provider.by, "failed", str(error), **seen)
             return None
         return self._answered(Rung.MODEL, provider.by, value, **seen)

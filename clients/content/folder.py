@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 
 import settings
-from clients import post
-from clients.post import BrokenPost, Post
+from clients.content import post
+from clients.content.post import BrokenPost, Post
 
 __all__ = ["BrokenPost", "Post", "PostNotFound", "Scan", "due", "load", "scan"]
 

@@ -12,7 +12,7 @@ from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
 from clients import http
-from clients.providers import Provider
+from clients.llm.providers import Provider
 from gatekeeper.redact import clean
 from gatekeeper.run import retry_after
 from state.limits.providers import Outcome

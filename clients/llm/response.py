@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from clients import strict_json
+from clients.text import strict_json
 from gatekeeper.redact import clean
 
 Value = TypeVar("Value", bound=BaseModel)

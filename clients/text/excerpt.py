@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 from wcwidth import iter_graphemes
 
-from clients import markdown, plain
-from clients.post import Post
+from clients.content.post import Post
+from clients.text import markdown, plain_text
 
 #: Addresses as they stand in plain text; a bracket or a full stop behind one is not part of it.
 URL = re.compile(r"https?://[^\s<>\"“”]*[^\s<>\"“”.,:;!?)\]'’…]")  # noqa: RUF001 - quotes as writers set them
@@ -35,7 +35,7 @@ def excerpt(post: Post, most: int, count: Count, most_links: int | None = None) 
 
     The same post, limits and count give the same text. Raises TooLong where `most` leaves no room for anything.
     """
-    whole = f"{post.title}\n\n{plain.text_of(post.body)}"
+    whole = f"{post.title}\n\n{plain_text.text_of(post.body)}"
     if most_links is not None:
         whole = _with_fewer_links(whole, most_links)
     if len(whole) <= most * LONGEST_LINKS and count(whole) <= most:

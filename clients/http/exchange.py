@@ -15,8 +15,8 @@ import structlog
 from requests import PreparedRequest, Response
 
 import settings
-from clients import body
-from clients.deadline import BoundedAdapter
+from clients.http import body
+from clients.http.deadline import BoundedAdapter
 from gatekeeper.redact import clean, describe
 from gatekeeper.run.attempt import current_or_none
 from gatekeeper.run.http_guard import SAFE

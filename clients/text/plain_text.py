@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from markdown_it.token import Token
 
-from clients import markdown
+from clients.text import markdown
 
 _BREAKS = {"softbreak": " ", "hardbreak": "\n"}
 _MAIL = "mailto:"

@@ -1,0 +1,6 @@
+"""The posts to publish, and the pages that show them."""
+
+from clients.content.folder import PostNotFound, Scan, due, load, scan
+from clients.content.post import BrokenPost, Post
+
+__all__ = ["BrokenPost", "Post", "PostNotFound", "Scan", "due", "load", "scan"]
