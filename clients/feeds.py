@@ -1,6 +1,6 @@
 """Read a feed: its items as plain text with safe links, whoever wrote them and however.
 
-`clients.items` runs `entries` in a process of its own, because the regular expressions of feedparser take time by the
+`tasks.writer.feed_items` runs `entries` in a process of its own, because the regular expressions of feedparser take time by the
 square of the length for what strangers may send. So the answers are made of what JSON can carry.
 """
 

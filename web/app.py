@@ -15,10 +15,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 import settings
-from clients import overdue
 from gatekeeper import logs
 from gatekeeper.redact import clean
 from state.redis.client import StoreError
+from tasks.monitor import overdue
 from web import calls, connections, hooks, problems, routes
 from web.guard import Guard
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from clients import checks, incidents
-from clients.checks import Check, Look, Seen, side_by_side
-from clients.incidents import Incident
+from tasks.monitor import checks, incidents
+from tasks.monitor.checks import Check, Look, Seen, side_by_side
+from tasks.monitor.incidents import Incident
 from tests.harness import within
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

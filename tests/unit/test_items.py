@@ -8,10 +8,11 @@ from html import escape
 import pytest
 
 import settings
-from clients import feeds, items
-from clients.items import Item
+from clients import feeds
 from clients.sources import BrokenSource
 from clients.text import html
+from tasks.writer import feed_items
+from tasks.writer.feed_items import Item
 from tests.harness import within
 
 ATOM = """<?xml version="1.0"?><feed xmlns="http://www.w3.org/2005/Atom"><title>Notes</title>{}</feed>"""
@@ -19,7 +20,7 @@ RSS = """<?xml version="1.0"?><rss version="2.0"><channel><title>Notes</title>{}
 
 
 def atom(*entries: str) -> list[Item]:
-    return items.parse(ATOM.format("".join(f"<entry>{entry}</entry>" for entry in entries)).encode(), "Notes")
+    return feed_items.parse(ATOM.format("".join(f"<entry>{entry}</entry>" for entry in entries)).encode(), "Notes")
 
 
 def an_entry(title: str = "A title", link: str = "https://example.org/a", more: str = "") -> str:
@@ -41,7 +42,7 @@ def test_an_rss_item_is_an_item() -> None:
         "<pubDate>Sun, 01 Nov 2026 09:00:00 GMT</pubDate></item>"
     )
 
-    (item,) = items.parse(RSS.format(told).encode(), "Notes")
+    (item,) = feed_items.parse(RSS.format(told).encode(), "Notes")
 
     assert (item.title, item.link, item.text) == ("T", "https://example.org/t", "D")
     assert item.date == datetime(2026, 11, 1, 9, tzinfo=UTC)
@@ -110,34 +111,34 @@ def test_a_date_to_come_or_none_at_all_is_no_date(date: str) -> None:
 @pytest.mark.parametrize("data", [b"<html><body>no feed</body></html>", b"{}", b"\x00\xff\xfe", b"http://127.0.0.1:1/"])
 def test_what_is_no_feed_is_a_broken_source(data: bytes) -> None:
     with pytest.raises(BrokenSource, match="is not a feed"):
-        items.parse(data, "Notes")
+        feed_items.parse(data, "Notes")
 
 
 def test_a_feed_that_is_cut_off_gives_what_came_before() -> None:
     whole = ATOM.format(f"<entry>{an_entry()}</entry><entry>{an_entry()}</entry>").encode()
 
-    assert [item.title for item in items.parse(whole[:-70], "Notes")][:1] == ["A title"]
+    assert [item.title for item in feed_items.parse(whole[:-70], "Notes")][:1] == ["A title"]
 
 
 def test_an_entity_that_names_a_file_of_this_machine_stays_a_name() -> None:
     data = f'<!DOCTYPE feed [<!ENTITY x SYSTEM "file:///etc/passwd">]>{ATOM.format("")}'
     told = data.replace("<title>Notes</title>", f"<entry>{an_entry(more='<summary>&x;</summary>')}</entry>")
 
-    assert "root:" not in str(items.parse(told.encode(), "Notes"))
+    assert "root:" not in str(feed_items.parse(told.encode(), "Notes"))
 
 
 def test_as_many_whole_sentences_are_quoted_as_fit() -> None:
     text = "It has 3.5 parts. He said “stop.” Then it stopped. And so on."
 
-    assert items.first_sentences(text, 40) == "It has 3.5 parts. He said “stop.”"
-    assert items.first_sentences(text, 200) == text
-    assert items.first_sentences("One sentence that is far too long to fit.", 20) == "One sentence that…"
+    assert feed_items.first_sentences(text, 40) == "It has 3.5 parts. He said “stop.”"
+    assert feed_items.first_sentences(text, 200) == text
+    assert feed_items.first_sentences("One sentence that is far too long to fit.", 20) == "One sentence that…"
 
 
 def test_the_feed_that_ships_can_be_read_whole() -> None:
     path = settings.ROOT / "content" / "sources" / "running-agents.xml"
 
-    found = items.parse(path.read_bytes(), "Notes")
+    found = feed_items.parse(path.read_bytes(), "Notes")
 
     assert len(found) >= 6
     assert len({item.id for item in found}) == len(found)

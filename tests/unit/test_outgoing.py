@@ -7,8 +7,8 @@ import time
 import pytest
 
 import settings
-from clients import outgoing
-from clients.outgoing import LONGEST, Unfit
+from tasks.responder import output_guard
+from tasks.responder.output_guard import LONGEST, Unfit
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from clients.outgoing import LONGEST, Unfit
     ],
 )
 def test_plain_words_may_be_sent(text: str) -> None:
-    assert outgoing.check(text, "Hello?")
+    assert output_guard.check(text, "Hello?")
 
 
 @pytest.mark.parametrize(
@@ -44,19 +44,19 @@ def test_plain_words_may_be_sent(text: str) -> None:
 )
 def test_a_link_that_the_message_does_not_have_may_not(text: str) -> None:
     with pytest.raises(Unfit, match=r"link|mention"):
-        outgoing.check(text, "Hello?")
+        output_guard.check(text, "Hello?")
 
 
 @pytest.mark.parametrize("text", ["@mallory said so", "cc <@U123>", "＠mallory", "ask @mal_lory."])
 def test_a_mention_that_the_message_does_not_have_may_not(text: str) -> None:
     with pytest.raises(Unfit, match="mention"):
-        outgoing.check(text, "Hello?")
+        output_guard.check(text, "Hello?")
 
 
 def test_what_the_message_has_may_be_said_back() -> None:
     message = "Is https://ours.example/faq right, @ada?"
 
-    assert outgoing.check("Yes, https://ours.example/faq is right, @Ada.", message)
+    assert output_guard.check("Yes, https://ours.example/faq is right, @Ada.", message)
 
 
 @pytest.mark.parametrize(
@@ -70,29 +70,29 @@ def test_what_the_message_has_may_be_said_back() -> None:
 )
 def test_a_part_of_what_the_message_has_is_something_else(text: str, message: str) -> None:
     with pytest.raises(Unfit):
-        outgoing.check(text, message)
+        output_guard.check(text, message)
 
 
 @pytest.mark.parametrize("text", ["@everyone look", "@here", "@CHANNEL", "<!channel> look", "@all"])
 def test_nobody_can_make_us_call_everybody(text: str) -> None:
     with pytest.raises(Unfit, match="everybody"):
-        outgoing.check(text, f"Please say {text}")
+        output_guard.check(text, f"Please say {text}")
 
 
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "</p>"])
 def test_markup_may_not(text: str) -> None:
     with pytest.raises(Unfit, match="markup"):
-        outgoing.check(text, text)
+        output_guard.check(text, text)
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "\u200b\u202e", "x" * (LONGEST + 1)])
 def test_nothing_and_too_much_may_not(text: str) -> None:
     with pytest.raises(Unfit):
-        outgoing.check(text, "Hello?")
+        output_guard.check(text, "Hello?")
 
 
 def test_what_cannot_be_seen_is_taken_out() -> None:
-    assert outgoing.check("He\x00l\x1b[31mlo\u202e!\r\nBye", "Hello?") == "Hel[31mlo!\nBye"
+    assert output_guard.check("He\x00l\x1b[31mlo\u202e!\r\nBye", "Hello?") == "Hel[31mlo!\nBye"
 
 
 def test_a_secret_of_this_installation_may_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +103,7 @@ def test_a_secret_of_this_installation_may_not(monkeypatch: pytest.MonkeyPatch) 
     redact._secrets.cache_clear()
     try:
         with pytest.raises(Unfit, match="secret"):
-            outgoing.check("It is correct horse.", "What is the password?")
+            output_guard.check("It is correct horse.", "What is the password?")
     finally:
         monkeypatch.undo()
         settings.current.cache_clear()
@@ -114,8 +114,8 @@ def test_a_secret_of_this_installation_may_not(monkeypatch: pytest.MonkeyPatch) 
 def test_no_message_makes_the_check_slow(message: str) -> None:
     started = time.process_time()
 
-    outgoing.check("Hello.", message)
+    output_guard.check("Hello.", message)
     with pytest.raises(Unfit):
-        outgoing.check(message[: LONGEST - 20] + " evil.com", message)
+        output_guard.check(message[: LONGEST - 20] + " evil.com", message)
 
     assert time.process_time() - started < 0.5

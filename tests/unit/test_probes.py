@@ -16,12 +16,12 @@ from celery import Celery
 from kombu.transport.redis import PRIORITY_STEPS, Channel
 
 import settings
-from clients import probes, watch
-from clients.checks import Check, Look
 from clients.http import certificate
-from clients.watch import BrokenWatch, Limits, Site, Watch
 from state.redis import client
 from state.redis.health import QUEUE
+from tasks.monitor import config, probes
+from tasks.monitor.checks import Check, Look
+from tasks.monitor.config import BrokenWatch, Limits, Site, Watch
 from tests.harness import Valkey
 from workers.config import celery_config
 
@@ -243,25 +243,25 @@ def test_a_redis_that_is_away_is_not_in_order_and_the_machine_still_is(in_settin
 
 
 def write(folder: Path, text: str) -> None:
-    (folder / watch.FILE).write_text(text)
+    (folder / config.FILE).write_text(text)
 
 
 def test_without_a_file_our_own_web_process_is_watched(in_settings: Callable[..., None]) -> None:
     in_settings(WEB_PORT="8123")
 
-    assert [site.url for site in watch.load().url] == ["http://127.0.0.1:8123/healthz"]
+    assert [site.url for site in config.load().url] == ["http://127.0.0.1:8123/healthz"]
 
 
 def test_the_file_that_ships_says_what_holds_without_one(in_settings: Callable[..., None]) -> None:
     in_settings(CONTENT_DIR=str(settings.ROOT / "content"))
 
-    assert watch.load() == watch.ours()
+    assert config.load() == config.ours()
 
 
 def test_a_url_says_what_it_expects(in_settings: Callable[..., None], tmp_path: Path) -> None:
     write(tmp_path, '[[url]]\nname = "a"\nurl = "https://example.org/"\nstatus = 204\nmax_latency = "700ms"\n')
 
-    (found,) = watch.load().url
+    (found,) = config.load().url
 
     assert (found.url, found.status, found.max_latency_ms, found.cert_days) == ("https://example.org/", 204, 700, 14)
 
@@ -272,7 +272,7 @@ def test_a_bad_entry_of_the_file_hides_no_other(in_settings: Callable[..., None]
     limits = "[limits]\nqueue = 7\ndisk_percent = 500\n"
     write(tmp_path, 'second_look = "1s"\nsecond = 3\n' + good.format("a") + bad + good.format("c") + limits)
 
-    watched, problems = watch.read()
+    watched, problems = config.read()
 
     assert [site.name for site in watched.url] == ["a", "c"]
     assert (watched.second_look, watched.limits.queue, watched.limits.disk_percent) == ("1s", 7, 90)
@@ -305,13 +305,13 @@ def test_a_file_that_cannot_be_used_says_where_and_why(
     write(tmp_path, text)
 
     with pytest.raises(BrokenWatch) as problem:
-        watch.load()
+        config.load()
 
     assert says in str(problem.value)
-    assert str(problem.value).startswith(watch.FILE)
+    assert str(problem.value).startswith(config.FILE)
 
 
 def test_every_look_has_a_name_of_its_own(in_settings: Callable[..., None]) -> None:
-    looks: list[Look] = list(probes.looks(watch.load()))
+    looks: list[Look] = list(probes.looks(config.load()))
 
     assert len({look.name for look in looks}) == len(looks)

@@ -12,13 +12,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 import settings
-from clients import punctuality
-from clients.checks import Seen
-from clients.punctuality import Plan
 from state.agents import snapshot
 from state.agents.snapshot import Snapshot
 from state.redis import client
 from state.redis.keys import Names
+from tasks.monitor import schedule_checks
+from tasks.monitor.checks import Seen
+from tasks.monitor.schedule_checks import Plan
 from tests.harness import Valkey
 
 NOW = datetime(2026, 11, 22, 12, 10, tzinfo=UTC)
@@ -44,7 +44,7 @@ def state(last_run: datetime | None = None, **head: Any) -> Snapshot:
 
 
 def seen(plan: Plan, last_run: datetime | None, watched: datetime = LONG_AGO) -> Seen:
-    return punctuality.run(plan, state(last_run), watched, NOW)
+    return schedule_checks.run(plan, state(last_run), watched, NOW)
 
 
 def at(text: str) -> datetime:
@@ -99,23 +99,23 @@ def test_a_gap_between_two_checks_begins_the_watch_anew(monkeypatch: pytest.Monk
             "monitor": {"cron": "0 * * * *", "task": "tasks.monitor.check"},
         },
     )
-    plans = punctuality.plans(table)
-    monkeypatch.setattr(punctuality, "plans", lambda: plans)
+    plans = schedule_checks.plans(table)
+    monkeypatch.setattr(schedule_checks, "plans", lambda: plans)
     before = {"publish": LONG_AGO.isoformat(), "gone": LONG_AGO.isoformat()}
 
-    on_time = punctuality.watched_since(before, NOW - timedelta(hours=1), NOW)
-    after_a_night = punctuality.watched_since(before, NOW - timedelta(hours=9), NOW)
+    on_time = schedule_checks.watched_since(before, NOW - timedelta(hours=1), NOW)
+    after_a_night = schedule_checks.watched_since(before, NOW - timedelta(hours=9), NOW)
 
     assert on_time == {"publish": LONG_AGO.isoformat(), "monitor": NOW.isoformat()}
     assert after_a_night == {"publish": NOW.isoformat(), "monitor": NOW.isoformat()}
-    assert punctuality.watched_since({}, None, NOW)["publish"] == NOW.isoformat()
+    assert schedule_checks.watched_since({}, None, NOW)["publish"] == NOW.isoformat()
 
 
 def test_the_schedule_of_this_house_has_a_plan_for_every_entry() -> None:
     import beat_schedule
 
-    assert {plan.entry for plan in punctuality.plans()} == set(beat_schedule.schedule)
-    assert all(plan.period > timedelta(0) for plan in punctuality.plans())
+    assert {plan.entry for plan in schedule_checks.plans()} == set(beat_schedule.schedule)
+    assert all(plan.period > timedelta(0) for plan in schedule_checks.plans())
 
 
 # Failing
@@ -130,7 +130,7 @@ def settled(*outcomes: str, task: str = EVERY_HALF_HOUR.task) -> None:
 
 def failing() -> bool:
     now = datetime.now(UTC)
-    return bool(punctuality.run(EVERY_HALF_HOUR, state(now), now, now).why)
+    return bool(schedule_checks.run(EVERY_HALF_HOUR, state(now), now, now).why)
 
 
 @pytest.mark.parametrize(
@@ -168,14 +168,14 @@ def paused(by: str, age: timedelta) -> dict[str, Any]:
     [("ada", timedelta(hours=2), False), ("ada", timedelta(days=2), True), ("cap", timedelta(minutes=1), True)],
 )
 def test_a_pause_by_a_cap_or_one_that_was_forgotten_is_not_in_order(by: str, age: timedelta, told: bool) -> None:
-    found = punctuality.pause(state(**paused(by, age)), NOW)
+    found = schedule_checks.pause(state(**paused(by, age)), NOW)
 
     assert found.value.startswith(f"paused by {by} since ")
     assert bool(found.why) is told
 
 
 def test_a_paused_agent_is_not_late() -> None:
-    found = punctuality.run(EVERY_HALF_HOUR, state(LONG_AGO, **paused("ada", timedelta(hours=1))), LONG_AGO, NOW)
+    found = schedule_checks.run(EVERY_HALF_HOUR, state(LONG_AGO, **paused("ada", timedelta(hours=1))), LONG_AGO, NOW)
 
     assert not found.why
     assert found.value.endswith("paused")
@@ -188,8 +188,8 @@ def test_every_agent_every_entry_and_every_held_key_is_looked_at() -> None:
         redis.hset(Names("publisher").held, entry["key"], json.dumps(entry))
     snapshot.pause(redis, "writer", "ada", "looking")
 
-    since = punctuality.watched_since({}, None, now)
-    checks = {look.name: look.check() for look in punctuality.looks(["publisher", "writer"], since, now)}
+    since = schedule_checks.watched_since({}, None, now)
+    checks = {look.name: look.check() for look in schedule_checks.looks(["publisher", "writer"], since, now)}
 
     assert checks["agent publisher"].value == "running"
     assert (checks["agent writer"].value or "").startswith("paused by ada")

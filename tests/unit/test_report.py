@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from lxml import html
 
-from clients.report import charts, figures, tally
-from clients.report.figures import Report
-from clients.report.gather import Post, Raw
-from clients.report.shelf import Shelf
-from clients.report.words import counted, listed
 from state.agents.events import PastAttempt
+from tasks.reporter import charts, figures, stats
+from tasks.reporter.archive import Shelf
+from tasks.reporter.collect import Post, Raw
+from tasks.reporter.figures import Report
+from tasks.reporter.text import counted, listed
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 11, 22, 6, 30, tzinfo=BERLIN)
@@ -60,36 +60,36 @@ def report() -> Report:
 
 
 def test_a_tally_counts_each_outcome_once() -> None:
-    found = tally.of(PAST)
+    found = stats.of(PAST)
 
     assert (found.runs, found.done, found.failed, found.unknown, found.refused) == (4, 2, 1, 1, 3)
     assert (found.troubled, found.share) == (2, "50 %")
 
 
 def test_durations_are_those_of_runs_and_not_of_refusals() -> None:
-    found = tally.of(PAST)
+    found = stats.of(PAST)
 
     assert (found.typical_ms, found.slow_ms) == (20, 200)
-    assert tally.of([attempt(NOW, "refused", ms=0)]).typical_ms is None
+    assert stats.of([attempt(NOW, "refused", ms=0)]).typical_ms is None
 
 
 @pytest.mark.parametrize(("percent", "expected"), [(50, 50), (95, 95), (100, 100), (1, 1)])
 def test_a_percentile_is_one_of_the_values(percent: int, expected: int) -> None:
-    assert tally.percentile(range(1, 101), percent) == expected
-    assert tally.percentile([7], percent) == 7
+    assert stats.percentile(range(1, 101), percent) == expected
+    assert stats.percentile([7], percent) == 7
 
 
 def test_one_failure_in_a_million_is_never_rounded_away() -> None:
-    assert tally.Tally(done=999_999, failed=1).share == "99.9 %"
-    assert tally.Tally(done=3).share == "100 %"
-    assert tally.Tally().share == charts.NOTHING
+    assert stats.Tally(done=999_999, failed=1).share == "99.9 %"
+    assert stats.Tally(done=3).share == "100 %"
+    assert stats.Tally().share == charts.NOTHING
 
 
 def test_days_are_those_of_the_time_zone_of_the_schedule(report: Report) -> None:
     assert [day.label for day in report.days] == ["Mon 16", "Tue 17", "Wed 18", "Thu 19", "Fri 20", "Sat 21", "Sun 22"]
     assert [day.runs for day in report.per_day] == [0, 0, 0, 0, 0, 2, 3]
     assert [day.refused for day in report.per_day] == [0, 0, 0, 0, 0, 2, 1]
-    assert tally.beginning(NOW) == datetime(2026, 11, 16, tzinfo=BERLIN)
+    assert stats.beginning(NOW) == datetime(2026, 11, 16, tzinfo=BERLIN)
 
 
 def test_the_days_add_up_to_the_week_and_the_agents_to_the_whole(report: Report) -> None:

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 
 import settings
-from clients import analysis, series
-from clients.analysis import Analysis
 from clients.llm import response
-from clients.numbers import Agent, Numbers, Posts
-from clients.series import Described
 from clients.sources import BrokenSource
+from tasks.analyst import analysis, timeseries
+from tasks.analyst.analysis import Analysis
+from tasks.analyst.metrics import Agent, Numbers, Posts
+from tasks.analyst.timeseries import Described
 
 
 def described(*values: float) -> Described:
     rows = "\n".join(f"day {number},{value}" for number, value in enumerate(values, 1))
-    (found,) = series.described(f"day,visits\n{rows}".encode(), "Shop")
+    (found,) = timeseries.described(f"day,visits\n{rows}".encode(), "Shop")
     return found
 
 
@@ -45,7 +45,7 @@ def said(numbers: Numbers) -> str:
 def test_each_column_of_numbers_is_a_series() -> None:
     data = b"# a remark\ndate,visits,who,price\n2026-11-01,3,ada,1.5\n2026-11-02,4,grace,\n"
 
-    found = series.parse(data, "Shop")
+    found = timeseries.parse(data, "Shop")
 
     assert [(one.name, one.labels, one.values) for one in found] == [
         ("visits", ("2026-11-01", "2026-11-02"), (3.0, 4.0)),
@@ -54,7 +54,7 @@ def test_each_column_of_numbers_is_a_series() -> None:
 
 
 def test_a_json_list_of_objects_is_a_table() -> None:
-    (found,) = series.parse(b'[{"date": "a", "n": 1}, {"date": "b", "n": 2.5}, {"date": "c"}]', "Shop")
+    (found,) = timeseries.parse(b'[{"date": "a", "n": 1}, {"date": "b", "n": 2.5}, {"date": "c"}]', "Shop")
 
     assert (found.labels, found.values) == (("a", "b"), (1.0, 2.5))
 
@@ -66,15 +66,15 @@ def test_a_json_list_of_objects_is_a_table() -> None:
 )  # fmt: skip
 def test_what_has_no_numbers_is_a_broken_source(data: bytes) -> None:
     with pytest.raises(BrokenSource):
-        series.parse(data, "Shop")
+        timeseries.parse(data, "Shop")
 
 
 def test_only_the_newest_rows_are_looked_at() -> None:
-    found = described(*range(1, series.MOST_ROWS + 11))
+    found = described(*range(1, timeseries.MOST_ROWS + 11))
 
-    assert (found.count, found.first) == (series.MOST_ROWS, "day 11")
-    assert found.newest[-1] == series.MOST_ROWS + 10
-    assert len(found.newest) == series.SHOWN
+    assert (found.count, found.first) == (timeseries.MOST_ROWS, "day 11")
+    assert found.newest[-1] == timeseries.MOST_ROWS + 10
+    assert len(found.newest) == timeseries.SHOWN
 
 
 def test_the_newest_week_is_compared_with_the_one_before() -> None:
@@ -107,7 +107,7 @@ def test_the_table_that_ships_says_that_it_is_a_sample() -> None:
     path = settings.ROOT / "content" / "sources" / "sample-visits.csv"
 
     assert path.read_text().startswith("# SAMPLE")
-    assert len(series.described(path.read_bytes(), "Sample visits")) == 2
+    assert len(timeseries.described(path.read_bytes(), "Sample visits")) == 2
 
 
 # What the rules say

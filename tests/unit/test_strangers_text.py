@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from clients import analysis, confined, digest, feeds, items, outgoing, series
+from clients import confined, feeds
 from clients.content import BrokenPost
 from clients.content.post import split
 from clients.destinations import mastodon, sent_note
@@ -23,6 +23,9 @@ from clients.text import charsets, excerpt, html, markdown, plain_text, strict_j
 from gatekeeper import redact
 from gatekeeper.errors import InvalidArguments, NotApplied
 from gatekeeper.policies.key_template import Template
+from tasks.analyst import analysis, timeseries
+from tasks.responder import output_guard
+from tasks.writer import feed_items, summary
 from tests.unit.beat import Beat
 from tests.unit.test_feed import a_post
 
@@ -118,7 +121,7 @@ def test_a_feed_that_makes_its_parser_quadratic_holds_no_heartbeat(field: str, h
     hostile = RSS.format(field.format("a@" + "a." * 50_000 + "!"))
 
     with Beat() as beat, pytest.raises(BrokenSource, match="no honest feed"):
-        items.parse(hostile.encode(), "Strange")
+        feed_items.parse(hostile.encode(), "Strange")
 
     assert beat.longest_silence < LONGEST_SILENCE
 
@@ -128,20 +131,20 @@ def test_a_feed_in_an_encoding_that_is_none_is_refused(name: str) -> None:
     document = RSS.format("").replace('version="1.0"', f'version="1.0" encoding="{name}"', 1)
 
     with pytest.raises(BrokenSource, match=f"encoding '{name}'"):
-        items.parse(document.encode(), "Strange")
+        feed_items.parse(document.encode(), "Strange")
 
 
 @pytest.mark.parametrize("name", ["UTF-8", "ISO-8859-15", "Shift_JIS"])
 def test_a_feed_in_an_encoding_of_the_web_is_read(name: str) -> None:
     document = RSS.format("").replace('version="1.0"', f'version="1.0" encoding="{name}"', 1)
 
-    assert [item.title for item in items.parse(document.encode(), "Known")] == ["t"]
+    assert [item.title for item in feed_items.parse(document.encode(), "Known")] == ["t"]
 
 
 def test_one_number_that_is_no_character_hides_no_feed() -> None:
     document = RSS.format(f"<description>&amp;#{'1' * 5_000}; and more</description>")
 
-    (item,) = items.parse(document.encode(), "Strange")
+    (item,) = feed_items.parse(document.encode(), "Strange")
 
     assert "and more" in item.text
 
@@ -154,7 +157,7 @@ def test_entities_that_grow_are_not_unfolded(hasty: None) -> None:
 
     with Beat() as beat:
         try:
-            found = items.parse(bomb.encode(), "Strange")
+            found = feed_items.parse(bomb.encode(), "Strange")
         except BrokenSource:
             found = []
 
@@ -228,7 +231,7 @@ def sentence_ends(text: str) -> int:
 
 
 def bare_urls(text: str) -> int:
-    return len(digest._BARE_URL.findall(text))
+    return len(summary._BARE_URL.findall(text))
 
 
 def analysis_links(text: str) -> int:
@@ -237,16 +240,16 @@ def analysis_links(text: str) -> int:
 
 def sent_back(text: str) -> str:
     try:
-        return outgoing.check(text, text)
-    except outgoing.Unfit as error:
+        return output_guard.check(text, text)
+    except output_guard.Unfit as error:
         return str(error)
 
 
 def answered(text: str) -> str:
     """A short answer to a long message."""
     try:
-        return outgoing.check(text[:900], text)
-    except outgoing.Unfit as error:
+        return output_guard.check(text[:900], text)
+    except output_guard.Unfit as error:
         return str(error)
 
 
@@ -271,7 +274,7 @@ def headed(text: str) -> str:
 
 def tabled(text: str) -> int:
     try:
-        return len(series.parse(text.encode(), "x"))
+        return len(timeseries.parse(text.encode(), "x"))
     except (BrokenSource, OverflowError):
         return 0
 

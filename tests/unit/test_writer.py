@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from clients.items import Item
 from state.agents.facts import NEWEST_ENTRIES
 from tasks import writer
+from tasks.writer.feed_items import Item
 
 
 def items_of(source: str, count: int, newest: datetime | None) -> list[Item]:

@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from clients import overdue
 from gatekeeper.policies.spec import agents
 from state.agents import history
 from state.agents import snapshot as state
 from state.journal import journal
 from state.recovery import epoch
 from state.redis import client
+from tasks.monitor import overdue
 from workers.gate import vitals
 from workers.gate.output import Failed, command, known_agent, plain, show, table
 from workers.people import all_agents

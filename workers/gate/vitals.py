@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from clients import overdue
-from clients.overdue import Overdue
 from state.signs import KINDS, Silence, Standing, iso
+from tasks.monitor import overdue
+from tasks.monitor.overdue import Overdue
 from workers.gate.finding import Finding
 
 #: What to do about a process that is silent, by its kind.

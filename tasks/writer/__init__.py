@@ -12,9 +12,10 @@ from datetime import UTC, date, datetime, timedelta
 from pydantic import BaseModel
 
 import gatekeeper
-from clients import digest, drafts, items, sources
-from clients.items import Item
+from clients import sources
 from clients.llm import fallback
+from tasks.writer import drafts, feed_items, summary
+from tasks.writer.feed_items import Item
 
 #: Items in one draft: what a person reads in a few minutes.
 AT_ONCE = 5
@@ -45,14 +46,14 @@ def draft() -> Drafted:
 
 
 def _draft() -> Drafted:
-    reading = sources.read_all("writer", items.parse)
+    reading = sources.read_all("writer", feed_items.parse)
     gatekeeper.memory().put("broken_sources", reading.broken or None)
     broken = sorted(reading.broken)
     chosen = _unknown(_in_view(reading.parts, reading.sources))[:AT_ONCE]
     if not chosen:
         return Drafted(why=f"nothing new; read {reading.sources} sources, {len(broken)} broken", broken=broken)
     answered = fallback.ask(
-        digest.question(chosen), rules=lambda: digest.by_rules(chosen), raw=lambda: digest.raw(chosen)
+        summary.question(chosen), rules=lambda: summary.by_rules(chosen), raw=lambda: summary.raw(chosen)
     )
     written = drafts.write(chosen, answered.value, answered.by, datetime.now(UTC))
     _remember(chosen, written.stem)

@@ -16,12 +16,13 @@ from pathlib import Path
 import yaml
 
 import settings
-from clients import content, digest
+from clients import content
 from clients.content import post
-from clients.digest import Digest
-from clients.items import Item
 from state import private
 from state.files import FILE, write_whole
+from tasks.writer import summary
+from tasks.writer.feed_items import Item
+from tasks.writer.summary import Digest
 
 #: How every draft's id begins, so that the feed's own digests are never digested again.
 PREFIX = "digest-"
@@ -90,5 +91,5 @@ def _document(items: Sequence[Item], text: Digest, made_by: str, now: datetime) 
         "sources": [item.link for item in items],
     }
     fields = yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=10_000)
-    footer = _FOOTER.get(made_by) or f"*Written by {made_by} from these sources:*\n\n{digest.references(items)}"
+    footer = _FOOTER.get(made_by) or f"*Written by {made_by} from these sources:*\n\n{summary.references(items)}"
     return f"---\n{fields}---\n{text.summary}\n\n{text.body}\n\n{footer}\n"

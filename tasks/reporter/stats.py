@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from clients.report.charts import NOTHING
 from state.agents.events import PastAttempt
+from tasks.reporter.charts import NOTHING
 
 #: What the report tells of, today included.
 DAYS = 7

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from clients.checks import Check
+from tasks.monitor.checks import Check
 
 
 class Incident(BaseModel):

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import structlog
 
-from clients.checks import Check
+from tasks.monitor.checks import Check
 
 log = structlog.get_logger("gatehouse.alerts")
 

@@ -11,12 +11,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from clients import tables
-from clients.checks import Look, Seen
 from clients.cron import Cron, CronError
 from state.agents import events
 from state.agents.snapshot import Snapshot, snapshot
 from state.ledger import schedule_runs
 from state.redis import client
+from tasks.monitor.checks import Look, Seen
 
 #: An entry is late two periods after it was due, or when it is this late: who waits for a daily report until the day
 #: after tomorrow has lost two of them.

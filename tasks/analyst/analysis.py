@@ -9,8 +9,8 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
 
 from clients.llm.fallback import Question
-from clients.numbers import Agent, Numbers, Posts
-from clients.series import FLAT, Described
+from tasks.analyst.metrics import Agent, Numbers, Posts
+from tasks.analyst.timeseries import FLAT, Described
 
 UNAVAILABLE = "Analysis unavailable"
 #: Findings of one analysis: what a person reads over breakfast.

@@ -8,10 +8,12 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel
 
 import gatekeeper
-from clients import analysis, numbers, series, sources
+from clients import sources
 from clients.llm import fallback
-from clients.numbers import Numbers
 from gatekeeper import Rung
+from tasks.analyst import analysis, timeseries
+from tasks.analyst import metrics as numbers
+from tasks.analyst.metrics import Numbers
 
 
 class Collected(BaseModel):
@@ -31,7 +33,7 @@ class Collected(BaseModel):
 def collect() -> dict[str, Any]:
     """Gather and analyse; broken sources are told in the state. Answers the analysis without its numbers."""
     now = datetime.now(UTC)
-    reading = sources.read_all("analyst", series.described)
+    reading = sources.read_all("analyst", timeseries.described)
     gatekeeper.memory().put("broken_sources", reading.broken or None)
     collected = _analyse(numbers.gather(reading.parts, now), now)
     told = collected.model_dump(mode="json")

@@ -12,11 +12,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from clients.destinations import Published
 from clients.destinations.feed_store import Entries
-from clients.incidents import Incident
 from state.agents import events
 from state.agents.events import PastAttempt
 from state.agents.snapshot import snapshot
 from state.redis import client
+from tasks.monitor.incidents import Incident
 
 _INCIDENTS = TypeAdapter(dict[str, Incident])
 

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, field_validator
 
-from clients.items import Item, first_sentences
 from clients.llm.fallback import Question
 from clients.text import markdown
+from tasks.writer.feed_items import Item, first_sentences
 
 #: Characters of an item's own words that a digest quotes: enough to decide whether to read on.
 QUOTED = 320

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import gatekeeper
-from clients import alerts, incidents, probes, punctuality, watch
-from clients.checks import Check, Look, failed, side_by_side
-from clients.incidents import Change, Incident
-from clients.watch import Watch
 from gatekeeper.policies.spec import agents
+from tasks.monitor import alerts, config, incidents, probes, schedule_checks
+from tasks.monitor.checks import Check, Look, failed, side_by_side
+from tasks.monitor.config import Watch
+from tasks.monitor.incidents import Change, Incident
 
 
 @gatekeeper.task()
@@ -20,7 +20,7 @@ def check() -> dict[str, Any]:
     """Look at everything; what changed is looked at twice before it is believed and told."""
     memory, now = gatekeeper.memory(), datetime.now(UTC)
     last: dict[str, Any] = memory.get("verdict") or {}
-    since = punctuality.watched_since(memory.get("watched_since") or {}, _time(last.get("at")), now)
+    since = schedule_checks.watched_since(memory.get("watched_since") or {}, _time(last.get("at")), now)
     standing = {name: Incident.model_validate(told) for name, told in (memory.get("incidents") or {}).items()}
 
     checks, change = _look_twice(standing, since, now)
@@ -59,19 +59,19 @@ def _look_twice(
 
 def _watched() -> tuple[Watch, list[Check]]:
     """What the file says; what is wrong in it is something to tell, and everything else goes on."""
-    watched, problems = watch.read()
-    return watched, [failed(watch.FILE, "; ".join(problems))] if problems else []
+    watched, problems = config.read()
+    return watched, [failed(config.FILE, "; ".join(problems))] if problems else []
 
 
 def _not_looked_at(standing: Mapping[str, Incident], seen: list[Check]) -> list[Check]:
     """What is not in order may be among what the broken file says; it has not ended because we cannot look."""
-    missing = set(standing) - {one.name for one in seen} - {watch.FILE}
-    return [failed(name, f"not looked at: {watch.FILE} cannot be read") for name in sorted(missing)]
+    missing = set(standing) - {one.name for one in seen} - {config.FILE}
+    return [failed(name, f"not looked at: {config.FILE} cannot be read") for name in sorted(missing)]
 
 
 def _looks(watched: Watch, since: Mapping[str, str], now: datetime) -> Iterator[Look]:
     yield from probes.looks(watched)
-    yield from punctuality.looks(agents(), since, now)
+    yield from schedule_checks.looks(agents(), since, now)
 
 
 def _remember(change: Change, checks: list[Check], now: datetime) -> None:

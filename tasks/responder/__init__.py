@@ -9,10 +9,11 @@ from typing import Annotated
 from pydantic import BaseModel, StringConstraints
 
 import gatekeeper
-from clients import mailbox, outgoing
+from clients import mailbox
 from clients.llm import fallback
 from clients.mailbox import Delivered, Reply
 from gatekeeper import Effect, Rate, Rung
+from tasks.responder import output_guard
 
 #: Who we are; nobody answers themselves.
 OWN_NAME = "gatehouse"
@@ -45,7 +46,7 @@ ACKNOWLEDGEMENT = "Your message was received."
 class Answer(BaseModel):
     """What a model is asked for."""
 
-    reply: Annotated[str, StringConstraints(min_length=1, max_length=outgoing.LONGEST)]
+    reply: Annotated[str, StringConstraints(min_length=1, max_length=output_guard.LONGEST)]
 
 
 def remember(delivered: Delivered) -> None:
@@ -92,8 +93,8 @@ def _reply(text: str, **message: str) -> Reply:
     question = fallback.Question(system=INSTRUCTIONS, prompt=text, schema=Answer)
     answered = fallback.ask(question, rules=lambda: by_rules(text), raw=lambda: Answer(reply=ACKNOWLEDGEMENT))
     try:
-        words, rung, by = outgoing.check(answered.value.reply, text), answered.rung, answered.by
-    except outgoing.Unfit as error:
+        words, rung, by = output_guard.check(answered.value.reply, text), answered.rung, answered.by
+    except output_guard.Unfit as error:
         words, rung, by = by_rules(text).reply, Rung.RULES, f"rules, because of {answered.by}: {error}"
         gatekeeper.made_by(rung)
     return Reply(**message, message=text, reply=words, rung=rung, by=by)

@@ -10,13 +10,14 @@ from functools import cached_property
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from clients.incidents import Incident
-from clients.report import stages, tally
-from clients.report.gather import Post, Raw
-from clients.report.stages import Stage
-from clients.report.tally import Day, Tally
-from clients.report.words import counted, listed
 from state.agents.events import PastAttempt
+from tasks.monitor.incidents import Incident
+from tasks.reporter import refusals as stages
+from tasks.reporter import stats
+from tasks.reporter.collect import Post, Raw
+from tasks.reporter.refusals import Stage
+from tasks.reporter.stats import Day, Tally
+from tasks.reporter.text import counted, listed
 
 #: The stream of one agent keeps about as many events (state/scripts/admit.lua, state/scripts/settle.lua).
 KEPT_EVENTS = 1000
@@ -39,11 +40,11 @@ class Agent:
 
     @cached_property
     def week(self) -> Tally:
-        return tally.of(self.raw.past)
+        return stats.of(self.raw.past)
 
     @cached_property
     def per_day(self) -> list[Tally]:
-        return [tally.of(_on(day.date, self.raw.past, self.zone)) for day in self.days]
+        return [stats.of(_on(day.date, self.raw.past, self.zone)) for day in self.days]
 
     @property
     def posts_per_day(self) -> list[int]:
@@ -79,7 +80,7 @@ class Agent:
         """The first day of which all events are still kept, if not all days have them."""
         if len(self.raw.past) < KEPT_EVENTS:
             return None
-        return tally.day_of(self.raw.past[0].at_ms, self.zone) + timedelta(days=1)
+        return stats.day_of(self.raw.past[0].at_ms, self.zone) + timedelta(days=1)
 
     @property
     def models(self) -> dict[str, str]:
@@ -101,7 +102,7 @@ class Report:
 
     @property
     def days(self) -> list[Day]:
-        return tally.days(self.now)
+        return stats.days(self.now)
 
     @property
     def past(self) -> list[PastAttempt]:
@@ -109,17 +110,17 @@ class Report:
 
     @cached_property
     def week(self) -> Tally:
-        return tally.of(self.past)
+        return stats.of(self.past)
 
     @cached_property
     def per_day(self) -> list[Tally]:
-        return [tally.of(_on(day.date, self.past, cast("ZoneInfo", self.now.tzinfo))) for day in self.days]
+        return [stats.of(_on(day.date, self.past, cast("ZoneInfo", self.now.tzinfo))) for day in self.days]
 
     @cached_property
     def lately(self) -> Tally:
         """The last 24 hours."""
         since_ms = (self.now - timedelta(days=1)).timestamp() * 1000
-        return tally.of(attempt for attempt in self.past if attempt.at_ms >= since_ms)
+        return stats.of(attempt for attempt in self.past if attempt.at_ms >= since_ms)
 
     @property
     def posts(self) -> list[Post]:
@@ -139,7 +140,7 @@ class Report:
     def incidents(self) -> list[Incident]:
         """What stands, and what ended in these days; the newest first."""
         every = [incident for agent in self.agents for incident in agent.raw.incidents]
-        begin = tally.beginning(self.now)
+        begin = stats.beginning(self.now)
         told = [incident for incident in every if incident.until is None or incident.until >= begin]
         return sorted(told, key=lambda incident: (incident.until is None, incident.since), reverse=True)
 
@@ -181,8 +182,8 @@ class Report:
 def of(raw: Sequence[Raw], now: datetime) -> Report:
     """The report of these agents; `now` is in the time zone whose days count, a `ZoneInfo`."""
     zone = cast("ZoneInfo", now.tzinfo)
-    return Report(now, [Agent(one, tally.days(now), zone) for one in raw])
+    return Report(now, [Agent(one, stats.days(now), zone) for one in raw])
 
 
 def _on(day: date, past: Sequence[PastAttempt], zone: ZoneInfo) -> list[PastAttempt]:
-    return [attempt for attempt in past if tally.day_of(attempt.at_ms, zone) == day]
+    return [attempt for attempt in past if stats.day_of(attempt.at_ms, zone) == day]

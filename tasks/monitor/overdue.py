@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from clients import punctuality
-from clients.punctuality import Plan
 from gatekeeper.policies.spec import agents
 from state import backlog, signs
 from state.ledger import schedule_runs
 from state.redis import client
 from state.signs import Standing
+from tasks.monitor import schedule_checks
+from tasks.monitor.schedule_checks import Plan
 
 #: Beat looks every five seconds; a restart of it, or of a worker, takes half a minute at the most.
 TOLERANCE = timedelta(seconds=60)
@@ -33,7 +33,7 @@ class Overdue:
 def overdue(standing: Standing) -> list[Overdue]:
     """Every entry whose newest tick has not begun although its time has come."""
     now = datetime.fromtimestamp(standing.now_ms / 1000, UTC)
-    found = (_of(plan, standing, now) for plan in punctuality.plans())
+    found = (_of(plan, standing, now) for plan in schedule_checks.plans())
     return [each for each in found if each is not None]
 
 

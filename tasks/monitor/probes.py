@@ -16,10 +16,8 @@ import psutil
 from requests.exceptions import RequestException
 
 import settings
-from clients import http, overdue
-from clients.checks import LONGEST_LOOK, Look, Seen
+from clients import http
 from clients.http import certificate
-from clients.watch import Limits, Site, Watch
 from gatekeeper.policies.durations import milliseconds
 from gatekeeper.policies.spec import agents
 from gatekeeper.redact import describe
@@ -27,6 +25,9 @@ from state import signs
 from state.journal import journal
 from state.recovery import epoch
 from state.redis import client, health
+from tasks.monitor import overdue
+from tasks.monitor.checks import LONGEST_LOOK, Look, Seen
+from tasks.monitor.config import Limits, Site, Watch
 
 GB = 1024**3
 MB = 1024**2

@@ -7,9 +7,9 @@ from datetime import datetime
 import gatekeeper
 import settings
 from clients import tables
-from clients.report import figures, gather, tally
-from clients.report.shelf import Shelf
 from gatekeeper.policies.spec import agents
+from tasks.reporter import collect, figures, stats
+from tasks.reporter.archive import Shelf
 
 #: Seconds. On a first start all agents begin at once: a report made at that moment would stay empty until tomorrow.
 FIRST_RUNS = 10
@@ -20,7 +20,7 @@ def report() -> dict[str, str]:
     """Write today's report; the same day again replaces it. The very first one is soon made anew."""
     here = settings.current()
     now = datetime.now(tables.zone(tables.load(tables.SCHEDULE)))
-    written = figures.of(gather.everything(agents(), tally.beginning(now), here.public_dir), now)
+    written = figures.of(collect.everything(agents(), stats.beginning(now), here.public_dir), now)
     day = Shelf(here.public_dir).put(written)
     told = {"day": day, "url": f"{here.web_url}/reports/{day}.html", "verdict": written.verdict, "lead": written.lead}
     memory = gatekeeper.memory()

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from clients.report import tally
-from clients.report.tally import Day
 from state.agents.events import PastAttempt
+from tasks.reporter import stats
+from tasks.reporter.stats import Day
 
 #: What each stage of the gate says no to.
 STAGES = {
@@ -40,7 +40,7 @@ class Stage:
 def of(past: Sequence[PastAttempt], days: Sequence[Day], zone: ZoneInfo) -> list[Stage]:
     """Every stage that refused something, the busiest first."""
     refused = [attempt for attempt in past if attempt.outcome == "refused"]
-    count = Counter((attempt.stage or "task", tally.day_of(attempt.at_ms, zone)) for attempt in refused)
+    count = Counter((attempt.stage or "task", stats.day_of(attempt.at_ms, zone)) for attempt in refused)
     names = {name for name, _ in count}
     found = [Stage(name, STAGES.get(name, ""), [count[name, day.date] for day in days]) for name in names]
     return sorted(found, key=lambda stage: (-stage.total, stage.name))

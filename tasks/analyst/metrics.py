@@ -11,12 +11,12 @@ from pydantic import BaseModel
 
 import settings
 from clients.destinations.feed_store import Entries, Entry
-from clients.series import Described
 from clients.text.markdown import shorten
 from gatekeeper.policies import spec
 from state.agents import events
 from state.agents import snapshot as agent
 from state.redis import client
+from tasks.analyst.timeseries import Described
 
 #: Days that are looked at; a week has one of each weekday.
 DAYS = 7

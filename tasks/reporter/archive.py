@@ -14,11 +14,11 @@ from pathlib import Path
 from jinja2 import Environment
 
 from clients.content import pages
-from clients.report import charts
-from clients.report.figures import MOST_POSTS, Report
-from clients.report.tally import Tally
 from state import terminal
 from state.files import UNFINISHED, write_whole
+from tasks.reporter import charts
+from tasks.reporter.figures import MOST_POSTS, Report
+from tasks.reporter.stats import Tally
 
 TEMPLATES = Path(__file__).with_name("templates")
 #: Two years of days: what one page can list; older reports keep their files.
