@@ -35,9 +35,9 @@ from state.ledger.ledger import Ledger
 from state.ledger.sweep import Due
 from state.options import from_json
 from state.redis import client
-from workers import broker, canvas, command_line, control, followers, options, pulse, stopping
-from workers.canary import Canary
+from workers import broker, canvas, command_line, control, followers, options, pulse, shutdown
 from workers.config import OwnAddresses, celery_config
+from workers.queue_probe import Canary
 from workers.sweeper import Sweeper
 
 log = structlog.get_logger("gatehouse.app")
@@ -176,7 +176,7 @@ def _create() -> Gatehouse:
     command_line.install()
     broker.install()
     canvas.install(application.check)
-    stopping.install()
+    shutdown.install()
     control.install()
     return application
 

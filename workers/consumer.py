@@ -16,7 +16,7 @@ from gatekeeper.policies.spec import agents, registered
 from gatekeeper.redact import describe
 from state.ledger.ledger import Ledger
 from state.redis import client
-from workers import canary, reading
+from workers import queue_probe, reading
 from workers.broker import Unreadable, log_dropped
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Consumer(CeleryConsumer):
 def _check_id(headers: dict[str, Any]) -> None:
     """Raise Unreadable for a task that no gate looks after, under the id of a call: its result would become that call's."""
     task, call = headers["task"], headers["id"]
-    if task in registered() or task == canary.NAME:
+    if task in registered() or task == queue_probe.NAME:
         return
     try:
         agent = Ledger(client.client()).agent_of(call, agents())

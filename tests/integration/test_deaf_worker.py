@@ -19,8 +19,8 @@ pytestmark = pytest.mark.slow
 #: Runs `celery` with canaries in quick succession; a worker that misses three in a row is deaf after a second.
 DRIVER = """
 import sys
-import workers.canary
-workers.canary.EVERY = 0.25
+import workers.queue_probe
+workers.queue_probe.EVERY = 0.25
 from celery.__main__ import main
 sys.argv[0] = "celery"
 main()

@@ -64,7 +64,9 @@ def test_no_command_repeats_what_a_terminal_would_obey(
 def test_the_command_that_is_shown_for_a_hostile_key_names_that_key_and_starts_nothing(shell: Shell) -> None:
     key = "it's; $(id) `id`"
 
-    assert shlex.split(shell.run("from workers.gate.output import explain\nanswer = explain(key)", key=key))[-1] == key
+    assert (
+        shlex.split(shell.run("from workers.commands.output import explain\nanswer = explain(key)", key=key))[-1] == key
+    )
 
 
 def test_the_state_file_can_be_looked_at(house: Install, shell: Shell) -> None:

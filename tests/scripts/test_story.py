@@ -12,7 +12,7 @@ from gatekeeper.run.attempt import Attempt
 from state.agents import history
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, Poster, event
-from workers.gate.look import _story_in_words
+from workers.commands.inspect import _story_in_words
 
 KEY = "post:feed:hello"
 #: As in story.lua.inc.

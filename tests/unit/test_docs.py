@@ -63,7 +63,7 @@ def anchor(heading: str) -> str:
 @cache
 def gate_commands() -> set[str]:
     """What `celery -A workers gate` knows; asked elsewhere, because it loads every agent."""
-    code = "import workers, workers.gate; print(*workers.gate.gate.commands)"
+    code = "import workers, workers.commands; print(*workers.commands.gate.commands)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from workers.drill.bench import Bench
+from workers.drill.scenario import Bench
 
 #: More than two workers have hands for.
 MANY = 10

@@ -8,8 +8,8 @@ from typing import Any
 
 from celery.signals import task_prerun
 
-from workers.drill import stage, understudy
-from workers.drill.guard import end_with_parent
+from workers.drill import stage, stub_tasks
+from workers.drill.parent_watch import end_with_parent
 
 OPTIONS = ("--pool", "threads", "--concurrency", "4", "--without-mingle", "--without-gossip", "--without-heartbeat")
 
@@ -19,8 +19,8 @@ def main() -> None:
     end_with_parent()
     order: dict[str, Any] = json.loads(sys.argv[1])
     app = stage.move_to(order["name"])
-    tasks = understudy.take_the_stage(order["agents"], order["task"], order["url"])
-    authors = {task.name: understudy.Author(order["url"], task.gate.agent) for task in tasks}
+    tasks = stub_tasks.take_the_stage(order["agents"], order["task"], order["url"])
+    authors = {task.name: stub_tasks.Author(order["url"], task.gate.agent) for task in tasks}
 
     @task_prerun.connect(weak=False)
     def _tell(sender: Any, **_: Any) -> None:

@@ -28,9 +28,9 @@ from state.ledger import schedule_runs
 from state.recovery import epoch
 from state.redis import client
 from state.redis.client import StoreError
-from workers.gate import privacy, vitals
-from workers.gate.finding import Finding
-from workers.gate.output import command, show, table
+from workers.commands import privacy, vitals
+from workers.commands.finding import Finding
+from workers.commands.output import command, show, table
 from workers.schedule import ScheduleError, read
 
 #: The oldest server whose scripts and data structures are used here.

@@ -18,8 +18,8 @@ import click
 import settings
 from gatekeeper.policies.spec import registered
 from state.redis import client
-from workers.drill.place import Place, opened
-from workers.gate.output import Failed, command, plain, say, show
+from workers.commands.output import Failed, command, plain, say, show
+from workers.drill.sandbox import Place, opened
 
 #: Seconds after which a drill is killed, unless `--within` says otherwise. It gives up by itself before.
 WITHIN = 60.0
@@ -89,7 +89,7 @@ def _conducted(place: Place, lock: int, task: str | None, within: float) -> Iter
     order = json.dumps({"folder": str(place.folder), "task": task, "within": within})
     with (place.folder / "conductor.log").open("w") as log:
         process = subprocess.Popen(  # noqa: S603 - ourselves
-            [sys.executable, "-m", "workers.drill.conductor", order],
+            [sys.executable, "-m", "workers.drill.runner", order],
             cwd=settings.ROOT, env=place.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
             text=True, start_new_session=True, pass_fds=(lock,),
         )  # fmt: skip

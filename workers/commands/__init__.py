@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from workers.gate import dead, decide, doctor, drill, look, recover, restore, schedule, switch
+from workers.commands import dead, doctor, drill, inspect, pause, recover, resolve, restore, schedule
 
 gate = click.Group("gate", help="Look at agents, pause them, and find out what happened.")
 
-parts = (look, switch, decide, dead, schedule, recover, restore, drill, doctor)
+parts = (inspect, pause, resolve, dead, schedule, recover, restore, drill, doctor)
 for command in (command for part in parts for command in part.commands):
     gate.add_command(command)

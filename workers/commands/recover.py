@@ -18,7 +18,7 @@ from state.recovery import recover as state
 from state.recovery.rebuild import Progress
 from state.recovery.restore import RestoreError
 from state.redis import client
-from workers.gate.output import Failed, Misused, command, say, show
+from workers.commands.output import Failed, Misused, command, say, show
 
 
 @command("recover")

@@ -16,7 +16,7 @@ from state.ledger import resolve
 from state.ledger.resolve import How, NotResolved, Word
 from state.redis import client
 from state.terminal import one_line
-from workers.gate.output import Failed, Misused, command, explain, say, show, table
+from workers.commands.output import Failed, Misused, command, explain, say, show, table
 from workers.people import all_agents, person
 
 #: Characters of a payload that are shown before it is sent again.

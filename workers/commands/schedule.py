@@ -10,7 +10,7 @@ import click
 
 from state.ledger import schedule_runs
 from state.redis import client
-from workers.gate.output import Failed, command, explain, show, table
+from workers.commands.output import Failed, command, explain, show, table
 from workers.schedule import Entry, read, tick
 from workers.scheduler import before, start
 

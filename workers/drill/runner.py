@@ -1,4 +1,4 @@
-"""Conducts a drill: `python -m workers.drill.conductor '{"folder", "task", "within"}'`, in the environment of the drill's place.
+"""Conducts a drill: `python -m workers.drill.runner '{"folder", "task", "within"}'`, in the environment of the drill's place.
 
 Prints one line of JSON per fault: {"fault", "effects", "state", "ok", "seconds", "how"}; or {"failed": why}.
 """
@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from gatekeeper.redact import clean, describe
-from workers.drill import stage, understudy
+from workers.drill import stage, stub_tasks
 from workers.drill.account import Account
-from workers.drill.bench import Bench, NotDrilled
-from workers.drill.crew import Crew, WorkerEnded
 from workers.drill.destination import Destination
 from workers.drill.faults import FAULTS, Fault
-from workers.drill.guard import end_with_parent
-from workers.drill.place import Place
+from workers.drill.parent_watch import end_with_parent
+from workers.drill.sandbox import Place
+from workers.drill.scenario import Bench, NotDrilled
+from workers.drill.worker_pool import Crew, WorkerEnded
 
 WORKERS = 2
 #: The share of the whole time after which what is not over counts as not drilled: the rest is for the last lines.
@@ -45,7 +45,7 @@ class Conductor:
     def conduct(self) -> Iterator[dict[str, Any]]:
         """The line of each fault, as soon as it is over."""
         app = stage.move_to(self._place.name)
-        tasks = understudy.take_the_stage(self._agents, self._task)
+        tasks = stub_tasks.take_the_stage(self._agents, self._task)
         with Destination(self._accounts) as destination:
             order = {"name": self._place.name, "agents": self._agents, "task": self._task, "url": destination.url}
             with closing(Crew(self._place.folder, order, WORKERS)) as crew:

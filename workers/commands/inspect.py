@@ -14,8 +14,8 @@ from state.journal import journal
 from state.recovery import epoch
 from state.redis import client
 from tasks.monitor import overdue
-from workers.gate import vitals
-from workers.gate.output import Failed, command, known_agent, plain, show, table
+from workers.commands import vitals
+from workers.commands.output import Failed, command, known_agent, plain, show, table
 from workers.people import all_agents
 
 #: What may stand below a story.

@@ -8,7 +8,7 @@ from typing import Any
 from state.signs import KINDS, Silence, Standing, iso
 from tasks.monitor import overdue
 from tasks.monitor.overdue import Overdue
-from workers.gate.finding import Finding
+from workers.commands.finding import Finding
 
 #: What to do about a process that is silent, by its kind.
 CHANGE = {

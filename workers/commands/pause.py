@@ -9,7 +9,7 @@ from gatekeeper.redact import clean
 from state.agents import snapshot as state
 from state.agents import state_file
 from state.redis import client
-from workers.gate.output import command, known_agent, show
+from workers.commands.output import command, known_agent, show
 from workers.people import person
 
 

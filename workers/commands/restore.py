@@ -6,8 +6,8 @@ from gatekeeper.policies.spec import agents
 from state.journal import journal
 from state.recovery import restore as state
 from state.redis import client
-from workers.gate.output import Failed, command, show
-from workers.gate.recover import in_words, rebuild
+from workers.commands.output import Failed, command, show
+from workers.commands.recover import in_words, rebuild
 
 
 @command("restore")

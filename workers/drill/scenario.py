@@ -17,7 +17,7 @@ from state.ledger.sweep import Due
 from state.redis import client
 from workers.application import Gatehouse
 from workers.drill.account import Account
-from workers.drill.crew import Crew
+from workers.drill.worker_pool import Crew
 
 LOOK_AGAIN_SECONDS = 0.05
 

@@ -13,7 +13,7 @@ from state.ledger import resolve
 from state.ledger.resolve import NotResolved
 from state.redis import client
 from state.terminal import one_line
-from workers.gate.output import Failed, command, explain, show, table
+from workers.commands.output import Failed, command, explain, show, table
 from workers.people import all_agents, person
 
 
