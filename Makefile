@@ -27,7 +27,7 @@ help:
 
 up: $(INSTALLED)
 	@$(BIN)/python -m deploy.data_takeover
-	@$(BIN)/python -m web.check
+	@$(BIN)/python -m web.validate_config
 	@exec $(BIN)/python -m deploy.up
 
 test: $(INSTALLED_DEV)

@@ -107,7 +107,7 @@ set_once() {
 
 # What cannot start must not take the place of what runs.
 check_tables() {
-    change runuser -u "$user" -- "$home/.venv/bin/python" -m web.check
+    change runuser -u "$user" -- "$home/.venv/bin/python" -m web.validate_config
 }
 
 install_units() {

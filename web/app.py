@@ -19,8 +19,9 @@ from gatekeeper import logs
 from gatekeeper.redact import clean
 from state.redis.client import StoreError
 from tasks.monitor import overdue
-from web import calls, connections, hooks, problems, routes
+from web import calls, connections, problems
 from web.guard import Guard
+from web.webhooks import receive, sources
 
 log = structlog.get_logger("gatehouse.web")
 
@@ -79,7 +80,7 @@ def create() -> Starlette:
             Route("/feed.xml", feed),
             Mount("/posts", _files(public / "posts")),
             Mount("/reports", _files(public / "reports")),
-            Route("/hooks/{source}", hooks.receive, methods=["POST"]),
+            Route("/hooks/{source}", receive.receive, methods=["POST"]),
             Route("/calls/{call:path}", calls.show),
         ],
         middleware=[Middleware(Guard)],
@@ -89,11 +90,11 @@ def create() -> Starlette:
     return app
 
 
-def _routes() -> routes.Routes | None:
+def _routes() -> sources.Routes | None:
     """The table of webhooks; a row that cannot work closes its own door, and a table that cannot be read closes all."""
     try:
-        found = routes.read()
-    except routes.RouteError as error:
+        found = sources.read()
+    except sources.RouteError as error:
         problem = str(error)
     else:
         for name, refusal in found.refused.items():

@@ -18,7 +18,7 @@ from gatekeeper.policies.spec import agents
 from gatekeeper.redact import clean
 from state.agents import history
 from state.redis import client
-from web import hosts, links, problems, waiting
+from web import blocking, hosts, links, problems
 
 log = structlog.get_logger("gatehouse.web")
 
@@ -33,7 +33,7 @@ async def show(request: Request) -> Response:
     """State and result of one call."""
     call = str(request.path_params["call"])
     parts = TOLD if _is_signed(request, call) else TOLD_UNSIGNED
-    told = await waiting.for_store(partial(_look_up, call))
+    told = await blocking.for_store(partial(_look_up, call))
     if told is None:
         raise HTTPException(404, "no call of this id is known; finished ones are forgotten after a while")
     return JSONResponse({name: told[name] for name in parts}, headers={"Cache-Control": "no-store"})
@@ -64,7 +64,7 @@ def _is_signed(request: Request, call: str) -> bool:
 def _unsigned(error: OSError) -> HTTPException:
     why = clean(str(error))
     log.error("addresses of calls cannot be signed", error=why, next="let this user read and write STATE_DIR/secrets")
-    return HTTPException(503, "this server cannot sign addresses right now; come again", problems.later(waiting.AGAIN))
+    return HTTPException(503, "this server cannot sign addresses right now; come again", problems.later(blocking.AGAIN))
 
 
 def _look_up(call: str) -> dict[str, Any] | None:

@@ -88,7 +88,9 @@ def test_the_settings_it_writes_can_be_read(tmp_path: Path) -> None:
 def test_it_checks_what_it_installed_before_it_starts_it(tmp_path: Path) -> None:
     said = install(tmp_path)
 
-    order = [said.index(part) for part in ("install.sh", "web.check", "daemon-reload", "restart gatehouse.target")]
+    order = [
+        said.index(part) for part in ("install.sh", "web.validate_config", "daemon-reload", "restart gatehouse.target")
+    ]
     assert order == sorted(order)
 
 

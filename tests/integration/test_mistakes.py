@@ -62,7 +62,7 @@ def refused_everywhere(install: Install) -> str:
         ["-m", "celery", "-A", "workers", "call", "odd.dig"],
         ["-m", "celery", "-A", "workers", "--quiet", "worker", "--pool", "solo"],
         ["-m", "celery", "-A", "workers", "--quiet", "beat"],
-        ["-m", "web.check"],
+        ["-m", "web.validate_config"],
     ]
 
     def run(command: list[str]) -> str:

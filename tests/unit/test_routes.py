@@ -20,8 +20,8 @@ import pytest
 import settings
 import tasks.publisher
 import tasks.responder  # noqa: F401  the rows below name its task
-from web.places import MISSING, Place, PlaceError
-from web.routes import RouteError, Source, read
+from web.webhooks.field_path import MISSING, Place, PlaceError
+from web.webhooks.sources import RouteError, Source, read
 
 Table = Callable[[str], ModuleType]
 Secrets = Callable[..., None]
@@ -231,7 +231,7 @@ def test_before_everything_starts_every_row_that_cannot_work_is_named(tmp_path: 
     (tmp_path / "webhook_routes.py").write_text(GOOD_AND_BAD.replace('"delivery": "header:webhook-id"', '"d": ""'))
     (tmp_path / "beat_schedule.py").write_text("schedule = {\n    'bad': {'cron': 'x'},\n}\n")
 
-    done = run(f"import sys, runpy; sys.path.insert(0, {str(tmp_path)!r}); runpy.run_module('web.check')")
+    done = run(f"import sys, runpy; sys.path.insert(0, {str(tmp_path)!r}); runpy.run_module('web.validate_config')")
 
     assert done.returncode == 1
     places = [line.partition(": ")[2].partition("'")[0] for line in done.stderr.splitlines()]

@@ -13,7 +13,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from tests import senders
-from web.signatures import SCHEMES, TOLERANCE, BadSecret, BadSignature, Signed, standard_key
+from web.webhooks.signatures import SCHEMES, TOLERANCE, BadSecret, BadSignature, Signed, standard_key
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 OTHER = "whsec_" + base64.b64encode(b"o" * 32).decode()

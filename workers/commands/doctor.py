@@ -170,7 +170,7 @@ def _schedule() -> Iterator[Finding]:
 
 def _webhooks() -> Iterator[Finding]:
     """The table of webhooks belongs to the web process, so it is read in another process here, too."""
-    command = [sys.executable, "-m", "web.check", "webhooks"]
+    command = [sys.executable, "-m", "web.validate_config", "webhooks"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ourselves
     if done.returncode == 0:
         yield Finding("webhooks", "every row can be served")

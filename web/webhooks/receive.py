@@ -23,10 +23,11 @@ from state.call import Call
 from state.ledger.ledger import OtherContent
 from state.limits import requests
 from state.redis import client
-from web import calls, intake, problems, waiting
-from web.places import MISSING, is_storable
-from web.routes import Routes, Source, Start
-from web.signatures import BadSignature
+from web import blocking, calls, problems
+from web.webhooks import body as intake
+from web.webhooks.field_path import MISSING, is_storable
+from web.webhooks.signatures import BadSignature
+from web.webhooks.sources import Routes, Source, Start
 from workers import app
 
 log = structlog.get_logger("gatehouse.hooks")
@@ -97,7 +98,7 @@ async def receive(request: Request) -> Response:
             return _answer(200, {"ignored": delivery.event}, source=name, type=delivery.event)
         call = delivery.call(start)
         told = {"call": call.id, "status_url": calls.address(call.id)}
-        fresh = await waiting.for_store(partial(_accept, delivery, call))
+        fresh = await blocking.for_store(partial(_accept, delivery, call))
     except HTTPException as refused:
         log.warning("webhook refused", source=clean(name)[:80], status=refused.status_code, why=refused.detail)
         raise

@@ -15,8 +15,8 @@ from clients import tables
 from gatekeeper.errors import PolicyError
 from gatekeeper.policies.policy import Rate
 from gatekeeper.policies.spec import Gate, registered
-from web.places import Place, PlaceError
-from web.signatures import SCHEMES, BadSecret, Signed
+from web.webhooks.field_path import Place, PlaceError
+from web.webhooks.signatures import SCHEMES, BadSecret, Signed
 
 #: Far above what a person's tools send, low enough that a sender gone wild does not fill the queue of a small server.
 DEFAULT_RATE = "300/minute"

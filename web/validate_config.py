@@ -1,4 +1,4 @@
-"""`python -m web.check [schedule] [webhooks]`: can what was written in the tables be run?
+"""`python -m web.validate_config [schedule] [webhooks]`: can what was written in the tables be run?
 
 A line for each mistake, and exit code 1, if not. `make up` asks before it starts anything; processes that run without
 being asked for leave out a row that cannot work.
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 
 import workers  # noqa: F401  loads the agents that the tables name
-from web import routes
+from web.webhooks import sources
 from workers import schedule
 
 
@@ -25,8 +25,8 @@ def of_schedule() -> Iterator[str]:
 def of_webhooks() -> Iterator[str]:
     """What is wrong in `webhook_routes.py`, row by row."""
     try:
-        yield from map(str, routes.read().refused.values())
-    except routes.RouteError as error:
+        yield from map(str, sources.read().refused.values())
+    except sources.RouteError as error:
         yield str(error)
 
 

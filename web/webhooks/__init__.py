@@ -1,0 +1,1 @@
+"""The webhook door: `POST /hooks/{source}`."""
