@@ -17,7 +17,7 @@ _NAME = "remove it: a task is named by its module and function"
 
 #: Options of Celery's decorator, and of other libraries', and what to write here.
 INSTEAD: Mapping[str, str] = {
-    "bind": "remove it, and 'self': the arguments name the call, gatekeeper.run.memory() remembers",
+    "bind": "remove it, and 'self': the arguments name the call, gatekeeper.memory() remembers",
     "name": _NAME,
     "base": _GATE,
     "shared": _GATE,

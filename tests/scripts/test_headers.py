@@ -111,7 +111,7 @@ def test_a_script_stays_with_the_keys_it_is_given(path: Path) -> None:
 
 
 def test_every_script_is_loaded_by_its_one_caller() -> None:
-    callers = [importlib.import_module(found.name) for found in pkgutil.iter_modules(state.__path__, "state.")]
+    callers = [importlib.import_module(found.name) for found in pkgutil.walk_packages(state.__path__, "state.")]
 
     loaded = sorted(script.name for module in callers for script in scripts_of(module))
 
