@@ -17,6 +17,7 @@ import pytest
 import settings
 import state
 from gatekeeper.policies.policy import Breaker, Rate
+from state import forbidden
 from state.journal.journal import Journal, JournalUnavailable
 from state.ledger import ledger as ledger_module
 from state.ledger import owner, reconcile, resolve, sweep
@@ -29,7 +30,7 @@ from state.redis.client import Script
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, Poster, event
 
-SCRIPTS = sorted((settings.ROOT / "state").glob("*.lua"))
+SCRIPTS = sorted((settings.ROOT / "state" / "scripts").glob("*.lua"))
 NAMES = [path.stem for path in SCRIPTS]
 
 every_script = pytest.mark.parametrize("path", SCRIPTS, ids=NAMES)
@@ -152,7 +153,7 @@ def test_python_gives_each_script_as_many_keys_and_arguments_as_its_header_lists
 
     of_the_gate = {
         script.name
-        for module in (ledger_module, providers, resolve, sweep, requests, reconcile, epoch, rebuild, revoke_module)
+        for module in (ledger_module, providers, resolve, sweep, requests, reconcile, epoch, rebuild, revoke_module, forbidden)
         for script in scripts_of(module)
     }
     assert set(counted) == of_the_gate

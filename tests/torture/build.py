@@ -46,5 +46,5 @@ class Build:
 
     def touch_scripts(self) -> None:
         """Another digest for every script, as another version has."""
-        for script in (self.folder / "state").glob("*.lua"):
+        for script in (self.folder / "state" / "scripts").glob("*.lua"):
             script.write_text(script.read_text() + "\n-- another version\n")
