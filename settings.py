@@ -33,16 +33,16 @@ DATA_FOLDERS = ("journal", "agents", "mailbox", "secrets", "run")
 UNFINISHED_MOVE = DEFAULT_STATE_DIR / ".data-takeover"
 
 #: The kernel refuses longer Unix socket paths (108 bytes with the closing zero).
-LONGEST_SOCKET_PATH = 107
+MAX_SOCKET_PATH = 107
 #: Where the socket lies if its path below STATE_DIR is longer than that: a folder of this user alone.
 SHORT_PLACE = Path("/tmp")  # noqa: S108 - check_socket_folder looks who made the folder
 #: An IPv4 or IPv6 address, or a host's name; longer labels cannot be looked up.
 _HOST = re.compile(r"[0-9A-Fa-f:.%]*:[0-9A-Za-z:.%]*|[0-9A-Za-z_-]{1,63}(\.[0-9A-Za-z_-]{1,63})*\.?")
-LONGEST_PORT = 5
+MAX_PORT = 5
 #: Seconds. An attempt that waits longer for one answer has lost its lease by then.
-LONGEST_TIMEOUT = 3600
+MAX_TIMEOUT = 3600
 #: Days; a hundred years. Redis and its scripts count in milliseconds.
-LONGEST_LEDGER = 36_525
+MAX_LEDGER = 36_525
 
 
 class SettingsError(ValueError):
@@ -138,8 +138,8 @@ def read(environ: Mapping[str, str]) -> Settings:
         desk_password=_password(given, "DESK_PASSWORD"),
         publish_to=_names(given, "PUBLISH_TO", "feed"),
         task_modules=_modules(given, "TASK_MODULES"),
-        http_timeout=_positive(given, "HTTP_TIMEOUT", 20, LONGEST_TIMEOUT),
-        ledger_days=math.ceil(_positive(given, "LEDGER_DAYS", 90, LONGEST_LEDGER)),
+        http_timeout=_positive(given, "HTTP_TIMEOUT", 20, MAX_TIMEOUT),
+        ledger_days=math.ceil(_positive(given, "LEDGER_DAYS", 90, MAX_LEDGER)),
         groq_url=_http_url(given, "GROQ_URL", "https://api.groq.com/openai/v1"),
         groq_api_key=given.get("GROQ_API_KEY", ""),
         groq_model=given.get("GROQ_MODEL", "llama-3.3-70b-versatile"),
@@ -183,7 +183,7 @@ def environment() -> dict[str, str]:
 def embedded_socket(state_dir: Path) -> Path:
     """Where the embedded server of `state_dir` listens; the same answer in every process."""
     beside = state_dir / "run" / "redis.sock"
-    if len(os.fsencode(beside)) <= LONGEST_SOCKET_PATH:
+    if len(os.fsencode(beside)) <= MAX_SOCKET_PATH:
         return beside
     digest = hashlib.sha256(os.fsencode(state_dir)).hexdigest()[:16]
     # Not tempfile's folder: TMPDIR differs between terminals, and all must find the same socket.
@@ -315,9 +315,7 @@ def _positive(given: Mapping[str, str], name: str, default: float, most: float) 
 
 def _port(given: Mapping[str, str], name: str, default: int) -> int:
     text = given.get(name, str(default))
-    if not (
-        text.isascii() and text.isdecimal() and len(text) <= LONGEST_PORT and 0 < int(text) <= redis_url.HIGHEST_PORT
-    ):
+    if not (text.isascii() and text.isdecimal() and len(text) <= MAX_PORT and 0 < int(text) <= redis_url.HIGHEST_PORT):
         raise SettingsError(f"{name}={text!r} is not a port; write a number from 1 to 65535, the default is {default}")
     return int(text)
 

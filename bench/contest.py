@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from bench.arena import Arena
-from state.redis.keys import Names
+from state.redis.keys import Keys
 
 #: Seconds between two looks at the queue; two commands each, the same for every side.
 LOOK_EVERY = 0.02
@@ -85,6 +85,6 @@ def _left(arena: Arena) -> int:
 
 
 def _check_ledger(arena: Arena, sent: int) -> None:
-    done = int(arena.redis.hget(Names("noop").metrics, "total_done") or 0)
+    done = int(arena.redis.hget(Keys("noop").metrics, "total_done") or 0)
     if done != sent:
         raise Stuck(f"the ledger counts {done} done of {sent}; the worker says:\n{arena.log('worker')}")

@@ -20,7 +20,7 @@ from bench.arena import Arena
 from state.journal import records
 from state.journal.journal import Journal
 from state.recovery.rebuild import Progress
-from state.recovery.recover import Report, recover
+from state.recovery.recover import RecoveryReport, recover
 
 #: Records that each key leaves: registered, intent, outcome.
 PER_KEY = 3
@@ -80,7 +80,7 @@ def _life(number: int) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "outcome", which | end | {"facts": facts}
 
 
-def _timed(redis: Redis, journal: Journal, size: int, pid: int) -> tuple[float, float, float, Report]:
+def _timed(redis: Redis, journal: Journal, size: int, pid: int) -> tuple[float, float, float, RecoveryReport]:
     began, mine, its = time.monotonic(), time.process_time(), _processor(pid)
     with click.progressbar(length=2 * size, label="recover", file=sys.stderr) as bar:
         report = recover(redis, journal, _no_caps, _Bar(bar.update, size))

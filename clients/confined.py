@@ -27,7 +27,7 @@ WALL_SECONDS = 30.0
 #: Bytes of address space; the parser of a feed takes some ten times the feed's size.
 MEMORY = 512 * 1024 * 1024
 #: Bytes of JSON that may come back.
-LARGEST_ANSWER = 8 * 1024 * 1024
+MAX_ANSWER = 8 * 1024 * 1024
 
 _ROOT = Path(__file__).resolve().parents[1]
 _TOO_COSTLY = 3
@@ -106,7 +106,7 @@ def _main(module: str, name: str, kind: str, seconds: int) -> int:
     except Exception as error:  # noqa: BLE001 - told to the parent, which raises it
         sys.stdout.buffer.write(f"{type(error).__name__}: {error}"[:500].encode("utf-8", "replace"))
         return _FAILED
-    if len(answer) > LARGEST_ANSWER:
+    if len(answer) > MAX_ANSWER:
         return _TOO_COSTLY
     sys.stdout.buffer.write(answer)
     return 0

@@ -19,9 +19,9 @@ from cronsim import CronSim, CronSimError
 #: minute hour day month weekday; cronsim would read a sixth as seconds, and no tick is that exact
 FIELDS = 5
 EXPLAINED = "write minute hour day month weekday"
-LONGEST_LINE = 1000
+MAX_LINE = 1000
 #: Any change of a clock is smaller: Samoa skipped a day in 2011.
-LARGEST_CHANGE = timedelta(hours=25)
+MAX_CHANGE = timedelta(hours=25)
 SECOND = timedelta(seconds=1)
 
 
@@ -40,8 +40,8 @@ class Cron:
         """Raise CronError unless there is a time for it before and after `now`, within 50 years."""
         if len(self.text.split()) != FIELDS:
             raise CronError(f"{len(self.text.split())} fields instead of {FIELDS}; {EXPLAINED}")
-        if len(self.text) > LONGEST_LINE:
-            raise CronError(f"{len(self.text)} characters; at most {LONGEST_LINE} fit a line; {EXPLAINED}")
+        if len(self.text) > MAX_LINE:
+            raise CronError(f"{len(self.text)} characters; at most {MAX_LINE} fit a line; {EXPLAINED}")
         try:
             self.next_after(now)
             self.latest_before(now)
@@ -69,7 +69,7 @@ class Cron:
     def _next_after(self, moment: datetime) -> datetime:
         found: list[datetime] = []
         # After a clock is put back, local times that were passed already come once more.
-        begin = _local(moment, self.zone) - _put_back(moment, moment + LARGEST_CHANGE, self.zone)
+        begin = _local(moment, self.zone) - _put_back(moment, moment + MAX_CHANGE, self.zone)
         times = CronSim(self.text, begin)
         while True:
             # Without a zone local times are as calendars show them, with no changes to step over.
@@ -80,7 +80,7 @@ class Cron:
 
     def _latest_before(self, moment: datetime) -> datetime:
         found: list[datetime] = []
-        begin = _local(moment, self.zone) + _put_back(moment - LARGEST_CHANGE, moment, self.zone)
+        begin = _local(moment, self.zone) + _put_back(moment - MAX_CHANGE, moment, self.zone)
         times = CronSim(self.text, begin + SECOND, reverse=True)
         while True:
             moments = self._moments(next(times))

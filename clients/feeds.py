@@ -21,7 +21,7 @@ from clients.text.html import plain
 from clients.text.markdown import shorten
 
 #: Characters. Enough to say what an item is about; the rest is behind its link.
-LONGEST_TITLE, LONGEST_TEXT, LONGEST_LINK = 200, 1_500, 300
+MAX_TITLE, MAX_TEXT, MAX_LINK = 200, 1_500, 300
 
 CLOCKS_DIFFER = timedelta(days=1)
 
@@ -54,16 +54,16 @@ def _item(entry: Any) -> dict[str, Any] | None:
     identity, date = str(entry.get("id") or link), _date(entry)
     return {
         "id": hashlib.sha256(identity.encode(errors="replace")).hexdigest()[:16],
-        "title": shorten(title, LONGEST_TITLE),
+        "title": shorten(title, MAX_TITLE),
         "link": link,
-        "text": shorten(plain(_own_words(entry)), LONGEST_TEXT),
+        "text": shorten(plain(_own_words(entry)), MAX_TEXT),
         "date": date and date.isoformat(),
     }
 
 
 def _is_safe(link: str) -> bool:
     """Nothing in it may end a Markdown link early, hide another host, or be anything but the web."""
-    if len(link) > LONGEST_LINK or re.search(r"[\s<>\"\\\x00-\x1f]", link) or not link.isprintable():
+    if len(link) > MAX_LINK or re.search(r"[\s<>\"\\\x00-\x1f]", link) or not link.isprintable():
         return False
     try:
         parts = urlsplit(link)

@@ -29,9 +29,9 @@ LISTING = "sources.toml"
 #: The sections of the listing: who reads what it lists.
 SECTIONS = ("writer", "analyst")
 #: Bytes. A feed or a table of numbers is far smaller, and parsers take time by the size.
-LARGEST_SOURCE = 2 * 1024 * 1024
+MAX_SOURCE = 2 * 1024 * 1024
 #: Feeds move house; a circle of redirects ends here.
-MOST_REDIRECTS = 3
+MAX_REDIRECTS = 3
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: Seconds one source may take, and all sources of one run together.
 ONE_SOURCE, ALL_SOURCES = 10.0, 45.0
@@ -144,14 +144,14 @@ def _read_file(path: Path) -> bytes:
         raise BrokenSource(f"there is no file {path}")
     try:
         with path.open("rb") as file:
-            return _bounded(file.read(LARGEST_SOURCE + 1))
+            return _bounded(file.read(MAX_SOURCE + 1))
     except OSError as error:
         raise BrokenSource(f"{path}: {error.strerror}") from None
 
 
 def _fetch(source: Source, deadline: float) -> bytes:
     url, own_host = str(source.url), urlsplit(str(source.url)).hostname or ""
-    for _ in range(1 + MOST_REDIRECTS):
+    for _ in range(1 + MAX_REDIRECTS):
         host = urlsplit(url).hostname or ""
         meant = host == own_host and (source.private or is_literal(host))
         answer = _get(url, deadline, BoundedAdapter if meant else PublicAdapter)
@@ -160,7 +160,7 @@ def _fetch(source: Source, deadline: float) -> bytes:
                 raise BrokenSource(f"{url} answered {answer.status_code}")
             return _bounded(answer.content)
         url = _moved(url, answer.headers.get("Location", ""))
-    raise BrokenSource(f"{source.url} redirects more than {MOST_REDIRECTS} times")
+    raise BrokenSource(f"{source.url} redirects more than {MAX_REDIRECTS} times")
 
 
 def _get(url: str, deadline: float, adapter: type[BoundedAdapter]) -> Response:
@@ -192,8 +192,8 @@ def _check(url: str) -> None:
 
 
 def _bounded(data: bytes) -> bytes:
-    if len(data) > LARGEST_SOURCE:
-        raise BrokenSource(f"is larger than {LARGEST_SOURCE:,} bytes")
+    if len(data) > MAX_SOURCE:
+        raise BrokenSource(f"is larger than {MAX_SOURCE:,} bytes")
     return data
 
 

@@ -18,7 +18,7 @@ from state import terminal
 CLEAN, VULNERABLE, NOT_CHECKED = 0, 1, 3
 
 #: Seconds. About fifty questions, a few at once.
-LONGEST = 300
+MAX_SECONDS = 300
 
 
 def main() -> int:
@@ -54,9 +54,11 @@ def _ask() -> tuple[str, str]:
     options = ["--require-hashes", "--disable-pip", "--progress-spinner", "off", "--format", "json", "--requirement"]
     try:
         program = tools.program("pip-audit")
-        done = subprocess.run([program, *options, LOCK], capture_output=True, text=True, timeout=LONGEST, check=False)
+        done = subprocess.run(
+            [program, *options, LOCK], capture_output=True, text=True, timeout=MAX_SECONDS, check=False
+        )
     except subprocess.TimeoutExpired:
-        return "", f"no answer within {LONGEST} s"
+        return "", f"no answer within {MAX_SECONDS} s"
     except (OSError, tools.ToolMissing) as error:
         return "", str(error)
     return done.stdout, done.stderr

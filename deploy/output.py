@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from state import terminal
 
 #: A line without an end is shown in pieces of this size rather than kept for ever.
-LONGEST_LINE = 64 * 1024
+MAX_LINE = 64 * 1024
 
 STDOUT = 1
 
@@ -45,9 +45,9 @@ class Lines:
 
     def pass_on(self) -> bool:
         """Show what has arrived; False once the process has closed its end."""
-        arrived = os.read(self.descriptor, LONGEST_LINE)
+        arrived = os.read(self.descriptor, MAX_LINE)
         *lines, self._rest = (self._rest + arrived).split(b"\n")
-        if self._rest and (not arrived or len(self._rest) > LONGEST_LINE):
+        if self._rest and (not arrived or len(self._rest) > MAX_LINE):
             lines, self._rest = [*lines, self._rest], b""
         for line in lines:
             self.output.show(self.name, line.removesuffix(b"\r").decode(errors="replace"))

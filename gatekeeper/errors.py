@@ -63,7 +63,7 @@ class OutcomeUnknown(GatekeeperError):
     """Raised when the line was passed and no trustworthy answer came back; the key stays taken."""
 
 
-class Stopped(Refused):
+class AgentPaused(Refused):
     """Raised at the line when the agent was paused in the meantime; nothing was sent."""
 
 
@@ -71,7 +71,7 @@ class EffectsClosed(Refused):
     """Raised at the line when an effect could not be remembered for certain; nothing was sent, and the call waits."""
 
 
-class Overdue(GatekeeperError):
+class LeaseExpired(GatekeeperError):
     """Raised in place of a request that a process wanted to send after its lease had ended; nothing was sent."""
 
 
@@ -91,7 +91,7 @@ class LedgerUnavailable(GatekeeperError):
     """Raised when Redis does not answer before a call is admitted; nothing ran."""
 
 
-class LineError(GatekeeperError):
+class EffectError(GatekeeperError):
     """Raised when `gatekeeper.effect` is used where it cannot protect: twice, undeclared, or with what cannot be frozen."""
 
 

@@ -10,7 +10,7 @@ import traceback
 from contextlib import suppress
 
 #: Characters. Celery stores the text of an error and its traceback with the result; more than this is not a message.
-LONGEST_SHOWN = 200_000
+MAX_SHOWN = 200_000
 
 
 def text_of(error: BaseException) -> str:
@@ -46,4 +46,4 @@ def shown(error: Exception) -> str | None:
             pickle.loads(pickle.dumps(error))  # noqa: S301 - what this process has just written
     except BaseException:  # noqa: BLE001 - as above
         return None
-    return text if len(text) <= LONGEST_SHOWN else None
+    return text if len(text) <= MAX_SHOWN else None

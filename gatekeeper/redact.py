@@ -15,9 +15,9 @@ from gatekeeper.errors import Concealed, Unstorable
 HIDDEN = "[hidden]"
 
 #: Long texts are cut: a log line is for reading.
-LONGEST_TEXT = 2000
+MAX_TEXT = 2000
 #: What is cut before it is cleaned: the time that cleaning takes grows with the text.
-LONGEST_CLEANED = 100_000
+MAX_CLEANED = 100_000
 
 _USERINFO = re.compile(r"(?<=://)[^/@\s\"\\]+(?=@)")
 _PARAMETER = re.compile(r"(?i)([?&](?:[a-z_-]*(?:token|key|secret|password|signature|sig))=)[^&#\s\"'\\]+")
@@ -55,11 +55,11 @@ def clean(text: str) -> str:
     """The text without secrets, and not too long."""
     size = len(text)
     # The name of a file may not be Unicode, and Redis takes no other text.
-    storable = text[:LONGEST_CLEANED].encode(errors="replace").decode()
+    storable = text[:MAX_CLEANED].encode(errors="replace").decode()
     text = hide_secrets(storable)
-    if size <= LONGEST_CLEANED:
+    if size <= MAX_CLEANED:
         size = len(text)
-    return text if size <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}… ({size} characters)"
+    return text if size <= MAX_TEXT else f"{text[:MAX_TEXT]}… ({size} characters)"
 
 
 def clean_all(value: Any) -> Any:
@@ -73,7 +73,7 @@ def clean_all(value: Any) -> Any:
     return value
 
 
-def presentable(error: Exception) -> Exception:
+def redacted(error: Exception) -> Exception:
     """The error itself, or one that says the same where Celery cannot store it, or where it carries a secret."""
     text = hostile.shown(error)
     if text is None:

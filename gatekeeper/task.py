@@ -17,8 +17,8 @@ from gatekeeper.errors import LedgerUnavailable, TaskAborted, UnsupportedOption
 from gatekeeper.policies import mistakes, policy
 from gatekeeper.policies.durations import Duration
 from gatekeeper.policies.policy import Breaker, Cap, Effect, Rate
-from gatekeeper.policies.spec import DEFAULT_LEASE, MAX_AGE, Gate, Policies, register
-from gatekeeper.redact import describe, presentable
+from gatekeeper.policies.spec import DEFAULT_LEASE, MAX_AGE, Policies, TaskSpec, register
+from gatekeeper.redact import describe, redacted
 from gatekeeper.run import pipeline
 from gatekeeper.run.arrival import EXPIRES, MESSAGE, Arrival, NotThisCall
 from gatekeeper.run.responses import Answer
@@ -46,7 +46,7 @@ class GateTask(_Task):
     abstract = True
     #: The gate checks arguments itself, at every door and with the same words.
     typing = False
-    gate: Gate
+    gate: TaskSpec
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Answer:
         """Run here and now; returns the answer, raises if the attempt failed."""
@@ -137,7 +137,7 @@ def task(  # noqa: PLR0913 - one argument per policy, all by name
         policies = Policies(
             key, policy.rates(rate), policy.caps(cap), breaker, effect, lease, time_limit, attempts, backoff, max_age
         )
-        gate = Gate(body, policies)
+        gate = TaskSpec(body, policies)
         register(gate)
         make: Any = shared_task
         return cast("GateTask", make(base=GateTask, name=gate.name, gate=gate, **limits(gate))(body))
@@ -153,7 +153,7 @@ def _storable(error: Exception) -> Exception:
     """The error, or what stands for it where Celery would do something else than store it."""
     if isinstance(error, COMMANDS):
         return TaskAborted(describe(error))
-    return presentable(error)
+    return redacted(error)
 
 
 def _pass_on_ctrl_c(error: Exception) -> None:
@@ -162,6 +162,6 @@ def _pass_on_ctrl_c(error: Exception) -> None:
         raise error.__cause__
 
 
-def limits(gate: Gate) -> dict[str, float]:
+def limits(gate: TaskSpec) -> dict[str, float]:
     """Celery's own limits, for pools that can end a task: the soft one first, so that the attempt still settles."""
     return {"soft_time_limit": gate.limit_ms / 1000, "time_limit": gate.limit_ms / 1000 + 5}

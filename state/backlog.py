@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from redis import Redis
 
 from state.options import queue_of
-from state.redis.keys import Names
+from state.redis.keys import Keys
 
 #: Calls looked at per agent: enough to see every queue in which something waits for long.
-AT_ONCE = 200
+BATCH_SIZE = 200
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Backlog:
 def of_queues(redis: Redis, agents: Iterable[str]) -> list[Backlog]:
     """Return one backlog for each queue in which calls of these agents wait."""
     found: dict[str, list[int]] = {}
-    for n in map(Names, agents):
-        calls = redis.zrange(n.queued, 0, AT_ONCE - 1)
+    for n in map(Keys, agents):
+        calls = redis.zrange(n.queued, 0, BATCH_SIZE - 1)
         with redis.pipeline(transaction=False) as pipe:
             for call in calls:
                 pipe.hmget(n.call(call), "lane", "at_ms")

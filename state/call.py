@@ -9,7 +9,7 @@ from typing import Any
 #: States of a call that has ended; all others are open.
 ENDED = frozenset({"done", "rejected", "cancelled"})
 #: Characters of one value in a sentence that says what differs.
-LONGEST_VALUE = 60
+MAX_VALUE = 60
 
 
 @dataclass(frozen=True)
@@ -55,4 +55,4 @@ def _arguments(kwargs: str) -> dict[str, str]:
 def _brief(value: str | None) -> str:
     if value is None:
         return "none"
-    return value if len(value) <= LONGEST_VALUE else f"{value[:LONGEST_VALUE]}…"
+    return value if len(value) <= MAX_VALUE else f"{value[:MAX_VALUE]}…"

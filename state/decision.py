@@ -28,7 +28,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Doubt:
+class NeedsLookup:
     """Whether the effect happened is unknown, and it is time to ask the provider. `claim` is the attempt in doubt."""
 
     claim: Claim
@@ -43,7 +43,7 @@ class Replay:
 
 
 @dataclass(frozen=True)
-class Refused:
+class Refusal:
     """The call may not run; the receipt has stage, error and the numbers. `deferred` when it will be sent again."""
 
     receipt: dict[str, Any]
@@ -56,7 +56,7 @@ class Refused:
 
 
 @dataclass(frozen=True)
-class Busy:
+class KeyInUse:
     """Another attempt holds the key."""
 
     owner: str
@@ -67,12 +67,12 @@ class Busy:
 
 
 @dataclass(frozen=True)
-class Unchecked:
+class NeedsResync:
     """Redis was started anew, or has another epoch; before any effect it is compared with the journal."""
 
 
 @dataclass(frozen=True)
-class OtherKey:
+class RegisteredKey:
     """The call was registered under this key, which the task's template would not give it today."""
 
     key: str
@@ -90,7 +90,7 @@ class Unregistered:
 
 
 @dataclass(frozen=True)
-class Differs:
+class ArgumentsDiffer:
     """The message is not what its id was registered as, which is this task with these arguments (JSON text)."""
 
     task: str
@@ -98,11 +98,22 @@ class Differs:
 
 
 @dataclass(frozen=True)
-class Early:
+class NotDue:
     """The call waits until `due_ms`; its message came before that."""
 
     due_ms: int
     now_ms: int
 
 
-Decision = Claim | Doubt | Replay | Refused | Busy | Unchecked | OtherKey | Unregistered | Differs | Early
+Decision = (
+    Claim
+    | NeedsLookup
+    | Replay
+    | Refusal
+    | KeyInUse
+    | NeedsResync
+    | RegisteredKey
+    | Unregistered
+    | ArgumentsDiffer
+    | NotDue
+)

@@ -18,13 +18,13 @@ from typing import Any, Self
 #: Seconds until the next address is tried beside one that has not answered (RFC 8305 says a quarter).
 STAGGER = 0.25
 #: Addresses of one name that are tried.
-MOST_ADDRESSES = 16
+MAX_ADDRESSES = 16
 #: Look-ups that may be under way; each is a thread that a silent name server holds for half a minute.
-MOST_LOOK_UPS = 32
+MAX_LOOK_UPS = 32
 
 Address = tuple[int, int, int, str, Any]
 
-_looking_up = threading.BoundedSemaphore(MOST_LOOK_UPS)
+_looking_up = threading.BoundedSemaphore(MAX_LOOK_UPS)
 
 
 def connect(host: str, port: int, seconds: float, options: Sequence[tuple[Any, ...]] = ()) -> socket.socket:
@@ -43,7 +43,7 @@ def connect(host: str, port: int, seconds: float, options: Sequence[tuple[Any, .
 
     """
     deadline = time.monotonic() + seconds
-    addresses = resolve(host, port, seconds)[:MOST_ADDRESSES]
+    addresses = resolve(host, port, seconds)[:MAX_ADDRESSES]
     with _Race(options) as race:
         return race.run(addresses, deadline)
 
@@ -66,7 +66,7 @@ class _Lookup:
 
     def within(self, seconds: float) -> Sequence[Address]:
         if not _looking_up.acquire(timeout=seconds):
-            raise socket.gaierror(socket.EAI_AGAIN, f"{MOST_LOOK_UPS} look-ups of names are under way")
+            raise socket.gaierror(socket.EAI_AGAIN, f"{MAX_LOOK_UPS} look-ups of names are under way")
         thread = threading.Thread(target=self._ask, name="look-up", daemon=True)
         thread.start()
         thread.join(seconds)

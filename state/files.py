@@ -13,7 +13,7 @@ UNFINISHED = ".tmp"
 FILE = 0o600
 
 
-def write_whole(path: Path, data: bytes, *, public: bool = False) -> None:
+def write_atomic(path: Path, data: bytes, *, public: bool = False) -> None:
     """Replace `path` by `data`, on disk when this returns; the folder must exist.
 
     Only this user may read the file. A `public` one keeps the mode that it has, and a new one is as open as the umask lets.

@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from redis import Redis
 
 from state.redis.client import Script
-from state.redis.keys import Names
+from state.redis.keys import Keys
 
 _forbid = Script("forbid")
 
 
 def was_taken_back(redis: Redis, agent: str, call: str) -> bool:
     """Whether this id was revoked before anybody registered it."""
-    state, key = redis.hmget(Names(agent).call(call), "state", "key")
+    state, key = redis.hmget(Keys(agent).call(call), "state", "key")
     return state == "cancelled" and key is None
 
 
 def forbid(redis: Redis, agents: Sequence[str], call: str, by: str, keep_ms: int) -> list[str]:
     """Remember that a call that nobody registered must not run; answers the names in Redis that were free for that."""
-    names = [Names(agent).call(call) for agent in agents]
+    names = [Keys(agent).call(call) for agent in agents]
     return [name for name in names if _forbid(redis, [name], [by, keep_ms])[0] == "forbidden"]

@@ -30,7 +30,7 @@ TOLD_MS = 24 * 3600 * 1000
 #: ms. Longer than a long weekend.
 KEEP_MS = 7 * TOLD_MS
 #: Far more than the processes of a few machines and their restarts of some days.
-MOST = 200
+MAX_SIGNS = 200
 #: Without them nothing that is due or was sent runs.
 KINDS = ("worker", "beat")
 #: Seconds by which two ways to ask when a process began may differ.
@@ -94,7 +94,7 @@ class Silence:
 
 
 @dataclass(frozen=True)
-class Standing:
+class SignOfLife:
     """Who runs and who is silent, at one moment."""
 
     now_ms: int
@@ -117,25 +117,25 @@ def give(
     process = f"{me.kind}@{me.host}:{me.pid}"
     state = "stopped" if stopped else "alive"
     said = asdict(me) | ({} if queues is None else {"queues": json.dumps(queues)})
-    _sign(redis, [name()], [process, json.dumps(said), state, swept_ago_ms, KEEP_MS, MOST])
+    _sign(redis, [name()], [process, json.dumps(said), state, swept_ago_ms, KEEP_MS, MAX_SIGNS])
 
 
-def look(redis: Redis) -> Standing:
+def look(redis: Redis) -> SignOfLife:
     """Who runs and who is silent now, in one round trip."""
     with redis.pipeline(transaction=False) as pipe:
         (seconds, micros), told = pipe.time().hgetall(name()).execute()
     return judge([_read(text) for text in told.values()], int(seconds) * 1000 + int(micros) // 1000)
 
 
-def judge(signs: Iterable[Sign], now_ms: int) -> Standing:
+def judge(signs: Iterable[Sign], now_ms: int) -> SignOfLife:
     """Tell the silent from the others. Whoever was asked to stop is not silent; a kind of which none runs is."""
     signs = list(signs)
     alive = [sign for sign in signs if not sign.stopped and now_ms - sign.seen_ms <= SILENT_MS]
     silent = [silence for kind in KINDS for silence in _silent(kind, signs, alive, now_ms)]
-    return Standing(now_ms, alive, [*silent, *_not_sweeping(alive, now_ms)])
+    return SignOfLife(now_ms, alive, [*silent, *_not_sweeping(alive, now_ms)])
 
 
-def deserted(backlogs: Iterable[Backlog], standing: Standing) -> Iterator[Silence]:
+def deserted(backlogs: Iterable[Backlog], standing: SignOfLife) -> Iterator[Silence]:
     """Yield a silence for each queue in which calls wait and from which no worker takes any."""
     said = [sign.queues for sign in standing.of("worker")]
     if (

@@ -13,7 +13,7 @@ from clients.destinations import Destination, Published
 from gatekeeper import Breaker, Effect, Rung
 
 #: Posts taken up in one run: a folder full of old posts goes out over hours, not at once.
-AT_ONCE = 10
+BATCH_SIZE = 10
 
 
 def find_post(post: Post, destination: str) -> Published | None:
@@ -53,7 +53,7 @@ def publish_next() -> dict[str, list[str]]:
     gatekeeper.memory().put("broken", broken or None)
     submitted: list[str] = []
     for post in found.posts:
-        if len(submitted) >= AT_ONCE:
+        if len(submitted) >= BATCH_SIZE:
             break
         submitted += [_submit(post, destination) for destination in _open_destinations(post)]
     return {"submitted": submitted, "broken": sorted(broken)}

@@ -19,7 +19,7 @@ from web import problems
 log = structlog.get_logger("gatehouse.web")
 
 #: Seconds. The most impatient sender gives up after three.
-LONGEST = 2.5
+MAX_SECONDS = 2.5
 #: Seconds after which to come again; a restart of Redis takes less.
 AGAIN = 5
 #: More would only wait for each other; those of the feed's files are others.
@@ -34,7 +34,7 @@ async def for_store(action: Callable[[], Result]) -> Result:
     An action that is given up goes on behind the scenes, so it must be harmless to repeat.
     """
     try:
-        with anyio.fail_after(LONGEST):
+        with anyio.fail_after(MAX_SECONDS):
             return await run_sync(action, abandon_on_cancel=True, limiter=_threads())
     except (JournalUnavailable, StoreError, TimeoutError) as error:
         log.warning("store away", error=clean(str(error)) or "no answer in time", next=f"503, again in {AGAIN} s")

@@ -22,9 +22,9 @@ HEAD_SECONDS = 10.0
 #: Seconds from whole headers until the response is on its way entirely; our pages are small.
 EXCHANGE_SECONDS = 120.0
 #: Bytes that may come while no request is under way: headers, and what is left of a body that was refused.
-LARGEST_HEAD = 64 * 1024
+MAX_HEAD = 64 * 1024
 #: Connections at once, where the limit of file descriptors allows twice as many.
-MOST = 1_000
+MAX_CONNECTIONS = 1_000
 #: File descriptors that this process asks for, if it may have them.
 WANTED_DESCRIPTORS = 4_096
 #: Seconds between two looks at all connections.
@@ -68,7 +68,7 @@ class Watch:
         if seen.busy:
             return
         seen.size += size
-        if seen.size > LARGEST_HEAD and not connection.transport.is_closing():
+        if seen.size > MAX_HEAD and not connection.transport.is_closing():
             connection.transport.write(_TOO_LARGE)
             self._end(connection, "its headers are too large")
 
@@ -139,4 +139,4 @@ def _most() -> int:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         soft = wanted
-    return MOST if soft == resource.RLIM_INFINITY else max(8, min(MOST, soft // 2))
+    return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(8, min(MAX_CONNECTIONS, soft // 2))

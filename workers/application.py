@@ -25,14 +25,14 @@ import tasks
 from clients import destinations, modules
 from gatekeeper import logs, origin
 from gatekeeper.errors import InvalidArguments, UnknownTask
-from gatekeeper.policies.spec import Gate, registered
+from gatekeeper.policies.spec import TaskSpec, registered
 from gatekeeper.redact import describe
 from gatekeeper.run import known
 from state import forbidden
 from state.call import Call
 from state.ledger import owner
 from state.ledger.ledger import Ledger
-from state.ledger.sweep import Due
+from state.ledger.sweep import DueCall
 from state.options import from_json
 from state.redis import client
 from workers import broker, canvas, command_line, control, followers, options, pulse, shutdown
@@ -103,22 +103,22 @@ class Gatehouse(Celery):
     def accept(self, call: Call, delay_ms: int = 0, expires_ms: int = 0, *, digest: str = "", **sending: Any) -> bool:
         """Register the call, then send its message; False if this very call was known already.
 
-        `digest` is that of what the call was made from; raises OtherContent if the known one was made from another, and
+        `digest` is that of what the call was made from; raises ContentMismatch if the known one was made from another, and
         without it KnownId if the known one is another call.
         `sending` is how the first message is sent.
         """
         known.check_id(call.id)
         fresh = known.register(Ledger(client.client()), call, delay_ms, expires_ms, digest)
         if fresh and not delay_ms:
-            self._send(Due(call.id, call.task, call.kwargs, call.options), **sending)
+            self._send(DueCall(call.id, call.task, call.kwargs, call.options), **sending)
         return fresh
 
-    def resend(self, due: Due) -> None:
+    def resend(self, due: DueCall) -> None:
         """Send the message of a registered call once more; its answer takes the place of a "not yet"."""
         self.backend.forget(due.call)
         self._send(due)
 
-    def _send(self, due: Due, **sending: Any) -> None:
+    def _send(self, due: DueCall, **sending: Any) -> None:
         """The message is a hint: where it cannot be sent now, whatever the reason, the sweeper sends it later."""
         try:
             super().send_task(due.task, (), json.loads(due.kwargs), task_id=due.call, **sending, **_kept(due.options))
@@ -135,7 +135,7 @@ def _kept(options_json: str) -> dict[str, Any]:
     return {name: value for name, value in carried.items() if value is not None}
 
 
-def _gate(name: str) -> Gate:
+def _gate(name: str) -> TaskSpec:
     try:
         return registered()[name]
     except KeyError:

@@ -22,7 +22,7 @@ from state.redis import client as store
 log = structlog.get_logger("gatehouse.broker")
 
 #: Characters of one message; arguments have at most 256 Ki, of which JSON and base64 may make sixteen times as much.
-LARGEST = 8 * 1024 * 1024
+MAX_MESSAGE_LENGTH = 8 * 1024 * 1024
 #: Characters of a message that is dropped, in the log.
 SHOWN = 200
 
@@ -89,8 +89,8 @@ def check(message: Any) -> None:
 
 def _loads(text: str) -> Any:
     """Read JSON as kombu does; raises Unreadable for whatever is wrong with it."""
-    if len(text) > LARGEST:
-        raise Unreadable(f"{len(text)} characters; at most {LARGEST}", text)
+    if len(text) > MAX_MESSAGE_LENGTH:
+        raise Unreadable(f"{len(text)} characters; at most {MAX_MESSAGE_LENGTH}", text)
     try:
         return json.loads(text)
     except Exception as error:  # noqa: BLE001 - the decoders of kombu's own types raise what they like

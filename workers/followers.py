@@ -16,7 +16,7 @@ from kombu.utils.json import dumps, loads
 
 from gatekeeper import origin
 from gatekeeper.errors import InvalidArguments, KnownId, UnsupportedOption
-from gatekeeper.policies.contract import LARGEST_ARGUMENTS
+from gatekeeper.policies.contract import MAX_ARGUMENTS
 from gatekeeper.policies.spec import KEEP_MS, registered
 from gatekeeper.redact import clean, describe
 from gatekeeper.run import responses
@@ -85,8 +85,8 @@ def _written(name: str, one: Any) -> Written:
         plain = loads(text)
     except (TypeError, ValueError, RecursionError) as error:
         raise UnsupportedOption(f"{name} cannot be written as JSON: {error}") from None
-    if len(text) > LARGEST_ARGUMENTS:
-        raise UnsupportedOption(f"{name} is {len(text)} characters long; at most {LARGEST_ARGUMENTS}")
+    if len(text) > MAX_ARGUMENTS:
+        raise UnsupportedOption(f"{name} is {len(text)} characters long; at most {MAX_ARGUMENTS}")
     _check(name, plain)
     frozen = signature(plain)
     frozen.freeze()

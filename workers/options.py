@@ -13,13 +13,13 @@ from uuid import uuid4
 from kombu import Producer, Queue
 
 from gatekeeper.errors import UnsupportedOption
-from gatekeeper.policies.spec import Gate, registered
+from gatekeeper.policies.spec import TaskSpec, registered
 from gatekeeper.run import known
 from gatekeeper.task import limits
 from state.options import Options
 
 #: The longest delay that makes sense; a call is refused anyway when it is older than its task's `max_age`.
-LONGEST_SECONDS = 10 * 365 * 86_400
+MAX_SECONDS = 10 * 365 * 86_400
 #: With Redis as the broker, 0 is served first.
 PRIORITIES = range(10)
 
@@ -93,7 +93,7 @@ def check_celery_task(name: str, kwargs: Any) -> None:
         )
 
 
-def read(gate: Gate, given: Mapping[str, Any], default_queue: str) -> Asked:
+def read(gate: TaskSpec, given: Mapping[str, Any], default_queue: str) -> Asked:
     """Check every option that a caller gave; raises UnsupportedOption with one sentence about the first that is wrong."""
     said = {name: value for name, value in given.items() if not _says_nothing(name, value)}
     for name, own in ({"serializer": "json"} | limits(gate)).items():
@@ -147,11 +147,11 @@ def _milliseconds(name: str) -> Callable[[Any], int]:
             moment = (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
         if isinstance(moment, bool) or not isinstance(moment, int | float) or not math.isfinite(moment):
             raise UnsupportedOption(f"{name}={value!r} is neither seconds nor a date; write 60 or 2026-12-24T18:00:00Z")
-        if moment > LONGEST_SECONDS:
+        if moment > MAX_SECONDS:
             raise UnsupportedOption(
                 f"{name}={value!r} is more than ten years from now; write seconds, or a nearer date"
             )
-        return round(max(moment, -LONGEST_SECONDS) * 1000)
+        return round(max(moment, -MAX_SECONDS) * 1000)
 
     return read_moment
 
@@ -181,7 +181,7 @@ def _priority(value: Any) -> int:
 def _task_id(value: Any) -> str:
     if not known.is_id(value):
         raise UnsupportedOption(
-            f"task_id={str(value)[:80]!r} cannot be an id; write up to {known.LONGEST_ID} printable characters"
+            f"task_id={str(value)[:80]!r} cannot be an id; write up to {known.MAX_ID} printable characters"
         )
     if value.startswith(known.OWN_IDS):
         raise UnsupportedOption(f"task_id={value!r} is an id that the schedule or a webhook gives; take another one")

@@ -27,7 +27,7 @@ DEAF = 3
 #: So many, if attempts still run: together longer than the usual lease, in which they should have ended.
 DEAF_AND_BUSY = 9
 #: Several workers at one queue pass a canary on until it is where it belongs; beyond so many it is not.
-MOST_FLIGHTS = 50
+MAX_FLIGHTS = 50
 
 NAME = "gatehouse.canary"
 #: This worker, and the children of its pool.
@@ -37,7 +37,7 @@ SELF = secrets.token_hex(8)
 @shared_task(name=NAME, bind=True, ignore_result=True, acks_late=False, send_events=False)
 def canary(task: Any, queue: str, worker: str, flights: int) -> None:
     """Nothing for the worker that sent it: it came. Another one lets it fly on; Redis serves who waited longest."""
-    if worker != SELF and flights < MOST_FLIGHTS:
+    if worker != SELF and flights < MAX_FLIGHTS:
         with task.app.producer_or_acquire() as producer:
             let_fly(task.app, producer, queue, worker, flights + 1)
 

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 from gatekeeper.policies.spec import registered
 from gatekeeper.redact import describe
 from gatekeeper.run.arrival import EXPIRES
-from gatekeeper.run.known import LONGEST_ID, is_id
+from gatekeeper.run.known import MAX_ID, is_id
 from workers.broker import Unreadable, first_problem
 
 log = structlog.stdlib.get_logger("gatehouse.broker")
@@ -31,7 +31,7 @@ PARTS = 3
 
 def _id(text: str) -> str:
     if not is_id(text):
-        raise ValueError(f"not a printable text of 1 to {LONGEST_ID} characters")
+        raise ValueError(f"not a printable text of 1 to {MAX_ID} characters")
     return text
 
 

@@ -17,17 +17,17 @@ from clients import tables
 from clients.cron import Cron, CronError
 from gatekeeper.errors import GatekeeperError, InvalidArguments, PolicyError
 from gatekeeper.policies.durations import milliseconds
-from gatekeeper.policies.spec import TICK, Gate, registered
+from gatekeeper.policies.spec import TICK, TaskSpec, registered
 
 #: With "all", at most this many missed ticks are made up for: a day of an hourly entry.
-MOST_MISSED = 24
+MAX_MISSED = 24
 #: A tick that is seen this late was missed; until then beat was only slow.
 ON_TIME = timedelta(seconds=60)
 #: A newest tick this far ahead was started by a clock that was wrong; waiting for its time would be silence.
 WRONG_CLOCK = timedelta(days=1)
 
 #: Characters of an entry's name.
-LONGEST_NAME = 100
+MAX_NAME = 100
 
 
 class ScheduleError(ValueError):
@@ -60,7 +60,7 @@ class Entry:
 
     name: str
     cron: str
-    gate: Gate
+    gate: TaskSpec
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     missed: Literal["latest", "all", "skip"] = "latest"
     overlap: Literal["skip", "queue"] = "skip"
@@ -90,7 +90,7 @@ class Entry:
             return [latest] if now - latest < ON_TIME else []
         if self.missed == "latest":
             return [latest]
-        return list(islice(takewhile(lambda due: due > last, self._backwards(now)), MOST_MISSED))[::-1]
+        return list(islice(takewhile(lambda due: due > last, self._backwards(now)), MAX_MISSED))[::-1]
 
     def is_too_late(self, due: datetime, now: datetime) -> bool:
         """Whether the tick of this time is past its deadline."""
@@ -164,7 +164,7 @@ def _entry(table: ModuleType, name: Any, given: Any, zone: ZoneInfo) -> Entry:
 
 def _check_name(name: Any) -> None:
     """The name stands in the ids of calls, in names in Redis and in commands."""
-    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME or not name.isprintable():
         raise ValueError(f"{name!r} cannot name an entry; write a short text such as 'publish'")
 
 

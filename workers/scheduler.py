@@ -17,12 +17,12 @@ from state.ledger import schedule_runs
 from state.redis import client
 from state.redis.client import StoreError
 from workers.pulse import Pulse
-from workers.schedule import MOST_MISSED, Entry, ScheduleError, read, tick
+from workers.schedule import MAX_MISSED, Entry, ScheduleError, read, tick
 
 log = structlog.get_logger("gatehouse.scheduler")
 
 #: Seconds. Beat looks at least this often, so that a clock that was set, or a store that came back, is noticed.
-LONGEST_SLEEP = 5.0
+MAX_SLEEP = 5.0
 #: Seconds until the next look when the store is away, or a tick waits for the run before; neither is lost.
 RETRY = 1.0
 
@@ -57,7 +57,7 @@ class TickScheduler(Scheduler):
             log.warning("tick waits", error=str(error), next=f"again in {RETRY} s")
             return RETRY
         sleep = min((_until_next(entry, now) for entry in self.entries.values()), default=0.01)
-        return min(sleep, RETRY if any(waits) else LONGEST_SLEEP)
+        return min(sleep, RETRY if any(waits) else MAX_SLEEP)
 
     def close(self) -> None:
         """Say that this beat was asked to stop; the ledger has the rest."""
@@ -123,7 +123,7 @@ def _until_next(entry: Entry, now: datetime) -> float:
 def _is_running(entry: Entry, dues: list[datetime]) -> bool:
     """Whether a run of this entry is not over. One of `dues` itself may be: another beat was quicker."""
     redis, agent = client.client(), entry.gate.agent
-    newest = schedule_runs.newest_started(redis, agent, entry.name, 2 * MOST_MISSED)
+    newest = schedule_runs.newest_started(redis, agent, entry.name, 2 * MAX_MISSED)
     return schedule_runs.any_open(redis, agent, [tick(entry, due) for due in newest if due not in dues])
 
 

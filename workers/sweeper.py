@@ -21,7 +21,7 @@ from state.journal import compact, journal
 from state.journal.journal import JournalUnavailable
 from state.ledger import clock, owner, sweep
 from state.recovery import audit, epoch
-from state.recovery.epoch import Standing
+from state.recovery.epoch import LedgerStatus
 from state.redis import client
 from state.redis.client import StoreError
 from workers import followers, pulse
@@ -69,7 +69,7 @@ class Sweeper(bootsteps.StartStopStep):
     def sweep(self) -> None:
         """One round; a store that is away is a reason to come back, not to stop."""
         with _coming_back():
-            standings = epoch.standings(client.client(), journal.current(), agents())
+            standings = epoch.ledger_statuses(client.client(), journal.current(), agents())
             arrived_ms = sweep.newest_arrival(client.client(), agents())
             for agent in agents():
                 with _coming_back():  # the trouble of one is not that of the others
@@ -95,7 +95,7 @@ class Sweeper(bootsteps.StartStopStep):
             leases = [gate.lease_ms for gate in registered().values() if gate.agent == agent]
             clock.mend(client.client(), agent, max(leases, default=0))
 
-    def _look_after_ledger(self, agent: str, standing: Standing) -> None:
+    def _look_after_ledger(self, agent: str, standing: LedgerStatus) -> None:
         """After a restart of Redis effects go on by themselves if nothing was lost; else say so, once."""
         why = standing.closed
         if why is None and standing.unchecked:
@@ -143,7 +143,7 @@ class Sweeper(bootsteps.StartStopStep):
             self._compact()
         if self._sweeps % BURY_EVERY == 0 and not any(self._closed.values()):
             # While Redis has forgotten something, an owner that nobody names may still be asked about.
-            owner.bury(sweep.owners(client.client(), agents()))
+            owner.remove_stale_locks(sweep.owners(client.client(), agents()))
 
 
 def _audited(agent: str) -> str | None:

@@ -16,7 +16,7 @@ from clients.content.post import BrokenPost, Post
 __all__ = ["BrokenPost", "Post", "PostNotFound", "Scan", "due", "load", "scan"]
 
 #: A long novel is under 1 MB of text; anything bigger in this folder is there by mistake.
-LARGEST_POST = 1_000_000
+MAX_POST = 1_000_000
 
 
 class PostNotFound(LookupError):
@@ -119,9 +119,9 @@ def _text(path: Path, home: Path) -> str:
     if not real.is_file():
         raise BrokenPost("is not a regular file; rename or remove it")
     with real.open("rb") as file:
-        data = file.read(LARGEST_POST + 1)
-    if len(data) > LARGEST_POST:
-        raise BrokenPost(f"is larger than {LARGEST_POST:,} bytes; shorten or split it")
+        data = file.read(MAX_POST + 1)
+    if len(data) > MAX_POST:
+        raise BrokenPost(f"is larger than {MAX_POST:,} bytes; shorten or split it")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -32,7 +32,7 @@ EXAMPLES = {
 }
 
 #: Seven short fields; YAML parsers need time by the square of the length for hostile input.
-LONGEST_HEADER = 8_000
+MAX_HEADER = 8_000
 
 #: Makes nothing but text, lists and mappings out of YAML.
 LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
@@ -125,8 +125,8 @@ def split(text: str) -> tuple[dict[str, object], str]:
         header = ""
     if not header.strip():
         raise BrokenPost("has no front matter; begin it with `---`, the fields, and `---`")
-    if len(header) > LONGEST_HEADER:
-        raise BrokenPost(f"has front matter of more than {LONGEST_HEADER:,} characters; move text below it")
+    if len(header) > MAX_HEADER:
+        raise BrokenPost(f"has front matter of more than {MAX_HEADER:,} characters; move text below it")
     return _header(header), body
 
 

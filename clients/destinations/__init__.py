@@ -25,7 +25,7 @@ class NotConfigured(ValueError):
     """Raised when a destination lacks a setting; says which."""
 
 
-class CannotTell(Exception):
+class LookupInconclusive(Exception):
     """Raised by a look-up that saw neither the post nor proof of its absence."""
 
 
@@ -51,7 +51,7 @@ class Publishing(Protocol):
     def find(self, post: Post) -> Published | None:
         """Look whether an earlier attempt put the post out; None is proof that nothing is there now.
 
-        Raises where the look-up cannot be trusted: an error of the provider, or CannotTell.
+        Raises where the look-up cannot be trusted: an error of the provider, or LookupInconclusive.
         """
 
 

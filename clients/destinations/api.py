@@ -18,7 +18,7 @@ from gatekeeper.errors import GatekeeperError, NotApplied
 from gatekeeper.redact import clean, describe
 
 #: Seconds for all requests of a publish, and for what it waits in between: well below the publisher's lease of 2 minutes.
-LONGEST = 100.0
+MAX_SECONDS = 100.0
 #: Characters of a provider's own words that are told.
 SHOWN = 200
 
@@ -35,7 +35,7 @@ class Api:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
-    deadline: float = field(default_factory=lambda: time.monotonic() + LONGEST)
+    deadline: float = field(default_factory=lambda: time.monotonic() + MAX_SECONDS)
 
     @property
     def left(self) -> float:

@@ -19,7 +19,7 @@ from clients.destinations import Published
 from clients.destinations.feed_store import Entries, Entry
 from clients.text import markdown
 from gatekeeper.errors import NotApplied
-from state.files import UNFINISHED, write_whole
+from state.files import UNFINISHED, write_atomic
 
 #: Readers fetch the whole feed again and again; fifty posts cover weeks of absence at several posts a day.
 FEED_LENGTH = 50
@@ -125,7 +125,7 @@ class Feed:
         text = _templates().get_template(template).render(url=self._url, web_url=self.web_url, tag=TAG, **values)
         data = text.encode()
         if not path.exists() or path.read_bytes() != data:
-            write_whole(path, data, public=True)
+            write_atomic(path, data, public=True)
 
     def _url(self, entry: Entry) -> str:
         return f"{self.web_url}/posts/{entry.id}.html"

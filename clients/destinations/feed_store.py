@@ -11,7 +11,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from clients.content.post import ID
-from state.files import write_whole
+from state.files import write_atomic
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +58,7 @@ class Entries:
         """Record the entry; a new one heads the list of the newest."""
         path = self.folder / f"{entry.id}.json"
         is_new = not path.exists()
-        write_whole(path, entry.model_dump_json(indent=1).encode(), public=True)
+        write_atomic(path, entry.model_dump_json(indent=1).encode(), public=True)
         if is_new:
             self._write_list([entry.id, *(known for known in self._ids() if known != entry.id)])
 
@@ -82,4 +82,4 @@ class Entries:
             return IDS.validate_json(self.list.read_bytes())
 
     def _write_list(self, ids: list[str]) -> None:
-        write_whole(self.list, IDS.dump_json(ids[:LISTED], indent=1), public=True)
+        write_atomic(self.list, IDS.dump_json(ids[:LISTED], indent=1), public=True)

@@ -29,7 +29,7 @@ from wcwidth import iter_graphemes
 
 import settings
 from clients.content import Post
-from clients.destinations import CannotTell, Published, check, sent_note
+from clients.destinations import LookupInconclusive, Published, check, sent_note
 from clients.destinations.api import SHOWN, Api, BadAnswer, before_sending
 from clients.destinations.sent_note import Draft
 from clients.text import excerpt
@@ -39,7 +39,7 @@ from gatekeeper.redact import clean
 #: What a link counts where the server does not say.
 PER_URL = 23
 #: The largest page there is, and how many of them a look-up reads: 400 statuses since an attempt are a flood.
-PAGE, MOST_PAGES = 40, 10
+PAGE, MAX_PAGES = 40, 10
 #: The id before all others.
 NONE_YET = "0"
 _NOT_FOUND, _INVALID = 404, 422
@@ -115,7 +115,9 @@ def find(post: Post) -> Published | None:  # noqa: ARG001 - what was sent was no
         return None  # the note comes before the request
     api = _api()
     if not noted.is_for(api.url, _account(api)):
-        raise CannotTell(f"it was sent to account {noted.account} at {noted.at}, which MASTODON_* no longer names")
+        raise LookupInconclusive(
+            f"it was sent to account {noted.account} at {noted.at}, which MASTODON_* no longer names"
+        )
     return _look_up(api, noted)
 
 
@@ -179,7 +181,7 @@ def _found_by_now(api: Api, noted: Draft) -> Published | None:
     """The key was freed by proof or by a person, so doubt does not stop this attempt; only the status itself does."""
     try:
         return _look_up(api, noted)
-    except CannotTell:
+    except LookupInconclusive:
         return None
 
 
@@ -194,21 +196,21 @@ def _look_up(api: Api, noted: Draft) -> Published | None:
         if noted.resembles(text):
             doubtful = status.url or status.id
     if doubtful:
-        raise CannotTell(f"{doubtful} says nearly the same; see whether it is this post")
+        raise LookupInconclusive(f"{doubtful} says nearly the same; see whether it is this post")
     return None
 
 
 def _newest_first(api: Api, account: str) -> Iterator[_Status]:
-    """The account's own statuses down to its first one; raises CannotTell if there are too many to read."""
+    """The account's own statuses down to its first one; raises LookupInconclusive if there are too many to read."""
     before: dict[str, str] = {}
-    for _ in range(MOST_PAGES):
+    for _ in range(MAX_PAGES):
         answer = api.get(f"api/v1/accounts/{account}/statuses", limit=str(PAGE), exclude_reblogs="true", **before)
         page = _checked(_STATUSES, answer)
         if not page:
             return
         yield from page
         before = {"max_id": page[-1].id}
-    raise CannotTell(f"more than {PAGE * MOST_PAGES} statuses came since; look for the post by hand")
+    raise LookupInconclusive(f"more than {PAGE * MAX_PAGES} statuses came since; look for the post by hand")
 
 
 def _is_newer(one: str, other: str) -> bool:

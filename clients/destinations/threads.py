@@ -27,7 +27,7 @@ from wcwidth import iter_graphemes
 import gatekeeper
 import settings
 from clients.content import Post
-from clients.destinations import CannotTell, Published, check, sent_note, threads_api
+from clients.destinations import LookupInconclusive, Published, check, sent_note, threads_api
 from clients.destinations.api import before_sending
 from clients.destinations.sent_note import Draft
 from clients.destinations.threads_api import Account, Threads
@@ -35,7 +35,7 @@ from clients.text import excerpt
 from gatekeeper.errors import NotApplied
 from gatekeeper.run.http_outcome import REFUSED_STATUSES, proves_nothing_was_sent
 
-MOST, MOST_LINKS = 500, 5
+MOST, MAX_LINKS = 500, 5
 #: What makes a picture of the sign before it.
 SHOWN_AS_PICTURE = frozenset("\ufe0f\u20e3")
 #: Recovery points: the container, and the container whose publish was asked for.
@@ -47,7 +47,7 @@ PAUSES = (0.5, 1.0, 2.0, 4.0)
 #: Seconds that a container may take; the next attempt goes on waiting for the same one.
 PATIENCE = 45.0
 #: Seconds that have to be left for the publish itself.
-LEAST = 20.0
+MIN_REMAINING = 20.0
 
 
 def publish(post: Post) -> Published:
@@ -63,7 +63,7 @@ def publish(post: Post) -> Published:
         if asked and (found := _found_by_now(api, account, noted, asked)):
             return found
         container = _ready(api, noted, container)
-        if api.left < LEAST:
+        if api.left < MIN_REMAINING:
             words = f"Threads: no time is left to publish container {container}; the next attempt does"
             raise NotApplied(words, temporary=True)
         gatekeeper.keep(ASKED, container)
@@ -78,7 +78,9 @@ def find(post: Post) -> Published | None:  # noqa: ARG001 - what was sent was no
     api = _api()
     account = api.account()
     if not noted.is_for(api.url, account.id):
-        raise CannotTell(f"it was sent to account {noted.account} at {noted.at}, which THREADS_* no longer names")
+        raise LookupInconclusive(
+            f"it was sent to account {noted.account} at {noted.at}, which THREADS_* no longer names"
+        )
     return _look_up(api, account, noted, asked)
 
 
@@ -103,7 +105,7 @@ def _api() -> Threads:
 
 
 def _note(api: Threads, account: Account, post: Post) -> Draft:
-    text = excerpt.excerpt(post, MOST, length, MOST_LINKS)
+    text = excerpt.excerpt(post, MOST, length, MAX_LINKS)
     newest = next(api.newest_first(account.id), None)
     noted = Draft(at=api.url, account=account.id, text=text, after=newest.timestamp.isoformat() if newest else "")
     noted.keep()
@@ -165,7 +167,7 @@ def _found_by_now(api: Threads, account: Account, noted: Draft, container: str) 
     """The key was freed by proof or by a person, so doubt does not stop this attempt; only the post itself does."""
     try:
         return _look_up(api, account, noted, container)
-    except CannotTell:
+    except LookupInconclusive:
         return None
 
 
@@ -182,7 +184,7 @@ def _look_up(api: Threads, account: Account, noted: Draft, container: str) -> Pu
     if status == "PUBLISHED":
         return Published(published_at=datetime.now(UTC), url=account.page, id=container)
     if doubtful:
-        raise CannotTell(f"{doubtful} says nearly the same; see whether it is this post")
+        raise LookupInconclusive(f"{doubtful} says nearly the same; see whether it is this post")
     if status in {"FINISHED", "ERROR", "EXPIRED"}:
         return None
-    raise CannotTell(f"container {container} is {status}, and the post is not in the account's list")
+    raise LookupInconclusive(f"container {container} is {status}, and the post is not in the account's list")

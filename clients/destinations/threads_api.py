@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from requests import HTTPError
 
-from clients.destinations import CannotTell, Published
+from clients.destinations import LookupInconclusive, Published
 from clients.destinations.api import Api, BadAnswer, Hint, error_of
 
 Schema = TypeVar("Schema", bound=BaseModel)
@@ -17,7 +17,7 @@ Schema = TypeVar("Schema", bound=BaseModel)
 #: The status of a container that Threads does not know, or does not know any more; ours, not theirs.
 GONE = "GONE"
 #: The largest page there is, and how many of them a look-up reads; an account may publish 250 posts a day.
-PAGE, MOST_PAGES = 100, 10
+PAGE, MAX_PAGES = 100, 10
 
 #: "The requested resource does not exist".
 _NO_SUCH_THING = 24
@@ -84,16 +84,16 @@ class Threads(Api):
         return _checked(Account, self.get(self.user, fields="id,username"))
 
     def newest_first(self, user: str) -> Iterator[Thread]:
-        """Every post of the account; raises CannotTell if there are too many to read."""
+        """Every post of the account; raises LookupInconclusive if there are too many to read."""
         more: dict[str, str] = {}
-        for _ in range(MOST_PAGES):
+        for _ in range(MAX_PAGES):
             answer = self.get(f"{user}/threads", fields="id,text,permalink,timestamp", limit=str(PAGE), **more)
             page = _checked(_Page, answer)
             yield from page.data
             if not page.data or not page.paging.cursors.after:
                 return
             more = {"after": page.paging.cursors.after}
-        raise CannotTell(f"more than {PAGE * MOST_PAGES} posts came since; look for the post by hand")
+        raise LookupInconclusive(f"more than {PAGE * MAX_PAGES} posts came since; look for the post by hand")
 
     def thread(self, media: str) -> Thread:
         return _checked(Thread, self.get(media, fields="id,text,permalink,timestamp"))

@@ -20,9 +20,9 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 from state import dial
 
 #: Bytes of status line and headers. Python allows a hundred lines of 64 kB each; honest servers send some 2 kB.
-LARGEST_HEAD = 128 * 1024
+MAX_HEAD = 128 * 1024
 #: Seconds; a socket's timeout must not be 0, which means "do not wait at all".
-LEAST = 0.001
+MIN_TIMEOUT = 0.001
 
 
 class BoundedAdapter(HTTPAdapter):
@@ -51,7 +51,7 @@ class _Dialled:
     socket_options: list[tuple[Any, ...]] | None
 
     def _new_conn(self) -> socket.socket:
-        left = max(self.deadline - time.monotonic(), LEAST)
+        left = max(self.deadline - time.monotonic(), MIN_TIMEOUT)
         this: Any = self
         try:
             connected = dial.connect(self._dns_host, self.port, left, self.socket_options or ())
@@ -62,7 +62,7 @@ class _Dialled:
         except (OSError, UnicodeError) as error:
             raise NewConnectionError(this, f"Failed to establish a new connection: {error}") from error
         sys.audit("http.client.connect", self, self.host, self.port)
-        connected.settimeout(max(self.deadline - time.monotonic(), LEAST))
+        connected.settimeout(max(self.deadline - time.monotonic(), MIN_TIMEOUT))
         return connected
 
 
@@ -76,7 +76,7 @@ class _Answer(HTTPResponse):
 
     def begin(self) -> None:
         """Read status line and headers, so many bytes at the most."""
-        self._bounded.allowed = LARGEST_HEAD
+        self._bounded.allowed = MAX_HEAD
         super().begin()
         self._bounded.allowed = None
         for unread in ("Set-Cookie", "Set-Cookie2"):  # their parser takes time by the square of the length
@@ -98,7 +98,7 @@ class _Bounded(RawIOBase):
         if left <= 0:
             raise TimeoutError("the answer did not end in time")
         if self.allowed is not None and self.allowed <= 0:
-            raise HTTPException(f"the answer's headers are longer than {LARGEST_HEAD} bytes")
+            raise HTTPException(f"the answer's headers are longer than {MAX_HEAD} bytes")
         self._sock.settimeout(left)
         count = cast("int | None", self._inner.readinto(buffer))
         if self.allowed is not None:

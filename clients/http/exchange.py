@@ -25,7 +25,7 @@ from gatekeeper.run.http_outcome import of_status, proves_nothing_was_sent
 log = structlog.get_logger("gatehouse.http")
 
 #: Seconds. A request gets so much time at least, so that it can say why it failed.
-LEAST_TIME = 0.1
+MIN_TIME = 0.1
 #: Characters of a body that a log line shows.
 SHOWN = 500
 
@@ -87,7 +87,7 @@ def _within_the_lease(seconds: float) -> float:
     """An effect's request ends before somebody else may decide that its sender is lost."""
     attempt = current_or_none()
     left = attempt.wire.left_ms / 1000 if attempt else seconds
-    return max(min(seconds, left), LEAST_TIME)
+    return max(min(seconds, left), MIN_TIME)
 
 
 def _of_error(error: Exception) -> str:

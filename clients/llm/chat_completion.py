@@ -28,7 +28,7 @@ BARRED_FOR = 900.0
 #: Characters of a provider's own words that are told.
 SHOWN = 200
 #: More than any request may cost; a larger number is a lie.
-MOST_TOKENS = 10_000_000
+MAX_TOKENS = 10_000_000
 
 _BAD_KEY, _BAD_PLACE, _NO_CREDIT = {401, 403}, {404, 405, 410}, 402
 _BAD_QUESTION = {400, 413, 422}
@@ -171,5 +171,5 @@ def _code(body: _Body) -> Any:
 def _tokens(usage: Any) -> int:
     """What the provider says it counted; anything but a sensible number counts as none."""
     total = usage.get("total_tokens") if isinstance(usage, dict) else None
-    sensible = isinstance(total, int) and not isinstance(total, bool) and 0 <= total <= MOST_TOKENS
+    sensible = isinstance(total, int) and not isinstance(total, bool) and 0 <= total <= MAX_TOKENS
     return total if sensible and total is not None else 0

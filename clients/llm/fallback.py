@@ -32,7 +32,7 @@ log = structlog.get_logger("gatehouse.models")
 #: Seconds for all models together: half of a task's default lease is left for what the task does besides.
 LADDER_SECONDS = 45.0
 #: Seconds; no model answers in less, so it is not asked.
-LEAST_SECONDS = 1.0
+MIN_SECONDS = 1.0
 
 #: Stands behind each question's own system text.
 FORM = (
@@ -141,7 +141,7 @@ class _Descent(Generic[Schema]):
         return self.started + LADDER_SECONDS - time.monotonic()
 
     def _permit(self, provider: Provider) -> Permit | None:
-        if self._seconds_left < LEAST_SECONDS:
+        if self._seconds_left < MIN_SECONDS:
             self._leave(Rung.MODEL, provider.by, "skipped", "no time is left")
             return None
         permit = shared.permit(client.client(), provider.identity, self.question.digest, provider.limits)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import settings
 from gatekeeper.policies.durations import milliseconds, per_period
-from state.limits.providers import Limits
+from state.limits.providers import ProviderLimits
 
 #: Failures in a row, and how long nobody asks then. A short outage costs three questions, a long one a probe each two minutes.
 BREAKER_AFTER, BREAKER_COOLDOWN = 3, "2m"
@@ -50,10 +50,10 @@ class Provider:
         return f"{self.name}-{hashlib.sha256(settled.encode(errors='replace')).hexdigest()[:8]}"
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> ProviderLimits:
         burst, period_ms = per_period(self.rate)
         probe_ms = round((settings.current().http_timeout + GRACE) * 1000)
-        return Limits(burst, period_ms / burst, BREAKER_AFTER, milliseconds(BREAKER_COOLDOWN), probe_ms)
+        return ProviderLimits(burst, period_ms / burst, BREAKER_AFTER, milliseconds(BREAKER_COOLDOWN), probe_ms)
 
 
 def configured() -> list[Provider]:

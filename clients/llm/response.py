@@ -13,7 +13,7 @@ from gatekeeper.redact import clean
 Value = TypeVar("Value", bound=BaseModel)
 
 #: Characters; more than any model may write within `max_tokens`.
-LONGEST_REPLY = 200_000
+MAX_REPLY = 200_000
 #: How many of a reply's mistakes are told.
 TOLD = 3
 
@@ -27,7 +27,7 @@ class Unusable(ValueError):
 
 def read(text: str, schema: type[Value]) -> Value:
     """The value in a reply: JSON, alone or in one code fence, after thoughts or without."""
-    if len(text) > LONGEST_REPLY:
+    if len(text) > MAX_REPLY:
         raise Unusable(f"a reply of {len(text)} characters")
     inner = _unwrap(text)
     if not inner:

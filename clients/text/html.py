@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from html import unescape
 
 #: Characters that are looked at; a title or a text is far shorter.
-LONGEST = 200_000
+MAX_LENGTH = 200_000
 
 _SILENT = re.compile(r"<(?P<tag>script|style)\b|<!--")
 #: Blocks stand apart; a word may be half bold.
@@ -23,7 +23,7 @@ def plain(html: str) -> str:
 
     By hand: parsers of HTML take time by the square of the length for what strangers may send.
     """
-    spoken = " ".join(_spoken(html[:LONGEST]))
+    spoken = " ".join(_spoken(html[:MAX_LENGTH]))
     words = unescape(_NO_CHARACTER.sub("", _TAG.sub("", _BLOCK.sub(" ", spoken))))
     return " ".join("".join(" " if c.isspace() else c for c in words if c.isspace() or _is_shown(c)).split())
 

@@ -17,7 +17,7 @@ from gatekeeper.errors import InvalidArguments, InvalidOutput, PolicyError
 from gatekeeper.policies import json_values
 
 #: Arguments are identities and small facts; a text of this size belongs in a file.
-LARGEST_ARGUMENTS = 256 * 1024
+MAX_ARGUMENTS = 256 * 1024
 
 
 class Contract:
@@ -81,8 +81,8 @@ class Contract:
                 f"{self.name}: an argument holds bytes, a set, or a dict key that is not a text, which its annotation does not "
                 f"tell; write texts and lists, or an annotation such as dict[int, str]"
             )
-        if len(text) > LARGEST_ARGUMENTS:
-            raise InvalidArguments(f"{self.name}: arguments of {len(text)} characters; at most {LARGEST_ARGUMENTS}")
+        if len(text) > MAX_ARGUMENTS:
+            raise InvalidArguments(f"{self.name}: arguments of {len(text)} characters; at most {MAX_ARGUMENTS}")
         return text
 
     def _is_the_same(self, text: str, arguments: dict[str, Any]) -> bool:
@@ -167,7 +167,7 @@ def _shape(name: str, signature: inspect.Signature, hints: dict[str, Any]) -> An
     return with_config(ConfigDict(extra="forbid"))(shape)
 
 
-def says_secret(schema: dict[str, Any]) -> bool:
+def has_secret(schema: dict[str, Any]) -> bool:
     """Whether a JSON schema has a secret in it, which JSON shows as asterisks."""
     return _has(schema, "format", "password")
 
@@ -189,7 +189,7 @@ def _check_identity(name: str, arguments: TypeAdapter[Any]) -> None:
         raise PolicyError(f"{name}: an argument cannot be written as JSON: {error}") from None
     if _has(schema, "uniqueItems", True):
         raise PolicyError(f"{name}: a set has no order, so the same call would look different each time; write list[…]")
-    if says_secret(schema):
+    if has_secret(schema):
         raise PolicyError(
             f"{name}: a secret is no argument, for it would be stored with the call; read it from the settings"
         )

@@ -14,7 +14,7 @@ from uuid import UUID
 from gatekeeper.errors import InvalidArguments, PolicyError
 
 #: Longer keys carry text where an identity belongs.
-LONGEST_KEY = 300
+MAX_KEY = 300
 
 #: What has one spelling. A set is written in another order by each process, a model may gain a field.
 _IDENTITIES = (str, int, float, Decimal, UUID, date, time, timedelta)
@@ -47,10 +47,8 @@ class Template:
     def fill(self, arguments: Mapping[str, Any]) -> str:
         """The text for one call's arguments; raises InvalidArguments if it grows too long."""
         key = "".join(lit if name is None else lit + self._escaped(name, arguments[name]) for lit, name in self._parts)
-        if len(key) > LONGEST_KEY:
-            raise InvalidArguments(
-                f"{self.text!r} gives a key of {len(key)} characters; at most {LONGEST_KEY} are allowed"
-            )
+        if len(key) > MAX_KEY:
+            raise InvalidArguments(f"{self.text!r} gives a key of {len(key)} characters; at most {MAX_KEY} are allowed")
         return key
 
     def _escaped(self, name: str, value: Any) -> str:
@@ -63,8 +61,8 @@ class Template:
                 f"{self.text!r}: {name} is a {kind}; what identifies is a text, a number, a date, a UUID or an enum"
             )
         text = str(plain)
-        if len(text) > 4 * LONGEST_KEY:  # to normalize it takes time by the square of its length
-            raise InvalidArguments(f"{self.text!r}: {name} has {len(text)} characters; a key has at most {LONGEST_KEY}")
+        if len(text) > 4 * MAX_KEY:  # to normalize it takes time by the square of its length
+            raise InvalidArguments(f"{self.text!r}: {name} has {len(text)} characters; a key has at most {MAX_KEY}")
         return _escape(text)
 
 

@@ -12,7 +12,7 @@ from gatekeeper.errors import PolicyError
 from gatekeeper.policies.durations import Duration, milliseconds, per_period
 
 #: A call that waited longer than this for a rate is refused: after a day nobody expects it any more.
-LONGEST_WAIT = "1d"
+MAX_WAIT = "1d"
 
 
 class Rung(enum.StrEnum):
@@ -38,7 +38,7 @@ class Rate:
     text: str
     over: Literal["wait", "drop"] = "wait"
     scope: str = ""
-    within: Duration = LONGEST_WAIT
+    within: Duration = MAX_WAIT
     burst: int = field(init=False)
     every_ms: float = field(init=False)
     wait_ms: int = field(init=False)
@@ -48,7 +48,7 @@ class Rate:
         _check_scope("Rate", self.scope)
         if self.over not in ("wait", "drop"):  # a tuple: what cannot be hashed is compared, too
             raise PolicyError(f"Rate(over={self.over!r}) is not known; write 'wait' or 'drop'")
-        if self.over == "drop" and self.within != LONGEST_WAIT:
+        if self.over == "drop" and self.within != MAX_WAIT:
             raise PolicyError(
                 "Rate(within=…) says how long a call may wait, but over='drop' lets none wait; remove one"
             )

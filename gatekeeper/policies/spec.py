@@ -17,8 +17,8 @@ from gatekeeper.policies.durations import Duration, milliseconds
 from gatekeeper.policies.key_template import Template
 from gatekeeper.policies.policy import Breaker, Cap, Effect, Rate
 from state.call import Call
-from state.ledger.ledger import Terms
-from state.redis.keys import Names
+from state.ledger.ledger import CallLimits
+from state.redis.keys import Keys
 
 #: Longer than any call should take on the network, short enough that a lost worker is noticed in two minutes.
 DEFAULT_LEASE = "2m"
@@ -30,11 +30,11 @@ DAY_MS = milliseconds("1d")
 #: Three attempts ride out a restart of whatever the task asks; more would only repeat the same error.
 DEFAULT_ATTEMPTS = 3
 #: With the longest pause between them that is more than a month; more is a slip of the hand.
-MOST_ATTEMPTS = 1000
+MAX_ATTEMPTS = 1000
 #: The longest pause between two attempts.
-LONGEST_BACKOFF_MS = milliseconds("1h")
+MAX_BACKOFF_MS = milliseconds("1h")
 #: Seconds. A service that wants to be left alone for longer is asked all the same: once a day does no harm.
-LONGEST_PAUSE = 86_400.0
+MAX_PAUSE = 86_400.0
 
 #: How the names of a schedule's ticks begin.
 TICK = "tick:"
@@ -58,7 +58,7 @@ class Policies:
     max_age: Duration
 
 
-class Gate:
+class TaskSpec:
     """The gate of one task. `name` is the Celery name, `agent` the module's own name."""
 
     def __init__(self, body: Callable[..., Any], policies: Policies) -> None:
@@ -111,14 +111,14 @@ class Gate:
         key, effect = self.key(arguments, id), self.effect is not None
         return Call(id, self.agent, self.name, key, text, fingerprint(text), door, effect, options)
 
-    def terms(self, arguments: Mapping[str, Any]) -> Terms:
+    def terms(self, arguments: Mapping[str, Any]) -> CallLimits:
         """The policy and the Redis keys that this call's arguments select."""
-        n = Names(self.agent)
+        n = Keys(self.agent)
         filled = [template.fill(arguments) for template in self._scopes]
         caps = tuple(n.cap(self.name, p.text, s) for p, s in zip(self.caps, filled, strict=False))
         rates = tuple(n.rate(self.name, p.text, s) for p, s in zip(self.rates, filled[len(caps) :], strict=True))
         breaker = n.breaker(self.name, self._breaker_scope.fill(arguments))
-        return Terms(self._policy, self.lease_ms, breaker, caps, rates, self.effect.proof if self.effect else "")
+        return CallLimits(self._policy, self.lease_ms, breaker, caps, rates, self.effect.proof if self.effect else "")
 
     def _question(self, name: str) -> Question | None:
         function = getattr(self.effect, name, None)
@@ -156,9 +156,9 @@ class Gate:
                 f"{self.name}: the lease of {self.lease_ms / 1000:g}s is shorter than the time limit of "
                 f"{self.limit_ms / 1000:g}s; a claim must outlive its attempt: lengthen lease="
             )
-        if type(self.attempts) is not int or not 1 <= self.attempts <= MOST_ATTEMPTS:
+        if type(self.attempts) is not int or not 1 <= self.attempts <= MAX_ATTEMPTS:
             raise PolicyError(
-                f"{self.name}: attempts={self.attempts!r}; write at least 1 and at most {MOST_ATTEMPTS}, a whole number"
+                f"{self.name}: attempts={self.attempts!r}; write at least 1 and at most {MAX_ATTEMPTS}, a whole number"
             )
 
     def _as_read_by_scripts(self, policies: Policies) -> dict[str, Any]:
@@ -177,7 +177,7 @@ class Gate:
         return policy
 
 
-def register(gate: Gate) -> None:
+def register(gate: TaskSpec) -> None:
     """Add a gate; raises PolicyError if its name, or its agent's, is taken."""
     for other in _gates.values():
         module = other.body.__module__
@@ -188,12 +188,12 @@ def register(gate: Gate) -> None:
     _gates[gate.name] = gate
 
 
-def _is_reloaded(gate: Gate, other: Gate) -> bool:
+def _is_reloaded(gate: TaskSpec, other: TaskSpec) -> bool:
     """The same lines, imported again."""
     return gate.body.__code__.co_firstlineno == other.body.__code__.co_firstlineno
 
 
-def registered() -> dict[str, Gate]:
+def registered() -> dict[str, TaskSpec]:
     """Every task that was imported so far, by its Celery name."""
     return _gates
 
@@ -203,4 +203,4 @@ def agents() -> list[str]:
     return sorted({gate.agent for gate in _gates.values()})
 
 
-_gates: dict[str, Gate] = {}
+_gates: dict[str, TaskSpec] = {}

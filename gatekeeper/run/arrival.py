@@ -13,7 +13,7 @@ from gatekeeper.policies.spec import agents
 from gatekeeper.redact import clean
 from gatekeeper.run import known
 from state.call import Call, difference
-from state.decision import Claim, Differs, Early
+from state.decision import ArgumentsDiffer, Claim, NotDue
 from state.ledger.ledger import Ledger
 
 log = structlog.get_logger("gatehouse.gate")
@@ -72,12 +72,12 @@ def _as_sent(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
         return ""  # no call was registered with such arguments
 
 
-def differs(call: Call, found: Differs) -> NotThisCall:
+def differs(call: Call, found: ArgumentsDiffer) -> NotThisCall:
     """Log that a message is not what its id was registered as; returns what to raise."""
     return refusal(call, difference(call, found.task, found.kwargs) or "its arguments are not those of the register")
 
 
-def early(call: Call, found: Early) -> NotThisCall:
+def early(call: Call, found: NotDue) -> NotThisCall:
     """Log that a message came before its call's time; returns what to raise."""
     seconds = (found.due_ms - found.now_ms) / 1000
     log.warning("message early", agent=call.agent, task=call.task, call=call.id, due_in=seconds)

@@ -17,11 +17,11 @@ from gatekeeper.run.http_guard import Wire
 from state.agents.facts import FactChange
 from state.call import Call
 from state.decision import Claim
-from state.ledger.ledger import Ledger, Terms
+from state.ledger.ledger import CallLimits, Ledger
 from state.redis import client
 
 #: A story keeps this many events of one attempt, the first and the newest; the log has them all.
-MOST_EVENTS = 100
+MAX_EVENTS = 100
 #: So many of them are the first.
 FIRST_EVENTS = 30
 #: Seconds. An attempt behind the line, or at its end, waits this long for Redis to come back: longer than a restart takes.
@@ -37,7 +37,7 @@ class Attempt:
     call: Call
     claim: Claim
     ledger: Ledger
-    terms: Terms
+    terms: CallLimits
     effect: Effect | None = None
     line: str = "before"
     payload: str = ""  #: JSON text: what was frozen when the line was crossed
@@ -59,7 +59,7 @@ class Attempt:
         at = self.claim.admitted_ms + self.elapsed_ms
         text = json.dumps({"at": at, "event": event, **fields}, ensure_ascii=False, default=str)
         self.events.append(text.encode(errors="replace").decode())
-        if len(self.events) > MOST_EVENTS:
+        if len(self.events) > MAX_EVENTS:
             self._leave_out()
 
     def _leave_out(self) -> None:
@@ -77,7 +77,7 @@ class Attempt:
         """
         if self.line == "before":
             return ask_store()
-        return client.patiently(ask_store, min(PATIENCE, self.wire.left_ms / 1000))
+        return client.retry_while_unavailable(ask_store, min(PATIENCE, self.wire.left_ms / 1000))
 
     def take_events(self) -> list[str]:
         """The events told so far, which are then no longer pending."""

@@ -11,9 +11,9 @@ from typing import Any, Generic, TypeVar, cast
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticSerializationError
 
-from gatekeeper.errors import ClaimLost, EffectsClosed, LineError, RungTooLow, Stopped
+from gatekeeper.errors import AgentPaused, ClaimLost, EffectError, EffectsClosed, RungTooLow
 from gatekeeper.policies import json_values
-from gatekeeper.policies.contract import says_secret
+from gatekeeper.policies.contract import has_secret
 from gatekeeper.policies.policy import Rung
 from gatekeeper.run.attempt import Attempt, current
 from state.journal.journal import JournalUnavailable
@@ -21,7 +21,7 @@ from state.journal.journal import JournalUnavailable
 Payload = TypeVar("Payload")
 
 #: A payload is kept for as long as its key; a text of this size belongs in a file, and its digest in the payload.
-LARGEST_PAYLOAD = 1024 * 1024
+MAX_PAYLOAD = 1024 * 1024
 
 
 class effect(Generic[Payload]):  # noqa: N801 - reads as a statement: `with gatekeeper.effect(payload=post) as frozen:`
@@ -54,22 +54,24 @@ class effect(Generic[Payload]):  # noqa: N801 - reads as a statement: `with gate
             self._attempt.tell("applied")
 
     def _freeze(self) -> str:
-        """The payload as JSON text; raises LineError if what is read back would be something else."""
+        """The payload as JSON text; raises EffectError if what is read back would be something else."""
         if _holds_a_secret(cast("Hashable", type(self._payload))):
-            raise LineError(
+            raise EffectError(
                 "a secret in the payload would be frozen as asterisks; take it from the settings when sending"
             )
         try:
             text = self._dump(self._payload)
             same = self._dump(self._type.validate_json(text)) == text
             if "null" in text and json_values.has_no_number(self._type.dump_python(self._payload)):
-                raise LineError(f"the payload {json_values.NO_NUMBER}")
+                raise EffectError(f"the payload {json_values.NO_NUMBER}")
         except (ValueError, RecursionError, PydanticSerializationError) as error:
-            raise LineError(f"the payload cannot be frozen as JSON: {error}; give plain values or a model") from None
+            raise EffectError(f"the payload cannot be frozen as JSON: {error}; give plain values or a model") from None
         if not same:
-            raise LineError("the payload does not survive JSON unchanged; give plain values or a model without secrets")
-        if len(text) > LARGEST_PAYLOAD:
-            raise LineError(f"a payload of {len(text)} characters; at most {LARGEST_PAYLOAD} are kept with a key")
+            raise EffectError(
+                "the payload does not survive JSON unchanged; give plain values or a model without secrets"
+            )
+        if len(text) > MAX_PAYLOAD:
+            raise EffectError(f"a payload of {len(text)} characters; at most {MAX_PAYLOAD} are kept with a key")
         return text
 
     def _dump(self, payload: Payload) -> str:
@@ -84,7 +86,7 @@ def _adapter(kind: Hashable) -> TypeAdapter[Any]:
 @cache
 def _holds_a_secret(kind: Hashable) -> bool:
     is_model = isinstance(kind, type) and issubclass(kind, BaseModel)
-    return is_model and says_secret(_adapter(kind).json_schema())
+    return is_model and has_secret(_adapter(kind).json_schema())
 
 
 def made_by(rung: Rung) -> None:
@@ -96,11 +98,11 @@ def made_by(rung: Rung) -> None:
 
 def _check(attempt: Attempt) -> None:
     if attempt.effect is None:
-        raise LineError(
+        raise EffectError(
             f"{attempt.call.task} crosses the line but declares no effect; write @gatekeeper.task(effect=Effect())"
         )
     if attempt.line != "before":
-        raise LineError(
+        raise EffectError(
             f"{attempt.call.task} crosses the line a second time; one key protects one effect: use two tasks"
         )
     if attempt.rung is not None and attempt.rung.is_below(attempt.effect.accepts):
@@ -121,7 +123,7 @@ def _cross(attempt: Attempt, payload: str) -> None:
             return
         case ["paused", pause]:
             why: dict[str, Any] = json.loads(pause)
-            raise Stopped(f"{key}: {agent} was paused by {why['by']} before anything was sent: {why['why']}")
+            raise AgentPaused(f"{key}: {agent} was paused by {why['by']} before anything was sent: {why['why']}")
         case ["closed"]:
             raise EffectsClosed(
                 f"{key}: nothing was sent: Redis lost data after the call was admitted; run celery -A workers gate recover"

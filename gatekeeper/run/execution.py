@@ -12,17 +12,17 @@ import structlog
 
 from gatekeeper import hostile
 from gatekeeper.errors import (
+    AgentPaused,
     ClaimLost,
     EffectsClosed,
     InvalidOutput,
+    LeaseExpired,
     OutcomeUnknown,
-    Overdue,
     Refused,
     RungTooLow,
-    Stopped,
     TaskAborted,
 )
-from gatekeeper.policies.spec import LONGEST_BACKOFF_MS, LONGEST_PAUSE, Gate
+from gatekeeper.policies.spec import MAX_BACKOFF_MS, MAX_PAUSE, TaskSpec
 from gatekeeper.redact import clean, describe
 from gatekeeper.run import prospects
 from gatekeeper.run.attempt import PATIENCE, Attempt, running
@@ -42,12 +42,12 @@ PAUSED_MS = 60_000
 #: The same for a call that could not be remembered for certain; as in admit.lua.
 CLOSED_MS = 15_000
 #: The least pause after a service asked to be left alone; doubled with each time that it does so again.
-LEAST_PAUSE_MS = 500
+MIN_PAUSE_MS = 500
 #: By then every pause has reached its longest.
-MOST_DOUBLINGS = 20
+MAX_DOUBLINGS = 20
 #: What a refusal at the line is called: (error, stage).
 _RECEIPTS: dict[type[Refused], tuple[str, str]] = {
-    Stopped: ("paused", "line"),
+    AgentPaused: ("paused", "line"),
     RungTooLow: ("rung too low", "line"),
     EffectsClosed: ("effects are closed", "ledger"),
 }
@@ -59,7 +59,7 @@ UNDONE = "done"
 class Execution:
     """One attempt of a call that was admitted through `gate`."""
 
-    gate: Gate
+    gate: TaskSpec
     attempt: Attempt
     arguments: dict[str, Any]
 
@@ -176,7 +176,7 @@ class Execution:
 
     def _not_applied(self, error: BaseException, words: str, prospect: Prospect) -> None:
         """Nothing happened. It is tried again if attempts are left, unless only a person can change the outcome."""
-        retry_ms = None if prospect.temporary is False else self._retry_ms(forgiven=isinstance(error, Overdue))
+        retry_ms = None if prospect.temporary is False else self._retry_ms(forgiven=isinstance(error, LeaseExpired))
         told = f"{words}; change {prospect.change}" if prospect.change else words
         self._settle(Ending("failed", error=clean(told), retry_ms=retry_ms))
 
@@ -219,7 +219,7 @@ class Execution:
         """How long the call waits before it asks again; None if that is its caller's business."""
         if isinstance(error, EffectsClosed):
             return CLOSED_MS
-        return PAUSED_MS if isinstance(error, Stopped) and self.attempt.claim.waits else None
+        return PAUSED_MS if isinstance(error, AgentPaused) and self.attempt.claim.waits else None
 
     def _retry_ms(self, *, forgiven: bool) -> int | None:
         """Exponential back-off with jitter in its upper half; None when the attempts are used up.
@@ -229,7 +229,7 @@ class Execution:
         done = self.attempt.claim.attempt
         if done >= self.gate.attempts and not forgiven:
             return None
-        longest: int = min(self.gate.backoff_ms << (done - 1), LONGEST_BACKOFF_MS)
+        longest: int = min(self.gate.backoff_ms << (done - 1), MAX_BACKOFF_MS)
         return round(longest * random.uniform(0.5, 1))
 
     def _wait_for_service_ms(self, retry_after: float | None) -> int:
@@ -237,12 +237,12 @@ class Execution:
 
         A service that asks for next to nothing again and again is asked less and less often all the same.
         """
-        before = min(self.attempt.claim.waits_before, MOST_DOUBLINGS)
+        before = min(self.attempt.claim.waits_before, MAX_DOUBLINGS)
         if retry_after is None:
-            longest: int = min(self.gate.backoff_ms << before, LONGEST_BACKOFF_MS)
+            longest: int = min(self.gate.backoff_ms << before, MAX_BACKOFF_MS)
             return round(longest * random.uniform(0.5, 1))
-        asked_ms = min(retry_after, LONGEST_PAUSE) * 1000
-        least_ms = min(LEAST_PAUSE_MS << before, LONGEST_BACKOFF_MS)
+        asked_ms = min(retry_after, MAX_PAUSE) * 1000
+        least_ms = min(MIN_PAUSE_MS << before, MAX_BACKOFF_MS)
         return round(max(asked_ms * random.uniform(1, 1.05), least_ms))
 
     def _settle(self, ending: Ending) -> None:
@@ -251,7 +251,9 @@ class Execution:
         end = ending.settlement(attempt, told)
         if attempt.line != "before":
             attempt.ledger.write_down(attempt.claim, end)
-        lost = client.patiently(lambda: attempt.ledger.settle(attempt.claim, attempt.terms, end), PATIENCE)
+        lost = client.retry_while_unavailable(
+            lambda: attempt.ledger.settle(attempt.claim, attempt.terms, end), PATIENCE
+        )
         if lost is not None:
             self._log("claim lost", stands=lost, outcome=ending.outcome, **told)
             raise ClaimLost(self.gate.agent, self.key, f"while the task ran; the key is {lost} now")

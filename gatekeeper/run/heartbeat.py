@@ -71,7 +71,7 @@ class Heartbeat:
 
     def _renew(self, beat: _Beat, now: float) -> None:
         attempt, claim = beat.attempt, beat.attempt.claim
-        asked_at = owner.moment().ms
+        asked_at = owner.boot_clock().ms
         try:
             held = attempt.ledger.renew(claim, attempt.terms)
         except StoreError as error:

@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from threading import Lock
 from typing import Any
 
-from gatekeeper.errors import Overdue
+from gatekeeper.errors import LeaseExpired
 from gatekeeper.run import sockets
 from gatekeeper.run.sockets import Kept
 from state.ledger import owner
@@ -47,7 +47,7 @@ class Wire:
     @property
     def left_ms(self) -> float:
         """How long a request behind the line may still take; endless before it."""
-        return math.inf if self._at_the_line is None else self.lease_ends_ms - owner.moment().ms
+        return math.inf if self._at_the_line is None else self.lease_ends_ms - owner.boot_clock().ms
 
     @property
     def since_the_line(self) -> int:
@@ -72,7 +72,7 @@ def _hear(event: str, args: tuple[Any, ...]) -> None:
     if any(wire.left_ms <= 0 for wire in wires):
         if event == "socket.connect":
             args[0].close()  # whoever wanted to connect closes it for an OSError only
-        raise Overdue("this process was held up for longer than its lease, so nothing was sent")
+        raise LeaseExpired("this process was held up for longer than its lease, so nothing was sent")
     with _counting:
         for wire in wires:
             wire.sent += 1

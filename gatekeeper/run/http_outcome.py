@@ -11,7 +11,7 @@ from requests.exceptions import ConnectTimeout, InvalidSchema, InvalidURL, Missi
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 from gatekeeper import hostile
-from gatekeeper.errors import NotApplied, Overdue
+from gatekeeper.errors import LeaseExpired, NotApplied
 from gatekeeper.run.http_guard import SAFE
 from state.journal.journal import JournalUnavailable
 from state.redis.away import Away, lineage
@@ -27,7 +27,7 @@ _NEVER_CONNECTED = (
     NameResolutionError,
     ssl.SSLCertVerificationError,
 )
-_NEVER_SENT = (InvalidURL, InvalidSchema, MissingSchema, Overdue, JournalUnavailable)
+_NEVER_SENT = (InvalidURL, InvalidSchema, MissingSchema, LeaseExpired, JournalUnavailable)
 
 
 def proves_nothing_was_sent(error: BaseException, requests_sent: int) -> bool:

@@ -9,10 +9,10 @@ from uuid import UUID
 from gatekeeper.errors import InvalidArguments, KnownId
 from gatekeeper.policies.spec import TICK, agents, registered
 from state.call import Call
-from state.ledger.ledger import Ledger, OtherContent
+from state.ledger.ledger import ContentMismatch, Ledger
 
 #: Characters; the longest that we make ourselves is that of a webhook's delivery.
-LONGEST_ID = 255
+MAX_ID = 255
 #: How ids begin that the house gives itself: to ticks of the schedule, and to deliveries of webhooks.
 OWN_IDS = (TICK, "hook:")
 
@@ -22,13 +22,13 @@ def check_id(call: str) -> None:
     if not is_id(call):
         shown = repr(call)
         raise InvalidArguments(
-            f"the id of a call is 1 to {LONGEST_ID} printable characters, not {shown[:60]}{'…' * (len(shown) > 60)}"  # noqa: PLR2004
+            f"the id of a call is 1 to {MAX_ID} printable characters, not {shown[:60]}{'…' * (len(shown) > 60)}"  # noqa: PLR2004
         )
 
 
 def is_id(text: object) -> TypeGuard[str]:
     """Whether this can be the id of a call."""
-    return isinstance(text, str) and 0 < len(text) <= LONGEST_ID and text.isprintable()
+    return isinstance(text, str) and 0 < len(text) <= MAX_ID and text.isprintable()
 
 
 def register(ledger: Ledger, call: Call, delay_ms: int = 0, expires_ms: int = 0, digest: str = "") -> bool:
@@ -39,13 +39,13 @@ def register(ledger: Ledger, call: Call, delay_ms: int = 0, expires_ms: int = 0,
 
     Raises:
         KnownId: The id belongs to another call, of this agent or of another one.
-        OtherContent: The same, for a call that was made from something with a digest.
+        ContentMismatch: The same, for a call that was made from something with a digest.
 
     """
     try:
         _check_elsewhere(ledger, call)
         return ledger.register(call, delay_ms, expires_ms, digest)
-    except OtherContent as error:
+    except ContentMismatch as error:
         if digest:
             raise
         if not error.options_only and _means_the_same(call, error):
@@ -54,12 +54,12 @@ def register(ledger: Ledger, call: Call, delay_ms: int = 0, expires_ms: int = 0,
 
 
 def _check_elsewhere(ledger: Ledger, call: Call) -> None:
-    """Raise OtherContent if another agent has a call of this id. A random id needs no look, which is a round trip."""
+    """Raise ContentMismatch if another agent has a call of this id. A random id needs no look, which is a round trip."""
     if _is_random(call.id):
         return
     agent = ledger.agent_of(call.id, [agent for agent in agents() if agent != call.agent])
     if agent is not None:
-        raise OtherContent(
+        raise ContentMismatch(
             f"the id {call.id} belongs to a call of the agent {agent} already. Nothing was started: give this one an id "
             f"of its own; see: celery -A workers gate explain {call.id}"
         )
@@ -72,7 +72,7 @@ def _is_random(call: str) -> bool:
         return False
 
 
-def _means_the_same(call: Call, known: OtherContent) -> bool:
+def _means_the_same(call: Call, known: ContentMismatch) -> bool:
     """Whether the known call only lacks an argument that the code has since, with its default."""
     gate = registered().get(call.task)
     if gate is None or known.task != call.task:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from gatekeeper.policies.spec import LONGEST_PAUSE, Gate
+from gatekeeper.policies.spec import MAX_PAUSE, TaskSpec
 from gatekeeper.redact import describe
 from gatekeeper.run import prospects
 from gatekeeper.run.attempt import Attempt, running
@@ -23,10 +23,10 @@ class Unanswered:
         """How long a service that is away, and says so, is to be left alone; None if it was there."""
         if not self.prospect.temporary:
             return None
-        return round(min(self.prospect.retry_after or 0, LONGEST_PAUSE) * 1000)
+        return round(min(self.prospect.retry_after or 0, MAX_PAUSE) * 1000)
 
 
-def look_up(gate: Gate, attempt: Attempt, arguments: dict[str, Any]) -> Any:
+def look_up(gate: TaskSpec, attempt: Attempt, arguments: dict[str, Any]) -> Any:
     """What the provider has of this effect, None if it has nothing, Unanswered if nobody knows."""
     if not gate.verify:
         return Unanswered()

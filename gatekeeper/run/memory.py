@@ -12,9 +12,9 @@ from state.agents.facts import FactChange
 from state.agents.snapshot import HEAD_FIELDS
 
 #: A fact is read by people; a text of this size belongs in a file.
-LARGEST_FACT = 16 * 1024
+MAX_FACT = 16 * 1024
 #: Redis counts in 64 bits; a metric that grows by more at once is a mistake.
-MOST_AT_ONCE = 10**15
+MAX_AT_ONCE = 10**15
 
 
 class Memory:
@@ -47,7 +47,7 @@ class Memory:
 
     def count(self, name: str, by: int = 1) -> None:
         """Add to one of the agent's metrics."""
-        if not isinstance(by, int) or abs(by) > MOST_AT_ONCE:
+        if not isinstance(by, int) or abs(by) > MAX_AT_ONCE:
             raise GatekeeperError(f"count({name!r}, by={by!r}): metrics count in whole numbers; for others use put()")
         counters = self._attempt.counters
         counters[name] = counters.get(name, 0) + by
@@ -58,9 +58,9 @@ class Memory:
         if not all(isinstance(name, str) for name in path):
             raise GatekeeperError(f"the path {path!r} of a fact is made of texts; write str(…) around the others")
         text = None if value is None else _as_json(path[0], value)
-        if text is not None and len(text) > LARGEST_FACT:
+        if text is not None and len(text) > MAX_FACT:
             raise GatekeeperError(
-                f"the fact {'/'.join(path)} has {len(text)} characters; at most {LARGEST_FACT} fit a state file"
+                f"the fact {'/'.join(path)} has {len(text)} characters; at most {MAX_FACT} fit a state file"
             )
         self._attempt.facts[path] = FactChange(path, text, collection)
 

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from gatekeeper.errors import InvalidArguments, LedgerUnavailable
-from gatekeeper.policies.spec import KEEP_MS, Gate
+from gatekeeper.policies.spec import KEEP_MS, TaskSpec
 from gatekeeper.redact import clean, describe
 from gatekeeper.run import arrival, reconcile
 from gatekeeper.run.arrival import Arrival
@@ -21,21 +21,21 @@ from gatekeeper.run.http_guard import Wire
 from gatekeeper.run.responses import Answer, flawed, refusal, success
 from state.call import Call
 from state.decision import (
-    Busy,
+    ArgumentsDiffer,
     Claim,
     Decision,
-    Differs,
-    Doubt,
-    Early,
-    OtherKey,
-    Refused,
+    KeyInUse,
+    NeedsLookup,
+    NeedsResync,
+    NotDue,
+    Refusal,
+    RegisteredKey,
     Replay,
-    Unchecked,
     Unregistered,
 )
 from state.journal.journal import JournalUnavailable
 from state.ledger import owner
-from state.ledger.ledger import Ledger, Terms
+from state.ledger.ledger import CallLimits, Ledger
 from state.recovery import audit, epoch
 from state.redis import client
 
@@ -47,7 +47,13 @@ class Duplicate(Exception):
 
 
 def run(
-    gate: Gate, args: tuple[Any, ...], kwargs: dict[str, Any], *, call_id: str, door: str, came: Arrival | None = None
+    gate: TaskSpec,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    call_id: str,
+    door: str,
+    came: Arrival | None = None,
 ) -> Answer:
     """Take one call through the gate; `came` says how its message differs from a call made right here.
 
@@ -60,7 +66,7 @@ def run(
         call = gate.call_with(arguments, id=call_id, door=door)
     except InvalidArguments as error:
         return _reject(ledger, Call(call_id, gate.agent, gate.name, "", "{}", "", door), came, error)
-    terms, began = gate.terms(arguments), owner.moment()
+    terms, began = gate.terms(arguments), owner.boot_clock()
     with _needing_redis(call):
         call, decision = _admit(ledger, call, terms, came)
     match decision:
@@ -68,19 +74,19 @@ def run(
             call = came.registered(call, claim)
             wire = Wire(began.ms + terms.lease_ms)
             return Execution(gate, Attempt(call, claim, ledger, terms, gate.effect, wire=wire), arguments).run()
-        case Doubt(claim):
+        case NeedsLookup(claim):
             return reconcile.look(Execution(gate, Attempt(call, claim, ledger, terms, gate.effect), arguments))
         case Replay() as replay:
             return _replayed(ledger, call, replay)
-        case Refused() as refused:
+        case Refusal() as refused:
             return _refused(ledger, call, refused)
-        case Busy(call=at_work):
+        case KeyInUse(call=at_work):
             raise Duplicate(f"{call.key}: call {at_work} is at work")
-        case Differs() as found:
+        case ArgumentsDiffer() as found:
             raise arrival.differs(call, found)
-        case Early() as found:
+        case NotDue() as found:
             raise arrival.early(call, found)
-        case Unchecked() | OtherKey() | Unregistered():
+        case NeedsResync() | RegisteredKey() | Unregistered():
             raise LedgerUnavailable(
                 f"call {call.id} of {call.task}: nothing ran, Redis was started anew once more, or recovers; the call is sent again"
             )
@@ -94,7 +100,7 @@ def _replayed(ledger: Ledger, call: Call, replay: Replay) -> Answer:
     return success(call.key, replay.result, replayed=True)
 
 
-def _refused(ledger: Ledger, call: Call, refused: Refused) -> Answer:
+def _refused(ledger: Ledger, call: Call, refused: Refusal) -> Answer:
     is_deferred = bool(refused.receipt.get("deferred"))
     _log("deferred" if is_deferred else "refused", call, **refused.receipt)
     if not (refused.again or is_deferred):
@@ -102,19 +108,19 @@ def _refused(ledger: Ledger, call: Call, refused: Refused) -> Answer:
     return refusal(call.key, refused.receipt)
 
 
-def _admit(ledger: Ledger, call: Call, terms: Terms, came: Arrival) -> tuple[Call, Decision]:
+def _admit(ledger: Ledger, call: Call, terms: CallLimits, came: Arrival) -> tuple[Call, Decision]:
     """Ask the ledger; answers the call as well, under the key with which it was registered."""
     decision = _ask(ledger, call, terms, came)
     if isinstance(decision, Unregistered):
         came = came.check_elsewhere(ledger, call)
         decision = _ask(ledger, call, terms, came)
-    if not isinstance(decision, OtherKey):
+    if not isinstance(decision, RegisteredKey):
         return call, decision
     call = replace(call, key=decision.key)
     return call, _ask(ledger, call, terms, came)
 
 
-def _ask(ledger: Ledger, call: Call, terms: Terms, came: Arrival) -> Decision:
+def _ask(ledger: Ledger, call: Call, terms: CallLimits, came: Arrival) -> Decision:
     """Ask in the name of a new owner. If the answer gets lost, the claim that may have been made is given up at once."""
     mine = owner.new()
     try:
@@ -124,13 +130,13 @@ def _ask(ledger: Ledger, call: Call, terms: Terms, came: Arrival) -> Decision:
         raise
 
 
-def _ask_as(mine: str, ledger: Ledger, call: Call, terms: Terms, came: Arrival) -> Decision:
+def _ask_as(mine: str, ledger: Ledger, call: Call, terms: CallLimits, came: Arrival) -> Decision:
     """Where somebody holds the key, look whether they are alive, and ask again."""
     admit = partial(ledger.admit, call, mine, terms, **vars(came), **_soundness(ledger, call))
     decision = admit()
-    if isinstance(decision, Unchecked):
+    if isinstance(decision, NeedsResync):
         decision = admit(**_checked(ledger, call))
-    if not isinstance(decision, Busy):
+    if not isinstance(decision, KeyInUse):
         return decision
     dead = owner.is_dead(decision.owner)
     if dead or decision.lease_ms <= decision.now_ms:
@@ -172,7 +178,7 @@ def _reject(ledger: Ledger, call: Call, came: Arrival, error: InvalidArguments) 
         if isinstance(stands, Unregistered):
             came = came.check_elsewhere(ledger, call)
             stands = ledger.reject(call, receipt, KEEP_MS, came.sent, checked=came.checked)
-    if isinstance(stands, Differs):
+    if isinstance(stands, ArgumentsDiffer):
         raise arrival.refusal(call, f"its arguments: {error}")
     if stands != "rejected":
         raise Duplicate(f"call {call.id} is {stands}; these arguments change nothing")

@@ -22,12 +22,12 @@ def look(execution: Execution) -> Answer:
     attempt.payload, attempt.line = attempt.claim.payload, "sending"
     # In this order, and both before the question: who lives a moment longer may send a moment longer.
     is_dead = owner.is_dead(attempt.claim.owner)
-    began = owner.moment()
+    began = owner.boot_clock()
     found = look_up(execution.gate, attempt, execution.arguments)
     if found is not None and not isinstance(found, Unanswered):
         return execution.finished(found)
     ledger, events = attempt.ledger, attempt.take_events()
-    said = client.patiently(
+    said = client.retry_while_unavailable(
         lambda: reconcile.record(
             ledger.redis,
             ledger.journal,

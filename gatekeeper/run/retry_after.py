@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 #: Characters of a header that is read; a date has 29, and anything longer than this is nonsense.
-LONGEST = 100
+MAX_HEADER_LENGTH = 100
 
 
 def seconds(headers: Mapping[str, str]) -> float | None:
@@ -24,7 +24,7 @@ def seconds(headers: Mapping[str, str]) -> float | None:
 
 def _short(headers: Mapping[str, str], name: str) -> str:
     text = headers.get(name, "")
-    return text.strip() if len(text) <= LONGEST else ""
+    return text.strip() if len(text) <= MAX_HEADER_LENGTH else ""
 
 
 def _since(date: datetime, then: datetime | None) -> float:

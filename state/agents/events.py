@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from redis import Redis
 
-from state.redis.keys import Names
+from state.redis.keys import Keys
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class PastAttempt:
 
 def recent(redis: Redis, agent: str, since_ms: int) -> list[PastAttempt]:
     """The attempts that settled at `since_ms` or later, oldest first; the stream keeps about the newest thousand."""
-    entries = redis.xrange(Names(agent).events, min=str(since_ms))
+    entries = redis.xrange(Keys(agent).events, min=str(since_ms))
     return [_past(agent, entry, fields) for entry, fields in entries]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from redis import Redis
 
-from state.redis.keys import Names
+from state.redis.keys import Keys
 
 #: How many entries a collection keeps: enough to see weeks of work, small enough to read and to write whole.
 NEWEST_ENTRIES = 200
@@ -31,7 +31,7 @@ class FactChange:
 
 def read(redis: Redis, agent: str, path: tuple[str, ...]) -> Any:
     """The fact at `path`, or None."""
-    text = redis.hget(Names(agent).facts, _path(path))
+    text = redis.hget(Keys(agent).facts, _path(path))
     return None if text is None else json.loads(str(text))
 
 
@@ -40,7 +40,7 @@ def remember(pipe: Any, agent: str, changes: Iterable[tuple[Sequence[str], str |
 
     What Redis holds of the same facts is newer, and stays; a collection keeps its newest entries.
     """
-    n = Names(agent)
+    n = Keys(agent)
     for path, value, collection in changes:
         if value is None:
             continue
@@ -51,7 +51,7 @@ def remember(pipe: Any, agent: str, changes: Iterable[tuple[Sequence[str], str |
 
 def trim(redis: Redis, agent: str, collections: Iterable[str]) -> None:
     """Forget what is beyond the newest entries of these collections."""
-    n = Names(agent)
+    n = Keys(agent)
     for name in collections:
         excess = redis.zcard(n.collection(name)) - NEWEST_ENTRIES
         if excess > 0:

@@ -9,13 +9,13 @@ from redis import Redis
 
 from state.agents.snapshot import iso
 from state.decision import in_words
-from state.redis.keys import Names
+from state.redis.keys import Keys
 
 #: What of an event is a time.
 _TIMES = frozenset({"at", "since", "until", "gives_up"})
 
 
-def tell(redis: Redis, agents: list[str], key_or_call: str) -> dict[str, Any] | None:
+def read_history(redis: Redis, agents: list[str], key_or_call: str) -> dict[str, Any] | None:
     """The story of a key, or of the key that a call asked for; None if no agent knows it."""
     for agent in agents:
         told = _of_key(redis, agent, key_or_call) or of_call(redis, agent, key_or_call)
@@ -25,7 +25,7 @@ def tell(redis: Redis, agents: list[str], key_or_call: str) -> dict[str, Any] | 
 
 
 def _of_key(redis: Redis, agent: str, key: str) -> dict[str, Any] | None:
-    n = Names(agent)
+    n = Keys(agent)
     with redis.pipeline(transaction=True) as pipe:
         pipe.hgetall(n.key(key)).lrange(n.story(key), 0, -1)
         record, story = pipe.execute()
@@ -47,7 +47,7 @@ def _of_key(redis: Redis, agent: str, key: str) -> dict[str, Any] | None:
     }
 
 
-def _wait(redis: Redis, n: Names, record: dict[str, str]) -> dict[str, Any] | None:
+def _wait(redis: Redis, n: Keys, record: dict[str, str]) -> dict[str, Any] | None:
     """Until when the key's call waits, why, and since when if its service has put it off."""
     call = record.get("call", "")
     with redis.pipeline(transaction=True) as pipe:
@@ -68,7 +68,7 @@ def _with_the_running_attempt(record: dict[str, str], events: list[dict[str, Any
 
 def of_call(redis: Redis, agent: str, call: str) -> dict[str, Any] | None:
     """The story of the key that a call asked for, with the call's own state and answer."""
-    record = redis.hgetall(Names(agent).call(call))
+    record = redis.hgetall(Keys(agent).call(call))
     if not record:
         return None
     told = _of_key(redis, agent, record["key"]) if record.get("key") else None

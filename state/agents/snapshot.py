@@ -10,7 +10,7 @@ from typing import Any
 from redis import Redis
 
 from state.agents import facts
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from state.redis.client import now_ms
 
 #: The fields of every state file; an agent's facts take other names.
@@ -36,7 +36,7 @@ class Snapshot:
 
 def snapshot(redis: Redis, agent: str) -> Snapshot:
     """Read everything in one transaction, so that the parts belong together."""
-    n = Names(agent)
+    n = Keys(agent)
     with redis.pipeline(transaction=True) as pipe:
         pipe.hgetall(n.head).hgetall(n.metrics).lrange(n.errors, 0, -1).hgetall(n.held).hgetall(n.facts)
         head, metrics, errors, held, flat = pipe.execute()
@@ -48,7 +48,7 @@ def revisions(redis: Redis, agents: list[str]) -> dict[str, int]:
     """The revision of each agent; 0 for one that has no state yet."""
     with redis.pipeline(transaction=False) as pipe:
         for agent in agents:
-            pipe.hget(Names(agent).head, "revision")
+            pipe.hget(Keys(agent).head, "revision")
         return {agent: int(number or 0) for agent, number in zip(agents, pipe.execute(), strict=True)}
 
 
@@ -56,7 +56,7 @@ def pause(redis: Redis, agent: str, by: str, why: str) -> None:
     """Let nothing of this agent start, until `resume`; holds across restarts."""
     now = now_ms(redis)
     fields = {"pause": json.dumps({"at": now, "by": by, "why": why}), "updated_ms": str(now)}
-    n = Names(agent)
+    n = Keys(agent)
     with redis.pipeline(transaction=True) as pipe:
         pipe.hset(n.head, mapping=fields).hincrby(n.head, "revision", 1)
         pipe.execute()
@@ -64,7 +64,7 @@ def pause(redis: Redis, agent: str, by: str, why: str) -> None:
 
 def resume(redis: Redis, agent: str) -> bool:
     """Lift a pause; False if there was none. A cap that caused it counts from zero again: a person has looked."""
-    n = Names(agent)
+    n = Keys(agent)
     record, at = json.loads(redis.hget(n.head, "pause") or "{}"), now_ms(redis)
     with redis.pipeline(transaction=True) as pipe:
         pipe.hdel(n.head, "pause").hincrby(n.head, "revision", 1).hset(n.head, "updated_ms", at)

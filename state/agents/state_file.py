@@ -13,7 +13,7 @@ from redis import Redis
 import settings
 from state import private, terminal
 from state.agents.snapshot import (revisions, snapshot)
-from state.files import UNFINISHED, write_whole
+from state.files import UNFINISHED, write_atomic
 
 log = structlog.get_logger("gatehouse.mirror")
 
@@ -49,7 +49,7 @@ def _keep_what_is_ahead(file: Path, revision: int) -> None:
         return
     if known > revision:
         aside = file.with_name(f"{file.stem}.revision-{known}.json")
-        write_whole(aside, data)
+        write_atomic(aside, data)
         log.error(
             "redis is behind the state file", kept=str(aside), known=known, redis=revision, next="docs/operations.md"
         )
@@ -91,7 +91,7 @@ def write(redis: Redis, agent: str) -> int:
         now = snapshot(redis, agent)
         _keep_what_is_ahead(file, now.revision)
         text = json.dumps(now.document(), indent=2, ensure_ascii=False).encode(errors="replace").decode()
-        write_whole(file, terminal.json_text(text).encode() + b"\n")
+        write_atomic(file, terminal.json_text(text).encode() + b"\n")
     finally:
         os.close(lock)
     return now.revision

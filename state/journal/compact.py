@@ -24,10 +24,10 @@ import structlog
 import settings
 from state.journal import journal as journal_module
 from state.journal import records
-from state.files import UNFINISHED, sync_folder, write_whole
-from state.journal.projection import (Fold, Place, Standing, fold)
+from state.files import UNFINISHED, sync_folder, write_atomic
+from state.journal.projection import (Projection, RecordOffset, KeyState, project)
 from state.journal.journal import Journal
-from state.journal.records import (Damage, Record)
+from state.journal.records import (CorruptRecord, Record)
 from state.journal.heads import STILL_WRITTEN
 
 log = structlog.get_logger("gatehouse.journal")
@@ -45,7 +45,7 @@ Name = tuple[str, str]  #: agent and key
 
 
 @dataclass
-class Report:
+class CompactionReport:
     """What was compacted; nothing most of the time."""
 
     files: list[str] = field(default_factory=list)
@@ -54,17 +54,17 @@ class Report:
     damaged: list[str] = field(default_factory=list)  #: lines because of which nothing was touched
 
 
-def compact(journal: Journal, ledger_days: int) -> Report:
+def compact(journal: Journal, ledger_days: int) -> CompactionReport:
     """Rewrite each file whose month ended longer than `ledger_days` ago, once. Cheap when there is nothing to do.
 
     Reading and writing go on meanwhile. A kill leaves each file as it was, or compacted. Raises JournalUnavailable, and
     OSError.
     """
     if not is_needed(journal, ledger_days):
-        return Report()
+        return CompactionReport()
     old = _old_files(journal, ledger_days)
     with _only_one(journal) as is_mine:
-        return _compact(journal, old) if is_mine else Report()
+        return _compact(journal, old) if is_mine else CompactionReport()
 
 
 def is_needed(journal: Journal, ledger_days: int) -> bool:
@@ -87,17 +87,17 @@ def _end_of(path: Path) -> datetime:
     return (month + timedelta(days=32)).replace(day=1)
 
 
-def _compact(journal: Journal, old: list[Path]) -> Report:
+def _compact(journal: Journal, old: list[Path]) -> CompactionReport:
     for left in journal.folder.glob(f".*{UNFINISHED}"):
         left.unlink(missing_ok=True)
-    report = Report()
+    report = CompactionReport()
     files = journal.files()
     ends = {path: _last_line_end(path) for path in files[len(old) :]}  # they grow meanwhile
-    whole = fold(files, ends=ends)
+    whole = project(files, ends=ends)
     report.damaged = [str(damage) for damage in whole.damages if not damage.torn]
     if not report.damaged:
         _replace(journal, old, whole, ends, report)
-    write_whole(_marker(journal), json.dumps(_identities(old)).encode())
+    write_atomic(_marker(journal), json.dumps(_identities(old)).encode())
     return report
 
 
@@ -108,7 +108,7 @@ def _last_line_end(path: Path) -> int:
         return start + file.read(TAIL).rfind(b"\n") + 1
 
 
-def _replace(journal: Journal, old: list[Path], whole: Fold, ends: Mapping[Path, int], report: Report) -> None:
+def _replace(journal: Journal, old: list[Path], whole: Projection, ends: Mapping[Path, int], report: CompactionReport) -> None:
     identities = _identities(old)
     fresh = [path.with_name(f".{path.name}.{secrets.token_hex(8)}{UNFINISHED}") for path in old]
     try:
@@ -127,7 +127,7 @@ def _replace(journal: Journal, old: list[Path], whole: Fold, ends: Mapping[Path,
             rewritten.unlink(missing_ok=True)
 
 
-def _rewrite_all(old: list[Path], fresh: list[Path], whole: Fold, ends: Mapping[Path, int]) -> None:
+def _rewrite_all(old: list[Path], fresh: list[Path], whole: Projection, ends: Mapping[Path, int]) -> None:
     """Write what says the same; a key that would read differently, because it took an unusual way, keeps every word."""
     given_up = {name for name, standing in whole.keys.items() if standing.state == "rejected"}
     given_up -= _spoken_of(list(ends))
@@ -136,7 +136,7 @@ def _rewrite_all(old: list[Path], fresh: list[Path], whole: Fold, ends: Mapping[
         for number, (path, rewritten) in enumerate(zip(old, fresh, strict=True)):
             _rewrite(rewritten, path, number, _Rules(whole, given_up, unusual))
         _keep_fences(old, fresh)
-        others = _differences(whole, fold([*fresh, *ends], ends=ends), given_up)
+        others = _differences(whole, project([*fresh, *ends], ends=ends), given_up)
         if not others:
             return
         unusual |= others
@@ -144,15 +144,15 @@ def _rewrite_all(old: list[Path], fresh: list[Path], whole: Fold, ends: Mapping[
 
 
 def _spoken_of(files: list[Path]) -> set[Name]:
-    found = (record for path in files for *_, record in records.places(path, reader=records.brief))
+    found = (record for path in files for *_, record in records.scan(path, reader=records.decode_header))
     return {(record["agent"], record["key"]) for record in found if isinstance(record, dict) and "key" in record}
 
 
 def _rewrite(fresh: Path, path: Path, number: int, rules: _Rules) -> None:
     """Write the compacted form of one file, on the disk when this returns."""
     with os.fdopen(os.open(fresh, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
-        for offset, _, record in records.places(path):
-            kept = None if isinstance(record, Damage) else rules.kept(record, Place(number, offset))
+        for offset, _, record in records.scan(path):
+            kept = None if isinstance(record, CorruptRecord) else rules.kept(record, RecordOffset(number, offset))
             if kept:
                 file.write(records.line(kept))
         file.flush()
@@ -163,11 +163,11 @@ def _rewrite(fresh: Path, path: Path, number: int, rules: _Rules) -> None:
 class _Rules:
     """What is left of each record."""
 
-    whole: Fold
+    whole: Projection
     given_up: set[Name]  #: keys that are gone from Redis by now
     unusual: set[Name]  #: keys that keep every word
 
-    def kept(self, record: Record, place: Place) -> Record | None:
+    def kept(self, record: Record, place: RecordOffset) -> Record | None:
         """All, a part, or nothing."""
         if record["event"] == "probe":
             return None
@@ -184,7 +184,7 @@ class _Rules:
 
 def _keep_fences(old: list[Path], fresh: list[Path]) -> None:
     """They may have been said by records that are gone now, and must never be given again."""
-    said, found, added = fold(old).known, fold(fresh).known, dict[str, int]()
+    said, found, added = project(old).known, project(fresh).known, dict[str, int]()
     for path, before, after in zip(fresh, said, found, strict=True):
         lower = {
             agent: known
@@ -205,14 +205,14 @@ def _append(path: Path, event: str, fields: Mapping[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
-def _of_done(record: Record, place: Place, standing: Standing) -> Record | None:
+def _of_done(record: Record, place: RecordOffset, standing: KeyState) -> Record | None:
     """Nothing that was said of it before or later changes it any more."""
     if place == standing.intent and "payload" in record:
         return {name: value for name, value in record.items() if name not in {"verify", "options"}} | {"payload": None}
     return record if place in (standing.intent, standing.outcome) else None
 
 
-def _differences(before: Fold, after: Fold, given_up: set[Name]) -> set[Name]:
+def _differences(before: Projection, after: Projection, given_up: set[Name]) -> set[Name]:
     """The keys of which the compacted journal would say something else."""
     ends = [{name: _end_of_key(each) for name, each in whole.keys.items()} for whole in (before, after)]
     others = {name for name in ends[0].keys() | ends[1].keys() if ends[0].get(name) != ends[1].get(name)}
@@ -224,7 +224,7 @@ def _differences(before: Fold, after: Fold, given_up: set[Name]) -> set[Name]:
     return (others | calls) - given_up
 
 
-def _end_of_key(standing: Standing) -> tuple[Any, ...]:
+def _end_of_key(standing: KeyState) -> tuple[Any, ...]:
     outcome = standing.outcome.file if standing.outcome else None
     return standing.state, standing.fence, standing.call, standing.why, standing.epoch, standing.intent.file, outcome
 

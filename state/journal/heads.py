@@ -24,7 +24,7 @@ PIECE = 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Known:
+class JournalHead:
     """What the journal holds of one agent."""
 
     epoch: str
@@ -43,7 +43,7 @@ class Watermark:
         self.lost_a_file = False  #: a file that was read here is gone, or another one took its place
         self._forget()
 
-    def known(self, agent: str) -> Known | None:
+    def known(self, agent: str) -> JournalHead | None:
         """The epoch and the highest fence of this agent, as of now."""
         with self._lock:
             self._follow()
@@ -69,7 +69,7 @@ class Watermark:
         return list(self.summary()["known"])
 
     def _forget(self) -> None:
-        self._known: dict[str, Known] = {}
+        self._known: dict[str, JournalHead] = {}
         self._reached: dict[str, tuple[int, int]] = {}  #: file → which one it was, and how far it was read
         self._older = 0
 
@@ -117,7 +117,7 @@ class Watermark:
             if telling.start() < end:
                 continue  # in a line that was read
             start, end = piece.rfind(b"\n", 0, telling.start()) + 1, piece.find(b"\n", telling.end()) + 1
-            for record in records.of_line(piece[start:end], records.brief):  # `gate recover` reports damaged ones
+            for record in records.decode_all(piece[start:end], records.decode_header):  # `gate recover` reports damaged ones
                 self._take(record)
 
     def _take(self, record: Record) -> None:
@@ -128,11 +128,11 @@ class Watermark:
                     self._known = {agent: replace(known, lacks=True) for agent, known in self._known.items()}
                 for agent, (epoch, fence, *before) in record["known"].items():
                     # It says what its writer knew a moment before; what is known by now is newer.
-                    self._known.setdefault(agent, Known(epoch, 0, *before))
+                    self._known.setdefault(agent, JournalHead(epoch, 0, *before))
                     self._raise(agent, fence)
             case "epoch":
-                here = self._known.get(record["agent"], Known("", 0))
-                self._known[record["agent"]] = Known(record["epoch"], here.fence, record.get("before", ""))
+                here = self._known.get(record["agent"], JournalHead("", 0))
+                self._known[record["agent"]] = JournalHead(record["epoch"], here.fence, record.get("before", ""))
                 self._raise(record["agent"], record["fence"])
             case "intent" if record["agent"] in self._known:
                 if record["epoch"] == self._known[record["agent"]].epoch:

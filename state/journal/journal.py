@@ -22,7 +22,7 @@ import settings
 from state import private
 from state.journal import records
 from state.files import sync_folder
-from state.journal.heads import (OF_A_MONTH, Known, Watermark)
+from state.journal.heads import (OF_A_MONTH, JournalHead, Watermark)
 
 #: Seconds to wait while another process of this machine compares Redis with the journal, or rebuilds it.
 PATIENCE = 30.0
@@ -62,7 +62,7 @@ class Journal:
         if self._failed:
             self.append("probe", {}, sync=True)
 
-    def known(self, agent: str) -> Known | None:
+    def known(self, agent: str) -> JournalHead | None:
         """The epoch and the highest fence that any process wrote down for this agent; None if it never had an effect.
 
         Raises JournalUnavailable.
@@ -165,7 +165,7 @@ def _month() -> str:
 def _says_anew(path: Path) -> bool:
     """Whether another process said already that this file takes the place of one that was removed."""
     return any(
-        isinstance(record, dict) and record.get("anew") for _, _, record in records.places(path, holding=b'"anew"')
+        isinstance(record, dict) and record.get("anew") for _, _, record in records.scan(path, holding=b'"anew"')
     )
 
 

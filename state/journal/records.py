@@ -39,7 +39,7 @@ class Damaged(ValueError):
 
 
 @dataclass(frozen=True)
-class Damage:
+class CorruptRecord:
     """A line, or its beginning, that cannot be read.
 
     A torn one was cut off while it was written, by a kill or a full disk: nobody was told that it was safe.
@@ -80,7 +80,7 @@ def decode(line: bytes) -> Record:
     return _parsed(_checked(line))
 
 
-def brief(line: bytes) -> Record:
+def decode_header(line: bytes) -> Record:
     """The same, but of the events of which a journal is full only what they begin with: a sixth of the time."""
     body = _checked(line)
     begins = _BRIEF.match(body)
@@ -101,16 +101,16 @@ def brief(line: bytes) -> Record:
     return record
 
 
-def read(path: Path) -> Iterator[Record | Damage]:
+def read(path: Path) -> Iterator[Record | CorruptRecord]:
     """Every record of one file, in order, and a Damage for what cannot be read."""
-    return (found for _, _, found in places(path))
+    return (found for _, _, found in scan(path))
 
 
 #: Where a record begins, how long it is with what stood before it, and the record.
-Found = tuple[int, int, Record | Damage]
+Found = tuple[int, int, Record | CorruptRecord]
 
 
-def places(
+def scan(
     path: Path, holding: bytes = b"", reader: Callable[[bytes], Record] = decode, end: int | None = None
 ) -> Iterator[Found]:
     """The same with the offset and the length of each, for the lines before `end` that hold these bytes."""
@@ -127,7 +127,7 @@ def places(
             offset += len(text)
 
 
-def of_line(line: bytes, reader: Callable[[bytes], Record] = decode) -> Iterator[Record]:
+def decode_all(line: bytes, reader: Callable[[bytes], Record] = decode) -> Iterator[Record]:
     """Every whole record of a line: the one, or those that were appended behind a torn one."""
     try:
         yield reader(line)
@@ -141,12 +141,12 @@ def _broken(path: Path, number: int, line: bytes) -> Iterator[Found]:
     reached = 0
     for start, end in _pieces(line):
         if start > reached:
-            yield reached, start - reached, Damage(path, number, torn=True)
+            yield reached, start - reached, CorruptRecord(path, number, torn=True)
         reached = len(line) if line[end:] == b"\n" else end
         yield start, reached - start, decode(line[start:end])
     rest = line[reached:]
     if rest.strip(b"\n"):
-        yield reached, len(rest), Damage(path, number, torn=not rest.endswith(b"\n"))
+        yield reached, len(rest), CorruptRecord(path, number, torn=not rest.endswith(b"\n"))
 
 
 def _pieces(line: bytes) -> Iterator[tuple[int, int]]:

@@ -12,7 +12,7 @@ from redis import Redis
 
 from state.ledger.ledger import GRACE_MS
 from state.redis.client import Script
-from state.redis.keys import Names
+from state.redis.keys import Keys
 
 log = structlog.get_logger("gatehouse.sweeper")
 
@@ -24,7 +24,7 @@ _clock = Script("clock")
 
 def mend(redis: Redis, agent: str, longest_lease_ms: int) -> int:
     """Look at the clock, and bring back the agent's times if it was set back; answers by how many ms it was."""
-    n = Names(agent)
+    n = Keys(agent)
     match _clock(redis, [n.head], [TOLERANCE_MS]):
         case ["set back", now, behind_ms]:
             _mend_queued(redis, n, int(now))
@@ -39,7 +39,7 @@ def _later(redis: Redis, name: str, moment_ms: int) -> list[str]:
     return [str(member) for member in redis.zrange(name, moment_ms + 1, "+inf", byscore=True)]
 
 
-def _mend_queued(redis: Redis, n: Names, now: int) -> None:
+def _mend_queued(redis: Redis, n: Keys, now: int) -> None:
     """The message is looked for after the grace, as if it had been sent now."""
     for call in _later(redis, n.queued, now + GRACE_MS):
         if int(redis.hget(n.call(call), "sent_ms") or 0) > now:
@@ -47,7 +47,7 @@ def _mend_queued(redis: Redis, n: Names, now: int) -> None:
         redis.zadd(n.queued, {call: now + GRACE_MS}, xx=True, lt=True)
 
 
-def _mend_waiting(redis: Redis, n: Names, now: int) -> None:
+def _mend_waiting(redis: Redis, n: Keys, now: int) -> None:
     """A call that was put off asks again now; one that was told when to run keeps its delay."""
     for call in _later(redis, n.waiting, now):
         at, delay, expires, answer, attempts = redis.hmget(
@@ -64,7 +64,7 @@ def _mend_waiting(redis: Redis, n: Names, now: int) -> None:
         redis.zadd(n.waiting, {call: due}, xx=True, lt=True)
 
 
-def _mend_running(redis: Redis, n: Names, now: int, longest_lease_ms: int) -> None:
+def _mend_running(redis: Redis, n: Keys, now: int, longest_lease_ms: int) -> None:
     """A lease ends no later than if it were renewed now; whoever lives renews it."""
     for key in _later(redis, n.running, now + longest_lease_ms):
         ends = now + longest_lease_ms

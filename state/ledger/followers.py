@@ -21,10 +21,10 @@ from state.journal.journal import Journal
 from state.ledger.ledger import Ledger
 from state.options import Options, from_json
 from state.redis.client import now_ms
-from state.redis.keys import Names
+from state.redis.keys import Keys
 
 #: Calls looked at per agent in one sweep; those that were not looked at for the longest time come first.
-AT_ONCE = 200
+BATCH_SIZE = 200
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class Ended:
 
 def ended(redis: Redis, agent: str) -> Iterator[Ended]:
     """Calls of an agent that other calls follow and that have ended; the others are looked at again by the next sweep."""
-    n = Names(agent)
+    n = Keys(agent)
     if not redis.exists(n.followed):  # as nearly always: one question for an agent whose calls nothing follows
         return
     now = now_ms(redis)
-    calls = redis.zrange(n.followed, 0, now, byscore=True, offset=0, num=AT_ONCE)
+    calls = redis.zrange(n.followed, 0, now, byscore=True, offset=0, num=BATCH_SIZE)
     if not calls:
         return
     with redis.pipeline(transaction=False) as pipe:
@@ -62,7 +62,7 @@ def ended(redis: Redis, agent: str) -> Iterator[Ended]:
             yield _ended(redis, n, call, (str(state), str(task), str(key or "")), from_json(options))
 
 
-def _ended(redis: Redis, n: Names, call: str, which: tuple[str, str, str], options: Options) -> Ended:
+def _ended(redis: Redis, n: Keys, call: str, which: tuple[str, str, str], options: Options) -> Ended:
     state, task, key = which
     if state != "done":
         return Ended(n.agent, call, task, key, state, options)
@@ -73,7 +73,7 @@ def _ended(redis: Redis, n: Names, call: str, which: tuple[str, str, str], optio
 
 def postpone(redis: Redis, of: Ended, ms: int) -> None:
     """Look again after a while: the followers cannot be started now."""
-    redis.zadd(Names(of.agent).followed, {of.call: now_ms(redis) + ms}, xx=True)
+    redis.zadd(Keys(of.agent).followed, {of.call: now_ms(redis) + ms}, xx=True)
 
 
 def let_go(redis: Redis, journal: Journal, of: Ended, effects: Sequence[str]) -> None:
@@ -81,7 +81,7 @@ def let_go(redis: Redis, journal: Journal, of: Ended, effects: Sequence[str]) ->
 
     A call that a person sent back meanwhile ends once more, so it is looked at again.
     """
-    n = Names(of.agent)
+    n = Keys(of.agent)
     with redis.pipeline(transaction=True) as pipe, suppress(WatchError):
         pipe.watch(n.call(of.call))
         if pipe.hget(n.call(of.call), "state") != of.state:
@@ -95,7 +95,7 @@ def let_go(redis: Redis, journal: Journal, of: Ended, effects: Sequence[str]) ->
 
 def refuse(ledger: Ledger, call: Call, receipt: dict[str, Any], keep_ms: int) -> bool:
     """Record a follower that cannot be called, under the id that it would have had; False if that id is known."""
-    n = Names(call.agent)
+    n = Keys(call.agent)
     if ledger.redis.hget(n.call(call.id), "state") is not None:
         return False
     if call.options:

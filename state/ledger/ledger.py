@@ -12,40 +12,40 @@ from redis import Redis
 from state import forbidden, options
 from state.call import Call, difference
 from state.decision import (
-    Busy,
+    ArgumentsDiffer,
     Claim,
     Decision,
-    Differs,
-    Doubt,
-    Early,
-    OtherKey,
-    Refused,
+    KeyInUse,
+    NeedsLookup,
+    NeedsResync,
+    NotDue,
+    Refusal,
+    RegisteredKey,
     Replay,
-    Unchecked,
     Unregistered,
 )
 from state.journal import events as evidence
 from state.journal import journal
 from state.journal.events import Outcome, Settlement
-from state.journal.heads import Known
+from state.journal.heads import JournalHead
 from state.journal.journal import Journal, JournalUnavailable
-from state.journal.projection import fold, point_name
+from state.journal.projection import point_name, project
 from state.ledger import owner as processes
 from state.ledger import revoke
 from state.recovery import rebuild
 from state.redis.client import Script
-from state.redis.keys import Names
+from state.redis.keys import Keys
 
-__all__ = ["Ledger", "OtherContent", "Outcome", "Settlement", "Terms"]
+__all__ = ["CallLimits", "ContentMismatch", "Ledger", "Outcome", "Settlement"]
 
 #: A call that never started this long after its message was sent may have lost it.
 GRACE_MS = 10_000
 #: The longest pause between two sends of the same lost call.
-LONGEST_GRACE_MS = 600_000
+MAX_GRACE_MS = 600_000
 #: A call that took this many workers down with it is poison.
 POISON_AFTER = 3
 #: For a task without an effect, of which no journal is kept.
-NOTHING = Known("", 0)
+NOTHING = JournalHead("", 0)
 
 _register = Script("register")
 _admit = Script("admit")
@@ -58,7 +58,7 @@ _reject = Script("reject")
 _withdraw = Script("withdraw")
 
 
-class OtherContent(ValueError):
+class ContentMismatch(ValueError):
     """Raised when the id of a call is known already, but for other content.
 
     `task` and `kwargs` (JSON text) are what the known call was registered as. With `options_only` it has the same task
@@ -70,8 +70,8 @@ class OtherContent(ValueError):
         self.task, self.kwargs, self.options_only = task, kwargs, options_only
 
 
-def _other_content(call: Call, what: str, task: str, kwargs: str, *, options_only: bool = False) -> OtherContent:
-    return OtherContent(
+def _other_content(call: Call, what: str, task: str, kwargs: str, *, options_only: bool = False) -> ContentMismatch:
+    return ContentMismatch(
         f"the id {call.id} belongs to another call already; this one differs in {what}. "
         f"Nothing was started: give it an id of its own; see: celery -A workers gate explain {call.id}",
         task,
@@ -81,7 +81,7 @@ def _other_content(call: Call, what: str, task: str, kwargs: str, *, options_onl
 
 
 @dataclass(frozen=True)
-class Terms:
+class CallLimits:
     """The policy of one task as the scripts read it, and the keys it touches for one call's arguments.
 
     `verify` is how to prove that an effect did not happen, as cross.lua reads it; empty where nobody can ask.
@@ -115,11 +115,11 @@ class Ledger:
             False if this very call was known already.
 
         Raises:
-            OtherContent: The id is known for another task, other arguments or another digest, or this call asks for
+            ContentMismatch: The id is known for another task, other arguments or another digest, or this call asks for
                 options that the known one lacks.
 
         """
-        n = Names(call.agent)
+        n = Keys(call.agent)
         keys = [n.call(call.id), n.key(call.key), n.queued, n.waiting, n.story(call.key), n.followed]
         said = options.from_json(call.options)
         what = [call.id, call.task, call.key, call.kwargs, call.fingerprint, call.door]
@@ -135,7 +135,7 @@ class Ledger:
             case ["known", "cancelled", *_] if forbidden.was_taken_back(self.redis, call.agent, call.id):
                 return False
             case ["known", _, made_from, task, kwargs, _] if digest and made_from != digest:
-                raise OtherContent(f"call {call.id} was made before, from something else", task, kwargs)
+                raise ContentMismatch(f"call {call.id} was made before, from something else", task, kwargs)
             case ["known", _, _, task, kwargs, _] if not digest and (task, kwargs) != (call.task, call.kwargs):
                 raise _other_content(call, difference(call, task, kwargs), task, kwargs)
             case ["known", _, _, task, kwargs, kept] if not digest and (
@@ -152,26 +152,26 @@ class Ledger:
         try:
             evidence.registered(self.journal, call, kept)
         except JournalUnavailable:
-            n = Names(call.agent)
+            n = Keys(call.agent)
             keys = [n.call(call.id), n.key(call.key), n.queued, n.waiting, n.story(call.key), n.followed]
             if _withdraw(self.redis, keys, [call.id])[0] == "withdrawn":
                 raise
 
     def reject(
         self, call: Call, receipt: dict[str, Any], keep_ms: int, sent: str = "{}", *, checked: bool = True
-    ) -> Differs | Unregistered | str:
+    ) -> ArgumentsDiffer | Unregistered | str:
         """Record that a call was refused before it was admitted: its arguments do not fit.
 
         `sent` are the arguments as the message carries them. Without `checked`, nothing is written of a call that nobody
         registered. Returns the state in which the call stands.
         """
-        n = Names(call.agent)
+        n = Keys(call.agent)
         key = str(self.redis.hget(n.call(call.id), "key") or f"{call.task}:{call.id}")
         keys = [n.call(call.id), n.key(key), n.queued, n.waiting, n.story(key), n.head, n.metrics]
         what: list[str | int] = [call.id, call.task, call.kwargs, call.door, json.dumps(receipt), keep_ms]
         match _reject(self.redis, keys, [*what, sent, "1" if checked else ""]):
             case ["differs", task, kwargs]:
-                return Differs(task, kwargs)
+                return ArgumentsDiffer(task, kwargs)
             case ["unregistered"]:
                 return Unregistered()
             case ["kept", state]:
@@ -182,12 +182,12 @@ class Ledger:
         """The first of these agents that has a call of this id, or None."""
         with self.redis.pipeline(transaction=False) as pipe:
             for agent in agents:
-                pipe.hexists(Names(agent).call(call), "task")  # an id that was revoked before it was known has none
+                pipe.hexists(Keys(agent).call(call), "task")  # an id that was revoked before it was known has none
             return next((agent for agent, found in zip(agents, pipe.execute(), strict=True) if found), None)
 
     def standing(self, agent: str, key: str) -> str | None:
         """Where a key stands, or None if it was never asked for."""
-        state = self.redis.hget(Names(agent).key(key), "state")
+        state = self.redis.hget(Keys(agent).key(key), "state")
         return None if state is None else str(state)
 
     def cancel(self, agent: str, call: str, by: str) -> bool:
@@ -198,9 +198,9 @@ class Ledger:
         self,
         call: Call,
         owner: str,
-        terms: Terms,
+        terms: CallLimits,
         alive: str = "",
-        known: Known = NOTHING,
+        known: JournalHead = NOTHING,
         closed: str = "",
         *,
         sent: str = "",
@@ -213,7 +213,7 @@ class Ledger:
         `sent` are the arguments as the message carries them. Without `checked`, a call that nobody registered is not
         admitted but `Unregistered`; `expires_ms` is when such a call is too old.
         """
-        n = Names(call.agent)
+        n = Keys(call.agent)
         keys = [
             n.key(call.key), n.call(call.id), n.queued, n.waiting, n.running, n.head, n.metrics,
             n.story(call.key), terms.breaker, n.events, n.ledger, n.dead, n.errors, *terms.caps, *terms.rates,
@@ -230,10 +230,12 @@ class Ledger:
                 kept = {"options": said, "waits_before": before, "fingerprint": fingerprint}
                 return Claim(*which, payload, door, waits=bool(waits), **kept)
             case ["verify", now, in_doubt, fence, attempt, payload]:
-                return Doubt(Claim(call.agent, call.key, call.id, in_doubt, fence, attempt, now, known.epoch, payload))
+                return NeedsLookup(
+                    Claim(call.agent, call.key, call.id, in_doubt, fence, attempt, now, known.epoch, payload)
+                )
         return _without_claim(answer)
 
-    def cross(self, call: Call, claim: Claim, terms: Terms, payload: str, events: Sequence[str]) -> list[Any]:
+    def cross(self, call: Call, claim: Claim, terms: CallLimits, payload: str, events: Sequence[str]) -> list[Any]:
         """Step over the line; answers ["sending", payload], ["lost", state], ["paused", pause] or ["closed"].
 
         The intent is on the disk before Redis is asked: the other way round, a loss of Redis in between would leave an
@@ -245,7 +247,7 @@ class Ledger:
             if here is None or here.lacks or here.epoch != claim.epoch:
                 evidence.not_sent(self.journal, claim, "another epoch began")
                 return ["closed"]
-        n = Names(claim.agent)
+        n = Keys(claim.agent)
         keys = [n.key(claim.key), n.head, n.story(claim.key), n.call(claim.call), n.ledger]
         args: list[str | int] = [claim.owner, claim.fence, payload, claim.epoch, claim.key, terms.verify, *events]
         answer = [""]
@@ -259,10 +261,10 @@ class Ledger:
     def point(self, claim: Claim, name: str, text: str = "") -> str | None:
         """What an attempt of this key kept under a name for this text, or before it had one."""
         names = list(dict.fromkeys([point_name(name, text), name]))
-        found = self.redis.hmget(Names(claim.agent).key(claim.key), [f"point:{one}" for one in names])
+        found = self.redis.hmget(Keys(claim.agent).key(claim.key), [f"point:{one}" for one in names])
         value = next((one for one in found if one is not None), None)
         if value is None and claim.payload:  # an earlier attempt was here, and may have died before Redis was told
-            points = fold(self.journal.files(), key=claim.key).points.get((claim.agent, claim.key), {})
+            points = project(self.journal.files(), key=claim.key).points.get((claim.agent, claim.key), {})
             value = next((points[one] for one in names if one in points), None)
         return None if value is None else str(value)
 
@@ -273,7 +275,7 @@ class Ledger:
 
     def keep_point(self, claim: Claim, name: str, value: str, text: str = "") -> bool:
         """Keep it; False if the claim is lost. `text` names the text that it belongs to; empty before there is one."""
-        keys = [Names(claim.agent).key(claim.key)]
+        keys = [Keys(claim.agent).key(claim.key)]
         return bool(_point(self.redis, keys, [claim.owner, claim.fence, point_name(name, text), value])[0] == "kept")
 
     def write_down(self, claim: Claim, end: Settlement) -> None:
@@ -286,9 +288,9 @@ class Ledger:
         if call.effect:
             evidence.ended(self.journal, call.agent, call.key, call.id, state, why)
 
-    def settle(self, claim: Claim, terms: Terms, end: Settlement) -> str | None:
+    def settle(self, claim: Claim, terms: CallLimits, end: Settlement) -> str | None:
         """Record the end of an attempt; answers the key's state if the claim was lost, else None."""
-        n = Names(claim.agent)
+        n = Keys(claim.agent)
         collections = list(dict.fromkeys(change.collection for change in end.facts if change.collection))
         keys = [
             n.key(claim.key), n.call(claim.call), n.waiting, n.running, n.head, n.metrics, n.story(claim.key),
@@ -305,9 +307,9 @@ class Ledger:
         answer = _settle(self.redis, keys, args)
         return str(answer[2]) if answer[0] == "lost" else None
 
-    def renew(self, claim: Claim, terms: Terms) -> bool:
+    def renew(self, claim: Claim, terms: CallLimits) -> bool:
         """Prolong the claim, and the probe if it is one; False if it is no longer held."""
-        n = Names(claim.agent)
+        n = Keys(claim.agent)
         args: list[str | int] = [claim.key, claim.owner, claim.fence, terms.lease_ms]
         return bool(_renew(self.redis, [n.key(claim.key), n.running, terms.breaker], args)[0] == "renewed")
 
@@ -316,9 +318,9 @@ class Ledger:
 
         What the owner still wrote into the journal is its last word.
         """
-        n = Names(agent)
+        n = Keys(agent)
         if self.redis.hget(n.key(key), "state") == "sending":
-            said = rebuild.last_word(self.redis, self.journal, agent, key, fence)
+            said = rebuild.settle_from_journal(self.redis, self.journal, agent, key, fence)
             if said:
                 return said
         caps = json.loads(self.redis.hget(n.key(key), "caps") or "[]")
@@ -352,13 +354,13 @@ def _without_claim(answer: list[Any]) -> Decision:
         case ["replay", _, result, flaw]:
             return Replay(result, flaw)
         case ["refused" | "deferred" | "ended" as word, _, receipt]:
-            return Refused(json.loads(receipt), again=word == "ended")
+            return Refusal(json.loads(receipt), again=word == "ended")
         case ["busy", now, holder, fence, lease_ms, held_by]:
-            return Busy(holder, fence, lease_ms, held_by, now)
+            return KeyInUse(holder, fence, lease_ms, held_by, now)
         case ["unchecked", _]:
-            return Unchecked()
+            return NeedsResync()
         case ["other key", _, key]:
-            return OtherKey(key)
+            return RegisteredKey(key)
     return _unwanted(answer)
 
 
@@ -368,12 +370,12 @@ def _unwanted(answer: list[Any]) -> Decision:
         case ["unregistered", _]:
             return Unregistered()
         case ["differs", _, task, kwargs]:
-            return Differs(task, kwargs)
+            return ArgumentsDiffer(task, kwargs)
         case ["early", now, due]:
-            return Early(due, now)
+            return NotDue(due, now)
     raise AssertionError(f"admit.lua answered {answer!r}")
 
 
 def _now() -> tuple[str, int]:
-    moment = processes.moment()
+    moment = processes.boot_clock()
     return moment.boot, moment.ms

@@ -104,7 +104,7 @@ def was_abandoned(owner: str) -> bool:
         return False
 
 
-def bury(needed: set[str]) -> None:
+def remove_stale_locks(needed: set[str]) -> None:
     """Remove the lock files of dead processes that no claim names any more."""
     processes = {owner.partition("/")[0] for owner in needed}
     for file in folder().glob("*.lock"):
@@ -121,7 +121,7 @@ class Moment:
     ms: int
 
 
-def moment() -> Moment:
+def boot_clock() -> Moment:
     """Now."""
     clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     return Moment(_boot(), int(time.clock_gettime(clock) * 1000))

@@ -16,7 +16,7 @@ from state.journal import events
 from state.journal.journal import Journal, JournalUnavailable
 from state.ledger import owner
 from state.redis.client import Script
-from state.redis.keys import Names
+from state.redis.keys import Keys
 
 How = Literal["applied", "not-applied", "cancel", "approve"]
 
@@ -37,7 +37,7 @@ class NotResolved(Exception):
 
 
 @dataclass(frozen=True)
-class Word:
+class Resolution:
     """What a person said, and who, and why. `result` is JSON text: what to answer when the key is asked for again."""
 
     how: How
@@ -47,13 +47,13 @@ class Word:
     force: bool = False  #: although the process that sends it may be alive
 
 
-def resolve(redis: Redis, journal: Journal, agent: str, key: str, word: Word) -> str:
+def resolve(redis: Redis, journal: Journal, agent: str, key: str, word: Resolution) -> str:
     """End a key's doubt; answers the state it is in then. Raises NotResolved, or JournalUnavailable.
 
     Redis is told first: what it does not take must not be in the journal. A word that the
     journal did not get can be said again; until then a rebuild finds the key in doubt, as before it.
     """
-    n = Names(agent)
+    n = Keys(agent)
     kept = redis.hgetall(n.key(key))
     if not kept:
         raise NotResolved(f"{key}: no such key; see: celery -A workers gate held")
@@ -84,13 +84,13 @@ def _write_down(redis: Redis, journal: Journal, call: Call, fence: int, said: di
         raise NotResolved(
             f"{call.key} is {state} in Redis, but the journal does not know it: say the same again later: {error}"
         ) from error
-    redis.hdel(Names(call.agent).key(call.key), "unwritten")
+    redis.hdel(Keys(call.agent).key(call.key), "unwritten")
     return state
 
 
 def held(redis: Redis, agent: str) -> list[dict[str, Any]]:
     """Every key of the agent that waits for a person or for a look-up, oldest first."""
-    n = Names(agent)
+    n = Keys(agent)
     found = []
     for text in redis.hvals(n.held):
         entry = json.loads(text)
@@ -111,7 +111,7 @@ def held(redis: Redis, agent: str) -> list[dict[str, Any]]:
 
 def dead(redis: Redis, agent: str) -> list[dict[str, Any]]:
     """The calls of the agent that ended without a result because their attempts failed, newest first."""
-    n = Names(agent)
+    n = Keys(agent)
     found = []
     for call, at in redis.zrange(n.dead, 0, -1, desc=True, withscores=True):
         kept = redis.hgetall(n.call(call))
@@ -130,7 +130,7 @@ def replay(redis: Redis, journal: Journal, agent: str, call: str, by: str, effec
     `effects` are the tasks that change the world outside. Raises NotResolved for a call that is not over, or that has a
     result, and JournalUnavailable.
     """
-    n = Names(agent)
+    n = Keys(agent)
     kept = redis.hgetall(n.call(call))
     if "key" not in kept:
         return False
@@ -149,14 +149,14 @@ def replay(redis: Redis, journal: Journal, agent: str, call: str, by: str, effec
     return True
 
 
-def _call(redis: Redis, n: Names, key: str, kept: dict[str, str]) -> Call:
+def _call(redis: Redis, n: Keys, key: str, kept: dict[str, str]) -> Call:
     name = kept.get("call", "")  # none if the key was restored from a state file
     kwargs, door, options = redis.hmget(n.call(name), "kwargs", "door", "options")
     task, fingerprint = kept.get("task", ""), kept.get("fingerprint", "")
     return Call(name, n.agent, task, key, kwargs or "{}", fingerprint, door or "", options=options or "")
 
 
-def _check(key: str, kept: dict[str, str], word: Word) -> None:
+def _check(key: str, kept: dict[str, str], word: Resolution) -> None:
     state = kept["state"]
     if state not in _FROM[word.how]:
         able = ", ".join(_FROM[word.how])

@@ -11,7 +11,7 @@ from state.forbidden import forbid
 from state.journal import events
 from state.journal.journal import Journal
 from state.redis.client import Script
-from state.redis.keys import Names
+from state.redis.keys import Keys
 
 #: What a call is in that nobody knows: what its message would ask for does not run.
 UNKNOWN = "unknown id"
@@ -55,7 +55,7 @@ def revoke(
 
 def cancel(redis: Redis, journal: Journal, agent: str, call: str, by: str, safe: Container[str] = ()) -> Revoked:
     """End one call of an agent that has not begun. The journal knows it when this returns, or JournalUnavailable is raised."""
-    n = Names(agent)
+    n = Keys(agent)
     key, task = redis.hmget(n.call(call), "key", "task")
     if key is None:
         return Revoked(call, UNKNOWN)
@@ -95,7 +95,7 @@ def _find(redis: Redis, agents: Sequence[str], call: str) -> tuple[str, str]:
     """The agent that has the call, or "", and the state of an id that has no key: one that was taken back before, say."""
     with redis.pipeline(transaction=False) as pipe:
         for agent in agents:
-            pipe.hmget(Names(agent).call(call), "key", "state")
+            pipe.hmget(Keys(agent).call(call), "key", "state")
         found = dict(zip(agents, pipe.execute(), strict=True))
     owners = [agent for agent, (key, _) in found.items() if key is not None]
     return (owners[0] if owners else ""), next((state for _, state in found.values() if state), "")

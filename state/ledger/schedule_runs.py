@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from redis import Redis
 
-from state.redis.keys import Names
+from state.redis.keys import Keys
 
 #: So many started ticks of an entry are known for ever: those of three months of a half-hourly one. The calls of all
 #: newer ones are known for a week besides.
@@ -29,13 +29,13 @@ class Newest:
 
 def last(redis: Redis, agent: str, entry: str) -> datetime | None:
     """When the entry's newest tick was due, started or passed over; None if it never had one."""
-    text = redis.hget(Names(agent).ticks, entry)
+    text = redis.hget(Keys(agent).ticks, entry)
     return None if text is None else datetime.fromisoformat(str(text))
 
 
 def remember(redis: Redis, agent: str, entry: str, due: datetime) -> None:
     """The tick of this due time was started or passed over; it is not looked at again."""
-    n = Names(agent)
+    n = Keys(agent)
     with redis.pipeline(transaction=True) as pipe:
         pipe.hset(n.ticks, entry, due.isoformat()).hdel(n.failing, entry)
         pipe.execute()
@@ -43,18 +43,18 @@ def remember(redis: Redis, agent: str, entry: str, due: datetime) -> None:
 
 def failed(redis: Redis, agent: str, entry: str, at: datetime, why: str) -> None:
     """The tick of this entry could not be started; the next one that can forgets it."""
-    redis.hset(Names(agent).failing, entry, json.dumps({"at": at.isoformat(timespec="seconds"), "why": why}))
+    redis.hset(Keys(agent).failing, entry, json.dumps({"at": at.isoformat(timespec="seconds"), "why": why}))
 
 
 def failure(redis: Redis, agent: str, entry: str) -> dict[str, str] | None:
     """When and why the entry's newest tick could not be started; None if it could."""
-    text = redis.hget(Names(agent).failing, entry)
+    text = redis.hget(Keys(agent).failing, entry)
     return None if text is None else dict(json.loads(str(text)))
 
 
 def started(redis: Redis, agent: str, entry: str, due: datetime) -> None:
     """The call of this tick was registered."""
-    name, seconds = Names(agent).started(entry), int(due.timestamp())
+    name, seconds = Keys(agent).started(entry), int(due.timestamp())
     with redis.pipeline(transaction=True) as pipe:
         pipe.zadd(name, {str(seconds): seconds}).zremrangebyrank(name, 0, -KEPT - 1)
         pipe.execute()
@@ -62,18 +62,18 @@ def started(redis: Redis, agent: str, entry: str, due: datetime) -> None:
 
 def was_started(redis: Redis, agent: str, entry: str, due: datetime) -> bool:
     """Whether this tick was started once, also when its call is no longer known."""
-    return redis.zscore(Names(agent).started(entry), str(int(due.timestamp()))) is not None
+    return redis.zscore(Keys(agent).started(entry), str(int(due.timestamp()))) is not None
 
 
 def newest_started(redis: Redis, agent: str, entry: str, number: int) -> list[datetime]:
     """The due times of so many started ticks, the newest first."""
-    found = redis.zrange(Names(agent).started(entry), 0, number - 1, desc=True)
+    found = redis.zrange(Keys(agent).started(entry), 0, number - 1, desc=True)
     return [datetime.fromtimestamp(int(seconds), UTC) for seconds in found]
 
 
 def newest(redis: Redis, agent: str, entry: str) -> Newest:
     """The newest tick that was looked at, and where its call stands."""
-    n = Names(agent)
+    n = Keys(agent)
     due = last(redis, agent, entry)
     if due is None:
         return Newest(None, None, 0)
@@ -86,5 +86,5 @@ def any_open(redis: Redis, agent: str, calls: Sequence[str]) -> bool:
     """Whether one of these calls is still to run, or running."""
     with redis.pipeline(transaction=False) as pipe:
         for call in calls:
-            pipe.hget(Names(agent).call(call), "state")
+            pipe.hget(Keys(agent).call(call), "state")
         return not OPEN.isdisjoint(pipe.execute())

@@ -11,12 +11,12 @@ from redis import Redis
 
 from state import options
 from state.ledger import owner
-from state.ledger.ledger import GRACE_MS, LONGEST_GRACE_MS, Ledger
+from state.ledger.ledger import GRACE_MS, MAX_GRACE_MS, Ledger
 from state.redis.client import Script, now_ms
-from state.redis.keys import Names
+from state.redis.keys import Keys
 
 #: Calls looked at per agent in one sweep; the rest waits for the next, half a second later.
-AT_ONCE = 200
+BATCH_SIZE = 200
 
 #: What to do about calls of a task that was renamed or removed while they waited.
 NO_TASK = "run the code that has it, or end it; gate explain CALL names its KEY: gate resolve KEY --cancel --why …"
@@ -27,7 +27,7 @@ _resend = Script("resend")
 
 
 @dataclass(frozen=True)
-class Due:
+class DueCall:
     """A call whose message must be sent now."""
 
     call: str
@@ -42,26 +42,26 @@ def due(
     knows: Container[str],
     queue_is_empty: Callable[[str], bool],
     arrived_ms: Mapping[str, int] = MappingProxyType({}),
-) -> Iterator[Due]:
+) -> Iterator[DueCall]:
     """Calls to send: those whose time has come, and those whose message is lost.
 
     A message is lost if it is not taken although nothing waits in its queue (`queue_is_empty`, asked by name), or although
     messages of its lane that were sent later arrived (`arrived_ms`: when the newest of each lane was sent). So a backlog
     is not multiplied. One of a task that is not among those that this code `knows` is left to a worker that knows it.
     """
-    n = Names(agent)
+    n = Keys(agent)
     now = now_ms(redis)
-    ids = redis.zrange(n.waiting, 0, now, byscore=True, offset=0, num=AT_ONCE)
-    silent = redis.zrange(n.queued, 0, now, byscore=True, offset=0, num=AT_ONCE)
+    ids = redis.zrange(n.waiting, 0, now, byscore=True, offset=0, num=BATCH_SIZE)
+    silent = redis.zrange(n.queued, 0, now, byscore=True, offset=0, num=BATCH_SIZE)
     if silent:
         ids += _lost(redis, n, silent, arrived_ms, now, queue_is_empty)
     for call in _known(redis, n, list(dict.fromkeys(ids)), knows, now):
-        match _resend(redis, [n.call(call), n.queued, n.waiting], [call, GRACE_MS, LONGEST_GRACE_MS]):
+        match _resend(redis, [n.call(call), n.queued, n.waiting], [call, GRACE_MS, MAX_GRACE_MS]):
             case ["send", task, kwargs, said]:
-                yield Due(call, task, kwargs, said)
+                yield DueCall(call, task, kwargs, said)
 
 
-def _known(redis: Redis, n: Names, calls: list[str], knows: Container[str], now: int) -> list[str]:
+def _known(redis: Redis, n: Keys, calls: list[str], knows: Container[str], now: int) -> list[str]:
     """Those whose task is known here; the others are told, and looked at again after a while."""
     if not calls:
         return []
@@ -82,7 +82,7 @@ def newest_arrival(redis: Redis, agents: list[str]) -> dict[str, int]:
     newest: dict[str, int] = {}
     with redis.pipeline(transaction=False) as pipe:
         for agent in agents:
-            pipe.hgetall(Names(agent).head)
+            pipe.hgetall(Keys(agent).head)
         for head in pipe.execute():
             for field, sent in head.items():
                 name, found, lane = field.partition(":")
@@ -93,7 +93,7 @@ def newest_arrival(redis: Redis, agents: list[str]) -> dict[str, int]:
 
 def _lost(
     redis: Redis,
-    n: Names,
+    n: Keys,
     calls: list[str],
     arrived_ms: Mapping[str, int],
     now: int,
@@ -119,10 +119,10 @@ def _lost(
 
 def reclaim_lost(redis: Redis, agent: str) -> dict[str, str]:
     """Take the claims of dead owners and of ended leases; answers key → where it stands now."""
-    n, ledger = Names(agent), Ledger(redis)
+    n, ledger = Keys(agent), Ledger(redis)
     now = now_ms(redis)
     taken = {}
-    for key, lease_ms in redis.zrange(n.running, 0, AT_ONCE - 1, withscores=True):
+    for key, lease_ms in redis.zrange(n.running, 0, BATCH_SIZE - 1, withscores=True):
         holder, fence, call = redis.hmget(n.key(key), "owner", "fence", "call")
         if holder is None or fence is None or call is None:
             redis.zrem(n.running, key)
@@ -136,7 +136,7 @@ def reclaim_lost(redis: Redis, agent: str) -> dict[str, str]:
 def owners(redis: Redis, agents: list[str]) -> set[str]:
     """Every owner that a running claim names, or a key in doubt: whether it is dead may still be asked."""
     named = set()
-    for n in map(Names, agents):
+    for n in map(Keys, agents):
         for key in (*redis.zrange(n.running, 0, -1), *redis.hkeys(n.held)):
             named.add(redis.hget(n.key(key), "owner") or "")
     return named

@@ -13,9 +13,9 @@ from redis import Redis
 from state.redis.client import Script
 
 #: The longest pause a provider may ask for; a mistake in its header cannot switch it off for ever.
-LONGEST_PAUSE_MS = 24 * 3600 * 1000
+MAX_PAUSE_MS = 24 * 3600 * 1000
 #: A provider's record outlives its longest pause, and is forgotten when nobody asks it any more.
-KEEP_MS = 2 * LONGEST_PAUSE_MS
+KEEP_MS = 2 * MAX_PAUSE_MS
 
 #: How a request ended. `ok`: the provider works. `failed`: it does not. `later`: it wants a pause and is no failure.
 #: `refused`: it works and will never answer this question. `barred`: it lets us in no more, until a person sees to it.
@@ -26,7 +26,7 @@ _report = Script("report")
 
 
 @dataclass(frozen=True)
-class Names:
+class ProviderKeys:
     """The keys of one provider; the slash keeps its hash tag apart from those of agents."""
 
     provider: str
@@ -42,7 +42,7 @@ class Names:
 
 
 @dataclass(frozen=True)
-class Limits:
+class ProviderLimits:
     """How a provider may be asked: `burst` requests at once and then one every `every_ms`.
 
     After `after` failures in a row nobody asks it for `cooldown_ms`, then one probe does, for `probe_ms` at the most.
@@ -62,7 +62,7 @@ class Permit:
     provider: str
     question: str
     asker: str
-    limits: Limits
+    limits: ProviderLimits
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Denied:
     retry_after: float
 
 
-def permit(redis: Redis, provider: str, question: str, limits: Limits) -> Permit | Denied:
+def permit(redis: Redis, provider: str, question: str, limits: ProviderLimits) -> Permit | Denied:
     """Ask for leave to send one request; a denial takes nothing from anybody."""
     asked = Permit(provider, question, uuid4().hex, limits)
     args: list[str | int] = [asked.asker, limits.burst, str(limits.every_ms), limits.probe_ms, KEEP_MS]
@@ -91,11 +91,11 @@ def report(redis: Redis, permit: Permit, outcome: Outcome, why: str = "", second
     `seconds` is the pause asked for, or how long to stay away; without it the cooldown.
     """
     limits = permit.limits
-    wanted = limits.cooldown_ms if seconds is None else math.ceil(min(seconds * 1000, LONGEST_PAUSE_MS))
+    wanted = limits.cooldown_ms if seconds is None else math.ceil(min(seconds * 1000, MAX_PAUSE_MS))
     ms = max(1, wanted)  # Redis keeps nothing for no time
     return str(_report(redis, _keys(permit), [permit.asker, outcome, limits.after, ms, KEEP_MS, why])[0])
 
 
 def _keys(permit: Permit) -> Sequence[str]:
-    names = Names(permit.provider)
+    names = ProviderKeys(permit.provider)
     return [names.record, names.refused(permit.question)]

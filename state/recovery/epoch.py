@@ -8,17 +8,17 @@ from dataclasses import dataclass
 
 from redis import Redis
 
-from state.journal.heads import Known
+from state.journal.heads import JournalHead
 from state.journal.journal import Journal
 from state.recovery import takeover
 from state.redis.client import Script
-from state.redis.keys import Names
+from state.redis.keys import Keys
 
 _reopen = Script("reopen")
 
 
 @dataclass(frozen=True)
-class Opening:
+class ReopenCondition:
     """What must still hold when a ledger is opened, and what it begins with."""
 
     token: str  #: of the recovery that filled it; empty after a mere check
@@ -28,7 +28,7 @@ class Opening:
     before: str = ""  #: the epoch that Redis still has
 
 
-def known(redis: Redis, journal: Journal, agent: str) -> Known:
+def known(redis: Redis, journal: Journal, agent: str) -> JournalHead:
     """What this machine's journal holds of the agent; a journal that holds nothing takes over what Redis knows.
 
     Raises JournalUnavailable.
@@ -38,7 +38,7 @@ def known(redis: Redis, journal: Journal, agent: str) -> Known:
 
 
 @dataclass(frozen=True)
-class Standing:
+class LedgerStatus:
     """How one agent's ledger in Redis stands to the journal."""
 
     closed: str | None  #: why no effect may happen; None if they may
@@ -50,13 +50,13 @@ class Standing:
         return self.closed is None and not self.unchecked
 
 
-def standings(redis: Redis, journal: Journal, agents: Sequence[str]) -> dict[str, Standing]:
+def ledger_statuses(redis: Redis, journal: Journal, agents: Sequence[str]) -> dict[str, LedgerStatus]:
     """Each agent's, with one round trip. The rules are those of admit.lua, which lets its caller look again where the epochs differ."""
     known_here = {agent: journal.known(agent) for agent in agents}
     with redis.pipeline(transaction=False) as pipe:
         pipe.info("server")
         for agent in agents:
-            pipe.hmget(Names(agent).ledger, "epoch", "fence", "closed", "run")
+            pipe.hmget(Keys(agent).ledger, "epoch", "fence", "closed", "run")
         server, *ledgers = pipe.execute()
     return {
         agent: _compare(known_here[agent], str(server["run_id"]), *ledger)
@@ -66,28 +66,28 @@ def standings(redis: Redis, journal: Journal, agents: Sequence[str]) -> dict[str
 
 def why_closed(redis: Redis, journal: Journal, agent: str) -> str | None:
     """Why no effect of this agent may happen; None if they may."""
-    return standings(redis, journal, [agent])[agent].closed
+    return ledger_statuses(redis, journal, [agent])[agent].closed
 
 
 def _compare(
-    here: Known | None, server: str, epoch: str | None, fence: str | None, closed: str | None, run: str | None
-) -> Standing:
+    here: JournalHead | None, server: str, epoch: str | None, fence: str | None, closed: str | None, run: str | None
+) -> LedgerStatus:
     unchecked = run is not None and run != server
     if here is None or closed:
-        return Standing(closed, unchecked, incomplete=here is None)
+        return LedgerStatus(closed, unchecked, incomplete=here is None)
     if epoch is None:
-        return Standing("Redis lost its data" if here.fence else None, unchecked)
+        return LedgerStatus("Redis lost its data" if here.fence else None, unchecked)
     is_interrupted = unchecked and epoch == here.before  # who began the journal's epoch did not get to its end
     if epoch != here.epoch and not is_interrupted:
-        return Standing("the ledger in Redis is not the one that the journal belongs to", unchecked)
+        return LedgerStatus("the ledger in Redis is not the one that the journal belongs to", unchecked)
     if int(fence or 0) < here.fence:
-        return Standing(f"Redis fell back to fence {fence or 0}, the journal knows {here.fence}", unchecked)
-    return Standing(None, unchecked, incomplete=here.lacks)
+        return LedgerStatus(f"Redis fell back to fence {fence or 0}, the journal knows {here.fence}", unchecked)
+    return LedgerStatus(None, unchecked, incomplete=here.lacks)
 
 
 def has_something_to_lose(redis: Redis, agent: str) -> bool:
     """Whether Redis has anything of this agent that a new journal must take over: a call that is open, or a ledger."""
-    n = Names(agent)
+    n = Keys(agent)
     return bool(redis.exists(n.queued, n.waiting, n.running, n.ledger))
 
 
@@ -101,30 +101,30 @@ def run_id(redis: Redis) -> str:
     return str(redis.info("server")["run_id"])
 
 
-def reopen(redis: Redis, agent: str, opening: Opening) -> bool:
+def reopen(redis: Redis, agent: str, opening: ReopenCondition) -> bool:
     """Let effects of this agent happen; False if Redis lost something since the work for it began."""
     args: list[str | int] = [opening.token, opening.run, opening.epoch, opening.fence, opening.before]
-    return bool(_reopen(redis, [Names(agent).ledger], args)[0] == "open")
+    return bool(_reopen(redis, [Keys(agent).ledger], args)[0] == "open")
 
 
-def _begin(redis: Redis, journal: Journal, agent: str) -> Known:
+def _begin(redis: Redis, journal: Journal, agent: str) -> JournalHead:
     """The first effect of this agent here: agree with Redis on an epoch."""
     with journal.alone():
         here = journal.known(agent)
         if here and not here.lacks:
             return here
         run = run_id(redis)
-        epoch, fence = redis.hmget(Names(agent).ledger, "epoch", "fence")
+        epoch, fence = redis.hmget(Keys(agent).ledger, "epoch", "fence")
         if here and (epoch != here.epoch or int(fence or 0) < here.fence):
             return here  # Redis lost something too: effects stay closed until `gate recover`
         for event, record in takeover.records(redis, agent):
             journal.append(event, record, sync=False)
-        here = Known(str(epoch or new()), int(fence or 0) if epoch else 0)
+        here = JournalHead(str(epoch or new()), int(fence or 0) if epoch else 0)
         journal.append("epoch", {"agent": agent, "epoch": here.epoch, "fence": here.fence}, sync=True)
-        if epoch or reopen(redis, agent, Opening("", run, here.epoch, here.fence)):
+        if epoch or reopen(redis, agent, ReopenCondition("", run, here.epoch, here.fence)):
             return here
         # Another machine was quicker, or Redis was started anew: what it has now is compared like any other ledger.
-        epoch, fence = redis.hmget(Names(agent).ledger, "epoch", "fence")
-        here = Known(str(epoch or new()), int(fence or 0))
+        epoch, fence = redis.hmget(Keys(agent).ledger, "epoch", "fence")
+        here = JournalHead(str(epoch or new()), int(fence or 0))
         journal.append("epoch", {"agent": agent, "epoch": here.epoch, "fence": here.fence}, sync=True)
         return here

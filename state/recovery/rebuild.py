@@ -24,14 +24,14 @@ from state.call import as_text
 from state.journal import events, records
 from state.journal.heads import STILL_WRITTEN
 from state.journal.journal import Journal
-from state.journal.projection import Fold, Place, Standing, fold
+from state.journal.projection import KeyState, Projection, RecordOffset, project
 from state.journal.records import Record
 from state.options import Options
 from state.redis.client import Script, now_ms
-from state.redis.keys import Names
+from state.redis.keys import Keys
 
 #: Keys written in one round trip.
-AT_ONCE = 2000
+BATCH_SIZE = 2000
 #: Bytes read at once; most lines are shorter.
 PIECE = 4096
 DAY_MS = 86_400_000
@@ -42,7 +42,7 @@ CapsOf = Callable[[str, Mapping[str, Any]], list[tuple[str, int]]]
 _rebuild = Script("rebuild")
 
 
-class LostAgain(Exception):
+class RedisLostData(Exception):
     """Raised when what was rebuilt so far is gone: begin anew."""
 
 
@@ -97,8 +97,8 @@ class _Key:
 
 
 @cache
-def _names(agent: str) -> tuple[Names, str, str, str, str, str, str]:
-    n = Names(agent)
+def _names(agent: str) -> tuple[Keys, str, str, str, str, str, str]:
+    n = Keys(agent)
     return n, n.waiting, n.running, n.held, n.ledger, n.head, n.dead
 
 
@@ -111,7 +111,7 @@ def _of_call(asked: Record) -> dict[str, str]:
 class Rebuilding:
     """One pass over a folded journal."""
 
-    def __init__(self, redis: Redis, whole: Fold, caps_of: CapsOf, token: str = "") -> None:
+    def __init__(self, redis: Redis, whole: Projection, caps_of: CapsOf, token: str = "") -> None:
         self.rebuilt: dict[str, int] = {}
         self.kept = 0
         self.calls = 0
@@ -150,7 +150,7 @@ class Rebuilding:
         runs = [(key.script_keys(), key.script_args(self._keep_ms, self._token)) for key in batch]
         for key, answer in zip(batch, _rebuild.many(self._redis, runs), strict=True):
             if answer[0] == "lost":
-                raise LostAgain("Redis lost data again while it was being rebuilt")
+                raise RedisLostData("Redis lost data again while it was being rebuilt")
             if answer[0] == "kept":
                 self.kept += not key.is_call
             elif key.is_call:
@@ -184,7 +184,7 @@ class Rebuilding:
         for (agent, _), (key, place) in self._whole.calls.items():
             yield _Key(agent, key, "waiting", self._at(place), is_call=True, fields=_flat(self._points(agent, key)))
 
-    def _key(self, agent: str, key: str, standing: Standing) -> _Key:
+    def _key(self, agent: str, key: str, standing: KeyState) -> _Key:
         asked = self._at(standing.intent)
         end = self._at(standing.outcome) if standing.outcome else {}
         fields = self._points(agent, key)
@@ -208,8 +208,8 @@ class Rebuilding:
     def _points(self, agent: str, key: str) -> dict[str, str | bytes]:
         return {f"point:{name}": value for name, value in self._whole.points.get((agent, key), {}).items()}
 
-    def _at(self, place: Place) -> Record:
-        return next(records.of_line(_line_at(self._files[place.file].fileno(), place.offset)))
+    def _at(self, place: RecordOffset) -> Record:
+        return next(records.decode_all(_line_at(self._files[place.file].fileno(), place.offset)))
 
 
 #: Why a key stands as it does, where the journal has no words for it.
@@ -221,7 +221,7 @@ _WITHOUT_A_WORD = {
 }
 
 
-def _is_forgotten(standing: Standing, asked: Record, end: Record) -> bool:
+def _is_forgotten(standing: KeyState, asked: Record, end: Record) -> bool:
     """Whether the newest attempt sent its own text, if any, and said itself that nothing happened; as in settle.lua."""
     is_free = standing.state in {"waiting", "rejected"} and not standing.doubted
     return is_free and bool(asked.get("first")) and end.get("outcome") in {"failed", "refused"}
@@ -260,9 +260,9 @@ class _Facts:
                 facts.trim(redis, agent, [collection])
 
 
-def last_word(redis: Redis, journal: Journal, agent: str, key: str, fence: int) -> str | None:
+def settle_from_journal(redis: Redis, journal: Journal, agent: str, key: str, fence: int) -> str | None:
     """Settle a key as its attempt's outcome in the journal says; None if the journal has none."""
-    whole = fold(journal.own_files()[-STILL_WRITTEN:], key=key)
+    whole = project(journal.own_files()[-STILL_WRITTEN:], key=key)
     standing = whole.keys.get((agent, key))
     if standing is None or standing.fence != fence or standing.state not in {"done", "waiting", "rejected"}:
         return None
@@ -285,5 +285,5 @@ Item = TypeVar("Item")
 
 def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
     rest = iter(items)
-    while batch := list(islice(rest, AT_ONCE)):
+    while batch := list(islice(rest, BATCH_SIZE)):
         yield batch

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from redis import Redis
 
 from state.journal.journal import Journal
-from state.journal.projection import Fold, fold
+from state.journal.projection import Projection, project
 from state.recovery import epoch, restore
-from state.recovery.rebuild import CapsOf, LostAgain, Progress, Rebuilding
-from state.redis.keys import Names
+from state.recovery.rebuild import CapsOf, Progress, Rebuilding, RedisLostData
+from state.redis.keys import Keys
 
 
 class Unrecoverable(Exception):
@@ -21,7 +21,7 @@ class Unrecoverable(Exception):
 
 
 @dataclass
-class Report:
+class RecoveryReport:
     """What a recovery did."""
 
     records: int  #: read from the journal
@@ -36,7 +36,7 @@ class Report:
 
 def recover(
     redis: Redis, journal: Journal, caps_of: CapsOf, progress: Progress, *, skip_damaged: bool = False
-) -> Report:
+) -> RecoveryReport:
     """Rebuild the ledger of every agent that the journal knows. Harmless to repeat, and while workers run.
 
     Raises Unrecoverable if a line cannot be read (`skip_damaged` goes on without it), or if Redis loses data again
@@ -45,16 +45,16 @@ def recover(
     with journal.alone(), _without_collector():
         run, token = epoch.run_id(redis), epoch.new()
         # Closed before the journal is read: an effect that crosses the line later would not be in what was read.
-        standings = epoch.standings(redis, journal, journal.agents())
+        standings = epoch.ledger_statuses(redis, journal, journal.agents())
         before = _close(redis, standings, token)
         # And its epoch ends: an intent that is written from now on is never sent, so that none is missed.
         fresh = {agent: _end_epoch(journal, agent) for agent in before}
-        whole = fold(journal.files(), progress.reads)
+        whole = project(journal.files(), progress.reads)
         try:
             report = _report(whole, skip_damaged=skip_damaged)
         except Unrecoverable:
             for agent in (agent for agent, standing in standings.items() if standing.is_sound):
-                _reopen(redis, agent, epoch.Opening(token, run, fresh[agent], whole.fences.get(agent, 0)))
+                _reopen(redis, agent, epoch.ReopenCondition(token, run, fresh[agent], whole.fences.get(agent, 0)))
             raise
         unknown = set(whole.agents) - before.keys()
         before |= _close(redis, unknown, token)
@@ -64,16 +64,16 @@ def recover(
                 report.restored.append(agent)
         _rebuild(Rebuilding(redis, whole, caps_of, token), progress, report)
         for agent in whole.agents:
-            opening = epoch.Opening(token, run, fresh[agent], whole.fences.get(agent, 0))
+            opening = epoch.ReopenCondition(token, run, fresh[agent], whole.fences.get(agent, 0))
             report.epochs[agent] = _reopen(redis, agent, opening)
     return report
 
 
-def _rebuild(rebuilding: Rebuilding, progress: Progress, report: Report) -> None:
+def _rebuild(rebuilding: Rebuilding, progress: Progress, report: RecoveryReport) -> None:
     try:
         with rebuilding:
             rebuilding.run(progress)
-    except LostAgain as error:
+    except RedisLostData as error:
         raise Unrecoverable(f"{error}; look at the server, then run this again") from None
     report.rebuilt, report.kept, report.calls = rebuilding.rebuilt, rebuilding.kept, rebuilding.calls
 
@@ -90,7 +90,7 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _report(whole: Fold, *, skip_damaged: bool) -> Report:
+def _report(whole: Projection, *, skip_damaged: bool) -> RecoveryReport:
     torn = [str(damage) for damage in whole.damages if damage.torn]
     damaged = [str(damage) for damage in whole.damages if not damage.torn]
     if damaged and not skip_damaged:
@@ -98,14 +98,14 @@ def _report(whole: Fold, *, skip_damaged: bool) -> Report:
             f"{'; '.join(damaged[:5])}. What stood there may have been sent: restore the journal from a backup, or look "
             "at the providers and go on without these lines: celery -A workers gate recover --skip-damaged"
         )
-    return Report(whole.records, torn=torn, damaged=damaged)
+    return RecoveryReport(whole.records, torn=torn, damaged=damaged)
 
 
 def _close(redis: Redis, agents: Iterable[str], token: str) -> dict[str, str | None]:
     """From now on nobody claims a key or crosses the line; answers the epoch that Redis had, by agent."""
     had = {}
     for agent in agents:
-        ledger = Names(agent).ledger
+        ledger = Keys(agent).ledger
         with redis.pipeline(transaction=True) as pipe:
             pipe.hget(ledger, "epoch").hdel(ledger, "epoch")
             pipe.hset(ledger, mapping={"closed": "gate recover is at work, or was ended", "recovering": token})
@@ -120,7 +120,7 @@ def _end_epoch(journal: Journal, agent: str) -> str:
     return fresh
 
 
-def _reopen(redis: Redis, agent: str, opening: epoch.Opening) -> str:
+def _reopen(redis: Redis, agent: str, opening: epoch.ReopenCondition) -> str:
     if not epoch.reopen(redis, agent, opening):
         raise Unrecoverable("Redis lost data again while it was being rebuilt; look at the server, then run this again")
     return opening.epoch

@@ -10,7 +10,7 @@ from redis import Redis
 
 from state.agents import facts, state_file
 from state.agents.snapshot import HEAD_FIELDS, milliseconds
-from state.redis.keys import Names
+from state.redis.keys import Keys
 
 #: As many as settle.lua keeps.
 KEPT_ERRORS = 20
@@ -22,7 +22,7 @@ class RestoreError(Exception):
 
 def restore(redis: Redis, agents: list[str]) -> list[str]:
     """Load every agent's mirror; answers whose. Nothing is written unless all of them can be."""
-    living = [agent for agent in agents if redis.exists(Names(agent).head)]
+    living = [agent for agent in agents if redis.exists(Keys(agent).head)]
     if living:
         raise RestoreError(
             f"Redis holds living state of {', '.join(living)}; restore only into an empty Redis; "
@@ -32,7 +32,7 @@ def restore(redis: Redis, agents: list[str]) -> list[str]:
     with redis.pipeline(transaction=True) as pipe:
         for agent, document in documents.items():
             try:
-                _write(pipe, Names(agent), document)
+                _write(pipe, Keys(agent), document)
             except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
                 raise _unreadable(state_file.path(agent), error) from None
         pipe.execute()
@@ -45,7 +45,7 @@ def merge(redis: Redis, agent: str, *, lost_all: bool) -> bool:
     `lost_all`: Redis began anew, so what it holds is newer and counts on top; otherwise it fell back to an older state.
     A copy that the mirror set aside is marked as read. Raises RestoreError for a file that cannot be read.
     """
-    n = Names(agent)
+    n = Keys(agent)
     revision = int(redis.hget(n.head, "revision") or 0)
     file = _newest(agent, revision)
     if file is None:
@@ -96,7 +96,7 @@ def _unreadable(file: Path, error: Exception) -> RestoreError:
     return RestoreError(f"{file} cannot be read: {error!r}; repair or remove it")
 
 
-def _write(pipe: Any, n: Names, document: dict[str, Any]) -> None:
+def _write(pipe: Any, n: Keys, document: dict[str, Any]) -> None:
     head: dict[str, Any] = {"revision": int(document.get("revision", 0)) + 1, "fence": int(document.get("revision", 0))}
     head |= {to: milliseconds(document[name]) for name, to in _TIMES.items() if document.get(name)}
     if document.get("pause"):
@@ -123,14 +123,14 @@ def _error(error: dict[str, Any]) -> str:
 _TIMES = {"updated_at": "updated_ms", "last_run": "last_run_ms"}
 
 
-def _write_held(pipe: Any, n: Names, entry: dict[str, Any]) -> None:
+def _write_held(pipe: Any, n: Keys, entry: dict[str, Any]) -> None:
     """A key that was in doubt is in doubt again: it must not run because Redis forgot it."""
     since = milliseconds(entry["since"])
     pipe.hset(n.held, entry["key"], json.dumps({**entry, "since": since}))
     pipe.hset(n.key(entry["key"]), mapping={"state": entry["state"], "why": entry["why"], "since_ms": since})
 
 
-def _write_facts(pipe: Any, n: Names, document: dict[str, Any], *, keep: bool = False) -> None:
+def _write_facts(pipe: Any, n: Keys, document: dict[str, Any], *, keep: bool = False) -> None:
     """Write the facts; with `keep`, only those that Redis does not have."""
     write = pipe.hsetnx if keep else pipe.hset
     collections: dict[str, int] = document.get("collections", {})

@@ -15,10 +15,10 @@ from redis import Redis
 from state.call import ENDED, Call
 from state.journal import events
 from state.options import Options
-from state.redis.keys import Names
+from state.redis.keys import Keys
 
 #: Names asked for at once, and hashes read in one round trip: a payload may be a megabyte.
-AT_ONCE, READ_AT_ONCE = 1000, 50
+BATCH_SIZE, READ_AT_ONCE = 1000, 50
 
 #: States in which a key that was never sent must be remembered too.
 _REMEMBERED = frozenset({"queued", "waiting", "claimed", "unknown", "held", "cancelled"})
@@ -32,7 +32,7 @@ def records(redis: Redis, agent: str) -> Iterator[Record]:
 
     They say nothing of the epoch: until its own record follows, the journal counts as holding nothing.
     """
-    n = Names(agent)
+    n = Keys(agent)
     yield from _open_calls(redis, n)
     for key, kept in _sent_keys(redis, n):
         yield from _of_key(redis, n, key, kept)
@@ -40,7 +40,7 @@ def records(redis: Redis, agent: str) -> Iterator[Record]:
         yield from _of_key(redis, n, key, kept)
 
 
-def _open_calls(redis: Redis, n: Names) -> Iterator[Record]:
+def _open_calls(redis: Redis, n: Keys) -> Iterator[Record]:
     """Calls that were accepted and have not ended.
 
     A call that an older version registered does not say whether its task has an effect. It is taken over: to run a
@@ -61,13 +61,13 @@ def _open_calls(redis: Redis, n: Names) -> Iterator[Record]:
         yield "registered", events.accepted(accepted, kept)
 
 
-def _sent_keys(redis: Redis, n: Names) -> Iterator[tuple[str, Hash]]:
-    sent = (field.removeprefix("sent:") for field, _ in redis.hscan_iter(n.ledger, match="sent:*", count=AT_ONCE))
+def _sent_keys(redis: Redis, n: Keys) -> Iterator[tuple[str, Hash]]:
+    sent = (field.removeprefix("sent:") for field, _ in redis.hscan_iter(n.ledger, match="sent:*", count=BATCH_SIZE))
     for keys in _batches(sent):
         yield from zip(keys, _hashes(redis, [n.key(key) for key in keys]), strict=True)
 
 
-def _other_keys(redis: Redis, n: Names) -> Iterator[tuple[str, Hash]]:
+def _other_keys(redis: Redis, n: Keys) -> Iterator[tuple[str, Hash]]:
     """Keys whose effect is not out, but of which more is known than their call says."""
     for key, kept in _scan(redis, n.key("")):
         kept_points = bool(kept.get("epoch")) and any(name.startswith("point:") for name in kept)  # of an effect only
@@ -79,14 +79,14 @@ def _other_keys(redis: Redis, n: Names) -> Iterator[tuple[str, Hash]]:
             yield key, kept
 
 
-def _is_of_an_effect(redis: Redis, n: Names, kept: Hash) -> bool:
+def _is_of_an_effect(redis: Redis, n: Keys, kept: Hash) -> bool:
     """Whether the key's task has an effect; a key that an older version wrote says so if it was ever claimed."""
     effect = redis.hget(n.call(kept.get("call", "")), "effect")
     return bool(effect != "0" and (effect or kept.get("epoch") != ""))
 
 
 def _scan(redis: Redis, prefix: str) -> Iterator[tuple[str, Hash]]:
-    names = redis.scan_iter(match=f"{prefix}*", count=AT_ONCE)
+    names = redis.scan_iter(match=f"{prefix}*", count=BATCH_SIZE)
     for some in _batches(names):
         for name, kept in zip(some, _hashes(redis, some), strict=True):
             yield name.removeprefix(prefix), kept
@@ -105,7 +105,7 @@ def _hashes(redis: Redis, names: Sequence[str]) -> list[Hash]:
         return list(pipe.execute())
 
 
-def _of_key(redis: Redis, n: Names, key: str, kept: Hash) -> Iterator[Record]:
+def _of_key(redis: Redis, n: Keys, key: str, kept: Hash) -> Iterator[Record]:
     if not kept:
         return
     state, call, fence = kept["state"], kept.get("call", ""), int(kept.get("fence", 0))
@@ -132,7 +132,7 @@ def _of_key(redis: Redis, n: Names, key: str, kept: Hash) -> Iterator[Record]:
             yield "outcome", which | {"outcome": "refused", "retry": True, "error": "it was not sent, and waits"}
 
 
-def _asked(redis: Redis, n: Names, call: str) -> dict[str, Any]:
+def _asked(redis: Redis, n: Keys, call: str) -> dict[str, Any]:
     kwargs, door, options = redis.hmget(n.call(call), "kwargs", "door", "options")
     asked = {"door": door or "", "kwargs": json.loads(kwargs or "{}")}
     return asked | ({"options": json.loads(options)} if options else {})

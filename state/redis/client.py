@@ -20,7 +20,7 @@ import settings
 from state import connections
 from state.redis.away import Away, is_transient
 
-__all__ = ["Away", "Client", "Script", "StoreError", "client", "is_own", "named", "now_ms", "patiently"]
+__all__ = ["Away", "Client", "Script", "StoreError", "client", "is_own", "named", "now_ms", "retry_while_unavailable"]
 
 #: Raised by everything here when Redis does not answer, or not as it should.
 StoreError = RedisError
@@ -87,7 +87,7 @@ def now_ms(redis: Redis) -> int:
 Result = TypeVar("Result")
 
 
-def patiently(action: Callable[[], Result], seconds: float) -> Result:
+def retry_while_unavailable(action: Callable[[], Result], seconds: float) -> Result:
     """Repeat `action` while Redis is away, for so long; then raise what it raised. It must be harmless to repeat."""
     deadline, pause = time.monotonic() + seconds, 0.1
     while True:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Names:
+class Keys:
     """The keys of one agent; each comment gives the Redis type and what a member or field means."""
 
     agent: str

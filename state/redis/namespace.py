@@ -5,7 +5,7 @@ from __future__ import annotations
 from redis import Redis
 
 #: Keys looked at in one round trip; a server with a million of them answers each in a few milliseconds.
-AT_ONCE = 5000
+BATCH_SIZE = 5000
 
 
 def remove(redis: Redis, name: str) -> int:
@@ -14,6 +14,6 @@ def remove(redis: Redis, name: str) -> int:
     It looks until nothing is left: the last words of a process that was just killed may still be on their way.
     """
     removed = 0
-    while found := [*redis.scan_iter(f"{name}:*", AT_ONCE), *redis.scan_iter(f"gate:{{{name}-*", AT_ONCE)]:
+    while found := [*redis.scan_iter(f"{name}:*", BATCH_SIZE), *redis.scan_iter(f"gate:{{{name}-*", BATCH_SIZE)]:
         removed += int(redis.unlink(*found))
     return removed

@@ -55,7 +55,7 @@ def _analyse(found: Numbers, now: datetime) -> Collected:
         by=answered.by,
         summary=said.summary,
         findings=said.findings,
-        unfounded=analysis.unfounded(said, found) if answered.rung is Rung.MODEL else [],
+        unfounded=analysis.unsupported_figures(said, found) if answered.rung is Rung.MODEL else [],
         note=_note(answered.rung, answered.note),
         numbers=found,
     )

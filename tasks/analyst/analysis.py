@@ -9,12 +9,12 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
 
 from clients.llm.fallback import Question
-from tasks.analyst.metrics import Agent, Numbers, Posts
+from tasks.analyst.metrics import AgentMetrics, Numbers, Posts
 from tasks.analyst.timeseries import FLAT, Described
 
 UNAVAILABLE = "Analysis unavailable"
 #: Findings of one analysis: what a person reads over breakfast.
-MOST_FINDINGS = 12
+MAX_FINDINGS = 12
 
 SYSTEM = """\
 You analyse the numbers of a small system that runs AI agents and publishes posts. You get JSON: `posts` (the feed),
@@ -42,7 +42,7 @@ class Analysis(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     summary: Annotated[str, BeforeValidator(_one_line), StringConstraints(min_length=1, max_length=1_000)]
-    findings: Annotated[list[Sentence], Field(max_length=MOST_FINDINGS)] = []
+    findings: Annotated[list[Sentence], Field(max_length=MAX_FINDINGS)] = []
 
 
 class ModelAnalysis(Analysis):
@@ -63,7 +63,7 @@ def question(numbers: Numbers) -> Question[Analysis]:
     return Question(SYSTEM, numbers.model_dump_json(), ModelAnalysis)
 
 
-def unfounded(analysis: Analysis, numbers: Numbers) -> list[str]:
+def unsupported_figures(analysis: Analysis, numbers: Numbers) -> list[str]:
     """The figures that an analysis names and the numbers do not have: to be read with care."""
     exact = re.findall(r"\d+(?:\.\d+)?", numbers.model_dump_json())
     known = {_plain(f"{float(figure):.{digits}f}") for figure in exact for digits in (0, 1, 2, 3)}
@@ -95,7 +95,7 @@ def by_rules(numbers: Numbers) -> Analysis | None:
     findings = [*troubles, *oddities, *levels]
     return Analysis(
         summary=f"{_posts(numbers.posts)} {_agents(numbers)} {_unusual(troubles, oddities)}",
-        findings=findings[:MOST_FINDINGS],
+        findings=findings[:MAX_FINDINGS],
     )
 
 
@@ -127,7 +127,7 @@ def _unusual(troubles: list[str], oddities: list[str]) -> str:
     return f"Worth a look: {' and '.join(parts)}."
 
 
-def _troubles(agent: Agent, days: int) -> Iterator[str]:
+def _troubles(agent: AgentMetrics, days: int) -> Iterator[str]:
     if agent.paused:
         yield f"{agent.agent} is paused."
     if agent.held:

@@ -22,7 +22,7 @@ from tasks.analyst.timeseries import Described
 DAYS = 7
 DAY_MS = 24 * 3600 * 1000
 #: How many series and agents fit one fact together with what is said about them.
-MOST_SERIES, MOST_AGENTS = 12, 20
+MAX_SERIES, MAX_AGENTS = 12, 20
 
 
 class Posts(BaseModel):
@@ -35,7 +35,7 @@ class Posts(BaseModel):
     newest_at: datetime | None = None
 
 
-class Agent(BaseModel):
+class AgentMetrics(BaseModel):
     """One agent: its attempts of the last week by outcome, the calls refused, and its totals of all time."""
 
     agent: str
@@ -55,7 +55,7 @@ class Numbers(BaseModel):
 
     days: int = DAYS
     posts: Posts
-    agents: list[Agent]
+    agents: list[AgentMetrics]
     series: list[Described]
 
 
@@ -63,8 +63,8 @@ def gather(tables: Sequence[Described], now: datetime) -> Numbers:
     """Look at everything now; raises StoreError without Redis."""
     return Numbers(
         posts=_posts(now),
-        agents=[_agent(name, now) for name in spec.agents()[:MOST_AGENTS]],
-        series=list(tables[:MOST_SERIES]),
+        agents=[_agent(name, now) for name in spec.agents()[:MAX_AGENTS]],
+        series=list(tables[:MAX_SERIES]),
     )
 
 
@@ -85,13 +85,13 @@ def _published(entries: Sequence[Entry], after: datetime, until: datetime) -> in
     return sum(after < entry.published_at <= until for entry in entries)
 
 
-def _agent(name: str, now: datetime) -> Agent:
+def _agent(name: str, now: datetime) -> AgentMetrics:
     redis = client.client()
     past = events.recent(redis, name, round(now.timestamp() * 1000) - DAYS * DAY_MS)
     began = [one for one in past if one.attempt]
     outcomes, head = Counter(one.outcome for one in past), agent.snapshot(redis, name).head
     totals = {metric: total for metric, total in head["metrics"].items() if metric.startswith("total_")}
-    return Agent(
+    return AgentMetrics(
         agent=name,
         attempts=len(began),
         done=outcomes["done"],

@@ -18,7 +18,7 @@ from clients.sources import BrokenSource
 from clients.text.markdown import shorten
 
 #: The newest rows of a table: more than a year of days.
-MOST_ROWS, MOST_COLUMNS = 400, 6
+MAX_ROWS, MAX_COLUMNS = 400, 6
 #: Columns that are looked at for numbers. A row has as many cells as the heading, so that wide headings cost by the square.
 LOOKED_AT = 50
 #: Values that are kept as they are; with those of other tables they must fit one fact.
@@ -29,8 +29,8 @@ STRIDE = 7
 FLAT = 5.0
 #: From the textbook (Iglewicz and Hoaglin, 1993): a modified z-score above it is worth a look, from eight values on.
 UNUSUAL, ENOUGH = 3.5, 8
-MOST_UNUSUAL = 3
-LONGEST_NAME = 60
+MAX_UNUSUAL = 3
+MAX_NAME = 60
 
 
 Number = int | float
@@ -84,7 +84,7 @@ def parse(data: bytes, source: str) -> list[Series]:
     except UnicodeDecodeError as error:
         raise BrokenSource(f"is not UTF-8 at byte {error.start}") from None
     rows = _rows_of_json(text) if text.startswith(("[", "{")) else _rows_of_csv(text)
-    found = [one for name in _names(rows) if (one := _series(source, name, rows))][:MOST_COLUMNS]
+    found = [one for name in _names(rows) if (one := _series(source, name, rows))][:MAX_COLUMNS]
     if not found:
         raise BrokenSource("has no column of numbers; write a heading, then one row per day: date,visits")
     return found
@@ -120,7 +120,7 @@ def _rows_of_csv(text: str) -> list[dict[str, Any]]:
 def _table(lines: Iterator[list[str]]) -> list[dict[str, Any]]:
     """The newest rows, each with the first columns of the heading; a cell that is missing is a gap."""
     heading = next(lines, [])[:LOOKED_AT]
-    newest = deque((row for row in lines if row), maxlen=MOST_ROWS)
+    newest = deque((row for row in lines if row), maxlen=MAX_ROWS)
     return [dict(zip(heading, [*row[:LOOKED_AT], *[""] * len(heading)], strict=False)) for row in newest]
 
 
@@ -131,7 +131,7 @@ def _rows_of_json(text: str) -> list[dict[str, Any]]:
         raise BrokenSource(f"is no JSON: {error}") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise BrokenSource('is no list of objects; write [{"date": "2026-11-01", "visits": 3}, …]')
-    return rows[-MOST_ROWS:]
+    return rows[-MAX_ROWS:]
 
 
 def _names(rows: list[dict[str, Any]]) -> list[str]:
@@ -143,11 +143,11 @@ def _series(source: str, name: str, rows: list[dict[str, Any]]) -> Series | None
     """None for a column that holds anything but numbers and gaps."""
     label = next(iter(rows[0]))
     cells = [(str(row.get(label, "")), _cell(row.get(name, ""))) for row in rows]
-    numbers = [(shorten(at, LONGEST_NAME), value) for at, value in cells if value is not None]
+    numbers = [(shorten(at, MAX_NAME), value) for at, value in cells if value is not None]
     if not numbers or any(math.isnan(value) for _, value in numbers):
         return None
     labels, values = zip(*numbers, strict=True)
-    return Series(source, shorten(str(name), LONGEST_NAME), labels, values)
+    return Series(source, shorten(str(name), MAX_NAME), labels, values)
 
 
 def _cell(cell: Any) -> float | None:
@@ -175,7 +175,7 @@ def _unusual(series: Series) -> list[Oddity]:
     distances = [abs(value - usual) for value in values]
     spread = median(distances) / 0.6745 or fmean(distances) * 1.253314
     far = [i for i, distance in enumerate(distances) if spread and distance / spread > UNUSUAL]
-    farthest = sorted(far, key=lambda i: -distances[i])[:MOST_UNUSUAL]
+    farthest = sorted(far, key=lambda i: -distances[i])[:MAX_UNUSUAL]
     return [Oddity(at=series.labels[i], value=_short(values[i]), usual=_short(usual)) for i in sorted(farthest)]
 
 

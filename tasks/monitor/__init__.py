@@ -10,7 +10,7 @@ from typing import Any
 import gatekeeper
 from gatekeeper.policies.spec import agents
 from tasks.monitor import alerts, config, incidents, probes, schedule_checks
-from tasks.monitor.checks import Check, Look, failed, side_by_side
+from tasks.monitor.checks import Check, CheckResult, failed, side_by_side
 from tasks.monitor.config import Watch
 from tasks.monitor.incidents import Change, Incident
 
@@ -42,39 +42,39 @@ def check() -> dict[str, Any]:
 
 def _look_twice(
     standing: Mapping[str, Incident], since: Mapping[str, str], now: datetime
-) -> tuple[list[Check], Change]:
+) -> tuple[list[CheckResult], Change]:
     """What was seen last of each thing, and what both looks say has changed."""
     watched, problem = _watched()
     first = side_by_side(_looks(watched, since, now))
     given = problem and [*problem, *_not_looked_at(standing, first)]
     doubtful = incidents.in_doubt(standing, [*first, *given])
-    again: list[Check] = []
+    again: list[CheckResult] = []
     if doubtful:
         time.sleep(watched.second_look_seconds)
         again = side_by_side(look for look in _looks(watched, since, now) if look.name in doubtful)
     first, second = [*first, *given], [*again, *given]
     seen = {one.name: one for one in (*first, *second)}
-    return list(seen.values()), incidents.believe(standing, first, second, now)
+    return list(seen.values()), incidents.confirm(standing, first, second, now)
 
 
-def _watched() -> tuple[Watch, list[Check]]:
+def _watched() -> tuple[Watch, list[CheckResult]]:
     """What the file says; what is wrong in it is something to tell, and everything else goes on."""
     watched, problems = config.read()
     return watched, [failed(config.FILE, "; ".join(problems))] if problems else []
 
 
-def _not_looked_at(standing: Mapping[str, Incident], seen: list[Check]) -> list[Check]:
+def _not_looked_at(standing: Mapping[str, Incident], seen: list[CheckResult]) -> list[CheckResult]:
     """What is not in order may be among what the broken file says; it has not ended because we cannot look."""
     missing = set(standing) - {one.name for one in seen} - {config.FILE}
     return [failed(name, f"not looked at: {config.FILE} cannot be read") for name in sorted(missing)]
 
 
-def _looks(watched: Watch, since: Mapping[str, str], now: datetime) -> Iterator[Look]:
+def _looks(watched: Watch, since: Mapping[str, str], now: datetime) -> Iterator[Check]:
     yield from probes.looks(watched)
     yield from schedule_checks.looks(agents(), since, now)
 
 
-def _remember(change: Change, checks: list[Check], now: datetime) -> None:
+def _remember(change: Change, checks: list[CheckResult], now: datetime) -> None:
     memory = gatekeeper.memory()
     verdict = {
         "at": now.isoformat(timespec="milliseconds"),

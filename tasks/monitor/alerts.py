@@ -6,12 +6,12 @@ from datetime import datetime
 
 import structlog
 
-from tasks.monitor.checks import Check
+from tasks.monitor.checks import CheckResult
 
 log = structlog.get_logger("gatehouse.alerts")
 
 
-def alert(check: Check) -> None:
+def alert(check: CheckResult) -> None:
     """Tell once that something is not in order."""
     log.error("alert", agent="monitor", check=check.name, value=check.value, limit=check.limit, why=check.why)
 

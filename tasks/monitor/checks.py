@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict
 from gatekeeper.redact import clean, describe
 
 #: Seconds. What answers later than this does not help anybody who waits for it.
-LONGEST_LOOK = 5.0
+MAX_CHECK_SECONDS = 5.0
 #: Characters; a verdict is one fact of the state file, and has to stay readable.
-LONGEST_WORDS = 200
+MAX_WORDS = 200
 
 
-class Check(BaseModel):
+class CheckResult(BaseModel):
     """What was seen: `value` and `limit` as a person writes them, and `why` if it is not in order."""
 
     model_config = ConfigDict(frozen=True)
@@ -31,7 +31,7 @@ class Check(BaseModel):
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observation:
     """What a look brings home; `why` says what is wrong, empty if nothing is."""
 
     value: str
@@ -40,19 +40,19 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Look:
+class Check:
     """One thing to look at. `at` may raise: that is a check that is not in order."""
 
     name: str
-    at: Callable[[], Seen]
+    at: Callable[[], Observation]
 
-    def check(self) -> Check:
+    def check(self) -> CheckResult:
         """Look, whatever happens."""
         try:
             seen = self.at()
         except Exception as error:  # noqa: BLE001 - whatever it was, it is what was seen
             return failed(self.name, describe(error))
-        return Check(
+        return CheckResult(
             name=self.name,
             ok=not seen.why,
             value=_cut(seen.value),
@@ -61,18 +61,18 @@ class Look:
         )
 
 
-def failed(name: str, why: str) -> Check:
+def failed(name: str, why: str) -> CheckResult:
     """A check that could not be made."""
-    return Check(name=name, ok=False, why=_cut(why))
+    return CheckResult(name=name, ok=False, why=_cut(why))
 
 
-def side_by_side(looks: Iterable[Look], seconds: float = LONGEST_LOOK) -> list[Check]:
+def side_by_side(looks: Iterable[Check], seconds: float = MAX_CHECK_SECONDS) -> list[CheckResult]:
     """Take all looks at once; one that has not come back after `seconds` is a failed check.
 
     Threads that nobody waits for any more end by themselves: a name look-up, for one, cannot be interrupted.
     """
     every = list(looks)
-    found: dict[str, Check] = {}
+    found: dict[str, CheckResult] = {}
     threads = [Thread(target=copy_context().run, args=(_into, found, look), daemon=True) for look in every]
     for thread in threads:
         thread.start()
@@ -82,9 +82,9 @@ def side_by_side(looks: Iterable[Look], seconds: float = LONGEST_LOOK) -> list[C
     return [found.get(look.name) or failed(look.name, f"no answer within {seconds:g} s") for look in every]
 
 
-def _into(found: dict[str, Check], look: Look) -> None:
+def _into(found: dict[str, CheckResult], look: Check) -> None:
     found[look.name] = look.check()
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST_WORDS else f"{text[: LONGEST_WORDS - 1]}…"
+    return text if len(text) <= MAX_WORDS else f"{text[: MAX_WORDS - 1]}…"

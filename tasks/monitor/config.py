@@ -14,9 +14,9 @@ from gatekeeper.policies.durations import milliseconds
 
 FILE = "monitor.toml"
 #: Each is a line in every verdict, which has to fit a state file.
-MOST_URLS = 20
+MAX_URLS = 20
 #: A check must end well within its lease.
-LONGEST_PAUSE_MS = 30_000
+MAX_PAUSE_MS = 30_000
 #: Stands in a URL for where our own web process listens.
 OWN = "{web_url}"
 
@@ -45,8 +45,8 @@ def _duration(text: str) -> str:
 
 
 def _soon(text: str) -> str:
-    if milliseconds(text) > LONGEST_PAUSE_MS:
-        raise ValueError(f"{text!r} is too long; the check waits for it, for at most {LONGEST_PAUSE_MS // 1000}s")
+    if milliseconds(text) > MAX_PAUSE_MS:
+        raise ValueError(f"{text!r} is too long; the check waits for it, for at most {MAX_PAUSE_MS // 1000}s")
     return text
 
 
@@ -72,7 +72,7 @@ class Site(_Part):
         return milliseconds(self.max_latency)
 
 
-class Limits(_Part):
+class Thresholds(_Part):
     """From where on the machine and Redis are not in order."""
 
     disk_percent: Percent = 90
@@ -87,8 +87,8 @@ class Watch(_Part):
     """The whole file."""
 
     second_look: Annotated[Duration, AfterValidator(_soon)] = "5s"
-    limits: Limits = Limits()
-    url: Annotated[tuple[Site, ...], Field(max_length=MOST_URLS)] = ()
+    limits: Thresholds = Thresholds()
+    url: Annotated[tuple[Site, ...], Field(max_length=MAX_URLS)] = ()
 
     @property
     def second_look_seconds(self) -> float:
@@ -121,7 +121,7 @@ def read() -> tuple[Watch, list[str]]:
         return ours(), [f"{FILE}: {error}"]
     sites, problems = _sites(table.pop("url", []))
     limits = table.pop("limits", {})
-    good = _good(Limits, limits, "limits.", problems) if isinstance(limits, dict) else {}
+    good = _good(Thresholds, limits, "limits.", problems) if isinstance(limits, dict) else {}
     problems += (
         [] if isinstance(limits, dict) else ["limits: it is not a table; write [limits], and below it its values"]
     )
@@ -153,8 +153,8 @@ def _sites(rows: Any) -> tuple[list[Site], list[str]]:
             continue
         if site.name in {other.name for other in found}:
             problems.append(f"url: the name {site.name!r} is there twice; give each URL its own")
-        elif len(found) == MOST_URLS:
-            problems.append(f"url: {site.name!r} is not looked at; at most {MOST_URLS} are")
+        elif len(found) == MAX_URLS:
+            problems.append(f"url: {site.name!r} is not looked at; at most {MAX_URLS} are")
         else:
             found.append(site)
     return found, problems

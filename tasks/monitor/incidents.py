@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from tasks.monitor.checks import Check
+from tasks.monitor.checks import CheckResult
 
 
 class Incident(BaseModel):
@@ -32,16 +32,18 @@ class Change:
     """What two looks changed: the incidents that are open now, those that began, and those that ended."""
 
     standing: dict[str, Incident]
-    began: list[Check]
+    began: list[CheckResult]
     ended: list[Incident]
 
 
-def in_doubt(standing: Mapping[str, Incident], checks: Iterable[Check]) -> set[str]:
+def in_doubt(standing: Mapping[str, Incident], checks: Iterable[CheckResult]) -> set[str]:
     """The names of which a look says something else than is believed; they deserve a second one."""
     return set(standing) ^ _failing(checks)
 
 
-def believe(standing: Mapping[str, Incident], first: list[Check], second: list[Check], now: AwareDatetime) -> Change:
+def confirm(
+    standing: Mapping[str, Incident], first: list[CheckResult], second: list[CheckResult], now: AwareDatetime
+) -> Change:
     """Change what both looks agree on. What is not looked at any more (a resolved key, a removed URL) has ended."""
     doubtful = in_doubt(standing, first)
     failing = {check.name: check for check in second if not check.ok and check.name in doubtful}
@@ -55,9 +57,9 @@ def believe(standing: Mapping[str, Incident], first: list[Check], second: list[C
     )
 
 
-def _failing(checks: Iterable[Check]) -> set[str]:
+def _failing(checks: Iterable[CheckResult]) -> set[str]:
     return {check.name for check in checks if not check.ok}
 
 
-def _incident(check: Check, now: AwareDatetime) -> Incident:
+def _incident(check: CheckResult, now: AwareDatetime) -> Incident:
     return Incident(name=check.name, since=now, value=check.value, limit=check.limit, why=check.why)

@@ -26,49 +26,49 @@ from state.journal import journal
 from state.recovery import epoch
 from state.redis import client, health
 from tasks.monitor import overdue
-from tasks.monitor.checks import LONGEST_LOOK, Look, Seen
-from tasks.monitor.config import Limits, Site, Watch
+from tasks.monitor.checks import MAX_CHECK_SECONDS, Check, Observation
+from tasks.monitor.config import Site, Thresholds, Watch
 
 GB = 1024**3
 MB = 1024**2
 HTTPS = 443
 
 
-def looks(watch: Watch) -> Iterator[Look]:
+def looks(watch: Watch) -> Iterator[Check]:
     """Everything outside the agents."""
     for site in watch.url:
-        yield Look(f"url {site.name}", partial(url, site))
+        yield Check(f"url {site.name}", partial(url, site))
         if urlsplit(site.url).scheme == "https":
-            yield Look(f"certificate {site.name}", partial(days_left, site))
+            yield Check(f"certificate {site.name}", partial(days_left, site))
     yield from _of_the_machine(watch.limits)
     yield from _of_redis(watch.limits)
 
 
-def _of_the_machine(limits: Limits) -> Iterator[Look]:
+def _of_the_machine(limits: Thresholds) -> Iterator[Check]:
     for name, folder in _file_systems().items():
-        yield Look(f"disk {name}", partial(disk, folder, limits.disk_percent))
-    yield Look("memory", partial(memory, limits.memory_percent))
-    yield Look("load", partial(load, limits.load_per_core))
+        yield Check(f"disk {name}", partial(disk, folder, limits.disk_percent))
+    yield Check("memory", partial(memory, limits.memory_percent))
+    yield Check("load", partial(load, limits.load_per_core))
 
 
-def _of_redis(limits: Limits) -> Iterator[Look]:
-    yield Look("redis ping", partial(redis_ping, milliseconds(limits.redis_ping)))
-    yield Look("redis memory", partial(redis_memory, limits.redis_memory_percent))
-    yield Look("redis aof", redis_aof)
-    yield Look("redis eviction", redis_eviction)
-    yield Look("effects", effects)
-    yield Look("processes", processes)
-    yield Look("ticks", ticks)
-    yield Look("queue", partial(queue, limits.queue))
+def _of_redis(limits: Thresholds) -> Iterator[Check]:
+    yield Check("redis ping", partial(redis_ping, milliseconds(limits.redis_ping)))
+    yield Check("redis memory", partial(redis_memory, limits.redis_memory_percent))
+    yield Check("redis aof", redis_aof)
+    yield Check("redis eviction", redis_eviction)
+    yield Check("effects", effects)
+    yield Check("processes", processes)
+    yield Check("ticks", ticks)
+    yield Check("queue", partial(queue, limits.queue))
 
 
-def url(site: Site) -> Seen:
+def url(site: Site) -> Observation:
     """Does it answer as it should, and soon enough?"""
     started = time.monotonic()
     try:
-        answer = http.request("GET", site.url, timeout=LONGEST_LOOK)
+        answer = http.request("GET", site.url, timeout=MAX_CHECK_SECONDS)
     except RequestException as error:
-        return Seen(
+        return Observation(
             "no answer", f"{site.status} in {site.max_latency_ms} ms", f"{site.url} does not answer: {_reason(error)}"
         )
     ms = round((time.monotonic() - started) * 1000)
@@ -77,7 +77,7 @@ def url(site: Site) -> Seen:
         why = f"{site.url} answered {answer.status_code} instead of {site.status}"
     elif ms > site.max_latency_ms:
         why = f"{site.url} took {ms} ms"
-    return Seen(f"{answer.status_code} in {ms} ms", f"{site.status} in {site.max_latency_ms} ms", why)
+    return Observation(f"{answer.status_code} in {ms} ms", f"{site.status} in {site.max_latency_ms} ms", why)
 
 
 def _reason(error: Exception) -> str:
@@ -92,95 +92,101 @@ def _reason(error: Exception) -> str:
     return describe(error)
 
 
-def days_left(site: Site) -> Seen:
+def days_left(site: Site) -> Observation:
     """How long will browsers still trust it?"""
     parts = urlsplit(site.url)
-    until = certificate.good_until(str(parts.hostname), parts.port or HTTPS, LONGEST_LOOK)
+    until = certificate.good_until(str(parts.hostname), parts.port or HTTPS, MAX_CHECK_SECONDS)
     days = (until - datetime.now(UTC)).days
     why = f"the certificate of {parts.hostname} ends on {until:%Y-%m-%d}" if days < site.cert_days else ""
-    return Seen(f"{days} days left", f"{site.cert_days} days", why)
+    return Observation(f"{days} days left", f"{site.cert_days} days", why)
 
 
-def disk(folder: Path, percent: float) -> Seen:
+def disk(folder: Path, percent: float) -> Observation:
     """Is there room for what the agents and Redis write?"""
     space = shutil.disk_usage(folder)
     used = 100 * (1 - space.free / space.total)
     why = f"{space.free / GB:.1f} GB left at {folder}; a full disk stops Redis" if used > percent else ""
-    return Seen(f"{used:.0f} % used, {space.free / GB:.1f} GB free", f"{percent:g} %", why)
+    return Observation(f"{used:.0f} % used, {space.free / GB:.1f} GB free", f"{percent:g} %", why)
 
 
-def memory(percent: float) -> Seen:
+def memory(percent: float) -> Observation:
     """Does the machine have memory left?"""
     seen = psutil.virtual_memory()
     why = f"{seen.available / MB:.0f} MB left of {seen.total / MB:.0f} MB" if seen.percent > percent else ""
-    return Seen(f"{seen.percent:.0f} % used", f"{percent:g} %", why)
+    return Observation(f"{seen.percent:.0f} % used", f"{percent:g} %", why)
 
 
-def load(per_core: float) -> Seen:
+def load(per_core: float) -> Observation:
     """Do more programs want to run than the machine has cores for, and for how long already?"""
     fifteen = psutil.getloadavg()[2] / (os.cpu_count() or 1)
     why = f"over 15 minutes, {fifteen:.1f} programs per core wanted to run" if fifteen > per_core else ""
-    return Seen(f"{fifteen:.2f} per core", f"{per_core:g} per core", why)
+    return Observation(f"{fifteen:.2f} per core", f"{per_core:g} per core", why)
 
 
-def redis_ping(limit_ms: int) -> Seen:
+def redis_ping(limit_ms: int) -> Observation:
     """Does it answer quickly? Every call waits for it at least twice."""
     ms = health.look(client.client()).ping_ms
-    return Seen(f"{ms:g} ms", f"{limit_ms} ms", f"Redis took {ms:g} ms to answer" if ms > limit_ms else "")
+    return Observation(f"{ms:g} ms", f"{limit_ms} ms", f"Redis took {ms:g} ms to answer" if ms > limit_ms else "")
 
 
-def redis_memory(percent: float) -> Seen:
+def redis_memory(percent: float) -> Observation:
     """Will it still accept writes tomorrow?"""
     seen = health.look(client.client())
     used = 100 * seen.used_bytes / seen.limit_bytes if seen.limit_bytes else 0
     why = f"{used:.0f} % of what it may use; a full Redis refuses every call" if used > percent else ""
-    return Seen(f"{seen.used_bytes / MB:.1f} MB", f"{percent:g} % of {seen.limit_bytes / MB:.0f} MB", why)
+    return Observation(f"{seen.used_bytes / MB:.1f} MB", f"{percent:g} % of {seen.limit_bytes / MB:.0f} MB", why)
 
 
-def redis_aof() -> Seen:
+def redis_aof() -> Observation:
     """Will it know everything after a restart?"""
     seen = health.look(client.client())
     if not seen.aof:
-        return Seen("off", "on", "a restart of Redis loses finished keys; set appendonly yes, see deploy/redis.conf")
-    return Seen("on", "on", "" if seen.aof_ok else "its last write to disk failed; look at the disk and at Redis's log")
+        return Observation(
+            "off", "on", "a restart of Redis loses finished keys; set appendonly yes, see deploy/redis.conf"
+        )
+    return Observation(
+        "on", "on", "" if seen.aof_ok else "its last write to disk failed; look at the disk and at Redis's log"
+    )
 
 
-def redis_eviction() -> Seen:
+def redis_eviction() -> Observation:
     """Will it keep what it has when it is full?"""
     policy = health.look(client.client()).eviction
     evicts = policy != "noeviction"
-    return Seen(
+    return Observation(
         policy, "noeviction", "a full Redis would forget finished keys; see deploy/redis.conf" if evicts else ""
     )
 
 
-def effects() -> Seen:
+def effects() -> Observation:
     """Does Redis still know everything that was ever sent?"""
-    standings = epoch.standings(client.client(), journal.current(), agents())
+    standings = epoch.ledger_statuses(client.client(), journal.current(), agents())
     told = [f"{agent}: {standing.closed}" for agent, standing in standings.items() if standing.closed]
     why = f"effects are closed ({'; '.join(told)}); run: celery -A workers gate recover" if told else ""
-    return Seen("closed" if told else "open", "open", why)
+    return Observation("closed" if told else "open", "open", why)
 
 
-def processes() -> Seen:
+def processes() -> Observation:
     """Do workers and beat say that they live?"""
     standing = overdue.stand()
     counts = ", ".join(f"{len(standing.of(kind))} {kind}" for kind in signs.KINDS)
     told = "; ".join(map(str, standing.silent))
-    return Seen(f"{counts} alive", "none silent", f"{told}; see docs/operations.md, Nothing runs" if told else "")
+    return Observation(
+        f"{counts} alive", "none silent", f"{told}; see docs/operations.md, Nothing runs" if told else ""
+    )
 
 
-def ticks() -> Seen:
+def ticks() -> Observation:
     """Does everything begin when it is due?"""
     _, late = overdue.look()
-    return Seen(f"{len(late)} overdue", "0", "; ".join(map(str, late)))
+    return Observation(f"{len(late)} overdue", "0", "; ".join(map(str, late)))
 
 
-def queue(limit: int) -> Seen:
+def queue(limit: int) -> Observation:
     """Do the workers keep up?"""
     depth = health.queue_depth(client.client(settings.current().broker_url))
     why = f"{depth} messages wait; is a worker running? celery -A workers status" if depth > limit else ""
-    return Seen(f"{depth} waiting", f"{limit}", why)
+    return Observation(f"{depth} waiting", f"{limit}", why)
 
 
 def _file_systems() -> dict[str, Path]:

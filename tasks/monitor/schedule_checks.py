@@ -16,11 +16,11 @@ from state.agents import events
 from state.agents.snapshot import Snapshot, snapshot
 from state.ledger import schedule_runs
 from state.redis import client
-from tasks.monitor.checks import Look, Seen
+from tasks.monitor.checks import Check, Observation
 
 #: An entry is late two periods after it was due, or when it is this late: who waits for a daily report until the day
 #: after tomorrow has lost two of them.
-LONGEST_GRACE = timedelta(hours=2)
+MAX_GRACE = timedelta(hours=2)
 #: One run with its retries: `gatekeeper.policies.spec.DEFAULT_ATTEMPTS` of them.
 FAILURES = 3
 #: How far back an entry's failures are looked for; beyond a week, a week's report has told of them.
@@ -28,7 +28,7 @@ REMEMBERED = timedelta(days=8)
 #: A pause that a person set is not told before it is this old: they know.
 FORGOTTEN = timedelta(days=1)
 #: Keys that wait for a person, told one by one; the oldest first.
-MOST_HELD = 10
+MAX_HELD = 10
 #: Beyond that, how often an entry comes makes no difference to when it is late.
 _FAR = timedelta(days=3660)
 
@@ -50,7 +50,7 @@ class Plan:
 
     @property
     def grace(self) -> timedelta:
-        return min(2 * self.period, LONGEST_GRACE)
+        return min(2 * self.period, MAX_GRACE)
 
     @property
     def period(self) -> timedelta:
@@ -96,47 +96,49 @@ def watched_since(before: Mapping[str, str], last_check: datetime | None, now: d
     return {plan.entry: known.get(plan.entry, now.isoformat()) for plan in plans()}
 
 
-def looks(agents: list[str], since: Mapping[str, str], now: datetime) -> Iterator[Look]:
+def looks(agents: list[str], since: Mapping[str, str], now: datetime) -> Iterator[Check]:
     """Every agent, every entry of the schedule, and the keys that are held."""
     redis = client.client()
     states = {agent: snapshot(redis, agent) for agent in agents}
     for agent, state in states.items():
-        yield Look(f"agent {agent}", partial(pause, state, now))
+        yield Check(f"agent {agent}", partial(pause, state, now))
     for plan in plans():
         watched = datetime.fromisoformat(since[plan.entry])
-        yield Look(f"schedule {plan.entry}", partial(run, plan, states.get(plan.agent), watched, now))
+        yield Check(f"schedule {plan.entry}", partial(run, plan, states.get(plan.agent), watched, now))
     held = [entry for state in states.values() for entry in state.head["held"]]
-    for entry in sorted(held, key=lambda entry: str(entry["since"]))[:MOST_HELD]:
-        yield Look(f"held {entry['key']}"[:120], partial(_held, entry))
+    for entry in sorted(held, key=lambda entry: str(entry["since"]))[:MAX_HELD]:
+        yield Check(f"held {entry['key']}"[:120], partial(_held, entry))
 
 
-def pause(state: Snapshot, now: datetime) -> Seen:
+def pause(state: Snapshot, now: datetime) -> Observation:
     """Does it run at all?"""
     paused = state.head["pause"]
     if paused is None:
-        return Seen("running")
+        return Observation("running")
     told = f"paused by {paused['by']} since {paused['at']}: {paused['why']}"
     age = now - datetime.fromisoformat(paused["at"])
     forgotten = paused["by"] == "cap" or age > FORGOTTEN
-    return Seen(told, why=f"{told}; lift it: celery -A workers gate resume {state.head['agent']}" if forgotten else "")
+    return Observation(
+        told, why=f"{told}; lift it: celery -A workers gate resume {state.head['agent']}" if forgotten else ""
+    )
 
 
-def run(plan: Plan, state: Snapshot | None, watched: datetime, now: datetime) -> Seen:
+def run(plan: Plan, state: Snapshot | None, watched: datetime, now: datetime) -> Observation:
     """Did it run when it was due, and did that go well?"""
     if state is None:
-        return Seen("unknown", why=f"no agent {plan.agent!r} is loaded; entry {plan.entry!r} names {plan.task}")
+        return Observation("unknown", why=f"no agent {plan.agent!r} is loaded; entry {plan.entry!r} names {plan.task}")
     last = state.head["last_run"] and datetime.fromisoformat(state.head["last_run"])
     told = f"ran {last:%Y-%m-%d %H:%M} UTC" if last else "never ran"
     if failure := schedule_runs.failure(client.client(), plan.agent, plan.entry):
-        return Seen(told, why=f"its tick of {failure['at']} could not be started: {failure['why']}")
+        return Observation(told, why=f"its tick of {failure['at']} could not be started: {failure['why']}")
     if state.head["paused"]:
-        return Seen(f"{told}, paused")
+        return Observation(f"{told}, paused")
     due = max(plan.due_after(last), watched) if last else watched
     limit = f"due {due:%Y-%m-%d %H:%M} UTC, {_hours(plan.grace)} later it is late"
     if now > due + plan.grace:
         why = f"{plan.agent} was due {_hours(now - due)} ago; {told}; see docs/operations.md, Nothing runs"
-        return Seen(told, limit, why)
-    return Seen(told, limit, _failing(plan, now))
+        return Observation(told, limit, why)
+    return Observation(told, limit, _failing(plan, now))
 
 
 def _failing(plan: Plan, now: datetime) -> str:
@@ -147,9 +149,9 @@ def _failing(plan: Plan, now: datetime) -> str:
     return f"its last {FAILURES} attempts failed; see: celery -A workers gate status {plan.agent}" if failed else ""
 
 
-def _held(entry: Mapping[str, Any]) -> Seen:
+def _held(entry: Mapping[str, Any]) -> Observation:
     told = f"{entry['state']} since {entry['since']}"
-    return Seen(told, why=f"waits for a person: {entry['why']}")
+    return Observation(told, why=f"waits for a person: {entry['why']}")
 
 
 def _hours(time: timedelta) -> str:

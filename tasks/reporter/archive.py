@@ -15,9 +15,9 @@ from jinja2 import Environment
 
 from clients.content import pages
 from state import terminal
-from state.files import UNFINISHED, write_whole
+from state.files import UNFINISHED, write_atomic
 from tasks.reporter import charts
-from tasks.reporter.figures import MOST_POSTS, Report
+from tasks.reporter.figures import MAX_POSTS, Report
 from tasks.reporter.stats import Tally
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -49,7 +49,7 @@ class Shelf:
     def put(self, report: Report) -> str:
         """Write the report of its day, and the index anew; answers the day."""
         name = report.now.date().isoformat()
-        values = {"report": report, "most_posts": MOST_POSTS}
+        values = {"report": report, "most_posts": MAX_POSTS}
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._alone():
             self._write(f"{name}.md", "report.md", **values)
@@ -73,7 +73,7 @@ class Shelf:
 
     def _write(self, name: str, template: str, **values: object) -> None:
         text = _templates().get_template(template).render(**values)
-        write_whole(self.folder / name, text.encode(errors="replace"), public=True)
+        write_atomic(self.folder / name, text.encode(errors="replace"), public=True)
 
 
 def _first_words(file: Path) -> str:

@@ -22,7 +22,7 @@ _INCIDENTS = TypeAdapter(dict[str, Incident])
 
 
 @dataclass(frozen=True)
-class Post:
+class PublishedPost:
     """A post that is out somewhere."""
 
     title: str
@@ -39,7 +39,7 @@ class Raw:
     head: dict[str, Any]
     facts: dict[str, Any]
     past: list[PastAttempt]
-    posts: list[Post]
+    posts: list[PublishedPost]
 
     @property
     def incidents(self) -> list[Incident]:
@@ -65,7 +65,7 @@ def _raw(agent: str, since: datetime, entries: Entries) -> Raw:
     return Raw(agent, state.head, state.facts, past, sorted(posts, key=lambda post: post.at, reverse=True))
 
 
-def _posts(published: Any, entries: Entries) -> Iterator[Post]:
+def _posts(published: Any, entries: Entries) -> Iterator[PublishedPost]:
     """What an agent remembers as `published`: {post: {destination: {published_at, url, id}}}."""
     for post_id, places in published.items() if isinstance(published, dict) else ():
         entry = entries.get(post_id)
@@ -74,4 +74,4 @@ def _posts(published: Any, entries: Entries) -> Iterator[Post]:
                 out = Published.model_validate(told)
             except ValidationError:
                 continue  # another agent's idea of publishing
-            yield Post(entry.title if entry else post_id, destination, out.url, out.published_at)
+            yield PublishedPost(entry.title if entry else post_id, destination, out.url, out.published_at)

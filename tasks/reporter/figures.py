@@ -14,7 +14,7 @@ from state.agents.events import PastAttempt
 from tasks.monitor.incidents import Incident
 from tasks.reporter import refusals as stages
 from tasks.reporter import stats
-from tasks.reporter.collect import Post, Raw
+from tasks.reporter.collect import PublishedPost, Raw
 from tasks.reporter.refusals import Stage
 from tasks.reporter.stats import Day, Tally
 from tasks.reporter.text import counted, listed
@@ -22,12 +22,12 @@ from tasks.reporter.text import counted, listed
 #: The stream of one agent keeps about as many events (state/scripts/admit.lua, state/scripts/settle.lua).
 KEPT_EVENTS = 1000
 #: Newest first; the feed has the others.
-MOST_POSTS = 15
-MOST_ERRORS = 5
+MAX_POSTS = 15
+MAX_ERRORS = 5
 
 
 @dataclass(frozen=True)
-class Agent:
+class AgentFigures:
     """One agent's week."""
 
     raw: Raw
@@ -73,7 +73,7 @@ class Agent:
     def errors(self) -> list[dict[str, Any]]:
         """The newest errors of these days."""
         errors = cast("list[dict[str, Any]]", self.raw.head["errors"])
-        return [error for error in errors if error["at"][:10] >= str(self.days[0].date)][:MOST_ERRORS]
+        return [error for error in errors if error["at"][:10] >= str(self.days[0].date)][:MAX_ERRORS]
 
     @property
     def cut(self) -> date | None:
@@ -98,7 +98,7 @@ class Report:
     """The report made at `now`, of the days up to today."""
 
     now: datetime
-    agents: list[Agent]
+    agents: list[AgentFigures]
 
     @property
     def days(self) -> list[Day]:
@@ -123,7 +123,7 @@ class Report:
         return stats.of(attempt for attempt in self.past if attempt.at_ms >= since_ms)
 
     @property
-    def posts(self) -> list[Post]:
+    def posts(self) -> list[PublishedPost]:
         every = (post for agent in self.agents for post in agent.raw.posts)
         return sorted(every, key=lambda post: post.at, reverse=True)
 
@@ -182,7 +182,7 @@ class Report:
 def of(raw: Sequence[Raw], now: datetime) -> Report:
     """The report of these agents; `now` is in the time zone whose days count, a `ZoneInfo`."""
     zone = cast("ZoneInfo", now.tzinfo)
-    return Report(now, [Agent(one, stats.days(now), zone) for one in raw])
+    return Report(now, [AgentFigures(one, stats.days(now), zone) for one in raw])
 
 
 def _on(day: date, past: Sequence[PastAttempt], zone: ZoneInfo) -> list[PastAttempt]:

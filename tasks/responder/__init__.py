@@ -46,7 +46,7 @@ ACKNOWLEDGEMENT = "Your message was received."
 class Answer(BaseModel):
     """What a model is asked for."""
 
-    reply: Annotated[str, StringConstraints(min_length=1, max_length=output_guard.LONGEST)]
+    reply: Annotated[str, StringConstraints(min_length=1, max_length=output_guard.MAX_LENGTH)]
 
 
 def remember(delivered: Delivered) -> None:

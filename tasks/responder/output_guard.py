@@ -8,10 +8,10 @@ import unicodedata
 from gatekeeper.redact import hide_secrets
 
 #: Characters; a reply is a few sentences.
-LONGEST = 1_000
+MAX_LENGTH = 1_000
 
 #: Characters of the message that an answer is compared with; what stands behind them, an answer may not repeat.
-LONGEST_MESSAGE = 10_000
+MAX_MESSAGE = 10_000
 
 #: Everything that some program makes a link of: an address, a name with a dot and an ending, a Markdown link, a number.
 _LINK = re.compile(
@@ -29,14 +29,14 @@ class Unfit(ValueError):
 
 def check(text: str, answers: str) -> str:
     """The text, cleaned of what cannot be seen, if it may be sent as an answer to a message; else Unfit is raised."""
-    if len(text) > LONGEST:  # before anything that takes time by the square of the length
-        raise Unfit(f"it has {len(text)} characters; at most {LONGEST}")
+    if len(text) > MAX_LENGTH:  # before anything that takes time by the square of the length
+        raise Unfit(f"it has {len(text)} characters; at most {MAX_LENGTH}")
     cleaned = _visible(text).strip()
-    folded, message = _folded(cleaned), _folded(_visible(answers[:LONGEST_MESSAGE]))[:LONGEST_MESSAGE]
+    folded, message = _folded(cleaned), _folded(_visible(answers[:MAX_MESSAGE]))[:MAX_MESSAGE]
     if not cleaned:
         raise Unfit("it is empty")
-    if len(folded) > 2 * LONGEST:  # one letter can stand for eighteen
-        raise Unfit(f"it has {len(folded)} characters when it is written out; at most {2 * LONGEST}")
+    if len(folded) > 2 * MAX_LENGTH:  # one letter can stand for eighteen
+        raise Unfit(f"it has {len(folded)} characters when it is written out; at most {2 * MAX_LENGTH}")
     if hide_secrets(cleaned) != cleaned:
         raise Unfit("it carries a secret")
     if _CROWD.search(folded):

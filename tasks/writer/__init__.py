@@ -18,7 +18,7 @@ from tasks.writer import drafts, feed_items, summary
 from tasks.writer.feed_items import Item
 
 #: Items in one draft: what a person reads in a few minutes.
-AT_ONCE = 5
+BATCH_SIZE = 5
 #: Items looked at in one run, over all sources. The memory keeps 200 entries, so it can know them all.
 IN_VIEW = 150
 #: An item that is still listed is remembered anew this often, so that it outlives those that are gone.
@@ -39,9 +39,9 @@ class Drafted(BaseModel):
 def draft() -> Drafted:
     """Draft one post from the newest items that no draft was made from; broken sources are told in the state."""
     try:
-        with drafts.alone():
+        with drafts.exclusive():
             return _draft()
-    except drafts.Busy as busy:
+    except drafts.DraftsInUse as busy:
         raise gatekeeper.Refused(str(busy)) from None
 
 
@@ -49,7 +49,7 @@ def _draft() -> Drafted:
     reading = sources.read_all("writer", feed_items.parse)
     gatekeeper.memory().put("broken_sources", reading.broken or None)
     broken = sorted(reading.broken)
-    chosen = _unknown(_in_view(reading.parts, reading.sources))[:AT_ONCE]
+    chosen = _unknown(_in_view(reading.parts, reading.sources))[:BATCH_SIZE]
     if not chosen:
         return Drafted(why=f"nothing new; read {reading.sources} sources, {len(broken)} broken", broken=broken)
     answered = fallback.ask(

@@ -19,7 +19,7 @@ import settings
 from clients import content
 from clients.content import post
 from state import private
-from state.files import FILE, write_whole
+from state.files import FILE, write_atomic
 from tasks.writer import summary
 from tasks.writer.feed_items import Item
 from tasks.writer.summary import Digest
@@ -34,7 +34,7 @@ _FOOTER = {
 }
 
 
-class Busy(Exception):
+class DraftsInUse(Exception):
     """Raised when another run is drafting right now."""
 
 
@@ -44,14 +44,14 @@ def folder() -> Path:
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def exclusive() -> Iterator[None]:
     """One run at a time: two would draft the same items. The kernel frees the lock of a process that dies."""
     lock = os.open(private.folder(folder()) / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, FILE)
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Busy("another run is drafting; it takes what is new") from None
+            raise DraftsInUse("another run is drafting; it takes what is new") from None
         yield
     finally:
         os.close(lock)
@@ -77,7 +77,7 @@ def write(items: Sequence[Item], text: Digest, made_by: str, now: datetime) -> P
         document = _document(items, text, made_by, now)
         header, body = post.split(document)
         post.build({**header, "body": body})  # moving the file must be enough, so it is read before it is written
-        write_whole(path, document.encode())
+        write_atomic(path, document.encode())
     return path
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import redis
 
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests.effects.client import EffectServer
 from tests.harness import Install, Process, until
 
@@ -28,7 +28,7 @@ def state_of(install: Install, key: str) -> str | None:
     """Where a key stands, read from Redis: a command each time would take longer than what is waited for."""
     agent = "storyteller" if key.startswith("story:") else "doubter"
     with redis.Redis.from_url(install.redis_url, decode_responses=True) as store:
-        state: str | None = store.hget(Names(agent).key(key), "state")
+        state: str | None = store.hget(Keys(agent).key(key), "state")
         return state
 
 

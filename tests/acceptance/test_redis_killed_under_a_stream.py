@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests.effects.client import EffectServer
 from tests.harness import Install, Valkey, until
 
@@ -17,7 +17,7 @@ OF_EACH_KIND = 30
 STANDS_STILL = 0.6
 #: Seconds between the kill and the start: what a supervisor needs.
 DOWN = 4.0
-NAMES = Names("straggler")
+NAMES = Keys("straggler")
 OPEN = {None, "queued", "waiting", "claimed", "sending"}
 
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), re
 ROW = re.compile(r"(?P<name>\S+) +(?P<pid>\d+) +(?P<mb>[\d.]+) MB")
 
 #: The promise of the whole: it fits beside the rest of a server with 1 GB.
-MOST_MB = 300
+MAX_MB = 300
 
 
 def measure(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -114,7 +114,7 @@ def test_the_whole_system_at_rest_is_small(everything: dict[str, str]) -> None:
         lambda: "python" not in rows(measure(env=everything).stdout), 30, "the processes that render posts to be over"
     )
 
-    measured = measure("--limit", str(MOST_MB), env=everything)
+    measured = measure("--limit", str(MAX_MB), env=everything)
 
     assert measured.returncode == 0, measured.stdout + measured.stderr
     assert {"up", "watchdog", "worker", "beat", "web", "flower"} <= rows(measured.stdout).keys(), measured.stdout

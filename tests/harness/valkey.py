@@ -16,7 +16,7 @@ from tests.harness.polling import GaveUp, until
 from tests.harness.process import Process
 
 #: The kernel refuses longer Unix socket paths (108 bytes with the closing zero).
-LONGEST_SOCKET_PATH = 107
+MAX_SOCKET_PATH = 107
 
 
 class ServerMissing(RuntimeError):
@@ -44,7 +44,7 @@ class Valkey:
         self.env = dict(env or {})
         self._aof = aof
         self.folder = Path(tempfile.mkdtemp(prefix="vk-"))
-        if len(bytes(self.socket)) > LONGEST_SOCKET_PATH:
+        if len(bytes(self.socket)) > MAX_SOCKET_PATH:
             self.folder.rmdir()
             self.folder = Path(tempfile.mkdtemp(prefix="vk-", dir="/tmp"))
         self._process: Process | None = None

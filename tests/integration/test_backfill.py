@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests.harness import Install, Valkey, until
 from tests.harness.shell import Shell
 
-CLERK = Names("clerk")
+CLERK = Keys("clerk")
 
 TABLE = """
 timezone = "Europe/Berlin"

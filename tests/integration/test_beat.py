@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from state.ledger import schedule_runs
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests.harness import Install, Process, Valkey, until
 
 #: Runs `celery beat` with a table of the test's own instead of the one that ships, and maybe with a fault.
@@ -26,7 +26,7 @@ if fault.startswith("night "):
     from datetime import datetime
     from state.redis import client as store
     import workers.scheduler
-    workers.scheduler.LONGEST_SLEEP = 0.02
+    workers.scheduler.MAX_SLEEP = 0.02
     begin, began = datetime.fromisoformat(fault.split()[1]).timestamp(), time.monotonic()
     store.now_ms = lambda _: int(1000 * (begin + 600 * (time.monotonic() - began)))  # ten minutes a second
 elif fault.startswith("dies in "):
@@ -44,7 +44,7 @@ schedule = {
 }
 """
 
-CLERK = Names("clerk")
+CLERK = Keys("clerk")
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ def test_a_tick_that_comes_while_redis_is_down_waits_and_runs_once(
 
 
 def test_starting_everything_again_publishes_nothing_again(install: Install, valkey: Valkey) -> None:
-    store, publisher = valkey.client(), Names("publisher")
+    store, publisher = valkey.client(), Keys("publisher")
     for name in ("one", "two"):
         text = f"---\nid: {name}\ntitle: {name}\npublish_at: 2026-01-01T00:00:00Z\n---\nSome words.\n"
         (install.content_dir / f"{name}.md").write_text(text)

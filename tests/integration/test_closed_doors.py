@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests import senders
 from tests.effects.client import EffectServer
 from tests.harness import Install, Process, Valkey, until
@@ -114,7 +114,7 @@ def test_celery_call_says_it_in_one_clear_line(house: Install) -> None:
 
 def test_what_was_refused_never_runs(house: Install, store: redis.Redis, effects: EffectServer) -> None:
     """Its caller was told so, and may have asked somebody else."""
-    n = Names("clerk")
+    n = Keys("clerk")
     close(house)
     assert house.celery("call", "clerk.post", "--kwargs", '{"post_id": "refused"}').returncode != 0
     refused = house.python("""
@@ -154,11 +154,11 @@ def test_a_tick_waits_until_it_can_be_written_down_and_is_one_call(house: Instal
     process.wait_for("tick waits")
     assert "cannot be written" in process.events("tick waits")[0]["error"]
     assert process.alive
-    assert store.hget(Names("clerk").ticks, "each") is None, "it counts as not started"
+    assert store.hget(Keys("clerk").ticks, "each") is None, "it counts as not started"
 
     open_again(house)
 
-    until(lambda: store.hget(Names("clerk").ticks, "each"), 15, "the tick to start")
+    until(lambda: store.hget(Keys("clerk").ticks, "each"), 15, "the tick to start")
     made = {record["call"] for record in records(house, "registered")}
     assert {call.rpartition(":20")[0] for call in made} == {"tick:each"}
     assert made <= {name.partition(":call:")[2] for name in store.scan_iter("gate:{clerk}:call:tick:each:*")}
@@ -170,7 +170,7 @@ def test_a_tick_that_cannot_be_written_down_holds_up_no_other_entry(house: Insta
     process = beat(house, EVERY_MINUTE)
     process.wait_for("tick waits")
 
-    until(lambda: store.hget(Names("clerk").ticks, "safe"), 10, "the repeat-safe tick to start")
+    until(lambda: store.hget(Keys("clerk").ticks, "safe"), 10, "the repeat-safe tick to start")
 
 
 # Workers
@@ -200,8 +200,8 @@ def worker_on_a_full_disk(house: Install) -> Process:
 
 def hurry(store: redis.Redis, agent: str) -> None:
     """What waits need not wait."""
-    for call in store.zrange(Names(agent).waiting, 0, -1):
-        store.zadd(Names(agent).waiting, {call: 1}, xx=True)
+    for call in store.zrange(Keys(agent).waiting, 0, -1):
+        store.zadd(Keys(agent).waiting, {call: 1}, xx=True)
 
 
 def test_on_a_full_disk_nothing_is_sent_repeat_safe_work_goes_on_and_then_all_of_it(
@@ -234,7 +234,7 @@ def test_on_a_full_disk_a_call_waits_without_being_tried_again_and_again(house: 
 
     until(lambda: deferred(3), 30, "the call to be deferred three times")
 
-    assert int(store.hget(Names("clerk").key("post:hello"), "attempts") or 0) <= 1
+    assert int(store.hget(Keys("clerk").key("post:hello"), "attempts") or 0) <= 1
 
 
 def test_a_call_that_waits_for_the_journal_is_told_of_once(house: Install, effects: EffectServer) -> None:

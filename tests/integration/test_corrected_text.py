@@ -8,13 +8,13 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests.conftest import a_valkey
 from tests.effects.client import EffectServer
 from tests.harness import Install, until
 from tests.harness.shell import Shell
 
-PATIENT = Names("patient")
+PATIENT = Keys("patient")
 
 
 @pytest.fixture(scope="module")

@@ -236,7 +236,7 @@ def test_a_canary_of_another_worker_flies_on_and_at_last_comes_down(quick: Insta
         """
         from workers import queue_probe as canary
         canary.canary.run("celery", canary.SELF, 0)
-        canary.canary.run("celery", "another", canary.MOST_FLIGHTS)
+        canary.canary.run("celery", "another", canary.MAX_FLIGHTS)
         canary.canary.run("celery", "another", 7)
         """
     )

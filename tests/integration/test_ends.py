@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import redis
 
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests.agents.raiser import ENDS
 from tests.conftest import a_valkey
 from tests.effects.client import EffectServer
@@ -16,7 +16,7 @@ from tests.harness import Install, until
 from tests.harness.shell import Shell
 
 HOWS = sorted(ENDS)
-N = Names("raiser")
+N = Keys("raiser")
 
 
 @pytest.fixture(scope="module", params=["threads", "prefork"])

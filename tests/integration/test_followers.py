@@ -9,12 +9,12 @@ import pytest
 import redis
 from celery import Celery
 
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests.effects.client import EffectServer
 from tests.harness import Install, until
 from tests.harness.shell import Shell
 
-CLERK, STORYTELLER, COUNTER = Names("clerk"), Names("storyteller"), Names("counter")
+CLERK, STORYTELLER, COUNTER = Keys("clerk"), Keys("storyteller"), Keys("counter")
 
 #: Names for the snippets: `follow(name)` leaves a note of what it was given.
 SNIPPET = """

@@ -11,13 +11,13 @@ import pytest
 import redis
 from celery import Celery
 
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests.effects.client import EffectServer
 from tests.harness import Install, Process, until
 from tests.harness.shell import Shell
 from tests.integration.test_doors import flower
 
-STORIES, COUNTERS = Names("storyteller"), Names("counter")
+STORIES, COUNTERS = Keys("storyteller"), Keys("counter")
 TASK = "storyteller.publish"
 
 

@@ -18,7 +18,7 @@ import pytest
 import redis
 
 from state.journal import records
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests.effects.client import EffectServer
 from tests.harness import Install, Process, Valkey, until
 from tests.harness.shell import Shell
@@ -26,7 +26,7 @@ from tests.harness.shell import Shell
 pytestmark = pytest.mark.slow
 
 AGENT, TASK = "storyteller", "storyteller.publish"
-N = Names(AGENT)
+N = Keys(AGENT)
 
 
 class Desk:
@@ -161,7 +161,7 @@ def test_a_full_disk_when_redis_was_started_anew_stops_nothing_but_effects(
     later = desk.shell.run("answer = app.tasks['counter.add'].apply_async(kwargs={'a': 2, 'b': 3}, countdown=3600).id")
     fill(small_disk)
     desk.store.hset(N.ledger, "run", "of yesterday")
-    desk.store.zadd(Names("counter").waiting, {later: 1})
+    desk.store.zadd(Keys("counter").waiting, {later: 1})
     desk.come_due()
 
     assert desk.install.answer(later)["result"] == 5

@@ -7,12 +7,12 @@ from functools import partial
 import pytest
 import redis
 
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests.effects.client import EffectServer
 from tests.harness import Install, until
 from tests.harness.shell import Shell
 
-COUNTER, STORYTELLER, CLERK = Names("counter"), Names("storyteller"), Names("clerk")
+COUNTER, STORYTELLER, CLERK = Keys("counter"), Keys("storyteller"), Keys("clerk")
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def register_only(shell: Shell, task: str, **kwargs: object) -> str:
     return call
 
 
-def pass_the_grace(store: redis.Redis, n: Names, *calls: str) -> None:
+def pass_the_grace(store: redis.Redis, n: Keys, *calls: str) -> None:
     for call in calls:
         store.zadd(n.queued, {call: 1}, xx=True)
 
@@ -167,7 +167,7 @@ def test_keys_of_an_agent_that_is_gone_are_still_listed_and_can_be_ended(
     house: Install, shell: Shell, store: redis.Redis
 ) -> None:
     """Its module was removed while a key was in doubt; its state file is still there."""
-    gone = Names("gone")
+    gone = Keys("gone")
     store.hset(gone.key("note:1"), mapping={"state": "unknown", "task": "gone.note", "call": "c1", "fence": 1})
     store.hset(gone.call("c1"), mapping={"task": "gone.note", "key": "note:1", "kwargs": "{}"})
     store.hset(gone.held, "note:1", '{"key": "note:1", "state": "unknown", "since": 1, "why": "no answer"}')

@@ -17,7 +17,7 @@ import redis
 import settings
 from state.agents import snapshot, state_file
 from state.agents.facts import NEWEST_ENTRIES, FactChange
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests.harness import Install, Process, Valkey, patient, until
 from tests.harness.install import ROOT
 from tests.harness.shell import Shell
@@ -80,7 +80,7 @@ def test_the_file_follows_redis_within_a_second(house: Install, shell: Shell) ->
 
     def follows(number: int) -> None:
         [call] = shell.delay("clerk.remember", {"name": "last", "value": number})
-        until(lambda: store.hget(Names("clerk").call(call), "state") == "done", what="the call to be done")
+        until(lambda: store.hget(Keys("clerk").call(call), "state") == "done", what="the call to be done")
         until(lambda: house.state("clerk").get("last") == number, what="the fact in the file")
 
     for number in range(5):
@@ -141,7 +141,7 @@ def test_a_fact_that_is_no_unicode_does_not_stop_the_state(house: Install, shell
 def test_the_file_is_whole_and_never_ahead_while_writers_write_and_are_killed(
     valkey: Valkey, state_dir: Path, writer: Callable[[], Process]
 ) -> None:
-    client, path, n = valkey.client(), state_dir / "agents" / "poster.json", Names("poster")
+    client, path, n = valkey.client(), state_dir / "agents" / "poster.json", Keys("poster")
     writers = [writer() for _ in range(3)]
     until(path.exists, what="the first photograph")
     chance = random.Random(47)

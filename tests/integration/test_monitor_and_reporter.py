@@ -12,7 +12,7 @@ import pytest
 from lxml import html
 from redis import Redis
 
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests.harness import Install, Process, until
 from tests.harness.install import http_status
 from tests.harness.shell import Shell
@@ -100,7 +100,7 @@ def test_a_web_process_that_starts_a_moment_later_raises_no_alarm(
 ) -> None:
     patient = MONITOR.replace("50ms", "4s").replace("{web_url}", f"http://127.0.0.1:{house.flower_port}")
     (house.content_dir / "monitor.toml").write_text(patient.replace('"web"', '"late"'))
-    redis.delete(Names("monitor").facts)
+    redis.delete(Keys("monitor").facts)
     try:
         (call,) = shell.delay("tasks.monitor.check", {})
         until(lambda: '"url": "http://127.0.0.1:' + str(house.flower_port) in worker.output, what="the first look")
@@ -134,9 +134,9 @@ def test_a_key_that_waits_for_a_person_is_an_incident_until_it_is_resolved(
     house: Install, shell: Shell, worker: Process, redis: Redis
 ) -> None:
     entry = {"key": "capped:1", "state": "unknown", "since": 1_795_000_000_000, "why": "read timed out"}
-    redis.hset(Names("clerk").held, "capped:1", json.dumps(entry))
+    redis.hset(Keys("clerk").held, "capped:1", json.dumps(entry))
     began = result_of(house, shell, "tasks.monitor.check")
-    redis.hdel(Names("clerk").held, "capped:1")
+    redis.hdel(Keys("clerk").held, "capped:1")
     ended = result_of(house, shell, "tasks.monitor.check")
 
     assert "held capped:1" in began["alerts"]
@@ -148,7 +148,7 @@ def test_a_key_that_waits_for_a_person_is_an_incident_until_it_is_resolved(
 
 def events(redis: Redis, agent: str) -> list[dict[str, Any]]:
     """What the stream says, read without the code under test."""
-    rows = [fields for _, fields in redis.xrange(Names(agent).events)]
+    rows = [fields for _, fields in redis.xrange(Keys(agent).events)]
     refusals = [{"outcome": "refused", **json.loads(row["refusal"])} for row in rows if "refusal" in row]
     return refusals + [json.loads(row["attempt"]) for row in rows if "attempt" in row]
 
@@ -177,7 +177,7 @@ def test_the_report_tells_the_numbers_of_the_events_and_is_served(
 
     report = result_of(house, shell, "tasks.reporter.report")
 
-    assert redis.zcard(Names("reporter").waiting) == 1  # the first one is made anew when the first runs are over
+    assert redis.zcard(Keys("reporter").waiting) == 1  # the first one is made anew when the first runs are over
     today = datetime.now(UTC).date().isoformat()
     assert report["day"] == today
     assert report["url"] == f"{house.web_url}/reports/{today}.html"
@@ -201,12 +201,12 @@ def test_the_report_tells_the_numbers_of_the_events_and_is_served(
 
 
 def test_the_same_day_again_is_the_same_file(house: Install, shell: Shell, worker: Process, redis: Redis) -> None:
-    before = redis.zcard(Names("reporter").waiting)
+    before = redis.zcard(Keys("reporter").waiting)
 
     days = {result_of(house, shell, "tasks.reporter.report")["day"] for _ in range(2)}
 
     assert len(days) == 1
-    assert redis.zcard(Names("reporter").waiting) <= before
+    assert redis.zcard(Keys("reporter").waiting) <= before
     assert len(list((house.public_dir / "reports").glob("2*.html"))) == 1
     assert not list((house.public_dir / "reports").glob(".*"))
     assert http_status(f"{house.web_url}/reports/.reports.lock") == 404

@@ -99,17 +99,17 @@ def test_folders_of_an_earlier_version_are_closed_by_whoever_writes_next(
 
 
 def test_the_public_folder_is_as_open_as_the_umask_lets_and_a_file_keeps_its_mode(tmp_path: Path) -> None:
-    from state.files import write_whole
+    from state.files import write_atomic
 
     before = os.umask(0o022)
     try:
         for name, public in (("public", True), ("private", False)):
-            write_whole(tmp_path / name, b"1", public=public)
+            write_atomic(tmp_path / name, b"1", public=public)
         first = modes(tmp_path)
         for name in first:
             (tmp_path / name).chmod(0o640)
         for name, public in (("public", True), ("private", False)):
-            write_whole(tmp_path / name, b"2", public=public)
+            write_atomic(tmp_path / name, b"2", public=public)
     finally:
         os.umask(before)
 

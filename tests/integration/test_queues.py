@@ -7,11 +7,11 @@ from functools import partial
 import pytest
 import redis
 
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests.harness import Install, Process, until
 from tests.harness.shell import Shell
 
-COUNTER, CLERK = Names("counter"), Names("clerk")
+COUNTER, CLERK = Keys("counter"), Keys("clerk")
 #: Longer ago than any grace.
 LONG_AGO_MS = 60_000
 

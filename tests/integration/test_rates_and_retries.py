@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import redis
 
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests.effects.client import EffectServer
 from tests.harness import Install, until
 from tests.harness.shell import Shell
@@ -19,12 +19,12 @@ def running(house: Install) -> None:
 
 
 def call_record(store: redis.Redis, agent: str, call: str) -> dict[str, str]:
-    found: dict[str, str] = store.hgetall(Names(agent).call(call))
+    found: dict[str, str] = store.hgetall(Keys(agent).call(call))
     return found
 
 
 def stands(store: redis.Redis, agent: str, key: str) -> str:
-    return str(store.hget(Names(agent).key(key), "state"))
+    return str(store.hget(Keys(agent).key(key), "state"))
 
 
 # Deferral
@@ -75,7 +75,7 @@ def test_a_deferred_call_waits_in_the_register_and_nothing_of_it_is_left_in_the_
         "1/hour",
     )
     assert 3500 < receipt["retry_after"] <= 3600
-    [(waiting, due)] = store.zrange(Names("clerk").waiting, 0, -1, withscores=True)
+    [(waiting, due)] = store.zrange(Keys("clerk").waiting, 0, -1, withscores=True)
     assert waiting in {first, second}
     assert 3500 < due / 1000 - store.time()[0] <= 3601
     until(lambda: store.hlen("unacked") == store.llen("celery") == 0, what="the broker to be empty")
@@ -95,7 +95,7 @@ def test_a_dropped_call_is_refused_with_the_numbers_and_never_comes_back(
         assert (answer["error"], answer["stage"], answer["rule"]) == ("rate limited", "rate", "3/hour")
         assert 1100 < answer["retry_after"] <= 1200
     assert len(house.notes("limited")) == 3
-    waiting = {*store.zrange(Names("counter").waiting, 0, -1), *store.zrange(Names("counter").queued, 0, -1)}
+    waiting = {*store.zrange(Keys("counter").waiting, 0, -1), *store.zrange(Keys("counter").queued, 0, -1)}
     assert not waiting & set(calls)
 
 
@@ -162,8 +162,8 @@ def test_an_effect_is_never_tried_a_second_time(
 
     assert meta["status"] == "FAILURE"
     assert stands(store, "clerk", f"post:{post_id}") == stand
-    assert store.zscore(Names("clerk").waiting, call) is None
-    assert store.zscore(Names("clerk").queued, call) is None
+    assert store.zscore(Keys("clerk").waiting, call) is None
+    assert store.zscore(Keys("clerk").queued, call) is None
     assert effect_server.arrived(f"post:{post_id}") == 1
 
 

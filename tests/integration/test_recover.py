@@ -18,7 +18,7 @@ import pytest
 import redis
 
 from state.journal import records
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests.conftest import MADE, a_valkey
 from tests.effects.client import EffectServer
 from tests.harness import Install, Process, Valkey, until
@@ -28,7 +28,7 @@ from tests.harness.shell import Shell
 pytestmark = pytest.mark.slow
 
 AGENT, TASK = "storyteller", "storyteller.publish"
-N = Names(AGENT)
+N = Keys(AGENT)
 #: Enough for a recovery of about a second.
 PADDING = 20_000
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import redis
 
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests.effects.client import EffectServer
 from tests.harness import Install, until
 from tests.harness.shell import Shell
 
-STORYTELLER = Names("storyteller")
+STORYTELLER = Keys("storyteller")
 
 #: What would let a caller write what the gate writes, or what cannot be encoded or sent.
 REFUSED = [

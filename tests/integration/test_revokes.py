@@ -12,13 +12,13 @@ import pytest
 import redis
 from celery import Celery
 
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests.conftest import a_valkey
 from tests.effects.client import EffectServer
 from tests.harness import Install, until
 from tests.harness.shell import Shell
 
-N = Names("mailer")
+N = Keys("mailer")
 ADD = "answer = app.tasks['counter.add'].apply_async(kwargs={'a': 1, 'b': 2}, countdown=3600).id"
 
 
@@ -138,7 +138,7 @@ def test_several_calls_of_several_agents_are_revoked_at_once(house: Install, she
 
     assert done.returncode == 0, done.stderr
     assert store.hget(N.call(calls[0]), "state") == "cancelled"
-    assert store.hget(Names("counter").call(calls[1]), "state") == "cancelled"
+    assert store.hget(Keys("counter").call(calls[1]), "state") == "cancelled"
 
 
 def test_the_key_of_a_revoked_call_is_kept_until_a_person_frees_it(house: Install, shell: Shell) -> None:

@@ -117,7 +117,7 @@ def test_a_payload_that_json_cannot_carry_is_refused_before_the_line(
 ) -> None:
     first, _ = play(tricks, f"freeze(kind={kind!r})")
 
-    assert first[0] == "LineError", first
+    assert first[0] == "EffectError", first
     assert effects.counts() == {}
     assert tricks.explain(f"payload:{kind}")["state"] == "rejected"
 

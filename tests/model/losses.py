@@ -7,7 +7,7 @@ from typing import Any
 
 from redis import Redis
 
-from state.redis.keys import Names
+from state.redis.keys import Keys
 
 #: The key that everything is about.
 KEY = "post:feed:hello"
@@ -17,7 +17,7 @@ class Losses:
     """The part of a stage that breaks the store."""
 
     redis: Redis
-    n: Names
+    n: Keys
 
     def flush(self) -> None:
         self.redis.flushall()

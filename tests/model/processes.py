@@ -69,7 +69,7 @@ class StoppingJournal(Journal):
 @contextmanager
 def stopping(stops: Stops) -> Iterator[None]:
     """A recovery stops when it has closed effects, when it has read the journal, and when it has written the keys."""
-    fold, rebuilding = recovering.fold, recovering.Rebuilding  # type: ignore[attr-defined]
+    fold, rebuilding = recovering.project, recovering.Rebuilding  # type: ignore[attr-defined]
 
     def stopping_fold(*args: Any) -> Any:
         stops.here()

@@ -19,10 +19,10 @@ from state.call import Call
 from state.decision import Claim
 from state.journal.journal import Journal
 from state.ledger import owner, reconcile
-from state.ledger.ledger import Ledger, Settlement, Terms
+from state.ledger.ledger import CallLimits, Ledger, Settlement
 from state.ledger.owner import Moment
 from state.recovery import audit, epoch
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests.model.losses import KEY, Losses
 from tests.model.processes import PATIENCE, Process, StoppingJournal, Stops, thread
 from tests.model.recoveries import Recoveries
@@ -57,12 +57,12 @@ class Stage(Losses, Recoveries):
     """A ledger with its journal; `attempts` as in the model."""
 
     def __init__(self, redis: Redis, folder: Path) -> None:
-        self.redis, self.folder, self.n = redis, folder, Names(AGENT)
+        self.redis, self.folder, self.n = redis, folder, Keys(AGENT)
         self.journal = Journal(folder)
         self.ledger = Ledger(redis, self.journal)
         gate = a_gate(attempts=100)
         self.call: Call = gate.call((), {"post_id": "hello"}, id="call1", door="test")
-        self.terms: Terms = replace(gate.terms(gate.contract.bind((), {"post_id": "hello"})), verify=PROOF)
+        self.terms: CallLimits = replace(gate.terms(gate.contract.bind((), {"post_id": "hello"})), verify=PROOF)
         self.attempts: list[Attempt] = []
         self._read: Any = None
         self._number = 0
@@ -207,7 +207,7 @@ class Stage(Losses, Recoveries):
     def look(self, number: int, *, absent: bool = True) -> list[Any]:
         """A look-up that does not find the effect; not `absent`: one that gets no answer."""
         dead = owner.is_dead(self.attempts[number].claim.owner)
-        return self.judge(number, dead=dead, began=owner.moment(), absent=absent)
+        return self.judge(number, dead=dead, began=owner.boot_clock(), absent=absent)
 
     def judge(self, number: int, *, dead: bool, began: Moment, absent: bool = True) -> list[Any]:
         """The second half of it: `dead` and `began` are from before the question."""
@@ -223,7 +223,7 @@ class Stage(Losses, Recoveries):
         return self.ledger.settle(claim, self.terms, end)
 
     def hold(self, number: int) -> None:
-        for _ in range(reconcile.MOST_LOOKS):
+        for _ in range(reconcile.MAX_LOOKS):
             if self.look(number, absent=False)[0] == "held":
                 return
         raise AssertionError("never held")

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from state.decision import Claim, Unchecked
+from state.decision import Claim, NeedsResync
 from state.ledger import owner
 from tests.harness import Valkey
 from tests.model.stage import Attempt, Stage
@@ -69,7 +69,7 @@ class Protocol(RuleBasedStateMachine):
 
     def claim(self) -> bool:
         decision, process = self.stage.admit()
-        if isinstance(decision, Unchecked):
+        if isinstance(decision, NeedsResync):
             if self.stage.can_keep():  # else a recovery has the journal's lock, and this would wait for it
                 self.stage.audit()
         elif isinstance(decision, Claim):
@@ -150,7 +150,7 @@ class Protocol(RuleBasedStateMachine):
     def look_up_begins(self) -> None:
         holder = self.stage.holder
         dead = owner.is_dead(self.stage.attempts[holder].claim.owner)
-        self.looks.append((holder, self.stage.applied > 0, dead, owner.moment()))
+        self.looks.append((holder, self.stage.applied > 0, dead, owner.boot_clock()))
 
     @precondition(lambda self: self.looks)
     @rule(number=st.integers(0, 9))

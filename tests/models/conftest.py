@@ -14,7 +14,7 @@ import settings
 from clients.llm import fallback, providers
 from clients.llm.fallback import Answered, Question
 from gatekeeper import redact
-from state.limits.providers import Names
+from state.limits.providers import ProviderKeys
 from state.redis import client
 from tests.harness import Valkey
 from tests.models.llmock import Llmock
@@ -88,8 +88,8 @@ class Asker:
         redis = client.client()
         for provider in providers.configured():
             for field in fields:
-                if redis.hexists(Names(provider.identity).record, field):
-                    redis.hset(Names(provider.identity).record, field, 1)
+                if redis.hexists(ProviderKeys(provider.identity).record, field):
+                    redis.hset(ProviderKeys(provider.identity).record, field, 1)
 
 
 def forget_settings() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests.harness import Install, Valkey
 from tests.harness.shell import Shell
 from tests.models.server import ModelServer, says, sends
@@ -57,7 +57,7 @@ def test_an_answer_carries_its_rung_its_maker_and_its_tokens_to_the_state(
     assert (answer["ok"], answer["rung"]) == (True, "model")
     assert answer["result"]["value"] == {"title": "by a model", "words": 3}
     assert answer["result"]["by"] == "minimax/MiniMax-M2"
-    metrics = valkey.client().hgetall(Names("thinker").metrics)
+    metrics = valkey.client().hgetall(Keys("thinker").metrics)
     assert metrics["tokens_minimax"] == "42"
     assert "tokens_groq" not in metrics
 

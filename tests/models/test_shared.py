@@ -10,7 +10,7 @@ import pytest
 
 import settings
 from clients.llm import providers
-from state.limits.providers import Names
+from state.limits.providers import ProviderKeys
 from state.redis import client
 from tests.harness import Valkey
 from tests.models.conftest import Asker
@@ -108,4 +108,4 @@ def test_what_is_known_of_providers_is_forgotten_when_nobody_asks(
 
     assert len(lives) == 3
     assert all(0 < life <= 48 * 3600 * 1000 for life in lives.values()), lives
-    assert Names(providers.configured()[0].identity).record in lives
+    assert ProviderKeys(providers.configured()[0].identity).record in lives

@@ -12,18 +12,18 @@ from redis import Redis
 from gatekeeper.policies import policy
 from gatekeeper.policies.durations import Duration
 from gatekeeper.policies.policy import Breaker, Cap, Effect, Rate
-from gatekeeper.policies.spec import Gate, Policies
+from gatekeeper.policies.spec import Policies, TaskSpec
 from state.agents import snapshot
 from state.agents.facts import FactChange
 from state.call import Call
-from state.decision import Busy, Claim, Decision, Doubt, Refused, Replay
+from state.decision import Claim, Decision, KeyInUse, NeedsLookup, Refusal, Replay
 from state.journal import records
-from state.journal.heads import Known
+from state.journal.heads import JournalHead
 from state.ledger import owner, reconcile, resolve
 from state.ledger.ledger import NOTHING, Ledger, Outcome, Settlement
 from state.ledger.owner import Moment
 from state.recovery import epoch
-from state.redis.keys import Names
+from state.redis.keys import Keys
 
 AGENT = "poster"
 
@@ -53,11 +53,11 @@ def a_gate(
     lease: Duration = "2m",
     attempts: int | None = None,
     max_age: Duration = "7d",
-) -> Gate:
+) -> TaskSpec:
     """The gate of a task with these policies."""
     rates, caps = policy.rates(rate), policy.caps(cap)
     changes = (Effect() if effect else None) if isinstance(effect, bool) else effect
-    return Gate(body, Policies(key, rates, caps, breaker, changes, lease, None, attempts, "10s", max_age))
+    return TaskSpec(body, Policies(key, rates, caps, breaker, changes, lease, None, attempts, "10s", max_age))
 
 
 def sure(*, drain: Duration = "90s", absences: int = 2, every: Duration = "60s") -> Effect:
@@ -68,12 +68,12 @@ def sure(*, drain: Duration = "90s", absences: int = 2, every: Duration = "60s")
 class Poster:
     """A caller, an attempt and a reader of one task; every method is one step of the protocol."""
 
-    def __init__(self, redis: Redis, gate: Gate | None = None) -> None:
+    def __init__(self, redis: Redis, gate: TaskSpec | None = None) -> None:
         self.redis = redis
         self.ledger = Ledger(redis)
         self.gate = gate or a_gate()
-        self.n = Names(AGENT)
-        self.known: Known = NOTHING
+        self.n = Keys(AGENT)
+        self.known: JournalHead = NOTHING
         self._calls: dict[str, Call] = {}
         self._frozen: dict[Claim, str] = {}
 
@@ -113,14 +113,14 @@ class Poster:
     def refused(self, call: Call | str | None = None) -> dict[str, Any]:
         """The receipt of a call that must be refused for good."""
         decision = self.admit(call)
-        assert isinstance(decision, Refused), decision
+        assert isinstance(decision, Refusal), decision
         assert "deferred" not in decision.receipt, decision
         return decision.receipt
 
     def deferred(self, call: Call | str | None = None) -> dict[str, Any]:
         """The receipt of a call that must be told to come again."""
         decision = self.admit(call)
-        assert isinstance(decision, Refused), decision
+        assert isinstance(decision, Refusal), decision
         assert decision.receipt["deferred"] is True, decision
         return decision.receipt
 
@@ -129,9 +129,9 @@ class Poster:
         assert isinstance(decision, Replay), decision
         return decision
 
-    def busy(self, call: Call | str | None = None) -> Busy:
+    def busy(self, call: Call | str | None = None) -> KeyInUse:
         decision = self.admit(call)
-        assert isinstance(decision, Busy), decision
+        assert isinstance(decision, KeyInUse), decision
         return decision
 
     def cross(self, claim: Claim, payload: str = '"hello"', events: Sequence[str] = ()) -> list[Any]:
@@ -204,13 +204,13 @@ class Poster:
 
     def say_not_applied(self, claim: Claim) -> None:
         """A person ends a doubt: it did not happen, so it is sent again."""
-        word = resolve.Word("not-applied", "ada", "I looked", force=True)
+        word = resolve.Resolution("not-applied", "ada", "I looked", force=True)
         assert resolve.resolve(self.redis, self.ledger.journal, AGENT, claim.key, word) == "waiting"
 
     def asked(self, claim: Claim) -> Claim:
         """The call comes back for a look-up; what is to be asked about."""
         decision = self.admit(self._calls[claim.call])
-        assert isinstance(decision, Doubt), decision
+        assert isinstance(decision, NeedsLookup), decision
         return decision.claim
 
     def look(

@@ -9,7 +9,7 @@ import pytest
 
 from gatekeeper.policies.policy import Breaker, Effect, Rate
 from state.call import Call
-from state.decision import Busy, Claim, Decision, Differs, Early, Refused, Unregistered
+from state.decision import ArgumentsDiffer, Claim, Decision, KeyInUse, NotDue, Refusal, Unregistered
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, DAY, HOUR, LEDGER, MINUTE, Poster
 
@@ -231,7 +231,7 @@ def test_a_key_held_by_an_owner_known_to_live_is_in_progress(poster: Poster) -> 
 
     receipt = poster.admit("hello", alive="me/1")
 
-    assert isinstance(receipt, Refused)
+    assert isinstance(receipt, Refusal)
     assert (receipt.receipt["error"], receipt.receipt["holder"], receipt.receipt["state"]) == (
         "in progress",
         "me/1",
@@ -281,7 +281,7 @@ def test_a_second_message_of_a_refused_call_gets_the_first_answer(poster_with: W
 
     again = poster.admit(call)
 
-    assert isinstance(again, Refused)
+    assert isinstance(again, Refusal)
     assert again.again
     assert again.receipt == first
     assert poster.dump() == before
@@ -292,7 +292,7 @@ def test_a_second_message_of_a_failed_call_does_not_run_it_again(poster: Poster)
 
     again = poster.admit(poster.call("hello", id=failed.call))
 
-    assert isinstance(again, Refused)
+    assert isinstance(again, Refusal)
     assert again.again
     assert again.receipt == {"error": "it broke", "stage": "task"}
 
@@ -304,7 +304,7 @@ def test_a_second_message_of_an_unknown_call_says_so(poster: Poster) -> None:
 
     again = poster.admit(poster.call("hello", id=claim.call))
 
-    assert isinstance(again, Refused)
+    assert isinstance(again, Refusal)
     assert (again.again, again.receipt["error"], again.receipt["stage"]) == (True, "unknown", "key")
 
 
@@ -327,7 +327,7 @@ def test_a_second_message_of_a_running_call_is_busy_even_with_a_living_holder(po
 
     again = poster.admit(poster.call("hello", id=claim.call), owner="me/2", alive="me/1")
 
-    assert isinstance(again, Busy)
+    assert isinstance(again, KeyInUse)
     assert poster.key_of(claim)["owner"] == "me/1"
 
 
@@ -733,8 +733,8 @@ def test_a_message_with_other_arguments_leaves_the_call_of_its_id_as_it_is(poste
     before = poster.dump()
     forged = poster.gate.call((), {"post_id": "bob"}, id=call.id, door="message")
 
-    assert arrives(poster, forged) == Differs(call.task, call.kwargs)
-    assert arrives(poster, replace(forged, key=call.key)) == Differs(call.task, call.kwargs)
+    assert arrives(poster, forged) == ArgumentsDiffer(call.task, call.kwargs)
+    assert arrives(poster, replace(forged, key=call.key)) == ArgumentsDiffer(call.task, call.kwargs)
     assert poster.dump() == before
 
 
@@ -742,7 +742,7 @@ def test_a_message_of_another_task_leaves_the_call_of_its_id_as_it_is(poster: Po
     call = poster.register(poster.call("ada"))
     before = poster.dump()
 
-    assert arrives(poster, replace(call, task="tasks.poster.remove")) == Differs(call.task, call.kwargs)
+    assert arrives(poster, replace(call, task="tasks.poster.remove")) == ArgumentsDiffer(call.task, call.kwargs)
     assert poster.dump() == before
 
 
@@ -759,7 +759,7 @@ def test_a_message_that_comes_before_the_time_of_its_call_changes_nothing(poster
 
     early = arrives(poster, call)
 
-    assert isinstance(early, Early)
+    assert isinstance(early, NotDue)
     assert early.due_ms > early.now_ms
     assert poster.dump() == before
 
@@ -789,7 +789,7 @@ def test_a_message_that_nobody_registered_is_refused_when_it_has_expired(poster:
 
     late = poster.ledger.admit(call, "me/1", poster.scope_of(call), expires_ms=poster.now() - 1)
 
-    assert isinstance(late, Refused)
+    assert isinstance(late, Refusal)
     assert (late.receipt["stage"], late.receipt["error"]) == ("age", "expired")
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import settings
 from gatekeeper.policies.policy import Breaker, Rate
-from state.decision import Busy, Claim, Decision
+from state.decision import Claim, Decision, KeyInUse
 from tests.harness import Valkey
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import MINUTE, Poster
@@ -46,7 +46,7 @@ def test_one_key_is_claimed_by_one_of_many(poster: Poster, together: Together) -
     decisions = together(THREADS, lambda _: poster.admit("hello"))
 
     assert claims(decisions) == 1
-    assert sum(isinstance(decision, Busy) for decision in decisions) == THREADS - 1
+    assert sum(isinstance(decision, KeyInUse) for decision in decisions) == THREADS - 1
 
 
 def test_ten_an_hour_lets_ten_of_many_through(poster_with: WithPolicies, together: Together) -> None:

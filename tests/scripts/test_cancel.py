@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from state.decision import Refused
+from state.decision import Refusal
 from state.ledger import sweep
 from tests.scripts.poster import AGENT, HOUR, Poster
 
@@ -33,7 +33,7 @@ def test_the_message_of_a_cancelled_call_runs_nothing(poster: Poster) -> None:
 
     decision = poster.admit(call)
 
-    assert isinstance(decision, Refused)
+    assert isinstance(decision, Refusal)
     assert (decision.again, decision.receipt["error"], decision.receipt["by"]) == (True, "cancelled", "ada")
 
 

@@ -9,7 +9,7 @@ from gatekeeper.policies.policy import Breaker, Rate
 from state.ledger import clock, sweep
 from state.ledger.ledger import GRACE_MS
 from state.limits import providers, requests
-from state.limits.providers import Denied, Limits, Permit
+from state.limits.providers import Denied, Permit, ProviderLimits
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, DAY, HOUR, MINUTE, SECOND, Poster
 
@@ -106,7 +106,7 @@ def test_a_probe_is_waited_for_as_long_as_its_lease(poster_with: WithPolicies) -
 
 # Providers of models
 
-LIMITS = Limits(burst=3, every_ms=1000, after=1, cooldown_ms=60_000, probe_ms=30_000)
+LIMITS = ProviderLimits(burst=3, every_ms=1000, after=1, cooldown_ms=60_000, probe_ms=30_000)
 
 
 def permit(redis: Redis) -> Permit | Denied:
@@ -145,7 +145,7 @@ def test_our_own_rate_and_a_probe_of_a_provider_are_bounded_too(poster: Poster) 
     assert isinstance(denied, Denied)
     assert denied.retry_after <= 1
 
-    record = providers.Names("groq").record
+    record = providers.ProviderKeys("groq").record
     poster.redis.hset(record, mapping={"open_until_ms": 1, "probe": "x", "probe_until_ms": poster.now() + AHEAD})
     probing = permit(poster.redis)
     assert isinstance(probing, Denied)

@@ -13,7 +13,7 @@ import pytest
 
 from clients import http
 from gatekeeper.errors import ClaimLost, InvalidOutput, OutcomeUnknown
-from gatekeeper.policies.spec import Gate
+from gatekeeper.policies.spec import TaskSpec
 from gatekeeper.run import pipeline
 from gatekeeper.run.attempt import Attempt, current
 from gatekeeper.run.checkpoints import keep
@@ -21,10 +21,10 @@ from gatekeeper.run.effect import effect
 from gatekeeper.run.execution import Execution
 from gatekeeper.run.responses import Answer
 from state.call import Call
-from state.decision import Claim, OtherKey
+from state.decision import Claim, RegisteredKey
 from state.journal.journal import JournalUnavailable
 from state.ledger import resolve
-from state.ledger.resolve import Word
+from state.ledger.resolve import Resolution
 from state.redis import client
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, Poster, a_gate, sure
@@ -169,7 +169,7 @@ def test_an_output_that_does_not_fit_keeps_the_key_of_what_was_sent(poster: Post
 # Templates that change while a call waits
 
 
-def another_template(body: Body) -> Gate:
+def another_template(body: Body) -> TaskSpec:
     gate = a_gate(key="renamed:{post_id}")
     gate.body = body
     return gate
@@ -178,7 +178,7 @@ def another_template(body: Body) -> Gate:
 def test_a_call_keeps_the_key_under_which_it_was_registered(poster: Poster) -> None:
     call = poster.register()
 
-    assert poster.admit(replace(call, key="renamed:hello")) == OtherKey("post:feed:hello")
+    assert poster.admit(replace(call, key="renamed:hello")) == RegisteredKey("post:feed:hello")
 
 
 def test_a_call_that_may_have_been_sent_is_not_sent_again_under_another_key(poster: Poster) -> None:
@@ -226,7 +226,7 @@ def test_a_word_that_is_not_heard_is_not_in_the_journal_either(poster: Poster, m
     monkeypatch.setattr(journal, "append", settles_meanwhile)
 
     with pytest.raises(resolve.NotResolved, match="became waiting"):
-        resolve.resolve(poster.redis, journal, AGENT, claim.key, Word("applied", "ada", "I looked"))
+        resolve.resolve(poster.redis, journal, AGENT, claim.key, Resolution("applied", "ada", "I looked"))
 
     assert poster.records("resolved") == []
 
@@ -244,7 +244,7 @@ def test_a_word_that_the_journal_did_not_get_is_told_and_can_be_said_again(
         append(event, fields, sync=sync)
 
     def cancel() -> str:
-        return resolve.resolve(poster.redis, journal, AGENT, claim.key, Word("cancel", "ada", "I looked"))
+        return resolve.resolve(poster.redis, journal, AGENT, claim.key, Resolution("cancel", "ada", "I looked"))
 
     with monkeypatch.context() as context:
         context.setattr(journal, "append", full)

@@ -153,7 +153,18 @@ def test_python_gives_each_script_as_many_keys_and_arguments_as_its_header_lists
 
     of_the_gate = {
         script.name
-        for module in (ledger_module, providers, resolve, sweep, requests, reconcile, epoch, rebuild, revoke_module, forbidden)
+        for module in (
+            ledger_module,
+            providers,
+            resolve,
+            sweep,
+            requests,
+            reconcile,
+            epoch,
+            rebuild,
+            revoke_module,
+            forbidden,
+        )
         for script in scripts_of(module)
     }
     assert set(counted) == of_the_gate
@@ -172,8 +183,10 @@ def doubt(poster: Poster) -> None:
     claim = poster.claim("sixth")
     poster.cross(claim)
     poster.settle(claim, "unknown")
-    reconcile.record(poster.redis, book, claim, absent=True, dead=True, began=owner.moment(), events=[event("verify")])
-    resolve.resolve(poster.redis, book, AGENT, claim.key, resolve.Word("cancel", "ada", "gone"))
+    reconcile.record(
+        poster.redis, book, claim, absent=True, dead=True, began=owner.boot_clock(), events=[event("verify")]
+    )
+    resolve.resolve(poster.redis, book, AGENT, claim.key, resolve.Resolution("cancel", "ada", "gone"))
     dead = poster.fail("seventh")
     resolve.replay(poster.redis, book, AGENT, dead.call, "ada", {poster.gate.name})
     epoch.known(poster.redis, book, AGENT)
@@ -196,7 +209,7 @@ def go_through_everything(poster: Poster) -> None:
         Ledger(poster.redis, Journal(Path(no_folder.name))).register(poster.call("eighth"))
     book = Journal(Path(os.environ["STATE_DIR"]) / "journal")
     revoke_module.revoke(poster.redis, book, agents=[AGENT], calls=["nobody's"], by="ada", keep_ms=1000)
-    permit = providers.permit(poster.redis, "groq", "question", providers.Limits(1, 1, 1, 1, 1))
+    permit = providers.permit(poster.redis, "groq", "question", providers.ProviderLimits(1, 1, 1, 1, 1))
     assert isinstance(permit, providers.Permit)
     providers.report(poster.redis, permit, "ok")
     requests.wait(poster.redis, "standard", 1, 1)

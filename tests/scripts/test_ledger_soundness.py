@@ -6,24 +6,24 @@ from contextlib import suppress
 
 import pytest
 
-from gatekeeper.errors import Refused as Refusal
+from gatekeeper.errors import Refused
 from gatekeeper.run.attempt import Attempt
 from gatekeeper.run.execution import Execution
-from state.decision import Claim, Refused, Replay, Unchecked
+from state.decision import Claim, NeedsResync, Refusal, Replay
 from state.journal import events
-from state.journal.heads import Known
+from state.journal.heads import JournalHead
 from state.ledger import owner
 from state.ledger.ledger import Settlement
 from state.ledger.owner import Moment
 from state.recovery import audit, epoch
-from state.recovery.epoch import Standing
+from state.recovery.epoch import LedgerStatus
 from state.recovery.rebuild import Progress
 from state.recovery.recover import recover
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, DAY, MINUTE, SECOND, Poster, a_gate, sure
 
-LEDGER = Names(AGENT).ledger
+LEDGER = Keys(AGENT).ledger
 RECOVER = "celery -A workers gate recover"
 
 
@@ -52,7 +52,7 @@ def repeat_safe(poster: Poster) -> Poster:
 
 
 def test_the_first_effect_of_an_agent_agrees_with_the_journal_on_an_epoch(poster: Poster) -> None:
-    assert poster.known == Known(poster.redis.hget(LEDGER, "epoch"), 0)
+    assert poster.known == JournalHead(poster.redis.hget(LEDGER, "epoch"), 0)
     assert poster.ledger.journal.known(AGENT) == poster.known
     assert poster.redis.hget(LEDGER, "run") == poster.redis.info("server")["run_id"]
 
@@ -103,7 +103,7 @@ def test_a_ledger_of_another_epoch_claims_nothing(poster: Poster) -> None:
     change(poster, epoch="another")
     before = poster.dump()
 
-    assert isinstance(poster.admit("hello"), Unchecked)
+    assert isinstance(poster.admit("hello"), NeedsResync)
     assert poster.dump() == before
     assert not audit.audit(poster.redis, poster.ledger.journal, AGENT)
 
@@ -112,7 +112,7 @@ def test_who_read_the_journal_right_before_another_epoch_began_only_looks_again(
     change(poster, run="of yesterday")
     assert audit.audit(poster.redis, poster.ledger.journal, AGENT)
 
-    assert isinstance(poster.admit("hello"), Unchecked)
+    assert isinstance(poster.admit("hello"), NeedsResync)
 
     assert poster.open().claim("hello")
 
@@ -144,7 +144,7 @@ def test_a_ledger_that_was_closed_says_why(poster: Poster) -> None:
 def test_what_closes_effects_where_the_call_runs_is_told(poster: Poster) -> None:
     decision = poster.admit("hello", closed="the journal cannot be written")
 
-    assert isinstance(decision, Refused)
+    assert isinstance(decision, Refusal)
     assert (decision.receipt["stage"], decision.receipt["why"]) == ("ledger", "the journal cannot be written")
 
 
@@ -173,7 +173,7 @@ def test_a_server_that_was_started_anew_is_compared_before_it_is_believed(poster
     change(poster, run="of yesterday")
     before = poster.dump()
 
-    assert isinstance(poster.admit("hello"), Unchecked)
+    assert isinstance(poster.admit("hello"), NeedsResync)
     assert poster.dump() == before
 
     assert audit.audit(poster.redis, poster.ledger.journal, AGENT)
@@ -197,7 +197,9 @@ def test_a_comparison_that_was_ended_in_the_middle_is_made_again(
         for _ in range(times):
             with pytest.raises(ConnectionError):
                 audit.audit(poster.redis, poster.ledger.journal, AGENT)
-    assert epoch.standings(poster.redis, poster.ledger.journal, [AGENT])[AGENT] == Standing(None, unchecked=True)
+    assert epoch.ledger_statuses(poster.redis, poster.ledger.journal, [AGENT])[AGENT] == LedgerStatus(
+        None, unchecked=True
+    )
 
     assert audit.audit(poster.redis, poster.ledger.journal, AGENT)
 
@@ -230,7 +232,7 @@ def test_a_redis_without_an_epoch_is_not_adopted_by_a_claim(poster: Poster) -> N
     """Only who looked at journal and Redis together, alone, may begin an epoch."""
     poster.redis.flushall()
 
-    assert isinstance(poster.admit("hello"), Unchecked)
+    assert isinstance(poster.admit("hello"), NeedsResync)
     assert poster.redis.hget(LEDGER, "epoch") is None
 
 
@@ -343,7 +345,7 @@ def test_a_call_that_has_ended_answers_the_same_while_effects_are_closed(poster:
 
     decision = poster.admit(call)
 
-    assert isinstance(decision, Refused)
+    assert isinstance(decision, Refusal)
     assert (decision.again, decision.receipt["error"]) == (True, "404")
 
 
@@ -380,7 +382,7 @@ def test_a_look_up_that_came_while_effects_were_closed_is_asked_afterwards(poste
     poster = poster_with(effect=sure()).open()
     claim = poster.doubt(poster.register())
     change(poster, closed="why")
-    assert isinstance(poster.admit(poster.call("hello", id=claim.call)), Refused)
+    assert isinstance(poster.admit(poster.call("hello", id=claim.call)), Refusal)
     assert poster.redis.zscore(poster.n.waiting, claim.call) is not None
     poster.redis.hdel(LEDGER, "closed")
 
@@ -552,7 +554,7 @@ def test_an_absence_that_was_proven_before_a_restart_is_not_counted_for_the_next
     poster = poster_with(effect=sure()).open()
     call = poster.register()
     claim = poster.doubt(call)
-    here = owner.moment()
+    here = owner.boot_clock()
     poster.look(claim, Moment(here.boot, here.ms + 2 * MINUTE))
     assert poster.key_of(claim)["absences"] == "1"
     events.absent(poster.ledger.journal, claim)
@@ -642,7 +644,7 @@ def test_a_call_that_the_journal_refused_once_is_in_it_when_its_sender_repeats(p
     assert [record["call"] for record in poster.records("registered")] == [call.id]
 
 
-@pytest.mark.parametrize("problem", [RuntimeError("no such post"), Refusal("it is a draft")])
+@pytest.mark.parametrize("problem", [RuntimeError("no such post"), Refused("it is a draft")])
 def test_a_call_that_ended_for_good_before_the_line_does_not_come_back_with_a_recovery(
     poster: Poster, problem: Exception
 ) -> None:

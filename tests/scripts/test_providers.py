@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from state.limits.providers import Denied, Limits, Names, Outcome, Permit, permit, report
+from state.limits.providers import Denied, Outcome, Permit, ProviderKeys, ProviderLimits, permit, report
 from tests.harness import Valkey, until
 
-LIMITS = Limits(burst=3, every_ms=1000, after=2, cooldown_ms=60_000, probe_ms=30_000)
-GENEROUS = Limits(burst=1000, every_ms=1, after=2, cooldown_ms=60_000, probe_ms=30_000)
-RECORD = Names("groq").record
+LIMITS = ProviderLimits(burst=3, every_ms=1000, after=2, cooldown_ms=60_000, probe_ms=30_000)
+GENEROUS = ProviderLimits(burst=1000, every_ms=1, after=2, cooldown_ms=60_000, probe_ms=30_000)
+RECORD = ProviderKeys("groq").record
 
 
 @pytest.fixture
@@ -21,13 +21,13 @@ def redis(valkey: Valkey) -> Redis:
     return valkey.client()
 
 
-def permitted(redis: Redis, question: str = "q", limits: Limits = GENEROUS) -> Permit:
+def permitted(redis: Redis, question: str = "q", limits: ProviderLimits = GENEROUS) -> Permit:
     given = permit(redis, "groq", question, limits)
     assert isinstance(given, Permit), given
     return given
 
 
-def denied(redis: Redis, question: str = "q", limits: Limits = GENEROUS) -> Denied:
+def denied(redis: Redis, question: str = "q", limits: ProviderLimits = GENEROUS) -> Denied:
     given = permit(redis, "groq", question, limits)
     assert isinstance(given, Denied), given
     return given
@@ -78,7 +78,7 @@ def test_a_denial_takes_nothing(redis: Redis) -> None:
 
 
 def test_of_many_at_once_as_many_as_the_burst_go_through(redis: Redis, together: Callable[..., list[Any]]) -> None:
-    limits = Limits(burst=5, every_ms=60_000, after=2, cooldown_ms=60_000, probe_ms=30_000)
+    limits = ProviderLimits(burst=5, every_ms=60_000, after=2, cooldown_ms=60_000, probe_ms=30_000)
 
     given = together(24, lambda number: permit(redis, "groq", str(number), limits))
 

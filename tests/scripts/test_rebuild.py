@@ -12,16 +12,16 @@ from pydantic_core import to_json
 
 from state.agents.facts import NEWEST_ENTRIES, FactChange
 from state.call import Call
-from state.decision import Claim, Decision, Refused, Unchecked
+from state.decision import Claim, Decision, NeedsResync, Refusal
 from state.journal import events
 from state.journal.journal import Journal
-from state.journal.projection import fold
+from state.journal.projection import project
 from state.ledger import resolve
 from state.ledger.ledger import Settlement
 from state.recovery import audit, epoch, rebuild, recover
 from state.recovery.rebuild import Progress
-from state.recovery.recover import Report, Unrecoverable
-from state.redis.keys import Names
+from state.recovery.recover import RecoveryReport, Unrecoverable
+from state.redis.keys import Keys
 from tests.harness import Valkey
 from tests.scripts.poster import AGENT, DAY, HOUR, Poster
 
@@ -50,7 +50,7 @@ class BookedPoster(Poster):
         call = call if isinstance(call, Call) else self.call(call or "hello")
         self.open()
         decision = super().admit(call, owner, alive, closed)
-        if isinstance(decision, Unchecked):
+        if isinstance(decision, NeedsResync):
             assert audit.audit(self.redis, self.book, AGENT)
             self.open()
             decision = super().admit(call, owner, alive, closed)
@@ -67,10 +67,10 @@ class BookedPoster(Poster):
         """Write the outcome down and settle."""
         assert self.settle(claim, outcome, journaled=True, **more) is None
 
-    def recover(self, caps_of: Any = no_caps, progress: Progress | None = None) -> Report:
+    def recover(self, caps_of: Any = no_caps, progress: Progress | None = None) -> RecoveryReport:
         return recover.recover(self.redis, self.book, caps_of, progress or Progress())
 
-    def lose_everything(self) -> Report:
+    def lose_everything(self) -> RecoveryReport:
         self.redis.flushall()
         return self.recover()
 
@@ -225,7 +225,7 @@ def test_what_a_person_decided_comes_back(poster: BookedPoster) -> None:
     for post_id, how in (("a", "applied"), ("b", "not-applied"), ("c", "cancel")):
         claim = poster.send(post_id)
         poster.end(claim, "unknown")
-        resolve.resolve(poster.redis, poster.book, AGENT, claim.key, resolve.Word(how, "ada", "I looked"))  # type: ignore[arg-type]
+        resolve.resolve(poster.redis, poster.book, AGENT, claim.key, resolve.Resolution(how, "ada", "I looked"))  # type: ignore[arg-type]
 
     report = poster.lose_everything()
 
@@ -253,7 +253,7 @@ def test_the_message_of_a_revoked_call_is_still_answered(poster: BookedPoster) -
     poster.lose_everything()
     decision = poster.admit(call)
 
-    assert isinstance(decision, Refused)
+    assert isinstance(decision, Refusal)
     assert (decision.again, decision.receipt["error"]) == (True, "cancelled")
     assert "ada" in poster.key_of(call.key)["why"]
 
@@ -355,7 +355,7 @@ def test_nothing_takes_the_place_of_done(poster: BookedPoster) -> None:
 
 
 def test_more_keys_than_fit_into_one_batch(poster: BookedPoster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rebuild, "AT_ONCE", 3)
+    monkeypatch.setattr(rebuild, "BATCH_SIZE", 3)
     for number in range(10):
         poster.end(poster.send(f"post{number}"))
     told: list[tuple[int, int]] = []
@@ -454,7 +454,7 @@ class FlushingAt(Progress):
 def test_a_loss_in_the_middle_of_a_recovery_leaves_effects_closed(
     poster: BookedPoster, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    monkeypatch.setattr(rebuild, "AT_ONCE", 2)
+    monkeypatch.setattr(rebuild, "BATCH_SIZE", 2)
     for number in range(6):
         poster.end(poster.send(f"post{number}"))
     poster.redis.flushall()
@@ -475,8 +475,8 @@ def test_nothing_is_written_for_a_recovery_that_another_took_the_place_of(poster
     poster.redis.hset(poster.n.ledger, "recovering", "another")
     before = poster.dump()
 
-    rebuilding = rebuild.Rebuilding(poster.redis, fold(poster.book.files()), no_caps, "mine")
-    with rebuilding, pytest.raises(rebuild.LostAgain):
+    rebuilding = rebuild.Rebuilding(poster.redis, project(poster.book.files()), no_caps, "mine")
+    with rebuilding, pytest.raises(rebuild.RedisLostData):
         rebuilding.run(Progress())
 
     assert poster.dump() == before
@@ -501,7 +501,7 @@ class KilledAt(FlushingAt):
 def test_a_recovery_that_is_ended_in_the_middle_leaves_effects_closed(
     poster: BookedPoster, monkeypatch: pytest.MonkeyPatch, moment: str, was: str
 ) -> None:
-    monkeypatch.setattr(rebuild, "AT_ONCE", 2)
+    monkeypatch.setattr(rebuild, "BATCH_SIZE", 2)
     for number in range(6):
         poster.end(poster.send(f"post{number}"))
     if was == "flushed":
@@ -582,4 +582,4 @@ def test_two_agents_are_rebuilt_and_opened_each_for_itself(poster: BookedPoster)
     assert report.rebuilt == {"done": 1, "unknown": 1}
     assert report.epochs.keys() == {AGENT, "crier"}
     assert len(set(report.epochs.values())) == 2
-    assert poster.redis.hget(Names("crier").ledger, "fence") == "3"
+    assert poster.redis.hget(Keys("crier").ledger, "fence") == "3"

@@ -161,12 +161,12 @@ def test_a_doubt_that_can_be_looked_up_is_so_after_a_while(poster_with: WithPoli
 
 def test_only_an_owner_that_is_proven_dead_counts_as_gone(poster_with: WithPolicies) -> None:
     poster = poster_with(effect=sure())
-    before = owner.moment()
+    before = owner.boot_clock()
     died, silent = poster.doubt("died", how="died"), poster.doubt("silent", how="lease ended")
 
     key = poster.key_of(died)
     assert key["gone"] == str(died.fence)
-    assert before.ms <= int(key[f"gone:{before.boot}:{died.fence}"]) <= owner.moment().ms
+    assert before.ms <= int(key[f"gone:{before.boot}:{died.fence}"]) <= owner.boot_clock().ms
     assert not [name for name in poster.key_of(silent) if name.startswith("gone")]
 
 

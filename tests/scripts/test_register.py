@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from state.ledger.ledger import GRACE_MS, OtherContent
+from state.ledger.ledger import GRACE_MS, ContentMismatch
 from state.options import Options, from_json
 from tests.scripts.poster import HOUR, SECOND, Poster
 
@@ -133,7 +133,7 @@ def test_a_call_that_is_known_from_other_content_is_an_error_and_changes_nothing
     poster.ledger.register(call, digest=first)
     before = poster.dump()
 
-    with pytest.raises(OtherContent, match=call.id):
+    with pytest.raises(ContentMismatch, match=call.id):
         poster.ledger.register(call, digest="d2")
 
     assert poster.dump() == before
@@ -169,7 +169,7 @@ def test_a_known_id_with_other_arguments_is_an_error_that_says_what_differs(post
     other = poster.gate.call((), {"post_id": "bob"}, id="order-7", door="test")
     before = poster.dump()
 
-    with pytest.raises(OtherContent, match=r'order-7 .* post_id: "bob" instead of "ann"'):
+    with pytest.raises(ContentMismatch, match=r'order-7 .* post_id: "bob" instead of "ann"'):
         poster.ledger.register(other)
 
     assert poster.dump() == before
@@ -178,7 +178,7 @@ def test_a_known_id_with_other_arguments_is_an_error_that_says_what_differs(post
 def test_a_known_id_of_another_task_is_an_error_that_names_both(poster: Poster) -> None:
     call = poster.register(poster.call("ann", id="order-7"))
 
-    with pytest.raises(OtherContent, match=r"tasks\.poster\.remove instead of tasks\.poster\.post"):
+    with pytest.raises(ContentMismatch, match=r"tasks\.poster\.remove instead of tasks\.poster\.post"):
         poster.ledger.register(replace(call, task="tasks.poster.remove"))
 
 
@@ -186,7 +186,7 @@ def test_a_long_argument_that_differs_at_its_end_is_named(poster: Poster) -> Non
     poster.register(poster.call("p", id="order-7", text="x" * 100 + "a"))
     other = poster.gate.call((), {"post_id": "p", "text": "x" * 100 + "b"}, id="order-7", door="test")
 
-    with pytest.raises(OtherContent, match="text: "):
+    with pytest.raises(ContentMismatch, match="text: "):
         poster.ledger.register(other)
 
 
@@ -202,7 +202,7 @@ def test_a_known_id_that_asks_for_what_the_known_call_lacks_is_an_error_that_nam
         (Options(queue="slowq"), "queue"),
         (Options(priority=3), "priority"),
     ]:
-        with pytest.raises(OtherContent, match=f"its {named}"):
+        with pytest.raises(ContentMismatch, match=f"its {named}"):
             poster.ledger.register(replace(call, options=said.as_json()))
 
     assert poster.dump() == before

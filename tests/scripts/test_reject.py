@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from state.decision import Differs, Refused, Unregistered
+from state.decision import ArgumentsDiffer, Refusal, Unregistered
 from state.ledger import sweep
 from tests.scripts.poster import AGENT, DAY, HOUR, Poster
 
@@ -35,7 +35,7 @@ def test_a_second_message_of_it_gets_the_same_answer(poster: Poster) -> None:
 
     again = poster.admit(poster.call(id="strange"))
 
-    assert isinstance(again, Refused)
+    assert isinstance(again, Refusal)
     assert (again.again, again.receipt) == (True, RECEIPT)
 
 
@@ -87,11 +87,13 @@ def test_a_message_whose_arguments_fit_nothing_does_not_end_the_call_of_its_id(p
     forged = replace(call, key="", kwargs="{}", fingerprint="", door="message")
     before = poster.dump()
 
-    assert poster.ledger.reject(forged, RECEIPT, DAY, '{"nonsense":1}') == Differs(call.task, call.kwargs)
-    assert poster.ledger.reject(forged, RECEIPT, DAY, "") == Differs(call.task, call.kwargs), "positional arguments"
-    assert poster.ledger.reject(replace(forged, task="tasks.poster.remove"), RECEIPT, DAY, call.kwargs) == Differs(
-        call.task, call.kwargs
+    assert poster.ledger.reject(forged, RECEIPT, DAY, '{"nonsense":1}') == ArgumentsDiffer(call.task, call.kwargs)
+    assert poster.ledger.reject(forged, RECEIPT, DAY, "") == ArgumentsDiffer(call.task, call.kwargs), (
+        "positional arguments"
     )
+    assert poster.ledger.reject(
+        replace(forged, task="tasks.poster.remove"), RECEIPT, DAY, call.kwargs
+    ) == ArgumentsDiffer(call.task, call.kwargs)
     assert poster.dump() == before
 
 

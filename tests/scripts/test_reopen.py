@@ -6,13 +6,13 @@ import pytest
 from redis import Redis
 
 from state.recovery import epoch
-from state.recovery.epoch import Opening
-from state.redis.keys import Names
+from state.recovery.epoch import ReopenCondition
+from state.redis.keys import Keys
 from tests.conftest import a_valkey
 from tests.harness import Valkey
 from tests.scripts.poster import AGENT
 
-LEDGER = Names(AGENT).ledger
+LEDGER = Keys(AGENT).ledger
 
 
 @pytest.fixture
@@ -20,10 +20,10 @@ def redis(valkey: Valkey) -> Redis:
     return valkey.client()
 
 
-def recovering(redis: Redis, token: str = "t1", **more: str | int) -> Opening:
+def recovering(redis: Redis, token: str = "t1", **more: str | int) -> ReopenCondition:
     """A recovery that has filled the ledger."""
     redis.hset(LEDGER, mapping={"closed": "gate recover is at work", "recovering": token, **more})
-    return Opening(token, epoch.run_id(redis), "e2", 7)
+    return ReopenCondition(token, epoch.run_id(redis), "e2", 7)
 
 
 def test_the_recovery_that_filled_a_ledger_opens_it(redis: Redis) -> None:
@@ -83,7 +83,7 @@ def test_a_mere_check_opens_what_nobody_closed(redis: Redis) -> None:
     redis.hset(LEDGER, mapping={"epoch": "e1", "fence": 9, "run": "an earlier one"})
     run = epoch.run_id(redis)
 
-    assert epoch.reopen(redis, AGENT, Opening("", run, "e1", 9, "e1"))
+    assert epoch.reopen(redis, AGENT, ReopenCondition("", run, "e1", 9, "e1"))
 
     assert redis.hgetall(LEDGER) == {"epoch": "e1", "run": run, "fence": "9"}
 
@@ -92,7 +92,7 @@ def test_a_mere_check_opens_what_nobody_closed(redis: Redis) -> None:
 def test_a_mere_check_opens_nothing_that_was_closed(redis: Redis, closed: str) -> None:
     redis.hset(LEDGER, mapping={"epoch": "e1", "fence": 9, "closed": closed})
 
-    assert not epoch.reopen(redis, AGENT, Opening("", epoch.run_id(redis), "e1", 9))
+    assert not epoch.reopen(redis, AGENT, ReopenCondition("", epoch.run_id(redis), "e1", 9))
 
     assert redis.hget(LEDGER, "closed") == closed
 
@@ -100,7 +100,7 @@ def test_a_mere_check_opens_nothing_that_was_closed(redis: Redis, closed: str) -
 def test_a_mere_check_does_not_end_a_recovery(redis: Redis) -> None:
     recovering(redis)
 
-    assert not epoch.reopen(redis, AGENT, Opening("", epoch.run_id(redis), "e1", 9))
+    assert not epoch.reopen(redis, AGENT, ReopenCondition("", epoch.run_id(redis), "e1", 9))
 
 
 def test_each_server_that_is_started_is_another_run(redis: Redis) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from state.call import Call
-from state.decision import Refused
+from state.decision import Refusal
 from state.journal.journal import JournalUnavailable
 from state.ledger import resolve, sweep
 from state.ledger.resolve import NotResolved
@@ -242,7 +242,7 @@ def test_a_call_whose_arguments_never_fitted_is_kept(poster: Poster) -> None:
     poster.ledger.reject(call, {"error": "invalid arguments", "stage": "input"}, DAY)
 
     assert script(poster, call) == ["kept", "rejected"]
-    assert isinstance(poster.admit(call), Refused)
+    assert isinstance(poster.admit(call), Refusal)
 
 
 # Dead calls

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from gatekeeper.policies.policy import Rate
 from state.ledger import sweep
-from state.ledger.ledger import GRACE_MS, LONGEST_GRACE_MS
-from state.ledger.sweep import Due
+from state.ledger.ledger import GRACE_MS, MAX_GRACE_MS
+from state.ledger.sweep import DueCall
 from state.options import Options
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, HOUR, SECOND, Poster
 
 
-def due(poster: Poster, *, backlog: bool = False) -> list[Due]:
+def due(poster: Poster, *, backlog: bool = False) -> list[DueCall]:
     return list(sweep.due(poster.redis, AGENT, [poster.gate.name], lambda _queue: not backlog))
 
 
@@ -39,7 +39,7 @@ def test_a_call_whose_message_is_lost_is_sent_again_under_its_own_id(poster: Pos
 
     [again] = due(poster)
 
-    assert again == Due(call.id, call.task, call.kwargs)
+    assert again == DueCall(call.id, call.task, call.kwargs)
 
 
 def test_a_call_that_is_sent_again_is_not_due_right_away(poster: Poster) -> None:
@@ -84,7 +84,7 @@ def test_the_pause_between_two_sends_doubles_up_to_ten_minutes(poster: Poster) -
         pauses.append(round(next_look(poster, call.id)))
 
     assert pauses == [10, 20, 40, 80, 160, 320, 600, 600, 600]
-    assert (GRACE_MS, LONGEST_GRACE_MS) == (10 * SECOND, 600 * SECOND)
+    assert (GRACE_MS, MAX_GRACE_MS) == (10 * SECOND, 600 * SECOND)
 
 
 def test_a_call_that_was_deferred_many_times_is_not_taken_for_lost_as_many_times(poster_with: WithPolicies) -> None:
@@ -122,7 +122,7 @@ def test_a_deferred_call_is_sent_when_its_turn_has_come(poster_with: WithPolicie
 
     [sent] = due(poster)
 
-    assert sent == Due(call.id, call.task, call.kwargs)
+    assert sent == DueCall(call.id, call.task, call.kwargs)
 
 
 def test_a_failed_call_is_sent_again_when_its_back_off_is_over(poster: Poster) -> None:
@@ -156,7 +156,7 @@ def test_a_call_whose_record_is_gone_is_forgotten(poster: Poster) -> None:
     assert poster.redis.zscore(poster.n.queued, call.id) is None
 
 
-def test_two_sweepers_at_once_send_a_call_once(poster: Poster, together: Callable[..., list[list[Due]]]) -> None:
+def test_two_sweepers_at_once_send_a_call_once(poster: Poster, together: Callable[..., list[list[DueCall]]]) -> None:
     for number in range(20):
         poster.come_due(poster.register(poster.call(f"post{number}")), "queued")
 
@@ -189,4 +189,4 @@ def test_a_call_is_sent_again_with_its_options(poster: Poster) -> None:
     call = replace(poster.call(), options=Options(queue="slowq", priority=9).as_json())
     poster.come_due(poster.register(call), "queued")
 
-    assert due(poster) == [Due(call.id, call.task, call.kwargs, call.options)]
+    assert due(poster) == [DueCall(call.id, call.task, call.kwargs, call.options)]

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from state.decision import Claim, Refused
+from state.decision import Claim, Refusal
 from state.ledger import owner, resolve, sweep
 from state.ledger.owner import Moment
-from state.ledger.reconcile import MOST_PROOFS
-from state.ledger.resolve import How, NotResolved, Word
+from state.ledger.reconcile import MAX_PROOFS
+from state.ledger.resolve import How, NotResolved, Resolution
 from state.recovery.rebuild import Progress
 from state.recovery.recover import recover
 from state.redis.client import Script
@@ -26,7 +26,7 @@ def poster(poster_with: WithPolicies) -> Poster:
 
 
 def say(poster: Poster, key: str, how: How, **more: Any) -> str:
-    return resolve.resolve(poster.redis, poster.ledger.journal, AGENT, key, Word(how, "ada", "I looked", **more))
+    return resolve.resolve(poster.redis, poster.ledger.journal, AGENT, key, Resolution(how, "ada", "I looked", **more))
 
 
 def poisoned(poster: Poster, post_id: str = "hello") -> Claim:
@@ -95,7 +95,7 @@ def test_what_a_person_cancels_is_never_sent(poster: Poster) -> None:
     assert nothing_expires(poster, claim)
     assert list(sweep.due(poster.redis, AGENT, [poster.gate.name], lambda _queue: True)) == []
     again = poster.admit(call)
-    assert isinstance(again, Refused)
+    assert isinstance(again, Refusal)
     assert (again.again, again.receipt["error"], again.receipt["by"]) == (True, "cancelled", "ada")
     assert poster.refused("hello")["error"] == "cancelled"
 
@@ -189,7 +189,7 @@ def test_after_a_person_s_word_absence_may_be_proven_as_often_as_before(poster_w
         """How often it is sent again until a person is asked."""
         for number in range(10):
             claim = poster.doubt(call)
-            here = owner.moment()
+            here = owner.boot_clock()
             if poster.look(claim, Moment(here.boot, here.ms + HOUR))[0] == "held":
                 return number
         return 10
@@ -197,7 +197,7 @@ def test_after_a_person_s_word_absence_may_be_proven_as_often_as_before(poster_w
     first = proofs()
     say(poster, call.key, "not-applied")
 
-    assert proofs() == first == MOST_PROOFS
+    assert proofs() == first == MAX_PROOFS
 
 
 def test_what_is_out_there_after_all_is_marked_again(poster: Poster) -> None:
@@ -353,7 +353,7 @@ def test_a_look_up_that_was_under_way_changes_nothing_after_a_person_s_word(post
     claim = poster.doubt()
     asked = poster.asked(claim)
     say(poster, claim.key, "applied")
-    here = owner.moment()
+    here = owner.boot_clock()
 
     assert poster.look(asked, Moment(here.boot, here.ms + HOUR)) == ["kept", "done"]
     assert poster.redis.zscore(poster.n.waiting, claim.call) is None
@@ -405,7 +405,7 @@ def test_a_word_that_does_not_fit_the_state_is_refused_and_changes_nothing(
 def test_what_crossed_the_line_cannot_be_approved(poster_with: WithPolicies) -> None:
     poster = poster_with(effect=sure()).open()
     claim = poster.doubt(how="lease ended")
-    here = owner.moment()
+    here = owner.boot_clock()
     for n in range(20):
         poster.look(claim, Moment(here.boot, here.ms + n))
     assert state_of(poster, claim) == "held"
@@ -418,7 +418,7 @@ def test_what_crossed_the_line_cannot_be_approved(poster_with: WithPolicies) -> 
 def test_what_somebody_may_still_send_is_not_freed_without_force(poster_with: WithPolicies, stands: str) -> None:
     poster = poster_with(effect=sure()).open()
     claim = poster.doubt(how="lease ended")
-    here = owner.moment()
+    here = owner.boot_clock()
     for n in range(20 if stands == "held" else 1):
         poster.look(claim, Moment(here.boot, here.ms + n))
     assert state_of(poster, claim) == stands

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from state import forbidden
-from state.decision import Refused
+from state.decision import Refusal
 from state.journal import journal
 from state.journal.journal import JournalUnavailable
 from state.ledger import revoke
 from state.ledger.revoke import UNKNOWN, Revoked
 from state.recovery import recover
 from state.recovery.rebuild import Progress
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests.scripts.poster import AGENT, Poster
 
 AGENTS = ["other", AGENT]
@@ -96,9 +96,9 @@ def test_the_message_of_an_id_that_was_taken_back_before_does_not_run(poster: Po
     decision = poster.admit(call)
 
     assert (said.state, said.is_new) == (UNKNOWN, True)
-    assert isinstance(decision, Refused)
+    assert isinstance(decision, Refusal)
     assert (decision.again, decision.receipt["error"], decision.receipt["by"]) == (True, "cancelled", "ada")
-    assert poster.redis.pttl(Names("other").call("later")) > 0
+    assert poster.redis.pttl(Keys("other").call("later")) > 0
 
 
 def test_an_id_that_was_taken_back_before_is_not_registered(poster: Poster) -> None:
@@ -126,4 +126,4 @@ def test_an_id_that_was_revoked_before_its_call_is_made_stays_so_after_a_loss_of
     call = replace(poster.call(), id="follower")
     assert not poster.ledger.register(call)
     assert forbidden.was_taken_back(poster.redis, AGENT, "follower")
-    assert poster.redis.ttl(Names(AGENT).call("follower")) > 0
+    assert poster.redis.ttl(Keys(AGENT).call("follower")) > 0

@@ -9,11 +9,11 @@ import pytest
 
 from gatekeeper.policies.policy import Breaker
 from state.agents.facts import NEWEST_ENTRIES, FactChange
-from state.decision import Claim, Refused
+from state.decision import Claim, Refusal
 from state.ledger import owner, sweep
 from state.ledger.ledger import Settlement
 from state.ledger.owner import Moment
-from state.ledger.reconcile import MOST_LOOKS
+from state.ledger.reconcile import MAX_LOOKS
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, DAY, HOUR, LEDGER, MINUTE, SECOND, Poster, event, sure
 
@@ -178,13 +178,13 @@ def test_an_unknown_outcome_that_can_be_looked_up_is_so_after_a_while(poster_wit
 
 def test_an_owner_that_says_unknown_itself_is_gone_from_that_moment(poster_with: WithPolicies) -> None:
     poster = poster_with(effect=sure())
-    before = owner.moment()
+    before = owner.boot_clock()
     claim = poster.doubt()
 
     key = poster.key_of(claim)
 
     assert key["gone"] == str(claim.fence)
-    assert before.ms <= int(key[f"gone:{before.boot}:{claim.fence}"]) <= owner.moment().ms
+    assert before.ms <= int(key[f"gone:{before.boot}:{claim.fence}"]) <= owner.boot_clock().ms
 
 
 def test_an_owner_that_says_unknown_after_it_was_given_up_begins_the_drain_then(poster_with: WithPolicies) -> None:
@@ -235,8 +235,8 @@ def test_a_doubt_that_ends_with_another_attempt_waits_for_it_and_not_for_a_look_
 
 def held_after_look_ups(poster: Poster) -> Claim:
     claim = poster.doubt(how="lease ended")
-    here = owner.moment()
-    for n in range(MOST_LOOKS):
+    here = owner.boot_clock()
+    for n in range(MAX_LOOKS):
         poster.look(claim, Moment(here.boot, here.ms + n * MINUTE))
     assert poster.key_of(claim)["state"] == "held"
     return claim
@@ -285,7 +285,7 @@ def test_a_message_on_its_way_runs_nothing_once_the_call_is_rejected(poster_with
     poster.settle(claim, "failed")
 
     if message == "arrives":
-        assert isinstance(poster.admit(call), Refused)
+        assert isinstance(poster.admit(call), Refusal)
 
     if poster.redis.zscore(poster.n.queued, call.id) is not None:
         poster.come_due(call, "queued")

@@ -107,7 +107,7 @@ def test_an_attempt_that_tells_much_tells_its_end_too(poster: Poster) -> None:
     attempt.tell("done")
 
     events = [json.loads(text) for text in attempt.take_events()]
-    assert len(events) == attempt_module.MOST_EVENTS
+    assert len(events) == attempt_module.MAX_EVENTS
     assert [each["number"] for each in events[:3]] == [0, 1, 2]
     assert events[-1]["event"] == "done"
     assert events[attempt_module.FIRST_EVENTS]["event"] == "left out"
@@ -143,7 +143,7 @@ def test_the_command_shows_where_events_are_missing(poster: Poster) -> None:
     for number in range(200):
         numbered(poster, number)
 
-    found = history.tell(poster.redis, [AGENT], KEY)
+    found = history.read_history(poster.redis, [AGENT], KEY)
 
     assert found is not None
     assert "left out" in _story_in_words(found)

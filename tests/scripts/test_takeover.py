@@ -13,7 +13,7 @@ from state.journal import events
 from state.journal.journal import Journal
 from state.ledger import resolve
 from state.ledger.ledger import POISON_AFTER
-from state.ledger.resolve import Word
+from state.ledger.resolve import Resolution
 from state.options import Options
 from state.recovery import epoch, recover, takeover
 from state.recovery.rebuild import Progress
@@ -32,7 +32,7 @@ def remove_journal(poster: Poster) -> None:
     shutil.rmtree(poster.ledger.journal.folder)
 
 
-def lose_and_recover(poster: Poster) -> recover.Report:
+def lose_and_recover(poster: Poster) -> recover.RecoveryReport:
     """The new journal is begun by some other effect, and then Redis loses everything."""
     poster.open()
     poster.publish("another")
@@ -46,8 +46,8 @@ def held(poster: Poster) -> list[dict[str, Any]]:
     return [entry for entry in resolve.held(poster.redis, AGENT) if entry["key"] == KEY]
 
 
-def words(how: Any) -> Word:
-    return Word(how, "ada", "she says so")
+def words(how: Any) -> Resolution:
+    return Resolution(how, "ada", "she says so")
 
 
 def test_a_call_that_is_queued_comes_back(poster: Poster) -> None:
@@ -235,7 +235,7 @@ def test_a_first_effect_takes_over_what_was_accepted_before_it(poster_with: With
 
 def test_a_million_names_are_read_piece_by_piece(poster: Poster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(takeover, "READ_AT_ONCE", 2)
-    monkeypatch.setattr(takeover, "AT_ONCE", 3)
+    monkeypatch.setattr(takeover, "BATCH_SIZE", 3)
     calls = [poster.register(poster.call(f"post{number}")) for number in range(23)]
 
     taken = takeover.records(poster.redis, AGENT)
@@ -261,7 +261,7 @@ def test_a_newest_file_that_is_gone_is_noticed_and_made_good(poster: Poster) -> 
     poster.publish("done")
     newest.unlink()
 
-    assert epoch.standings(poster.redis, poster.ledger.journal, [AGENT])[AGENT].incomplete
+    assert epoch.ledger_statuses(poster.redis, poster.ledger.journal, [AGENT])[AGENT].incomplete
     lose_and_recover(poster)
 
     poster.replayed("done")

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from state.decision import Claim, Unchecked
+from state.decision import Claim, NeedsResync
 from state.journal.journal import Journal
 from state.ledger.ledger import Ledger
 from state.recovery import audit, epoch
 from state.recovery.rebuild import Progress
 from state.recovery.recover import recover
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, Poster
 
-LEDGER = Names(AGENT).ledger
+LEDGER = Keys(AGENT).ledger
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_who_compares_second_stays_closed(here: Poster, there: Poster) -> None:
     assert compare(here)
 
     assert not compare(there)
-    assert isinstance(there.open().admit("hello"), Unchecked)
+    assert isinstance(there.open().admit("hello"), NeedsResync)
 
 
 @pytest.mark.parametrize("who", ["here", "there"])

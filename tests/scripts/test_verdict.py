@@ -10,7 +10,7 @@ import pytest
 from state.decision import Claim
 from state.ledger import owner, resolve, sweep
 from state.ledger.owner import Moment
-from state.ledger.reconcile import MOST_LOOKS, MOST_PROOFS
+from state.ledger.reconcile import MAX_LOOKS, MAX_PROOFS
 from state.recovery.rebuild import Progress
 from state.recovery.recover import recover
 from tests.scripts.conftest import WithPolicies
@@ -23,7 +23,7 @@ SLACK = 5 * SECOND
 
 def after(ms: int, boot: str = "") -> Moment:
     """So long from now, by the clock since boot; in this run of the machine, or in another."""
-    here = owner.moment()
+    here = owner.boot_clock()
     return Moment(boot or here.boot, here.ms + ms)
 
 
@@ -129,7 +129,7 @@ def test_absences_of_a_doubt_that_a_person_ended_do_not_count_for_the_next(poste
     call = poster.register()
     first = poster.doubt(call)
     poster.look(first, after(DRAIN + SLACK))
-    word = resolve.Word("not-applied", "ada", "looked")
+    word = resolve.Resolution("not-applied", "ada", "looked")
     resolve.resolve(poster.redis, poster.ledger.journal, AGENT, call.key, word)
 
     second = poster.doubt(call)
@@ -140,7 +140,9 @@ def test_absences_of_a_doubt_that_a_person_ended_do_not_count_for_the_next(poste
 def test_that_an_earlier_attempt_ended_says_nothing_of_the_owner_of_this_one(poster: Poster) -> None:
     call = poster.register()
     first = poster.doubt(call)
-    resolve.resolve(poster.redis, poster.ledger.journal, AGENT, call.key, resolve.Word("not-applied", "ada", "looked"))
+    resolve.resolve(
+        poster.redis, poster.ledger.journal, AGENT, call.key, resolve.Resolution("not-applied", "ada", "looked")
+    )
     second = poster.doubt(call, how="lease ended")
     assert second.fence > first.fence
 
@@ -321,10 +323,10 @@ def test_another_call_of_a_key_in_doubt_is_refused_and_looks_nothing_up(poster: 
 def test_after_enough_look_ups_without_proof_a_person_is_asked(poster: Poster) -> None:
     claim = poster.doubt(how="lease ended")
     [before] = poster.document()["held"]
-    answers = [poster.look(claim, after(n * EVERY)) for n in range(MOST_LOOKS)]
+    answers = [poster.look(claim, after(n * EVERY)) for n in range(MAX_LOOKS)]
 
-    assert [answer[0] for answer in answers[:-1]] == ["unknown"] * (MOST_LOOKS - 1)
-    assert answers[-1] == ["held", f"{MOST_LOOKS} look-ups, and no proof either way"]
+    assert [answer[0] for answer in answers[:-1]] == ["unknown"] * (MAX_LOOKS - 1)
+    assert answers[-1] == ["held", f"{MAX_LOOKS} look-ups, and no proof either way"]
     assert (state_of(poster, claim), poster.call_of(claim)["state"]) == ("held", "held")
     assert poster.redis.zscore(poster.n.waiting, claim.call) is None
     [held] = poster.document()["held"]
@@ -337,16 +339,16 @@ def test_after_enough_look_ups_without_proof_a_person_is_asked(poster: Poster) -
 
 def test_the_last_look_up_may_still_be_the_proof(poster: Poster) -> None:
     claim = poster.doubt()
-    for n in range(MOST_LOOKS - 2):
+    for n in range(MAX_LOOKS - 2):
         poster.look(claim, after(n * EVERY), absent=False)
-    poster.look(claim, after(MOST_LOOKS * EVERY))
+    poster.look(claim, after(MAX_LOOKS * EVERY))
 
-    assert poster.look(claim, after((MOST_LOOKS + 1) * EVERY)) == ["waiting"]
+    assert poster.look(claim, after((MAX_LOOKS + 1) * EVERY)) == ["waiting"]
 
 
 def test_a_key_that_is_in_doubt_again_and_again_is_held_though_proven_absent(poster: Poster) -> None:
     call = poster.register()
-    for _ in range(MOST_PROOFS):
+    for _ in range(MAX_PROOFS):
         prove_absent(poster, poster.doubt(call))
     last = poster.doubt(call)
     poster.look(last, after(DRAIN + SLACK))
@@ -354,14 +356,14 @@ def test_a_key_that_is_in_doubt_again_and_again_is_held_though_proven_absent(pos
     word, why = poster.look(last, after(DRAIN + SLACK + EVERY))
 
     assert (word, state_of(poster, last)) == ("held", "held")
-    assert f"{MOST_PROOFS} times" in why
+    assert f"{MAX_PROOFS} times" in why
     assert poster.records("absent")[-1]["fence"] < last.fence, "what is held is not free"
 
 
 def test_a_call_in_doubt_that_is_held_answers_so_when_its_message_comes(poster: Poster) -> None:
     call = poster.register()
     claim = poster.doubt(call, how="lease ended")
-    for n in range(MOST_LOOKS):
+    for n in range(MAX_LOOKS):
         poster.look(claim, after(n * EVERY))
 
     answer: Any = poster.admit(call)
@@ -383,7 +385,9 @@ def test_a_look_up_that_comes_too_late_changes_nothing(poster: Poster, decided: 
         case "waiting":
             prove_absent(poster, claim)
         case "cancelled":
-            resolve.resolve(poster.redis, poster.ledger.journal, AGENT, claim.key, resolve.Word("cancel", "ada", "no"))
+            resolve.resolve(
+                poster.redis, poster.ledger.journal, AGENT, claim.key, resolve.Resolution("cancel", "ada", "no")
+            )
         case "gone":
             poster.redis.flushall()
     before = poster.dump()
@@ -495,8 +499,8 @@ def test_a_provider_that_says_itself_that_it_is_away_is_left_alone_and_uses_up_n
     poster = poster_with(effect=sure())
     claim = poster.doubt()
 
-    for _ in range(MOST_LOOKS + 1):
-        assert poster.look(claim, owner.moment(), absent=False, away_ms=3_600_000) == ["unknown", 3_600_000]
+    for _ in range(MAX_LOOKS + 1):
+        assert poster.look(claim, owner.boot_clock(), absent=False, away_ms=3_600_000) == ["unknown", 3_600_000]
 
     assert poster.key_of(claim)["looks"] == "0"
     due = poster.redis.zscore(poster.n.waiting, claim.call)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import redis
 
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests.torture.producer import AGENT
 
 #: Seconds between two looks; the finest difference that a recovery time can show.
@@ -23,7 +23,7 @@ Standings = dict[str, str | None]
 
 def standings(client: redis.Redis, keys: list[str]) -> Standings:
     """Where each key stands according to Redis; None for one that is not there."""
-    names = Names(AGENT)
+    names = Keys(AGENT)
     with client.pipeline(transaction=False) as pipe:
         for key in keys:
             pipe.hget(names.key(key), "state")
@@ -32,7 +32,7 @@ def standings(client: redis.Redis, keys: list[str]) -> Standings:
 
 def about(client: redis.Redis, key: str) -> dict[str, object]:
     """All that Redis knows of a key, for who wants to know why it is red."""
-    names = Names(AGENT)
+    names = Keys(AGENT)
     kept = client.hgetall(names.key(key))
     call = str(kept.get("call"))
     places = {zset: client.zscore(zset, call) for zset in (names.queued, names.waiting)}

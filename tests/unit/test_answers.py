@@ -20,7 +20,7 @@ from urllib3.exceptions import NameResolutionError
 
 from clients import http
 from clients.http import body, certificate
-from clients.http.deadline import LARGEST_HEAD
+from clients.http.deadline import MAX_HEAD
 from gatekeeper.run import retry_after
 from gatekeeper.run.http_outcome import proves_nothing_was_sent
 from state import connections, dial
@@ -87,7 +87,7 @@ def test_a_damaged_packing_is_told(server: FeedServer, damaged: bytes) -> None:
 
 def test_a_large_answer_is_refused_unpacked_too(server: FeedServer) -> None:
     with pytest.raises(ContentDecodingError, match="larger than"):
-        answer(server, bytes(body.LARGEST + 1))
+        answer(server, bytes(body.MAX_BYTES + 1))
 
 
 # Encodings
@@ -136,7 +136,7 @@ def test_endless_headers_are_refused() -> None:
     line = b"X-A: " + b"a" * 60_000 + b"\r\n"
 
     for port in raw_server(b"HTTP/1.1 200 OK\r\n", line, times=90):
-        with pytest.raises(ConnectionError, match=str(LARGEST_HEAD)):
+        with pytest.raises(ConnectionError, match=str(MAX_HEAD)):
             http.request("GET", f"http://127.0.0.1:{port}/")
 
 

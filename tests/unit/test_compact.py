@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from settings import ROOT
 from state.journal import compact as module
 from state.journal import records
-from state.journal.compact import Report, compact
+from state.journal.compact import CompactionReport, compact
 from state.journal.journal import Journal, JournalUnavailable
-from state.journal.projection import Fold, Place, fold
+from state.journal.projection import Projection, RecordOffset, project
 
 pytestmark = pytest.mark.slow
 
@@ -88,7 +88,7 @@ class Book:
     ) -> None:
         self.tell(month, "outcome", key, call, fence=fence, epoch=epoch, outcome=outcome, **more)
 
-    def compact(self) -> Report:
+    def compact(self) -> CompactionReport:
         return compact(self.journal, LEDGER_DAYS)
 
     def bytes(self) -> dict[str, bytes]:
@@ -103,16 +103,16 @@ def book(folder: Path) -> Book:
     return Book(folder)
 
 
-def at(files: list[Path], place: Place | None) -> dict[str, Any] | None:
+def at(files: list[Path], place: RecordOffset | None) -> dict[str, Any] | None:
     if place is None:
         return None
     line = files[place.file].read_bytes()[place.offset :].partition(b"\n")[0]
-    return next(records.of_line(line))
+    return next(records.decode_all(line))
 
 
 def meaning(files: list[Path]) -> dict[str, Any]:
     """All that a recovery takes from a journal, but for the payloads of what is done and keys that were given up."""
-    whole = fold(files)
+    whole = project(files)
     keys = {name: about(files, whole, name) for name, each in whole.keys.items() if each.state != "rejected"}
     calls = {name: (key, at(files, place)) for name, (key, place) in whole.calls.items()}
     return {"keys": keys, "calls": calls, "fences": whole.fences, "epochs": whole.epochs}
@@ -120,7 +120,7 @@ def meaning(files: list[Path]) -> dict[str, Any]:
 
 def states(files: list[Path]) -> dict[str, Any]:
     """What may run, what may not, and what is counted on from where."""
-    whole = fold(files)
+    whole = project(files)
     keys = {
         name: (each.state, None if each.state == "done" else each.fence)  # done is done, whichever attempt it was
         for name, each in whole.keys.items()
@@ -129,7 +129,7 @@ def states(files: list[Path]) -> dict[str, Any]:
     return {"keys": keys, "calls": whole.calls.keys(), "fences": whole.fences, "epochs": whole.epochs}
 
 
-def about(files: list[Path], whole: Fold, name: tuple[str, str]) -> Any:
+def about(files: list[Path], whole: Projection, name: tuple[str, str]) -> Any:
     standing = whole.keys[name]
     asked = at(files, standing.intent) or {}
     is_done = standing.state == "done"
@@ -243,7 +243,7 @@ def test_calls_that_ended_and_keys_that_were_given_up_long_ago_go(book: Book) ->
     book.compact()
 
     assert [book.events(month) for month in OLD] == [["epoch", "checkpoint"], [], []]
-    assert fold(book.journal.files()).fences == {AGENT: 4}
+    assert project(book.journal.files()).fences == {AGENT: 4}
 
 
 def test_what_was_written_to_try_the_disk_goes(book: Book) -> None:
@@ -272,7 +272,7 @@ def test_a_key_that_was_given_up_lately_stays(book: Book) -> None:
 
     book.compact()
 
-    assert fold(book.journal.files()).keys[AGENT, "k"].state == "rejected"
+    assert project(book.journal.files()).keys[AGENT, "k"].state == "rejected"
 
 
 @pytest.mark.parametrize("month", MONTHS[3:])
@@ -290,16 +290,16 @@ def test_files_that_may_still_be_written_are_left_however_old(folder: Path) -> N
     for name in ("2020-01.jsonl", "2020-02.jsonl"):
         (folder / name).write_bytes(records.encode("registered", {"agent": AGENT, "key": "k", "call": "c"}))
 
-    assert compact(journal, 1) == Report()
+    assert compact(journal, 1) == CompactionReport()
 
 
 def test_a_second_time_there_is_nothing_to_do_and_nothing_is_read(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
     book.done(MONTHS[0], "k", "c", 1)
     book.compact()
     before = book.bytes()
-    monkeypatch.setattr(module, "fold", None)
+    monkeypatch.setattr(module, "project", None)
 
-    assert book.compact() == Report()
+    assert book.compact() == CompactionReport()
     assert book.bytes() == before
 
 
@@ -328,7 +328,7 @@ def test_when_another_month_has_grown_old_all_are_compacted_again(book: Book, mo
     book.compact()
 
     assert book.events(MONTHS[3]) == ["ended"]
-    assert fold(book.journal.files()).keys[AGENT, "k"].state == "cancelled"
+    assert project(book.journal.files()).keys[AGENT, "k"].state == "cancelled"
 
 
 def test_damage_is_told_and_nothing_is_touched(book: Book) -> None:
@@ -340,7 +340,7 @@ def test_damage_is_told_and_nothing_is_touched(book: Book) -> None:
     assert book.compact().damaged == ["2026-01.jsonl, line 4: damaged"]
 
     assert book.bytes() == before
-    assert book.compact() == Report()  # told once
+    assert book.compact() == CompactionReport()  # told once
 
 
 def test_torn_lines_go(book: Book) -> None:
@@ -350,7 +350,7 @@ def test_torn_lines_go(book: Book) -> None:
 
     assert book.compact().damaged == []
 
-    assert fold(book.journal.files()).damages == []
+    assert project(book.journal.files()).damages == []
     assert book.events(MONTHS[0]) == ["epoch", "intent"]
 
 
@@ -376,7 +376,7 @@ def test_a_key_that_took_an_unusual_way_keeps_every_word(book: Book) -> None:
     book.compact()
 
     assert book.events(MONTHS[0]) == ["epoch", "intent", "outcome", "ended", "intent", "outcome"]
-    assert fold(book.journal.files()).keys[AGENT, "k"].state == "done"
+    assert project(book.journal.files()).keys[AGENT, "k"].state == "done"
 
 
 def test_somebody_elses_file_is_left(book: Book) -> None:
@@ -384,7 +384,7 @@ def test_somebody_elses_file_is_left(book: Book) -> None:
     (book.folder / "0000-copy.jsonl").write_bytes(b"")
     before = book.bytes()
 
-    assert book.compact() == Report()
+    assert book.compact() == CompactionReport()
     assert book.bytes() == before
 
 
@@ -406,7 +406,7 @@ def test_only_one_process_is_at_it(book: Book) -> None:
     book.done(MONTHS[0], "k", "c", 1)
 
     with module._only_one(book.journal):
-        assert book.compact() == Report()
+        assert book.compact() == CompactionReport()
 
     assert book.compact().files
 
@@ -418,7 +418,7 @@ def test_writers_and_readers_go_on_meanwhile(book: Book) -> None:
 
     def read() -> None:
         while not stop.is_set():
-            states = {standing.state for standing in fold(book.journal.files()).keys.values()}
+            states = {standing.state for standing in project(book.journal.files()).keys.values()}
             if states - {"done"} and len(states) > 1:
                 wrong.append(states)
 

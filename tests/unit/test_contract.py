@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pydantic import AwareDatetime, BaseModel, Field
 
 from gatekeeper.errors import InvalidArguments, InvalidOutput
-from gatekeeper.policies.contract import LARGEST_ARGUMENTS, Contract, fingerprint
+from gatekeeper.policies.contract import MAX_ARGUMENTS, Contract, fingerprint
 
 
 class Colour(enum.Enum):
@@ -224,8 +224,8 @@ def test_a_text_that_is_no_unicode_is_refused_at_the_door() -> None:
 def test_arguments_of_a_novel_are_refused_with_the_bound() -> None:
     made = contract(post)
 
-    with pytest.raises(InvalidArguments, match=f"at most {LARGEST_ARGUMENTS}"):
-        made.as_json(made.bind(("x" * LARGEST_ARGUMENTS,), {}))
+    with pytest.raises(InvalidArguments, match=f"at most {MAX_ARGUMENTS}"):
+        made.as_json(made.bind(("x" * MAX_ARGUMENTS,), {}))
 
 
 def free(value: Any) -> None: ...

@@ -184,7 +184,7 @@ def test_a_draft_that_a_person_has_worked_on_is_not_written_again(folder: Path) 
 
 
 def test_a_second_run_at_the_same_time_is_told_so(folder: Path) -> None:
-    with drafts.alone(), pytest.raises(drafts.Busy), drafts.alone():
+    with drafts.exclusive(), pytest.raises(drafts.DraftsInUse), drafts.exclusive():
         pass
-    with drafts.alone():
+    with drafts.exclusive():
         pass

@@ -23,7 +23,7 @@ from clients import destinations
 from clients.content import Post
 from clients.destinations import Destination, feed, feed_store
 from clients.destinations.feed import Feed
-from state.files import write_whole
+from state.files import write_atomic
 
 WEB = "http://127.0.0.1:8000"
 ATOM = {"atom": "http://www.w3.org/2005/Atom"}
@@ -438,7 +438,7 @@ def test_processes_that_publish_at_once_lose_nothing_and_double_nothing(tmp_path
     def publish_all(turn: int) -> None:
         found = [local.publish(post) for post in posts[turn:] + posts[:turn]]
         told = {published.id: published.published_at.isoformat() for published in found}
-        write_whole(tmp_path / f"told-{turn}.json", json.dumps(told, sort_keys=True).encode())
+        write_atomic(tmp_path / f"told-{turn}.json", json.dumps(told, sort_keys=True).encode())
 
     children = [in_a_child(partial(publish_all, turn)) for turn in (0, 3, 6, 9)]
 
@@ -536,7 +536,7 @@ def test_the_feed_lies_where_the_settings_say(tmp_path: Path, monkeypatch: pytes
 def test_a_file_is_replaced_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     for data in (b"old", b"new"):
-        write_whole(path, data)
+        write_atomic(path, data)
 
     assert path.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [path]
@@ -544,11 +544,11 @@ def test_a_file_is_replaced_whole_and_nothing_else_is_left(tmp_path: Path) -> No
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.json"
-    write_whole(path, b"old")
+    write_atomic(path, b"old")
     monkeypatch.setattr(os, "fsync", full_disk)
 
     with pytest.raises(OSError, match="No space left"):
-        write_whole(path, b"new")
+        write_atomic(path, b"new")
 
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from state.journal import records
-from state.journal.projection import Fold, Standing, fold
+from state.journal.projection import KeyState, Projection, project
 
 AGENT, KEY = "clerk", "post:hello"
 EVERY_END = [
@@ -59,10 +59,10 @@ class Book:
     def ended(self, state: str, call: str = "c1", key: str = KEY) -> Book:
         return self.tell("ended", call, key, state=state)
 
-    def fold(self) -> Fold:
-        return fold(self.files)
+    def fold(self) -> Projection:
+        return project(self.files)
 
-    def standing(self, key: str = KEY) -> Standing:
+    def standing(self, key: str = KEY) -> KeyState:
         return self.fold().keys[AGENT, key]
 
     def state(self, key: str = KEY) -> str:
@@ -74,7 +74,7 @@ class Book:
 
     def record_at(self, place: Any) -> dict[str, Any]:
         line = self.files[place.file].read_bytes()[place.offset :].partition(b"\n")[0]
-        return next(records.of_line(line))
+        return next(records.decode_all(line))
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def book(tmp_path: Path) -> Book:
 
 
 def test_an_empty_journal_says_nothing() -> None:
-    whole = fold([])
+    whole = project([])
 
     assert (whole.keys, whole.calls, whole.agents, whole.records) == ({}, {}, [], 0)
 
@@ -311,7 +311,7 @@ def test_the_reading_tells_how_far_it_is(book: Book) -> None:
     book.intent(1).outcome("done").intent(2, "c2", "post:b")
     read: list[int] = []
 
-    fold(book.files, read.append)
+    project(book.files, read.append)
 
     assert len(read) == 3
     assert sum(read) == book.files[0].stat().st_size
@@ -323,6 +323,6 @@ def test_one_key_can_be_read_alone(book: Book) -> None:
     book.intent(9, "c9", "post:b", payload={"key": "post:grüße"})
 
     for key in ('post:"quoted"', "post:grüße"):
-        alone = fold(book.files, key=key)
+        alone = project(book.files, key=key)
         assert alone.keys[AGENT, key].state == "done"
         assert (AGENT, "post:grüße:2") not in alone.keys

@@ -6,7 +6,7 @@ import pytest
 
 from gatekeeper import hostile
 from gatekeeper.errors import Unstorable
-from gatekeeper.redact import LONGEST_TEXT, clean, describe, presentable
+from gatekeeper.redact import MAX_TEXT, clean, describe, redacted
 from gatekeeper.run.http_outcome import proves_nothing_was_sent
 from tests.agents.raiser import ENDS
 
@@ -16,7 +16,7 @@ def test_every_exception_is_described_in_one_storable_line(how: str) -> None:
     words = describe(ENDS[how]())
 
     assert words.encode()
-    assert len(words) < LONGEST_TEXT + 100
+    assert len(words) < MAX_TEXT + 100
     assert words.startswith(type(ENDS[how]()).__name__)
 
 
@@ -30,7 +30,7 @@ def test_what_celery_could_not_store_is_replaced_by_a_description(how: str) -> N
     error = ENDS[how]()
     assert isinstance(error, Exception)
 
-    shown = presentable(error)
+    shown = redacted(error)
 
     assert isinstance(shown, Unstorable)
     assert type(error).__name__ in str(shown)
@@ -38,7 +38,7 @@ def test_what_celery_could_not_store_is_replaced_by_a_description(how: str) -> N
 
 @pytest.mark.parametrize("error", [ValueError("plain"), ENDS["pickled ill"](), ENDS["SoftTimeLimitExceeded"]()])
 def test_an_ordinary_exception_stays_itself(error: Exception) -> None:
-    assert presentable(error) is error
+    assert redacted(error) is error
 
 
 def test_a_text_is_cut_before_it_is_cleaned_and_says_how_long_it_was() -> None:

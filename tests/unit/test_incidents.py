@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tasks.monitor import checks, incidents
-from tasks.monitor.checks import Check, Look, Seen, side_by_side
+from tasks.monitor.checks import Check, CheckResult, Observation, side_by_side
 from tasks.monitor.incidents import Incident
 from tests.harness import within
 
@@ -16,12 +16,12 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 EARLIER = datetime(2026, 11, 22, 10, tzinfo=UTC)
 
 
-def good(name: str = "disk") -> Check:
-    return Check(name=name, ok=True, value="fine")
+def good(name: str = "disk") -> CheckResult:
+    return CheckResult(name=name, ok=True, value="fine")
 
 
-def bad(name: str = "disk") -> Check:
-    return Check(name=name, ok=False, value="97 % used", limit="90 %", why="little is left")
+def bad(name: str = "disk") -> CheckResult:
+    return CheckResult(name=name, ok=False, value="97 % used", limit="90 %", why="little is left")
 
 
 def standing(*names: str) -> dict[str, Incident]:
@@ -34,7 +34,7 @@ def test_nothing_is_in_doubt_while_all_is_as_it_was() -> None:
 
 
 def test_an_incident_begins_when_two_looks_agree() -> None:
-    change = incidents.believe({}, [bad()], [bad()], NOW)
+    change = incidents.confirm({}, [bad()], [bad()], NOW)
 
     assert change.began == [bad()]
     assert change.standing["disk"].since == NOW
@@ -42,27 +42,27 @@ def test_an_incident_begins_when_two_looks_agree() -> None:
 
 
 def test_one_bad_look_is_no_incident() -> None:
-    change = incidents.believe({}, [bad()], [good()], NOW)
+    change = incidents.confirm({}, [bad()], [good()], NOW)
 
     assert (change.began, change.standing) == ([], {})
 
 
 def test_an_incident_that_goes_on_is_not_told_again() -> None:
-    change = incidents.believe(standing("disk"), [bad()], [], NOW)
+    change = incidents.confirm(standing("disk"), [bad()], [], NOW)
 
     assert (change.began, change.ended) == ([], [])
     assert change.standing == standing("disk")
 
 
 def test_an_incident_ends_when_two_looks_agree() -> None:
-    change = incidents.believe(standing("disk"), [good()], [good()], NOW)
+    change = incidents.confirm(standing("disk"), [good()], [good()], NOW)
 
     assert [(ended.name, ended.since, ended.until) for ended in change.ended] == [("disk", EARLIER, NOW)]
     assert change.standing == {}
 
 
 def test_one_good_look_does_not_end_an_incident() -> None:
-    change = incidents.believe(standing("disk"), [good()], [bad()], NOW)
+    change = incidents.confirm(standing("disk"), [good()], [bad()], NOW)
 
     assert change.ended == []
     assert change.standing == standing("disk")
@@ -70,13 +70,13 @@ def test_one_good_look_does_not_end_an_incident() -> None:
 
 
 def test_what_is_not_looked_at_any_more_has_ended() -> None:
-    change = incidents.believe(standing("held publish:feed:hello"), [good()], [], NOW)
+    change = incidents.confirm(standing("held publish:feed:hello"), [good()], [], NOW)
 
     assert [ended.name for ended in change.ended] == ["held publish:feed:hello"]
 
 
 def test_incidents_keep_apart() -> None:
-    change = incidents.believe(standing("a", "b"), [bad("a"), good("b"), bad("c")], [good("b"), bad("c")], NOW)
+    change = incidents.confirm(standing("a", "b"), [bad("a"), good("b"), bad("c")], [good("b"), bad("c")], NOW)
 
     assert set(change.standing) == {"a", "c"}
     assert [check.name for check in change.began] == ["c"]
@@ -87,10 +87,10 @@ def test_incidents_keep_apart() -> None:
 
 
 def test_a_look_that_raises_fails_alone() -> None:
-    def broken() -> Seen:
+    def broken() -> Observation:
         raise RuntimeError("no such thing")
 
-    found = side_by_side([Look("broken", broken), Look("disk", lambda: Seen("fine"))])
+    found = side_by_side([Check("broken", broken), Check("disk", lambda: Observation("fine"))])
 
     assert [(check.name, check.ok, check.why) for check in found] == [
         ("broken", False, "RuntimeError: no such thing"),
@@ -101,12 +101,12 @@ def test_a_look_that_raises_fails_alone() -> None:
 def test_a_look_that_never_comes_back_fails_alone_and_in_time() -> None:
     for_ever = threading.Event()
 
-    def hangs() -> Seen:
+    def hangs() -> Observation:
         for_ever.wait()
-        return Seen("too late")
+        return Observation("too late")
 
     with within(2):
-        found = side_by_side([Look("hangs", hangs), Look("disk", lambda: Seen("fine"))], seconds=0.2)
+        found = side_by_side([Check("hangs", hangs), Check("disk", lambda: Observation("fine"))], seconds=0.2)
     for_ever.set()
 
     assert [(check.name, check.ok, check.why) for check in found] == [
@@ -118,17 +118,17 @@ def test_a_look_that_never_comes_back_fails_alone_and_in_time() -> None:
 def test_looks_run_side_by_side() -> None:
     together = threading.Barrier(8)
 
-    def meets() -> Seen:
+    def meets() -> Observation:
         together.wait(5)
-        return Seen("met")
+        return Observation("met")
 
-    assert all(check.ok for check in side_by_side(Look(str(number), meets) for number in range(8)))
+    assert all(check.ok for check in side_by_side(Check(str(number), meets) for number in range(8)))
 
 
 def test_words_are_cut_so_that_a_verdict_fits_a_state_file() -> None:
-    (check,) = side_by_side([Look("long", lambda: Seen("v" * 500, why="w" * 500))])
+    (check,) = side_by_side([Check("long", lambda: Observation("v" * 500, why="w" * 500))])
 
-    assert len(check.value or "") == len(check.why or "") == checks.LONGEST_WORDS
+    assert len(check.value or "") == len(check.why or "") == checks.MAX_WORDS
 
 
 @pytest.mark.parametrize("name", ["before", "after"])

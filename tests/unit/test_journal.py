@@ -22,7 +22,7 @@ import settings
 from state.journal import journal as module
 from state.journal import records
 from state.journal.journal import Journal, JournalUnavailable
-from state.journal.records import Damage, Record
+from state.journal.records import CorruptRecord, Record
 from tests.harness import until
 
 #: Appends records of a size for ever, or so many, and says after each that it is safe.
@@ -85,7 +85,7 @@ def note(journal: Journal, fence: int = 1, *, sync: bool = True, **more: Any) ->
     journal.append("intent", fields | more, sync=sync)
 
 
-def everything(folder: Path) -> list[Record | Damage]:
+def everything(folder: Path) -> list[Record | CorruptRecord]:
     return [found for path in Journal(folder).files() for found in records.read(path)]
 
 
@@ -159,7 +159,7 @@ def test_many_processes_append_large_lines_at_once_and_none_is_torn(folder: Path
 
     assert [writer.wait(60) for writer in writers] == [0] * len(writers)
 
-    assert not [found for found in everything(folder) if isinstance(found, Damage)]
+    assert not [found for found in everything(folder) if isinstance(found, CorruptRecord)]
     for name, (size, count) in sizes.items():
         mine = [found for found in everything(folder) if isinstance(found, dict) and found.get("key") == name]
         assert [found["fence"] for found in mine] == list(range(1, count + 1))
@@ -189,7 +189,7 @@ def test_writers_that_are_killed_in_the_middle_lose_nothing_they_promised(
         kept = fences(folder, name)
         assert kept[:last] == list(range(1, last + 1)), name
         assert len(kept) <= last + 1
-    assert all(damage.torn for damage in found if isinstance(damage, Damage))
+    assert all(damage.torn for damage in found if isinstance(damage, CorruptRecord))
     note(Journal(folder), 1, key="afterwards")
     assert fences(folder, "afterwards") == [1]
 
@@ -210,7 +210,7 @@ def test_a_writer_whose_file_grows_too_large_leaves_a_torn_line_that_hurts_nobod
     assert Journal(folder).files()[0].stat().st_size == size + 90
     note(Journal(folder), 2)
     assert fences(folder) == [1, 2]
-    assert [found.torn for found in everything(folder) if isinstance(found, Damage)] == [True]
+    assert [found.torn for found in everything(folder) if isinstance(found, CorruptRecord)] == [True]
 
 
 def test_a_new_month_begins_a_new_file_with_what_is_known(folder: Path, calendar: Calendar) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from requests import HTTPError
 
-from clients.destinations import CannotTell, NotConfigured, check, mastodon
+from clients.destinations import LookupInconclusive, NotConfigured, check, mastodon
 from gatekeeper import redact
 from tests.providers.key import Key, a_post, with_settings
 from tests.providers.mastodon import TOKEN, Mastodon
@@ -165,7 +165,7 @@ def test_a_status_that_says_nearly_the_same_is_for_a_person(key: Key, server: Ma
     server.will(applies_and_hangs_up)
     key.attempt()
 
-    with pytest.raises(CannotTell, match="says nearly the same; see whether it is this post"):
+    with pytest.raises(LookupInconclusive, match="says nearly the same; see whether it is this post"):
         key.find()
 
 
@@ -185,7 +185,7 @@ def test_a_flood_of_statuses_since_is_no_proof_of_absence(key: Key, server: Mast
     for number in range(401):
         server.post_by_hand(f"remark {number}")
 
-    with pytest.raises(CannotTell, match="more than 400 statuses"):
+    with pytest.raises(LookupInconclusive, match="more than 400 statuses"):
         key.find()
 
 
@@ -204,7 +204,7 @@ def test_the_list_of_another_account_proves_nothing(key: Key, server: Mastodon) 
     key.attempt()
     server.account = "77"
 
-    with pytest.raises(CannotTell, match="it was sent to account 109302"):
+    with pytest.raises(LookupInconclusive, match="it was sent to account 109302"):
         key.find()
 
 

@@ -13,7 +13,7 @@ from celery.app.amqp import AMQP
 from kombu import Producer, Queue
 
 from gatekeeper.errors import InvalidArguments, UnsupportedOption
-from gatekeeper.policies.spec import Gate
+from gatekeeper.policies.spec import TaskSpec
 from gatekeeper.task import limits
 from state.options import Options, from_json
 from tests.scripts.poster import a_gate
@@ -24,18 +24,18 @@ DEFAULT = "celery"
 
 
 @pytest.fixture(scope="module")
-def gate() -> Gate:
+def gate() -> TaskSpec:
     return a_gate()
 
 
-def read(gate: Gate, **given: Any) -> Asked:
+def read(gate: TaskSpec, **given: Any) -> Asked:
     return options.read(gate, given, DEFAULT)
 
 
 # What is taken
 
 
-def test_without_options_a_call_runs_now_in_the_default_queue(gate: Gate) -> None:
+def test_without_options_a_call_runs_now_in_the_default_queue(gate: TaskSpec) -> None:
     asked = read(gate)
 
     assert (asked.delay_ms, asked.expires_ms, asked.options, asked.sending) == (0, 0, Options(), {})
@@ -43,13 +43,13 @@ def test_without_options_a_call_runs_now_in_the_default_queue(gate: Gate) -> Non
 
 
 @pytest.mark.parametrize("nothing", [None, "", {}, [], ()])
-def test_an_option_that_says_nothing_is_none(gate: Gate, nothing: Any) -> None:
+def test_an_option_that_says_nothing_is_none(gate: TaskSpec, nothing: Any) -> None:
     given = dict.fromkeys([*options.REFUSED, "queue", "priority", "countdown", "eta", "expires", "task_id"], nothing)
 
     assert options.read(gate, given, DEFAULT).options == Options()
 
 
-def test_queue_and_priority_are_kept(gate: Gate) -> None:
+def test_queue_and_priority_are_kept(gate: TaskSpec) -> None:
     said = read(gate, queue="slowq", priority=3, ignore_result=True).options
 
     assert from_json(said.as_json()) == Options("slowq", 3, ignore_result=True)
@@ -57,7 +57,7 @@ def test_queue_and_priority_are_kept(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("queue", [DEFAULT, Queue(DEFAULT)])
-def test_the_default_queue_by_its_name_is_the_default_queue(gate: Gate, queue: Any) -> None:
+def test_the_default_queue_by_its_name_is_the_default_queue(gate: TaskSpec, queue: Any) -> None:
     assert read(gate, queue=queue).options.as_json() == ""
 
 
@@ -71,11 +71,11 @@ def test_the_default_queue_by_its_name_is_the_default_queue(gate: Gate, queue: A
         ({"eta": datetime(2020, 1, 1), "countdown": 7}, 0),  # noqa: DTZ001 - a date without a zone is UTC
     ],
 )
-def test_a_delay_is_seconds_or_a_date(gate: Gate, given: dict[str, Any], ms: int) -> None:
+def test_a_delay_is_seconds_or_a_date(gate: TaskSpec, given: dict[str, Any], ms: int) -> None:
     assert read(gate, **given).delay_ms == ms
 
 
-def test_a_date_is_counted_from_now(gate: Gate) -> None:
+def test_a_date_is_counted_from_now(gate: TaskSpec) -> None:
     soon = datetime.now(UTC) + timedelta(seconds=60)
 
     assert 50_000 < read(gate, eta=soon).delay_ms <= 60_000
@@ -83,7 +83,7 @@ def test_a_date_is_counted_from_now(gate: Gate) -> None:
     assert read(gate, expires=-5).expires_ms == 1, "what has expired is refused, not kept for ever"
 
 
-def test_limits_of_the_task_itself_are_no_option(gate: Gate) -> None:
+def test_limits_of_the_task_itself_are_no_option(gate: TaskSpec) -> None:
     """`Task.apply_async` repeats them."""
     assert options.read(gate, {"serializer": "json", **limits(gate)}, DEFAULT).options == Options()
 
@@ -147,7 +147,7 @@ def test_limits_of_the_task_itself_are_no_option(gate: Gate) -> None:
         {"expires": {}} | {"expires": {"a": 1}},
     ],
 )
-def test_anything_else_is_refused_with_one_sentence(gate: Gate, given: dict[str, Any]) -> None:
+def test_anything_else_is_refused_with_one_sentence(gate: TaskSpec, given: dict[str, Any]) -> None:
     with pytest.raises(UnsupportedOption) as refused:
         options.read(gate, given, DEFAULT)
 
@@ -158,7 +158,7 @@ def test_anything_else_is_refused_with_one_sentence(gate: Gate, given: dict[str,
     assert len(words) < 400
 
 
-def test_an_option_that_nobody_knows_is_answered_with_the_list(gate: Gate) -> None:
+def test_an_option_that_nobody_knows_is_answered_with_the_list(gate: TaskSpec) -> None:
     with pytest.raises(UnsupportedOption, match=r"'queues' is not an option; supported are: .*countdown.*queue"):
         read(gate, queues="slowq")
 

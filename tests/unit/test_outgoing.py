@@ -8,7 +8,7 @@ import pytest
 
 import settings
 from tasks.responder import output_guard
-from tasks.responder.output_guard import LONGEST, Unfit
+from tasks.responder.output_guard import MAX_LENGTH, Unfit
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_markup_may_not(text: str) -> None:
         output_guard.check(text, text)
 
 
-@pytest.mark.parametrize("text", ["", "  \n", "\u200b\u202e", "x" * (LONGEST + 1)])
+@pytest.mark.parametrize("text", ["", "  \n", "\u200b\u202e", "x" * (MAX_LENGTH + 1)])
 def test_nothing_and_too_much_may_not(text: str) -> None:
     with pytest.raises(Unfit):
         output_guard.check(text, "Hello?")
@@ -116,6 +116,6 @@ def test_no_message_makes_the_check_slow(message: str) -> None:
 
     output_guard.check("Hello.", message)
     with pytest.raises(Unfit):
-        output_guard.check(message[: LONGEST - 20] + " evil.com", message)
+        output_guard.check(message[: MAX_LENGTH - 20] + " evil.com", message)
 
     assert time.process_time() - started < 0.5

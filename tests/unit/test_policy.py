@@ -12,7 +12,7 @@ import pytest
 
 import gatekeeper
 from gatekeeper import Breaker, Cap, Effect, PolicyError, Rate, Rung
-from gatekeeper.policies.spec import Gate, registered
+from gatekeeper.policies.spec import TaskSpec, registered
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def post(post_id: str, destination: str = "feed") -> str:
     return f"{post_id} {destination}"
 
 
-def import_with(**policies: Any) -> Gate:
+def import_with(**policies: Any) -> TaskSpec:
     """What happens when a module with this task is imported."""
     gatekeeper.task(**policies)(post)
     return registered()[f"{__name__}.post"]

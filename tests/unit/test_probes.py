@@ -20,8 +20,8 @@ from clients.http import certificate
 from state.redis import client
 from state.redis.health import QUEUE
 from tasks.monitor import config, probes
-from tasks.monitor.checks import Check, Look
-from tasks.monitor.config import BrokenWatch, Limits, Site, Watch
+from tasks.monitor.checks import Check, CheckResult
+from tasks.monitor.config import BrokenWatch, Site, Thresholds, Watch
 from tests.harness import Valkey
 from workers.config import celery_config
 
@@ -90,7 +90,7 @@ def site(server: ThreadingHTTPServer, path: str = "/", scheme: str = "http", **m
     return Site.model_validate({"name": "it", "url": url, **more})
 
 
-def checked(site: Site) -> dict[str, Check]:
+def checked(site: Site) -> dict[str, CheckResult]:
     return {look.name: look.check() for look in probes.looks(Watch(url=(site,))) if look.name.endswith(site.name)}
 
 
@@ -165,7 +165,7 @@ def test_a_certificate_that_nobody_trusts_is_not_in_order(
 # The machine and Redis
 
 
-def named(name: str, limits: Limits) -> Check:
+def named(name: str, limits: Thresholds) -> CheckResult:
     (look,) = [look for look in probes.looks(Watch(limits=limits)) if look.name == name]
     return look.check()
 
@@ -173,7 +173,7 @@ def named(name: str, limits: Limits) -> Check:
 @pytest.mark.parametrize("name", ["disk state", "memory", "load", "redis ping", "redis memory", "queue"])
 def test_each_is_in_order_below_its_limit(name: str, valkey: Valkey, in_settings: Callable[..., None]) -> None:
     in_settings(REDIS_URL=valkey.url)
-    generous = Limits(disk_percent=100, memory_percent=100, load_per_core=10_000, redis_ping="1h", queue=1)
+    generous = Thresholds(disk_percent=100, memory_percent=100, load_per_core=10_000, redis_ping="1h", queue=1)
 
     seen = named(name, generous)
 
@@ -186,7 +186,7 @@ def test_each_is_in_order_below_its_limit(name: str, valkey: Valkey, in_settings
 def test_each_is_not_in_order_above_it(name: str, valkey: Valkey, in_settings: Callable[..., None]) -> None:
     in_settings(REDIS_URL=valkey.url)
     hardly_any = 0.000_001
-    strict = Limits(
+    strict = Thresholds(
         disk_percent=hardly_any,
         memory_percent=hardly_any,
         load_per_core=hardly_any,
@@ -206,8 +206,8 @@ def test_messages_that_wait_in_the_broker_are_counted_where_the_broker_is(
     valkey.client().rpush("celery", "a", "b")
     valkey.client().rpush("celery\x06\x169", "urgent")
 
-    assert named("queue", Limits(queue=3)).value == "3 waiting"
-    assert not named("queue", Limits(queue=2)).ok
+    assert named("queue", Thresholds(queue=3)).value == "3 waiting"
+    assert not named("queue", Thresholds(queue=2)).ok
 
 
 def test_the_queue_is_the_one_that_the_workers_read() -> None:
@@ -221,22 +221,22 @@ def test_a_redis_that_evicts_or_keeps_no_file_is_not_in_order(
     fragile_valkey: Valkey, in_settings: Callable[..., None]
 ) -> None:
     in_settings(REDIS_URL=fragile_valkey.url)
-    assert named("redis aof", Limits()).ok
-    assert named("redis eviction", Limits()).ok
+    assert named("redis aof", Thresholds()).ok
+    assert named("redis eviction", Thresholds()).ok
 
     fragile_valkey.client().config_set("maxmemory-policy", "allkeys-lru")
     fragile_valkey.client().config_set("appendonly", "no")
 
-    assert named("redis eviction", Limits()).value == "allkeys-lru"
-    assert not named("redis eviction", Limits()).ok
-    assert not named("redis aof", Limits()).ok
+    assert named("redis eviction", Thresholds()).value == "allkeys-lru"
+    assert not named("redis eviction", Thresholds()).ok
+    assert not named("redis aof", Thresholds()).ok
 
 
 def test_a_redis_that_is_away_is_not_in_order_and_the_machine_still_is(in_settings: Callable[..., None]) -> None:
     in_settings(REDIS_URL="redis://127.0.0.1:1")
 
-    assert not named("redis eviction", Limits()).ok
-    assert named("memory", Limits(memory_percent=100)).ok
+    assert not named("redis eviction", Thresholds()).ok
+    assert named("memory", Thresholds(memory_percent=100)).ok
 
 
 # What to watch
@@ -312,6 +312,6 @@ def test_a_file_that_cannot_be_used_says_where_and_why(
 
 
 def test_every_look_has_a_name_of_its_own(in_settings: Callable[..., None]) -> None:
-    looks: list[Look] = list(probes.looks(config.load()))
+    looks: list[Check] = list(probes.looks(config.load()))
 
     assert len({look.name for look in looks}) == len(looks)

@@ -15,9 +15,9 @@ import settings
 from state.agents import snapshot
 from state.agents.snapshot import Snapshot
 from state.redis import client
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tasks.monitor import schedule_checks
-from tasks.monitor.checks import Seen
+from tasks.monitor.checks import Observation
 from tasks.monitor.schedule_checks import Plan
 from tests.harness import Valkey
 
@@ -43,7 +43,7 @@ def state(last_run: datetime | None = None, **head: Any) -> Snapshot:
     return Snapshot(1, {**told, "held": [], **head}, {}, {})
 
 
-def seen(plan: Plan, last_run: datetime | None, watched: datetime = LONG_AGO) -> Seen:
+def seen(plan: Plan, last_run: datetime | None, watched: datetime = LONG_AGO) -> Observation:
     return schedule_checks.run(plan, state(last_run), watched, NOW)
 
 
@@ -125,7 +125,7 @@ def settled(*outcomes: str, task: str = EVERY_HALF_HOUR.task) -> None:
     for outcome in outcomes:
         attempt = {"outcome": outcome, "task": task, "key": "k", "ms": 1, "attempt": 1}
         told = {"refusal": json.dumps(attempt | {"stage": "rate"})} if outcome == "refused" else {}
-        client.client().xadd(Names("publisher").events, told or {"attempt": json.dumps(attempt)})
+        client.client().xadd(Keys("publisher").events, told or {"attempt": json.dumps(attempt)})
 
 
 def failing() -> bool:
@@ -185,7 +185,7 @@ def test_every_agent_every_entry_and_every_held_key_is_looked_at() -> None:
     redis, now = client.client(), datetime.now(UTC)
     for number in range(12):
         entry = {"key": f"post:{number}", "state": "unknown", "since": 1000 + number, "why": "read timed out"}
-        redis.hset(Names("publisher").held, entry["key"], json.dumps(entry))
+        redis.hset(Keys("publisher").held, entry["key"], json.dumps(entry))
     snapshot.pause(redis, "writer", "ada", "looking")
 
     since = schedule_checks.watched_since({}, None, now)

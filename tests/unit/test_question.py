@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from gatekeeper import Effect, PolicyError
 from gatekeeper.policies.callback import Question
-from gatekeeper.policies.spec import Gate, Policies
+from gatekeeper.policies.spec import Policies, TaskSpec
 
 
 class Post(BaseModel):
@@ -154,4 +154,4 @@ def test_the_gate_checks_both_when_the_task_is_imported(name: str) -> None:
     effect = Effect(**{name: lambda post, place: None})  # type: ignore[arg-type]  # either of the two
 
     with pytest.raises(PolicyError, match=rf"tasks.asker.post: Effect\({name}=…\): parameter 'place'"):
-        Gate(body, Policies("post:{post_id}", (), (), None, effect, "2m", None, None, "10s", "7d"))
+        TaskSpec(body, Policies("post:{post_id}", (), (), None, effect, "2m", None, None, "10s", "7d"))

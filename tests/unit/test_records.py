@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state.journal import records
-from state.journal.records import Damage, Damaged, Record
+from state.journal.records import CorruptRecord, Damaged, Record
 
 INTENT = {
     "agent": "publisher",
@@ -35,12 +35,12 @@ def written(tmp_path: Path, data: bytes) -> Path:
     return path
 
 
-def whole(found: list[Record | Damage]) -> list[Record]:
-    return [each for each in found if not isinstance(each, Damage)]
+def whole(found: list[Record | CorruptRecord]) -> list[Record]:
+    return [each for each in found if not isinstance(each, CorruptRecord)]
 
 
-def damages(found: list[Record | Damage]) -> list[Damage]:
-    return [each for each in found if isinstance(each, Damage)]
+def damages(found: list[Record | CorruptRecord]) -> list[CorruptRecord]:
+    return [each for each in found if isinstance(each, CorruptRecord)]
 
 
 def without_date(record: Record) -> Record:
@@ -175,24 +175,24 @@ def test_a_record_is_found_again_at_the_place_that_was_told(tmp_path: Path) -> N
     data = lines[0] + lines[1][:100] + lines[2][:-1] + lines[3] + lines[4]
     path = written(tmp_path, data)
 
-    told = [(offset, found) for offset, _, found in records.places(path) if not isinstance(found, Damage)]
+    told = [(offset, found) for offset, _, found in records.scan(path) if not isinstance(found, CorruptRecord)]
 
     assert [found["fence"] for _, found in told] == [1, 3, 4, 5]
     for offset, found in told:
-        assert next(records.of_line(data[offset:].partition(b"\n")[0])) == found
+        assert next(records.decode_all(data[offset:].partition(b"\n")[0])) == found
 
 
 def test_the_lengths_told_add_up_to_the_file(tmp_path: Path) -> None:
     lines = [records.encode("intent", {**INTENT, "fence": fence}) for fence in range(1, 5)]
     data = lines[0] + lines[1][:100] + lines[2] + lines[3][:50]
 
-    assert sum(length for _, length, _ in records.places(written(tmp_path, data))) == len(data)
+    assert sum(length for _, length, _ in records.scan(written(tmp_path, data))) == len(data)
 
 
 def test_only_the_lines_that_hold_certain_bytes_are_read(tmp_path: Path) -> None:
     lines = [records.encode("outcome", {**OUTCOME, "key": key}) for key in ("a", "b", "a")]
 
-    found = [each for *_, each in records.places(written(tmp_path, b"".join(lines)), b'"key":"a"')]
+    found = [each for *_, each in records.scan(written(tmp_path, b"".join(lines)), b'"key":"a"')]
 
     assert [record["key"] for record in whole(found)] == ["a", "a"]
 
@@ -216,7 +216,7 @@ def test_only_the_lines_that_hold_certain_bytes_are_read(tmp_path: Path) -> None
 )
 def test_the_brief_reading_says_the_same_as_the_whole_one(event: str, fields: dict[str, Any]) -> None:
     line = records.encode(event, fields)
-    whole_one, brief = records.decode(line), records.brief(line)
+    whole_one, brief = records.decode(line), records.decode_header(line)
 
     assert brief == {name: whole_one[name] for name in brief}
     needed = {"event", "agent", "key", "call", "fence", "epoch", "outcome", "retry", "known", "how", "state", "name"}
@@ -230,12 +230,12 @@ def test_the_brief_reading_notices_every_flipped_bit() -> None:
         flipped = bytearray(line)
         flipped[at] ^= 1
         with pytest.raises(Damaged):
-            records.brief(bytes(flipped))
+            records.decode_header(bytes(flipped))
 
 
 def test_a_record_of_other_columns_is_read_by_name() -> None:
     """As somebody's own tool might write it: in another order, and with the same names deeper inside."""
     line = records.line({"at": "2026", "event": "outcome", "kwargs": {"fence": 99, "outcome": "failed"}} | OUTCOME)
 
-    assert records.brief(line)["fence"] == 7
-    assert records.brief(line)["outcome"] == "done"
+    assert records.decode_header(line)["fence"] == 7
+    assert records.decode_header(line)["outcome"] == "done"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import settings
 from clients.http import exchange
 from gatekeeper import redact
-from gatekeeper.redact import HIDDEN, LONGEST_TEXT, clean, clean_all, describe, hide_secrets
+from gatekeeper.redact import HIDDEN, MAX_TEXT, clean, clean_all, describe, hide_secrets
 
 #: Long enough that finding it in other text is no accident; with all that quoting changes.
 secrets = st.text(
@@ -125,10 +125,10 @@ def test_ordinary_text_stays_as_it_is(text: str) -> None:
 def test_a_long_text_is_cut_only_after_its_secrets_are_hidden(with_secret: Callable[[str], None]) -> None:
     with_secret("correct-horse-battery")
 
-    cut = clean("x" * (LONGEST_TEXT - 10) + "correct-horse-battery" + "y" * 50)
+    cut = clean("x" * (MAX_TEXT - 10) + "correct-horse-battery" + "y" * 50)
 
     assert "corr" not in cut
-    assert len(cut) < LONGEST_TEXT + 50
+    assert len(cut) < MAX_TEXT + 50
 
 
 def test_what_a_log_shows_of_a_long_body_ends_in_no_half_of_a_secret(with_secret: Callable[[str], None]) -> None:

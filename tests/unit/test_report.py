@@ -14,7 +14,7 @@ from lxml import html
 from state.agents.events import PastAttempt
 from tasks.reporter import charts, figures, stats
 from tasks.reporter.archive import Shelf
-from tasks.reporter.collect import Post, Raw
+from tasks.reporter.collect import PublishedPost, Raw
 from tasks.reporter.figures import Report
 from tasks.reporter.text import counted, listed
 
@@ -34,8 +34,10 @@ def raw(agent: str = "clerk", past: list[PastAttempt] | None = None, posts: Any 
     return Raw(agent, head | more, facts, past or [], list(posts))
 
 
-def post(title: str = "Hello", ago: timedelta = timedelta(hours=1), url: str = "http://127.0.0.1/posts/a.html") -> Post:
-    return Post(title, "feed", url, NOW - ago)
+def post(
+    title: str = "Hello", ago: timedelta = timedelta(hours=1), url: str = "http://127.0.0.1/posts/a.html"
+) -> PublishedPost:
+    return PublishedPost(title, "feed", url, NOW - ago)
 
 
 #: Two days: yesterday a good run, a failure and two refusals; today, a second after midnight in Berlin, two runs.

@@ -20,8 +20,8 @@ import pytest
 import settings
 import tasks.publisher
 import tasks.responder  # noqa: F401  the rows below name its task
-from web.webhooks.field_path import MISSING, Place, PlaceError
-from web.webhooks.sources import RouteError, Source, read
+from web.webhooks.field_path import MISSING, FieldPath, PlaceError
+from web.webhooks.sources import RouteError, WebhookSource, read
 
 Table = Callable[[str], ModuleType]
 Secrets = Callable[..., None]
@@ -44,7 +44,7 @@ def table(tmp_path: Path) -> Table:
     return write
 
 
-def load(table: ModuleType | None = None) -> dict[str, Source]:
+def load(table: ModuleType | None = None) -> dict[str, WebhookSource]:
     """Every source of a table; raises what is wrong with a row that cannot work."""
     found = read(table)
     for refusal in found.refused.values():
@@ -281,7 +281,7 @@ BODY = {"type": "t", "data": {"items": [{"id": 7}, None], "null": None}}
     ],
 )
 def test_a_place_is_found_or_missing_and_never_an_error(place: str, found: Any) -> None:
-    value = Place.read(place).find({"x-event": "push"}, BODY)
+    value = FieldPath.read(place).find({"x-event": "push"}, BODY)
 
     assert value is MISSING if found is MISSING else value == found
 
@@ -289,4 +289,4 @@ def test_a_place_is_found_or_missing_and_never_an_error(place: str, found: Any) 
 @pytest.mark.parametrize("text", ["", "type", "body", "body:", "header:", "text:", "json:type", "body:.a", "body:a."])
 def test_a_place_that_nobody_can_find_is_refused(text: str) -> None:
     with pytest.raises(PlaceError, match=r"write body:path\.to\.value"):
-        Place.read(text)
+        FieldPath.read(text)

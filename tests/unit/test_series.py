@@ -12,7 +12,7 @@ from clients.llm import response
 from clients.sources import BrokenSource
 from tasks.analyst import analysis, timeseries
 from tasks.analyst.analysis import Analysis
-from tasks.analyst.metrics import Agent, Numbers, Posts
+from tasks.analyst.metrics import AgentMetrics, Numbers, Posts
 from tasks.analyst.timeseries import Described
 
 
@@ -22,13 +22,13 @@ def described(*values: float) -> Described:
     return found
 
 
-def an_agent(name: str = "writer", *, held: int = 0, paused: bool = False, **outcomes: int) -> Agent:
+def an_agent(name: str = "writer", *, held: int = 0, paused: bool = False, **outcomes: int) -> AgentMetrics:
     counts = {"done": 0, "failed": 0, "refused": 0, "unknown": 0, **outcomes}
     total = sum(counts.values())
-    return Agent(agent=name, attempts=total, median_ms=10, held=held, paused=paused, totals={}, **counts)
+    return AgentMetrics(agent=name, attempts=total, median_ms=10, held=held, paused=paused, totals={}, **counts)
 
 
-def some_numbers(*tables: Described, agents: tuple[Agent, ...] = (), out: int = 0) -> Numbers:
+def some_numbers(*tables: Described, agents: tuple[AgentMetrics, ...] = (), out: int = 0) -> Numbers:
     newest: dict[str, Any] = {"newest": "A title", "newest_at": datetime(2026, 11, 20, tzinfo=UTC)} if out else {}
     return Numbers(posts=Posts(out=out, week=out, week_before=0, **newest), agents=list(agents), series=list(tables))
 
@@ -70,10 +70,10 @@ def test_what_has_no_numbers_is_a_broken_source(data: bytes) -> None:
 
 
 def test_only_the_newest_rows_are_looked_at() -> None:
-    found = described(*range(1, timeseries.MOST_ROWS + 11))
+    found = described(*range(1, timeseries.MAX_ROWS + 11))
 
-    assert (found.count, found.first) == (timeseries.MOST_ROWS, "day 11")
-    assert found.newest[-1] == timeseries.MOST_ROWS + 10
+    assert (found.count, found.first) == (timeseries.MAX_ROWS, "day 11")
+    assert found.newest[-1] == timeseries.MAX_ROWS + 10
     assert len(found.newest) == timeseries.SHOWN
 
 
@@ -171,5 +171,5 @@ def test_figures_that_the_numbers_do_not_have_are_named() -> None:
     honest = Analysis(summary="14 rows, up 1,104.0 %, from 100 to 1,204.")
     inventive = Analysis(summary="Visits rose.", findings=["A total of 5,000, which is 73 % more."])
 
-    assert analysis.unfounded(honest, numbers) == []
-    assert analysis.unfounded(inventive, numbers) == ["5,000", "73"]
+    assert analysis.unsupported_figures(honest, numbers) == []
+    assert analysis.unsupported_figures(inventive, numbers) == ["5,000", "73"]

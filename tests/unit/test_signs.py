@@ -12,7 +12,7 @@ from redis import Redis
 
 from state import signs
 from state.backlog import Backlog
-from state.signs import KEEP_MS, MOST, SILENT_MS, TOLD_MS, Me, Sign, judge
+from state.signs import KEEP_MS, MAX_SIGNS, SILENT_MS, TOLD_MS, Me, Sign, judge
 from tests.harness import Valkey
 
 NOW = 1_800_000_000_000
@@ -137,15 +137,15 @@ def test_the_last_sign_of_one_that_stops_makes_it_stopped(redis: Redis) -> None:
 
 
 def test_old_signs_are_forgotten_and_never_more_kept_than_a_few_hundred(redis: Redis, monkeypatch: Any) -> None:
-    for pid in range(MOST + 5):
+    for pid in range(MAX_SIGNS + 5):
         signs.give(redis, Me("worker", "1", pid=pid))
-    assert redis.hlen(signs.name()) == MOST
+    assert redis.hlen(signs.name()) == MAX_SIGNS
 
     monkeypatch.setattr(signs, "KEEP_MS", 0)
     redis.ping()
-    signs.give(redis, Me("worker", "1", pid=MOST + 6))
+    signs.give(redis, Me("worker", "1", pid=MAX_SIGNS + 6))
 
-    assert redis.hlen(signs.name()) < MOST
+    assert redis.hlen(signs.name()) < MAX_SIGNS
     assert KEEP_MS > TOLD_MS
 
 

@@ -24,7 +24,7 @@ from urllib3.connection import HTTPConnection
 import settings
 from clients import confined
 from clients.text import markdown
-from gatekeeper.errors import Overdue
+from gatekeeper.errors import LeaseExpired
 from gatekeeper.run.http_outcome import proves_nothing_was_sent
 from state.redis import client as store
 from state.redis.client import is_own
@@ -157,7 +157,7 @@ def test_after_it_no_refused_connection_proves_anything(url: str, send: Send) ->
 def test_after_the_lease_it_is_not_sent(url: str, send: Send) -> None:
     Handler.seen.clear()
 
-    with attempt(lease_ms=-1) as mine, pytest.raises((Overdue, ExceptionGroup)) as raised:
+    with attempt(lease_ms=-1) as mine, pytest.raises((LeaseExpired, ExceptionGroup)) as raised:
         send(url)
 
     assert Handler.seen == []

@@ -171,7 +171,7 @@ def test_our_own_feed_is_empty_until_something_is_published(folder: Path) -> Non
 
 
 def test_a_file_that_is_too_large_is_broken(folder: Path) -> None:
-    (folder / "big.xml").write_bytes(b"x" * (sources.LARGEST_SOURCE + 1))
+    (folder / "big.xml").write_bytes(b"x" * (sources.MAX_SOURCE + 1))
 
     with pytest.raises(BrokenSource, match="larger than"):
         sources.read(Source(name="Big", file=Path("big.xml")), soon())
@@ -248,7 +248,7 @@ def test_an_answer_that_is_no_success_is_broken(folder: Path, server: FeedServer
 
 
 def test_an_answer_that_is_too_large_is_broken(folder: Path, server: FeedServer) -> None:
-    server.pages["/big"] = (200, {}, b"x" * (sources.LARGEST_SOURCE + 1))
+    server.pages["/big"] = (200, {}, b"x" * (sources.MAX_SOURCE + 1))
 
     with pytest.raises(BrokenSource, match="larger than"):
         fetch(server.url("/big"))

@@ -32,7 +32,7 @@ from tests.unit.test_feed import a_post
 pytestmark = pytest.mark.slow  # each text goes through a process of its own
 
 #: Seconds. A heartbeat renews a lease of minutes; a regular expression that is quadratic holds it for a minute and more.
-LONGEST_SILENCE = 5.0
+MAX_SILENCE = 5.0
 #: Seconds of processor time for a megabyte in any function that runs in the worker itself.
 LINEAR = 10.0
 
@@ -68,7 +68,7 @@ def fails(text: str) -> str:
 
 
 def answers_much(text: str) -> str:
-    return text * (confined.LARGEST_ANSWER + 1)
+    return text * (confined.MAX_ANSWER + 1)
 
 
 def environment(text: str) -> list[str]:
@@ -123,7 +123,7 @@ def test_a_feed_that_makes_its_parser_quadratic_holds_no_heartbeat(field: str, h
     with Beat() as beat, pytest.raises(BrokenSource, match="no honest feed"):
         feed_items.parse(hostile.encode(), "Strange")
 
-    assert beat.longest_silence < LONGEST_SILENCE
+    assert beat.longest_silence < MAX_SILENCE
 
 
 @pytest.mark.parametrize("name", ["punycode", "utf-7", "nosuch"])
@@ -161,8 +161,8 @@ def test_entities_that_grow_are_not_unfolded(hasty: None) -> None:
         except BrokenSource:
             found = []
 
-    assert all(len(item.title) <= feeds.LONGEST_TITLE + 1 for item in found)
-    assert beat.longest_silence < LONGEST_SILENCE
+    assert all(len(item.title) <= feeds.MAX_TITLE + 1 for item in found)
+    assert beat.longest_silence < MAX_SILENCE
 
 
 # Markdown
@@ -189,7 +189,7 @@ def test_markdown_is_rendered_within_the_limits_or_refused(
     with Beat() as beat, suppress(markdown.TooCostly):
         render(COSTLY_MARKDOWN[name])
 
-    assert beat.longest_silence < LONGEST_SILENCE
+    assert beat.longest_silence < MAX_SILENCE
 
 
 def test_a_post_that_cannot_be_rendered_is_proven_unpublished(tmp_path: Any, hasty: None) -> None:

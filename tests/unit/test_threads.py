@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from requests import HTTPError
 
-from clients.destinations import CannotTell, NotConfigured, check, threads
+from clients.destinations import LookupInconclusive, NotConfigured, check, threads
 from gatekeeper import redact
 from tests.providers.key import Key, a_post, with_settings
 from tests.providers.server import (
@@ -254,7 +254,7 @@ def test_a_post_that_says_nearly_the_same_is_for_a_person(key: Key, server: Thre
     key.attempt()
     server.post_by_hand("Hello\n\nOne two three four five six seven eight nine eleven.")
 
-    with pytest.raises(CannotTell, match="says nearly the same"):
+    with pytest.raises(LookupInconclusive, match="says nearly the same"):
         key.find()
 
 
@@ -263,7 +263,7 @@ def test_a_container_still_in_the_publishing_process_is_no_proof_of_absence(key:
     key.attempt()
     server.becomes("IN_PROGRESS")
 
-    with pytest.raises(CannotTell, match="is IN_PROGRESS"):
+    with pytest.raises(LookupInconclusive, match="is IN_PROGRESS"):
         key.find()
 
 
@@ -272,7 +272,7 @@ def test_a_container_that_is_gone_is_no_proof_of_absence(key: Key, server: Threa
     key.attempt()
     server.refuses[f"/{key.points['container']}"] = says(400, no_such_thing("1").content)
 
-    with pytest.raises(CannotTell, match="is GONE"):
+    with pytest.raises(LookupInconclusive, match="is GONE"):
         key.find()
 
 
@@ -294,7 +294,7 @@ def test_a_flood_of_posts_since_is_no_proof_of_absence(key: Key, server: Threads
     for number in range(1001):
         server.post_by_hand(f"remark {number}")
 
-    with pytest.raises(CannotTell, match="more than 1000 posts"):
+    with pytest.raises(LookupInconclusive, match="more than 1000 posts"):
         key.find()
 
 
@@ -315,7 +315,7 @@ def test_the_list_of_another_account_proves_nothing(key: Key, server: Threads) -
     key.attempt()
     server.user = "77"
 
-    with pytest.raises(CannotTell, match="it was sent to account 17841400"):
+    with pytest.raises(LookupInconclusive, match="it was sent to account 17841400"):
         key.find()
 
 

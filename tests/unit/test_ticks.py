@@ -8,7 +8,7 @@ import fakeredis
 import pytest
 
 from state.ledger import schedule_runs
-from state.redis.keys import Names
+from state.redis.keys import Keys
 
 DUE = datetime(2026, 11, 22, 6, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -63,7 +63,7 @@ def test_only_the_newest_started_ticks_are_kept(store: fakeredis.FakeRedis, monk
 
 @pytest.mark.parametrize("state", ["queued", "waiting", "claimed", "sending"])
 def test_a_tick_that_is_to_run_or_running_is_open(store: fakeredis.FakeRedis, state: str) -> None:
-    store.hset(Names("analyst").call("tick:analyse:x"), "state", state)
+    store.hset(Keys("analyst").call("tick:analyse:x"), "state", state)
 
     assert schedule_runs.any_open(store, "analyst", ["tick:analyse:unknown", "tick:analyse:x"])
 
@@ -72,7 +72,7 @@ def test_a_tick_that_is_to_run_or_running_is_open(store: fakeredis.FakeRedis, st
 def test_a_tick_that_ended_or_waits_for_a_person_does_not_hold_up_the_next(
     store: fakeredis.FakeRedis, state: str
 ) -> None:
-    store.hset(Names("analyst").call("tick:analyse:x"), "state", state)
+    store.hset(Keys("analyst").call("tick:analyse:x"), "state", state)
 
     assert not schedule_runs.any_open(store, "analyst", ["tick:analyse:x"])
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from state.journal import heads, records
-from state.journal.heads import Known, Watermark
+from state.journal.heads import JournalHead, Watermark
 from state.journal.records import Record
 
 Write = Callable[..., None]
@@ -54,15 +54,15 @@ def test_nothing_is_known_of_an_agent_that_never_had_an_effect(folder: Path, wri
 def test_what_others_append_is_followed(folder: Path, write: Write) -> None:
     seen = Watermark(folder)
     write("epoch", epoch="e1", fence=0)
-    assert seen.known("clerk") == Known("e1", 0)
+    assert seen.known("clerk") == JournalHead("e1", 0)
 
     intent(write, 5)
     intent(write, 4)
-    assert seen.known("clerk") == Known("e1", 5)
+    assert seen.known("clerk") == JournalHead("e1", 5)
 
     write("epoch", epoch="e2", fence=5)
-    assert seen.known("clerk") == Known("e2", 5)
-    assert Watermark(folder).known("clerk") == Known("e2", 5)
+    assert seen.known("clerk") == JournalHead("e2", 5)
+    assert Watermark(folder).known("clerk") == JournalHead("e2", 5)
 
 
 def test_only_what_is_new_is_read(folder: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +72,7 @@ def test_only_what_is_new_is_read(folder: Path, write: Write, monkeypatch: pytes
     seen = Watermark(folder)
     seen.known("clerk")
     read: list[bytes] = []
-    original = records.brief
+    original = records.decode_header
 
     def counted(line: bytes) -> Record:
         read.append(line)
@@ -82,7 +82,7 @@ def test_only_what_is_new_is_read(folder: Path, write: Write, monkeypatch: pytes
 
     intent(write, 100)
 
-    assert seen.known("clerk") == Known("e1", 100)
+    assert seen.known("clerk") == JournalHead("e1", 100)
     assert len(read) == 1
 
 
@@ -90,8 +90,8 @@ def test_agents_are_kept_apart(folder: Path, write: Write) -> None:
     write("epoch", epoch="e1", fence=3)
     write("epoch", agent="crier", epoch="f1", fence=9)
 
-    assert Watermark(folder).known("clerk") == Known("e1", 3)
-    assert Watermark(folder).known("crier") == Known("f1", 9)
+    assert Watermark(folder).known("clerk") == JournalHead("e1", 3)
+    assert Watermark(folder).known("crier") == JournalHead("f1", 9)
     assert Watermark(folder).agents() == ["clerk", "crier"]
 
 
@@ -99,12 +99,12 @@ def test_an_intent_that_comes_late_does_not_bring_its_epoch_back(folder: Path, w
     """A worker claims, `gate recover` begins another epoch, and then the worker writes its intent, which it never sends."""
     write("epoch", epoch="e1", fence=0)
     seen = Watermark(folder)
-    assert seen.known("clerk") == Known("e1", 0)
+    assert seen.known("clerk") == JournalHead("e1", 0)
     write("epoch", epoch="e2", fence=0)
     intent(write, 1, epoch="e1")
 
-    assert seen.known("clerk") == Known("e2", 0)
-    assert Watermark(folder).known("clerk") == Known("e2", 0)
+    assert seen.known("clerk") == JournalHead("e2", 0)
+    assert Watermark(folder).known("clerk") == JournalHead("e2", 0)
 
 
 def test_a_checkpoint_that_comes_late_does_not_bring_its_epoch_back(folder: Path, write: Write) -> None:
@@ -113,7 +113,7 @@ def test_a_checkpoint_that_comes_late_does_not_bring_its_epoch_back(folder: Path
     write("epoch", "2026-12", epoch="e2", fence=2)
     write("checkpoint", "2026-12", known={"clerk": ["e1", 2]})
 
-    assert Watermark(folder).known("clerk") == Known("e2", 2)
+    assert Watermark(folder).known("clerk") == JournalHead("e2", 2)
 
 
 def test_the_words_of_a_payload_say_nothing(folder: Path, write: Write) -> None:
@@ -122,7 +122,7 @@ def test_the_words_of_a_payload_say_nothing(folder: Path, write: Write) -> None:
     write("point", key="k", call="c", fence=1, name="x", value='{"event":"epoch"}')
     write("outcome", key="k", call="c", fence=1, outcome="done", result={"event": "checkpoint"})
 
-    assert Watermark(folder).known("clerk") == Known("e1", 1)
+    assert Watermark(folder).known("clerk") == JournalHead("e1", 1)
 
 
 def test_a_record_is_not_taken_before_it_is_whole(folder: Path, write: Write) -> None:
@@ -133,10 +133,10 @@ def test_a_record_is_not_taken_before_it_is_whole(folder: Path, write: Write) ->
     with (folder / "2026-11.jsonl").open("ab", buffering=0) as file:
         for byte in line[:-1]:
             file.write(bytes([byte]))
-            assert seen.known("clerk") == Known("e1", 1)
+            assert seen.known("clerk") == JournalHead("e1", 1)
         file.write(b"\n")
 
-    assert seen.known("clerk") == Known("e1", 2)
+    assert seen.known("clerk") == JournalHead("e1", 2)
 
 
 def test_a_torn_line_hides_nothing_behind_it(folder: Path, write: Write) -> None:
@@ -149,7 +149,7 @@ def test_a_torn_line_hides_nothing_behind_it(folder: Path, write: Write) -> None
         file.write(line[:70])
     intent(write, 2)
 
-    assert seen.known("clerk") == Known("e1", 2)
+    assert seen.known("clerk") == JournalHead("e1", 2)
 
 
 def test_lines_longer_than_a_piece_are_read_whole(folder: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +159,7 @@ def test_lines_longer_than_a_piece_are_read_whole(folder: Path, write: Write, mo
     for size in (1, 7, 100, 300, 1000, 100_000):
         monkeypatch.setattr(heads, "PIECE", size)
 
-        assert Watermark(folder).known("clerk") == Known("e1", 7), size
+        assert Watermark(folder).known("clerk") == JournalHead("e1", 7), size
 
 
 def test_a_new_months_file_is_followed_however_soon_it_comes(folder: Path, write: Write) -> None:
@@ -168,11 +168,11 @@ def test_a_new_months_file_is_followed_however_soon_it_comes(folder: Path, write
         seen = Watermark(folder)
         write("epoch", epoch="e1", fence=1)
         dates = folder.stat()
-        assert seen.known("clerk") == Known("e1", 1)
+        assert seen.known("clerk") == JournalHead("e1", 1)
         intent(write, 2, month="2026-12")
         os.utime(folder, ns=(dates.st_atime_ns, dates.st_mtime_ns))
 
-        assert seen.known("clerk") == Known("e1", 2), number
+        assert seen.known("clerk") == JournalHead("e1", 2), number
         shutil.rmtree(folder)
 
 
@@ -185,8 +185,8 @@ def test_an_agent_that_was_silent_for_months_is_not_forgotten(folder: Path, writ
         intent(write, 1, month=month, agent="crier")
     seen = Watermark(folder)
 
-    assert seen.known("clerk") == Known("e1", 7)
-    assert seen.known("crier") == Known("e1", 1)
+    assert seen.known("clerk") == JournalHead("e1", 7)
+    assert seen.known("crier") == JournalHead("e1", 1)
 
 
 def test_months_with_a_checkpoint_are_not_read_again(
@@ -204,7 +204,7 @@ def test_months_with_a_checkpoint_are_not_read_again(
 
     monkeypatch.setattr(Path, "open", counted)
 
-    assert Watermark(folder).known("clerk") == Known("e1", 9)
+    assert Watermark(folder).known("clerk") == JournalHead("e1", 9)
     assert set(opened) == {"2026-08.jsonl", "2026-09.jsonl"}
 
 
@@ -213,14 +213,14 @@ def test_a_journal_that_is_gone_is_forgotten(folder: Path, write: Write, how: st
     write("epoch", epoch="e1", fence=0)
     intent(write, 9)
     seen = Watermark(folder)
-    assert seen.known("clerk") == Known("e1", 9)
+    assert seen.known("clerk") == JournalHead("e1", 9)
     shutil.rmtree(folder)
     if how == "replaced":
         write("epoch", "2026-12", epoch="e7", fence=1)
     elif how == "made anew":  # before this process looked, and under the same name
         write("checkpoint", known={})
 
-    assert seen.known("clerk") == (Known("e7", 1) if how == "replaced" else None)
+    assert seen.known("clerk") == (JournalHead("e7", 1) if how == "replaced" else None)
 
 
 def test_a_file_that_an_older_copy_took_the_place_of_is_read_anew(folder: Path, write: Write, tmp_path: Path) -> None:
@@ -229,11 +229,11 @@ def test_a_file_that_an_older_copy_took_the_place_of_is_read_anew(folder: Path, 
     shutil.copytree(folder, tmp_path / "copy")
     intent(write, 2)
     seen = Watermark(folder)
-    assert seen.known("clerk") == Known("e1", 2)
+    assert seen.known("clerk") == JournalHead("e1", 2)
     (tmp_path / "copy" / "2026-11.jsonl").replace(folder / "2026-11.jsonl")
     write("epoch", epoch="e3", fence=2)
 
-    assert seen.known("clerk") == Known("e3", 2)
+    assert seen.known("clerk") == JournalHead("e3", 2)
 
 
 def test_many_threads_may_ask_at_once(folder: Path, write: Write) -> None:
@@ -245,4 +245,4 @@ def test_many_threads_may_ask_at_once(folder: Path, write: Write) -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: seen.known("clerk"), range(64)))
 
-    assert set(answers) == {Known("e1", 499)}
+    assert set(answers) == {JournalHead("e1", 499)}

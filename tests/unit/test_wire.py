@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from gatekeeper.errors import Overdue
+from gatekeeper.errors import LeaseExpired
 from gatekeeper.run import http_guard
 from gatekeeper.run.http_guard import SAFE, Wire
 from gatekeeper.run.http_outcome import proves_nothing_was_sent
@@ -71,7 +71,7 @@ def send(site: Site, method: str = "POST") -> None:
 @contextmanager
 def attempt(*, lease_ms: float = math.inf, crossed: bool = True) -> Iterator[Wire]:
     """The wire of an attempt whose lease ends so long from now."""
-    made = Wire(owner.moment().ms + lease_ms)
+    made = Wire(owner.boot_clock().ms + lease_ms)
     made.parent = http_guard.current.get()
     if crossed:
         made.cross()
@@ -151,7 +151,7 @@ def test_another_attempt_s_requests_are_none_of_ours(site: Site) -> None:
 def test_after_the_lease_nothing_is_sent_that_may_change_something(site: Site, lease_ms: float) -> None:
     with (
         attempt(lease_ms=lease_ms) as mine,
-        pytest.raises(Overdue, match="held up for longer than its lease") as raised,
+        pytest.raises(LeaseExpired, match="held up for longer than its lease") as raised,
     ):
         send(site)
 
@@ -170,7 +170,7 @@ def test_after_the_lease_asking_is_still_allowed(site: Site, method: str) -> Non
 
 @pytest.mark.parametrize("method", sorted(set(METHODS) - SAFE))
 def test_any_other_method_is_not_whatever_its_name(site: Site, method: str) -> None:
-    with attempt(lease_ms=-1), pytest.raises(Overdue):
+    with attempt(lease_ms=-1), pytest.raises(LeaseExpired):
         send(site, method)
 
     assert site.seen == []
@@ -189,9 +189,9 @@ def test_within_the_lease_and_before_the_line_it_is_sent(site: Site) -> None:
 
 def test_a_lease_that_the_heartbeat_prolonged_counts(site: Site) -> None:
     with attempt(lease_ms=-1) as mine:
-        with pytest.raises(Overdue):
+        with pytest.raises(LeaseExpired):
             send(site)
-        mine.lease_ends_ms = owner.moment().ms + 60_000
+        mine.lease_ends_ms = owner.boot_clock().ms + 60_000
         send(site)
 
     assert site.seen == ["POST"]
@@ -202,7 +202,7 @@ def test_an_earlier_request_keeps_a_late_one_from_proving_anything(site: Site) -
     with attempt(lease_ms=60_000) as mine:
         send(site)
         mine.lease_ends_ms = 0
-        with pytest.raises(Overdue) as raised:
+        with pytest.raises(LeaseExpired) as raised:
             send(site)
 
     assert site.seen == ["POST"]
@@ -211,7 +211,7 @@ def test_an_earlier_request_keeps_a_late_one_from_proving_anything(site: Site) -
 
 def test_an_attempt_inside_one_that_is_overdue_sends_nothing_either(site: Site) -> None:
     """Its request would be the outer effect's too."""
-    with attempt(lease_ms=-1) as outer, attempt(lease_ms=60_000) as inner, pytest.raises(Overdue):
+    with attempt(lease_ms=-1) as outer, attempt(lease_ms=60_000) as inner, pytest.raises(LeaseExpired):
         send(site)
 
     assert site.seen == []
@@ -220,7 +220,7 @@ def test_an_attempt_inside_one_that_is_overdue_sends_nothing_either(site: Site) 
 
 def test_an_attempt_around_one_that_is_overdue_may_go_on(site: Site) -> None:
     with attempt(lease_ms=60_000) as outer:
-        with attempt(lease_ms=-1), suppress(Overdue):
+        with attempt(lease_ms=-1), suppress(LeaseExpired):
             send(site)
         send(site)
 

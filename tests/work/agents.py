@@ -11,7 +11,7 @@ import redis
 from clients import content
 from clients.content.post import Post
 from state.agents import facts
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests.harness import Install
 from tests.harness.shell import Shell
 
@@ -77,15 +77,15 @@ class Agents:
         return dict(answer["result"])
 
     def fact(self, agent: str, *path: str) -> Any:
-        text = self._redis.hget(Names(agent).facts, _path(path))
+        text = self._redis.hget(Keys(agent).facts, _path(path))
         return None if text is None else json.loads(text)
 
     def facts(self, agent: str, collection: str) -> dict[str, Any]:
         """The entries of a collection, by name."""
-        return dict(facts.nested(self._redis.hgetall(Names(agent).facts)).get(collection, {}))
+        return dict(facts.nested(self._redis.hgetall(Keys(agent).facts)).get(collection, {}))
 
     def set_fact(self, agent: str, *path: str, value: Any) -> None:
-        self._redis.hset(Names(agent).facts, _path(path), json.dumps(value))
+        self._redis.hset(Keys(agent).facts, _path(path), json.dumps(value))
 
     def drafts(self) -> list[Post]:
         return list(content.scan(self.install.content_dir / "drafts").posts)

@@ -13,9 +13,9 @@ from starlette.requests import ClientDisconnect, Request
 from clients.text import strict_json
 
 #: Bytes. Standard Webhooks advises 20 kB; a large event of a code host is some 100 kB.
-LARGEST_BODY = 256 * 1024
+MAX_BODY = 256 * 1024
 #: Seconds until the whole body must be there; senders are servers, and wait little longer for the answer.
-LONGEST_READ = 3.0
+MAX_READ = 3.0
 #: Levels of lists and objects; real events have about ten.
 DEEPEST = 50
 
@@ -26,13 +26,13 @@ async def read(request: Request) -> bytes:
     """The raw body; raises HTTPException if its type is wrong, or it is too large, too slow or cut off."""
     _check_type(request.headers)
     declared = request.headers.get("content-length", "0")
-    if declared.isdecimal() and int(declared[:20]) > LARGEST_BODY:
+    if declared.isdecimal() and int(declared[:20]) > MAX_BODY:
         raise _too_large()
     try:
-        async with asyncio.timeout(LONGEST_READ):
+        async with asyncio.timeout(MAX_READ):
             return await _collect(request)
     except TimeoutError:
-        raise HTTPException(408, f"the body did not end within {LONGEST_READ:g} seconds", _CLOSE) from None
+        raise HTTPException(408, f"the body did not end within {MAX_READ:g} seconds", _CLOSE) from None
     except ClientDisconnect:
         raise HTTPException(400, "the connection ended before the body did") from None
 
@@ -65,13 +65,13 @@ async def _collect(request: Request) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > LARGEST_BODY:
+        if len(body) > MAX_BODY:
             raise _too_large()
     return bytes(body)
 
 
 def _too_large() -> HTTPException:
-    return HTTPException(413, f"a delivery has at most {LARGEST_BODY} bytes", _CLOSE)
+    return HTTPException(413, f"a delivery has at most {MAX_BODY} bytes", _CLOSE)
 
 
 def _check_type(headers: Mapping[str, str]) -> None:

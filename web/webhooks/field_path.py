@@ -17,14 +17,14 @@ class PlaceError(ValueError):
 
 
 @dataclass(frozen=True)
-class Place:
+class FieldPath:
     """One place; a path's names are joined by dots, and a number picks from a list."""
 
     kind: str
     name: str
 
     @classmethod
-    def read(cls, text: str) -> Place:
+    def read(cls, text: str) -> FieldPath:
         """The place that this text names; raises PlaceError."""
         kind, colon, name = text.partition(":")
         if kind not in KINDS or not colon or not name or (kind == "body" and not all(name.split("."))):

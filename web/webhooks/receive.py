@@ -20,14 +20,14 @@ from starlette.responses import JSONResponse, Response
 from gatekeeper.errors import InvalidArguments
 from gatekeeper.redact import clean
 from state.call import Call
-from state.ledger.ledger import OtherContent
+from state.ledger.ledger import ContentMismatch
 from state.limits import requests
 from state.redis import client
 from web import blocking, calls, problems
 from web.webhooks import body as intake
 from web.webhooks.field_path import MISSING, is_storable
 from web.webhooks.signatures import BadSignature
-from web.webhooks.sources import Routes, Source, Start
+from web.webhooks.sources import Routes, Start, WebhookSource
 from workers import app
 
 log = structlog.get_logger("gatehouse.hooks")
@@ -35,9 +35,9 @@ log = structlog.get_logger("gatehouse.hooks")
 #: The name of this door; admit.lua knows it, because who comes through it does not ask again.
 DOOR = "webhook"
 #: Characters of a delivery's id as it stands in the call's, which is part of names in Redis and of an address.
-LONGEST_ID = 200
+MAX_ID = 200
 #: Characters of an event's type.
-LONGEST_EVENT = 100
+MAX_EVENT = 100
 #: The message is a hint and is sent again if it is lost; the sender's patience is short.
 ONE_TRY = {"max_retries": 1, "interval_start": 0, "interval_max": 0}
 #: Seconds after which a sender may find a row of the table corrected; most send again for days.
@@ -48,7 +48,7 @@ CORRECTED_AFTER = 300
 class Delivery:
     """One delivery that is proven to come from its source."""
 
-    source: Source
+    source: WebhookSource
     headers: Mapping[str, str]
     raw: bytes
 
@@ -62,7 +62,7 @@ class Delivery:
         found = [place.find(self.headers, self.body) for place in self.source.event]
         parts = [part for part in found if isinstance(part, str) and part and is_storable(part)]
         text = ".".join(parts)
-        if not parts or found[0] is not parts[0] or len(text) > LONGEST_EVENT:
+        if not parts or found[0] is not parts[0] or len(text) > MAX_EVENT:
             raise HTTPException(400, "the type of the event is missing, too long or no text")
         return text
 
@@ -72,7 +72,7 @@ class Delivery:
         found = self.source.delivery.find(self.headers, self.body)
         text = str(found) if isinstance(found, str | int) and not isinstance(found, bool) else ""
         quoted = quote(text, safe="") if is_storable(text) else ""
-        if not text.strip() or not 0 < len(quoted) <= LONGEST_ID:
+        if not text.strip() or not 0 < len(quoted) <= MAX_ID:
             raise HTTPException(400, "the id of the delivery is missing, too long, or neither text nor number")
         return f"hook:{self.source.name}:{quoted}"
 
@@ -106,7 +106,7 @@ async def receive(request: Request) -> Response:
     return _answer(202 if fresh else 200, told, source=name, type=delivery.event, **names)
 
 
-def _known(routes: Routes | None, name: str) -> Source:
+def _known(routes: Routes | None, name: str) -> WebhookSource:
     """The source of this name, if it can be trusted; whoever asks is not told which of the two is missing."""
     if routes is None or name in routes.refused:
         raise HTTPException(503, "this source is not set up well here; come again", problems.later(CORRECTED_AFTER))
@@ -134,7 +134,7 @@ def _accept(delivery: Delivery, call: Call) -> bool:
     digest = hashlib.sha256(delivery.raw).hexdigest()[:32]
     try:
         return app.accept(call, digest=digest, retry_policy=ONE_TRY)
-    except OtherContent:
+    except ContentMismatch:
         raise HTTPException(
             422, "a delivery with this id came in before, with another body or for another task"
         ) from None

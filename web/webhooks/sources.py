@@ -14,8 +14,8 @@ import settings
 from clients import tables
 from gatekeeper.errors import PolicyError
 from gatekeeper.policies.policy import Rate
-from gatekeeper.policies.spec import Gate, registered
-from web.webhooks.field_path import Place, PlaceError
+from gatekeeper.policies.spec import TaskSpec, registered
+from web.webhooks.field_path import FieldPath, PlaceError
 from web.webhooks.signatures import SCHEMES, BadSecret, Signed
 
 #: Far above what a person's tools send, low enough that a sender gone wild does not fill the queue of a small server.
@@ -50,20 +50,20 @@ class _Row(BaseModel):
 class Start:
     """Which task an event starts, and where its arguments stand."""
 
-    gate: Gate
-    arguments: Mapping[str, Place]
+    gate: TaskSpec
+    arguments: Mapping[str, FieldPath]
 
 
 @dataclass(frozen=True)
-class Source:
+class WebhookSource:
     """One sender. Without a key nothing from it is accepted."""
 
     name: str
     scheme: str
     header: str
     keys: tuple[bytes, ...]
-    event: Sequence[Place]
-    delivery: Place
+    event: Sequence[FieldPath]
+    delivery: FieldPath
     rate: Rate
     starts: Mapping[str, Start]
 
@@ -85,7 +85,7 @@ def variable(source: str) -> str:
 class Routes:
     """The table as it was read: the sources that can be served, and why each of the others cannot."""
 
-    sources: dict[str, Source]
+    sources: dict[str, WebhookSource]
     refused: dict[str, RouteError]
 
 
@@ -96,7 +96,7 @@ def read(table: ModuleType | None = None) -> Routes:
         rows = tables.rows(table, "sources")
     except tables.TableError as error:
         raise RouteError(str(error)) from None
-    sources: dict[str, Source] = {}
+    sources: dict[str, WebhookSource] = {}
     refused: dict[str, RouteError] = {}
     for name, row in rows.items():
         try:
@@ -106,12 +106,12 @@ def read(table: ModuleType | None = None) -> Routes:
     return Routes(sources, refused)
 
 
-def _source(table: ModuleType, name: Any, given: Any) -> Source:
+def _source(table: ModuleType, name: Any, given: Any) -> WebhookSource:
     try:
         row = _Row.model_validate(given)
         _check(name, row)
         event = [row.event] if isinstance(row.event, str) else row.event
-        places = [Place.read(text) for text in (row.delivery, *event)]
+        places = [FieldPath.read(text) for text in (row.delivery, *event)]
         rate = Rate(row.rate)
     except ValidationError as error:
         problem = error.errors()[0]
@@ -121,7 +121,7 @@ def _source(table: ModuleType, name: Any, given: Any) -> Source:
         raise _refusal(table, [name], str(error)) from None
     starts = {event: _start(table, name, event, start) for event, start in row.start.items()}
     keys = _keys(table, name, row.scheme)
-    return Source(name, row.scheme, row.signature, keys, places[1:], places[0], rate, starts)
+    return WebhookSource(name, row.scheme, row.signature, keys, places[1:], places[0], rate, starts)
 
 
 def _check(name: Any, row: _Row) -> None:
@@ -138,7 +138,7 @@ def _check(name: Any, row: _Row) -> None:
 def _start(table: ModuleType, source: str, event: str, row: _Start) -> Start:
     try:
         gate = registered()[row.task]
-        arguments = {name: Place.read(text) for name, text in row.arguments.items()}
+        arguments = {name: FieldPath.read(text) for name, text in row.arguments.items()}
         gate.contract.signature.bind(**row.arguments)
     except KeyError:
         known = ", ".join(sorted(registered()))

@@ -38,9 +38,9 @@ OLDEST_REDIS = (6, 2)
 #: Seconds. Leases are minutes, so a second of difference does no harm yet.
 WORST_SKEW = 1.0
 #: Bytes. Below this a busy day's logs no longer fit.
-LEAST_DISK = 500 * 1024 * 1024
+MIN_DISK = 500 * 1024 * 1024
 #: Rows of a table that are told one by one.
-MOST_ROWS = 20
+MAX_ROWS = 20
 
 
 @command("doctor")
@@ -105,7 +105,7 @@ def _effects() -> Finding:
     try:
         journal.current().append("probe", {}, sync=True)
         with journal.current().alone():
-            standings = epoch.standings(client.client(), journal.current(), agents()).values()
+            standings = epoch.ledger_statuses(client.client(), journal.current(), agents()).values()
     except JournalUnavailable as error:
         return Finding("effects", f"closed: {error.strerror}", "what is said there; nothing is sent until then")
     if closed := [standing.closed for standing in standings if standing.closed]:
@@ -175,7 +175,7 @@ def _webhooks() -> Iterator[Finding]:
     if done.returncode == 0:
         yield Finding("webhooks", "every row can be served")
         return
-    for line in done.stderr.strip().splitlines()[-MOST_ROWS:]:
+    for line in done.stderr.strip().splitlines()[-MAX_ROWS:]:
         change = "correct that line of webhook_routes.py, and start the web process again"
         yield Finding("webhooks", clean(line.removeprefix("gatehouse: ")), change)
 
@@ -206,7 +206,7 @@ def _privacy(config: settings.Settings) -> Iterator[Finding]:
 def _disk(path: Path) -> Finding:
     free = shutil.disk_usage(path if path.exists() else path.parent).free
     found = f"{free / 1e9:.1f} GB free"
-    return Finding("disk", found, "" if free > LEAST_DISK else f"free some space: effects stop when {path} is full")
+    return Finding("disk", found, "" if free > MIN_DISK else f"free some space: effects stop when {path} is full")
 
 
 def _port(what: str, host: str, port: int, variable: str) -> Finding:

@@ -19,7 +19,7 @@ import settings
 from gatekeeper.policies.spec import registered
 from state.redis import client
 from workers.commands.output import Failed, command, plain, say, show
-from workers.drill.sandbox import Place, opened
+from workers.drill.sandbox import Sandbox, opened
 
 #: Seconds after which a drill is killed, unless `--within` says otherwise. It gives up by itself before.
 WITHIN = 60.0
@@ -84,7 +84,7 @@ def _told(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def _conducted(place: Place, lock: int, task: str | None, within: float) -> Iterator[subprocess.Popen[str]]:
+def _conducted(place: Sandbox, lock: int, task: str | None, within: float) -> Iterator[subprocess.Popen[str]]:
     """The process that conducts the drill, in a group of its own with its workers; all of them are dead afterwards."""
     order = json.dumps({"folder": str(place.folder), "task": task, "within": within})
     with (place.folder / "conductor.log").open("w") as log:
@@ -124,7 +124,7 @@ def _verdict(rows: list[dict[str, Any]]) -> str:
     return f"NOT as promised: {', '.join(wrong)}" if wrong else "one effect each, and nothing is left behind"
 
 
-def _last_words(place: Place) -> str:
+def _last_words(place: Sandbox) -> str:
     lines = (place.folder / "conductor.log").read_text(errors="replace").splitlines()
     return lines[-1] if lines else "it wrote nothing"
 

@@ -40,7 +40,7 @@ def status(agent: str | None, *, json_: bool) -> None:
 @click.argument("key")
 def explain(key: str, *, json_: bool) -> None:
     """Tell the whole story of one key or call, in order."""
-    told = history.tell(client.client(), all_agents(), key)
+    told = history.read_history(client.client(), all_agents(), key)
     if told is None:
         raise Failed(f"no key and no call {key!r} is known; keys look like publish:feed:hello")
     show(json_, told, _story_in_words(told))

@@ -44,7 +44,7 @@ def _ask_before_skipping() -> None:
         raise Failed("nothing was recovered; effects are as they were")
 
 
-def rebuild(*, hidden: bool, skip_damaged: bool = False) -> state.Report:
+def rebuild(*, hidden: bool, skip_damaged: bool = False) -> state.RecoveryReport:
     """Recover, with a progress bar on stderr unless `hidden`; raises Failed."""
     book = journal.current()
     size = sum(path.stat().st_size for path in book.files())
@@ -82,7 +82,7 @@ def _caps_of(task: str, kwargs: Mapping[str, Any]) -> list[tuple[str, int]]:
     return [(name, cap.window_ms) for name, cap in zip(names, gate.caps if gate else (), strict=True)]
 
 
-def in_words(report: state.Report) -> str:
+def in_words(report: state.RecoveryReport) -> str:
     """What a recovery did, line by line."""
     if not report.epochs:
         return "the journal is empty: there is nothing to recover"

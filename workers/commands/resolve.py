@@ -13,7 +13,7 @@ from gatekeeper.redact import clean
 from state.agents import history, state_file
 from state.journal import journal
 from state.ledger import resolve
-from state.ledger.resolve import How, NotResolved, Word
+from state.ledger.resolve import How, NotResolved, Resolution
 from state.redis import client
 from state.terminal import one_line
 from workers.commands.output import Failed, Misused, command, explain, say, show, table
@@ -36,7 +36,7 @@ def held(*, json_: bool) -> None:
 @click.option("--why", default="approved", show_default=True, help="What to tell the next person who looks.")
 def approve(key: str, why: str, *, json_: bool) -> None:
     """Let KEY run, which was held before anything of it was sent."""
-    _say(key, Word("approve", person(), clean(why)), json_=json_)
+    _say(key, Resolution("approve", person(), clean(why)), json_=json_)
 
 
 @command("resolve")
@@ -65,7 +65,7 @@ def decide(  # noqa: PLR0913 - one argument per option, all by name
     """Say what became of KEY, whose outcome nobody else can tell: one of --applied, --not-applied and --cancel."""
     how = _one_of(applied=applied, not_applied=not_applied, cancel=cancel)
     _check_options(how, result=result, force=force, yes=yes)
-    word = Word(how, person(), clean(why), _checked(result or "null"), force)
+    word = Resolution(how, person(), clean(why), _checked(result or "null"), force)
     if how == "not-applied" and not yes and sys.stdin.isatty():
         _ask_before_sending(key)
     _say(key, word, json_=json_)
@@ -104,13 +104,13 @@ def _ask_before_sending(key: str) -> None:
 
 
 def _known(key: str) -> dict[str, Any]:
-    told = history.tell(client.client(), all_agents(), key)
+    told = history.read_history(client.client(), all_agents(), key)
     if told is None:
         raise Failed(f"no key {key!r} is known; see: celery -A workers gate held")
     return told
 
 
-def _say(key: str, word: Word, *, json_: bool) -> None:
+def _say(key: str, word: Resolution, *, json_: bool) -> None:
     told = _known(key)
     agent, key = told["agent"], told["key"]
     try:

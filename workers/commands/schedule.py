@@ -15,7 +15,7 @@ from workers.schedule import Entry, read, tick
 from workers.scheduler import before, start
 
 #: More at once would flood the queue, and is rather a slip in a date: three weeks of a half-hourly entry.
-MOST_SLOTS = 1000
+MAX_SLOTS = 1000
 #: Outside of them are slips of the hand, and the ends of the calendar.
 YEARS = range(2000, 3000)
 
@@ -111,9 +111,9 @@ def _moment(text: str) -> datetime:
 def _slots(entry: Entry, begin: datetime, end: datetime) -> list[datetime]:
     if begin > end:
         raise Failed(f"--from {begin.isoformat()} is later than --to {end.isoformat()}")
-    slots = list(islice(entry.slots(begin, min(end, datetime.now(UTC))), MOST_SLOTS + 1))
-    if len(slots) > MOST_SLOTS:
-        raise Failed(f"{entry.name} was due more than {MOST_SLOTS} times in that range; choose a narrower one")
+    slots = list(islice(entry.slots(begin, min(end, datetime.now(UTC))), MAX_SLOTS + 1))
+    if len(slots) > MAX_SLOTS:
+        raise Failed(f"{entry.name} was due more than {MAX_SLOTS} times in that range; choose a narrower one")
     return slots
 
 

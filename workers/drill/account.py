@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Literal
 
 #: Seconds. Nobody is held up for longer, whatever becomes of the drill.
-LONGEST = 60.0
+MAX_HOLD = 60.0
 
 #: What becomes of the next effect: it happens, it is lost on its way, its answer is lost, or Redis is while it is sent.
 Fate = Literal["ok", "lost", "answer lost", "cut"]
@@ -48,7 +48,7 @@ class Account:
             if hold:
                 self._held[place], self._senders[place] = hold, sender
         if hold:
-            hold.wait(LONGEST)
+            hold.wait(MAX_HOLD)
 
     def take(self, key: str, sender: int) -> Fate:
         """An effect arrives; answers what became of it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from workers.drill.scenario import Bench
+from workers.drill.scenario import Scenario
 
 #: More than two workers have hands for.
 MANY = 10
@@ -18,20 +18,20 @@ class Fault:
     """`harm` is done to a bench. `in_doubt`: the effect happened, but without a look-up the key stays `unknown`."""
 
     name: str
-    harm: Callable[[Bench], None]
+    harm: Callable[[Scenario], None]
     in_doubt: bool = False
 
-    def ends(self, bench: Bench) -> tuple[str, ...]:
+    def ends(self, bench: Scenario) -> tuple[str, ...]:
         """The states in which the key may stand when all is over."""
         return ("unknown",) if self.in_doubt and not bench.can_look_up else ("done",)
 
 
-def lose_the_message(bench: Bench) -> None:
+def lose_the_message(bench: Scenario) -> None:
     """It is registered, and nobody hears of it."""
     bench.register()
 
 
-def call_at_once(bench: Bench) -> None:
+def call_at_once(bench: Scenario) -> None:
     """All of them come while the first is being sent."""
     bench.hold("applied")
     bench.call(MANY)
@@ -40,7 +40,7 @@ def call_at_once(bench: Bench) -> None:
     bench.account.release("applied")
 
 
-def deliver_while_it_runs(bench: Bench) -> None:
+def deliver_while_it_runs(bench: Scenario) -> None:
     """Nothing is done here but to wait: the broker delivers by itself what is not acknowledged in time."""
     bench.hold("applied")
     bench.call()
@@ -49,7 +49,7 @@ def deliver_while_it_runs(bench: Bench) -> None:
     bench.account.release("applied")
 
 
-def deliver_when_it_is_done(bench: Bench) -> None:
+def deliver_when_it_is_done(bench: Scenario) -> None:
     """As often as a confused broker likes."""
     bench.call()
     bench.until_state("done")
@@ -58,14 +58,14 @@ def deliver_when_it_is_done(bench: Bench) -> None:
     bench.until(lambda: bench.account.seen["message"] >= before + AGAIN, "the message to be delivered again")
 
 
-def kill_before_the_line(bench: Bench) -> None:
+def kill_before_the_line(bench: Scenario) -> None:
     """Nothing was sent, so another worker begins anew."""
     bench.hold("before the line")
     bench.call()
     bench.kill("before the line")
 
 
-def kill_when_it_is_applied(bench: Bench) -> None:
+def kill_when_it_is_applied(bench: Scenario) -> None:
     """Nobody is left to hear the answer."""
     bench.hold("applied")
     bench.call()
@@ -73,7 +73,7 @@ def kill_when_it_is_applied(bench: Bench) -> None:
     bench.account.release("applied")
 
 
-def kill_while_it_is_on_its_way(bench: Bench) -> None:
+def kill_while_it_is_on_its_way(bench: Scenario) -> None:
     """The effect arrives when everybody knows that its sender is dead."""
     bench.hold("arrived")
     bench.call()
@@ -84,7 +84,7 @@ def kill_while_it_is_on_its_way(bench: Bench) -> None:
     bench.until(lambda: bench.account.seen["applied"] > others, "what was on its way to arrive")
 
 
-def kill_and_lose_it(bench: Bench) -> None:
+def kill_and_lose_it(bench: Scenario) -> None:
     """It must be sent again, and only once that it did not arrive is proven, or said by a person who looked."""
     bench.account.fate("lost")
     bench.hold("arrived")
@@ -96,20 +96,20 @@ def kill_and_lose_it(bench: Bench) -> None:
         bench.say_not_applied()
 
 
-def lose_the_answer(bench: Bench) -> None:
+def lose_the_answer(bench: Scenario) -> None:
     """The effect happened, and the connection ends without a word."""
     bench.account.fate("answer lost")
     bench.call()
 
 
-def cut_redis(bench: Bench) -> None:
+def cut_redis(bench: Scenario) -> None:
     """The effect happened, and its worker cannot tell Redis on the connections that it has."""
     bench.account.fate("cut")
     bench.call()
     bench.until(lambda: bench.account.seen["cut"], "the connections to be cut")
 
 
-def pause_before_the_line(bench: Bench) -> None:
+def pause_before_the_line(bench: Scenario) -> None:
     """Its lease ends while it sleeps, another worker sends; when it wakes it is refused."""
     bench.hold("before the line")
     bench.call()
@@ -119,7 +119,7 @@ def pause_before_the_line(bench: Bench) -> None:
     bench.until(lambda: bench.account.seen["refused"], "the worker that was paused to be refused")
 
 
-def pause_behind_the_line(bench: Bench) -> None:
+def pause_behind_the_line(bench: Scenario) -> None:
     """Its lease ends between the line and the first byte; when it wakes it must not send any more."""
     bench.hold("behind the line")
     bench.call()

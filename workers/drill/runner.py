@@ -21,9 +21,9 @@ from workers.drill.account import Account
 from workers.drill.destination import Destination
 from workers.drill.faults import FAULTS, Fault
 from workers.drill.parent_watch import end_with_parent
-from workers.drill.sandbox import Place
-from workers.drill.scenario import Bench, NotDrilled
-from workers.drill.worker_pool import Crew, WorkerEnded
+from workers.drill.sandbox import Sandbox
+from workers.drill.scenario import NotDrilled, Scenario
+from workers.drill.worker_pool import WorkerEnded, WorkerPool
 
 WORKERS = 2
 #: The share of the whole time after which what is not over counts as not drilled: the rest is for the last lines.
@@ -32,15 +32,15 @@ IN_ALL = 0.9
 EACH = 1 / 3
 
 
-class Conductor:
+class Runner:
     """The faults, one after the other, on workers that serve all of them."""
 
-    def __init__(self, place: Place, task: str | None, within: float) -> None:
+    def __init__(self, place: Sandbox, task: str | None, within: float) -> None:
         self._place, self._task, self._within = place, task, within
         self._agents = [f"{place.name}-{number}" for number, _ in enumerate(FAULTS)]
         self._accounts = {agent: Account() for agent in self._agents}
         self._end = time.monotonic() + IN_ALL * within
-        self._crew: Crew | None = None
+        self._crew: WorkerPool | None = None
 
     def conduct(self) -> Iterator[dict[str, Any]]:
         """The line of each fault, as soon as it is over."""
@@ -48,9 +48,9 @@ class Conductor:
         tasks = stub_tasks.take_the_stage(self._agents, self._task)
         with Destination(self._accounts) as destination:
             order = {"name": self._place.name, "agents": self._agents, "task": self._task, "url": destination.url}
-            with closing(Crew(self._place.folder, order, WORKERS)) as crew:
+            with closing(WorkerPool(self._place.folder, order, WORKERS)) as crew:
                 self._crew = crew
-                benches = [Bench(app, task, self._accounts[task.gate.agent], crew, self._end) for task in tasks]
+                benches = [Scenario(app, task, self._accounts[task.gate.agent], crew, self._end) for task in tasks]
                 yield from self._run(benches, crew)
 
     def close(self) -> None:
@@ -58,7 +58,7 @@ class Conductor:
         if self._crew:
             self._crew.close()
 
-    def _run(self, benches: list[Bench], crew: Crew) -> Iterator[dict[str, Any]]:
+    def _run(self, benches: list[Scenario], crew: WorkerPool) -> Iterator[dict[str, Any]]:
         (slow, beside), *others = zip(FAULTS, benches, strict=True)
         beside.until(crew.is_ready, "the workers of the drill")
         with ThreadPoolExecutor(1) as pool:
@@ -77,7 +77,7 @@ def _always() -> bool:
 
 
 def _drill(
-    fault: Fault, bench: Bench, is_ready: Callable[[], bool] = _always, is_quiet: Callable[[], bool] = _always
+    fault: Fault, bench: Scenario, is_ready: Callable[[], bool] = _always, is_quiet: Callable[[], bool] = _always
 ) -> dict[str, Any]:
     """Do the harm, wait until the key has ended and no message is left that could change that, and count."""
     began, problem = time.monotonic(), ""
@@ -97,10 +97,10 @@ def _drill(
 def main() -> None:
     """Speak JSON to the parent, and end with it; where the parent was killed, clear the place in its stead."""
     order = json.loads(sys.argv[1])
-    place = Place(Path(order["folder"]))
+    place = Sandbox(Path(order["folder"]))
     rows = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what is logged is not for the parent
-    conductor = Conductor(place, order["task"], order["within"])
+    conductor = Runner(place, order["task"], order["within"])
 
     def clear() -> None:
         conductor.close()

@@ -17,7 +17,7 @@ from state.redis import client, namespace
 
 
 @dataclass(frozen=True)
-class Place:
+class Sandbox:
     """Where one drill happens. Nobody else uses a key that begins with `name`, or a file below `folder`."""
 
     folder: Path
@@ -47,11 +47,11 @@ class Place:
 
 
 @contextmanager
-def opened(run_dir: Path) -> Iterator[tuple[Place, int]]:
+def opened(run_dir: Path) -> Iterator[tuple[Sandbox, int]]:
     """A place of its own and the descriptor of its lock; both are gone afterwards, and so is what a killed drill left."""
     private.folder(run_dir)
     _clear_what_was_left(run_dir)
-    place = Place(run_dir / f"drill-{secrets.token_hex(4)}")
+    place = Sandbox(run_dir / f"drill-{secrets.token_hex(4)}")
     lock = _locked(place)
     try:
         place.folder.mkdir(mode=0o700)
@@ -63,14 +63,14 @@ def opened(run_dir: Path) -> Iterator[tuple[Place, int]]:
 
 def _clear_what_was_left(run_dir: Path) -> None:
     for path in run_dir.glob("drill-*.lock"):
-        left = Place(path.with_suffix(""))
+        left = Sandbox(path.with_suffix(""))
         with suppress(BlockingIOError):  # another drill runs there
             lock = _locked(left)
             left.clear()
             os.close(lock)
 
 
-def _locked(place: Place) -> int:
+def _locked(place: Sandbox) -> int:
     descriptor = os.open(place.lock, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

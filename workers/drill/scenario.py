@@ -12,12 +12,12 @@ from gatekeeper.task import GateTask
 from state.agents import history
 from state.journal import journal
 from state.ledger.ledger import Ledger
-from state.ledger.resolve import Word, resolve
-from state.ledger.sweep import Due
+from state.ledger.resolve import Resolution, resolve
+from state.ledger.sweep import DueCall
 from state.redis import client
 from workers.application import Gatehouse
 from workers.drill.account import Account
-from workers.drill.worker_pool import Crew
+from workers.drill.worker_pool import WorkerPool
 
 LOOK_AGAIN_SECONDS = 0.05
 
@@ -28,10 +28,10 @@ class NotDrilled(RuntimeError):
     """Raised when what a fault needs did not come about in time."""
 
 
-class Bench:
+class Scenario:
     """One fault's own task, key and account. Nothing here waits beyond `deadline`, a time of `time.monotonic`."""
 
-    def __init__(self, app: Gatehouse, task: GateTask, account: Account, crew: Crew, deadline: float) -> None:
+    def __init__(self, app: Gatehouse, task: GateTask, account: Account, crew: WorkerPool, deadline: float) -> None:
         self._app, self._task, self._crew = app, task, crew
         self.account, self.deadline = account, deadline
         self._kwargs = dict.fromkeys(task.gate.contract.parameters, task.gate.agent)
@@ -56,11 +56,11 @@ class Bench:
     def deliver_again(self, times: int) -> None:
         """The message of the first call once more."""
         for _ in range(times):
-            self._app.resend(Due(self._calls[0], self._task.name, json.dumps(self._kwargs)))
+            self._app.resend(DueCall(self._calls[0], self._task.name, json.dumps(self._kwargs)))
 
     def say_not_applied(self) -> None:
         """A person looked at the destination, and nothing was there."""
-        word = Word("not-applied", "drill", "nothing is there")
+        word = Resolution("not-applied", "drill", "nothing is there")
         resolve(client.client(), journal.current(), self._task.gate.agent, self._key, word)
 
     # Faults
@@ -102,7 +102,7 @@ class Bench:
 
     def how(self) -> str:
         """The way that the key went, in the words of its story."""
-        told = history.tell(client.client(), [self._task.gate.agent], self._key)
+        told = history.read_history(client.client(), [self._task.gate.agent], self._key)
         steps = [_step(event) for event in told["story"]] if told else []
         return " → ".join(dict.fromkeys(step for step in steps if step))
 

@@ -15,9 +15,9 @@ import requests
 
 import gatekeeper
 from clients import http
-from gatekeeper.errors import ClaimLost, Overdue
+from gatekeeper.errors import ClaimLost, LeaseExpired
 from gatekeeper.policies.policy import Breaker, Effect, Rate
-from gatekeeper.policies.spec import Gate, registered
+from gatekeeper.policies.spec import TaskSpec, registered
 from gatekeeper.run.attempt import current
 from gatekeeper.task import GateTask
 
@@ -37,7 +37,7 @@ def take_the_stage(agents: Sequence[str], task: str | None, url: str = "") -> li
     return [_task(agent, original, Author(url, agent)) for agent in agents]
 
 
-def _task(agent: str, original: Gate | None, author: Author) -> GateTask:
+def _task(agent: str, original: TaskSpec | None, author: Author) -> GateTask:
     parameters = original.contract.parameters if original else ("n",)
     can_look_up = original is None or original.verify is not None
     like = (original and original.effect) or Effect()
@@ -66,7 +66,7 @@ class Author:
             with gatekeeper.effect(payload={"key": current().call.key}) as frozen:
                 self.at("behind the line")
                 return self._send(frozen)
-        except (ClaimLost, Overdue):
+        except (ClaimLost, LeaseExpired):
             self.at("refused")
             raise
 
@@ -97,7 +97,7 @@ def cut_connections() -> int:
     return cut
 
 
-def _policies(original: Gate) -> dict[str, Any]:
+def _policies(original: TaskSpec) -> dict[str, Any]:
     """The gate as the task has it, except that a minute is enough for every wait."""
     breaker = original.breaker
     return {

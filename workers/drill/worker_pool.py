@@ -17,7 +17,7 @@ class WorkerEnded(RuntimeError):
     """Raised when a worker of the drill ended and nobody had killed it; says what it wrote last."""
 
 
-class Crew:
+class WorkerPool:
     """As many workers as were asked for; for each that is killed another one is started."""
 
     def __init__(self, folder: Path, order: Mapping[str, Any], size: int) -> None:

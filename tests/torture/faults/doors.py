@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests import senders
 from tests.harness import Process, until
 from tests.harness.install import http_status
@@ -62,7 +62,7 @@ def two_beats(arena: Arena, rounds: int) -> None:
             process.kill9()
         arena.producer.note(key for key in arena.judge.counts() if key.startswith("tick:"))
         arena.rest()
-        arena.valkey.client().delete(Names(AGENT).ticks)
+        arena.valkey.client().delete(Keys(AGENT).ticks)
 
 
 @fault("F26", "each webhook comes a hundred times at once, among forged and changed ones", short=1, long=5,

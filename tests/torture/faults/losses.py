@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests.harness import Valkey, until
 from tests.torture.arena import Arena
 from tests.torture.faults.redis import HALF, hold_both
@@ -17,7 +17,7 @@ from tests.torture.replica import Replica
 from tests.torture.scenario import fault
 from tests.torture.watch import standings
 
-LEDGER = Names(AGENT).ledger
+LEDGER = Keys(AGENT).ledger
 #: How a person empties Redis. The last one takes only what says that nothing is missing.
 EMPTYINGS: dict[str, Callable[[Valkey], object]] = {
     "FLUSHALL": lambda valkey: valkey.client().flushall(),

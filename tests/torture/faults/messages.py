@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests.harness import until
 from tests.poison import POISON, message
 from tests.torture.arena import Arena
@@ -15,7 +15,7 @@ from tests.torture.producer import AGENT
 from tests.torture.scenario import fault
 from tests.torture.watch import standings
 
-NAMES = Names(AGENT)
+NAMES = Keys(AGENT)
 QUEUE = "celery"
 PAST = "2020-01-01T00:00:00+00:00"
 

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests.harness import Process, until
 from tests.torture.arena import Arena
 from tests.torture.house import wait_dead
@@ -90,4 +90,4 @@ def _told(path: Path) -> Any:
 
 
 def _known(arena: Arena) -> int:
-    return int(arena.valkey.client().hget(Names(AGENT).metrics, "total_done") or 0)
+    return int(arena.valkey.client().hget(Keys(AGENT).metrics, "total_done") or 0)

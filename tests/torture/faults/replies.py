@@ -11,7 +11,7 @@ from tests.torture.scenario import fault
 #: How the judge breaks an answer after the effect happened.
 BROKEN_ANSWERS = ("apply_then_drop", "apply_then_reset", "apply_then_status:500", "apply_then_status:408", "truncate")
 #: Requests whose answer is broken in one way.
-AT_ONCE = 12
+BATCH_SIZE = 12
 #: Requests on their way when the network tears.
 CONCURRENT = 24
 
@@ -22,7 +22,7 @@ def broken_answers(arena: Arena, rounds: int) -> None:
     for _ in range(rounds):
         for mode in BROKEN_ANSWERS:
             arena.judge.mode(mode)
-            keys = [key for task in ("strike", "sure") for key in arena.ask(AT_ONCE, task)]
+            keys = [key for task in ("strike", "sure") for key in arena.ask(BATCH_SIZE, task)]
             arena.wait_asked(keys)
             arena.judge.mode("ok")
             arena.hit(keys=keys)
@@ -35,13 +35,13 @@ def refusals(arena: Arena, rounds: int) -> None:
     arena.house.hire()
     for _ in range(rounds):
         for mode in ("refuse:503", "refuse:429"):
-            arena.judge.mode(mode, for_next=AT_ONCE)
-            keys = arena.ask(AT_ONCE, "sure")
+            arena.judge.mode(mode, for_next=BATCH_SIZE)
+            keys = arena.ask(BATCH_SIZE, "sure")
             arena.wait_asked(keys)
             arena.hit(keys=keys)
             arena.watch.mark()
         arena.to_judge.listen(listening=False)
-        arena.ask(AT_ONCE, "sure")
+        arena.ask(BATCH_SIZE, "sure")
         arena.last(2)
         arena.to_judge.listen(listening=True)
         arena.watch.mark()

@@ -6,7 +6,7 @@ from celery import Celery
 from kombu import pools
 
 import redis_url
-from state.redis.keys import Names
+from state.redis.keys import Keys
 from tests.harness import Process, until
 from tests.torture.arena import Arena
 from tests.torture.house import terminate, wait_dead
@@ -84,5 +84,5 @@ def _restart(arena: Arena, worker: Process) -> Process:
 
 
 def _nothing_waits(arena: Arena) -> bool:
-    names = Names(AGENT)
+    names = Keys(AGENT)
     return not (arena.watch.client.zcard(names.waiting) or arena.watch.client.zcard(names.queued))

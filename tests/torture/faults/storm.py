@@ -14,7 +14,7 @@ from tests.torture.scenario import fault
 ROUND = 30.0
 WORKERS = 3
 #: Seconds that the network or the judge keeps a request at most: well below the drain time, as a provider must.
-LONGEST_HOLD = 1.5
+MAX_HOLD = 1.5
 
 
 class Nemesis:
@@ -88,7 +88,7 @@ class Nemesis:
 
     def hold_the_network(self) -> None:
         with self._arena.to_judge.while_ordered(**{self._random.choice(["up", "down"]): "hold"}):
-            self._last(0.2, LONGEST_HOLD)
+            self._last(0.2, MAX_HOLD)
             self._arena.hit()
             if self._random.random() < 0.5:
                 self._victim().kill9()
