@@ -17,7 +17,7 @@ from pathlib import Path
 import settings
 from settings import DATA_FOLDERS, DEFAULT_STATE_DIR, OLD_STATE_DIR, UNFINISHED_MOVE, Settings, SettingsError
 from state import private, terminal
-from state.files import sync_folder, write_whole
+from state.files import sync_folder, write_atomic
 
 
 class TakeoverError(RuntimeError):
@@ -71,7 +71,7 @@ def _move_all() -> str:
     _check_unused()
     private.folder(DEFAULT_STATE_DIR)
     sync_folder(DEFAULT_STATE_DIR.parent)
-    write_whole(UNFINISHED_MOVE, "\n".join(names).encode())
+    write_atomic(UNFINISHED_MOVE, "\n".join(names).encode())
     for name in left:
         _move(OLD_STATE_DIR / name, DEFAULT_STATE_DIR / name)
     UNFINISHED_MOVE.unlink()

@@ -10,8 +10,8 @@ from typing import Any
 from redis import Redis
 
 from state.agents import facts
-from state.redis.keys import Keys
 from state.redis.client import now_ms
+from state.redis.keys import Keys
 
 #: The fields of every state file; an agent's facts take other names.
 HEAD_FIELDS = frozenset(

@@ -12,7 +12,7 @@ from redis import Redis
 
 import settings
 from state import private, terminal
-from state.agents.snapshot import (revisions, snapshot)
+from state.agents.snapshot import revisions, snapshot
 from state.files import UNFINISHED, write_atomic
 
 log = structlog.get_logger("gatehouse.mirror")

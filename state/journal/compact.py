@@ -22,13 +22,13 @@ from typing import Any
 import structlog
 
 import settings
+from state.files import UNFINISHED, sync_folder, write_atomic
 from state.journal import journal as journal_module
 from state.journal import records
-from state.files import UNFINISHED, sync_folder, write_atomic
-from state.journal.projection import (Projection, RecordOffset, KeyState, project)
-from state.journal.journal import Journal
-from state.journal.records import (CorruptRecord, Record)
 from state.journal.heads import STILL_WRITTEN
+from state.journal.journal import Journal
+from state.journal.projection import KeyState, Projection, RecordOffset, project
+from state.journal.records import CorruptRecord, Record
 
 log = structlog.get_logger("gatehouse.journal")
 
@@ -108,7 +108,9 @@ def _last_line_end(path: Path) -> int:
         return start + file.read(TAIL).rfind(b"\n") + 1
 
 
-def _replace(journal: Journal, old: list[Path], whole: Projection, ends: Mapping[Path, int], report: CompactionReport) -> None:
+def _replace(
+    journal: Journal, old: list[Path], whole: Projection, ends: Mapping[Path, int], report: CompactionReport
+) -> None:
     identities = _identities(old)
     fresh = [path.with_name(f".{path.name}.{secrets.token_hex(8)}{UNFINISHED}") for path in old]
     try:

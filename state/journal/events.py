@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 import structlog
 
+from state.agents.facts import FactChange
 from state.agents.snapshot import iso
 from state.call import Call
 from state.decision import Claim
-from state.agents.facts import FactChange
-from state.journal.journal import (Journal, JournalUnavailable)
+from state.journal.journal import Journal, JournalUnavailable
 
 log = structlog.get_logger("gatehouse.journal")
 

@@ -117,7 +117,9 @@ class Watermark:
             if telling.start() < end:
                 continue  # in a line that was read
             start, end = piece.rfind(b"\n", 0, telling.start()) + 1, piece.find(b"\n", telling.end()) + 1
-            for record in records.decode_all(piece[start:end], records.decode_header):  # `gate recover` reports damaged ones
+            for record in records.decode_all(
+                piece[start:end], records.decode_header
+            ):  # `gate recover` reports damaged ones
                 self._take(record)
 
     def _take(self, record: Record) -> None:

@@ -20,9 +20,9 @@ from typing import Any
 
 import settings
 from state import private
-from state.journal import records
 from state.files import sync_folder
-from state.journal.heads import (OF_A_MONTH, JournalHead, Watermark)
+from state.journal import records
+from state.journal.heads import OF_A_MONTH, JournalHead, Watermark
 
 #: Seconds to wait while another process of this machine compares Redis with the journal, or rebuilds it.
 PATIENCE = 30.0

@@ -14,8 +14,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from state.journal import records
-from state.journal.records import (CorruptRecord, Record)
 from state.journal.heads import JournalHead
+from state.journal.records import CorruptRecord, Record
 
 #: The month, whose copy it is, and, while it is compacted, an unfinished name around that.
 _NAMED = re.compile(r"\.?\d{4}-\d{2}(.*?)\.jsonl")
@@ -58,7 +58,9 @@ class Projection:
     )  #: ids that were revoked before their calls were made: for which agents, and by whom
     fences: dict[str, int] = field(default_factory=dict)  #: highest, by agent
     epochs: dict[str, str] = field(default_factory=dict)  #: by agent, in the journal that is being read
-    known: list[dict[str, JournalHead]] = field(default_factory=list)  #: of each file: what was known at its end, by agent
+    known: list[dict[str, JournalHead]] = field(
+        default_factory=list
+    )  #: of each file: what was known at its end, by agent
     damages: list[CorruptRecord] = field(default_factory=list)
     records: int = 0
 
@@ -90,7 +92,9 @@ def project(
             take = _TAKERS.get(found["event"])
             if take:
                 take(whole, found, RecordOffset(number, offset))
-        whole.known.append({agent: JournalHead(whole.epochs.get(agent, ""), fence) for agent, fence in whole.fences.items()})
+        whole.known.append(
+            {agent: JournalHead(whole.epochs.get(agent, ""), fence) for agent, fence in whole.fences.items()}
+        )
     return whole
 
 
