@@ -26,7 +26,7 @@ def read(response: Response, deadline: float) -> None:
     """Give `response` its whole body, and an encoding that is safe to decode it with.
 
     `requests` unpacks whatever the server names, in any number of layers, and 64 kB of gzip can hold 64 MB; what unpacks
-    here stops at LARGEST.
+    here stops at MAX_BYTES.
 
     Raises:
         ContentDecodingError: it is too large, packed in another way, or damaged.

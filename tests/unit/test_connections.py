@@ -39,7 +39,7 @@ def port(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setattr(connections, "HEAD_SECONDS", 1.0)
     monkeypatch.setattr(connections, "EXCHANGE_SECONDS", 2.0)
     monkeypatch.setattr(connections, "LOOK", 0.1)
-    monkeypatch.setattr(connections, "MOST", MOST)
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", MOST)
     protocol: Any = type("Watched", (request.param,), {})
     connections.install(protocol)
     connections.install(protocol)

@@ -250,7 +250,8 @@ def test_the_table_of_the_documentation_works(table: Table) -> None:
 
 
 def test_every_answer_of_the_door_is_told_in_the_documentation() -> None:
-    code = "".join((settings.ROOT / "web" / f"{name}.py").read_text() for name in ("hooks", "intake", "waiting"))
+    doors = ("webhooks/receive", "webhooks/body", "blocking")
+    code = "".join((settings.ROOT / "web" / f"{name}.py").read_text() for name in doors)
     page = (settings.ROOT / "docs" / "webhooks.md").read_text()
 
     for status in re.findall(r"HTTPException\(\s*(\d+)", code):

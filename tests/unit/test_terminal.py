@@ -165,7 +165,7 @@ def test_every_word_of_a_command_goes_through_the_one_place() -> None:
     """A `click.echo` or a `print` of a command would be a second way to a terminal."""
     ways = [
         f"{path.relative_to(settings.ROOT)}: {line.strip()}"
-        for folder in ("workers/gate", "deploy", "web", "gatekeeper", "clients", "tasks", "state")
+        for folder in ("workers/commands", "deploy", "web", "gatekeeper", "clients", "tasks", "state")
         for path in sorted((settings.ROOT / folder).rglob("*.py"))
         for line in path.read_text().splitlines()
         if ("click.echo(" in line or " print(" in line or "click.secho(" in line) and "terminal." not in line

@@ -78,7 +78,7 @@ def test_only_what_is_new_is_read(folder: Path, write: Write, monkeypatch: pytes
         read.append(line)
         return original(line)
 
-    monkeypatch.setattr(records, "brief", counted)
+    monkeypatch.setattr(records, "decode_header", counted)
 
     intent(write, 100)
 
