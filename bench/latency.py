@@ -12,8 +12,8 @@ from redis import Redis
 
 from bench.agents import noop
 from gatekeeper.run.responses import kept
-from state.decision import Claim
 from state.ledger.ledger import Ledger, Settlement
+from state.model import Claim
 
 #: Not timed: the scripts are loaded, and the processor wakes up.
 WARM_UP = 200

@@ -18,7 +18,8 @@ from redis.exceptions import AuthenticationError, RedisError
 from redis.retry import Retry
 
 from settings import ROOT, Settings, SettingsError, check_socket_folder, embedded_socket
-from state import connections, private
+from state import private
+from state.redis import connections
 
 CONFIGURATION = ROOT / "deploy" / "redis.conf"
 

@@ -29,10 +29,10 @@ from gatekeeper.policies.spec import TaskSpec, registered
 from gatekeeper.redact import describe
 from gatekeeper.run import known
 from state import forbidden
-from state.call import Call
 from state.ledger import owner
 from state.ledger.ledger import Ledger
 from state.ledger.sweep import DueCall
+from state.model import Call
 from state.options import from_json
 from state.redis import client
 from workers import broker, canvas, command_line, control, followers, options, pulse, shutdown

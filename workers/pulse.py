@@ -19,7 +19,8 @@ import structlog
 from celery import bootsteps
 
 import settings
-from state import private, signs
+from state import private
+from state.processes import liveness
 from state.redis import client
 from state.redis.client import StoreError
 
@@ -35,7 +36,7 @@ class Pulse:
     """What one process says of itself."""
 
     def __init__(self, kind: str) -> None:
-        self.me = signs.Me(kind, _version())
+        self.me = liveness.ThisProcess(kind, _version())
         self.stopped = False
         self._said: float | None = None
         self._listened = time.monotonic()  # whoever starts beside us has until then
@@ -47,11 +48,11 @@ class Pulse:
         `queues` are those that a worker takes messages from.
         """
         self.touch()
-        if self._said is not None and time.monotonic() - self._said < signs.EVERY:
+        if self._said is not None and time.monotonic() - self._said < liveness.INTERVAL:
             return
         self._said = time.monotonic()
         try:
-            signs.give(client.client(), self.me, swept_ago_ms=swept_ago_ms, stopped=self.stopped, queues=queues)
+            liveness.report(client.client(), self.me, swept_ago_ms=swept_ago_ms, stopped=self.stopped, queues=queues)
             if time.monotonic() - self._listened >= LISTEN_EVERY:
                 self._listened = time.monotonic()
                 self._listen()
@@ -60,7 +61,7 @@ class Pulse:
 
     def _listen(self) -> None:
         """Say once in the log whoever of the other kind is silent: workers tell of beat, and beat tells of the workers."""
-        others = [each for each in signs.look(client.client()).silent if each.kind in signs.KINDS]
+        others = [each for each in liveness.current(client.client()).silent if each.kind in liveness.KINDS]
         silent = {f"{each.kind} {each.pid}": each for each in others if each.kind != self.me.kind}
         for each in (silent[name] for name in silent.keys() - self._silent):
             log.error("process silent", silent=str(each), since=each.since, next="celery -A workers gate doctor")
@@ -93,7 +94,7 @@ class Pulse:
 
     def _say_last(self) -> None:
         with suppress(StoreError):
-            signs.give(client.client(), self.me, stopped=True)
+            liveness.report(client.client(), self.me, stopped=True)
 
     @property
     def _file(self) -> Path:
@@ -113,7 +114,7 @@ class WorkersPulse(bootsteps.StartStopStep):
         """Sign at once, and then every few seconds."""
         of_worker().give(_swept_ago_ms(), _queues(parent))
         self._timer = parent.timer.call_repeatedly(
-            signs.EVERY, lambda: of_worker().give(_swept_ago_ms(), _queues(parent))
+            liveness.INTERVAL, lambda: of_worker().give(_swept_ago_ms(), _queues(parent))
         )
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature

@@ -15,7 +15,7 @@ from clients import http
 from clients.llm.providers import Provider
 from gatekeeper.redact import clean
 from gatekeeper.run import retry_after
-from state.limits.providers import Outcome
+from state.limits import Outcome
 
 #: Answers are checked against a schema; imagination only breaks them.
 TEMPERATURE = 0.2

@@ -22,8 +22,8 @@ from gatekeeper.redact import describe
 from gatekeeper.run.attempt import current_or_none
 from gatekeeper.run.effect import made_by
 from gatekeeper.run.memory import memory
-from state.limits import providers as shared
-from state.limits.providers import Denied, Permit
+from state import limits as shared
+from state.limits import Denied, Permit
 from state.redis import client
 from state.redis.client import StoreError
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import settings
 from gatekeeper.policies.durations import milliseconds, per_period
-from state.limits.providers import ProviderLimits
+from state.limits import ProviderLimits
 
 #: Failures in a row, and how long nobody asks then. A short outage costs three questions, a long one a probe each two minutes.
 BREAKER_AFTER, BREAKER_COOLDOWN = 3, "2m"

@@ -16,8 +16,8 @@ from gatekeeper.policies.contract import Contract, fingerprint
 from gatekeeper.policies.durations import Duration, milliseconds
 from gatekeeper.policies.key_template import Template
 from gatekeeper.policies.policy import Breaker, Cap, Effect, Rate
-from state.call import Call
 from state.ledger.ledger import CallLimits
+from state.model import Call
 from state.redis.keys import Keys
 
 #: Longer than any call should take on the network, short enough that a lost worker is noticed in two minutes.

@@ -12,9 +12,8 @@ from gatekeeper.policies import json_values
 from gatekeeper.policies.spec import agents
 from gatekeeper.redact import clean
 from gatekeeper.run import known
-from state.call import Call, difference
-from state.decision import ArgumentsDiffer, Claim, NotDue
 from state.ledger.ledger import Ledger
+from state.model import ArgumentsDiffer, Call, Claim, NotDue, difference
 
 log = structlog.get_logger("gatehouse.gate")
 

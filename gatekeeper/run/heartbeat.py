@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import structlog
 
 from gatekeeper.run.attempt import Attempt
-from state.decision import Claim
 from state.ledger import owner
+from state.model import Claim
 from state.redis.client import StoreError
 
 log = structlog.get_logger()

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from gatekeeper.errors import InvalidArguments, KnownId
 from gatekeeper.policies.spec import TICK, agents, registered
-from state.call import Call
 from state.ledger.ledger import ContentMismatch, Ledger
+from state.model import Call
 
 #: Characters; the longest that we make ourselves is that of a webhook's delivery.
 MAX_ID = 255

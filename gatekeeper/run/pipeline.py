@@ -19,9 +19,12 @@ from gatekeeper.run.attempt import Attempt
 from gatekeeper.run.execution import Execution
 from gatekeeper.run.http_guard import Wire
 from gatekeeper.run.responses import Answer, flawed, refusal, success
-from state.call import Call
-from state.decision import (
+from state.journal.journal import JournalUnavailable
+from state.ledger import owner
+from state.ledger.ledger import CallLimits, Ledger
+from state.model import (
     ArgumentsDiffer,
+    Call,
     Claim,
     Decision,
     KeyInUse,
@@ -33,9 +36,6 @@ from state.decision import (
     Replay,
     Unregistered,
 )
-from state.journal.journal import JournalUnavailable
-from state.ledger import owner
-from state.ledger.ledger import CallLimits, Ledger
 from state.recovery import audit, epoch
 from state.redis import client
 

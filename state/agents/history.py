@@ -8,7 +8,7 @@ from typing import Any
 from redis import Redis
 
 from state.agents.snapshot import iso
-from state.decision import in_words
+from state.model import in_words
 from state.redis.keys import Keys
 
 #: What of an event is a time.

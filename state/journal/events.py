@@ -11,9 +11,8 @@ import structlog
 
 from state.agents.facts import FactChange
 from state.agents.snapshot import iso
-from state.call import Call
-from state.decision import Claim
 from state.journal.journal import Journal, JournalUnavailable
+from state.model import Call, Claim
 
 log = structlog.get_logger("gatehouse.journal")
 

@@ -15,10 +15,10 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import WatchError
 
-from state.call import ENDED, Call
 from state.journal import events
 from state.journal.journal import Journal
 from state.ledger.ledger import Ledger
+from state.model import ENDED, Call
 from state.options import Options, from_json
 from state.redis.client import now_ms
 from state.redis.keys import Keys

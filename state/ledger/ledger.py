@@ -10,9 +10,17 @@ from typing import Any
 from redis import Redis
 
 from state import forbidden, options
-from state.call import Call, difference
-from state.decision import (
+from state.journal import events as evidence
+from state.journal import journal
+from state.journal.events import Outcome, Settlement
+from state.journal.heads import JournalHead
+from state.journal.journal import Journal, JournalUnavailable
+from state.journal.projection import point_name, project
+from state.ledger import owner as processes
+from state.ledger import revoke
+from state.model import (
     ArgumentsDiffer,
+    Call,
     Claim,
     Decision,
     KeyInUse,
@@ -23,15 +31,8 @@ from state.decision import (
     RegisteredKey,
     Replay,
     Unregistered,
+    difference,
 )
-from state.journal import events as evidence
-from state.journal import journal
-from state.journal.events import Outcome, Settlement
-from state.journal.heads import JournalHead
-from state.journal.journal import Journal, JournalUnavailable
-from state.journal.projection import point_name, project
-from state.ledger import owner as processes
-from state.ledger import revoke
 from state.recovery import rebuild
 from state.redis.client import Script
 from state.redis.keys import Keys

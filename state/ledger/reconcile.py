@@ -7,10 +7,10 @@ from typing import Any
 
 from redis import Redis
 
-from state.decision import Claim
 from state.journal import events as evidence
 from state.journal.journal import Journal
 from state.ledger.owner import Moment
+from state.model import Claim
 from state.redis.client import Script
 from state.redis.keys import Keys
 

@@ -10,11 +10,10 @@ from typing import Any, Literal
 from redis import Redis
 
 from state.agents.snapshot import iso
-from state.call import Call
-from state.decision import in_words
 from state.journal import events
 from state.journal.journal import Journal, JournalUnavailable
 from state.ledger import owner
+from state.model import Call, in_words
 from state.redis.client import Script
 from state.redis.keys import Keys
 

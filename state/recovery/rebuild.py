@@ -20,12 +20,12 @@ import settings
 from state import forbidden
 from state.agents import facts
 from state.agents.snapshot import milliseconds
-from state.call import as_text
 from state.journal import events, records
 from state.journal.heads import STILL_WRITTEN
 from state.journal.journal import Journal
 from state.journal.projection import KeyState, Projection, RecordOffset, project
 from state.journal.records import Record
+from state.model import as_text
 from state.options import Options
 from state.redis.client import Script, now_ms
 from state.redis.keys import Keys

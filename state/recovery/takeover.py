@@ -12,8 +12,8 @@ from typing import Any
 
 from redis import Redis
 
-from state.call import ENDED, Call
 from state.journal import events
+from state.model import ENDED, Call
 from state.options import Options
 from state.redis.keys import Keys
 

@@ -17,7 +17,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 import redis_url
 import settings
-from state import connections
+from state.redis import connections
 from state.redis.away import Away, is_transient
 
 __all__ = ["Away", "Client", "Script", "StoreError", "client", "is_own", "named", "now_ms", "retry_while_unavailable"]

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from gatekeeper.policies.spec import agents
-from state import backlog, signs
 from state.ledger import schedule_runs
+from state.processes import backlog, liveness
+from state.processes.liveness import Liveness
 from state.redis import client
-from state.signs import SignOfLife
 from tasks.monitor import schedule_checks
 from tasks.monitor.schedule_checks import Plan
 
@@ -30,28 +30,28 @@ class Overdue:
         return f"{self.entry} was due at {self.due:%Y-%m-%d %H:%M} UTC: {self.why}"
 
 
-def overdue(standing: SignOfLife) -> list[Overdue]:
+def overdue(standing: Liveness) -> list[Overdue]:
     """Every entry whose newest tick has not begun although its time has come."""
     now = datetime.fromtimestamp(standing.now_ms / 1000, UTC)
     found = (_of(plan, standing, now) for plan in schedule_checks.plans())
     return [each for each in found if each is not None]
 
 
-def look() -> tuple[SignOfLife, list[Overdue]]:
+def look() -> tuple[Liveness, list[Overdue]]:
     """Who runs, who is silent, and which ticks are overdue; raises StoreError."""
     standing = stand()
     return standing, overdue(standing)
 
 
-def stand() -> SignOfLife:
+def stand() -> Liveness:
     """Who runs and who is silent, and from which queues nobody takes what waits there; raises StoreError."""
     redis = client.client()
-    standing = signs.look(redis)
-    deserted = signs.deserted(backlog.of_queues(redis, agents()), standing)
+    standing = liveness.current(redis)
+    deserted = liveness.unserved_queues(backlog.of_queues(redis, agents()), standing)
     return replace(standing, silent=[*standing.silent, *deserted])
 
 
-def _of(plan: Plan, standing: SignOfLife, now: datetime) -> Overdue | None:
+def _of(plan: Plan, standing: Liveness, now: datetime) -> Overdue | None:
     due = plan.times.latest_before(now)
     newest = schedule_runs.newest(client.client(), plan.agent, plan.entry)
     if newest.due is not None and newest.due >= due:
@@ -63,13 +63,13 @@ def _of(plan: Plan, standing: SignOfLife, now: datetime) -> Overdue | None:
     return Overdue(plan.entry, plan.agent, due, "it was not started")
 
 
-def _expected(due: datetime, standing: SignOfLife) -> datetime:
+def _expected(due: datetime, standing: Liveness) -> datetime:
     """When beat should have started it: as soon as it was due, or as soon as it ran itself."""
     began = [datetime.fromtimestamp(beat.since_ms / 1000, UTC) for beat in standing.of("beat")]
     return max([due, *began[:1]])
 
 
-def _may_wait(plan: Plan, newest: schedule_runs.Newest, standing: SignOfLife) -> bool:
+def _may_wait(plan: Plan, newest: schedule_runs.Newest, standing: Liveness) -> bool:
     """Whether the entry itself says that nothing is to be started now."""
     if plan.missed == "skip" and newest.due is not None and standing.of("beat"):
         return True

@@ -21,8 +21,8 @@ from clients.http import certificate
 from gatekeeper.policies.durations import milliseconds
 from gatekeeper.policies.spec import agents
 from gatekeeper.redact import describe
-from state import signs
 from state.journal import journal
+from state.processes import liveness
 from state.recovery import epoch
 from state.redis import client, health
 from tasks.monitor import overdue
@@ -169,7 +169,7 @@ def effects() -> Observation:
 def processes() -> Observation:
     """Do workers and beat say that they live?"""
     standing = overdue.stand()
-    counts = ", ".join(f"{len(standing.of(kind))} {kind}" for kind in signs.KINDS)
+    counts = ", ".join(f"{len(standing.of(kind))} {kind}" for kind in liveness.KINDS)
     told = "; ".join(map(str, standing.silent))
     return Observation(
         f"{counts} alive", "none silent", f"{told}; see docs/operations.md, Nothing runs" if told else ""

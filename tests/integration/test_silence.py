@@ -13,7 +13,7 @@ from urllib.request import ProxyHandler, build_opener
 import pytest
 import redis
 
-from state import signs
+from state.processes import liveness
 from tests.harness import Install, Process, Valkey, until
 
 QUARTER = 15 * 60 * 1000
@@ -43,7 +43,7 @@ def doctor(house: Install) -> tuple[int, dict[str, str]]:
 
 def sign_of(store: redis.Redis, kind: str) -> tuple[str, dict[str, Any]]:
     """The newest sign of a kind."""
-    found = {name: json.loads(text) for name, text in store.hgetall(signs.name()).items()}
+    found = {name: json.loads(text) for name, text in store.hgetall(liveness.key()).items()}
     name = max((name for name in found if found[name]["kind"] == kind), key=lambda name: found[name]["seen_ms"])
     return name, found[name]
 
@@ -52,7 +52,7 @@ def freeze(process: Process, store: redis.Redis, kind: str) -> None:
     """Stop a process in the middle of what it does, and let a quarter of an hour pass for its sign."""
     process.pause()
     name, sign = sign_of(store, kind)
-    store.hset(name=signs.name(), key=name, value=json.dumps(sign | {"seen_ms": sign["seen_ms"] - QUARTER}))
+    store.hset(name=liveness.key(), key=name, value=json.dumps(sign | {"seen_ms": sign["seen_ms"] - QUARTER}))
 
 
 @pytest.fixture

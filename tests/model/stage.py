@@ -15,12 +15,11 @@ from unittest.mock import patch
 
 from redis import Redis
 
-from state.call import Call
-from state.decision import Claim
 from state.journal.journal import Journal
 from state.ledger import owner, reconcile
 from state.ledger.ledger import CallLimits, Ledger, Settlement
 from state.ledger.owner import Moment
+from state.model import Call, Claim
 from state.recovery import audit, epoch
 from state.redis.keys import Keys
 from tests.model.losses import KEY, Losses

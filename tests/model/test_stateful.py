@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from state.decision import Claim, NeedsResync
 from state.ledger import owner
+from state.model import Claim, NeedsResync
 from tests.harness import Valkey
 from tests.model.stage import Attempt, Stage
 

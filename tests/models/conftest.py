@@ -14,7 +14,7 @@ import settings
 from clients.llm import fallback, providers
 from clients.llm.fallback import Answered, Question
 from gatekeeper import redact
-from state.limits.providers import ProviderKeys
+from state.limits import ProviderKeys
 from state.redis import client
 from tests.harness import Valkey
 from tests.models.llmock import Llmock

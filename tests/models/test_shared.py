@@ -10,7 +10,7 @@ import pytest
 
 import settings
 from clients.llm import providers
-from state.limits.providers import ProviderKeys
+from state.limits import ProviderKeys
 from state.redis import client
 from tests.harness import Valkey
 from tests.models.conftest import Asker

@@ -15,13 +15,12 @@ from gatekeeper.policies.policy import Breaker, Cap, Effect, Rate
 from gatekeeper.policies.spec import Policies, TaskSpec
 from state.agents import snapshot
 from state.agents.facts import FactChange
-from state.call import Call
-from state.decision import Claim, Decision, KeyInUse, NeedsLookup, Refusal, Replay
 from state.journal import records
 from state.journal.heads import JournalHead
 from state.ledger import owner, reconcile, resolve
 from state.ledger.ledger import NOTHING, Ledger, Outcome, Settlement
 from state.ledger.owner import Moment
+from state.model import Call, Claim, Decision, KeyInUse, NeedsLookup, Refusal, Replay
 from state.recovery import epoch
 from state.redis.keys import Keys
 

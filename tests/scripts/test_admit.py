@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from gatekeeper.policies.policy import Breaker, Effect, Rate
-from state.call import Call
-from state.decision import ArgumentsDiffer, Claim, Decision, KeyInUse, NotDue, Refusal, Unregistered
+from state.model import ArgumentsDiffer, Call, Claim, Decision, KeyInUse, NotDue, Refusal, Unregistered
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, DAY, HOUR, LEDGER, MINUTE, Poster
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from state.call import Call
-from state.decision import Claim
+from state.model import Call, Claim
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import DAY, HOUR, MINUTE, SECOND, Poster
 

@@ -12,7 +12,7 @@ import pytest
 
 import settings
 from gatekeeper.policies.policy import Breaker, Rate
-from state.decision import Claim, Decision, KeyInUse
+from state.model import Claim, Decision, KeyInUse
 from tests.harness import Valkey
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import MINUTE, Poster
@@ -26,7 +26,7 @@ ASK = """
 import sys
 from redis import Redis
 from gatekeeper.policies.policy import Breaker
-from state.decision import Claim
+from state.model import Claim
 from tests.scripts.poster import Poster, a_gate
 
 redis = Redis.from_url(sys.argv[1], decode_responses=True)

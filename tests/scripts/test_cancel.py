@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from state.decision import Refusal
 from state.ledger import sweep
+from state.model import Refusal
 from tests.scripts.poster import AGENT, HOUR, Poster
 
 

@@ -6,10 +6,10 @@ import pytest
 from redis import Redis
 
 from gatekeeper.policies.policy import Breaker, Rate
+from state import limits
 from state.ledger import clock, sweep
 from state.ledger.ledger import GRACE_MS
-from state.limits import providers, requests
-from state.limits.providers import Denied, Permit, ProviderLimits
+from state.limits import Denied, Permit, ProviderLimits
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, DAY, HOUR, MINUTE, SECOND, Poster
 
@@ -43,12 +43,12 @@ def mend(poster: Poster) -> int:
 
 def test_a_source_of_webhooks_waits_for_one_place_and_no_longer(poster: Poster) -> None:
     for _ in range(3):
-        requests.wait(poster.redis, "a", 3, 20_000)
+        limits.throttle(poster.redis, "a", 3, 20_000)
     was_ahead(poster.redis)
 
-    assert 19 < requests.wait(poster.redis, "a", 3, 20_000) <= 20
-    poster.redis.hincrbyfloat(requests.name("a"), "tat_ms", -20_000)
-    assert requests.wait(poster.redis, "a", 3, 20_000) == 0, "time counts from the correction on"
+    assert 19 < limits.throttle(poster.redis, "a", 3, 20_000) <= 20
+    poster.redis.hincrbyfloat(limits.source_key("a"), "tat_ms", -20_000)
+    assert limits.throttle(poster.redis, "a", 3, 20_000) == 0, "time counts from the correction on"
 
 
 def test_a_rate_of_a_task_puts_off_by_one_place_and_no_longer(poster_with: WithPolicies) -> None:
@@ -110,7 +110,7 @@ LIMITS = ProviderLimits(burst=3, every_ms=1000, after=1, cooldown_ms=60_000, pro
 
 
 def permit(redis: Redis) -> Permit | Denied:
-    return providers.permit(redis, "groq", "q", LIMITS)
+    return limits.permit(redis, "groq", "q", LIMITS)
 
 
 def permitted(redis: Redis) -> Permit:
@@ -123,9 +123,9 @@ def permitted(redis: Redis) -> Permit:
     ("outcome", "seconds", "most"), [("failed", None, 60), ("later", 600.0, 600), ("barred", 900.0, 900)]
 )
 def test_a_provider_is_left_alone_for_as_long_as_it_was_meant(
-    poster: Poster, outcome: providers.Outcome, seconds: float | None, most: float
+    poster: Poster, outcome: limits.Outcome, seconds: float | None, most: float
 ) -> None:
-    providers.report(poster.redis, permitted(poster.redis), outcome, "why", seconds)
+    limits.report(poster.redis, permitted(poster.redis), outcome, "why", seconds)
     was_ahead(poster.redis)
 
     denied = permit(poster.redis)
@@ -145,7 +145,7 @@ def test_our_own_rate_and_a_probe_of_a_provider_are_bounded_too(poster: Poster) 
     assert isinstance(denied, Denied)
     assert denied.retry_after <= 1
 
-    record = providers.ProviderKeys("groq").record
+    record = limits.ProviderKeys("groq").record
     poster.redis.hset(record, mapping={"open_until_ms": 1, "probe": "x", "probe_until_ms": poster.now() + AHEAD})
     probing = permit(poster.redis)
     assert isinstance(probing, Denied)
@@ -154,10 +154,10 @@ def test_our_own_rate_and_a_probe_of_a_provider_are_bounded_too(poster: Poster) 
 
 def test_a_pause_that_a_provider_asks_for_now_is_not_prolonged_by_one_of_then(poster: Poster) -> None:
     first, second = permitted(poster.redis), permitted(poster.redis)
-    providers.report(poster.redis, first, "later", "why", 600)
+    limits.report(poster.redis, first, "later", "why", 600)
     was_ahead(poster.redis)
 
-    providers.report(poster.redis, second, "later", "why", 60)
+    limits.report(poster.redis, second, "later", "why", 60)
 
     denied = permit(poster.redis)
     assert isinstance(denied, Denied)

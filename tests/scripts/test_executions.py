@@ -20,11 +20,10 @@ from gatekeeper.run.checkpoints import keep
 from gatekeeper.run.effect import effect
 from gatekeeper.run.execution import Execution
 from gatekeeper.run.responses import Answer
-from state.call import Call
-from state.decision import Claim, RegisteredKey
 from state.journal.journal import JournalUnavailable
 from state.ledger import resolve
 from state.ledger.resolve import Resolution
+from state.model import Call, Claim, RegisteredKey
 from state.redis import client
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, Poster, a_gate, sure

@@ -17,13 +17,12 @@ import pytest
 import settings
 import state
 from gatekeeper.policies.policy import Breaker, Rate
-from state import forbidden
+from state import forbidden, limits
 from state.journal.journal import Journal, JournalUnavailable
 from state.ledger import ledger as ledger_module
 from state.ledger import owner, reconcile, resolve, sweep
 from state.ledger import revoke as revoke_module
 from state.ledger.ledger import Ledger
-from state.limits import providers, requests
 from state.recovery import epoch, rebuild, recover
 from state.recovery.rebuild import Progress
 from state.redis.client import Script
@@ -155,10 +154,9 @@ def test_python_gives_each_script_as_many_keys_and_arguments_as_its_header_lists
         script.name
         for module in (
             ledger_module,
-            providers,
             resolve,
             sweep,
-            requests,
+            limits,
             reconcile,
             epoch,
             rebuild,
@@ -209,8 +207,8 @@ def go_through_everything(poster: Poster) -> None:
         Ledger(poster.redis, Journal(Path(no_folder.name))).register(poster.call("eighth"))
     book = Journal(Path(os.environ["STATE_DIR"]) / "journal")
     revoke_module.revoke(poster.redis, book, agents=[AGENT], calls=["nobody's"], by="ada", keep_ms=1000)
-    permit = providers.permit(poster.redis, "groq", "question", providers.ProviderLimits(1, 1, 1, 1, 1))
-    assert isinstance(permit, providers.Permit)
-    providers.report(poster.redis, permit, "ok")
-    requests.wait(poster.redis, "standard", 1, 1)
+    permit = limits.permit(poster.redis, "groq", "question", limits.ProviderLimits(1, 1, 1, 1, 1))
+    assert isinstance(permit, limits.Permit)
+    limits.report(poster.redis, permit, "ok")
+    limits.throttle(poster.redis, "standard", 1, 1)
     poster.ledger.reject(poster.call("fourth"), {"error": "invalid arguments", "stage": "input"}, 1000)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from state.decision import Claim
+from state.model import Claim
 from state.recovery.rebuild import Progress
 from state.recovery.recover import recover
 from tests.scripts.conftest import WithPolicies

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from state.limits.providers import Denied, Outcome, Permit, ProviderKeys, ProviderLimits, permit, report
+from state.limits import Denied, Outcome, Permit, ProviderKeys, ProviderLimits, permit, report
 from tests.harness import Valkey, until
 
 LIMITS = ProviderLimits(burst=3, every_ms=1000, after=2, cooldown_ms=60_000, probe_ms=30_000)

@@ -11,13 +11,12 @@ import pytest
 from pydantic_core import to_json
 
 from state.agents.facts import NEWEST_ENTRIES, FactChange
-from state.call import Call
-from state.decision import Claim, Decision, NeedsResync, Refusal
 from state.journal import events
 from state.journal.journal import Journal
 from state.journal.projection import project
 from state.ledger import resolve
 from state.ledger.ledger import Settlement
+from state.model import Call, Claim, Decision, NeedsResync, Refusal
 from state.recovery import audit, epoch, rebuild, recover
 from state.recovery.rebuild import Progress
 from state.recovery.recover import RecoveryReport, Unrecoverable

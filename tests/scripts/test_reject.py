@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from state.decision import ArgumentsDiffer, Refusal, Unregistered
 from state.ledger import sweep
+from state.model import ArgumentsDiffer, Refusal, Unregistered
 from tests.scripts.poster import AGENT, DAY, HOUR, Poster
 
 RECEIPT = {"error": "invalid arguments", "stage": "input", "detail": "post_id: too short"}

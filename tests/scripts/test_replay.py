@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from state.call import Call
-from state.decision import Refusal
 from state.journal.journal import JournalUnavailable
 from state.ledger import resolve, sweep
 from state.ledger.resolve import NotResolved
+from state.model import Call, Refusal
 from state.recovery.rebuild import Progress
 from state.recovery.recover import recover
 from state.redis.client import Script

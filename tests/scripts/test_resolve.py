@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from state.decision import Claim, Refusal
 from state.ledger import owner, resolve, sweep
 from state.ledger.owner import Moment
 from state.ledger.reconcile import MAX_PROOFS
 from state.ledger.resolve import How, NotResolved, Resolution
+from state.model import Claim, Refusal
 from state.recovery.rebuild import Progress
 from state.recovery.recover import recover
 from state.redis.client import Script

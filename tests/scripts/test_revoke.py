@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from state import forbidden
-from state.decision import Refusal
 from state.journal import journal
 from state.journal.journal import JournalUnavailable
 from state.ledger import revoke
 from state.ledger.revoke import UNKNOWN, Revoked
+from state.model import Refusal
 from state.recovery import recover
 from state.recovery.rebuild import Progress
 from state.redis.keys import Keys

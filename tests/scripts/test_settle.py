@@ -9,11 +9,11 @@ import pytest
 
 from gatekeeper.policies.policy import Breaker
 from state.agents.facts import NEWEST_ENTRIES, FactChange
-from state.decision import Claim, Refusal
 from state.ledger import owner, sweep
 from state.ledger.ledger import Settlement
 from state.ledger.owner import Moment
 from state.ledger.reconcile import MAX_LOOKS
+from state.model import Claim, Refusal
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, DAY, HOUR, LEDGER, MINUTE, SECOND, Poster, event, sure
 

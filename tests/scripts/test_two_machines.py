@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from state.decision import Claim, NeedsResync
 from state.journal.journal import Journal
 from state.ledger.ledger import Ledger
+from state.model import Claim, NeedsResync
 from state.recovery import audit, epoch
 from state.recovery.rebuild import Progress
 from state.recovery.recover import recover

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from state.decision import Claim
 from state.ledger import owner, resolve, sweep
 from state.ledger.owner import Moment
 from state.ledger.reconcile import MAX_LOOKS, MAX_PROOFS
+from state.model import Claim
 from state.recovery.rebuild import Progress
 from state.recovery.recover import recover
 from tests.scripts.conftest import WithPolicies

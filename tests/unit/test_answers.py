@@ -23,7 +23,8 @@ from clients.http import body, certificate
 from clients.http.deadline import MAX_HEAD
 from gatekeeper.run import retry_after
 from gatekeeper.run.http_outcome import proves_nothing_was_sent
-from state import connections, dial
+from state import dial
+from state.redis import connections
 from tests.unit.beat import Beat
 from tests.unit.feed_server import FeedServer
 

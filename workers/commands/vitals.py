@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from state.signs import KINDS, SignOfLife, Silence, iso
+from state.processes.liveness import KINDS, Liveness, Silence, iso
 from tasks.monitor import overdue
 from tasks.monitor.overdue import Overdue
 from workers.commands.finding import Finding
@@ -30,7 +30,7 @@ def findings() -> Iterator[Finding]:
     yield Finding("ticks", told or "none is overdue", "look at beat and the workers" if late else "")
 
 
-def _of_kind(kind: str, standing: SignOfLife) -> Iterator[Finding]:
+def _of_kind(kind: str, standing: Liveness) -> Iterator[Finding]:
     running = [f"{sign.pid} on {sign.host} since {iso(sign.since_ms)}" for sign in standing.of(kind)]
     if running:
         yield Finding(kind, f"{len(running)} alive: {', '.join(running[:5])}")
@@ -42,7 +42,7 @@ def _start(kind: str) -> str:
     return f"make up, or systemctl start gatehouse-{kind}"
 
 
-def silent_in_json(standing: SignOfLife) -> list[dict[str, Any]]:
+def silent_in_json(standing: Liveness) -> list[dict[str, Any]]:
     """Everybody who is silent, for programs."""
     return [_in_json(silence) for silence in standing.silent]
 
@@ -57,7 +57,7 @@ def overdue_in_json(late: list[Overdue], agent: str) -> list[dict[str, Any]]:
     return [{"entry": each.entry, "due": each.due.isoformat(), "why": each.why} for each in late if each.agent == agent]
 
 
-def in_words(standing: SignOfLife, late: list[Overdue]) -> str:
+def in_words(standing: Liveness, late: list[Overdue]) -> str:
     """What is wrong, line by line; who runs, if nothing is."""
     if not standing.silent and not late:
         counts = ", ".join(f"{len(standing.of(kind))} {kind}" for kind in KINDS)

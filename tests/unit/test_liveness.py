@@ -10,28 +10,28 @@ import psutil
 import pytest
 from redis import Redis
 
-from state import signs
-from state.backlog import Backlog
-from state.signs import KEEP_MS, MAX_SIGNS, SILENT_MS, TOLD_MS, Me, Sign, judge
+from state.processes import liveness
+from state.processes.backlog import Backlog
+from state.processes.liveness import KEEP_MS, MAX_PROCESSES, REPORTED_MS, SILENT_MS, ProcessRecord, ThisProcess, assess
 from tests.harness import Valkey
 
 NOW = 1_800_000_000_000
 LONG_AGO = NOW - 3600_000
 JUST_NOW = NOW - 1000
 SILENT = NOW - SILENT_MS - 1
-BEAT = Sign("beat", "far", 9, 1.0, "1", LONG_AGO, JUST_NOW)
+BEAT = ProcessRecord("beat", "far", 9, 1.0, "1", LONG_AGO, JUST_NOW)
 
 
-def worker(pid: int = 1, seen: int = JUST_NOW, since: int = LONG_AGO, host: str = "far", **more: Any) -> Sign:
-    return Sign("worker", host, pid, 1.0, "1", since, seen, **more)
+def worker(pid: int = 1, seen: int = JUST_NOW, since: int = LONG_AGO, host: str = "far", **more: Any) -> ProcessRecord:
+    return ProcessRecord("worker", host, pid, 1.0, "1", since, seen, **more)
 
 
-def told(*found: Sign) -> list[tuple[str, int, int | None]]:
-    return [(silence.kind, silence.pid, silence.since_ms) for silence in judge([*found, BEAT], NOW).silent]
+def told(*found: ProcessRecord) -> list[tuple[str, int, int | None]]:
+    return [(silence.kind, silence.pid, silence.since_ms) for silence in assess([*found, BEAT], NOW).silent]
 
 
 def test_a_process_that_signed_just_now_is_alive() -> None:
-    standing = judge([worker(), BEAT], NOW)
+    standing = assess([worker(), BEAT], NOW)
 
     assert standing.silent == []
     assert [sign.pid for sign in standing.of("worker")] == [1]
@@ -39,7 +39,7 @@ def test_a_process_that_signed_just_now_is_alive() -> None:
 
 
 def test_a_process_that_gave_no_sign_for_a_while_is_silent_since_its_last() -> None:
-    standing = judge([worker(seen=SILENT), BEAT], NOW)
+    standing = assess([worker(seen=SILENT), BEAT], NOW)
 
     assert told(worker(seen=SILENT)) == [("worker", 1, SILENT)]
     assert "worker 1 on far: silent since 2027-01-15T07:59:39Z" in str(standing.silent[0])
@@ -53,7 +53,7 @@ def test_one_that_was_asked_to_stop_is_not_silent_but_that_none_runs_is_told() -
 
 
 def test_that_none_has_ever_run_is_told() -> None:
-    assert [(each.kind, each.since_ms, each.since) for each in judge([], NOW).silent] == [
+    assert [(each.kind, each.since_ms, each.since) for each in assess([], NOW).silent] == [
         ("worker", None, "ever"),
         ("beat", None, "ever"),
     ]
@@ -68,21 +68,21 @@ def test_one_that_died_and_was_replaced_on_its_machine_is_not_missed() -> None:
 
 
 def test_one_that_died_a_day_ago_is_no_longer_told_where_others_run() -> None:
-    assert told(worker(1, NOW - TOLD_MS), worker(2)) == []
-    assert told(worker(1, NOW - TOLD_MS)) == [("worker", 1, NOW - TOLD_MS)]
+    assert told(worker(1, NOW - REPORTED_MS), worker(2)) == []
+    assert told(worker(1, NOW - REPORTED_MS)) == [("worker", 1, NOW - REPORTED_MS)]
 
 
 def test_one_that_is_there_and_silent_is_told_whoever_runs_beside_it() -> None:
     host, pid = os.uname().nodename, os.getpid()
     born = psutil.Process().create_time()
-    frozen = Sign("worker", host, pid, born, "1", LONG_AGO, SILENT)
-    reused = Sign("worker", host, pid, born - 3600, "1", LONG_AGO, SILENT)
+    frozen = ProcessRecord("worker", host, pid, born, "1", LONG_AGO, SILENT)
+    reused = ProcessRecord("worker", host, pid, born - 3600, "1", LONG_AGO, SILENT)
     fresh = worker(2, since=SILENT + 500, host=host)
 
     assert told(frozen, fresh) == [("worker", os.getpid(), SILENT)]
-    assert "its process is there: it is stopped or stuck" in judge([frozen, BEAT], NOW).silent[0].why
+    assert "its process is there: it is stopped or stuck" in assess([frozen, BEAT], NOW).silent[0].why
     assert told(reused, fresh) == []
-    assert "its process is gone" in judge([reused, BEAT], NOW).silent[0].why
+    assert "its process is gone" in assess([reused, BEAT], NOW).silent[0].why
 
 
 def test_a_worker_whose_sweeps_fail_is_told_although_it_lives() -> None:
@@ -101,12 +101,12 @@ def redis(valkey: Valkey) -> Iterator[Redis]:
 
 
 def test_a_sign_is_read_as_it_was_given_by_the_clock_of_the_server(redis: Redis) -> None:
-    me = Me("worker", "1.0")
+    me = ThisProcess("worker", "1.0")
 
-    signs.give(redis, me, swept_ago_ms=500)
-    first = signs.look(redis)
-    signs.give(redis, me)
-    second = signs.look(redis)
+    liveness.report(redis, me, swept_ago_ms=500)
+    first = liveness.current(redis)
+    liveness.report(redis, me)
+    second = liveness.current(redis)
 
     [sign] = first.of("worker")
     assert (sign.host, sign.pid, sign.version, sign.stopped) == (me.host, me.pid, "1.0", False)
@@ -116,45 +116,45 @@ def test_a_sign_is_read_as_it_was_given_by_the_clock_of_the_server(redis: Redis)
 
 
 def test_a_process_that_took_the_place_of_another_began_when_it_signed_first(redis: Redis) -> None:
-    signs.give(redis, Me("worker", "1", token="a"))
-    [before] = signs.look(redis).of("worker")
+    liveness.report(redis, ThisProcess("worker", "1", token="a"))
+    [before] = liveness.current(redis).of("worker")
 
-    signs.give(redis, Me("worker", "1", token="b"))
+    liveness.report(redis, ThisProcess("worker", "1", token="b"))
 
-    [after] = signs.look(redis).of("worker")
+    [after] = liveness.current(redis).of("worker")
     assert after.since_ms >= before.seen_ms
-    assert len(redis.hkeys(signs.name())) == 1
+    assert len(redis.hkeys(liveness.key())) == 1
 
 
 def test_the_last_sign_of_one_that_stops_makes_it_stopped(redis: Redis) -> None:
-    me = Me("beat", "1")
-    signs.give(redis, me)
+    me = ThisProcess("beat", "1")
+    liveness.report(redis, me)
 
-    signs.give(redis, me, stopped=True)
+    liveness.report(redis, me, stopped=True)
 
-    [silence] = [each for each in signs.look(redis).silent if each.kind == "beat"]
+    [silence] = [each for each in liveness.current(redis).silent if each.kind == "beat"]
     assert silence.why.startswith("none runs; the last was stopped at ")
 
 
 def test_old_signs_are_forgotten_and_never_more_kept_than_a_few_hundred(redis: Redis, monkeypatch: Any) -> None:
-    for pid in range(MAX_SIGNS + 5):
-        signs.give(redis, Me("worker", "1", pid=pid))
-    assert redis.hlen(signs.name()) == MAX_SIGNS
+    for pid in range(MAX_PROCESSES + 5):
+        liveness.report(redis, ThisProcess("worker", "1", pid=pid))
+    assert redis.hlen(liveness.key()) == MAX_PROCESSES
 
-    monkeypatch.setattr(signs, "KEEP_MS", 0)
+    monkeypatch.setattr(liveness, "KEEP_MS", 0)
     redis.ping()
-    signs.give(redis, Me("worker", "1", pid=MAX_SIGNS + 6))
+    liveness.report(redis, ThisProcess("worker", "1", pid=MAX_PROCESSES + 6))
 
-    assert redis.hlen(signs.name()) < MAX_SIGNS
-    assert KEEP_MS > TOLD_MS
+    assert redis.hlen(liveness.key()) < MAX_PROCESSES
+    assert KEEP_MS > REPORTED_MS
 
 
 # Queues that nobody takes from
 
 
 def deserted(*queues: str | None, waits: str = "slowq", since: int = LONG_AGO) -> list[str]:
-    standing = judge([*(worker(pid, queues=text) for pid, text in enumerate(queues, 1)), BEAT], NOW)
-    return [str(each) for each in signs.deserted([Backlog(waits, 2, since)], standing)]
+    standing = assess([*(worker(pid, queues=text) for pid, text in enumerate(queues, 1)), BEAT], NOW)
+    return [str(each) for each in liveness.unserved_queues([Backlog(waits, 2, since)], standing)]
 
 
 def test_a_queue_in_which_calls_wait_and_from_which_no_worker_takes_is_told() -> None:

@@ -1,4 +1,4 @@
-"""What all processes know about a provider they ask: its rate, its breaker, and when it wants to be left alone."""
+"""Limits that belong to no agent: the rate of a webhook source, and the rate, breaker and pauses of a model provider."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ Outcome = Literal["ok", "failed", "later", "refused", "barred"]
 
 _permit = Script("permit")
 _report = Script("report")
+_throttle = Script("throttle")
 
 
 @dataclass(frozen=True)
@@ -99,3 +100,16 @@ def report(redis: Redis, permit: Permit, outcome: Outcome, why: str = "", second
 def _keys(permit: Permit) -> Sequence[str]:
     names = ProviderKeys(permit.provider)
     return [names.record, names.refused(permit.question)]
+
+
+def source_key(source: str) -> str:
+    """hash: tat_ms (theoretical arrival time); the slash keeps its hash tag apart from those of agents"""
+    return f"gate:{{source/{source}}}:rate"
+
+
+def throttle(redis: Redis, source: str, burst: int, every_ms: float) -> float:
+    """Let one through, or answer the seconds until the next may come; what has to wait takes nothing."""
+    match _throttle(redis, [source_key(source)], [burst, str(every_ms)]):
+        case ["wait", ms]:
+            return int(ms) / 1000
+    return 0.0

@@ -16,21 +16,21 @@ from datetime import UTC, datetime
 import psutil
 from redis import Redis
 
-from state.backlog import Backlog
+from state.processes.backlog import Backlog
 from state.redis.client import Script
 
 #: Seconds between two signs of a process: one write each.
-EVERY = 3.0
+INTERVAL = 3.0
 #: ms. Longer than a slow answer of Redis or a long sweep holds up a worker's loop.
 SILENT_MS = 20_000
 #: ms. Longer than a worker takes to begin.
-DESERTED_MS = 60_000
+UNSERVED_MS = 60_000
 #: ms. A process that died and was not replaced by its like is told for so long, if others of its kind run.
-TOLD_MS = 24 * 3600 * 1000
+REPORTED_MS = 24 * 3600 * 1000
 #: ms. Longer than a long weekend.
-KEEP_MS = 7 * TOLD_MS
+KEEP_MS = 7 * REPORTED_MS
 #: Far more than the processes of a few machines and their restarts of some days.
-MAX_SIGNS = 200
+MAX_PROCESSES = 200
 #: Without them nothing that is due or was sent runs.
 KINDS = ("worker", "beat")
 #: Seconds by which two ways to ask when a process began may differ.
@@ -39,13 +39,13 @@ SAME_START = 2.0
 _sign = Script("sign")
 
 
-def name() -> str:
+def key() -> str:
     """hash: process → JSON {kind host pid born token version since_ms seen_ms swept_ms stopped queues}"""
     return "gate:{house}:signs"
 
 
 @dataclass(frozen=True)
-class Me:
+class ThisProcess:
     """What a process says of itself."""
 
     kind: str
@@ -57,7 +57,7 @@ class Me:
 
 
 @dataclass(frozen=True)
-class Sign:
+class ProcessRecord:
     """The newest sign of one process; times in ms since 1970, by the server's clock."""
 
     kind: str
@@ -94,14 +94,14 @@ class Silence:
 
 
 @dataclass(frozen=True)
-class SignOfLife:
+class Liveness:
     """Who runs and who is silent, at one moment."""
 
     now_ms: int
-    alive: list[Sign]
+    alive: list[ProcessRecord]
     silent: list[Silence]
 
-    def of(self, kind: str) -> list[Sign]:
+    def of(self, kind: str) -> list[ProcessRecord]:
         """Those of a kind that run, the longest first."""
         return sorted((sign for sign in self.alive if sign.kind == kind), key=lambda sign: sign.since_ms)
 
@@ -110,32 +110,32 @@ class SignOfLife:
         return bool(self.of("worker"))
 
 
-def give(
-    redis: Redis, me: Me, *, swept_ago_ms: int = -1, stopped: bool = False, queues: Sequence[str] | None = None
+def report(
+    redis: Redis, me: ThisProcess, *, swept_ago_ms: int = -1, stopped: bool = False, queues: Sequence[str] | None = None
 ) -> None:
     """Say that this process lives, or that it was asked to stop."""
     process = f"{me.kind}@{me.host}:{me.pid}"
     state = "stopped" if stopped else "alive"
     said = asdict(me) | ({} if queues is None else {"queues": json.dumps(queues)})
-    _sign(redis, [name()], [process, json.dumps(said), state, swept_ago_ms, KEEP_MS, MAX_SIGNS])
+    _sign(redis, [key()], [process, json.dumps(said), state, swept_ago_ms, KEEP_MS, MAX_PROCESSES])
 
 
-def look(redis: Redis) -> SignOfLife:
+def current(redis: Redis) -> Liveness:
     """Who runs and who is silent now, in one round trip."""
     with redis.pipeline(transaction=False) as pipe:
-        (seconds, micros), told = pipe.time().hgetall(name()).execute()
-    return judge([_read(text) for text in told.values()], int(seconds) * 1000 + int(micros) // 1000)
+        (seconds, micros), told = pipe.time().hgetall(key()).execute()
+    return assess([_read(text) for text in told.values()], int(seconds) * 1000 + int(micros) // 1000)
 
 
-def judge(signs: Iterable[Sign], now_ms: int) -> SignOfLife:
+def assess(signs: Iterable[ProcessRecord], now_ms: int) -> Liveness:
     """Tell the silent from the others. Whoever was asked to stop is not silent; a kind of which none runs is."""
     signs = list(signs)
     alive = [sign for sign in signs if not sign.stopped and now_ms - sign.seen_ms <= SILENT_MS]
     silent = [silence for kind in KINDS for silence in _silent(kind, signs, alive, now_ms)]
-    return SignOfLife(now_ms, alive, [*silent, *_not_sweeping(alive, now_ms)])
+    return Liveness(now_ms, alive, [*silent, *_not_sweeping(alive, now_ms)])
 
 
-def deserted(backlogs: Iterable[Backlog], standing: SignOfLife) -> Iterator[Silence]:
+def unserved_queues(backlogs: Iterable[Backlog], standing: Liveness) -> Iterator[Silence]:
     """Yield a silence for each queue in which calls wait and from which no worker takes any."""
     said = [sign.queues for sign in standing.of("worker")]
     if (
@@ -144,14 +144,14 @@ def deserted(backlogs: Iterable[Backlog], standing: SignOfLife) -> Iterator[Sile
         return
     served = {queue for text in said for queue in json.loads(text or "[]")}
     for backlog in backlogs:
-        if backlog.queue not in served and standing.now_ms - backlog.since_ms > DESERTED_MS:
-            name = f"the queue {backlog.queue!r}" if backlog.queue else "the default queue"
+        if backlog.queue not in served and standing.now_ms - backlog.since_ms > UNSERVED_MS:
+            key = f"the queue {backlog.queue!r}" if backlog.queue else "the default queue"
             calls = "a call waits" if backlog.calls == 1 else f"{backlog.calls} calls wait"
-            why = f"no worker takes messages from {name}, and {calls} there since {iso(backlog.since_ms)}"
+            why = f"no worker takes messages from {key}, and {calls} there since {iso(backlog.since_ms)}"
             yield Silence("queue", backlog.since_ms, why)
 
 
-def _silent(kind: str, signs: list[Sign], alive: list[Sign], now_ms: int) -> Iterator[Silence]:
+def _silent(kind: str, signs: list[ProcessRecord], alive: list[ProcessRecord], now_ms: int) -> Iterator[Silence]:
     ours = [sign for sign in signs if sign.kind == kind]
     running = [sign for sign in alive if sign.kind == kind]
     missing = [sign for sign in ours if not sign.stopped and sign not in running]
@@ -167,15 +167,15 @@ def _silent(kind: str, signs: list[Sign], alive: list[Sign], now_ms: int) -> Ite
         yield Silence(kind, last.seen_ms, f"none runs; the last was stopped at {iso(last.seen_ms)}")
 
 
-def _matters(sign: Sign, running: list[Sign], now_ms: int) -> bool:
+def _matters(sign: ProcessRecord, running: list[ProcessRecord], now_ms: int) -> bool:
     """Whether a silent process is missed although others run: not if its like began on its machine after it."""
     if _is_here(sign):
         return True
     replaced = any(other.host == sign.host and other.since_ms > sign.seen_ms for other in running)
-    return not replaced and now_ms - sign.seen_ms < TOLD_MS
+    return not replaced and now_ms - sign.seen_ms < REPORTED_MS
 
 
-def _not_sweeping(alive: list[Sign], now_ms: int) -> Iterator[Silence]:
+def _not_sweeping(alive: list[ProcessRecord], now_ms: int) -> Iterator[Silence]:
     """Workers that live and do not sweep: nothing that is due or lost is sent by them."""
     for sign in alive:
         if sign.swept_ms is not None and now_ms - sign.swept_ms > SILENT_MS:
@@ -183,13 +183,13 @@ def _not_sweeping(alive: list[Sign], now_ms: int) -> Iterator[Silence]:
             yield Silence("sweeper", sign.swept_ms, why, sign.host, sign.pid)
 
 
-def _how(sign: Sign) -> str:
+def _how(sign: ProcessRecord) -> str:
     if sign.host != os.uname().nodename:
         return ""
     return ", and its process is there: it is stopped or stuck" if _is_here(sign) else ", and its process is gone"
 
 
-def _is_here(sign: Sign) -> bool:
+def _is_here(sign: ProcessRecord) -> bool:
     """Whether the very process is there, on this machine; False where nobody can know."""
     if sign.host != os.uname().nodename:
         return False
@@ -199,9 +199,9 @@ def _is_here(sign: Sign) -> bool:
         return False
 
 
-def _read(text: str) -> Sign:
+def _read(text: str) -> ProcessRecord:
     told = json.loads(text)
-    return Sign(**{each.name: told[each.name] for each in fields(Sign) if each.name in told})
+    return ProcessRecord(**{each.name: told[each.name] for each in fields(ProcessRecord) if each.name in told})
 
 
 def iso(ms: float) -> str:

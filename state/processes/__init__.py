@@ -1,0 +1,1 @@
+"""Which workers and beats are alive, and which calls wait for a worker."""
