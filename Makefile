@@ -4,6 +4,9 @@ BIN := .venv/bin
 # Made by the installation, so that it runs again when what is to be installed has changed.
 INSTALLED := .venv/.installed
 INSTALLED_DEV := .venv/.installed-dev
+LOCK := deploy/requirements.txt
+# uv and pip-audit, in an environment of their own: they must not change the packages that they look at.
+TOOLS := .venv/tools
 
 # Most tests wait for processes to start, so twice as many run as a small machine has cores; a file stays in one process.
 IN_PARALLEL := -n 4 --dist loadfile
@@ -21,7 +24,7 @@ help:
 	@echo 'make peers   the same faults on seven other task queues'
 	@echo 'make memory  how much memory the running system holds'
 	@echo 'make lock    write deploy/requirements.txt, the packages with their hashes; UPGRADE=1 takes newer ones'
-	@echo 'make audit   is a locked package known to be vulnerable? Fails also if that cannot be looked up'
+	@echo 'make audit   look up known vulnerabilities of the locked packages; fails also if one cannot be looked up'
 	@echo 'make clean   remove .venv and caches; data and posts stay'
 	@echo 'PYTHON=…     the Python to use, 3.11 or newer (default: python3)'
 
@@ -62,20 +65,30 @@ peers: $(INSTALLED_DEV)
 memory: $(INSTALLED)
 	@$(BIN)/python -m deploy.memory --limit 300
 
-lock: $(INSTALLED)
-	@$(BIN)/python -m deploy.lock $(if $(UPGRADE),--upgrade)
+# The lock holds for every Python and machine that pyproject.toml allows. Versions in it stay, unless UPGRADE is given.
+lock: $(TOOLS)/.installed
+	@$(TOOLS)/bin/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
+	  $(if $(UPGRADE),--upgrade) --quiet --output-file $(LOCK) >/dev/null
 
-audit: $(INSTALLED)
-	@$(BIN)/python -m deploy.audit
+# Strict: a package that cannot be looked up is a failure too. CI passes STRICT= and only lists such packages.
+audit: STRICT ?= --strict
+audit: $(TOOLS)/.installed
+	@$(TOOLS)/bin/pip-audit $(STRICT) --require-hashes --disable-pip --progress-spinner off --requirement $(LOCK)
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(INSTALLED): pyproject.toml deploy/install.sh deploy/requirements.txt
+$(INSTALLED): pyproject.toml deploy/install.sh $(LOCK)
 	@PYTHON='$(PYTHON)' sh deploy/install.sh .
 	@touch $@
 
 $(INSTALLED_DEV): pyproject.toml deploy/install.sh
 	@PYTHON='$(PYTHON)' sh deploy/install.sh '.[dev]'
 	@touch $@ $(INSTALLED)
+
+$(TOOLS)/.installed: | $(INSTALLED)
+	@$(BIN)/python -m venv $(TOOLS)
+	@$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5,<1' 'pip-audit>=2.7,<3'
+	@touch $@
