@@ -10,15 +10,15 @@ import sys
 from collections.abc import Iterator
 
 import workers  # noqa: F401  loads the agents that the tables name
+from gatekeeper.schedule import entries
 from web.webhooks import sources
-from workers import schedule
 
 
 def of_schedule() -> Iterator[str]:
     """What is wrong in `beat_schedule.py`, row by row."""
     try:
-        yield from map(str, schedule.read().refused.values())
-    except schedule.ScheduleError as error:
+        yield from map(str, entries.read().refused.values())
+    except entries.ScheduleError as error:
         yield str(error)
 
 

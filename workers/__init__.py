@@ -1,6 +1,6 @@
 """The Celery side of Gatehouse: `celery -A workers …` finds its application here."""
 
-from clients.modules import BrokenModule
+from gatekeeper.tables.modules import BrokenModule
 from settings import SettingsError
 
 try:

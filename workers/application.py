@@ -22,12 +22,13 @@ from celery.signals import (
 
 import settings
 import tasks
-from clients import destinations, modules
+from clients import destinations
 from gatekeeper import logs, origin
 from gatekeeper.errors import InvalidArguments, UnknownTask
 from gatekeeper.policies.spec import TaskSpec, registered
 from gatekeeper.redact import describe
 from gatekeeper.run import known
+from gatekeeper.tables import modules
 from state import forbidden
 from state.ledger import owner
 from state.ledger.ledger import Ledger

@@ -11,13 +11,13 @@ from celery.beat import Scheduler
 from gatekeeper import origin
 from gatekeeper.errors import KnownId
 from gatekeeper.redact import describe
+from gatekeeper.schedule.entries import MAX_MISSED, Entry, ScheduleError, read, tick
 from state.agents import history
 from state.journal.journal import JournalUnavailable
 from state.ledger import schedule_runs
 from state.redis import client
 from state.redis.client import StoreError
 from workers.pulse import Pulse
-from workers.schedule import MAX_MISSED, Entry, ScheduleError, read, tick
 
 log = structlog.get_logger("gatehouse.scheduler")
 

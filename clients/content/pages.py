@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-TEMPLATES = Path(__file__).parents[1] / "destinations" / "templates"
+TEMPLATES = Path(__file__).with_name("templates")
 
 
 def environment(*folders: Path) -> Environment:

@@ -28,11 +28,10 @@ from requests import HTTPError
 from wcwidth import iter_graphemes
 
 import settings
-from clients.content import Post
+from clients.content import Post, excerpt
 from clients.destinations import LookupInconclusive, Published, check, sent_note
 from clients.destinations.api import SHOWN, Api, BadAnswer, before_sending
 from clients.destinations.sent_note import Draft
-from clients.text import excerpt
 from gatekeeper.errors import NotApplied
 from gatekeeper.redact import clean
 

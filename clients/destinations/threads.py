@@ -26,12 +26,11 @@ from wcwidth import iter_graphemes
 
 import gatekeeper
 import settings
-from clients.content import Post
+from clients.content import Post, excerpt
 from clients.destinations import LookupInconclusive, Published, check, sent_note, threads_api
 from clients.destinations.api import before_sending
 from clients.destinations.sent_note import Draft
 from clients.destinations.threads_api import Account, Threads
-from clients.text import excerpt
 from gatekeeper.errors import NotApplied
 from gatekeeper.run.http_outcome import REFUSED_STATUSES, proves_nothing_was_sent
 

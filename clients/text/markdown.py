@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
-from clients import confined
+from clients.text import confined
 
 #: About three lines on a phone.
 SUMMARY_LENGTH = 280

@@ -10,8 +10,8 @@ from itertools import islice, pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from clients import tables
-from clients.cron import Cron, CronError
+from gatekeeper.schedule.cron import Cron, CronError
+from gatekeeper.tables import config_lines
 from state.agents import events
 from state.agents.snapshot import Snapshot, snapshot
 from state.ledger import schedule_runs
@@ -71,9 +71,9 @@ class Plan:
 def plans(table: Any = None) -> list[Plan]:
     """The schedule's entries whose times can be told. Rows that beat leaves out are told by beat and `gate doctor`."""
     try:
-        table = table or tables.load(tables.SCHEDULE)
-        rows, zone = tables.rows(table, "schedule"), tables.zone(table)
-    except tables.TableError:
+        table = table or config_lines.load(config_lines.SCHEDULE)
+        rows, zone = config_lines.rows(table, "schedule"), config_lines.zone(table)
+    except config_lines.TableError:
         return []
     found = [_plan(entry, row, zone) for entry, row in rows.items()]
     return [plan for plan in found if plan is not None]

@@ -6,8 +6,8 @@ from datetime import datetime
 
 import gatekeeper
 import settings
-from clients import tables
 from gatekeeper.policies.spec import agents
+from gatekeeper.tables import config_lines
 from tasks.reporter import collect, figures, stats
 from tasks.reporter.archive import Shelf
 
@@ -19,7 +19,7 @@ FIRST_RUNS = 10
 def report() -> dict[str, str]:
     """Write today's report; the same day again replaces it. The very first one is soon made anew."""
     here = settings.current()
-    now = datetime.now(tables.zone(tables.load(tables.SCHEDULE)))
+    now = datetime.now(config_lines.zone(config_lines.load(config_lines.SCHEDULE)))
     written = figures.of(collect.everything(agents(), stats.beginning(now), here.public_dir), now)
     day = Shelf(here.public_dir).put(written)
     told = {"day": day, "url": f"{here.web_url}/reports/{day}.html", "verdict": written.verdict, "lead": written.lead}

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from clients import confined, feeds
 from clients.sources import BrokenSource
+from clients.text import confined, feed
 from clients.text.markdown import shorten
 
 #: A space behind `.`, or behind `."`, before what begins like a sentence.
@@ -36,7 +36,7 @@ def parse(data: bytes, source: str) -> list[Item]:
     if not data:
         return []
     try:
-        found = confined.call(feeds.entries, data)
+        found = confined.call(feed.entries, data)
     except confined.TooCostly as error:
         raise BrokenSource(f"is not read: it {error}, which no honest feed does") from None
     except confined.Failed as error:

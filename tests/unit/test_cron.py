@@ -11,7 +11,7 @@ from cronsim import CronSim
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from clients.cron import Cron, CronError
+from gatekeeper.schedule.cron import Cron, CronError
 
 #: Changes of half an hour, of two hours, at midnight, of a whole day, within a year, and none.
 ZONES = (

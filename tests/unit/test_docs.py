@@ -137,7 +137,7 @@ def test_the_schedule_of_the_guide_is_accepted(examples: Install, tmp_path: Path
 
     names = examples.json_of("""
         import json, table
-        from workers.schedule import read
+        from gatekeeper.schedule.entries import read
         found = read(table)
         print(json.dumps([*sorted(found.entries), *map(str, found.refused.values())]))
     """)

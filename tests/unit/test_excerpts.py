@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from clients.content.excerpt import TooLong, excerpt
 from clients.content.post import Post
-from clients.text.excerpt import TooLong, excerpt
 from clients.text.plain_text import text_of
 from tests.harness import within
 

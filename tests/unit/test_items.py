@@ -8,9 +8,8 @@ from html import escape
 import pytest
 
 import settings
-from clients import feeds
 from clients.sources import BrokenSource
-from clients.text import html
+from clients.text import feed, html
 from tasks.writer import feed_items
 from tasks.writer.feed_items import Item
 from tests.harness import within
@@ -74,7 +73,7 @@ def test_a_long_piece_of_odd_html_is_read_within_the_limits(piece: str) -> None:
     with within(5):
         (item,) = atom(an_entry(more=f"<summary type='html'>{hostile}</summary>"))
 
-    assert len(item.text) <= feeds.MAX_TEXT + 1
+    assert len(item.text) <= feed.MAX_TEXT + 1
 
 
 def test_control_characters_and_those_that_turn_text_around_are_left_out() -> None:

@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-import tasks.publisher  # noqa: F401  the entries below name its tasks
+import workers  # noqa: F401  loads the agents that the entries name
 from gatekeeper.policies.spec import registered
-from workers.schedule import MAX_MISSED, ON_TIME, Entry, ScheduleError, read, tick
+from gatekeeper.schedule.entries import MAX_MISSED, ON_TIME, Entry, ScheduleError, read, tick
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

@@ -22,8 +22,7 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from urllib3.connection import HTTPConnection
 
 import settings
-from clients import confined
-from clients.text import markdown
+from clients.text import confined, markdown
 from gatekeeper.errors import LeaseExpired
 from gatekeeper.run.http_outcome import proves_nothing_was_sent
 from state.redis import client as store

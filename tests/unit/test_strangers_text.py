@@ -13,13 +13,12 @@ from typing import Any
 
 import pytest
 
-from clients import confined, feeds
-from clients.content import BrokenPost
+from clients.content import BrokenPost, excerpt
 from clients.content.post import split
 from clients.destinations import mastodon, sent_note
 from clients.destinations.feed import Feed
 from clients.sources import BrokenSource
-from clients.text import charsets, excerpt, html, markdown, plain_text, strict_json
+from clients.text import charsets, confined, feed, html, markdown, plain_text, strict_json
 from gatekeeper import redact
 from gatekeeper.errors import InvalidArguments, NotApplied
 from gatekeeper.policies.key_template import Template
@@ -104,7 +103,7 @@ def test_the_child_gets_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("module", ["gatekeeper", "celery", "requests"])
 def test_the_child_does_not_wait_for_modules_that_it_does_not_need(module: str) -> None:
-    imports = "import sys; import clients.confined, clients.feeds, clients.text.markdown; print(*sys.modules)"
+    imports = "import sys; import clients.text.confined, clients.text.feed, clients.text.markdown; print(*sys.modules)"
 
     done = subprocess.run([sys.executable, "-c", imports], capture_output=True, text=True, check=True)
 
@@ -161,7 +160,7 @@ def test_entities_that_grow_are_not_unfolded(hasty: None) -> None:
         except BrokenSource:
             found = []
 
-    assert all(len(item.title) <= feeds.MAX_TITLE + 1 for item in found)
+    assert all(len(item.title) <= feed.MAX_TITLE + 1 for item in found)
     assert beat.longest_silence < MAX_SILENCE
 
 

@@ -11,10 +11,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import settings
-from clients import tables
 from gatekeeper.errors import PolicyError
 from gatekeeper.policies.policy import Rate
 from gatekeeper.policies.spec import TaskSpec, registered
+from gatekeeper.tables import config_lines
 from web.webhooks.field_path import FieldPath, PlaceError
 from web.webhooks.signatures import SCHEMES, BadSecret, Signed
 
@@ -92,9 +92,9 @@ class Routes:
 def read(table: ModuleType | None = None) -> Routes:
     """The table, with each row judged on its own; raises RouteError if there is no table to read."""
     try:
-        table = table or tables.load(tables.ROUTES)
-        rows = tables.rows(table, "sources")
-    except tables.TableError as error:
+        table = table or config_lines.load(config_lines.ROUTES)
+        rows = config_lines.rows(table, "sources")
+    except config_lines.TableError as error:
         raise RouteError(str(error)) from None
     sources: dict[str, WebhookSource] = {}
     refused: dict[str, RouteError] = {}
@@ -161,4 +161,4 @@ def _keys(table: ModuleType, source: str, scheme: str) -> tuple[bytes, ...]:
 
 
 def _refusal(table: ModuleType, names: Sequence[Any], why: str) -> RouteError:
-    return RouteError(f"{tables.place(table, names)}: {names[0]!r}: {' '.join(why.split())}")
+    return RouteError(f"{config_lines.place(table, names)}: {names[0]!r}: {' '.join(why.split())}")

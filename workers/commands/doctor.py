@@ -21,6 +21,7 @@ import settings
 from clients import destinations
 from gatekeeper.policies.spec import agents
 from gatekeeper.redact import clean
+from gatekeeper.schedule.entries import ScheduleError, read
 from state import dial
 from state.journal import journal
 from state.journal.journal import JournalUnavailable
@@ -31,7 +32,6 @@ from state.redis.client import StoreError
 from workers.commands import privacy, vitals
 from workers.commands.finding import Finding
 from workers.commands.output import command, show, table
-from workers.schedule import ScheduleError, read
 
 #: The oldest server whose scripts and data structures are used here.
 OLDEST_REDIS = (6, 2)

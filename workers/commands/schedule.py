@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
+from gatekeeper.schedule.entries import Entry, read, tick
 from state.ledger import schedule_runs
 from state.redis import client
 from workers.commands.output import Failed, command, explain, show, table
-from workers.schedule import Entry, read, tick
 from workers.scheduler import before, start
 
 #: More at once would flood the queue, and is rather a slip in a date: three weeks of a half-hourly entry.

@@ -29,7 +29,7 @@ MEMORY = 512 * 1024 * 1024
 #: Bytes of JSON that may come back.
 MAX_ANSWER = 8 * 1024 * 1024
 
-_ROOT = Path(__file__).resolve().parents[1]
+_ROOT = Path(__file__).resolve().parents[2]
 _TOO_COSTLY = 3
 _FAILED = 4
 

@@ -9,13 +9,12 @@ import traceback
 from pathlib import Path
 from types import ModuleType
 
-import gatekeeper
 from gatekeeper.errors import PolicyError
 from gatekeeper.redact import clean
 from settings import SettingsError
 
 #: Where the code of others is: a frame in there is not where the mistake was made.
-_OTHERS = (*(sysconfig.get_path(name) for name in ("stdlib", "purelib")), str(Path(gatekeeper.__file__).parent))
+_OTHERS = (*(sysconfig.get_path(name) for name in ("stdlib", "purelib")), str(Path(__file__).parents[1]))
 
 
 class BrokenModule(Exception):
@@ -48,8 +47,7 @@ def _in_one_line(name: str, error: BaseException) -> str:
 
 def _place(name: str, error: BaseException) -> str:
     """The innermost line that is not a library's."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_own(frame.filename)]
-    own = [frame for frame in frames if frame.filename != __file__]
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_own(frame.filename)]
     if own:
         return f"{own[-1].filename}, line {own[-1].lineno}"
     spec = importlib.util.find_spec(name)

@@ -13,11 +13,11 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from clients import tables
-from clients.cron import Cron, CronError
 from gatekeeper.errors import GatekeeperError, InvalidArguments, PolicyError
 from gatekeeper.policies.durations import milliseconds
 from gatekeeper.policies.spec import TICK, TaskSpec, registered
+from gatekeeper.schedule.cron import Cron, CronError
+from gatekeeper.tables import config_lines
 
 #: With "all", at most this many missed ticks are made up for: a day of an hourly entry.
 MAX_MISSED = 24
@@ -127,9 +127,9 @@ class Schedule:
 def read(table: ModuleType | None = None) -> Schedule:
     """The table, with each row judged on its own; raises ScheduleError if there is no table to read."""
     try:
-        table = table or tables.load(tables.SCHEDULE)
-        rows, zone = tables.rows(table, "schedule"), tables.zone(table)
-    except tables.TableError as error:
+        table = table or config_lines.load(config_lines.SCHEDULE)
+        rows, zone = config_lines.rows(table, "schedule"), config_lines.zone(table)
+    except config_lines.TableError as error:
         raise ScheduleError(str(error)) from None
     entries: dict[str, Entry] = {}
     refused: dict[str, ScheduleError] = {}
@@ -179,4 +179,4 @@ def _check_call(entry: Entry) -> None:
 
 
 def _refusal(table: ModuleType, name: str, why: str) -> ScheduleError:
-    return ScheduleError(f"{tables.place(table, [name])}: entry {name!r}: {' '.join(why.split())}")
+    return ScheduleError(f"{config_lines.place(table, [name])}: entry {name!r}: {' '.join(why.split())}")

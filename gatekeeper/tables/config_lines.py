@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from clients import modules
+from gatekeeper.tables import modules
 
 SCHEDULE = "beat_schedule"
 ROUTES = "webhook_routes"

@@ -1,0 +1,1 @@
+"""What people write in Python: import it, and name the line of a mistake."""
