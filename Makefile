@@ -11,12 +11,14 @@ TOOLS := .venv/tools
 # Most tests wait for processes to start, so twice as many run as a small machine has cores; a file stays in one process.
 IN_PARALLEL := -n 4 --dist loadfile
 
-.PHONY: help up test check bench memory model torture torture-short teeth peers lock audit clean
+.PHONY: help up test check docs coverage bench memory model torture torture-short teeth peers lock audit clean
 
 help:
 	@echo 'make up      install into .venv and run everything; Ctrl-C stops it'
 	@echo 'make test    install and run the tests, but for the slow ones'
-	@echo 'make check   what CI runs, before make torture-short: format, lint, types, layers, all tests'
+	@echo 'make check   what CI runs, before make torture-short: format, lint, types, layers, documentation, all tests'
+	@echo 'make docs    build the documentation and the API reference into site/'
+	@echo 'make coverage run all tests and show which lines and branches they miss'
 	@echo 'make bench   measure the gate against plain Celery'
 	@echo 'make model   try every interleaving of the protocol, and what happens without each defence'
 	@echo 'make torture kill, stop, cut, empty and fill everything, for about half an hour; torture-short: for about five minutes'
@@ -42,7 +44,19 @@ check: $(INSTALLED_DEV)
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict .
 	$(BIN)/lint-imports
+	$(BIN)/mkdocs build --strict
 	$(BIN)/python -m pytest $(IN_PARALLEL)
+
+docs: $(INSTALLED_DEV)
+	@$(BIN)/mkdocs build --strict
+	@echo 'Open site/index.html'
+
+# Workers and commands that the tests start are measured too; what a test kills with SIGKILL is not.
+coverage: $(INSTALLED_DEV)
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest $(IN_PARALLEL)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
 
 bench: $(INSTALLED_DEV)
 	@$(BIN)/python -m bench
@@ -77,7 +91,7 @@ audit: $(TOOLS)/.installed
 	@$(TOOLS)/bin/pip-audit $(STRICT) --require-hashes --disable-pip --progress-spinner off --requirement $(LOCK)
 
 clean:
-	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv build site .coverage* *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml deploy/install.sh $(LOCK)

@@ -28,7 +28,7 @@ READY_EVENT = "worker ready"
 BEAT_READY_EVENT = "beat ready"
 
 #: What a process may see of the developer's own environment; settings and secrets stay out.
-PASSED_ON = ("HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "COVERAGE_PROCESS_START")
+PASSED_ON = ("HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "COVERAGE_PROCESS_CONFIG")
 
 #: Loads the product as `celery -A workers` does, for snippets.
 LOAD_APP = "from celery.app.utils import find_app\napp = find_app('workers')\napp.loader.import_default_modules()\n"

@@ -211,6 +211,14 @@ def test_the_glossary_tells_the_nine_states_of_a_key() -> None:
 
 
 def test_every_decision_has_its_three_parts() -> None:
-    for page in (ROOT / "docs" / "decisions").glob("*.md"):
+    for page in (ROOT / "docs" / "decisions").glob("0*.md"):
         parts = re.findall(r"^## (.+)$", page.read_text(), re.MULTILINE)
         assert parts == ["Context", "Decision", "Consequences"], page.name
+
+
+def test_the_index_of_decisions_lists_each_with_its_title() -> None:
+    folder = ROOT / "docs" / "decisions"
+    listed = re.findall(r"^(\d+)\. \[(.+)\]\((.+)\)$", (folder / "README.md").read_text(), re.MULTILINE)
+    headings = [(page.read_text().partition("\n")[0], page.name) for page in sorted(folder.glob("0*.md"))]
+
+    assert [(f"# {number}. {title}", name) for number, title, name in listed] == headings
