@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -21,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 import settings
 from gatekeeper import NotApplied, Rung
 from state import private, terminal
-from state.files import sync_folder
+from state.files import open_locked, sync_folder
 
 _PLAIN = re.compile(r"[a-z0-9_-]{1,64}")
 
@@ -102,7 +101,6 @@ def _open_alone(file: Path) -> Iterator[int]:
     except OSError as error:
         raise NotApplied(f"the mailbox cannot be opened: {error}") from error
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
         yield fd
     finally:
         os.close(fd)
@@ -112,7 +110,7 @@ def _open(file: Path) -> int:
     """For nobody else's eyes: these are people's letters. A link that somebody put there is not followed."""
     for folder in (file.parent.parent, file.parent):
         private.folder(folder)
-    return os.open(file, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    return open_locked(file, flags=os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW)
 
 
 def _line_of(fd: int, message_id: str) -> dict[str, Any] | None:

@@ -6,7 +6,6 @@ and goes on where an earlier run was cut off.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 import sys
@@ -17,7 +16,7 @@ from pathlib import Path
 import settings
 from settings import DATA_FOLDERS, DEFAULT_STATE_DIR, OLD_STATE_DIR, UNFINISHED_MOVE, Settings, SettingsError
 from state import private, terminal
-from state.files import sync_folder, write_atomic
+from state.files import is_locked, open_locked, sync_folder, write_atomic
 
 
 class TakeoverError(RuntimeError):
@@ -101,7 +100,7 @@ def _check_unused() -> None:
     """Raise if a process still works with the old data, or with the new place."""
     for folder in (OLD_STATE_DIR, DEFAULT_STATE_DIR):
         locks = [folder / "run" / "up.lock", *sorted((folder / "run" / "owners").glob("*.lock"))]
-        users = [f"{lock} is locked by a process that runs" for lock in locks if _is_locked(lock)]
+        users = [f"{lock} is locked by a process that runs" for lock in locks if lock.exists() and is_locked(lock)]
         server = settings.embedded_socket(folder)
         if _listens(server):
             users.append(f"a Redis server listens at {server}")
@@ -110,20 +109,6 @@ def _check_unused() -> None:
                 f"the data in {OLD_STATE_DIR} cannot be moved to {DEFAULT_STATE_DIR} while it is used: {users[0]}; "
                 f"stop what runs, and run `make up` again"
             )
-
-
-def _is_locked(path: Path) -> bool:
-    try:
-        lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
-    return False
 
 
 def _listens(path: Path) -> bool:
@@ -169,9 +154,8 @@ def _remove_empty(folder: Path) -> None:
 @contextmanager
 def _alone() -> Iterator[None]:
     """Hold a lock on the old folder, so that of two runs the second one waits and then finds nothing to do."""
-    descriptor = os.open(OLD_STATE_DIR, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = open_locked(OLD_STATE_DIR, flags=os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

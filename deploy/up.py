@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import errno
-import fcntl
 import os
 import socket
 import subprocess
@@ -22,6 +21,7 @@ from deploy.process import Process
 from deploy.supervisor import SERVER_STOP_SECONDS, STOP_SECONDS, Supervisor
 from settings import Settings, SettingsError
 from state import private, terminal
+from state.files import open_locked
 
 #: The web process answers within a second or two; after this it is more useful to know the addresses than to wait.
 ANNOUNCE_SECONDS = 15.0
@@ -86,13 +86,17 @@ def child_environment() -> dict[str, str]:
 def take_lock(chosen: Settings) -> int:
     """The descriptor that makes this the only supervisor of its STATE_DIR; the kernel frees it, however we end."""
     private.folder(chosen.run_dir)
-    lock = os.open(chosen.run_dir / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    path = chosen.run_dir / "up.lock"
     patience = time.monotonic() + STOP_SECONDS + SERVER_STOP_SECONDS + 1
-    while not _locked(lock):
-        owner = os.pread(lock, 20, 0).decode()
-        if _lives(owner) or time.monotonic() > patience:
-            raise UpError(f"already running with STATE_DIR {chosen.state_dir}, pid {owner or 'unknown'}")
-        time.sleep(0.1)  # killed a moment ago: its watchdog is stopping what it left
+    while True:
+        try:
+            lock = open_locked(path, wait=0)
+            break
+        except BlockingIOError:
+            owner = path.read_text()
+            if _lives(owner) or time.monotonic() > patience:
+                raise UpError(f"already running with STATE_DIR {chosen.state_dir}, pid {owner or 'unknown'}") from None
+            time.sleep(0.1)  # killed a moment ago: its watchdog is stopping what it left
     os.ftruncate(lock, 0)
     os.pwrite(lock, str(os.getpid()).encode(), 0)
     return lock
@@ -174,14 +178,6 @@ class Announcement:
 
 def _from_here(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def _locked(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _lives(pid: str) -> bool:

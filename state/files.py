@@ -1,22 +1,38 @@
-"""Write a file whole: readers see the old bytes or the new ones, never a part, also when the writer is killed."""
+"""Files on this machine: write one atomically, and lock one against other processes."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 #: What the name of an unfinished file ends in; a writer that was killed leaves one behind.
 UNFINISHED = ".tmp"
 #: The mode of a file for its owner alone.
 FILE = 0o600
+#: Seconds between two tries to get a lock for which a caller does not wait for ever.
+LOCK_INTERVAL = 0.05
 
 
 def write_atomic(path: Path, data: bytes, *, public: bool = False) -> None:
-    """Replace `path` by `data`, on disk when this returns; the folder must exist.
+    """Replace a file whole: readers see the old bytes or the new ones, also when the writer is killed.
 
-    Only this user may read the file. A `public` one keeps the mode that it has, and a new one is as open as the umask lets.
+    The data is on the disk when this returns.
+
+    Args:
+        path: The file; its folder must exist.
+        data: The new contents.
+        public: Keep the mode of the file, or give a new file the mode that the umask allows. Otherwise only this user
+            may read the file.
+
+    Raises:
+        OSError: The file cannot be written; the old one is unchanged.
+
     """
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}{UNFINISHED}")
     try:
@@ -46,9 +62,71 @@ def _write_synced(path: Path, data: bytes, mode: int | None) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Without this a power cut could undo that a file was made or renamed, although its data is on disk."""
+    """Bring a folder's entries to the disk: otherwise a power cut could undo that a file was created or renamed."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def lock_file(path: Path, *, wait: float | None = None) -> Iterator[int]:
+    """Hold a file's lock for the length of the block; see `open_locked`. Yields the file's descriptor."""
+    descriptor = open_locked(path, wait=wait)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def open_locked(path: Path, *, wait: float | None = None, flags: int = os.O_CREAT | os.O_RDWR) -> int:
+    """Open a file, and lock it against every other process.
+
+    Closing the descriptor releases the lock. The kernel releases it when the process dies.
+
+    Args:
+        path: The file; a new one is for this user only.
+        wait: Seconds to wait while another process holds the lock; None waits without a limit.
+        flags: How to open the file.
+
+    Returns:
+        The file's descriptor.
+
+    Raises:
+        BlockingIOError: Another process still holds the lock.
+        OSError: The file cannot be opened.
+
+    """
+    descriptor = os.open(path, flags | os.O_CLOEXEC, FILE)
+    try:
+        _lock(descriptor, wait)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _lock(descriptor: int, wait: float | None) -> None:
+    if wait is None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(LOCK_INTERVAL)
+        else:
+            return
+
+
+def is_locked(path: Path) -> bool:
+    """Return whether a living process holds the lock of a file. Raises FileNotFoundError."""
+    try:
+        os.close(open_locked(path, wait=0, flags=os.O_RDONLY))
+    except BlockingIOError:
+        return True
+    return False

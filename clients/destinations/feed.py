@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from clients.destinations import Published
 from clients.destinations.feed_store import Entries, Entry
 from clients.text import markdown
 from gatekeeper.errors import NotApplied
-from state.files import UNFINISHED, write_atomic
+from state.files import UNFINISHED, lock_file, write_atomic
 
 #: Readers fetch the whole feed again and again; fifty posts cover weeks of absence at several posts a day.
 FEED_LENGTH = 50
@@ -84,14 +83,13 @@ class Feed:
     @contextmanager
     def _alone(self, post_id: str) -> Iterator[None]:
         """One publisher at a time. The lock file names the post under way, so that a killed publisher is noticed."""
-        with (self.public / ".lock").open("a+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            lock.seek(0)
-            if interrupted := lock.read():
+        path = self.public / ".lock"
+        with lock_file(path) as lock:
+            if interrupted := path.read_text():
                 self._repair(interrupted)
-            _note(lock.fileno(), post_id)
+            _note(lock, post_id)
             yield
-            _note(lock.fileno(), "")
+            _note(lock, "")
 
     def _repair(self, interrupted: str) -> None:
         for folder in (self.public, self.posts, self.entries.folder):
@@ -154,7 +152,7 @@ def _entry(post: Post, content: str, summary: str, published_at: datetime, now: 
 
 def _note(lock: int, post_id: str) -> None:
     os.ftruncate(lock, 0)
-    os.write(lock, post_id.encode())
+    os.pwrite(lock, post_id.encode(), 0)
     os.fsync(lock)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from pathlib import Path
 
 import structlog
@@ -13,7 +11,7 @@ from redis import Redis
 import settings
 from state import private, terminal
 from state.agents.snapshot import revisions, snapshot
-from state.files import UNFINISHED, write_atomic
+from state.files import UNFINISHED, lock_file, write_atomic
 
 log = structlog.get_logger("gatehouse.mirror")
 
@@ -84,14 +82,10 @@ def write(redis: Redis, agent: str) -> int:
     """
     file = path(agent)
     private.folder(file.parent)
-    lock = os.open(settings.current().agents_dir / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with lock_file(settings.current().agents_dir / ".lock"):
         _remove_unfinished(file.parent)
         now = snapshot(redis, agent)
         _keep_what_is_ahead(file, now.revision)
         text = json.dumps(now.document(), indent=2, ensure_ascii=False).encode(errors="replace").decode()
         write_atomic(file, terminal.json_text(text).encode() + b"\n")
-    finally:
-        os.close(lock)
     return now.revision

@@ -7,10 +7,8 @@ stopped in the middle stops nobody else.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,7 +18,7 @@ from typing import Any
 
 import settings
 from state import private
-from state.files import sync_folder
+from state.files import open_locked, sync_folder
 from state.journal import records
 from state.journal.heads import OF_A_MONTH, JournalHead, Watermark
 
@@ -109,30 +107,19 @@ class Journal:
         """
         try:
             private.folder(self.folder)
-            lock = os.open(self.folder / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            lock = open_locked(self.folder / ".lock", wait=PATIENCE)
+        except BlockingIOError as error:
+            raise JournalUnavailable(
+                error.errno,
+                f"another process compares Redis with the journal in {self.folder}, or recovers, for more than "
+                f"{PATIENCE:g} s, and effects are closed meanwhile: wait until it ends, or end it",
+            ) from None
         except OSError as error:
             raise _unavailable(self.folder, error) from error
         try:
-            self._take(lock)
             yield
         finally:
             os.close(lock)
-
-    def _take(self, lock: int) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                if time.monotonic() > deadline:
-                    raise JournalUnavailable(
-                        error.errno,
-                        f"another process compares Redis with the journal in {self.folder}, or recovers, for more than "
-                        f"{PATIENCE:g} s, and effects are closed meanwhile: wait until it ends, or end it",
-                    ) from None
-                time.sleep(0.05)
-            else:
-                return
 
     def _current(self) -> _File:
         """The file of this month, or a later one if there is one: a clock that was set back changes nothing."""

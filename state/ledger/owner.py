@@ -5,7 +5,6 @@ An owner's name is `PROCESS/N`: the process's lock file, and a number for each a
 
 from __future__ import annotations
 
-import fcntl
 import itertools
 import os
 import secrets
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import settings
 from state import private
+from state.files import is_locked, open_locked
 
 
 class _Process:
@@ -26,8 +26,7 @@ class _Process:
         self.name = f"{os.uname().nodename.split('.')[0]}-{os.getpid()}-{secrets.token_hex(4)}"
         for each in (settings.current().run_dir, folder()):
             private.folder(each)
-        self._fd = os.open(_file(self.name), os.O_CREAT | os.O_RDWR, 0o600)
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        self._fd = open_locked(_file(self.name))
         self._numbers = itertools.count(1)
 
     def leave(self) -> None:
@@ -62,16 +61,9 @@ def is_dead(owner: str) -> bool:
     if was_abandoned(owner):
         return True
     try:
-        fd = os.open(_file(owner.partition("/")[0]), os.O_RDWR)
+        return not is_locked(_file(owner.partition("/")[0]))
     except FileNotFoundError:
         return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(fd)
-    return True
 
 
 def leave() -> None:

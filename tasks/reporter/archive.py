@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from jinja2 import Environment
 
 from clients.content import pages
 from state import terminal
-from state.files import UNFINISHED, write_atomic
+from state.files import UNFINISHED, lock_file, write_atomic
 from tasks.reporter import charts
 from tasks.reporter.figures import MAX_POSTS, Report
 from tasks.reporter.stats import Tally
@@ -65,8 +64,7 @@ class Shelf:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """One writer at a time; what one left behind that was killed is swept away."""
-        with (self.public / ".reports.lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with lock_file(self.public / ".reports.lock"):
             for unfinished in self.folder.glob(f".*{UNFINISHED}"):
                 unfinished.unlink(missing_ok=True)
             yield

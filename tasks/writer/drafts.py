@@ -5,7 +5,6 @@ A draft's name comes from the items it is about, never from the text, so writing
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
@@ -19,7 +18,7 @@ import settings
 from clients import content
 from clients.content import post
 from state import private
-from state.files import FILE, write_atomic
+from state.files import open_locked, write_atomic
 from tasks.writer import summary
 from tasks.writer.feed_items import Item
 from tasks.writer.summary import Digest
@@ -46,12 +45,11 @@ def folder() -> Path:
 @contextmanager
 def exclusive() -> Iterator[None]:
     """One run at a time: two would draft the same items. The kernel frees the lock of a process that dies."""
-    lock = os.open(private.folder(folder()) / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, FILE)
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DraftsInUse("another run is drafting; it takes what is new") from None
+        lock = open_locked(private.folder(folder()) / ".lock", wait=0)
+    except BlockingIOError:
+        raise DraftsInUse("another run is drafting; it takes what is new") from None
+    try:
         yield
     finally:
         os.close(lock)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import settings
 from state import private
+from state.files import open_locked
 from state.redis import client, namespace
 
 
@@ -52,7 +52,7 @@ def opened(run_dir: Path) -> Iterator[tuple[Sandbox, int]]:
     private.folder(run_dir)
     _clear_what_was_left(run_dir)
     place = Sandbox(run_dir / f"drill-{secrets.token_hex(4)}")
-    lock = _locked(place)
+    lock = open_locked(place.lock, wait=0)
     try:
         place.folder.mkdir(mode=0o700)
         yield place, lock
@@ -65,16 +65,6 @@ def _clear_what_was_left(run_dir: Path) -> None:
     for path in run_dir.glob("drill-*.lock"):
         left = Sandbox(path.with_suffix(""))
         with suppress(BlockingIOError):  # another drill runs there
-            lock = _locked(left)
+            lock = open_locked(left.lock, wait=0)
             left.clear()
             os.close(lock)
-
-
-def _locked(place: Sandbox) -> int:
-    descriptor = os.open(place.lock, os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise
-    return descriptor
