@@ -5,11 +5,11 @@ from __future__ import annotations
 from celery import Celery
 
 import settings
-from gatekeeper.policies.durations import milliseconds
+from gatekeeper.policies.durations import duration_ms
 from gatekeeper.policies.spec import DEFAULT_LEASE
 from workers.config import celery_config
 
-LIMIT = milliseconds(DEFAULT_LEASE) // 1000
+LIMIT = duration_ms(DEFAULT_LEASE) // 1000
 
 app = Celery("plain", config_source=celery_config(settings.current()))
 app.conf.task_ignore_result = True

@@ -17,7 +17,7 @@ from settings import ROOT
 FIRST_PAUSE = 1.0
 
 #: What cannot start is still tried twice a minute, so it comes back by itself once its cause is gone.
-MAX_PAUSE = 30.0
+MAX_RETRY_AFTER = 30.0
 
 #: A process that lived this long was well: its next death begins with the first pause again.
 STEADY_SECONDS = 30.0
@@ -71,7 +71,7 @@ class Process:
         now = time.monotonic()
         if now - self.started >= STEADY_SECONDS:
             self.pause = FIRST_PAUSE
-        pause, self.pause = self.pause, min(self.pause * 2, MAX_PAUSE)
+        pause, self.pause = self.pause, min(self.pause * 2, MAX_RETRY_AFTER)
         self.due = now + pause
         return pause
 

@@ -34,7 +34,7 @@ class UnknownTask(InvalidArguments):
     """Raised at a door when no agent has the task."""
 
 
-class KnownId(InvalidArguments):
+class IdInUse(InvalidArguments):
     """Raised at a door when the id that the caller chose belongs to another call; nothing was started."""
 
 
@@ -99,7 +99,7 @@ class RungTooLow(Refused):
     """Raised at the line when the answer was made by a lower rung than the effect accepts; nothing was sent."""
 
 
-class Concealed(GatekeeperError):
+class RedactedError(GatekeeperError):
     """Raised to Celery, which stores and shows what it gets, in place of an error whose text carries a secret."""
 
 
@@ -107,9 +107,9 @@ class NotRevoked(GatekeeperError):
     """Raised to whoever revokes a call that has begun: it is not stopped, and its effect may be out."""
 
 
-class Unstorable(GatekeeperError):
+class UnstorableError(GatekeeperError):
     """Raised to Celery in place of an error that it can neither store nor show, such as one whose text raises."""
 
 
-class NoTask(GatekeeperError):
+class NoRunningTask(GatekeeperError):
     """Raised when something is asked of the running task and no task is running."""

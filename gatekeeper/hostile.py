@@ -21,7 +21,7 @@ def text_of(error: BaseException) -> str:
         return f"(its text cannot be read: {type(problem).__name__})"
 
 
-def inner(error: BaseException) -> list[BaseException]:
+def wrapped_errors(error: BaseException) -> list[BaseException]:
     """What libraries wrapped into an exception: its `reason`, its arguments, the only one of a group. Never raises."""
     try:
         if isinstance(error, BaseExceptionGroup):
@@ -32,7 +32,7 @@ def inner(error: BaseException) -> list[BaseException]:
     return [one for one in found if isinstance(one, BaseException)]
 
 
-def shown(error: Exception) -> str | None:
+def traceback_of(error: Exception) -> str | None:
     """The traceback of an exception and of its causes as Celery stores it; None if Celery would fail at it.
 
     Celery reads the text, the arguments and the causes, and tries to pickle it; it expects an `Exception` from pickle only.

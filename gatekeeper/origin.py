@@ -15,8 +15,8 @@ from state import terminal
 from state.journal.journal import JournalUnavailable
 from state.redis.client import StoreError
 
-CALL = "celery call"
-_COMMANDS = {"call": CALL, "beat": "beat"}
+CELERY_CALL = "celery call"
+_COMMANDS = {"call": CELERY_CALL, "beat": "beat"}
 
 _process = "python"
 _named: ContextVar[str] = ContextVar("door", default="")
@@ -39,18 +39,18 @@ def coming_from(door: str) -> Iterator[None]:
 
 
 @contextmanager
-def in_words() -> Iterator[None]:
+def errors_for_command_line() -> Iterator[None]:
     """On the command line a call that cannot be made is one clear line, not a traceback."""
     try:
         yield
     except (InvalidArguments, JournalUnavailable, StoreError) as error:
-        if name() != CALL:
+        if current() != CELERY_CALL:
             raise
         why = f"Redis does not answer: {error}" if isinstance(error, StoreError) else str(error)
         raise click.ClickException(terminal.lines(clean(why))) from error
 
 
-def name() -> str:
+def current() -> str:
     """The door that a call made right here comes through."""
     if _named.get():
         return _named.get()

@@ -10,7 +10,7 @@ from urllib.parse import quote, quote_plus
 
 import settings
 from gatekeeper import hostile
-from gatekeeper.errors import Concealed, Unstorable
+from gatekeeper.errors import RedactedError, UnstorableError
 
 HIDDEN = "[hidden]"
 
@@ -75,10 +75,10 @@ def clean_all(value: Any) -> Any:
 
 def redacted(error: Exception) -> Exception:
     """The error itself, or one that says the same where Celery cannot store it, or where it carries a secret."""
-    text = hostile.shown(error)
+    text = hostile.traceback_of(error)
     if text is None:
-        return Unstorable(describe(error))
-    return error if hide_secrets(text) == text else Concealed(describe(error))
+        return UnstorableError(describe(error))
+    return error if hide_secrets(text) == text else RedactedError(describe(error))
 
 
 def describe(error: BaseException) -> str:

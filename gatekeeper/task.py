@@ -28,10 +28,10 @@ from state.redis import client
 log = structlog.get_logger("gatehouse.gate")
 
 #: Seconds before a message goes back to its queue because the ledger is away; without it the two would only circle.
-PAUSE = 1.0
+REQUEUE_PAUSE = 1.0
 #: Celery does not store these as failures: it takes them for commands (to ignore the message, to take it back, to retry),
 #: or for the death of the process. The gate alone decides about that; from a task's body they are errors like others.
-COMMANDS = (TaskPredicate, Terminated, TimeLimitExceeded, WorkerLostError, MemoryError)
+CELERY_CONTROL_ERRORS = (TaskPredicate, Terminated, TimeLimitExceeded, WorkerLostError, MemoryError)
 
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class GateTask(_Task):
         _drop_followers(request)
         try:
             if direct:
-                return pipeline.run(self.gate, args, kwargs, call_id=str(uuid4()), door=origin.name())
+                return pipeline.run(self.gate, args, kwargs, call_id=str(uuid4()), door=origin.current())
             came = Arrival.of_message(args, kwargs, request.get(EXPIRES))
             return pipeline.run(self.gate, args, kwargs, call_id=str(request.id), door=MESSAGE, came=came)
         except (pipeline.Duplicate, NotThisCall) as unwanted:
@@ -63,7 +63,7 @@ class GateTask(_Task):
         except LedgerUnavailable as error:
             if direct:
                 raise
-            time.sleep(PAUSE)
+            time.sleep(REQUEUE_PAUSE)
             raise Reject(str(error), requeue=True) from error
         except Exception as error:
             if direct:
@@ -140,7 +140,7 @@ def task(  # noqa: PLR0913 - one argument per policy, all by name
         gate = TaskSpec(body, policies)
         register(gate)
         make: Any = shared_task
-        return cast("GateTask", make(base=GateTask, name=gate.name, gate=gate, **limits(gate))(body))
+        return cast("GateTask", make(base=GateTask, name=gate.name, gate=gate, **time_limits(gate))(body))
 
     return decorate
 
@@ -151,7 +151,7 @@ POLICIES = tuple(task.__kwdefaults__ or ())
 
 def _storable(error: Exception) -> Exception:
     """The error, or what stands for it where Celery would do something else than store it."""
-    if isinstance(error, COMMANDS):
+    if isinstance(error, CELERY_CONTROL_ERRORS):
         return TaskAborted(describe(error))
     return redacted(error)
 
@@ -162,6 +162,6 @@ def _pass_on_ctrl_c(error: Exception) -> None:
         raise error.__cause__
 
 
-def limits(gate: TaskSpec) -> dict[str, float]:
+def time_limits(gate: TaskSpec) -> dict[str, float]:
     """Celery's own limits, for pools that can end a task: the soft one first, so that the attempt still settles."""
     return {"soft_time_limit": gate.limit_ms / 1000, "time_limit": gate.limit_ms / 1000 + 5}

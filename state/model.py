@@ -31,12 +31,12 @@ class Call:
     options: str = ""  #: JSON text of its `state.options.Options`; empty if the caller said nothing
 
 
-def as_text(arguments: Any) -> str:
+def canonical_json(arguments: Any) -> str:
     """Return arguments as JSON text, the same text for the same arguments."""
     return json.dumps(arguments, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
-def difference(call: Call, task: str, kwargs: str) -> str:
+def describe_difference(call: Call, task: str, kwargs: str) -> str:
     """Say in what a call differs from one that was registered as this task with these arguments (JSON text).
 
     Returns for example `name: "bob" instead of "ann"`.
@@ -50,7 +50,7 @@ def difference(call: Call, task: str, kwargs: str) -> str:
 
 def _arguments(kwargs: str) -> dict[str, str]:
     """Each argument's name, and its value as JSON text."""
-    return {name: as_text(value) for name, value in json.loads(kwargs or "{}").items()}
+    return {name: canonical_json(value) for name, value in json.loads(kwargs or "{}").items()}
 
 
 def _brief(value: str | None) -> str:
@@ -104,7 +104,7 @@ class Refusal:
     @property
     def words(self) -> str:
         """Why, in one line."""
-        return in_words(self.receipt)
+        return refusal_text(self.receipt)
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class RegisteredKey:
     key: str
 
 
-def in_words(receipt: Mapping[str, Any]) -> str:
+def refusal_text(receipt: Mapping[str, Any]) -> str:
     """What a receipt says, in one line: the error, and what it stands for if it names that."""
     error, why = receipt.get("error"), receipt.get("why")
     return f"{error}: {why}" if why and why != error else str(error)

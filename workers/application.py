@@ -76,7 +76,7 @@ class Gatehouse(Celery):
         if name in self.tasks and name not in registered():  # Celery's own
             options.check_celery_task(name, kwargs)
             return super().send_task(name, args, kwargs, **given)
-        with origin.in_words():
+        with origin.errors_for_command_line():
             call, asked = self._asked(name, args, kwargs, given)
             fresh = self.accept(call, asked.delay_ms, asked.expires_ms, **asked.sending)
             if not fresh and forbidden.was_taken_back(client.client(), call.agent, call.id):
@@ -88,7 +88,7 @@ class Gatehouse(Celery):
     def check(self, name: str, args: Any, kwargs: Any, given: dict[str, Any]) -> None:
         """Raise what `send_task` would raise before it registers a call of a gated task."""
         if name in registered() or name not in self.tasks:
-            with origin.in_words():
+            with origin.errors_for_command_line():
                 self._asked(name, args, kwargs, dict(given))
         else:
             options.check_celery_task(name, kwargs)
@@ -98,14 +98,14 @@ class Gatehouse(Celery):
         follow = followers.take(given)
         asked = options.read(gate, given, self.conf.task_default_queue)
         said = replace(asked.options, then=follow.then, otherwise=follow.otherwise, chain=follow.chain)
-        call = gate.call(args or (), kwargs or {}, id=asked.call, door=origin.name(), options=said.as_json())
+        call = gate.call(args or (), kwargs or {}, id=asked.call, door=origin.current(), options=said.as_json())
         return call, asked
 
     def accept(self, call: Call, delay_ms: int = 0, expires_ms: int = 0, *, digest: str = "", **sending: Any) -> bool:
         """Register the call, then send its message; False if this very call was known already.
 
         `digest` is that of what the call was made from; raises ContentMismatch if the known one was made from another, and
-        without it KnownId if the known one is another call.
+        without it IdInUse if the known one is another call.
         `sending` is how the first message is sent.
         """
         known.check_id(call.id)

@@ -131,7 +131,7 @@ class _CheckingChannel:
 
     def _connparams(self, *args: Any, **options: Any) -> Any:
         if self.connection is None or self.connection.client is None:
-            raise store.Away("the broker connection is gone")
+            raise store.RedisAway("the broker connection is gone")
         return super()._connparams(*args, **options)  # type: ignore[misc]  # its stubs leave out what is not public
 
     def _get_client(self) -> Any:
@@ -145,7 +145,7 @@ class _CheckingChannel:
             return True
         except store.StoreError as error:
             self.client.connection.disconnect()
-            raise store.named(error) from error
+            raise store.as_away(error) from error
 
 
 class _CheckingTransport(_Transport):

@@ -186,7 +186,7 @@ def _who() -> str:
     command = click.get_current_context(silent=True)
     if command is not None and command.info_name == "control":
         return clean(f"{person()} through celery control")
-    return clean(f"revoke through {origin.name()}")
+    return clean(f"revoke through {origin.current()}")
 
 
 def _answer(app: Celery, call: str) -> None:

@@ -15,7 +15,7 @@ from celery import signature
 from kombu.utils.json import dumps, loads
 
 from gatekeeper import origin
-from gatekeeper.errors import InvalidArguments, KnownId, UnsupportedOption
+from gatekeeper.errors import IdInUse, InvalidArguments, UnsupportedOption
 from gatekeeper.policies.contract import MAX_ARGUMENTS
 from gatekeeper.policies.spec import KEEP_MS, registered
 from gatekeeper.redact import clean, describe
@@ -163,7 +163,7 @@ def _call(app: Any, one: Any, args: Sequence[Any], rest: Sequence[Written]) -> N
     given["chain"] = [*rest, *_listed(given.get("chain"))]
     try:
         app.send_task(one.task, [*args, *one.args], dict(one.kwargs), **given)
-    except KnownId as error:
+    except IdInUse as error:
         told = {
             "task": one.task,
             "call": one.id,
@@ -197,7 +197,7 @@ def _calls(one: Any) -> Iterator[Any]:
 def _refuse(app: Any, one: Any, receipt: dict[str, Any], follow: Options) -> bool:
     """Record that a follower cannot be called; False if its id is known already."""
     gate, call = registered()[one.task], str(one.id)
-    asked = Call(call, gate.agent, gate.name, "", "{}", "", origin.name(), options=follow.as_json())
+    asked = Call(call, gate.agent, gate.name, "", "{}", "", origin.current(), options=follow.as_json())
     if not followers.refuse(Ledger(client.client()), asked, receipt, KEEP_MS):
         return False
     app.backend.store_result(call, responses.refusal(None, receipt), "SUCCESS")

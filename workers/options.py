@@ -15,7 +15,7 @@ from kombu import Producer, Queue
 from gatekeeper.errors import UnsupportedOption
 from gatekeeper.policies.spec import TaskSpec, registered
 from gatekeeper.run import known
-from gatekeeper.task import limits
+from gatekeeper.task import time_limits
 from state.options import Options
 
 #: The longest delay that makes sense; a call is refused anyway when it is older than its task's `max_age`.
@@ -96,7 +96,7 @@ def check_celery_task(name: str, kwargs: Any) -> None:
 def read(gate: TaskSpec, given: Mapping[str, Any], default_queue: str) -> Asked:
     """Check every option that a caller gave; raises UnsupportedOption with one sentence about the first that is wrong."""
     said = {name: value for name, value in given.items() if not _says_nothing(name, value)}
-    for name, own in ({"serializer": "json"} | limits(gate)).items():
+    for name, own in ({"serializer": "json"} | time_limits(gate)).items():
         if said.get(name) == own:
             del said[name]  # Task.apply_async repeats what the task has
     strange = sorted(said.keys() - _READERS.keys(), key=lambda name: name not in REFUSED)  # what has a reason first

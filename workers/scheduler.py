@@ -9,7 +9,7 @@ import structlog
 from celery.beat import Scheduler
 
 from gatekeeper import origin
-from gatekeeper.errors import KnownId
+from gatekeeper.errors import IdInUse
 from gatekeeper.redact import describe
 from gatekeeper.schedule.entries import MAX_MISSED, Entry, ScheduleError, read, tick
 from state.agents import history
@@ -76,7 +76,7 @@ class TickScheduler(Scheduler):
         except JournalUnavailable as error:
             log.warning("tick waits", entry=entry.name, error=str(error), next=f"again in {RETRY} s")
             return True
-        except client.Away:
+        except client.RedisAway:
             raise  # the entry is not to blame
         except Exception as error:  # noqa: BLE001 - whatever it was, it is told, and the other rows run
             self._failed(entry, now, describe(error))
@@ -135,8 +135,8 @@ def start(app: Any, entry: Entry, due: datetime, through: str) -> str:
     call = tick(entry, due)
     with origin.coming_from(through):
         try:
-            app.accept(entry.gate.call((), dict(entry.kwargs), id=call, door=origin.name()))
-        except KnownId as error:
+            app.accept(entry.gate.call((), dict(entry.kwargs), id=call, door=origin.current()))
+        except IdInUse as error:
             log.warning("tick ran as it was before", entry=entry.name, call=call, why=str(error))
     schedule_runs.started(client.client(), entry.gate.agent, entry.name, due)
     return call

@@ -16,7 +16,7 @@ from kombu.exceptions import OperationalError
 
 import settings
 from gatekeeper.policies.spec import agents, registered
-from state.agents.state_file import Mirror
+from state.agents.state_file import StateFiles
 from state.journal import compact, journal
 from state.journal.journal import JournalUnavailable
 from state.ledger import clock, owner, sweep
@@ -56,7 +56,7 @@ class Sweeper(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         """Begin with the consumer; after a lost connection it is started anew."""
         self._app = parent.app
-        self._mirror = Mirror(client.client(), agents())
+        self._mirror = StateFiles(client.client(), agents())
         pulse.swept()  # from now on it is expected to
         self._timer = parent.timer.call_repeatedly(EVERY, self.sweep)
 

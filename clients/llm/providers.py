@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
 import settings
-from gatekeeper.policies.durations import milliseconds, per_period
+from gatekeeper.policies.durations import duration_ms, parse_rate
 from state.limits import ProviderLimits
 
 #: Failures in a row, and how long nobody asks then. A short outage costs three questions, a long one a probe each two minutes.
@@ -51,9 +51,9 @@ class Provider:
 
     @property
     def limits(self) -> ProviderLimits:
-        burst, period_ms = per_period(self.rate)
+        burst, period_ms = parse_rate(self.rate)
         probe_ms = round((settings.current().http_timeout + GRACE) * 1000)
-        return ProviderLimits(burst, period_ms / burst, BREAKER_AFTER, milliseconds(BREAKER_COOLDOWN), probe_ms)
+        return ProviderLimits(burst, period_ms / burst, BREAKER_AFTER, duration_ms(BREAKER_COOLDOWN), probe_ms)
 
 
 def configured() -> list[Provider]:

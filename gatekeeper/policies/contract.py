@@ -70,13 +70,13 @@ class Contract:
         try:
             plain = self._arguments.dump_python(arguments, mode="json", by_alias=True, round_trip=True)
             text = json_values.dumps(plain, sort_keys=True)
-            json_values.check_names(plain, text)
+            json_values.check_reserved_names(plain, text)
             _check_numbers(self._arguments, arguments, text)
         except json_values.NotJson as error:
             raise InvalidArguments(f"{self.name}: an argument {error}") from None
         except (PydanticSerializationError, RecursionError, ValueError) as error:
             raise InvalidArguments(f"{self.name}: an argument {_unwritable(error)}") from None
-        if json_values.is_changed(arguments) and not self._is_the_same(text, arguments):
+        if json_values.changes_in_json(arguments) and not self._is_the_same(text, arguments):
             raise InvalidArguments(
                 f"{self.name}: an argument holds bytes, a set, or a dict key that is not a text, which its annotation does not "
                 f"tell; write texts and lists, or an annotation such as dict[int, str]"
@@ -116,16 +116,16 @@ def fingerprint(arguments_json: str) -> str:
 
 def _check_numbers(adapter: TypeAdapter[Any], value: Any, text: str) -> None:
     """Raise NotJson for NaN and infinities, which pydantic writes as null."""
-    if "null" in text and json_values.has_no_number(adapter.dump_python(value)):
-        raise json_values.NotJson(json_values.NO_NUMBER)
+    if "null" in text and json_values.has_non_finite(adapter.dump_python(value)):
+        raise json_values.NotJson(json_values.NOT_FINITE)
 
 
 def _unwritable(error: Exception) -> str:
     words = " ".join(str(error).split())
     if isinstance(error, RecursionError) or "Circular reference" in words or "depth exceeded" in words:
-        return f"is nested deeper than {json_values.DEEPEST} levels"
+        return f"is nested deeper than {json_values.MAX_DEPTH} levels"
     if "surrogates not allowed" in words:
-        return json_values.NO_UNICODE
+        return json_values.NOT_UNICODE
     if "can't decode byte" in words:
         return "holds bytes that are not UTF-8; use a text"
     return f"cannot be written as JSON: {words}"

@@ -1,4 +1,4 @@
-"""What JSON can hold without changing it: what goes into the register comes out of it in the worker."""
+"""Values that JSON holds without a change: what a door registers is what the worker reads."""
 
 from __future__ import annotations
 
@@ -7,38 +7,43 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-#: Levels of lists and dicts. Arguments and results are small facts; libraries on the way give up at a few hundred.
-DEEPEST = 100
+#: Levels of lists and dicts. Arguments and results are small facts; some libraries fail at a few hundred levels.
+MAX_DEPTH = 100
 
-
-#: How kombu marks values that JSON has no word for: an object of exactly these names would be read as another value.
+#: kombu marks values that JSON has no type for with exactly these names, and would read such an object as another value.
 RESERVED = {"__type__", "__value__"}
 
-NO_NUMBER = "holds NaN or an infinity, which JSON cannot; use None, or a text"
-NO_UNICODE = "holds half a character; send valid Unicode"
+NOT_FINITE = "holds NaN or an infinity, which JSON cannot; use None, or a text"
+NOT_UNICODE = "holds half a character; send valid Unicode"
+TOO_DEEP = f"is nested deeper than {MAX_DEPTH} levels"
 
 
 class NotJson(ValueError):
-    """Raised for a value that JSON cannot hold; says what it is."""
+    """Raised for a value that JSON cannot hold; the message completes a sentence that begins with the value's name."""
 
 
 def dumps(value: Any, *, sort_keys: bool = False) -> str:
-    """A value of dicts, lists, texts, numbers, booleans and None as JSON text; raises NotJson."""
+    """Return a value of dicts, lists, texts, numbers, booleans and None as JSON text.
+
+    Raises:
+        NotJson: JSON cannot hold the value.
+
+    """
     try:
         text = json.dumps(value, sort_keys=sort_keys, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except RecursionError:
-        raise NotJson(f"is nested deeper than {DEEPEST} levels") from None
+        raise NotJson(TOO_DEEP) from None
     except (TypeError, ValueError) as error:
-        raise NotJson(_mistake(error)) from None
-    if not is_unicode(text):
-        raise NotJson(NO_UNICODE)
-    if text.count("[") + text.count("{") > DEEPEST and _is_deep(value):
-        raise NotJson(f"is nested deeper than {DEEPEST} levels")
+        raise NotJson(_problem(error)) from None
+    if not is_valid_unicode(text):
+        raise NotJson(NOT_UNICODE)
+    if text.count("[") + text.count("{") > MAX_DEPTH and _is_too_deep(value):
+        raise NotJson(TOO_DEEP)
     return text
 
 
-def is_unicode(text: str) -> bool:
-    """False for a lone surrogate, which JSON can spell and nothing can store."""
+def is_valid_unicode(text: str) -> bool:
+    """Return False for a text with a lone surrogate, which JSON can escape but UTF-8 cannot encode."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -46,30 +51,28 @@ def is_unicode(text: str) -> bool:
     return True
 
 
-def is_changed(value: Any) -> bool:
-    """Whether something in there becomes something else in JSON: bytes, a set, a key that is not a text."""
+def changes_in_json(value: Any) -> bool:
+    """Return whether JSON would change a part of the value: bytes, a set, or a dict key that is not a text."""
     return any(
         isinstance(one, bytes | bytearray | set | frozenset)
         or (isinstance(one, dict) and not all(isinstance(name, str) for name in one))
-        for one in _inside(value)
+        for one in _parts(value)
     )
 
 
-def check_names(value: Any, text: str) -> None:
-    """Raise NotJson for an object that no message of Celery can carry; `text` is the value as JSON."""
-    if "__type__" in text and any(isinstance(one, dict) and one.keys() == RESERVED for one in _inside(value)):
-        raise NotJson(
-            "holds an object with just the names __type__ and __value__, which Celery keeps to itself; rename one"
-        )
+def check_reserved_names(value: Any, text: str) -> None:
+    """Raise NotJson if the value contains an object that no Celery message can carry; `text` is the value as JSON."""
+    if "__type__" in text and any(isinstance(one, dict) and one.keys() == RESERVED for one in _parts(value)):
+        raise NotJson("holds an object with just the names __type__ and __value__, which Celery reserves; rename one")
 
 
-def has_no_number(value: Any) -> bool:
-    """Whether NaN or an infinity is in there."""
-    return any(isinstance(one, float) and not math.isfinite(one) for one in _inside(value))
+def has_non_finite(value: Any) -> bool:
+    """Return whether the value contains NaN or an infinity."""
+    return any(isinstance(one, float) and not math.isfinite(one) for one in _parts(value))
 
 
-def _inside(value: Any) -> Iterator[Any]:
-    """The value, and all that is in it."""
+def _parts(value: Any) -> Iterator[Any]:
+    """Yield the value and everything inside it."""
     todo = [value]
     while todo:
         one = todo.pop()
@@ -80,18 +83,18 @@ def _inside(value: Any) -> Iterator[Any]:
             todo += one
 
 
-def _mistake(error: Exception) -> str:
-    words = str(error)
-    if "not JSON compliant" in words:
-        return NO_NUMBER
-    if "integer string conversion" in words:
+def _problem(error: Exception) -> str:
+    message = str(error)
+    if "not JSON compliant" in message:
+        return NOT_FINITE
+    if "integer string conversion" in message:
         return "holds a whole number that is too long to be written; use a text"
-    return f"cannot be written as JSON: {words}"
+    return f"cannot be written as JSON: {message}"
 
 
-def _is_deep(value: Any) -> bool:
+def _is_too_deep(value: Any) -> bool:
     level = [value]
-    for _ in range(DEEPEST + 1):
-        inner = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list))
-        level = [each for values in inner for each in values if isinstance(each, dict | list)]
+    for _ in range(MAX_DEPTH + 1):
+        children = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list))
+        level = [each for values in children for each in values if isinstance(each, dict | list)]
     return bool(level)

@@ -37,7 +37,7 @@ class Template:
             if name is not None and (name not in parameters or spec or conversion):
                 known = ", ".join(sorted(parameters)) or "none"
                 raise PolicyError(
-                    f"{what} {text!r} names {{{name}}}, which is no argument of the task; it has: {known}"
+                    f"{what} {text!r} names {{{name}}}, which is not an argument of the task; it has: {known}"
                 )
             if name is not None and self.fields and not literal:
                 raise PolicyError(f"{what} {text!r} has nothing before {{{name}}}; write a ':' between two fields")

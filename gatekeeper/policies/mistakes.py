@@ -16,7 +16,7 @@ _AT_THE_CALL = "give it to apply_async: it belongs to one call"
 _NAME = "remove it: a task is named by its module and function"
 
 #: Options of Celery's decorator, and of other libraries', and what to write here.
-INSTEAD: Mapping[str, str] = {
+ALTERNATIVES: Mapping[str, str] = {
     "bind": "remove it, and 'self': the arguments name the call, gatekeeper.memory() remembers",
     "name": _NAME,
     "base": _GATE,
@@ -87,7 +87,7 @@ def check_body(body: Any) -> None:
     raise PolicyError(f"@gatekeeper.task stands before a function, not before {what}; write def NAME(…): …")
 
 
-def named(argument: str, read: Callable[[Any], Any], value: Any) -> Any:
+def naming_argument(argument: str, read: Callable[[Any], Any], value: Any) -> Any:
     """What `read` makes of a policy's value; its PolicyError says which argument it was."""
     try:
         return read(value)
@@ -96,7 +96,7 @@ def named(argument: str, read: Callable[[Any], Any], value: Any) -> Any:
 
 
 def _instead(option: str, known: Collection[str]) -> str:
-    if option in INSTEAD:
-        return INSTEAD[option]
+    if option in ALTERNATIVES:
+        return ALTERNATIVES[option]
     near = get_close_matches(option, known, n=1)
     return f"did you mean {near[0]}=?" if near else f"the policies are: {', '.join(known)}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from gatekeeper.errors import PolicyError
-from gatekeeper.policies.durations import Duration, milliseconds, per_period
+from gatekeeper.policies.durations import Duration, duration_ms, parse_rate
 
 #: A call that waited longer than this for a rate is refused: after a day nobody expects it any more.
 MAX_WAIT = "1d"
@@ -44,7 +44,7 @@ class Rate:
     wait_ms: int = field(init=False)
 
     def __post_init__(self) -> None:
-        count, period_ms = per_period(self.text)
+        count, period_ms = parse_rate(self.text)
         _check_scope("Rate", self.scope)
         if self.over not in ("wait", "drop"):  # a tuple: what cannot be hashed is compared, too
             raise PolicyError(f"Rate(over={self.over!r}) is not known; write 'wait' or 'drop'")
@@ -54,7 +54,7 @@ class Rate:
             )
         object.__setattr__(self, "burst", count)
         object.__setattr__(self, "every_ms", period_ms / count)
-        object.__setattr__(self, "wait_ms", milliseconds(self.within) if self.over == "wait" else 0)
+        object.__setattr__(self, "wait_ms", duration_ms(self.within) if self.over == "wait" else 0)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Cap:
     window_ms: int = field(init=False)
 
     def __post_init__(self) -> None:
-        limit, window_ms = per_period(self.text)
+        limit, window_ms = parse_rate(self.text)
         _check_scope("Cap", self.scope)
         object.__setattr__(self, "limit", limit)
         object.__setattr__(self, "window_ms", window_ms)
@@ -86,7 +86,7 @@ class Breaker:
         if not _counts(self.after):
             raise PolicyError(f"Breaker(after={self.after!r}) can never be closed; write at least 1")
         _check_scope("Breaker", self.scope)
-        object.__setattr__(self, "cooldown_ms", milliseconds(self.cooldown))
+        object.__setattr__(self, "cooldown_ms", duration_ms(self.cooldown))
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Effect:
             raise PolicyError(f"Effect(accepts={self.accepts!r}) is no rung; write one of {', '.join(Rung)}")
         if not _counts(self.absences):
             raise PolicyError(f"Effect(absences={self.absences!r}) would take nothing for a proof; write at least 1")
-        proof = {"drain_ms": milliseconds(self.drain), "every_ms": milliseconds(self.every), "absences": self.absences}
+        proof = {"drain_ms": duration_ms(self.drain), "every_ms": duration_ms(self.every), "absences": self.absences}
         object.__setattr__(self, "proof", json.dumps(proof) if self.verify else "")
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import settings
 from gatekeeper.errors import PolicyError
 from gatekeeper.policies import mistakes
-from gatekeeper.policies.callback import Question
+from gatekeeper.policies.callback import Callback
 from gatekeeper.policies.contract import Contract, fingerprint
-from gatekeeper.policies.durations import Duration, milliseconds
+from gatekeeper.policies.durations import Duration, duration_ms
 from gatekeeper.policies.key_template import Template
 from gatekeeper.policies.policy import Breaker, Cap, Effect, Rate
 from state.ledger.ledger import CallLimits
@@ -25,19 +25,19 @@ DEFAULT_LEASE = "2m"
 #: A call older than this is refused: whoever asked has given up. It also covers a delivery retried for three days.
 MAX_AGE = "7d"
 #: Repeat-safe calls and their keys are kept this long: a Friday's failure can still be explained the Monday after next.
-KEEP_MS = milliseconds("7d")
-DAY_MS = milliseconds("1d")
+KEEP_MS = duration_ms("7d")
+DAY_MS = duration_ms("1d")
 #: Three attempts ride out a restart of whatever the task asks; more would only repeat the same error.
 DEFAULT_ATTEMPTS = 3
 #: With the longest pause between them that is more than a month; more is a slip of the hand.
 MAX_ATTEMPTS = 1000
 #: The longest pause between two attempts.
-MAX_BACKOFF_MS = milliseconds("1h")
+MAX_BACKOFF_MS = duration_ms("1h")
 #: Seconds. A service that wants to be left alone for longer is asked all the same: once a day does no harm.
-MAX_PAUSE = 86_400.0
+MAX_RETRY_AFTER = 86_400.0
 
 #: How the names of a schedule's ticks begin.
-TICK = "tick:"
+TICK_PREFIX = "tick:"
 
 _AGENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
@@ -91,7 +91,7 @@ class TaskSpec:
         """The idempotency key; without a template each call has its own, and one with a name, as a tick, has that."""
         if self._template:
             return self._template.fill(arguments)
-        return call if call.startswith(TICK) else f"{self.name}:{call}"
+        return call if call.startswith(TICK_PREFIX) else f"{self.name}:{call}"
 
     def call(
         self,
@@ -120,15 +120,15 @@ class TaskSpec:
         breaker = n.breaker(self.name, self._breaker_scope.fill(arguments))
         return CallLimits(self._policy, self.lease_ms, breaker, caps, rates, self.effect.proof if self.effect else "")
 
-    def _question(self, name: str) -> Question | None:
+    def _question(self, name: str) -> Callback | None:
         function = getattr(self.effect, name, None)
-        return function and Question(f"{self.name}: Effect({name}=…)", function, self.contract.parameters)
+        return function and Callback(f"{self.name}: Effect({name}=…)", function, self.contract.parameters)
 
     def _scope_template(self, text: str) -> Template:
         return Template(text, self.contract.parameters, f"{self.name}: scope")
 
     def _milliseconds(self, argument: str, value: Any) -> int:
-        return int(mistakes.named(f"{self.name}: {argument}", milliseconds, value))
+        return int(mistakes.naming_argument(f"{self.name}: {argument}", duration_ms, value))
 
     def _check(self, policies: Policies) -> None:
         if not _AGENT.fullmatch(self.agent):

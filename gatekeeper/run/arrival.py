@@ -13,7 +13,7 @@ from gatekeeper.policies.spec import agents
 from gatekeeper.redact import clean
 from gatekeeper.run import known
 from state.ledger.ledger import Ledger
-from state.model import ArgumentsDiffer, Call, Claim, NotDue, difference
+from state.model import ArgumentsDiffer, Call, Claim, NotDue, describe_difference
 
 log = structlog.get_logger("gatehouse.gate")
 
@@ -73,7 +73,9 @@ def _as_sent(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
 
 def differs(call: Call, found: ArgumentsDiffer) -> NotThisCall:
     """Log that a message is not what its id was registered as; returns what to raise."""
-    return refusal(call, difference(call, found.task, found.kwargs) or "its arguments are not those of the register")
+    return refusal(
+        call, describe_difference(call, found.task, found.kwargs) or "its arguments are not those of the register"
+    )
 
 
 def early(call: Call, found: NotDue) -> NotThisCall:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, TypeVar
 
-from gatekeeper.errors import NoTask
+from gatekeeper.errors import NoRunningTask
 from gatekeeper.policies.policy import Effect, Rung
 from gatekeeper.run import http_guard as wire
 from gatekeeper.run.http_guard import Wire
@@ -88,10 +88,10 @@ _current: ContextVar[Attempt | None] = ContextVar("attempt", default=None)
 
 
 def current() -> Attempt:
-    """The running attempt; raises NoTask outside one."""
+    """The running attempt; raises NoRunningTask outside one."""
     attempt = _current.get()
     if attempt is None:
-        raise NoTask("no task is running here; call this inside a function that carries @gatekeeper.task")
+        raise NoRunningTask("no task is running here; call this inside a function that carries @gatekeeper.task")
     return attempt
 
 

@@ -62,8 +62,8 @@ class effect(Generic[Payload]):  # noqa: N801 - reads as a statement: `with gate
         try:
             text = self._dump(self._payload)
             same = self._dump(self._type.validate_json(text)) == text
-            if "null" in text and json_values.has_no_number(self._type.dump_python(self._payload)):
-                raise EffectError(f"the payload {json_values.NO_NUMBER}")
+            if "null" in text and json_values.has_non_finite(self._type.dump_python(self._payload)):
+                raise EffectError(f"the payload {json_values.NOT_FINITE}")
         except (ValueError, RecursionError, PydanticSerializationError) as error:
             raise EffectError(f"the payload cannot be frozen as JSON: {error}; give plain values or a model") from None
         if not same:

@@ -22,7 +22,7 @@ from gatekeeper.errors import (
     RungTooLow,
     TaskAborted,
 )
-from gatekeeper.policies.spec import MAX_BACKOFF_MS, MAX_PAUSE, TaskSpec
+from gatekeeper.policies.spec import MAX_BACKOFF_MS, MAX_RETRY_AFTER, TaskSpec
 from gatekeeper.redact import clean, describe
 from gatekeeper.run import prospects
 from gatekeeper.run.attempt import PATIENCE, Attempt, running
@@ -123,7 +123,7 @@ class Execution:
     def _do_what_follows(self, output: Any) -> None:
         if self.gate.then and self.attempt.line == "applied":
             with running(self.attempt):
-                self.gate.then.ask(output, self.arguments)
+                self.gate.then.call(output, self.arguments)
 
     def _flawed(self, output: Any, error: InvalidOutput) -> Answer:
         """The answer cannot be used: take the effect back, and keep the key so that nothing is sent again."""
@@ -141,7 +141,7 @@ class Execution:
         assert self.gate.undo  # noqa: S101 - asked for by the caller
         try:
             with running(self.attempt):
-                self.gate.undo.ask(output, self.arguments)
+                self.gate.undo.call(output, self.arguments)
         except BaseException as problem:  # noqa: BLE001 - whatever it was, the key must be settled and the problem told
             words = f"failed: {describe(problem)}"
         else:
@@ -241,7 +241,7 @@ class Execution:
         if retry_after is None:
             longest: int = min(self.gate.backoff_ms << before, MAX_BACKOFF_MS)
             return round(longest * random.uniform(0.5, 1))
-        asked_ms = min(retry_after, MAX_PAUSE) * 1000
+        asked_ms = min(retry_after, MAX_RETRY_AFTER) * 1000
         least_ms = min(MIN_PAUSE_MS << before, MAX_BACKOFF_MS)
         return round(max(asked_ms * random.uniform(1, 1.05), least_ms))
 

@@ -14,7 +14,7 @@ from gatekeeper import hostile
 from gatekeeper.errors import LeaseExpired, NotApplied
 from gatekeeper.run.http_guard import SAFE
 from state.journal.journal import JournalUnavailable
-from state.redis.away import Away, lineage
+from state.redis.away import RedisAway, lineage
 from state.redis.client import StoreError
 
 #: Answers by which every provider says that it refused before doing anything.
@@ -52,7 +52,7 @@ def proves_nothing_was_sent(error: BaseException, requests_sent: int) -> bool:
 
 def store_was_away(error: BaseException) -> bool:
     """Whether Redis or the journal was not available for now, and the error was raised because of that."""
-    return any(isinstance(cause, Away | JournalUnavailable) for cause in lineage(error))
+    return any(isinstance(cause, RedisAway | JournalUnavailable) for cause in lineage(error))
 
 
 def _refuses_the_only_request(response: Response, requests_sent: int) -> bool:
@@ -90,4 +90,4 @@ def causes(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(cause))
         yield cause
-        todo += hostile.inner(cause)
+        todo += hostile.wrapped_errors(cause)

@@ -6,15 +6,15 @@ import json
 from typing import TypeGuard
 from uuid import UUID
 
-from gatekeeper.errors import InvalidArguments, KnownId
-from gatekeeper.policies.spec import TICK, agents, registered
+from gatekeeper.errors import IdInUse, InvalidArguments
+from gatekeeper.policies.spec import TICK_PREFIX, agents, registered
 from state.ledger.ledger import ContentMismatch, Ledger
 from state.model import Call
 
 #: Characters; the longest that we make ourselves is that of a webhook's delivery.
 MAX_ID = 255
 #: How ids begin that the house gives itself: to ticks of the schedule, and to deliveries of webhooks.
-OWN_IDS = (TICK, "hook:")
+OWN_IDS = (TICK_PREFIX, "hook:")
 
 
 def check_id(call: str) -> None:
@@ -38,7 +38,7 @@ def register(ledger: Ledger, call: Call, delay_ms: int = 0, expires_ms: int = 0,
         False if this very call was known already.
 
     Raises:
-        KnownId: The id belongs to another call, of this agent or of another one.
+        IdInUse: The id belongs to another call, of this agent or of another one.
         ContentMismatch: The same, for a call that was made from something with a digest.
 
     """
@@ -50,7 +50,7 @@ def register(ledger: Ledger, call: Call, delay_ms: int = 0, expires_ms: int = 0,
             raise
         if not error.options_only and _means_the_same(call, error):
             return False
-        raise KnownId(str(error)) from error
+        raise IdInUse(str(error)) from error
 
 
 def _check_elsewhere(ledger: Ledger, call: Call) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from gatekeeper.policies.spec import MAX_PAUSE, TaskSpec
+from gatekeeper.policies.spec import MAX_RETRY_AFTER, TaskSpec
 from gatekeeper.redact import describe
 from gatekeeper.run import prospects
 from gatekeeper.run.attempt import Attempt, running
@@ -23,7 +23,7 @@ class Unanswered:
         """How long a service that is away, and says so, is to be left alone; None if it was there."""
         if not self.prospect.temporary:
             return None
-        return round(min(self.prospect.retry_after or 0, MAX_PAUSE) * 1000)
+        return round(min(self.prospect.retry_after or 0, MAX_RETRY_AFTER) * 1000)
 
 
 def look_up(gate: TaskSpec, attempt: Attempt, arguments: dict[str, Any]) -> Any:
@@ -32,7 +32,7 @@ def look_up(gate: TaskSpec, attempt: Attempt, arguments: dict[str, Any]) -> Any:
         return Unanswered()
     try:
         with running(attempt):
-            found = gate.verify.ask_json(attempt.payload, arguments)
+            found = gate.verify.call_json(attempt.payload, arguments)
     except BaseException as problem:  # noqa: BLE001 - a look-up that fails, however it does, proves nothing, and is told
         attempt.tell("verify", outcome=f"failed: {describe(problem)}")
         return Unanswered(prospects.of(problem))

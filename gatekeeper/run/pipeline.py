@@ -125,7 +125,7 @@ def _ask(ledger: Ledger, call: Call, terms: CallLimits, came: Arrival) -> Decisi
     mine = owner.new()
     try:
         return _ask_as(mine, ledger, call, terms, came)
-    except client.Away:
+    except client.RedisAway:
         owner.abandon(mine)
         raise
 
@@ -190,7 +190,7 @@ def _reject(ledger: Ledger, call: Call, came: Arrival, error: InvalidArguments) 
 def _needing_redis(call: Call) -> Iterator[None]:
     try:
         yield
-    except client.Away as error:
+    except client.RedisAway as error:
         raise LedgerUnavailable(
             f"call {call.id} of {call.task}: nothing ran, Redis does not answer: {describe(error)}"
         ) from error

@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from gatekeeper.errors import GatekeeperError, InvalidArguments, PolicyError
-from gatekeeper.policies.durations import milliseconds
-from gatekeeper.policies.spec import TICK, TaskSpec, registered
+from gatekeeper.policies.durations import duration_ms
+from gatekeeper.policies.spec import TICK_PREFIX, TaskSpec, registered
 from gatekeeper.schedule.cron import Cron, CronError
 from gatekeeper.tables import config_lines
 
@@ -36,7 +36,7 @@ class ScheduleError(ValueError):
 
 def _duration(text: Any) -> timedelta:
     try:
-        return timedelta(milliseconds=milliseconds(text))
+        return timedelta(milliseconds=duration_ms(text))
     except PolicyError as error:
         raise ValueError(str(error)) from None
     except OverflowError:
@@ -113,7 +113,7 @@ class Entry:
 
 def tick(entry: Entry, due: datetime) -> str:
     """The identity of one tick: the entry and its due time, never "now"."""
-    return f"{TICK}{entry.name}:{due.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')}"
+    return f"{TICK_PREFIX}{entry.name}:{due.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')}"
 
 
 @dataclass(frozen=True)

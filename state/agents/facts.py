@@ -12,7 +12,7 @@ from redis import Redis
 from state.redis.keys import Keys
 
 #: How many entries a collection keeps: enough to see weeks of work, small enough to read and to write whole.
-NEWEST_ENTRIES = 200
+MAX_ENTRIES = 200
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class FactChange:
     def as_row(self, collections: Sequence[str]) -> list[str | int | None]:
         """The change as settle.lua reads it: [path, value, number of the collection or 0, how many it keeps]."""
         number = collections.index(self.collection) + 1 if self.collection else 0
-        return [_path(self.path), self.value, number, NEWEST_ENTRIES]
+        return [_path(self.path), self.value, number, MAX_ENTRIES]
 
 
 def read(redis: Redis, agent: str, path: tuple[str, ...]) -> Any:
@@ -53,7 +53,7 @@ def trim(redis: Redis, agent: str, collections: Iterable[str]) -> None:
     """Forget what is beyond the newest entries of these collections."""
     n = Keys(agent)
     for name in collections:
-        excess = redis.zcard(n.collection(name)) - NEWEST_ENTRIES
+        excess = redis.zcard(n.collection(name)) - MAX_ENTRIES
         if excess > 0:
             redis.hdel(n.facts, *(path for path, _ in redis.zpopmin(n.collection(name), excess)))
 

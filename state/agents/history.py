@@ -8,7 +8,7 @@ from typing import Any
 from redis import Redis
 
 from state.agents.snapshot import iso
-from state.model import in_words
+from state.model import refusal_text
 from state.redis.keys import Keys
 
 #: What of an event is a time.
@@ -55,7 +55,7 @@ def _wait(redis: Redis, n: Keys, record: dict[str, str]) -> dict[str, Any] | Non
         (answer, since), until = pipe.execute()
     if until is None:
         return None
-    return {"since": iso(since), "until": iso(until), "why": in_words(json.loads(answer)) if answer else None}
+    return {"since": iso(since), "until": iso(until), "why": refusal_text(json.loads(answer)) if answer else None}
 
 
 def _with_the_running_attempt(record: dict[str, str], events: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -80,7 +80,7 @@ def iso(ms: float | str | None) -> str | None:
     return datetime.fromtimestamp(float(ms) / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def milliseconds(text: str) -> int:
+def from_iso(text: str) -> int:
     """The reverse of `iso`."""
     return round(datetime.fromisoformat(text).timestamp() * 1000)
 

@@ -16,7 +16,7 @@ from state.files import UNFINISHED, lock_file, write_atomic
 log = structlog.get_logger("gatehouse.mirror")
 
 
-class Mirror:
+class StateFiles:
     """Writes the files of the agents that changed since this object last looked."""
 
     def __init__(self, redis: Redis, agents: list[str]) -> None:

@@ -31,7 +31,7 @@ from state.model import (
     RegisteredKey,
     Replay,
     Unregistered,
-    difference,
+    describe_difference,
 )
 from state.recovery import rebuild
 from state.redis.client import Script
@@ -138,7 +138,7 @@ class Ledger:
             case ["known", _, made_from, task, kwargs, _] if digest and made_from != digest:
                 raise ContentMismatch(f"call {call.id} was made before, from something else", task, kwargs)
             case ["known", _, _, task, kwargs, _] if not digest and (task, kwargs) != (call.task, call.kwargs):
-                raise _other_content(call, difference(call, task, kwargs), task, kwargs)
+                raise _other_content(call, describe_difference(call, task, kwargs), task, kwargs)
             case ["known", _, _, task, kwargs, kept] if not digest and (
                 more := said.lacking_in(options.from_json(kept))
             ):

@@ -13,7 +13,7 @@ from state.agents.snapshot import iso
 from state.journal import events
 from state.journal.journal import Journal, JournalUnavailable
 from state.ledger import owner
-from state.model import Call, in_words
+from state.model import Call, refusal_text
 from state.redis.client import Script
 from state.redis.keys import Keys
 
@@ -116,7 +116,7 @@ def dead(redis: Redis, agent: str) -> list[dict[str, Any]]:
         kept = redis.hgetall(n.call(call))
         if kept.get("state") == "rejected":
             answer = json.loads(kept.get("answer") or "{}")
-            error = in_words(answer) if answer else None
+            error = refusal_text(answer) if answer else None
             found.append(
                 {"call": call, "agent": agent, "task": kept["task"], "key": kept["key"], "at": iso(at), "error": error}
             )

@@ -19,13 +19,13 @@ from redis import Redis
 import settings
 from state import forbidden
 from state.agents import facts
-from state.agents.snapshot import milliseconds
+from state.agents.snapshot import from_iso
 from state.journal import events, records
 from state.journal.heads import STILL_WRITTEN
 from state.journal.journal import Journal
 from state.journal.projection import KeyState, Projection, RecordOffset, project
 from state.journal.records import Record
-from state.model import as_text
+from state.model import canonical_json
 from state.options import Options
 from state.redis.client import Script, now_ms
 from state.redis.keys import Keys
@@ -79,7 +79,7 @@ class _Key:
 
     def script_args(self, keep_ms: int, token: str) -> list[str | bytes | int]:
         asked = self.asked
-        call = [asked["task"], as_text(asked["kwargs"]), asked["fingerprint"], asked["door"]]
+        call = [asked["task"], canonical_json(asked["kwargs"]), asked["fingerprint"], asked["door"]]
         which = [self.key, self.state, asked["call"], self.fence, self.why]
         said = Options(**asked.get("options", {}))
         kept = [said.as_json(), said.lane, "1" if said.has_followers and not self.is_followed else ""]
@@ -104,7 +104,7 @@ def _names(agent: str) -> tuple[Keys, str, str, str, str, str, str]:
 
 def _of_call(asked: Record) -> dict[str, str]:
     """What the journal has of the call besides its task and its arguments, as Redis keeps it."""
-    fields = {to: str(milliseconds(asked[name])) for name, to in events.TIMES.items() if name in asked}
+    fields = {to: str(from_iso(asked[name])) for name, to in events.TIMES.items() if name in asked}
     return fields | {name: str(asked[name]) for name in events.MARKS if name in asked}
 
 
@@ -192,7 +192,7 @@ class Rebuilding:
             fields["owner"] = asked["owner"]
         if not _is_forgotten(standing, asked, end):
             fields |= {name: to_json(asked[name]) for name in ("payload", "verify") if name in asked}
-        ended_ms = milliseconds((end or asked)["at"])
+        ended_ms = from_iso((end or asked)["at"])
         if standing.state == "unknown" and end:
             fields["gone"] = str(standing.fence)  # its owner said so itself, and sends nothing any more
         if standing.state == "done":
@@ -245,8 +245,8 @@ class _Facts:
             kept, path = self._kept.setdefault((agent, collection), {}), tuple(names)
             if path not in kept or kept[path][0] <= at_ms:
                 kept[path] = at_ms, value
-            if collection and len(kept) > 2 * facts.NEWEST_ENTRIES:
-                newest = sorted(kept.items(), key=lambda item: item[1][0])[-facts.NEWEST_ENTRIES :]
+            if collection and len(kept) > 2 * facts.MAX_ENTRIES:
+                newest = sorted(kept.items(), key=lambda item: item[1][0])[-facts.MAX_ENTRIES :]
                 self._kept[agent, collection] = dict(newest)
 
     def write(self, redis: Redis) -> None:

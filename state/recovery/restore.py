@@ -9,7 +9,7 @@ from typing import Any
 from redis import Redis
 
 from state.agents import facts, state_file
-from state.agents.snapshot import HEAD_FIELDS, milliseconds
+from state.agents.snapshot import HEAD_FIELDS, from_iso
 from state.redis.keys import Keys
 
 #: As many as settle.lua keeps.
@@ -98,7 +98,7 @@ def _unreadable(file: Path, error: Exception) -> RestoreError:
 
 def _write(pipe: Any, n: Keys, document: dict[str, Any]) -> None:
     head: dict[str, Any] = {"revision": int(document.get("revision", 0)) + 1, "fence": int(document.get("revision", 0))}
-    head |= {to: milliseconds(document[name]) for name, to in _TIMES.items() if document.get(name)}
+    head |= {to: from_iso(document[name]) for name, to in _TIMES.items() if document.get(name)}
     if document.get("pause"):
         head["pause"] = _pause(document)
     pipe.hset(n.head, mapping=head)
@@ -112,11 +112,11 @@ def _write(pipe: Any, n: Keys, document: dict[str, Any]) -> None:
 
 
 def _pause(document: dict[str, Any]) -> str:
-    return json.dumps({**document["pause"], "at": milliseconds(document["pause"]["at"])})
+    return json.dumps({**document["pause"], "at": from_iso(document["pause"]["at"])})
 
 
 def _error(error: dict[str, Any]) -> str:
-    times = {name: milliseconds(error[name]) for name in ("at", "since", "until") if name in error}
+    times = {name: from_iso(error[name]) for name in ("at", "since", "until") if name in error}
     return json.dumps({**error, **times})
 
 
@@ -125,7 +125,7 @@ _TIMES = {"updated_at": "updated_ms", "last_run": "last_run_ms"}
 
 def _write_held(pipe: Any, n: Keys, entry: dict[str, Any]) -> None:
     """A key that was in doubt is in doubt again: it must not run because Redis forgot it."""
-    since = milliseconds(entry["since"])
+    since = from_iso(entry["since"])
     pipe.hset(n.held, entry["key"], json.dumps({**entry, "since": since}))
     pipe.hset(n.key(entry["key"]), mapping={"state": entry["state"], "why": entry["why"], "since_ms": since})
 

@@ -24,7 +24,7 @@ _CODES = re.compile(
 )
 
 
-class Away(ConnectionError):  # type: ignore[misc]  # mypy does not see redis-py's types
+class RedisAway(ConnectionError):  # type: ignore[misc]  # mypy does not see redis-py's types
     """Raised when Redis does not answer for now, or refuses writes for now."""
 
 

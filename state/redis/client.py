@@ -18,9 +18,19 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 import redis_url
 import settings
 from state.redis import connections
-from state.redis.away import Away, is_transient
+from state.redis.away import RedisAway, is_transient
 
-__all__ = ["Away", "Client", "Script", "StoreError", "client", "is_own", "named", "now_ms", "retry_while_unavailable"]
+__all__ = [
+    "Client",
+    "RedisAway",
+    "Script",
+    "StoreError",
+    "as_away",
+    "client",
+    "is_own",
+    "now_ms",
+    "retry_while_unavailable",
+]
 
 #: Raised by everything here when Redis does not answer, or not as it should.
 StoreError = RedisError
@@ -37,7 +47,7 @@ class Client(Redis):  # type: ignore[misc]  # mypy does not see redis-py's types
         try:
             return super().execute_command(*args, **options)
         except RedisError as error:
-            raise named(error) from error
+            raise as_away(error) from error
 
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Pipeline:  # noqa: FBT001, FBT002 - redis-py's signature
         return _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
@@ -50,12 +60,12 @@ class _Pipeline(Pipeline):  # type: ignore[misc]  # likewise
         try:
             return cast("list[Any]", super().execute(raise_on_error))
         except RedisError as error:
-            raise named(error) from error
+            raise as_away(error) from error
 
 
-def named(error: RedisError) -> RedisError:
+def as_away(error: RedisError) -> RedisError:
     """Return the error as `Away` if it is transient, and as it is otherwise."""
-    return Away(str(error)) if is_transient(error) else error
+    return RedisAway(str(error)) if is_transient(error) else error
 
 
 @cache
@@ -93,7 +103,7 @@ def retry_while_unavailable(action: Callable[[], Result], seconds: float) -> Res
     while True:
         try:
             return action()
-        except Away:
+        except RedisAway:
             if time.monotonic() + pause > deadline:
                 raise
         time.sleep(pause)
@@ -143,7 +153,7 @@ def _exchange(redis: Redis, packed: bytes, answers: int) -> list[Any]:
     try:
         return _exchanged(redis, packed, answers)
     except RedisError as error:
-        raise named(error) from error
+        raise as_away(error) from error
 
 
 def _exchanged(redis: Redis, packed: bytes, answers: int) -> list[Any]:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 import settings
 from gatekeeper.errors import PolicyError
-from gatekeeper.policies.durations import milliseconds
+from gatekeeper.policies.durations import duration_ms
 
 FILE = "monitor.toml"
 #: Each is a line in every verdict, which has to fit a state file.
@@ -38,14 +38,14 @@ def _http(url: str) -> str:
 
 def _duration(text: str) -> str:
     try:
-        milliseconds(text)
+        duration_ms(text)
     except PolicyError as error:
         raise ValueError(str(error)) from None
     return text
 
 
 def _soon(text: str) -> str:
-    if milliseconds(text) > MAX_PAUSE_MS:
+    if duration_ms(text) > MAX_PAUSE_MS:
         raise ValueError(f"{text!r} is too long; the check waits for it, for at most {MAX_PAUSE_MS // 1000}s")
     return text
 
@@ -69,7 +69,7 @@ class Site(_Part):
 
     @property
     def max_latency_ms(self) -> int:
-        return milliseconds(self.max_latency)
+        return duration_ms(self.max_latency)
 
 
 class Thresholds(_Part):
@@ -92,7 +92,7 @@ class Watch(_Part):
 
     @property
     def second_look_seconds(self) -> float:
-        return milliseconds(self.second_look) / 1000
+        return duration_ms(self.second_look) / 1000
 
 
 def ours() -> Watch:

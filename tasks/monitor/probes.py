@@ -18,7 +18,7 @@ from requests.exceptions import RequestException
 import settings
 from clients import http
 from clients.http import certificate
-from gatekeeper.policies.durations import milliseconds
+from gatekeeper.policies.durations import duration_ms
 from gatekeeper.policies.spec import agents
 from gatekeeper.redact import describe
 from state.journal import journal
@@ -52,7 +52,7 @@ def _of_the_machine(limits: Thresholds) -> Iterator[Check]:
 
 
 def _of_redis(limits: Thresholds) -> Iterator[Check]:
-    yield Check("redis ping", partial(redis_ping, milliseconds(limits.redis_ping)))
+    yield Check("redis ping", partial(redis_ping, duration_ms(limits.redis_ping)))
     yield Check("redis memory", partial(redis_memory, limits.redis_memory_percent))
     yield Check("redis aof", redis_aof)
     yield Check("redis eviction", redis_eviction)

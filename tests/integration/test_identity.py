@@ -187,7 +187,7 @@ def test_a_known_id_with_other_content_is_an_error_that_says_what_differs(
     )
 
     assert said is not None, "nothing was refused"
-    assert said[0] == "KnownId"
+    assert said[0] == "IdInUse"
     assert ada in said[1]
     assert any(word in said[1] for word in ("bob", "publish_carefully", "agent storyteller"))
     assert rows(store, ada) == before

@@ -16,7 +16,7 @@ import redis
 
 import settings
 from state.agents import snapshot, state_file
-from state.agents.facts import NEWEST_ENTRIES, FactChange
+from state.agents.facts import MAX_ENTRIES, FactChange
 from state.redis.keys import Keys
 from tests.harness import Install, Process, Valkey, patient, until
 from tests.harness.install import ROOT
@@ -182,7 +182,7 @@ def test_writers_that_were_killed_leave_no_heap_of_unfinished_files(
 def test_a_file_that_somebody_removed_comes_back_with_the_next_change(valkey: Valkey, state_dir: Path) -> None:
     client = valkey.client()
     snapshot.pause(client, "poster", "ada", "looking")
-    mirrors = state_file.Mirror(client, ["poster"])
+    mirrors = state_file.StateFiles(client, ["poster"])
     assert mirrors.refresh() == ["poster"]
     assert mirrors.refresh() == []
     (state_dir / "agents" / "poster.json").unlink()
@@ -214,12 +214,12 @@ def test_a_photograph_of_a_long_history_is_no_larger_and_no_slower(valkey: Valke
             times.append(time.process_time() - began)
         return state_file.path(AGENT).stat().st_size, min(times) * 1000
 
-    young_size, young_ms = live_on(0, NEWEST_ENTRIES)
-    old_size, old_ms = live_on(NEWEST_ENTRIES, 6 * NEWEST_ENTRIES)
+    young_size, young_ms = live_on(0, MAX_ENTRIES)
+    old_size, old_ms = live_on(MAX_ENTRIES, 6 * MAX_ENTRIES)
 
     state = read(state_file.path(AGENT))
-    assert state["metrics"]["total_done"] == 6 * NEWEST_ENTRIES
-    assert len(state["published"]) == NEWEST_ENTRIES
+    assert state["metrics"]["total_done"] == 6 * MAX_ENTRIES
+    assert len(state["published"]) == MAX_ENTRIES
     assert len(state["errors"]) == 20
     assert abs(old_size - young_size) < 100
     assert old_ms < 3 * young_ms + 5
@@ -246,14 +246,14 @@ def test_a_file_that_knows_more_than_redis_is_set_aside_before_it_is_written_ove
 
 
 def test_an_agent_that_never_ran_has_a_file_too(valkey: Valkey, state_dir: Path) -> None:
-    state_file.Mirror(valkey.client(), ["idle"]).refresh()
+    state_file.StateFiles(valkey.client(), ["idle"]).refresh()
 
     assert json.loads((state_dir / "agents" / "idle.json").read_text())["last_run"] is None
 
 
 def test_an_empty_redis_does_not_overwrite_what_a_file_remembers(valkey: Valkey, state_dir: Path) -> None:
     snapshot.pause(valkey.client(), "poster", "ada", "looking")
-    mirrors = state_file.Mirror(valkey.client(), ["poster"])
+    mirrors = state_file.StateFiles(valkey.client(), ["poster"])
     mirrors.refresh()
     valkey.client().flushall()
 

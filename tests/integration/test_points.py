@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import gatekeeper
-from gatekeeper.errors import NoTask
+from gatekeeper.errors import NoRunningTask
 from tests.effects.client import EffectServer
 from tests.harness import Install, until
 
@@ -35,9 +35,9 @@ def records(house: Install, event: str) -> list[dict[str, Any]]:
 
 
 def test_outside_a_task_there_is_nothing_to_keep() -> None:
-    with pytest.raises(NoTask, match="no task is running here"):
+    with pytest.raises(NoRunningTask, match="no task is running here"):
         gatekeeper.keep("container", "17")
-    with pytest.raises(NoTask, match="no task is running here"):
+    with pytest.raises(NoRunningTask, match="no task is running here"):
         gatekeeper.recall("container")
 
 

@@ -20,7 +20,7 @@ RUN = """
     except Exception as error:
         answer = {"ok": None, "raised": f"{type(error).__name__}: {error}"}
 """
-PHOTOGRAPH = "from gatekeeper.policies.spec import agents\nfrom state.agents import state_file as mirror; from state.redis import client as store\nanswer = mirror.Mirror(store.client(), agents()).refresh()"
+PHOTOGRAPH = "from gatekeeper.policies.spec import agents\nfrom state.agents import state_file as mirror; from state.redis import client as store\nanswer = mirror.StateFiles(store.client(), agents()).refresh()"
 
 
 class Clerk:

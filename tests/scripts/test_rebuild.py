@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic_core import to_json
 
-from state.agents.facts import NEWEST_ENTRIES, FactChange
+from state.agents.facts import MAX_ENTRIES, FactChange
 from state.journal import events
 from state.journal.journal import Journal
 from state.journal.projection import project
@@ -419,7 +419,7 @@ def test_what_attempts_remembered_comes_back_as_of_the_newest(poster: BookedPost
 
 
 def test_of_a_collection_the_newest_entries_come_back(poster: BookedPoster) -> None:
-    for number in range(2 * NEWEST_ENTRIES + 5):
+    for number in range(2 * MAX_ENTRIES + 5):
         claim = Claim(AGENT, f"post:feed:{number}", f"c{number}", "o/1", number + 1, 1, 0, "e1", "")
         call = poster.call(str(number), id=f"c{number}")
         events.intent(poster.book, call, claim, '"x"', "")
@@ -430,8 +430,8 @@ def test_of_a_collection_the_newest_entries_come_back(poster: BookedPoster) -> N
     poster.recover()
 
     kept = poster.document()["published"]
-    assert len(kept) == NEWEST_ENTRIES
-    assert min(kept) == f"{NEWEST_ENTRIES + 5:04}"
+    assert len(kept) == MAX_ENTRIES
+    assert min(kept) == f"{MAX_ENTRIES + 5:04}"
 
 
 class FlushingAt(Progress):

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from gatekeeper.policies.policy import Breaker
-from state.agents.facts import NEWEST_ENTRIES, FactChange
+from state.agents.facts import MAX_ENTRIES, FactChange
 from state.ledger import owner, sweep
 from state.ledger.ledger import Settlement
 from state.ledger.owner import Moment
@@ -562,13 +562,13 @@ def test_a_fact_can_be_forgotten(poster: Poster) -> None:
 
 
 def test_a_forgotten_entry_leaves_its_place_to_others(poster: Poster) -> None:
-    full = tuple(record("published", f"{number:03}", value=number) for number in range(NEWEST_ENTRIES))
+    full = tuple(record("published", f"{number:03}", value=number) for number in range(MAX_ENTRIES))
     poster.settle(poster.claim("one"), facts=full)
     poster.settle(poster.claim("two"), facts=(record("published", "199", value=None),))
 
     poster.settle(poster.claim("three"), facts=(record("published", "new", value=1),))
 
-    assert len(poster.document()["published"]) == NEWEST_ENTRIES
+    assert len(poster.document()["published"]) == MAX_ENTRIES
     assert "000" in poster.document()["published"]
 
 
@@ -578,23 +578,23 @@ def test_a_collection_keeps_its_newest_two_hundred_entries(poster: Poster) -> No
         poster.settle(poster.claim(f"half{half}"), facts=facts)
 
     published = poster.document()["published"]
-    assert len(published) == NEWEST_ENTRIES == 200
+    assert len(published) == MAX_ENTRIES == 200
     assert not any(name.startswith("post0-") for name in published)
 
 
 def test_each_collection_has_its_own_two_hundred_and_plain_facts_stay(poster: Poster) -> None:
     for collection in ("published", "drafts"):
-        facts = tuple(record(collection, f"{number}", value=number) for number in range(NEWEST_ENTRIES + 10))
+        facts = tuple(record(collection, f"{number}", value=number) for number in range(MAX_ENTRIES + 10))
         poster.settle(poster.claim(collection), facts=(put(f"plain {collection}", 1), *facts))
 
     state = poster.document()
-    assert (len(state["published"]), len(state["drafts"])) == (NEWEST_ENTRIES, NEWEST_ENTRIES)
+    assert (len(state["published"]), len(state["drafts"])) == (MAX_ENTRIES, MAX_ENTRIES)
     assert (state["plain published"], state["plain drafts"]) == (1, 1)
 
 
 def test_an_entry_that_is_written_again_counts_as_new(poster: Poster) -> None:
     poster.settle(poster.claim("one"), facts=(record("published", "kept", value=1),))
-    full = tuple(record("published", f"{number}", value=number) for number in range(NEWEST_ENTRIES - 1))
+    full = tuple(record("published", f"{number}", value=number) for number in range(MAX_ENTRIES - 1))
     poster.settle(poster.claim("two"), facts=full)
     poster.redis.zadd(poster.n.collection("published"), {'["published","0"]': 1})
     poster.settle(poster.claim("three"), facts=(record("published", "kept", value=2),))

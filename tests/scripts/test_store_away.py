@@ -23,7 +23,7 @@ from gatekeeper.run.execution import Execution
 from gatekeeper.run.responses import Answer
 from state.ledger import resolve, sweep
 from state.redis import client as store
-from state.redis.away import Away, is_transient
+from state.redis.away import RedisAway, is_transient
 from tests.harness import Valkey, until
 from tests.scripts.poster import AGENT, Poster, a_gate
 from tests.torture.proxied import Proxied
@@ -206,7 +206,7 @@ def test_an_author_who_knows_that_nothing_was_sent_spends_no_attempt_either(
             trouble.begin("full")
             try:
                 gatekeeper.keep("container", "17")
-            except Away as error:
+            except RedisAway as error:
                 raise NotApplied("nothing was published") from error
         return "never"
 

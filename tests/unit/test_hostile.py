@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gatekeeper import hostile
-from gatekeeper.errors import Unstorable
+from gatekeeper.errors import UnstorableError
 from gatekeeper.redact import MAX_TEXT, clean, describe, redacted
 from gatekeeper.run.http_outcome import proves_nothing_was_sent
 from tests.agents.raiser import ENDS
@@ -32,7 +32,7 @@ def test_what_celery_could_not_store_is_replaced_by_a_description(how: str) -> N
 
     shown = redacted(error)
 
-    assert isinstance(shown, Unstorable)
+    assert isinstance(shown, UnstorableError)
     assert type(error).__name__ in str(shown)
 
 

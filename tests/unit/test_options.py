@@ -14,7 +14,7 @@ from kombu import Producer, Queue
 
 from gatekeeper.errors import InvalidArguments, UnsupportedOption
 from gatekeeper.policies.spec import TaskSpec
-from gatekeeper.task import limits
+from gatekeeper.task import time_limits
 from state.options import Options, from_json
 from tests.scripts.poster import a_gate
 from workers import options
@@ -85,7 +85,7 @@ def test_a_date_is_counted_from_now(gate: TaskSpec) -> None:
 
 def test_limits_of_the_task_itself_are_no_option(gate: TaskSpec) -> None:
     """`Task.apply_async` repeats them."""
-    assert options.read(gate, {"serializer": "json", **limits(gate)}, DEFAULT).options == Options()
+    assert options.read(gate, {"serializer": "json", **time_limits(gate)}, DEFAULT).options == Options()
 
 
 # What is refused

@@ -40,7 +40,7 @@ AN_EFFECT: dict[str, Any] = {**KEYED, "effect": Effect()}
 @pytest.mark.parametrize(
     ("policies", "says"),
     [
-        ({"key": "post:{id}"}, r"names \{id\}, which is no argument of the task; it has: destination, post_id"),
+        ({"key": "post:{id}"}, r"names \{id\}, which is not an argument of the task; it has: destination, post_id"),
         ({"key": "post:{}"}, "which is no argument"),
         ({"key": "post:{post_id"}, "is not a template"),
         ({"effect": Effect()}, "has an effect but no key; write key="),
@@ -82,7 +82,7 @@ AN_EFFECT: dict[str, Any] = {**KEYED, "effect": Effect()}
         ({"lease": None}, "lease=: None is not a duration"),
         ({"lease": "9" * 5000 + "d"}, "lease=: .* is not a duration"),
         ({"lease": "99999999999999d"}, "lease=: .* is longer than ten years"),
-        ({"lease": timedelta(seconds=-1)}, "lease=: .* is no time at all"),
+        ({"lease": timedelta(seconds=-1)}, "lease=: .* must be longer than zero"),
         ({"time_limit": 0}, "time_limit=: 0 is not a duration"),
         ({"time_limit": ""}, "time_limit=: '' is not a duration"),
         ({"backoff": None}, "backoff=: None is not a duration"),
@@ -133,14 +133,14 @@ def test_a_policy_refuses_nonsense_of_its_own(make: Callable[[], object], says: 
 
 @pytest.mark.parametrize("policy", [Rate("1/hour", scope="{who}"), Rate("1/hour", scope="{}")])
 def test_a_scope_that_names_no_argument_is_refused(policy: Rate) -> None:
-    with pytest.raises(PolicyError, match="which is no argument of the task"):
+    with pytest.raises(PolicyError, match="which is not an argument of the task"):
         import_with(rate=policy)
 
 
 def test_a_scope_of_a_breaker_or_a_cap_that_names_no_argument_is_refused() -> None:
-    with pytest.raises(PolicyError, match="which is no argument of the task"):
+    with pytest.raises(PolicyError, match="which is not an argument of the task"):
         import_with(breaker=Breaker(scope="{who}"))
-    with pytest.raises(PolicyError, match="which is no argument of the task"):
+    with pytest.raises(PolicyError, match="which is not an argument of the task"):
         import_with(**AN_EFFECT, cap=Cap("1/day", scope="{who}"))
 
 

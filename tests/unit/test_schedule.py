@@ -124,7 +124,7 @@ def test_a_row_becomes_an_entry(table: Table) -> None:
             '{"cron": "* * * * *", "task": "tasks.publisher.publish_next", "deadline": "soon"}',
             "deadline: Value error, 'soon' is not a duration; write for example '30s'",
         ),
-        ('{"cron": "* * * * *", "task": "tasks.publisher.publish_next", "deadline": "0s"}', "is no time at all"),
+        ('{"cron": "* * * * *", "task": "tasks.publisher.publish_next", "deadline": "0s"}', "must be longer than zero"),
         ('{"cron": "* * * * *", "task": "tasks.publisher.publish_next", "deadline": 60}', "60 is not a duration"),
         (
             '{"cron": "* * * * *", "task": "tasks.publisher.publish_next", "deadline": "99999999999999d"}',

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from state.agents.facts import NEWEST_ENTRIES
+from state.agents.facts import MAX_ENTRIES
 from tasks import writer
 from tasks.writer.feed_items import Item
 
@@ -23,7 +23,7 @@ NOW = datetime(2026, 11, 22, tzinfo=UTC)
 def test_what_is_in_view_fits_the_memory() -> None:
     found = [item for source in ("a", "b", "c") for item in items_of(source, 500, NOW)]
 
-    assert len(writer._in_view(found, 3)) == writer.IN_VIEW < NEWEST_ENTRIES
+    assert len(writer._in_view(found, 3)) == writer.IN_VIEW < MAX_ENTRIES
 
 
 def test_a_source_that_writes_much_does_not_hide_one_that_writes_little() -> None:
