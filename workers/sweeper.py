@@ -70,25 +70,28 @@ class Sweeper(bootsteps.StartStopStep):
         """One round; a store that is away is a reason to come back, not to stop."""
         with _coming_back():
             standings = epoch.ledger_statuses(client.client(), journal.current(), agents())
-            arrived_ms = sweep.newest_arrival(client.client(), agents())
+            pending = sweep.pending(client.client(), agents())
+            arrived_ms = sweep.newest_arrival(pending.values())
             for agent in agents():
                 with _coming_back():  # the trouble of one is not that of the others
                     self._look_after_ledger(agent, standings[agent])
                 with _coming_back():
-                    self._sweep_agent(agent, arrived_ms)
+                    if pending[agent].needs_sweep:
+                        self._sweep_calls(agent, arrived_ms)
+                    if pending[agent].has_followed:
+                        followers.sweep(self._app, agent)
                     self._look_at_clock(agent)
-            self._mirror.refresh()
+            self._mirror.refresh({agent: each.revision for agent, each in pending.items()})
             self._bury()
             pulse.swept()
 
-    def _sweep_agent(self, agent: str, arrived_ms: Mapping[str, int]) -> None:
+    def _sweep_calls(self, agent: str, arrived_ms: Mapping[str, int]) -> None:
         redis = client.client()
         for key, stands in sweep.reclaim_lost(redis, agent).items():
             log.warning("reclaimed", agent=agent, key=key, state=stands)
         for due in sweep.due(redis, agent, registered(), self._queue_is_empty, arrived_ms):
             log.info("sent again", agent=agent, task=due.task, call=due.call)
             self._app.resend(due)
-        followers.sweep(self._app, agent)
 
     def _look_at_clock(self, agent: str) -> None:
         if self._sweeps % CLOCK_EVERY == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
@@ -24,9 +25,15 @@ class StateFiles:
         self._agents = agents
         self._written: dict[str, int] = {}
 
-    def refresh(self) -> list[str]:
-        """Write what changed; answers the agents whose file is new."""
-        stale = [a for a, r in revisions(self._redis, self._agents).items() if self._is_stale(a, r)]
+    def refresh(self, known: Mapping[str, int] | None = None) -> list[str]:
+        """Write the files of the agents that changed, and return these agents.
+
+        Args:
+            known: The revision of each agent in Redis, where the caller has just read it.
+
+        """
+        found = revisions(self._redis, self._agents) if known is None else known
+        stale = [agent for agent, revision in found.items() if self._is_stale(agent, revision)]
         for agent in stale:
             self._written[agent] = write(self._redis, agent)
         return stale

@@ -44,8 +44,6 @@ class Ended:
 def ended(redis: Redis, agent: str) -> Iterator[Ended]:
     """Calls of an agent that other calls follow and that have ended; the others are looked at again by the next sweep."""
     n = Keys(agent)
-    if not redis.exists(n.followed):  # as nearly always: one question for an agent whose calls nothing follows
-        return
     now = now_ms(redis)
     calls = redis.zrange(n.followed, 0, now, byscore=True, offset=0, num=BATCH_SIZE)
     if not calls:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -34,6 +34,50 @@ class DueCall:
     task: str
     kwargs: str
     options: str = ""
+
+
+@dataclass(frozen=True)
+class Pending:
+    """What one agent has for a sweep to do."""
+
+    revision: int  #: of the agent's state; 0 before its first run
+    arrived_ms: Mapping[str, int]  #: by lane: when the newest message that a worker took was sent, in ms since 1970
+    has_claims: bool
+    is_due: bool  #: a call in `waiting` or `queued` has reached its time
+    has_followed: bool  #: a call that other calls follow may have ended
+
+    @property
+    def needs_sweep(self) -> bool:
+        """Whether a sweep has to look at claims or calls; a claim that is reclaimed makes its call due at once."""
+        return self.has_claims or self.is_due
+
+
+def pending(redis: Redis, agents: Sequence[str]) -> dict[str, Pending]:
+    """Return what each agent has for a sweep to do, by agent. Takes one round trip, however many agents there are."""
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.time()
+        for n in map(Keys, agents):
+            pipe.hgetall(n.head).zcard(n.running)
+            for queue in (n.waiting, n.queued, n.followed):
+                pipe.zrange(queue, 0, 0, withscores=True)
+        (seconds, micros), *answers = pipe.execute()
+    now = int(seconds) * 1000 + int(micros) // 1000
+    each = len(answers) // len(agents) if agents else 0
+    return {agent: _pending(now, *answers[i * each : (i + 1) * each]) for i, agent in enumerate(agents)}
+
+
+def _pending(now: int, head: Mapping[str, str], claims: int, *first: list[tuple[str, float]]) -> Pending:
+    waiting, queued, followed = (bool(members) and members[0][1] <= now for members in first)
+    arrived = {field.partition(":")[2]: int(sent) for field, sent in head.items() if field.startswith("arrived_ms:")}
+    return Pending(int(head.get("revision") or 0), arrived, claims > 0, waiting or queued, followed)
+
+
+def newest_arrival(pending: Iterable[Pending]) -> dict[str, int]:
+    """Return when the newest message that any worker took was sent, in ms since 1970, by lane."""
+    newest: dict[str, int] = {}
+    for lane, sent in (arrival for each in pending for arrival in each.arrived_ms.items()):
+        newest[lane] = max(sent, newest.get(lane, 0))
+    return newest
 
 
 def due(
@@ -77,20 +121,6 @@ def _known(redis: Redis, n: Keys, calls: list[str], knows: Container[str], now: 
     return [call for call in calls if call not in strange]
 
 
-def newest_arrival(redis: Redis, agents: list[str]) -> dict[str, int]:
-    """When the newest message that any worker took was sent, in ms, by lane."""
-    newest: dict[str, int] = {}
-    with redis.pipeline(transaction=False) as pipe:
-        for agent in agents:
-            pipe.hgetall(Keys(agent).head)
-        for head in pipe.execute():
-            for field, sent in head.items():
-                name, found, lane = field.partition(":")
-                if found and name == "arrived_ms":
-                    newest[lane] = max(int(sent), newest.get(lane, 0))
-    return newest
-
-
 def _lost(
     redis: Redis,
     n: Keys,
@@ -121,9 +151,13 @@ def reclaim_lost(redis: Redis, agent: str) -> dict[str, str]:
     """Take the claims of dead owners and of ended leases; answers key → where it stands now."""
     n, ledger = Keys(agent), Ledger(redis)
     now = now_ms(redis)
+    running = redis.zrange(n.running, 0, BATCH_SIZE - 1, withscores=True)
+    with redis.pipeline(transaction=False) as pipe:
+        for key, _ in running:
+            pipe.hmget(n.key(key), "owner", "fence", "call")
+        claims = pipe.execute()
     taken = {}
-    for key, lease_ms in redis.zrange(n.running, 0, BATCH_SIZE - 1, withscores=True):
-        holder, fence, call = redis.hmget(n.key(key), "owner", "fence", "call")
+    for (key, lease_ms), (holder, fence, call) in zip(running, claims, strict=True):
         if holder is None or fence is None or call is None:
             redis.zrem(n.running, key)
             continue
@@ -134,9 +168,9 @@ def reclaim_lost(redis: Redis, agent: str) -> dict[str, str]:
 
 
 def owners(redis: Redis, agents: list[str]) -> set[str]:
-    """Every owner that a running claim names, or a key in doubt: whether it is dead may still be asked."""
-    named = set()
-    for n in map(Keys, agents):
-        for key in (*redis.zrange(n.running, 0, -1), *redis.hkeys(n.held)):
-            named.add(redis.hget(n.key(key), "owner") or "")
-    return named
+    """Return every owner that a running claim or a key in doubt names: a sweep may still have to ask whether it is dead."""
+    keys = [n.key(key) for n in map(Keys, agents) for key in (*redis.zrange(n.running, 0, -1), *redis.hkeys(n.held))]
+    with redis.pipeline(transaction=False) as pipe:
+        for key in keys:
+            pipe.hget(key, "owner")
+        return {owner or "" for owner in pipe.execute()}

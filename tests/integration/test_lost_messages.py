@@ -130,9 +130,9 @@ def test_a_message_that_is_sent_again_while_the_first_still_waits_runs_once(
     [call] = shell.delay("storyteller.publish", {"post_id": "doubled"})
     shell.run(
         """
-        from state.ledger.sweep import Due
+        from state.ledger.sweep import DueCall
         for _ in range(3):
-            app.resend(Due(call, "storyteller.publish", '{"post_id": "doubled", "later_step": "works"}'))
+            app.resend(DueCall(call, "storyteller.publish", '{"post_id": "doubled", "later_step": "works"}'))
         """,
         call=call,
     )

@@ -18,6 +18,10 @@ def due(poster: Poster, *, backlog: bool = False) -> list[DueCall]:
     return list(sweep.due(poster.redis, AGENT, [poster.gate.name], lambda _queue: not backlog))
 
 
+def arrived(poster: Poster) -> dict[str, int]:
+    return sweep.newest_arrival(sweep.pending(poster.redis, [AGENT]).values())
+
+
 def never(_queue: str) -> bool:
     raise AssertionError("nothing is silent, so the queue need not be looked at")
 
@@ -68,9 +72,7 @@ def test_a_message_that_later_ones_overtook_is_lost_even_behind_a_backlog(poster
     for call in (lost, waiting):
         poster.come_due(call, "queued")
 
-    again = sweep.due(
-        poster.redis, AGENT, [poster.gate.name], lambda _queue: False, sweep.newest_arrival(poster.redis, [AGENT])
-    )
+    again = sweep.due(poster.redis, AGENT, [poster.gate.name], lambda _queue: False, arrived(poster))
 
     assert [one.call for one in again] == [lost.id]
 
@@ -179,9 +181,7 @@ def test_a_message_of_another_lane_overtakes_nothing(poster: Poster) -> None:
         asked.append(queue)
         return queue == ""
 
-    arrived = sweep.newest_arrival(poster.redis, [AGENT])
-
-    assert list(sweep.due(poster.redis, AGENT, [poster.gate.name], is_empty, arrived)) == []
+    assert list(sweep.due(poster.redis, AGENT, [poster.gate.name], is_empty, arrived(poster))) == []
     assert asked == ["slowq"]
 
 

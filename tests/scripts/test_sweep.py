@@ -1,0 +1,60 @@
+"""What one look at Redis tells the sweeper of every agent, and what that look costs."""
+
+from __future__ import annotations
+
+from state.ledger import sweep
+from state.redis.keys import Keys
+from tests.scripts.poster import AGENT, Poster
+
+
+def pending(poster: Poster) -> sweep.Pending:
+    return sweep.pending(poster.redis, [AGENT])[AGENT]
+
+
+def test_an_agent_without_calls_has_nothing_pending(poster: Poster) -> None:
+    assert pending(poster) == sweep.Pending(0, {}, has_claims=False, is_due=False, has_followed=False)
+
+
+def test_a_call_that_was_just_sent_is_not_pending(poster: Poster) -> None:
+    poster.register()
+    assert not pending(poster).needs_sweep
+
+
+def test_a_call_whose_message_is_late_is_pending(poster: Poster) -> None:
+    poster.come_due(poster.register(), "queued")
+    assert pending(poster).is_due
+
+
+def test_a_call_that_waits_is_pending_once_its_time_has_come(poster: Poster) -> None:
+    call = poster.register(delay_ms=60_000)
+    assert not pending(poster).is_due
+    poster.come_due(call, "waiting")
+    assert pending(poster).is_due
+
+
+def test_a_claim_is_pending_for_as_long_as_it_runs(poster: Poster) -> None:
+    poster.claim(poster.register())
+    assert pending(poster).has_claims
+    assert pending(poster).needs_sweep
+    assert list(pending(poster).arrived_ms) == [""]
+
+
+def test_a_call_that_others_follow_is_pending_until_it_is_let_go(poster: Poster) -> None:
+    poster.redis.zadd(poster.n.followed, {"call": poster.now() + 60_000})
+    assert not pending(poster).has_followed
+    poster.redis.zadd(poster.n.followed, {"call": 0})
+    assert pending(poster).has_followed
+
+
+def test_the_look_at_many_agents_is_one_round_trip(poster: Poster) -> None:
+    agents = [AGENT, *(f"agent{number}" for number in range(20))]
+    poster.redis.hset(Keys("agent7").head, "revision", 7)
+
+    def reads() -> int:
+        return int(poster.redis.info("stats")["total_reads_processed"])
+
+    before = reads()
+    found = sweep.pending(poster.redis, agents)
+    assert reads() - before == 2  # the look, and the question how many there were
+    assert list(found) == agents
+    assert found["agent7"].revision == 7
