@@ -34,9 +34,9 @@ MAX_SOURCE = 2 * 1024 * 1024
 MAX_REDIRECTS = 3
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: Seconds one source may take, and all sources of one run together.
-ONE_SOURCE, ALL_SOURCES = 10.0, 45.0
+MAX_SOURCE_SECONDS, MAX_TOTAL_SECONDS = 10.0, 45.0
 #: How many broken sources are told, and in how many characters each: together they fit one fact.
-TOLD, TOLD_LENGTH = 30, 300
+MAX_ERRORS, MAX_ERROR_LENGTH = 30, 300
 
 HEADERS = {"User-Agent": "gatehouse (feed reader)", "Accept": "application/atom+xml, application/rss+xml, */*;q=0.5"}
 
@@ -81,7 +81,7 @@ Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
-class Reading(Generic[Part]):
+class ReadResult(Generic[Part]):
     """What all sources of a section gave, and `broken`: name to what is wrong."""
 
     parts: tuple[Part, ...]
@@ -89,9 +89,9 @@ class Reading(Generic[Part]):
     sources: int  #: how many were listed and usable
 
 
-def read_all(section: str, parse: Callable[[bytes, str], list[Part]]) -> Reading[Part]:
+def read_all(section: str, parse: Callable[[bytes, str], list[Part]]) -> ReadResult[Part]:
     """Read every source of a section; `parse` makes parts of the bytes and the name. A broken source never stops the others."""
-    listing, deadline = listed(section), time.monotonic() + ALL_SOURCES
+    listing, deadline = listed(section), time.monotonic() + MAX_TOTAL_SECONDS
     parts, broken = [], dict(listing.broken)
     for source in listing.sources:
         try:
@@ -102,8 +102,8 @@ def read_all(section: str, parse: Callable[[bytes, str], list[Part]]) -> Reading
             broken[source.name] = str(error)
         except Exception as error:  # noqa: BLE001 - parsers meet here what nobody thought of
             broken[source.name] = f"cannot be understood: {describe(error)}"
-    told = {name: clean(why)[:TOLD_LENGTH] for name, why in list(broken.items())[:TOLD]}
-    return Reading(tuple(parts), told, len(listing.sources))
+    told = {name: clean(why)[:MAX_ERROR_LENGTH] for name, why in list(broken.items())[:MAX_ERRORS]}
+    return ReadResult(tuple(parts), told, len(listing.sources))
 
 
 def listed(section: str, folder: Path | None = None) -> Listing:
@@ -132,7 +132,7 @@ def read(source: Source, deadline: float) -> bytes:
     """The source's bytes, before `deadline` (of `time.monotonic()`); raises BrokenSource."""
     here = settings.current()
     if source.url is not None:
-        return _fetch(source, min(deadline, time.monotonic() + ONE_SOURCE))
+        return _fetch(source, min(deadline, time.monotonic() + MAX_SOURCE_SECONDS))
     if source.public is not None:
         path = here.public_dir / source.public
         return _read_file(path) if path.exists() else b""  # nothing was published yet

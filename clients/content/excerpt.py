@@ -15,7 +15,7 @@ from clients.text import markdown, plain_text
 URL = re.compile(r"https?://[^\s<>\"“”]*[^\s<>\"“”.,:;!?)\]'’…]")  # noqa: RUF001 - quotes as writers set them
 
 #: No text of so many times the allowed length fits, however little its links count.
-MAX_LINKS = 20
+MAX_LENGTH_FACTOR = 20
 
 _SENTENCE = re.compile(r"(?<![.!?…])[.!?…]+[\"'”’»)\]]*(?=\s)|(?<![。！？])[。！？]+|(?=\n\n)")  # noqa: RUF001 - full stops of Chinese and Japanese
 _WORD = re.compile(r"(?<=\S)(?=\s)")
@@ -38,9 +38,9 @@ def excerpt(post: Post, most: int, count: Count, most_links: int | None = None) 
     whole = f"{post.title}\n\n{plain_text.text_of(post.body)}"
     if most_links is not None:
         whole = _with_fewer_links(whole, most_links)
-    if len(whole) <= most * MAX_LINKS and count(whole) <= most:
+    if len(whole) <= most * MAX_LENGTH_FACTOR and count(whole) <= most:
         return whole
-    beginning, link = whole[: most * MAX_LINKS], _link(post)
+    beginning, link = whole[: most * MAX_LENGTH_FACTOR], _link(post)
     if link and count(link) < most // 2:
         cut = _cut(beginning, lambda text: count(f"{text}\n\n{link}") <= most)
         if link not in cut:

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Str
 ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 #: XML 1.0 cannot carry these even when escaped, so one of them would make a whole feed unreadable.
-UNPRINTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+XML_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 #: `posts/index.html` is the list of all posts.
 RESERVED_IDS = frozenset({"index"})
@@ -57,7 +57,7 @@ def utc(value: object) -> datetime:
 
 
 def _printable(value: object) -> object:
-    return UNPRINTABLE.sub("", value).strip() if isinstance(value, str) else value
+    return XML_FORBIDDEN.sub("", value).strip() if isinstance(value, str) else value
 
 
 def _not_empty(value: str) -> str:

@@ -20,10 +20,10 @@ from gatekeeper.redact import clean, describe
 #: Seconds for all requests of a publish, and for what it waits in between: well below the publisher's lease of 2 minutes.
 MAX_SECONDS = 100.0
 #: Characters of a provider's own words that are told.
-SHOWN = 200
+MAX_SHOWN = 200
 
 
-class BadAnswer(ValueError):
+class UnexpectedResponse(ValueError):
     """Raised for an answer that is not what the provider promises; says what was asked."""
 
 
@@ -43,7 +43,7 @@ class Api:
         return self.deadline - time.monotonic()
 
     def get(self, path: str, **parameters: str) -> Any:
-        """Ask; answers what the JSON holds. Raises HTTPError, BadAnswer, or what the HTTP client raises."""
+        """Ask; answers what the JSON holds. Raises HTTPError, UnexpectedResponse, or what the HTTP client raises."""
         return self._request("GET", path, params={**self.parameters, **parameters}, headers=dict(self.headers))
 
     def post(self, path: str, content: Mapping[str, str], **headers: str) -> Any:
@@ -62,7 +62,7 @@ class Api:
         try:
             return strict_json.loads(response.content.decode())
         except (ValueError, RecursionError):
-            raise BadAnswer(f"{asked} with what is no JSON") from None
+            raise UnexpectedResponse(f"{asked} with what is no JSON") from None
 
 
 def error_of(error: HTTPError) -> Any:
@@ -108,7 +108,7 @@ def _words(response: Response) -> str:
     """What the provider says itself, short and clean."""
     error = _error(response)
     said = error.get("error_user_msg") or error.get("message") if isinstance(error, dict) else error
-    return clean(" ".join(str(said or response.reason or "no reason").split()))[:SHOWN]
+    return clean(" ".join(str(said or response.reason or "no reason").split()))[:MAX_SHOWN]
 
 
 def _error(response: Response) -> Any:

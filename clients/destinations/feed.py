@@ -15,7 +15,7 @@ from jinja2 import Environment
 import settings
 from clients.content import Post, pages
 from clients.destinations import Published
-from clients.destinations.feed_store import Entries, Entry
+from clients.destinations.feed_store import FeedEntry, FeedStore
 from clients.text import markdown
 from gatekeeper.errors import NotApplied
 from state.files import UNFINISHED, lock_file, write_atomic
@@ -52,8 +52,8 @@ class Feed:
     now: Callable[[], datetime] = _utc_now
 
     @property
-    def entries(self) -> Entries:
-        return Entries(self.public)
+    def entries(self) -> FeedStore:
+        return FeedStore(self.public)
 
     @property
     def posts(self) -> Path:
@@ -77,7 +77,7 @@ class Feed:
         entry = self.entries.get(post.id)
         return None if entry is None or unfinished == post.id else self._published(entry)
 
-    def _published(self, entry: Entry) -> Published:
+    def _published(self, entry: FeedEntry) -> Published:
         return Published(published_at=entry.published_at, url=self._url(entry), id=f"{TAG}{entry.id}")
 
     @contextmanager
@@ -99,7 +99,7 @@ class Feed:
         if entry := self.entries.get(interrupted):
             self._write_page(entry)
 
-    def _record(self, post: Post, content: str, summary: str) -> Entry:
+    def _record(self, post: Post, content: str, summary: str) -> FeedEntry:
         now, known = self.now(), self.entries.get(post.id)
         entry = _entry(post, content, summary, known.published_at if known else now, now)
         if known and entry == known.model_copy(update={"updated_at": now}):
@@ -116,7 +116,7 @@ class Feed:
         by_date = sorted(newest, key=lambda entry: (entry.date, entry.published_at), reverse=True)
         self._write(self.posts / "index.html", "index.html", entries=by_date)
 
-    def _write_page(self, entry: Entry) -> None:
+    def _write_page(self, entry: FeedEntry) -> None:
         self._write(self.posts / f"{entry.id}.html", "post.html", entry=entry)
 
     def _write(self, path: Path, template: str, **values: object) -> None:
@@ -125,7 +125,7 @@ class Feed:
         if not path.exists() or path.read_bytes() != data:
             write_atomic(path, data, public=True)
 
-    def _url(self, entry: Entry) -> str:
+    def _url(self, entry: FeedEntry) -> str:
         return f"{self.web_url}/posts/{entry.id}.html"
 
 
@@ -133,12 +133,12 @@ def _rendered(post: Post) -> tuple[str, str]:
     """The post's HTML and its first paragraph; raises NotApplied if it cannot be rendered within the limits."""
     try:
         return markdown.to_html(post.body), markdown.first_paragraph(post.body)
-    except markdown.TooCostly as error:
+    except markdown.RenderError as error:
         raise NotApplied(f"{post.id}: {error}", temporary=False, change="the text of the post") from None
 
 
-def _entry(post: Post, content: str, summary: str, published_at: datetime, now: datetime) -> Entry:
-    return Entry(
+def _entry(post: Post, content: str, summary: str, published_at: datetime, now: datetime) -> FeedEntry:
+    return FeedEntry(
         id=post.id,
         title=post.title,
         date=min(post.publish_at, published_at),  # a post published ahead of its time is not dated in the future

@@ -16,12 +16,12 @@ from state.files import write_atomic
 log = structlog.get_logger(__name__)
 
 #: What one page can list and a person still scroll; the older posts keep their pages.
-LISTED = 200
+MAX_LISTED = 200
 
 IDS = TypeAdapter(list[str])
 
 
-class Entry(BaseModel):
+class FeedEntry(BaseModel):
     """One published post, as the feed shows it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,25 +36,25 @@ class Entry(BaseModel):
     content: str  #: HTML
 
 
-class Entries:
+class FeedStore:
     """The records below one folder. An entry's file is what makes its post published; the rest can be made from it."""
 
     def __init__(self, public: Path) -> None:
         self.folder = public / "entries"
         self.list = public / "newest.json"
 
-    def get(self, entry_id: str) -> Entry | None:
+    def get(self, entry_id: str) -> FeedEntry | None:
         """Return the entry, or None when there is none that can be read."""
         path = self.folder / f"{entry_id}.json"
         if not ID.fullmatch(entry_id) or not path.exists():
             return None
         try:
-            return Entry.model_validate_json(path.read_bytes())
+            return FeedEntry.model_validate_json(path.read_bytes())
         except (OSError, ValidationError) as error:
             log.warning("feed_entry_unreadable", file=str(path), error=str(error), next="repair or delete the file")
             return None
 
-    def put(self, entry: Entry) -> None:
+    def put(self, entry: FeedEntry) -> None:
         """Record the entry; a new one heads the list of the newest."""
         path = self.folder / f"{entry.id}.json"
         is_new = not path.exists()
@@ -62,16 +62,16 @@ class Entries:
         if is_new:
             self._write_list([entry.id, *(known for known in self._ids() if known != entry.id)])
 
-    def newest(self) -> list[Entry]:
+    def newest(self) -> list[FeedEntry]:
         """Return the entries that came out last, newest first."""
         return [entry for entry in map(self.get, self._ids()) if entry]
 
     def rebuild(self) -> None:
         """Make the list of the newest from all the entries; needed only when it was lost or its writer killed."""
-        newest = heapq.nlargest(LISTED, self._all(), key=lambda entry: (entry.published_at, entry.id))
+        newest = heapq.nlargest(MAX_LISTED, self._all(), key=lambda entry: (entry.published_at, entry.id))
         self._write_list([entry.id for entry in newest])
 
-    def _all(self) -> Iterator[Entry]:
+    def _all(self) -> Iterator[FeedEntry]:
         return (entry for path in self.folder.glob("*.json") if (entry := self.get(path.stem)))
 
     def _ids(self) -> list[str]:
@@ -82,4 +82,4 @@ class Entries:
             return IDS.validate_json(self.list.read_bytes())
 
     def _write_list(self, ids: list[str]) -> None:
-        write_atomic(self.list, IDS.dump_json(ids[:LISTED], indent=1), public=True)
+        write_atomic(self.list, IDS.dump_json(ids[:MAX_LISTED], indent=1), public=True)

@@ -30,8 +30,8 @@ from wcwidth import iter_graphemes
 import settings
 from clients.content import Post, excerpt
 from clients.destinations import LookupInconclusive, Published, check, sent_note
-from clients.destinations.api import SHOWN, Api, BadAnswer, before_sending
-from clients.destinations.sent_note import Draft
+from clients.destinations.api import MAX_SHOWN, Api, UnexpectedResponse, before_sending
+from clients.destinations.sent_note import SentNote
 from gatekeeper.errors import NotApplied
 from gatekeeper.redact import clean
 
@@ -137,11 +137,11 @@ def _account(api: Api) -> str:
     return _checked(_ACCOUNT, api.get("api/v1/accounts/verify_credentials")).id
 
 
-def _note(api: Api, account: str, post: Post) -> Draft:
+def _note(api: Api, account: str, post: Post) -> SentNote:
     most, per_url = _limits(api)
     text = excerpt.excerpt(post, most, partial(length, per_url=per_url))
     newest = next(_newest_first(api, account), None)
-    noted = Draft(at=api.url, account=account, text=text, after=newest.id if newest else NONE_YET)
+    noted = SentNote(at=api.url, account=account, text=text, after=newest.id if newest else NONE_YET)
     noted.keep()
     return noted
 
@@ -157,13 +157,15 @@ def _limits(api: Api) -> tuple[int, int]:
     return limits.max_characters, limits.characters_reserved_per_url
 
 
-def _send(api: Api, post: Post, noted: Draft) -> Published:
+def _send(api: Api, post: Post, noted: SentNote) -> Published:
     """The one request that a reader can see the effect of."""
     try:
         answer = api.post("api/v1/statuses", {"status": noted.text}, Idempotency_Key=f"gatehouse:mastodon:{post.id}")
     except HTTPError as error:
         if error.response is not None and error.response.status_code == _INVALID:
-            what = f"the text of the post {post.id!r}, which Mastodon does not accept: {clean(noted.text[:SHOWN])!r}"
+            what = (
+                f"the text of the post {post.id!r}, which Mastodon does not accept: {clean(noted.text[:MAX_SHOWN])!r}"
+            )
             raise NotApplied(str(error), temporary=False, change=what) from error
         raise
     status = _checked(_STATUS, answer)
@@ -176,7 +178,7 @@ def _send(api: Api, post: Post, noted: Draft) -> Published:
     return status.published
 
 
-def _found_by_now(api: Api, noted: Draft) -> Published | None:
+def _found_by_now(api: Api, noted: SentNote) -> Published | None:
     """The key was freed by proof or by a person, so doubt does not stop this attempt; only the status itself does."""
     try:
         return _look_up(api, noted)
@@ -184,7 +186,7 @@ def _found_by_now(api: Api, noted: Draft) -> Published | None:
         return None
 
 
-def _look_up(api: Api, noted: Draft) -> Published | None:
+def _look_up(api: Api, noted: SentNote) -> Published | None:
     doubtful = ""
     for status in _newest_first(api, noted.account):
         if not _is_newer(status.id, noted.after):
@@ -222,4 +224,4 @@ def _checked(schema: TypeAdapter[Answer], answer: Any) -> Answer:
         return schema.validate_python(answer)
     except ValidationError as error:
         wrong = error.errors(include_input=False, include_url=False)[0]
-        raise BadAnswer(f"Mastodon's answer is not what it promises: {wrong['loc']} {wrong['msg']}") from None
+        raise UnexpectedResponse(f"Mastodon's answer is not what it promises: {wrong['loc']} {wrong['msg']}") from None

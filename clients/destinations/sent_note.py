@@ -11,16 +11,16 @@ import gatekeeper
 from clients.text import html
 
 #: The recovery point that holds it.
-POINT = "draft"
+CHECKPOINT = "draft"
 #: A text that shares so many of its words with ours may be ours, changed on the way: no machine should decide that.
-DOUBTFUL = 0.6
+MIN_SIMILARITY = 0.6
 
 _DOMAIN_OF_A_HANDLE = re.compile(r"(?<=@)(\w+)@[\w.-]+\w")
 #: Characters that are compared; to put a text into one spelling takes time by the square of its length.
-COMPARED = 10_000
+MAX_COMPARED = 10_000
 
 
-class Draft(BaseModel):
+class SentNote(BaseModel):
     """One text for one account; `after` marks the newest post that was there before, in the provider's own words."""
 
     model_config = ConfigDict(frozen=True)
@@ -32,7 +32,7 @@ class Draft(BaseModel):
 
     def keep(self) -> None:
         """Store it with the key, so that every later attempt sends the same and looks in the same place."""
-        gatekeeper.keep(POINT, self.model_dump_json())
+        gatekeeper.keep(CHECKPOINT, self.model_dump_json())
 
     def is_for(self, at: str, account: str) -> bool:
         return (self.at, self.account) == (at, account)
@@ -44,13 +44,13 @@ class Draft(BaseModel):
     def resembles(self, text: str) -> bool:
         """Whether a text shares most of its words with this one."""
         mine, others = _words(self.text), _words(text)
-        return len(mine & others) >= DOUBTFUL * max(len(mine), len(others), 1)
+        return len(mine & others) >= MIN_SIMILARITY * max(len(mine), len(others), 1)
 
 
-def recalled() -> Draft | None:
+def recalled() -> SentNote | None:
     """What an earlier attempt at this key noted; None if none came as far as sending."""
-    text = gatekeeper.recall(POINT)
-    return Draft.model_validate_json(text) if text else None
+    text = gatekeeper.recall(CHECKPOINT)
+    return SentNote.model_validate_json(text) if text else None
 
 
 def text_of_html(written: str) -> str:
@@ -59,7 +59,7 @@ def text_of_html(written: str) -> str:
 
 
 def _plain(text: str) -> str:
-    text = unicodedata.normalize("NFKC", text[:COMPARED]).casefold()
+    text = unicodedata.normalize("NFKC", text[:MAX_COMPARED]).casefold()
     return _DOMAIN_OF_A_HANDLE.sub(r"\1", text)
 
 

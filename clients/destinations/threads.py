@@ -29,22 +29,22 @@ import settings
 from clients.content import Post, excerpt
 from clients.destinations import LookupInconclusive, Published, check, sent_note, threads_api
 from clients.destinations.api import before_sending
-from clients.destinations.sent_note import Draft
+from clients.destinations.sent_note import SentNote
 from clients.destinations.threads_api import Account, Threads
 from gatekeeper.errors import NotApplied
 from gatekeeper.run.http_outcome import REFUSED_STATUSES, proves_nothing_was_sent
 
-MOST, MAX_LINKS = 500, 5
+MAX_CHARACTERS, MAX_LENGTH_FACTOR = 500, 5
 #: What makes a picture of the sign before it.
-SHOWN_AS_PICTURE = frozenset("\ufe0f\u20e3")
+EMOJI_MARKS = frozenset("\ufe0f\u20e3")
 #: Recovery points: the container, and the container whose publish was asked for.
 CONTAINER, ASKED = "container", "asked"
 #: Containers that will never be published, by themselves or by an earlier request.
 DEAD = frozenset({"ERROR", "EXPIRED", threads_api.GONE})
 #: Seconds between looks at a container, the last one again and again; text is ready at once, as a rule.
-PAUSES = (0.5, 1.0, 2.0, 4.0)
+POLL_SECONDS = (0.5, 1.0, 2.0, 4.0)
 #: Seconds that a container may take; the next attempt goes on waiting for the same one.
-PATIENCE = 45.0
+MAX_CONTAINER_SECONDS = 45.0
 #: Seconds that have to be left for the publish itself.
 MIN_REMAINING = 20.0
 
@@ -93,7 +93,7 @@ def length(text: str) -> int:
 def _is_emoji(character: str) -> bool:
     """Whether it is a picture or is shown as one; signs that Python's Unicode does not know yet count as pictures."""
     kinds = {unicodedata.category(part) for part in character}
-    return "So" in kinds or "Cn" in kinds or bool(SHOWN_AS_PICTURE & set(character))
+    return "So" in kinds or "Cn" in kinds or bool(EMOJI_MARKS & set(character))
 
 
 def _api() -> Threads:
@@ -103,20 +103,20 @@ def _api() -> Threads:
     return Threads("Threads", config.threads_url, parameters=token, user=config.threads_user_id)
 
 
-def _note(api: Threads, account: Account, post: Post) -> Draft:
-    text = excerpt.excerpt(post, MOST, length, MAX_LINKS)
+def _note(api: Threads, account: Account, post: Post) -> SentNote:
+    text = excerpt.excerpt(post, MAX_CHARACTERS, length, MAX_LENGTH_FACTOR)
     newest = next(api.newest_first(account.id), None)
-    noted = Draft(at=api.url, account=account.id, text=text, after=newest.timestamp.isoformat() if newest else "")
+    noted = SentNote(at=api.url, account=account.id, text=text, after=newest.timestamp.isoformat() if newest else "")
     noted.keep()
     return noted
 
 
-def _ready(api: Threads, noted: Draft, container: str) -> str:
+def _ready(api: Threads, noted: SentNote, container: str) -> str:
     """A container that can be published: the known one, or the first or next one if that is dead."""
     if not container or api.status(container) in DEAD:
         container = api.create(noted.account, noted.text)
         gatekeeper.keep(CONTAINER, container)
-    end, pauses = time.monotonic() + PATIENCE, iter(PAUSES)
+    end, pauses = time.monotonic() + MAX_CONTAINER_SECONDS, iter(POLL_SECONDS)
     while (status := api.status(container)) != "FINISHED":
         if status in DEAD - {threads_api.GONE}:  # a fresh one may take a moment to be found
             raise NotApplied(f"Threads: container {container} is {status}: {api.why}; the next attempt makes a new one")
@@ -124,9 +124,11 @@ def _ready(api: Threads, noted: Draft, container: str) -> str:
             words = f"Threads: container {container} is PUBLISHED by now; the next attempt finds it"
             raise NotApplied(words, temporary=True)
         if time.monotonic() > end:
-            words = f"Threads: container {container} is {status} after {PATIENCE:g} s; it is taken up later"
+            words = (
+                f"Threads: container {container} is {status} after {MAX_CONTAINER_SECONDS:g} s; it is taken up later"
+            )
             raise NotApplied(words, temporary=True)
-        time.sleep(next(pauses, PAUSES[-1]))
+        time.sleep(next(pauses, POLL_SECONDS[-1]))
     return container
 
 
@@ -162,7 +164,7 @@ def _out(api: Threads, account: Account, media: str) -> Published:
         return Published(published_at=datetime.now(UTC), url=account.page, id=media)
 
 
-def _found_by_now(api: Threads, account: Account, noted: Draft, container: str) -> Published | None:
+def _found_by_now(api: Threads, account: Account, noted: SentNote, container: str) -> Published | None:
     """The key was freed by proof or by a person, so doubt does not stop this attempt; only the post itself does."""
     try:
         return _look_up(api, account, noted, container)
@@ -170,7 +172,7 @@ def _found_by_now(api: Threads, account: Account, noted: Draft, container: str) 
         return None
 
 
-def _look_up(api: Threads, account: Account, noted: Draft, container: str) -> Published | None:
+def _look_up(api: Threads, account: Account, noted: SentNote, container: str) -> Published | None:
     doubtful = ""
     for thread in api.newest_first(account.id):
         if noted.after and thread.timestamp < datetime.fromisoformat(noted.after):

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from requests import HTTPError
 
 from clients.destinations import LookupInconclusive, Published
-from clients.destinations.api import Api, BadAnswer, Hint, error_of
+from clients.destinations.api import Api, Hint, UnexpectedResponse, error_of
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -154,4 +154,4 @@ def _checked(schema: type[Schema], answer: Any) -> Schema:
         return schema.model_validate(answer)
     except ValidationError as error:
         wrong = error.errors(include_input=False, include_url=False)[0]
-        raise BadAnswer(f"Threads' answer is not what it promises: {wrong['loc']} {wrong['msg']}") from None
+        raise UnexpectedResponse(f"Threads' answer is not what it promises: {wrong['loc']} {wrong['msg']}") from None

@@ -13,7 +13,7 @@ from urllib3.exceptions import ProtocolError, ReadTimeoutError
 from clients.text import charsets
 
 #: Bytes. What agents read is text; anything larger is a mistake or an attack.
-MAX_BYTES = 10 * 1024 * 1024
+MAX_BODY = 10 * 1024 * 1024
 
 _CHUNK = 64 * 1024
 _PLAIN = frozenset({"", "identity"})
@@ -26,7 +26,7 @@ def read(response: Response, deadline: float) -> None:
     """Give `response` its whole body, and an encoding that is safe to decode it with.
 
     `requests` unpacks whatever the server names, in any number of layers, and 64 kB of gzip can hold 64 MB; what unpacks
-    here stops at MAX_BYTES.
+    here stops at MAX_BODY.
 
     Raises:
         ContentDecodingError: it is too large, packed in another way, or damaged.
@@ -36,8 +36,8 @@ def read(response: Response, deadline: float) -> None:
     size, parts = 0, []
     for part in _unpacked(response, deadline):
         size += len(part)
-        if size > MAX_BYTES:
-            raise ContentDecodingError(f"the answer is larger than {MAX_BYTES} bytes")
+        if size > MAX_BODY:
+            raise ContentDecodingError(f"the answer is larger than {MAX_BODY} bytes")
         parts.append(part)
     response._content = b"".join(parts)  # noqa: SLF001 - where requests itself keeps a body it has read
     response.encoding = charsets.of_content_type(response.headers.get("Content-Type", ""))
@@ -64,7 +64,7 @@ def _members(chunks: Iterator[bytes]) -> Iterator[bytes]:
         while chunk:
             begun = True
             # More than this is not needed to know that it is too large.
-            yield unpacker.decompress(chunk, MAX_BYTES + 1)
+            yield unpacker.decompress(chunk, MAX_BODY + 1)
             chunk = unpacker.unused_data
             if chunk:
                 unpacker = zlib.decompressobj(_EITHER)

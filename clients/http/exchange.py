@@ -25,9 +25,9 @@ from gatekeeper.run.http_outcome import of_status, proves_nothing_was_sent
 log = structlog.get_logger("gatehouse.http")
 
 #: Seconds. A request gets so much time at least, so that it can say why it failed.
-MIN_TIME = 0.1
+MIN_SECONDS = 0.1
 #: Characters of a body that a log line shows.
-SHOWN = 500
+MAX_SHOWN = 500
 
 
 def request(
@@ -87,7 +87,7 @@ def _within_the_lease(seconds: float) -> float:
     """An effect's request ends before somebody else may decide that its sender is lost."""
     attempt = current_or_none()
     left = attempt.wire.left_ms / 1000 if attempt else seconds
-    return max(min(seconds, left), MIN_TIME)
+    return max(min(seconds, left), MIN_SECONDS)
 
 
 def _of_error(error: Exception) -> str:
@@ -113,9 +113,9 @@ def _tell(prepared: PreparedRequest, started: float, *, outcome: str, **seen: An
 
 def _shown(body: Any, encoding: str = "utf-8") -> str:
     """The beginning of a body. Only that is decoded and looked at for secrets: a body may have ten million bytes."""
-    text = body[: 8 * SHOWN].decode(encoding, "replace") if isinstance(body, bytes) else str(body or "")
-    shown = clean(text[: 2 * SHOWN])[:SHOWN]  # cut twice: half a secret at the end would not be recognized
-    return shown + (f"… ({len(body)} {_unit(body)})" if len(text) > SHOWN else "")
+    text = body[: 8 * MAX_SHOWN].decode(encoding, "replace") if isinstance(body, bytes) else str(body or "")
+    shown = clean(text[: 2 * MAX_SHOWN])[:MAX_SHOWN]  # cut twice: half a secret at the end would not be recognized
+    return shown + (f"… ({len(body)} {_unit(body)})" if len(text) > MAX_SHOWN else "")
 
 
 def _unit(body: Any) -> str:

@@ -20,13 +20,13 @@ from state.limits import Outcome
 #: Answers are checked against a schema; imagination only breaks them.
 TEMPERATURE = 0.2
 #: Seconds. Limits are counted by the minute, so a provider that says "too many" and no more is left alone for one.
-UNSAID_PAUSE = 60.0
+DEFAULT_PAUSE_SECONDS = 60.0
 #: Seconds. The same question would be refused again; after an hour somebody may have changed something over there.
-REFUSED_FOR = 3600.0
+REFUSED_SECONDS = 3600.0
 #: Seconds. Until a person has seen to a key or an account. A corrected key is asked at once: it has no past.
-BARRED_FOR = 900.0
+BARRED_SECONDS = 900.0
 #: Characters of a provider's own words that are told.
-SHOWN = 200
+MAX_SHOWN = 200
 #: More than any request may cost; a larger number is a lie.
 MAX_TOKENS = 10_000_000
 
@@ -37,7 +37,7 @@ _REDIRECTS = range(300, 400)
 _SERVER_ERRORS = range(500, 600)
 
 
-class NoAnswer(Exception):
+class CompletionError(Exception):
     """Raised when a request brought no reply.
 
     `why` is in our words and `said` in the provider's; `outcome` is what it says about the provider, for `seconds`;
@@ -86,7 +86,7 @@ class _Body(BaseModel):
 
 
 def complete(provider: Provider, system: str, prompt: str, timeout: float) -> Completion:
-    """Ask once, for `timeout` seconds at the most; raises NoAnswer."""
+    """Ask once, for `timeout` seconds at the most; raises CompletionError."""
     body = {
         "model": provider.model,
         "messages": [{"role": "system", "content": system}, {"role": "user", "content": prompt}],
@@ -99,7 +99,7 @@ def complete(provider: Provider, system: str, prompt: str, timeout: float) -> Co
     try:
         response = http.request("POST", provider.endpoint, json=body, headers=key, timeout=timeout)
     except (RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
-        raise NoAnswer(f"no answer ({type(error).__name__})", "failed") from error
+        raise CompletionError(f"no answer ({type(error).__name__})", "failed") from error
     if response.status_code != 200:  # noqa: PLR2004 - a completion has no other
         raise _refusal(provider, response)
     return _completion(response)
@@ -109,34 +109,34 @@ def _completion(response: Response) -> Completion:
     try:
         body = _Body.model_validate_json(response.content)
     except ValidationError:
-        raise NoAnswer("the answer is no chat completion", "failed") from None
+        raise CompletionError("the answer is no chat completion", "failed") from None
     tokens = _tokens(body.usage)
     if not body.choices or body.error:
-        raise NoAnswer("the answer is no chat completion", "failed", said=_words(body), tokens=tokens)
+        raise CompletionError("the answer is no chat completion", "failed", said=_words(body), tokens=tokens)
     choice = body.choices[0]
     if choice.finish_reason == "length":
-        raise NoAnswer("the reply was cut off at max_tokens", "ok", tokens=tokens)
+        raise CompletionError("the reply was cut off at max_tokens", "ok", tokens=tokens)
     if choice.finish_reason == "content_filter":
-        raise NoAnswer("the reply was held back by a content filter", "ok", tokens=tokens)
+        raise CompletionError("the reply was held back by a content filter", "ok", tokens=tokens)
     return Completion(choice.message.content or "", tokens)
 
 
-def _refusal(provider: Provider, response: Response) -> NoAnswer:
+def _refusal(provider: Provider, response: Response) -> CompletionError:
     """What a status other than 200 means, and what a person can do about it."""
     status, body, pause = response.status_code, _body(response), retry_after.seconds(response.headers)
     why, said, advice = f"HTTP {status}", _words(body), _advice(provider, status)
     if status == _TOO_MANY or (status in _SERVER_ERRORS and pause is not None):
-        return NoAnswer(why, "later", said=said, seconds=UNSAID_PAUSE if pause is None else pause)
+        return CompletionError(why, "later", said=said, seconds=DEFAULT_PAUSE_SECONDS if pause is None else pause)
     if advice:
-        return NoAnswer(why, "barred", said=said, seconds=BARRED_FOR, advice=advice)
+        return CompletionError(why, "barred", said=said, seconds=BARRED_SECONDS, advice=advice)
     if _code(body) == "json_validate_failed":  # Groq's word for a model that wrote no JSON
-        return NoAnswer("the reply is not JSON", "ok", said=said)
+        return CompletionError("the reply is not JSON", "ok", said=said)
     if status in _BAD_QUESTION:
         advice = (
             f"{provider.name} is not asked this again for an hour; check {provider.name.upper()}_MODEL, or ask for less"
         )
-        return NoAnswer(why, "refused", said=said, seconds=REFUSED_FOR, advice=advice)
-    return NoAnswer(why, "failed", said=said)
+        return CompletionError(why, "refused", said=said, seconds=REFUSED_SECONDS, advice=advice)
+    return CompletionError(why, "failed", said=said)
 
 
 def _advice(provider: Provider, status: int) -> str:
@@ -161,7 +161,7 @@ def _words(body: _Body) -> str:
     error = body.error if isinstance(body.error, dict) else {"message": body.error}
     base = body.base_resp if isinstance(body.base_resp, dict) else {}
     words = clean(str(error.get("message") or base.get("status_msg") or ""))
-    return " ".join(words.split())[:SHOWN]
+    return " ".join(words.split())[:MAX_SHOWN]
 
 
 def _code(body: _Body) -> Any:

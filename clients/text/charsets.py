@@ -41,7 +41,7 @@ _KNOWN = {
 }
 
 
-def known(name: str) -> str | None:
+def codec(name: str) -> str | None:
     """Python's name of an encoding that the web uses, or None for every other."""
     return _KNOWN.get(name.strip().strip("\"'").lower().replace("_", "-"))
 
@@ -52,5 +52,5 @@ def of_content_type(value: str) -> str:
     for parameter in parameters.split(";"):
         name, _, charset = parameter.partition("=")
         if name.strip().lower() == "charset":
-            return known(charset) or "utf-8"
+            return codec(charset) or "utf-8"
     return "utf-8"

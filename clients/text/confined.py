@@ -25,20 +25,20 @@ CPU_SECONDS = 10.0
 #: Seconds on the clock, for a machine on which others take the processor.
 WALL_SECONDS = 30.0
 #: Bytes of address space; the parser of a feed takes some ten times the feed's size.
-MEMORY = 512 * 1024 * 1024
+MAX_MEMORY = 512 * 1024 * 1024
 #: Bytes of JSON that may come back.
-MAX_ANSWER = 8 * 1024 * 1024
+MAX_RESULT = 8 * 1024 * 1024
 
 _ROOT = Path(__file__).resolve().parents[2]
 _TOO_COSTLY = 3
 _FAILED = 4
 
 
-class TooCostly(ValueError):
+class LimitExceeded(ValueError):
     """Raised when a text takes more time or memory than any honest text of its size."""
 
 
-class Failed(ValueError):
+class FunctionFailed(ValueError):
     """Raised when the function itself raised; says what."""
 
 
@@ -54,7 +54,7 @@ def call(
         wall: Seconds it may take in all; WALL_SECONDS if it is not given.
 
     Raises:
-        TooCostly: it reached a limit.
+        RenderError: it reached a limit.
         Failed: it raised an exception.
 
     """
@@ -77,14 +77,16 @@ def call(
         try:
             answer, _ = child.communicate(data, timeout=longest)
         except subprocess.TimeoutExpired:
-            raise TooCostly(f"takes more than {longest:g} seconds") from None
+            raise LimitExceeded(f"takes more than {longest:g} seconds") from None
         finally:
             child.kill()  # harmless once it ended; SIGKILL cannot be ignored
     if child.returncode == 0:
         return json.loads(answer)
     if child.returncode == _FAILED:
-        raise Failed(answer.decode("utf-8", "replace"))
-    raise TooCostly(f"takes more than {seconds} seconds of processor time, or {MEMORY // 1024 // 1024} MB of memory")
+        raise FunctionFailed(answer.decode("utf-8", "replace"))
+    raise LimitExceeded(
+        f"takes more than {seconds} seconds of processor time, or {MAX_MEMORY // 1024 // 1024} MB of memory"
+    )
 
 
 def _environment() -> dict[str, str]:
@@ -106,7 +108,7 @@ def _main(module: str, name: str, kind: str, seconds: int) -> int:
     except Exception as error:  # noqa: BLE001 - told to the parent, which raises it
         sys.stdout.buffer.write(f"{type(error).__name__}: {error}"[:500].encode("utf-8", "replace"))
         return _FAILED
-    if len(answer) > MAX_ANSWER:
+    if len(answer) > MAX_RESULT:
         return _TOO_COSTLY
     sys.stdout.buffer.write(answer)
     return 0
@@ -116,7 +118,7 @@ def _limit(seconds: int) -> None:
     """The time of this process counts from now: what the imports took is not the text's fault."""
     used = math.ceil(time.process_time())
     resource.setrlimit(resource.RLIMIT_CPU, (used + seconds, used + seconds + 1))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

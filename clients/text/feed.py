@@ -16,33 +16,33 @@ from urllib.parse import urldefrag, urlsplit
 
 import feedparser
 
-from clients.text.charsets import known
+from clients.text.charsets import codec
 from clients.text.html import plain
 from clients.text.markdown import shorten
 
 #: Characters. Enough to say what an item is about; the rest is behind its link.
 MAX_TITLE, MAX_TEXT, MAX_LINK = 200, 1_500, 300
 
-CLOCKS_DIFFER = timedelta(days=1)
+MAX_CLOCK_SKEW = timedelta(days=1)
 
 #: The encoding that the first line of a document names.
 _DECLARATION = re.compile(rb"""\s*<\?xml[^>]{0,200}?encoding\s{0,10}=\s{0,10}["']([^"'>]{0,100})["']""")
 
 
-class NoFeed(ValueError):
+class NotAFeed(ValueError):
     """Raised for a document that is not a feed; says why."""
 
 
 def entries(data: bytes) -> list[dict[str, Any]]:
-    """The items of an RSS or Atom document as they stand there, as fields of an Item; raises NoFeed if it is not one."""
+    """The items of an RSS or Atom document as they stand there, as fields of an Item; raises NotAFeed if it is not one."""
     declared = _DECLARATION.match(data[:1_000])
-    if declared and known(declared[1].decode("ascii", "replace")) is None:
-        raise NoFeed(f"it declares the encoding {declared[1].decode('ascii', 'replace')[:40]!r}; write it in UTF-8")
+    if declared and codec(declared[1].decode("ascii", "replace")) is None:
+        raise NotAFeed(f"it declares the encoding {declared[1].decode('ascii', 'replace')[:40]!r}; write it in UTF-8")
     # A file, because a text would be taken for an address and fetched. We take the words and leave the HTML, so it need
     # not be made safe, for which feedparser takes time by the square of the length.
     found = feedparser.parse(io.BytesIO(data), sanitize_html=False, resolve_relative_uris=False)
     if not found.version:
-        raise NoFeed(" ".join(str(found.get("bozo_exception") or "no RSS and no Atom").split())[:200])
+        raise NotAFeed(" ".join(str(found.get("bozo_exception") or "no RSS and no Atom").split())[:200])
     return [item for entry in found.entries if (item := _item(entry))]
 
 
@@ -85,4 +85,4 @@ def _date(entry: Any) -> datetime | None:
         date = datetime.fromtimestamp(calendar.timegm(parsed), UTC) if parsed else None
     except (ValueError, OverflowError, OSError):
         return None
-    return date if date and date < datetime.now(UTC) + CLOCKS_DIFFER else None
+    return date if date and date < datetime.now(UTC) + MAX_CLOCK_SKEW else None

@@ -22,25 +22,25 @@ from clients.text import confined
 SUMMARY_LENGTH = 280
 
 #: Characters. The costliest text of this length that is known takes a twentieth of a second.
-SHORT = 2_000
+MAX_UNCONFINED = 2_000
 
 SAFE_LINK = re.compile(r"(https?://|mailto:)", re.IGNORECASE)
 
 _SPECIAL = re.compile(r"[\\`*_\[\]<>&~|]|^[-+#=]|(?<=\d)[.)](?=\s)")
 
 
-class TooCostly(ValueError):
+class RenderError(ValueError):
     """Raised for a text that cannot be rendered within the limits; says what to change."""
 
 
 def within_limits(function: Callable[[str], Any], text: str) -> Any:
-    """Return `function(text)`, here if the text is short, else in a process of its own; raises TooCostly."""
-    if len(text) <= SHORT:
+    """Return `function(text)`, here if the text is short, else in a process of its own; raises RenderError."""
+    if len(text) <= MAX_UNCONFINED:
         return function(text)
     try:
         return confined.call(function, text)
-    except (confined.TooCostly, confined.Failed) as error:
-        raise TooCostly(
+    except (confined.LimitExceeded, confined.FunctionFailed) as error:
+        raise RenderError(
             f"its Markdown cannot be rendered: it {error}; look for a very wide table, deep quotations or lists, "
             "or thousands of brackets"
         ) from None

@@ -13,7 +13,7 @@ _MAIL = "mailto:"
 
 
 def text_of(source: str) -> str:
-    """Return a post's body as plain text, with an empty line between paragraphs; raises `markdown.TooCostly`."""
+    """Return a post's body as plain text, with an empty line between paragraphs; raises `markdown.RenderError`."""
     return str(markdown.within_limits(text_here, source))
 
 

@@ -10,7 +10,7 @@ from statistics import median
 from pydantic import BaseModel
 
 import settings
-from clients.destinations.feed_store import Entries, Entry
+from clients.destinations.feed_store import FeedEntry, FeedStore
 from clients.text.markdown import shorten
 from gatekeeper.policies import spec
 from state.agents import events
@@ -70,7 +70,7 @@ def gather(tables: Sequence[Described], now: datetime) -> Numbers:
 
 def _posts(now: datetime) -> Posts:
     public = settings.current().public_dir
-    entries = Entries(public).newest() if (public / "entries").is_dir() else []
+    entries = FeedStore(public).newest() if (public / "entries").is_dir() else []
     newest = max(entries, key=lambda entry: entry.published_at, default=None)
     return Posts(
         out=sum(1 for _ in (public / "entries").glob("*.json")),
@@ -81,7 +81,7 @@ def _posts(now: datetime) -> Posts:
     )
 
 
-def _published(entries: Sequence[Entry], after: datetime, until: datetime) -> int:
+def _published(entries: Sequence[FeedEntry], after: datetime, until: datetime) -> int:
     return sum(after < entry.published_at <= until for entry in entries)
 
 

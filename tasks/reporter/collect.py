@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from clients.destinations import Published
-from clients.destinations.feed_store import Entries
+from clients.destinations.feed_store import FeedStore
 from state.agents import events
 from state.agents.events import PastAttempt
 from state.agents.snapshot import snapshot
@@ -54,10 +54,10 @@ class Raw:
 
 def everything(agents: Iterable[str], since: datetime, public: Path) -> list[Raw]:
     """Read every agent's state, and its events from `since` on."""
-    return [_raw(agent, since, Entries(public)) for agent in agents]
+    return [_raw(agent, since, FeedStore(public)) for agent in agents]
 
 
-def _raw(agent: str, since: datetime, entries: Entries) -> Raw:
+def _raw(agent: str, since: datetime, entries: FeedStore) -> Raw:
     redis = client.client()
     state = snapshot(redis, agent)
     past = events.recent(redis, agent, round(since.timestamp() * 1000))
@@ -65,7 +65,7 @@ def _raw(agent: str, since: datetime, entries: Entries) -> Raw:
     return Raw(agent, state.head, state.facts, past, sorted(posts, key=lambda post: post.at, reverse=True))
 
 
-def _posts(published: Any, entries: Entries) -> Iterator[PublishedPost]:
+def _posts(published: Any, entries: FeedStore) -> Iterator[PublishedPost]:
     """What an agent remembers as `published`: {post: {destination: {published_at, url, id}}}."""
     for post_id, places in published.items() if isinstance(published, dict) else ():
         entry = entries.get(post_id)

@@ -37,10 +37,10 @@ def parse(data: bytes, source: str) -> list[Item]:
         return []
     try:
         found = confined.call(feed.entries, data)
-    except confined.TooCostly as error:
+    except confined.LimitExceeded as error:
         raise BrokenSource(f"is not read: it {error}, which no honest feed does") from None
-    except confined.Failed as error:
-        raise BrokenSource(f"is not a feed: {str(error).removeprefix('NoFeed: ')}") from None
+    except confined.FunctionFailed as error:
+        raise BrokenSource(f"is not a feed: {str(error).removeprefix('NotAFeed: ')}") from None
     return [
         Item(**fields | {"source": source, "date": fields["date"] and datetime.fromisoformat(fields["date"])})
         for fields in found

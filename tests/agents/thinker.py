@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 import gatekeeper
-from clients.llm.fallback import Answered, Question, ask
+from clients.llm.fallback import Answer, Question, ask
 from gatekeeper import Effect, Rung
 
 
@@ -20,12 +20,12 @@ def by_rules() -> Thought:
     return Thought(title="by the rules")
 
 
-def think_about(subject: str) -> Answered[Thought]:
+def think_about(subject: str) -> Answer[Thought]:
     return ask(Question("Think.", subject, Thought), rules=by_rules, raw=lambda: Thought(title="raw"))
 
 
 @gatekeeper.task(key="think:{subject}")
-def think(subject: str) -> Answered[Thought]:
+def think(subject: str) -> Answer[Thought]:
     """Think about something."""
     return think_about(subject)
 

@@ -12,7 +12,7 @@ from structlog.testing import LogCapture
 
 import settings
 from clients.llm import fallback, providers
-from clients.llm.fallback import Answered, Question
+from clients.llm.fallback import Answer, Question
 from gatekeeper import redact
 from state.limits import ProviderKeys
 from state.redis import client
@@ -67,7 +67,7 @@ class Asker:
             self._monkeypatch.setenv(name, value)
         forget_settings()
 
-    def ask(self, prompt: str = "the numbers of today", rules: Any = lambda: RULES) -> Answered[Verdict]:
+    def ask(self, prompt: str = "the numbers of today", rules: Any = lambda: RULES) -> Answer[Verdict]:
         return fallback.ask(Question("Judge the material.", prompt, Verdict), rules=rules, raw=lambda: RAW)
 
     @property

@@ -88,7 +88,7 @@ def test_a_damaged_packing_is_told(server: FeedServer, damaged: bytes) -> None:
 
 def test_a_large_answer_is_refused_unpacked_too(server: FeedServer) -> None:
     with pytest.raises(ContentDecodingError, match="larger than"):
-        answer(server, bytes(body.MAX_BYTES + 1))
+        answer(server, bytes(body.MAX_BODY + 1))
 
 
 # Encodings

@@ -124,7 +124,7 @@ def test_an_answer_that_links_to_the_items_is_taken() -> None:
     ],
 )
 def test_an_answer_that_leads_elsewhere_or_has_no_sensible_length_is_not_taken(field: str, text: str) -> None:
-    with pytest.raises(response.Unusable, match=field):
+    with pytest.raises(response.UnusableReply, match=field):
         response.read(a_reply(**{field: text}), summary.question(ITEMS).schema)
 
 

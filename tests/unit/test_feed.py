@@ -128,7 +128,7 @@ def test_the_id_of_an_entry_does_not_change_with_the_address(local: Feed) -> Non
 
 def test_the_feed_carries_the_newest_and_the_index_more(local: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "FEED_LENGTH", 2)
-    monkeypatch.setattr(feed_store, "LISTED", 3)
+    monkeypatch.setattr(feed_store, "MAX_LISTED", 3)
     for number in range(5):
         local.publish(a_post(f"post-{number}", publish_at=f"2026-11-0{number + 1}"))
 
@@ -138,7 +138,7 @@ def test_the_feed_carries_the_newest_and_the_index_more(local: Feed, monkeypatch
 
 
 def test_one_publish_costs_the_same_however_many_went_before(local: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed_store, "LISTED", 3)
+    monkeypatch.setattr(feed_store, "MAX_LISTED", 3)
     for number in range(10):
         local.publish(a_post(f"post-{number}"))
     opened = []
@@ -194,7 +194,7 @@ def test_a_changed_post_keeps_its_place_and_its_first_time(local: Feed) -> None:
 
 
 def test_an_old_post_published_again_does_not_become_new(local: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed_store, "LISTED", 2)
+    monkeypatch.setattr(feed_store, "MAX_LISTED", 2)
     for post_id in ("a", "b", "c", "a"):
         local.publish(a_post(post_id))
 

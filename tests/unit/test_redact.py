@@ -134,7 +134,7 @@ def test_a_long_text_is_cut_only_after_its_secrets_are_hidden(with_secret: Calla
 def test_what_a_log_shows_of_a_long_body_ends_in_no_half_of_a_secret(with_secret: Callable[[str], None]) -> None:
     with_secret("correct-horse-battery")
 
-    shown = exchange._shown("x" * (exchange.SHOWN - 8) + "correct-horse-battery" + "y" * 50)
+    shown = exchange._shown("x" * (exchange.MAX_SHOWN - 8) + "correct-horse-battery" + "y" * 50)
 
     assert "correct" not in shown
 

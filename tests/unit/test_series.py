@@ -162,7 +162,7 @@ def test_the_rules_know_no_answer_when_there_is_nothing_to_say() -> None:
     ],
 )
 def test_an_answer_with_a_link_or_without_a_sensible_length_is_not_taken(reply: str) -> None:
-    with pytest.raises(response.Unusable):
+    with pytest.raises(response.UnusableReply):
         response.read(reply, analysis.question(some_numbers()).schema)
 
 

@@ -59,7 +59,7 @@ def spins(text: str) -> str:
 
 
 def grows(text: str) -> int:
-    return len(text * (2 * confined.MEMORY))
+    return len(text * (2 * confined.MAX_MEMORY))
 
 
 def fails(text: str) -> str:
@@ -67,7 +67,7 @@ def fails(text: str) -> str:
 
 
 def answers_much(text: str) -> str:
-    return text * (confined.MAX_ANSWER + 1)
+    return text * (confined.MAX_RESULT + 1)
 
 
 def environment(text: str) -> list[str]:
@@ -81,17 +81,17 @@ def test_a_function_answers_from_a_process_of_its_own() -> None:
 
 @pytest.mark.parametrize("costly", [spins, grows, answers_much])
 def test_time_memory_and_answer_have_a_limit(costly: Callable[[str], Any], hasty: None) -> None:
-    with pytest.raises(confined.TooCostly):
+    with pytest.raises(confined.LimitExceeded):
         confined.call(costly, "x")
 
 
 def test_a_child_that_takes_no_processor_time_ends_too() -> None:
-    with pytest.raises(confined.TooCostly, match=r"more than 1 seconds"):
+    with pytest.raises(confined.LimitExceeded, match=r"more than 1 seconds"):
         confined.call(sleeps, "x", wall=1)
 
 
 def test_what_the_function_raises_is_told() -> None:
-    with pytest.raises(confined.Failed, match="ValueError: no good: x"):
+    with pytest.raises(confined.FunctionFailed, match="ValueError: no good: x"):
         confined.call(fails, "x")
 
 
@@ -185,7 +185,7 @@ COSTLY_MARKDOWN = {
 def test_markdown_is_rendered_within_the_limits_or_refused(
     name: str, render: Callable[[str], Any], hasty: None
 ) -> None:
-    with Beat() as beat, suppress(markdown.TooCostly):
+    with Beat() as beat, suppress(markdown.RenderError):
         render(COSTLY_MARKDOWN[name])
 
     assert beat.longest_silence < MAX_SILENCE
@@ -253,7 +253,7 @@ def answered(text: str) -> str:
 
 
 def compared(text: str) -> bool:
-    noted = sent_note.Draft(at="", account="", text=text, after="")
+    noted = sent_note.SentNote(at="", account="", text=text, after="")
     return noted.is_said_by(text + "x") or noted.resembles(text)
 
 
@@ -370,7 +370,7 @@ def test_only_encodings_of_the_web_are_known() -> None:
         "../x",
     ]
 
-    assert {charsets.known(name) for name in odd} == {None}
+    assert {charsets.codec(name) for name in odd} == {None}
     assert {charsets.of_content_type(f"text/html; charset={name}") for name in odd} == {"utf-8"}
     assert charsets.of_content_type('text/html; CHARSET="ISO-8859-1"') == "iso8859-1"
     for name in charsets._KNOWN.values():

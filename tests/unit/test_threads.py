@@ -75,11 +75,11 @@ def test_a_container_in_progress_is_waited_for(key: Key, server: Threads) -> Non
 def test_a_container_that_takes_too_long_is_taken_up_by_the_next_attempt(
     key: Key, server: Threads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(threads, "PATIENCE", 0.1)
+    monkeypatch.setattr(threads, "MAX_CONTAINER_SECONDS", 0.1)
     server.takes = 4
 
     first = key.attempt()
-    monkeypatch.setattr(threads, "PATIENCE", 10)
+    monkeypatch.setattr(threads, "MAX_CONTAINER_SECONDS", 10)
     second = key.attempt()
 
     assert first == "not applied"
