@@ -41,7 +41,7 @@ AN_EFFECT: dict[str, Any] = {**KEYED, "effect": Effect()}
     ("policies", "says"),
     [
         ({"key": "post:{id}"}, r"names \{id\}, which is not an argument of the task; it has: destination, post_id"),
-        ({"key": "post:{}"}, "which is no argument"),
+        ({"key": "post:{}"}, "which is not an argument"),
         ({"key": "post:{post_id"}, "is not a template"),
         ({"effect": Effect()}, "has an effect but no key; write key="),
         ({"effect": Effect(), "key": ""}, "has an effect but no key; write key="),
@@ -60,7 +60,7 @@ AN_EFFECT: dict[str, Any] = {**KEYED, "effect": Effect()}
         ({"lease": 120}, "write for example '30s'"),
         ({"lease": "two minutes"}, "write for example '30s'"),
         ({"time_limit": "soon"}, "write for example '30s'"),
-        ({"backoff": "0s"}, "no time at all"),
+        ({"backoff": "0s"}, "must be longer than zero"),
         ({"max_age": "old"}, "write for example '30s'"),
         ({"attempts": 0}, "attempts=0; write at least 1"),
         ({"attempts": -1}, "attempts=-1; write at least 1"),
@@ -117,9 +117,9 @@ def test_nonsense_is_refused_at_import_with_what_to_do(policies: dict[str, Any],
         (lambda: Rate("1/hour", over=["wait"]), "write 'wait' or 'drop'"),  # type: ignore[arg-type]
         (lambda: Effect(drain="soon"), "write for example '30s'"),
         (lambda: Effect(drain=90), "write for example '30s'"),  # type: ignore[arg-type]
-        (lambda: Effect(drain="0s"), "no time at all"),
+        (lambda: Effect(drain="0s"), "must be longer than zero"),
         (lambda: Effect(every="often"), "write for example '30s'"),
-        (lambda: Effect(every="0s"), "no time at all"),
+        (lambda: Effect(every="0s"), "must be longer than zero"),
         (lambda: Effect(absences=0), "take nothing for a proof; write at least 1"),
         (lambda: Effect(absences=-1), "write at least 1"),
         (lambda: Effect(absences="2"), "write at least 1"),  # type: ignore[arg-type]
@@ -300,5 +300,5 @@ def test_where_nobody_can_ask_there_is_no_proof() -> None:
 
 @pytest.mark.parametrize("name", ["verify", "undo"])
 def test_a_look_up_that_names_no_argument_of_the_task_is_refused(name: str) -> None:
-    with pytest.raises(PolicyError, match=rf"Effect\({name}=…\): parameter 'place' is no argument"):
+    with pytest.raises(PolicyError, match=rf"Effect\({name}=…\): parameter 'place' is not an argument"):
         import_with(**KEYED, effect=Effect(**{name: lambda post, place: None}))  # type: ignore[arg-type]  # either of the two
