@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import pkgutil
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -161,13 +163,55 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
             assert fragment in anchors, f"{name_of(page)} links to {target}; there are {sorted(anchors)}"
 
 
+#: Folders whose files and modules the pages name.
+FOLDERS = "state|gatekeeper|clients|tasks|workers|web|deploy|content|tests|docs|bench|examples"
+#: Written while the system runs.
+MADE_BY_RUNNING = ("content/drafts", "state/agents/")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_file_named_in_backticks_exists(page: Path) -> None:
     """Paths from the root that have a folder of ours in front."""
-    folders = "state|gatekeeper|clients|tasks|workers|web|deploy|content|tests|docs"
-    for path in re.findall(rf"`((?:{folders})/[\w./-]*)`", prose(page)):
-        made_by_running = path.startswith("content/drafts")
-        assert made_by_running or (ROOT / path).exists(), f"{name_of(page)} names {path}"
+    for path in re.findall(rf"`((?:{FOLDERS})/[\w./-]*)`", prose(page)):
+        assert path.startswith(MADE_BY_RUNNING) or (ROOT / path).exists(), f"{name_of(page)} names {path}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_script_named_in_backticks_exists(page: Path) -> None:
+    """A `.lua` file without a folder is one of state/scripts."""
+    for name in re.findall(r"`([a-z_]+\.lua(?:\.inc)?)`", prose(page)):
+        assert (ROOT / "state" / "scripts" / name).is_file(), f"{name_of(page)} names {name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_name_of_the_code_in_backticks_exists(page: Path) -> None:
+    """Dotted names such as `gatekeeper.effect` or `clients.http.request`, and those behind `::: ` of the reference."""
+    dotted = r"(?:gatekeeper|clients|state|workers|web|deploy)(?:\.[A-Za-z_]\w*)+"
+    named = re.findall(rf"`({dotted})(?:\(.*?\))?`", prose(page)) + re.findall(
+        rf"^::: ({dotted})", page.read_text(), re.MULTILINE
+    )
+    for name in named:
+        assert resolves(name), f"{name_of(page)} names {name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_class_named_in_backticks_is_named_in_the_code(page: Path) -> None:
+    for name in re.findall(r"`([A-Z][a-z]+(?:[A-Z][a-z]+)+)\b", prose(page)):
+        assert name in words_of_the_code(), f"{name_of(page)} names {name}"
+
+
+@cache
+def words_of_the_code() -> set[str]:
+    listed = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return {word for path in listed.stdout.split() for word in re.findall(r"\w+", (ROOT / path).read_text())}
+
+
+def resolves(dotted: str) -> bool:
+    """Whether the longest module in front can be imported and has what follows."""
+    with suppress(ImportError, AttributeError):
+        pkgutil.resolve_name(dotted)
+        return True
+    return False
 
 
 # Commands and processes
@@ -203,11 +247,19 @@ def test_every_process_of_the_procfile_is_told_in_operations() -> None:
     assert missing == set()
 
 
-def test_the_glossary_tells_the_nine_states_of_a_key() -> None:
+def glossary_rows() -> list[str]:
     page = (ROOT / "docs" / "glossary.md").read_text()
-    told = set(re.findall(r"^\| `([a-z]+)` \|", page, re.MULTILINE))
+    return [row for row in re.findall(r"^\| (.+?) \|", page, re.MULTILINE) if row not in {"word", "state"}]
 
-    assert told == {"queued", "waiting", "claimed", "sending", "done", "rejected", "cancelled", "unknown", "held"}
+
+def test_the_glossary_lists_the_nine_states_of_a_key() -> None:
+    states = {row.strip("`") for row in glossary_rows() if row.startswith("`")}
+
+    assert states == {"queued", "waiting", "claimed", "sending", "done", "rejected", "cancelled", "unknown", "held"}
+
+
+def test_the_glossary_has_at_most_twenty_five_words() -> None:
+    assert len(glossary_rows()) <= 25
 
 
 def test_every_decision_has_its_three_parts() -> None:
