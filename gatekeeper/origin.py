@@ -12,8 +12,7 @@ from gatekeeper.errors import InvalidArguments
 from gatekeeper.redact import clean
 from gatekeeper.run.attempt import current_or_none
 from state import terminal
-from state.journal.journal import JournalUnavailable
-from state.redis.client import StoreError
+from state.errors import JournalUnavailable, StoreError
 
 CELERY_CALL = "celery call"
 _COMMANDS = {"call": CELERY_CALL, "beat": "beat"}

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import uuid4
 
-from redis import Redis
-
+from state.redis import client
 from state.redis.client import Script
 
 #: The longest pause a provider may ask for; a mistake in its header cannot switch it off for ever.
@@ -74,11 +73,11 @@ class Denied:
     retry_after: float
 
 
-def permit(redis: Redis, provider: str, question: str, limits: ProviderLimits) -> Permit | Denied:
+def permit(provider: str, question: str, limits: ProviderLimits) -> Permit | Denied:
     """Ask for leave to send one request; a denial takes nothing from anybody."""
     asked = Permit(provider, question, uuid4().hex, limits)
     args: list[str | int] = [asked.asker, limits.burst, str(limits.every_ms), limits.probe_ms, KEEP_MS]
-    match _permit(redis, _keys(asked), args):
+    match _permit(client.client(), _keys(asked), args):
         case ["permitted"]:
             return asked
         case ["denied", why, ms]:
@@ -86,7 +85,7 @@ def permit(redis: Redis, provider: str, question: str, limits: ProviderLimits) -
     raise AssertionError("permit.lua gave no answer")
 
 
-def report(redis: Redis, permit: Permit, outcome: Outcome, why: str = "", seconds: float | None = None) -> str:
+def report(permit: Permit, outcome: Outcome, why: str = "", seconds: float | None = None) -> str:
     """Tell everybody how the request ended; answers what follows: `works`, `counted`, `opened`, `pauses`, `stays open`.
 
     `seconds` is the pause asked for, or how long to stay away; without it the cooldown.
@@ -94,7 +93,7 @@ def report(redis: Redis, permit: Permit, outcome: Outcome, why: str = "", second
     limits = permit.limits
     wanted = limits.cooldown_ms if seconds is None else math.ceil(min(seconds * 1000, MAX_PAUSE_MS))
     ms = max(1, wanted)  # Redis keeps nothing for no time
-    return str(_report(redis, _keys(permit), [permit.asker, outcome, limits.after, ms, KEEP_MS, why])[0])
+    return str(_report(client.client(), _keys(permit), [permit.asker, outcome, limits.after, ms, KEEP_MS, why])[0])
 
 
 def _keys(permit: Permit) -> Sequence[str]:
@@ -107,9 +106,9 @@ def source_key(source: str) -> str:
     return f"gate:{{source/{source}}}:rate"
 
 
-def throttle(redis: Redis, source: str, burst: int, every_ms: float) -> float:
+def throttle(source: str, burst: int, every_ms: float) -> float:
     """Let one through, or answer the seconds until the next may come; what has to wait takes nothing."""
-    match _throttle(redis, [source_key(source)], [burst, str(every_ms)]):
+    match _throttle(client.client(), [source_key(source)], [burst, str(every_ms)]):
         case ["wait", ms]:
             return int(ms) / 1000
     return 0.0

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Generator, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from gatekeeper.run import sockets
 from state.redis import client
@@ -27,6 +29,17 @@ def a_valkey(*, aof: bool = False) -> Valkey:
         pytest.skip(str(error))
 
 
+def _connect_to(server: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `state` in this process talk to this server, as REDIS_URL would."""
+    real = client.client
+
+    @cache
+    def connected(url: str | None = None) -> Redis:
+        return real(url) if url else server.client()
+
+    monkeypatch.setattr(client, "client", connected)
+
+
 @pytest.fixture(autouse=True)
 def _each_test_begins_as_a_process_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections that other tests left open carry no effect of this one; its server is the one that settings would name."""
@@ -44,16 +57,18 @@ def valkey_server() -> Iterator[Valkey]:
 
 
 @pytest.fixture
-def valkey(valkey_server: Valkey) -> Valkey:
+def valkey(valkey_server: Valkey, monkeypatch: pytest.MonkeyPatch) -> Valkey:
     """The session's server, empty. A test that stops or restarts it takes `fragile_valkey`."""
     valkey_server.client().flushall()
+    _connect_to(valkey_server, monkeypatch)
     return valkey_server
 
 
 @pytest.fixture
-def fragile_valkey() -> Iterator[Valkey]:
+def fragile_valkey(monkeypatch: pytest.MonkeyPatch) -> Iterator[Valkey]:
     """A server of the test's own, with an AOF, to be stopped and killed."""
     server = a_valkey(aof=True)
+    _connect_to(server, monkeypatch)
     yield server
     server.close()
 

@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 import settings
 from gatekeeper import logs
 from gatekeeper.redact import clean
-from state.redis.client import StoreError
+from state.errors import StoreError
 from tasks.monitor import overdue
 from web import calls, connections, problems
 from web.guard import Guard

@@ -12,8 +12,7 @@ from anyio.to_thread import run_sync
 from starlette.exceptions import HTTPException
 
 from gatekeeper.redact import clean
-from state.journal.journal import JournalUnavailable
-from state.redis.client import StoreError
+from state.errors import JournalUnavailable, StoreError
 from web import problems
 
 log = structlog.get_logger("gatehouse.web")

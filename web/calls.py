@@ -17,7 +17,6 @@ from starlette.responses import JSONResponse, Response
 from gatekeeper.policies.spec import agents
 from gatekeeper.redact import clean
 from state.agents import history
-from state.redis import client
 from web import blocking, hosts, links, problems
 
 log = structlog.get_logger("gatehouse.web")
@@ -69,7 +68,7 @@ def _unsigned(error: OSError) -> HTTPException:
 
 def _look_up(call: str) -> dict[str, Any] | None:
     for agent in agents():
-        found = history.of_call(client.client(), agent, call)
+        found = history.of_call(agent, call)
         if found:
             told = {name: found.get(name) for name in TOLD}
             # A call that was refused may name a key whose result is another call's.

@@ -16,8 +16,7 @@ from tornado.web import HTTPError
 from gatekeeper.errors import GatekeeperError, NotRevoked, UnknownTask
 from gatekeeper.redact import clean, describe
 from state import terminal
-from state.journal.journal import JournalUnavailable
-from state.redis.client import StoreError
+from state.errors import JournalUnavailable, StoreError
 
 BAD_REQUEST, NOT_FOUND, CONFLICT, SERVER_ERROR, UNAVAILABLE = 400, 404, 409, 500, 503
 

@@ -17,6 +17,7 @@ from kombu.utils import json, uuid
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gatekeeper.redact import clean, describe
+from state.errors import RedisAway, StoreError
 from state.redis import client as store
 
 log = structlog.get_logger("gatehouse.broker")
@@ -131,7 +132,7 @@ class _CheckingChannel:
 
     def _connparams(self, *args: Any, **options: Any) -> Any:
         if self.connection is None or self.connection.client is None:
-            raise store.RedisAway("the broker connection is gone")
+            raise RedisAway("the broker connection is gone")
         return super()._connparams(*args, **options)  # type: ignore[misc]  # its stubs leave out what is not public
 
     def _get_client(self) -> Any:
@@ -143,7 +144,7 @@ class _CheckingChannel:
         except Unreadable as error:
             log_dropped(str(error), ", ".join(sorted(self.active_queues)), error.text)
             return True
-        except store.StoreError as error:
+        except StoreError as error:
             self.client.connection.disconnect()
             raise store.as_away(error) from error
 

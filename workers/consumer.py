@@ -14,6 +14,7 @@ from kombu.message import Message
 
 from gatekeeper.policies.spec import agents, registered
 from gatekeeper.redact import describe
+from state.errors import StoreError
 from state.ledger.ledger import Ledger
 from state.redis import client
 from workers import queue_probe, reading
@@ -92,7 +93,7 @@ def _check_id(headers: dict[str, Any]) -> None:
         return
     try:
         agent = Ledger(client.client()).agent_of(call, agents())
-    except client.StoreError as error:
+    except StoreError as error:
         raise Unreadable(f"nobody can say now whose id it carries: {describe(error)}") from None
     if agent is not None:
         raise Unreadable(f"it carries the id of a call of the agent {agent}, and is for another task")

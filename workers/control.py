@@ -24,6 +24,7 @@ from gatekeeper import origin
 from gatekeeper.errors import NotRevoked, UnsupportedOption
 from gatekeeper.policies.spec import DAY_MS, registered
 from gatekeeper.redact import clean
+from state.errors import StoreError
 from state.journal import journal
 from state.ledger import revoke
 from state.ledger.revoke import UNKNOWN, Revoked
@@ -194,5 +195,5 @@ def _answer(app: Celery, call: str) -> None:
     try:
         app.backend.forget(call)
         app.backend.mark_as_revoked(call, reason="revoked", store_result=True)
-    except (OperationalError, OSError, client.StoreError) as error:
+    except (OperationalError, OSError, StoreError) as error:
         log.warning("result not stored", call=call, error=clean(str(error)), next="the call is cancelled all the same")

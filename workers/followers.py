@@ -20,6 +20,7 @@ from gatekeeper.policies.contract import MAX_ARGUMENTS
 from gatekeeper.policies.spec import KEEP_MS, registered
 from gatekeeper.redact import clean, describe
 from gatekeeper.run import responses
+from state.errors import StoreError
 from state.journal import journal
 from state.ledger import followers
 from state.ledger.followers import Ended
@@ -27,7 +28,6 @@ from state.ledger.ledger import Ledger
 from state.model import Call
 from state.options import Options
 from state.redis import client
-from state.redis.client import StoreError
 from workers import options
 
 log = structlog.get_logger("gatehouse.followers")

@@ -20,9 +20,8 @@ from celery import bootsteps
 
 import settings
 from state import private
+from state.errors import StoreError
 from state.processes import liveness
-from state.redis import client
-from state.redis.client import StoreError
 
 log = structlog.get_logger("gatehouse.pulse")
 
@@ -52,7 +51,7 @@ class Pulse:
             return
         self._said = time.monotonic()
         try:
-            liveness.report(client.client(), self.me, swept_ago_ms=swept_ago_ms, stopped=self.stopped, queues=queues)
+            liveness.report(self.me, swept_ago_ms=swept_ago_ms, stopped=self.stopped, queues=queues)
             if time.monotonic() - self._listened >= LISTEN_EVERY:
                 self._listened = time.monotonic()
                 self._listen()
@@ -61,7 +60,7 @@ class Pulse:
 
     def _listen(self) -> None:
         """Say once in the log whoever of the other kind is silent: workers tell of beat, and beat tells of the workers."""
-        others = [each for each in liveness.current(client.client()).silent if each.kind in liveness.KINDS]
+        others = [each for each in liveness.current().silent if each.kind in liveness.KINDS]
         silent = {f"{each.kind} {each.pid}": each for each in others if each.kind != self.me.kind}
         for each in (silent[name] for name in silent.keys() - self._silent):
             log.error("process silent", silent=str(each), since=each.since, next="celery -A workers gate doctor")
@@ -94,7 +93,7 @@ class Pulse:
 
     def _say_last(self) -> None:
         with suppress(StoreError):
-            liveness.report(client.client(), self.me, stopped=True)
+            liveness.report(self.me, stopped=True)
 
     @property
     def _file(self) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -13,10 +13,8 @@ from gatekeeper.errors import IdInUse
 from gatekeeper.redact import describe
 from gatekeeper.schedule.entries import MAX_MISSED, Entry, ScheduleError, read, tick
 from state.agents import history
-from state.journal.journal import JournalUnavailable
+from state.errors import JournalUnavailable, RedisAway, StoreError
 from state.ledger import schedule_runs
-from state.redis import client
-from state.redis.client import StoreError
 from workers.pulse import Pulse
 
 log = structlog.get_logger("gatehouse.scheduler")
@@ -51,7 +49,7 @@ class TickScheduler(Scheduler):
         """Start what is due; returns the seconds to sleep."""
         self._pulse.give()
         try:
-            now = datetime.fromtimestamp(client.now_ms(client.client()) / 1000, UTC)  # one clock, for all beats
+            now = schedule_runs.now()
             waits = [self._try(entry, now) for entry in self.entries.values()]
         except StoreError as error:
             log.warning("tick waits", error=str(error), next=f"again in {RETRY} s")
@@ -76,7 +74,7 @@ class TickScheduler(Scheduler):
         except JournalUnavailable as error:
             log.warning("tick waits", entry=entry.name, error=str(error), next=f"again in {RETRY} s")
             return True
-        except client.RedisAway:
+        except RedisAway:
             raise  # the entry is not to blame
         except Exception as error:  # noqa: BLE001 - whatever it was, it is told, and the other rows run
             self._failed(entry, now, describe(error))
@@ -93,12 +91,12 @@ class TickScheduler(Scheduler):
             self._told[entry.name] = why
             next_ = f"again at {again.isoformat()}; the other rows run; see: celery -A workers gate schedule"
             log.error("schedule row failed", entry=entry.name, agent=entry.gate.agent, error=why, next=next_)
-        schedule_runs.failed(client.client(), entry.gate.agent, entry.name, now, why)
+        schedule_runs.failed(entry.gate.agent, entry.name, now, why)
 
     def _catch_up(self, entry: Entry, now: datetime) -> bool:
         """Start what is due of one entry, oldest first; True if a tick waits until the run before is over."""
-        redis, agent = client.client(), entry.gate.agent
-        dues = entry.dues(schedule_runs.last(redis, agent, entry.name), now)
+        agent = entry.gate.agent
+        dues = entry.dues(schedule_runs.last(agent, entry.name), now)
         queues, overlaps = entry.overlap == "queue", bool(dues) and _is_running(entry, dues)
         for due in dues:
             if entry.is_too_late(due, now):
@@ -110,7 +108,7 @@ class TickScheduler(Scheduler):
             else:
                 start(self.app, entry, due, "beat")
                 event, overlaps = "tick", overlaps or queues
-            schedule_runs.remember(redis, agent, entry.name, due)
+            schedule_runs.remember(agent, entry.name, due)
             log.info(event, entry=entry.name, agent=agent, task=entry.gate.name, due=due.isoformat())
         return False
 
@@ -122,9 +120,9 @@ def _until_next(entry: Entry, now: datetime) -> float:
 
 def _is_running(entry: Entry, dues: list[datetime]) -> bool:
     """Whether a run of this entry is not over. One of `dues` itself may be: another beat was quicker."""
-    redis, agent = client.client(), entry.gate.agent
-    newest = schedule_runs.newest_started(redis, agent, entry.name, 2 * MAX_MISSED)
-    return schedule_runs.any_open(redis, agent, [tick(entry, due) for due in newest if due not in dues])
+    agent = entry.gate.agent
+    newest = schedule_runs.newest_started(agent, entry.name, 2 * MAX_MISSED)
+    return schedule_runs.any_open(agent, [tick(entry, due) for due in newest if due not in dues])
 
 
 def start(app: Any, entry: Entry, due: datetime, through: str) -> str:
@@ -138,14 +136,14 @@ def start(app: Any, entry: Entry, due: datetime, through: str) -> str:
             app.accept(entry.gate.call((), dict(entry.kwargs), id=call, door=origin.current()))
         except IdInUse as error:
             log.warning("tick ran as it was before", entry=entry.name, call=call, why=str(error))
-    schedule_runs.started(client.client(), entry.gate.agent, entry.name, due)
+    schedule_runs.started(entry.gate.agent, entry.name, due)
     return call
 
 
 def before(entry: Entry, due: datetime) -> str | None:
     """Where the run of this tick stands; "over" if it ran too long ago to know more, None if it never started."""
-    redis, agent = client.client(), entry.gate.agent
-    told = history.of_call(redis, agent, tick(entry, due))
+    agent = entry.gate.agent
+    told = history.of_call(agent, tick(entry, due))
     if told is not None:
         return str(told["state"])
-    return "over" if schedule_runs.was_started(redis, agent, entry.name, due) else None
+    return "over" if schedule_runs.was_started(agent, entry.name, due) else None

@@ -17,13 +17,12 @@ from kombu.exceptions import OperationalError
 import settings
 from gatekeeper.policies.spec import agents, registered
 from state.agents.state_file import StateFiles
+from state.errors import JournalUnavailable, StoreError
 from state.journal import compact, journal
-from state.journal.journal import JournalUnavailable
 from state.ledger import clock, owner, sweep
 from state.recovery import audit, epoch
 from state.recovery.epoch import LedgerStatus
 from state.redis import client
-from state.redis.client import StoreError
 from workers import followers, pulse
 
 log = structlog.get_logger("gatehouse.sweeper")
@@ -56,7 +55,7 @@ class Sweeper(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         """Begin with the consumer; after a lost connection it is started anew."""
         self._app = parent.app
-        self._mirror = StateFiles(client.client(), agents())
+        self._mirror = StateFiles(agents())
         pulse.swept()  # from now on it is expected to
         self._timer = parent.timer.call_repeatedly(EVERY, self.sweep)
 

@@ -23,9 +23,8 @@ from gatekeeper.run.attempt import current_or_none
 from gatekeeper.run.effect import made_by
 from gatekeeper.run.memory import memory
 from state import limits as shared
+from state.errors import StoreError
 from state.limits import Denied, Permit
-from state.redis import client
-from state.redis.client import StoreError
 
 log = structlog.get_logger("gatehouse.models")
 
@@ -144,7 +143,7 @@ class _Descent(Generic[Schema]):
         if self._seconds_left < MIN_SECONDS:
             self._leave(Rung.MODEL, provider.by, "skipped", "no time is left")
             return None
-        permit = shared.permit(client.client(), provider.identity, self.question.digest, provider.limits)
+        permit = shared.permit(provider.identity, self.question.digest, provider.limits)
         if isinstance(permit, Denied):
             self._leave(Rung.MODEL, provider.by, "skipped", permit.why, retry_after=permit.retry_after)
             return None
@@ -174,7 +173,7 @@ class _Descent(Generic[Schema]):
         """A sound answer closes the breaker, whatever the reply is worth: strangers' texts must not open it."""
         outcome, why, seconds = (no.outcome, no.why, no.seconds) if no else ("ok", "", None)
         try:
-            follows = shared.report(client.client(), permit, outcome, why, seconds)
+            follows = shared.report(permit, outcome, why, seconds)
         except StoreError as error:
             log.warning("report lost", provider=permit.provider, outcome=outcome, error=describe(error))
             return

@@ -16,7 +16,7 @@ from gatekeeper.policies import json_values
 from gatekeeper.policies.contract import has_secret
 from gatekeeper.policies.policy import Rung
 from gatekeeper.run.attempt import Attempt, current
-from state.journal.journal import JournalUnavailable
+from state.errors import JournalUnavailable
 
 Payload = TypeVar("Payload")
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import structlog
 
 from gatekeeper.run.attempt import Attempt
+from state.errors import StoreError
 from state.ledger import owner
 from state.model import Claim
-from state.redis.client import StoreError
 
 log = structlog.get_logger()
 

@@ -13,9 +13,7 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 from gatekeeper import hostile
 from gatekeeper.errors import LeaseExpired, NotApplied
 from gatekeeper.run.http_guard import SAFE
-from state.journal.journal import JournalUnavailable
-from state.redis.away import RedisAway, lineage
-from state.redis.client import StoreError
+from state.errors import JournalUnavailable, RedisAway, StoreError, lineage
 
 #: Answers by which every provider says that it refused before doing anything.
 REFUSED_STATUSES = frozenset({401, 403, 404, 413, 429})

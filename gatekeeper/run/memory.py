@@ -33,7 +33,7 @@ class Memory:
         if change is not None:
             return None if change.value is None else json.loads(change.value)
         attempt = self._attempt
-        return attempt.patiently(lambda: facts.read(attempt.ledger.redis, attempt.claim.agent, path))
+        return attempt.patiently(lambda: facts.read(attempt.claim.agent, path))
 
     def put(self, name: str, value: Any) -> None:
         """Remember a plain fact; None forgets it."""

@@ -19,7 +19,7 @@ from gatekeeper.run.attempt import Attempt
 from gatekeeper.run.execution import Execution
 from gatekeeper.run.http_guard import Wire
 from gatekeeper.run.responses import Answer, flawed, refusal, success
-from state.journal.journal import JournalUnavailable
+from state.errors import JournalUnavailable, RedisAway
 from state.ledger import owner
 from state.ledger.ledger import CallLimits, Ledger
 from state.model import (
@@ -125,7 +125,7 @@ def _ask(ledger: Ledger, call: Call, terms: CallLimits, came: Arrival) -> Decisi
     mine = owner.new()
     try:
         return _ask_as(mine, ledger, call, terms, came)
-    except client.RedisAway:
+    except RedisAway:
         owner.abandon(mine)
         raise
 
@@ -190,7 +190,7 @@ def _reject(ledger: Ledger, call: Call, came: Arrival, error: InvalidArguments) 
 def _needing_redis(call: Call) -> Iterator[None]:
     try:
         yield
-    except client.RedisAway as error:
+    except RedisAway as error:
         raise LedgerUnavailable(
             f"call {call.id} of {call.task}: nothing ran, Redis does not answer: {describe(error)}"
         ) from error

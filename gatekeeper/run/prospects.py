@@ -16,7 +16,7 @@ from gatekeeper import hostile
 from gatekeeper.errors import NotApplied
 from gatekeeper.run import retry_after as pauses
 from gatekeeper.run.http_outcome import causes, is_no_connection
-from state.journal.journal import JournalUnavailable
+from state.errors import JournalUnavailable
 
 #: Statuses by which a service says itself that it will answer otherwise later (RFC 6585 and RFC 9110).
 TEMPORARY = frozenset({429, 503})

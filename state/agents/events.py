@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from redis import Redis
-
+from state.redis import client
 from state.redis.keys import Keys
 
 
@@ -27,9 +26,9 @@ class PastAttempt:
     stage: str = ""  #: where it was refused: paused, cap, rate, …; empty if the task ran
 
 
-def recent(redis: Redis, agent: str, since_ms: int) -> list[PastAttempt]:
+def recent(agent: str, since_ms: int) -> list[PastAttempt]:
     """The attempts that settled at `since_ms` or later, oldest first; the stream keeps about the newest thousand."""
-    entries = redis.xrange(Keys(agent).events, min=str(since_ms))
+    entries = client.client().xrange(Keys(agent).events, min=str(since_ms))
     return [_past(agent, entry, fields) for entry, fields in entries]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from redis import Redis
 
+from state.redis import client
 from state.redis.keys import Keys
 
 #: How many entries a collection keeps: enough to see weeks of work, small enough to read and to write whole.
@@ -29,9 +30,9 @@ class FactChange:
         return [_path(self.path), self.value, number, MAX_ENTRIES]
 
 
-def read(redis: Redis, agent: str, path: tuple[str, ...]) -> Any:
+def read(agent: str, path: tuple[str, ...]) -> Any:
     """The fact at `path`, or None."""
-    text = redis.hget(Keys(agent).facts, _path(path))
+    text = client.client().hget(Keys(agent).facts, _path(path))
     return None if text is None else json.loads(str(text))
 
 

@@ -9,16 +9,18 @@ from redis import Redis
 
 from state.agents.snapshot import iso
 from state.model import refusal_text
+from state.redis import client
 from state.redis.keys import Keys
 
 #: What of an event is a time.
 _TIMES = frozenset({"at", "since", "until", "gives_up"})
 
 
-def read_history(redis: Redis, agents: list[str], key_or_call: str) -> dict[str, Any] | None:
+def read_history(agents: list[str], key_or_call: str) -> dict[str, Any] | None:
     """The story of a key, or of the key that a call asked for; None if no agent knows it."""
+    redis = client.client()
     for agent in agents:
-        told = _of_key(redis, agent, key_or_call) or of_call(redis, agent, key_or_call)
+        told = _of_key(redis, agent, key_or_call) or of_call(agent, key_or_call)
         if told:
             return told
     return None
@@ -66,8 +68,9 @@ def _with_the_running_attempt(record: dict[str, str], events: list[dict[str, Any
     return [*events, {"at": int(record["started_ms"]), "event": "claimed", "fence": fence, "owner": record["owner"]}]
 
 
-def of_call(redis: Redis, agent: str, call: str) -> dict[str, Any] | None:
+def of_call(agent: str, call: str) -> dict[str, Any] | None:
     """The story of the key that a call asked for, with the call's own state and answer."""
+    redis = client.client()
     record = redis.hgetall(Keys(agent).call(call))
     if not record:
         return None

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from redis import Redis
-
 from state.agents import facts
+from state.redis import client
 from state.redis.client import now_ms
 from state.redis.keys import Keys
 
@@ -34,26 +33,27 @@ class Snapshot:
         return {**first, **self.facts, **self.head, "collections": self.collections}
 
 
-def snapshot(redis: Redis, agent: str) -> Snapshot:
+def snapshot(agent: str) -> Snapshot:
     """Read everything in one transaction, so that the parts belong together."""
     n = Keys(agent)
-    with redis.pipeline(transaction=True) as pipe:
+    with client.client().pipeline(transaction=True) as pipe:
         pipe.hgetall(n.head).hgetall(n.metrics).lrange(n.errors, 0, -1).hgetall(n.held).hgetall(n.facts)
         head, metrics, errors, held, flat = pipe.execute()
     described = _head(agent, head, metrics, errors, held)
     return Snapshot(described["revision"], described, facts.nested(flat), facts.depths(flat))
 
 
-def revisions(redis: Redis, agents: list[str]) -> dict[str, int]:
+def revisions(agents: list[str]) -> dict[str, int]:
     """The revision of each agent; 0 for one that has no state yet."""
-    with redis.pipeline(transaction=False) as pipe:
+    with client.client().pipeline(transaction=False) as pipe:
         for agent in agents:
             pipe.hget(Keys(agent).head, "revision")
         return {agent: int(number or 0) for agent, number in zip(agents, pipe.execute(), strict=True)}
 
 
-def pause(redis: Redis, agent: str, by: str, why: str) -> None:
+def pause(agent: str, by: str, why: str) -> None:
     """Let nothing of this agent start, until `resume`; holds across restarts."""
+    redis = client.client()
     now = now_ms(redis)
     fields = {"pause": json.dumps({"at": now, "by": by, "why": why}), "updated_ms": str(now)}
     n = Keys(agent)
@@ -62,8 +62,9 @@ def pause(redis: Redis, agent: str, by: str, why: str) -> None:
         pipe.execute()
 
 
-def resume(redis: Redis, agent: str) -> bool:
+def resume(agent: str) -> bool:
     """Lift a pause; False if there was none. A cap that caused it counts from zero again: a person has looked."""
+    redis = client.client()
     n = Keys(agent)
     record, at = json.loads(redis.hget(n.head, "pause") or "{}"), now_ms(redis)
     with redis.pipeline(transaction=True) as pipe:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
-from redis import Redis
 
 import settings
 from state import private, terminal
@@ -20,8 +19,7 @@ log = structlog.get_logger("gatehouse.mirror")
 class StateFiles:
     """Writes the files of the agents that changed since this object last looked."""
 
-    def __init__(self, redis: Redis, agents: list[str]) -> None:
-        self._redis = redis
+    def __init__(self, agents: list[str]) -> None:
         self._agents = agents
         self._written: dict[str, int] = {}
 
@@ -32,10 +30,10 @@ class StateFiles:
             known: The revision of each agent in Redis, where the caller has just read it.
 
         """
-        found = revisions(self._redis, self._agents) if known is None else known
+        found = revisions(self._agents) if known is None else known
         stale = [agent for agent, revision in found.items() if self._is_stale(agent, revision)]
         for agent in stale:
-            self._written[agent] = write(self._redis, agent)
+            self._written[agent] = write(agent)
         return stale
 
     def _is_stale(self, agent: str, revision: int) -> bool:
@@ -82,7 +80,7 @@ def agents() -> list[str]:
     return sorted(path.stem for path in settings.current().agents_dir.glob("*.json") if "." not in path.stem)
 
 
-def write(redis: Redis, agent: str) -> int:
+def write(agent: str) -> int:
     """Photograph one agent; answers the revision written.
 
     Redis is read inside the lock: of two processes that write, the later one also has the newer state.
@@ -91,7 +89,7 @@ def write(redis: Redis, agent: str) -> int:
     private.folder(file.parent)
     with lock_file(settings.current().agents_dir / ".lock"):
         _remove_unfinished(file.parent)
-        now = snapshot(redis, agent)
+        now = snapshot(agent)
         _keep_what_is_ahead(file, now.revision)
         text = json.dumps(now.document(), indent=2, ensure_ascii=False).encode(errors="replace").decode()
         write_atomic(file, terminal.json_text(text).encode() + b"\n")

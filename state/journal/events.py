@@ -11,7 +11,8 @@ import structlog
 
 from state.agents.facts import FactChange
 from state.agents.snapshot import iso
-from state.journal.journal import Journal, JournalUnavailable
+from state.errors import JournalUnavailable
+from state.journal.journal import Journal
 from state.model import Call, Claim
 
 log = structlog.get_logger("gatehouse.journal")

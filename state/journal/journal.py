@@ -18,16 +18,13 @@ from typing import Any
 
 import settings
 from state import private
+from state.errors import JournalUnavailable
 from state.files import open_locked, sync_folder
 from state.journal import records
 from state.journal.heads import OF_A_MONTH, JournalHead, Watermark
 
 #: Seconds to wait while another process of this machine compares Redis with the journal, or rebuilds it.
 PATIENCE = 30.0
-
-
-class JournalUnavailable(OSError):
-    """Raised when a record cannot be brought to the disk. No effect may happen that would need it."""
 
 
 class Journal:

@@ -10,11 +10,12 @@ from typing import Any
 from redis import Redis
 
 from state import forbidden, options
+from state.errors import JournalUnavailable
 from state.journal import events as evidence
 from state.journal import journal
 from state.journal.events import Outcome, Settlement
 from state.journal.heads import JournalHead
-from state.journal.journal import Journal, JournalUnavailable
+from state.journal.journal import Journal
 from state.journal.projection import point_name, project
 from state.ledger import owner as processes
 from state.ledger import revoke

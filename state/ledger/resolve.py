@@ -10,8 +10,9 @@ from typing import Any, Literal
 from redis import Redis
 
 from state.agents.snapshot import iso
+from state.errors import JournalUnavailable
 from state.journal import events
-from state.journal.journal import Journal, JournalUnavailable
+from state.journal.journal import Journal
 from state.ledger import owner
 from state.model import Call, refusal_text
 from state.redis.client import Script

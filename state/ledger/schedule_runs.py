@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from redis import Redis
-
+from state.redis import client
+from state.redis.client import now_ms
 from state.redis.keys import Keys
 
 #: So many started ticks of an entry are known for ever: those of three months of a half-hourly one. The calls of all
@@ -27,54 +27,60 @@ class Newest:
     at_ms: int
 
 
-def last(redis: Redis, agent: str, entry: str) -> datetime | None:
+def now() -> datetime:
+    """Return the time by the server's clock, which is the one clock of all beats; raises StoreError."""
+    return datetime.fromtimestamp(now_ms(client.client()) / 1000, UTC)
+
+
+def last(agent: str, entry: str) -> datetime | None:
     """When the entry's newest tick was due, started or passed over; None if it never had one."""
-    text = redis.hget(Keys(agent).ticks, entry)
+    text = client.client().hget(Keys(agent).ticks, entry)
     return None if text is None else datetime.fromisoformat(str(text))
 
 
-def remember(redis: Redis, agent: str, entry: str, due: datetime) -> None:
+def remember(agent: str, entry: str, due: datetime) -> None:
     """The tick of this due time was started or passed over; it is not looked at again."""
     n = Keys(agent)
-    with redis.pipeline(transaction=True) as pipe:
+    with client.client().pipeline(transaction=True) as pipe:
         pipe.hset(n.ticks, entry, due.isoformat()).hdel(n.failing, entry)
         pipe.execute()
 
 
-def failed(redis: Redis, agent: str, entry: str, at: datetime, why: str) -> None:
+def failed(agent: str, entry: str, at: datetime, why: str) -> None:
     """The tick of this entry could not be started; the next one that can forgets it."""
-    redis.hset(Keys(agent).failing, entry, json.dumps({"at": at.isoformat(timespec="seconds"), "why": why}))
+    client.client().hset(Keys(agent).failing, entry, json.dumps({"at": at.isoformat(timespec="seconds"), "why": why}))
 
 
-def failure(redis: Redis, agent: str, entry: str) -> dict[str, str] | None:
+def failure(agent: str, entry: str) -> dict[str, str] | None:
     """When and why the entry's newest tick could not be started; None if it could."""
-    text = redis.hget(Keys(agent).failing, entry)
+    text = client.client().hget(Keys(agent).failing, entry)
     return None if text is None else dict(json.loads(str(text)))
 
 
-def started(redis: Redis, agent: str, entry: str, due: datetime) -> None:
+def started(agent: str, entry: str, due: datetime) -> None:
     """The call of this tick was registered."""
     name, seconds = Keys(agent).started(entry), int(due.timestamp())
-    with redis.pipeline(transaction=True) as pipe:
+    with client.client().pipeline(transaction=True) as pipe:
         pipe.zadd(name, {str(seconds): seconds}).zremrangebyrank(name, 0, -KEPT - 1)
         pipe.execute()
 
 
-def was_started(redis: Redis, agent: str, entry: str, due: datetime) -> bool:
+def was_started(agent: str, entry: str, due: datetime) -> bool:
     """Whether this tick was started once, also when its call is no longer known."""
-    return redis.zscore(Keys(agent).started(entry), str(int(due.timestamp()))) is not None
+    return client.client().zscore(Keys(agent).started(entry), str(int(due.timestamp()))) is not None
 
 
-def newest_started(redis: Redis, agent: str, entry: str, number: int) -> list[datetime]:
+def newest_started(agent: str, entry: str, number: int) -> list[datetime]:
     """The due times of so many started ticks, the newest first."""
-    found = redis.zrange(Keys(agent).started(entry), 0, number - 1, desc=True)
+    found = client.client().zrange(Keys(agent).started(entry), 0, number - 1, desc=True)
     return [datetime.fromtimestamp(int(seconds), UTC) for seconds in found]
 
 
-def newest(redis: Redis, agent: str, entry: str) -> Newest:
+def newest(agent: str, entry: str) -> Newest:
     """The newest tick that was looked at, and where its call stands."""
+    redis = client.client()
     n = Keys(agent)
-    due = last(redis, agent, entry)
+    due = last(agent, entry)
     if due is None:
         return Newest(None, None, 0)
     call = n.call(f"tick:{entry}:{due.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")
@@ -82,9 +88,9 @@ def newest(redis: Redis, agent: str, entry: str) -> Newest:
     return Newest(due, state and str(state), int(at_ms or 0))
 
 
-def any_open(redis: Redis, agent: str, calls: Sequence[str]) -> bool:
+def any_open(agent: str, calls: Sequence[str]) -> bool:
     """Whether one of these calls is still to run, or running."""
-    with redis.pipeline(transaction=False) as pipe:
+    with client.client().pipeline(transaction=False) as pipe:
         for call in calls:
             pipe.hget(Keys(agent).call(call), "state")
         return not OPEN.isdisjoint(pipe.execute())

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from redis import Redis
-
 from state.options import queue_of
+from state.redis import client
 from state.redis.keys import Keys
 
 #: Calls looked at per agent: enough to see every queue in which something waits for long.
@@ -23,8 +22,9 @@ class Backlog:
     since_ms: int  #: when the oldest of them was to run
 
 
-def of_queues(redis: Redis, agents: Iterable[str]) -> list[Backlog]:
+def of_queues(agents: Iterable[str]) -> list[Backlog]:
     """Return one backlog for each queue in which calls of these agents wait."""
+    redis = client.client()
     found: dict[str, list[int]] = {}
     for n in map(Keys, agents):
         calls = redis.zrange(n.queued, 0, BATCH_SIZE - 1)

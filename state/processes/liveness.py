@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 
 import psutil
-from redis import Redis
 
 from state.processes.backlog import Backlog
+from state.redis import client
 from state.redis.client import Script
 
 #: Seconds between two signs of a process: one write each.
@@ -111,18 +111,18 @@ class Liveness:
 
 
 def report(
-    redis: Redis, me: ThisProcess, *, swept_ago_ms: int = -1, stopped: bool = False, queues: Sequence[str] | None = None
+    me: ThisProcess, *, swept_ago_ms: int = -1, stopped: bool = False, queues: Sequence[str] | None = None
 ) -> None:
     """Say that this process lives, or that it was asked to stop."""
     process = f"{me.kind}@{me.host}:{me.pid}"
     state = "stopped" if stopped else "alive"
     said = asdict(me) | ({} if queues is None else {"queues": json.dumps(queues)})
-    _sign(redis, [key()], [process, json.dumps(said), state, swept_ago_ms, KEEP_MS, MAX_PROCESSES])
+    _sign(client.client(), [key()], [process, json.dumps(said), state, swept_ago_ms, KEEP_MS, MAX_PROCESSES])
 
 
-def current(redis: Redis) -> Liveness:
+def current() -> Liveness:
     """Who runs and who is silent now, in one round trip."""
-    with redis.pipeline(transaction=False) as pipe:
+    with client.client().pipeline(transaction=False) as pipe:
         (seconds, micros), told = pipe.time().hgetall(key()).execute()
     return assess([_read(text) for text in told.values()], int(seconds) * 1000 + int(micros) // 1000)
 

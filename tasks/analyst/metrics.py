@@ -15,7 +15,6 @@ from clients.text.markdown import shorten
 from gatekeeper.policies import spec
 from state.agents import events
 from state.agents import snapshot as agent
-from state.redis import client
 from tasks.analyst.timeseries import Described
 
 #: Days that are looked at; a week has one of each weekday.
@@ -86,10 +85,9 @@ def _published(entries: Sequence[FeedEntry], after: datetime, until: datetime) -
 
 
 def _agent(name: str, now: datetime) -> AgentMetrics:
-    redis = client.client()
-    past = events.recent(redis, name, round(now.timestamp() * 1000) - DAYS * DAY_MS)
+    past = events.recent(name, round(now.timestamp() * 1000) - DAYS * DAY_MS)
     began = [one for one in past if one.attempt]
-    outcomes, head = Counter(one.outcome for one in past), agent.snapshot(redis, name).head
+    outcomes, head = Counter(one.outcome for one in past), agent.snapshot(name).head
     totals = {metric: total for metric, total in head["metrics"].items() if metric.startswith("total_")}
     return AgentMetrics(
         agent=name,

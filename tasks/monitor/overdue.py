@@ -9,7 +9,6 @@ from gatekeeper.policies.spec import agents
 from state.ledger import schedule_runs
 from state.processes import backlog, liveness
 from state.processes.liveness import Liveness
-from state.redis import client
 from tasks.monitor import schedule_checks
 from tasks.monitor.schedule_checks import Plan
 
@@ -45,15 +44,14 @@ def look() -> tuple[Liveness, list[Overdue]]:
 
 def stand() -> Liveness:
     """Who runs and who is silent, and from which queues nobody takes what waits there; raises StoreError."""
-    redis = client.client()
-    standing = liveness.current(redis)
-    deserted = liveness.unserved_queues(backlog.of_queues(redis, agents()), standing)
+    standing = liveness.current()
+    deserted = liveness.unserved_queues(backlog.of_queues(agents()), standing)
     return replace(standing, silent=[*standing.silent, *deserted])
 
 
 def _of(plan: Plan, standing: Liveness, now: datetime) -> Overdue | None:
     due = plan.times.latest_before(now)
-    newest = schedule_runs.newest(client.client(), plan.agent, plan.entry)
+    newest = schedule_runs.newest(plan.agent, plan.entry)
     if newest.due is not None and newest.due >= due:
         since = datetime.fromtimestamp(newest.at_ms / 1000, UTC)
         waits = newest.state == "queued" and now - since > TOLERANCE

@@ -21,10 +21,11 @@ from clients.http import certificate
 from gatekeeper.policies.durations import duration_ms
 from gatekeeper.policies.spec import agents
 from gatekeeper.redact import describe
+from state import health
 from state.journal import journal
 from state.processes import liveness
 from state.recovery import epoch
-from state.redis import client, health
+from state.redis import client
 from tasks.monitor import overdue
 from tasks.monitor.checks import MAX_CHECK_SECONDS, Check, Observation
 from tasks.monitor.config import Site, Thresholds, Watch
@@ -125,13 +126,13 @@ def load(per_core: float) -> Observation:
 
 def redis_ping(limit_ms: int) -> Observation:
     """Does it answer quickly? Every call waits for it at least twice."""
-    ms = health.look(client.client()).ping_ms
+    ms = health.look().ping_ms
     return Observation(f"{ms:g} ms", f"{limit_ms} ms", f"Redis took {ms:g} ms to answer" if ms > limit_ms else "")
 
 
 def redis_memory(percent: float) -> Observation:
     """Will it still accept writes tomorrow?"""
-    seen = health.look(client.client())
+    seen = health.look()
     used = 100 * seen.used_bytes / seen.limit_bytes if seen.limit_bytes else 0
     why = f"{used:.0f} % of what it may use; a full Redis refuses every call" if used > percent else ""
     return Observation(f"{seen.used_bytes / MB:.1f} MB", f"{percent:g} % of {seen.limit_bytes / MB:.0f} MB", why)
@@ -139,7 +140,7 @@ def redis_memory(percent: float) -> Observation:
 
 def redis_aof() -> Observation:
     """Will it know everything after a restart?"""
-    seen = health.look(client.client())
+    seen = health.look()
     if not seen.aof:
         return Observation(
             "off", "on", "a restart of Redis loses finished keys; set appendonly yes, see deploy/redis.conf"
@@ -151,7 +152,7 @@ def redis_aof() -> Observation:
 
 def redis_eviction() -> Observation:
     """Will it keep what it has when it is full?"""
-    policy = health.look(client.client()).eviction
+    policy = health.look().eviction
     evicts = policy != "noeviction"
     return Observation(
         policy, "noeviction", "a full Redis would forget finished keys; see deploy/redis.conf" if evicts else ""
@@ -184,7 +185,7 @@ def ticks() -> Observation:
 
 def queue(limit: int) -> Observation:
     """Do the workers keep up?"""
-    depth = health.queue_depth(client.client(settings.current().broker_url))
+    depth = health.queue_depth(settings.current().broker_url)
     why = f"{depth} messages wait; is a worker running? celery -A workers status" if depth > limit else ""
     return Observation(f"{depth} waiting", f"{limit}", why)
 

@@ -15,7 +15,6 @@ from gatekeeper.tables import config_lines
 from state.agents import events
 from state.agents.snapshot import Snapshot, snapshot
 from state.ledger import schedule_runs
-from state.redis import client
 from tasks.monitor.checks import Check, Observation
 
 #: An entry is late two periods after it was due, or when it is this late: who waits for a daily report until the day
@@ -98,8 +97,7 @@ def watched_since(before: Mapping[str, str], last_check: datetime | None, now: d
 
 def looks(agents: list[str], since: Mapping[str, str], now: datetime) -> Iterator[Check]:
     """Every agent, every entry of the schedule, and the keys that are held."""
-    redis = client.client()
-    states = {agent: snapshot(redis, agent) for agent in agents}
+    states = {agent: snapshot(agent) for agent in agents}
     for agent, state in states.items():
         yield Check(f"agent {agent}", partial(pause, state, now))
     for plan in plans():
@@ -129,7 +127,7 @@ def run(plan: Plan, state: Snapshot | None, watched: datetime, now: datetime) ->
         return Observation("unknown", why=f"no agent {plan.agent!r} is loaded; entry {plan.entry!r} names {plan.task}")
     last = state.head["last_run"] and datetime.fromisoformat(state.head["last_run"])
     told = f"ran {last:%Y-%m-%d %H:%M} UTC" if last else "never ran"
-    if failure := schedule_runs.failure(client.client(), plan.agent, plan.entry):
+    if failure := schedule_runs.failure(plan.agent, plan.entry):
         return Observation(told, why=f"its tick of {failure['at']} could not be started: {failure['why']}")
     if state.head["paused"]:
         return Observation(f"{told}, paused")
@@ -143,7 +141,7 @@ def run(plan: Plan, state: Snapshot | None, watched: datetime, now: datetime) ->
 
 def _failing(plan: Plan, now: datetime) -> str:
     since_ms = round((now - REMEMBERED).timestamp() * 1000)
-    past = events.recent(client.client(), plan.agent, since_ms)
+    past = events.recent(plan.agent, since_ms)
     newest = [attempt for attempt in past if attempt.task == plan.task and attempt.outcome != "refused"][-FAILURES:]
     failed = len(newest) == FAILURES and all(attempt.outcome != "done" for attempt in newest)
     return f"its last {FAILURES} attempts failed; see: celery -A workers gate status {plan.agent}" if failed else ""

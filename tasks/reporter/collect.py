@@ -15,7 +15,6 @@ from clients.destinations.feed_store import FeedStore
 from state.agents import events
 from state.agents.events import PastAttempt
 from state.agents.snapshot import snapshot
-from state.redis import client
 from tasks.monitor.incidents import Incident
 
 _INCIDENTS = TypeAdapter(dict[str, Incident])
@@ -58,9 +57,8 @@ def everything(agents: Iterable[str], since: datetime, public: Path) -> list[Raw
 
 
 def _raw(agent: str, since: datetime, entries: FeedStore) -> Raw:
-    redis = client.client()
-    state = snapshot(redis, agent)
-    past = events.recent(redis, agent, round(since.timestamp() * 1000))
+    state = snapshot(agent)
+    past = events.recent(agent, round(since.timestamp() * 1000))
     posts = [post for post in _posts(state.facts.get("published"), entries) if post.at >= since]
     return Raw(agent, state.head, state.facts, past, sorted(posts, key=lambda post: post.at, reverse=True))
 

@@ -80,11 +80,11 @@ def minutes_ago(number: int) -> datetime:
 
 
 def the_last_tick_was(store: redis.Redis, due: datetime) -> None:
-    schedule_runs.remember(store, "clerk", "each", due)
+    schedule_runs.remember("clerk", "each", due)
 
 
 def last(store: redis.Redis) -> datetime | None:
-    return schedule_runs.last(store, "clerk", "each")
+    return schedule_runs.last("clerk", "each")
 
 
 def test_two_beats_at_once_start_each_tick_once(clerks: Install, valkey: Valkey) -> None:
@@ -277,7 +277,7 @@ def test_what_fails_at_run_time_stops_its_own_row_is_told_once_and_tried_again(c
 
     until(lambda: ran(20, "good"), 60, "the good row to run")
     seen = {line["entry"] for line in started.events("tick")}
-    told = schedule_runs.failure(store, "clerk", "bad")
+    told = schedule_runs.failure("clerk", "bad")
     store.delete(CLERK.started("bad"))
     until(lambda: ran(1, "bad"), 60, "the bad row to run again")
 
@@ -285,7 +285,7 @@ def test_what_fails_at_run_time_stops_its_own_row_is_told_once_and_tried_again(c
     assert len(started.events("schedule row failed")) == 1
     assert told is not None
     assert "WRONGTYPE" in told["why"]
-    until(lambda: schedule_runs.failure(store, "clerk", "bad") is None, what="the failure is forgotten")
+    until(lambda: schedule_runs.failure("clerk", "bad") is None, what="the failure is forgotten")
     assert started.alive
 
 
@@ -325,7 +325,7 @@ def test_two_beats_in_a_night_when_clocks_change_start_each_slot_once(
 ) -> None:
     store, begin = valkey.client(), datetime.fromisoformat(night)
     for entry in ("each", "once"):
-        schedule_runs.remember(store, "clerk", entry, begin)
+        schedule_runs.remember("clerk", entry, begin)
     clerks.worker(concurrency=2)
 
     for _ in range(2):
@@ -353,7 +353,7 @@ def every_minute(**options: str) -> str:
 def a_run_that_is_not_over(store: redis.Redis, due: datetime) -> str:
     """A worker runs the tick of this time; answers the name of its call."""
     name = CLERK.call(f"tick:each:{due:%Y-%m-%dT%H:%M:%SZ}")
-    schedule_runs.started(store, "clerk", "each", due)
+    schedule_runs.started("clerk", "each", due)
     store.hset(name, "state", "claimed")
     return name
 
@@ -372,7 +372,7 @@ def test_a_run_that_is_not_over_after_a_skipped_tick_holds_up_the_next_one_too(c
     store = valkey.client()
     a_run_that_is_not_over(store, minutes_ago(9))
     a_later_run = minutes_ago(8)
-    schedule_runs.started(store, "clerk", "each", a_later_run)
+    schedule_runs.started("clerk", "each", a_later_run)
     store.hset(CLERK.call(f"tick:each:{a_later_run:%Y-%m-%dT%H:%M:%SZ}"), "state", "done")
     the_last_tick_was(store, minutes_ago(3))  # passed over, because the run was not over
 
@@ -404,7 +404,7 @@ def test_ticks_that_are_made_up_for_run_one_after_the_other_where_they_queue(cle
         until(lambda number=number: messages(store) == number, what=f"tick {number} to start")  # type: ignore[misc]
         known = until(
             lambda number=number: (
-                (found := schedule_runs.newest_started(store, "clerk", "each", 10)) and len(found) == number and found
+                (found := schedule_runs.newest_started("clerk", "each", 10)) and len(found) == number and found
             ),  # type: ignore[misc]
             what=f"tick {number} to be known as started",
         )

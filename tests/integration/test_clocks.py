@@ -139,7 +139,7 @@ def test_beats_hours_apart_start_the_slots_of_this_hour_and_each_once(install: I
     celery = ["-A", "workers", "--quiet", "beat", "--loglevel", "warning"]
     command = [sys.executable, str(install.folder / "driver.py"), str(install.folder), *celery]
     now = datetime.now(UTC).replace(second=0, microsecond=0)
-    schedule_runs.remember(store, "counter", "each", now - timedelta(minutes=10))
+    schedule_runs.remember("counter", "each", now - timedelta(minutes=10))
 
     beats = [
         with_clock(install, by_python(shift), lambda: install.start("beat", command))
@@ -147,7 +147,7 @@ def test_beats_hours_apart_start_the_slots_of_this_hour_and_each_once(install: I
     ]
     for process in beats:
         process.wait_for("beat ready", 30)
-    until(lambda: (schedule_runs.last(store, "counter", "each") or now) >= now, 20, "every missed tick")
+    until(lambda: (schedule_runs.last("counter", "each") or now) >= now, 20, "every missed tick")
     assert [hours_off(process) for process in beats] == [-2, 0, 2]
     for process in beats:
         process.kill9()

@@ -119,7 +119,7 @@ def test_what_was_refused_never_runs(house: Install, store: redis.Redis, effects
     assert house.celery("call", "clerk.post", "--kwargs", '{"post_id": "refused"}').returncode != 0
     refused = house.python("""
         from celery.app.utils import find_app
-        from state.journal.journal import JournalUnavailable
+        from state.errors import JournalUnavailable
         app = find_app("workers")
         try:
             app.tasks["clerk.post"].apply_async(("refused",), countdown=0.1)

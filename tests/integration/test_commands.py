@@ -163,7 +163,7 @@ def test_stop_all_pauses_every_agent(shell: Shell) -> None:
         from state.agents import snapshot as agent
         from state.redis import client as store
         for name in agents():
-            agent.resume(store.client(), name)
+            agent.resume(name)
         """
     )
 

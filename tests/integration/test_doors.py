@@ -53,7 +53,7 @@ def story(house: Install, shell: Shell, key: str) -> list[dict[str, Any]]:
         from gatekeeper.policies.spec import agents
         from state.redis import client as store
         from state.agents import history as story
-        answer = story.tell(store.client(), agents(), key)["story"]
+        answer = story.read_history(agents(), key)["story"]
         """,
         key=key,
     )

@@ -70,9 +70,7 @@ def test_the_command_that_is_shown_for_a_hostile_key_names_that_key_and_starts_n
 
 
 def test_the_state_file_can_be_looked_at(house: Install, shell: Shell) -> None:
-    shell.run(
-        "from state.agents import state_file as mirror; from state.redis import client as store\nanswer = mirror.write(store.client(), 'clerk')"
-    )
+    shell.run("from state.agents import state_file as mirror\nanswer = mirror.write('clerk')")
     text = (house.state_dir / "agents" / "clerk.json").read_text()
 
     assert obeyed(text, but="\n") == []

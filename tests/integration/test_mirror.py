@@ -30,14 +30,12 @@ WITHIN = 1.0
 #: Changes the state and photographs it, for ever, as fast as it can.
 WRITER = """
 import itertools, sys
-from redis import Redis
 from state.agents import snapshot as agent
 from state.agents import state_file as mirror
-redis = Redis.from_url(sys.argv[1], decode_responses=True)
 print('{"event": "writer ready"}', flush=True)
 for number in itertools.count():
-    agent.pause(redis, "poster", f"writer {sys.argv[2]}", "x" * (number % 2000))
-    mirror.write(redis, "poster")
+    agent.pause("poster", f"writer {sys.argv[1]}", "x" * (number % 2000))
+    mirror.write("poster")
 """
 
 
@@ -56,8 +54,13 @@ def writer(valkey: Valkey, state_dir: Path, tmp_path: Path) -> Iterator[Callable
     started: list[Process] = []
 
     def start() -> Process:
-        command = [sys.executable, "-c", WRITER, valkey.url, str(len(started))]
-        env = {"PATH": os.environ["PATH"], "STATE_DIR": str(state_dir), "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-c", WRITER, str(len(started))]
+        env = {
+            "PATH": os.environ["PATH"],
+            "STATE_DIR": str(state_dir),
+            "REDIS_URL": valkey.url,
+            "PYTHONPATH": str(ROOT),
+        }
         started.append(Process(f"writer{len(started)}", command, env, ROOT, tmp_path / f"writer{len(started)}.log"))
         return started[-1]
 
@@ -111,20 +114,14 @@ def test_the_file_has_the_shape_that_its_readers_know(house: Install, shell: She
 
 
 def test_a_pause_is_in_the_file_with_its_own_time(house: Install, shell: Shell) -> None:
-    before = shell.run(
-        "from state.agents import snapshot as agent; from state.redis import client as store\nanswer = agent.snapshot(store.client(), 'clerk').head"
-    )
+    before = shell.run("from state.agents import snapshot as agent\nanswer = agent.snapshot('clerk').head")
 
-    shell.run(
-        "from state.agents import snapshot as agent; from state.redis import client as store\nagent.pause(store.client(), 'clerk', 'ada', 'looking')"
-    )
+    shell.run("from state.agents import snapshot as agent\nagent.pause('clerk', 'ada', 'looking')")
 
     state = until(lambda: (found := house.state("clerk"))["paused"] and found, what="the pause in the file")
     assert (state["pause"]["by"], state["pause"]["why"]) == ("ada", "looking")
     assert state["updated_at"] >= state["pause"]["at"] > (before["updated_at"] or "")
-    shell.run(
-        "from state.agents import snapshot as agent; from state.redis import client as store\nagent.resume(store.client(), 'clerk')"
-    )
+    shell.run("from state.agents import snapshot as agent\nagent.resume('clerk')")
     until(lambda: not house.state("clerk")["paused"], what="the file without the pause")
 
 
@@ -172,22 +169,22 @@ def test_writers_that_were_killed_leave_no_heap_of_unfinished_files(
     folder.mkdir(parents=True)
     for number in range(5):
         (folder / f".poster.json.{number:016x}.tmp").write_text("{")
-    snapshot.pause(valkey.client(), "poster", "ada", "looking")
+    snapshot.pause("poster", "ada", "looking")
 
-    state_file.write(valkey.client(), "poster")
+    state_file.write("poster")
 
     assert sorted(path.name for path in folder.iterdir()) == [".lock", "poster.json"]
 
 
 def test_a_file_that_somebody_removed_comes_back_with_the_next_change(valkey: Valkey, state_dir: Path) -> None:
-    client = valkey.client()
-    snapshot.pause(client, "poster", "ada", "looking")
-    mirrors = state_file.StateFiles(client, ["poster"])
+
+    snapshot.pause("poster", "ada", "looking")
+    mirrors = state_file.StateFiles(["poster"])
     assert mirrors.refresh() == ["poster"]
     assert mirrors.refresh() == []
     (state_dir / "agents" / "poster.json").unlink()
 
-    snapshot.resume(client, "poster")
+    snapshot.resume("poster")
 
     assert mirrors.refresh() == ["poster"]
     assert read(state_dir / "agents" / "poster.json")["paused"] is False
@@ -210,7 +207,7 @@ def test_a_photograph_of_a_long_history_is_no_larger_and_no_slower(valkey: Valke
         times = []
         for _ in range(9):
             began = time.process_time()
-            state_file.write(valkey.client(), AGENT)
+            state_file.write(AGENT)
             times.append(time.process_time() - began)
         return state_file.path(AGENT).stat().st_size, min(times) * 1000
 
@@ -233,12 +230,12 @@ def test_a_file_that_knows_more_than_redis_is_set_aside_before_it_is_written_ove
 ) -> None:
     client = valkey.client()
     for _ in range(3):
-        snapshot.pause(client, "poster", "ada", "before the loss")
-    state_file.write(client, "poster")
+        snapshot.pause("poster", "ada", "before the loss")
+    state_file.write("poster")
     client.flushall()
-    snapshot.pause(client, "poster", "bob", "after the loss")
+    snapshot.pause("poster", "bob", "after the loss")
 
-    state_file.write(client, "poster")
+    state_file.write("poster")
 
     kept = read(state_dir / "agents" / "poster.revision-3.json")
     assert kept["pause"]["why"] == "before the loss"
@@ -246,14 +243,14 @@ def test_a_file_that_knows_more_than_redis_is_set_aside_before_it_is_written_ove
 
 
 def test_an_agent_that_never_ran_has_a_file_too(valkey: Valkey, state_dir: Path) -> None:
-    state_file.StateFiles(valkey.client(), ["idle"]).refresh()
+    state_file.StateFiles(["idle"]).refresh()
 
     assert json.loads((state_dir / "agents" / "idle.json").read_text())["last_run"] is None
 
 
 def test_an_empty_redis_does_not_overwrite_what_a_file_remembers(valkey: Valkey, state_dir: Path) -> None:
-    snapshot.pause(valkey.client(), "poster", "ada", "looking")
-    mirrors = state_file.StateFiles(valkey.client(), ["poster"])
+    snapshot.pause("poster", "ada", "looking")
+    mirrors = state_file.StateFiles(["poster"])
     mirrors.refresh()
     valkey.client().flushall()
 

@@ -31,9 +31,8 @@ def lived(house: Install, shell_with_open_umask: Shell) -> None:
         from clients.mailbox import Reply, deliver
         from gatekeeper import Rung
         from state.agents import state_file as mirror
-        from state.redis import client as store
         clerk.post(post_id="private")
-        mirror.write(store.client(), "clerk")
+        mirror.write("clerk")
         deliver(Reply(channel="chat", conversation="c1", message_id="m1", sender="ada", message="x", reply="y", rung=Rung.RULES, by="rules"))
         with drafts.alone():
             from state.files import write_whole
@@ -87,8 +86,7 @@ def test_folders_of_an_earlier_version_are_closed_by_whoever_writes_next(
         from gatekeeper import Rung
         from state.journal import journal
         from state.agents import state_file as mirror
-        from state.redis import client as store
-        mirror.write(store.client(), "clerk")
+        mirror.write("clerk")
         deliver(Reply(channel="chat", conversation="c1", message_id="m2", sender="ada", message="x", reply="y", rung=Rung.RULES, by="rules"))
         with journal.current().alone():
             pass

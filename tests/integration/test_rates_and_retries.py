@@ -121,8 +121,8 @@ def test_repeat_safe_work_that_fails_is_tried_again_after_a_pause_that_doubles(
 
 def shell_story(shell: Shell, key: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = shell.run(
-        "from gatekeeper.policies.spec import agents\nfrom state.redis import client as store; from state.agents import history as story\n"
-        "answer = story.tell(store.client(), agents(), key)['story']",
+        "from gatekeeper.policies.spec import agents\nfrom state.agents import history as story\n"
+        "answer = story.read_history(agents(), key)['story']",
         key=key,
     )
     return found
@@ -193,9 +193,7 @@ def test_a_cap_pauses_its_agent_and_says_so_in_the_mirror(
     assert (refused["error"], refused["stage"], refused["by"]) == ("paused", "paused", "cap")
     state = until(lambda: (found := house.state("counter"))["paused"] and found, what="the pause in the mirror")
     assert "2/day" in state["pause"]["why"]
-    shell.run(
-        "from state.agents import snapshot as agent; from state.redis import client as store\nanswer = agent.resume(store.client(), 'counter')"
-    )
+    shell.run("from state.agents import snapshot as agent\nanswer = agent.resume('counter')")
     assert house.answer(shell.delay("counter.capped", {"n": 3})[0])["ok"], "a person has looked, so it counts from zero"
     assert len(effect_server.counts()) == 3
 

@@ -20,7 +20,7 @@ RUN = """
     except Exception as error:
         answer = {"ok": None, "raised": f"{type(error).__name__}: {error}"}
 """
-PHOTOGRAPH = "from gatekeeper.policies.spec import agents\nfrom state.agents import state_file as mirror; from state.redis import client as store\nanswer = mirror.StateFiles(store.client(), agents()).refresh()"
+PHOTOGRAPH = "from gatekeeper.policies.spec import agents\nfrom state.agents import state_file as mirror\nanswer = mirror.StateFiles(agents()).refresh()"
 
 
 class Clerk:
@@ -60,9 +60,7 @@ def live(clerk: Clerk, effects: EffectServer) -> dict[str, Any]:
     assert clerk.run("post", post_id="torn")["ok"] is None
     assert clerk.run("complain", words="something broke")["ok"] is None
     assert clerk.run("remember", name="last", value={"deep": {"er": [1, None, "ä"]}})["ok"]
-    clerk.shell.run(
-        "from state.agents import snapshot as agent; from state.redis import client as store\nagent.pause(store.client(), 'clerk', 'ada', 'looking')"
-    )
+    clerk.shell.run("from state.agents import snapshot as agent\nagent.pause('clerk', 'ada', 'looking')")
     return clerk.state()
 
 

@@ -338,7 +338,7 @@ def test_the_word_that_frees_a_revoked_key_counts_in_the_same_worker(
         from state.journal import journal
         from state.ledger import resolve
         from state.redis import client as store
-        word = resolve.Word("not-applied", "ada", "send it after all")
+        word = resolve.Resolution("not-applied", "ada", "send it after all")
         answer = resolve.resolve(store.client(), journal.current(), "mailer", "mail:freed-again", word)
         """
     )

@@ -48,7 +48,7 @@ def write(house: Install, text: str, name: str = "beat_schedule") -> None:
 
 def test_the_commands_tell_each_bad_row_with_its_line_and_run_the_good_one(house: Install, valkey: Valkey) -> None:
     write(house, TABLE)
-    schedule_runs.failed(valkey.client(), "clerk", "good", datetime(2026, 11, 22, 4, tzinfo=UTC), "a reason")
+    schedule_runs.failed("clerk", "good", datetime(2026, 11, 22, 4, tzinfo=UTC), "a reason")
 
     listed, examined = house.celery("gate", "schedule", "--json"), house.celery("gate", "doctor", "--json")
     good, bad = house.celery("gate", "run", "good"), house.celery("gate", "run", "bad")

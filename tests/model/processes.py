@@ -82,7 +82,7 @@ def stopping(stops: Stops) -> Iterator[None]:
             super().run(progress)
             stops.here()
 
-    with patch.multiple(recovering, fold=stopping_fold, Rebuilding=StoppingRebuilding):
+    with patch.multiple(recovering, project=stopping_fold, Rebuilding=StoppingRebuilding):
         yield
 
 

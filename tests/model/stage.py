@@ -66,7 +66,7 @@ class Stage(Losses, Recoveries):
         self._read: Any = None
         self._number = 0
         self.now_ms = DRAIN_MS
-        self._clock = patch.object(owner, "moment", lambda: Moment("this boot", self.now_ms))
+        self._clock = patch.object(owner, "boot_clock", lambda: Moment("this boot", self.now_ms))
         self._clock.start()
         self._publish_another(gate)
 

@@ -264,7 +264,7 @@ class Poster:
 
     def document(self) -> dict[str, Any]:
         """What the mirror would write."""
-        return snapshot.snapshot(self.redis, AGENT).document()
+        return snapshot.snapshot(AGENT).document()
 
     def dump(self, without: Callable[[str], bool] = lambda name: False) -> dict[str, Any]:
         """Every key this agent has in Redis, for a before and after."""

@@ -43,12 +43,12 @@ def mend(poster: Poster) -> int:
 
 def test_a_source_of_webhooks_waits_for_one_place_and_no_longer(poster: Poster) -> None:
     for _ in range(3):
-        limits.throttle(poster.redis, "a", 3, 20_000)
+        limits.throttle("a", 3, 20_000)
     was_ahead(poster.redis)
 
-    assert 19 < limits.throttle(poster.redis, "a", 3, 20_000) <= 20
+    assert 19 < limits.throttle("a", 3, 20_000) <= 20
     poster.redis.hincrbyfloat(limits.source_key("a"), "tat_ms", -20_000)
-    assert limits.throttle(poster.redis, "a", 3, 20_000) == 0, "time counts from the correction on"
+    assert limits.throttle("a", 3, 20_000) == 0, "time counts from the correction on"
 
 
 def test_a_rate_of_a_task_puts_off_by_one_place_and_no_longer(poster_with: WithPolicies) -> None:
@@ -110,7 +110,7 @@ LIMITS = ProviderLimits(burst=3, every_ms=1000, after=1, cooldown_ms=60_000, pro
 
 
 def permit(redis: Redis) -> Permit | Denied:
-    return limits.permit(redis, "groq", "q", LIMITS)
+    return limits.permit("groq", "q", LIMITS)
 
 
 def permitted(redis: Redis) -> Permit:
@@ -125,7 +125,7 @@ def permitted(redis: Redis) -> Permit:
 def test_a_provider_is_left_alone_for_as_long_as_it_was_meant(
     poster: Poster, outcome: limits.Outcome, seconds: float | None, most: float
 ) -> None:
-    limits.report(poster.redis, permitted(poster.redis), outcome, "why", seconds)
+    limits.report(permitted(poster.redis), outcome, "why", seconds)
     was_ahead(poster.redis)
 
     denied = permit(poster.redis)
@@ -154,10 +154,10 @@ def test_our_own_rate_and_a_probe_of_a_provider_are_bounded_too(poster: Poster) 
 
 def test_a_pause_that_a_provider_asks_for_now_is_not_prolonged_by_one_of_then(poster: Poster) -> None:
     first, second = permitted(poster.redis), permitted(poster.redis)
-    limits.report(poster.redis, first, "later", "why", 600)
+    limits.report(first, "later", "why", 600)
     was_ahead(poster.redis)
 
-    limits.report(poster.redis, second, "later", "why", 60)
+    limits.report(second, "later", "why", 60)
 
     denied = permit(poster.redis)
     assert isinstance(denied, Denied)

@@ -20,7 +20,7 @@ from gatekeeper.run.checkpoints import keep
 from gatekeeper.run.effect import effect
 from gatekeeper.run.execution import Execution
 from gatekeeper.run.responses import Answer
-from state.journal.journal import JournalUnavailable
+from state.errors import JournalUnavailable
 from state.ledger import resolve
 from state.ledger.resolve import Resolution
 from state.model import Call, Claim, RegisteredKey

@@ -18,7 +18,8 @@ import settings
 import state
 from gatekeeper.policies.policy import Breaker, Rate
 from state import forbidden, limits
-from state.journal.journal import Journal, JournalUnavailable
+from state.errors import JournalUnavailable
+from state.journal.journal import Journal
 from state.ledger import ledger as ledger_module
 from state.ledger import owner, reconcile, resolve, sweep
 from state.ledger import revoke as revoke_module
@@ -207,8 +208,8 @@ def go_through_everything(poster: Poster) -> None:
         Ledger(poster.redis, Journal(Path(no_folder.name))).register(poster.call("eighth"))
     book = Journal(Path(os.environ["STATE_DIR"]) / "journal")
     revoke_module.revoke(poster.redis, book, agents=[AGENT], calls=["nobody's"], by="ada", keep_ms=1000)
-    permit = limits.permit(poster.redis, "groq", "question", limits.ProviderLimits(1, 1, 1, 1, 1))
+    permit = limits.permit("groq", "question", limits.ProviderLimits(1, 1, 1, 1, 1))
     assert isinstance(permit, limits.Permit)
-    limits.report(poster.redis, permit, "ok")
-    limits.throttle(poster.redis, "standard", 1, 1)
+    limits.report(permit, "ok")
+    limits.throttle("standard", 1, 1)
     poster.ledger.reject(poster.call("fourth"), {"error": "invalid arguments", "stage": "input"}, 1000)

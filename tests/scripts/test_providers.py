@@ -22,13 +22,13 @@ def redis(valkey: Valkey) -> Redis:
 
 
 def permitted(redis: Redis, question: str = "q", limits: ProviderLimits = GENEROUS) -> Permit:
-    given = permit(redis, "groq", question, limits)
+    given = permit("groq", question, limits)
     assert isinstance(given, Permit), given
     return given
 
 
 def denied(redis: Redis, question: str = "q", limits: ProviderLimits = GENEROUS) -> Denied:
-    given = permit(redis, "groq", question, limits)
+    given = permit("groq", question, limits)
     assert isinstance(given, Denied), given
     return given
 
@@ -39,7 +39,7 @@ def expect(denial: Denied, why: str, seconds: float) -> None:
 
 
 def fail(redis: Redis, times: int = 1) -> str:
-    return [report(redis, permitted(redis), "failed", "HTTP 500") for _ in range(times)][-1]
+    return [report(permitted(redis), "failed", "HTTP 500") for _ in range(times)][-1]
 
 
 def pass_time(redis: Redis, field: str) -> None:
@@ -80,7 +80,7 @@ def test_a_denial_takes_nothing(redis: Redis) -> None:
 def test_of_many_at_once_as_many_as_the_burst_go_through(redis: Redis, together: Callable[..., list[Any]]) -> None:
     limits = ProviderLimits(burst=5, every_ms=60_000, after=2, cooldown_ms=60_000, probe_ms=30_000)
 
-    given = together(24, lambda number: permit(redis, "groq", str(number), limits))
+    given = together(24, lambda number: permit("groq", str(number), limits))
 
     assert sum(isinstance(one, Permit) for one in given) == 5
 
@@ -98,7 +98,7 @@ def test_failures_in_a_row_open_the_breaker_for_its_cooldown(redis: Redis) -> No
 
 def test_a_success_between_failures_starts_the_count_again(redis: Redis) -> None:
     fail(redis)
-    assert report(redis, permitted(redis), "ok") == "works"
+    assert report(permitted(redis), "ok") == "works"
 
     assert fail(redis) == "counted"
 
@@ -107,7 +107,7 @@ def test_after_the_cooldown_there_is_one_probe(redis: Redis, together: Callable[
     fail(redis, 2)
     pass_time(redis, "open_until_ms")
 
-    given = together(24, lambda number: permit(redis, "groq", str(number), GENEROUS))
+    given = together(24, lambda number: permit("groq", str(number), GENEROUS))
 
     assert sum(isinstance(one, Permit) for one in given) == 1
     assert {one.why for one in given if isinstance(one, Denied)} == {"breaker is probing"}
@@ -117,7 +117,7 @@ def test_a_good_probe_closes_the_breaker(redis: Redis) -> None:
     fail(redis, 2)
     pass_time(redis, "open_until_ms")
 
-    assert report(redis, permitted(redis), "ok") == "works"
+    assert report(permitted(redis), "ok") == "works"
 
     permitted(redis)
     assert fail(redis) == "counted"
@@ -141,7 +141,7 @@ def test_a_probe_nobody_reported_is_lost_after_its_time(redis: Redis) -> None:
     pass_time(redis, "probe_until_ms")
     permitted(redis)
 
-    assert report(redis, lost, "ok") == "stays open"  # the second probe decides
+    assert report(lost, "ok") == "stays open"  # the second probe decides
     assert denied(redis).why == "breaker is probing"
 
 
@@ -151,19 +151,19 @@ def test_an_answer_to_an_earlier_request_does_not_move_an_open_breaker(redis: Re
     fail(redis, 2)
     before = redis.hgetall(RECORD)
 
-    assert report(redis, early, outcome, seconds=9999) == "stays open"
+    assert report(early, outcome, seconds=9999) == "stays open"
 
     assert redis.hgetall(RECORD) == before
 
 
 def test_barred_opens_the_breaker_at_once_and_for_as_long_as_said(redis: Redis) -> None:
-    assert report(redis, permitted(redis), "barred", "HTTP 401", 900) == "opened"
+    assert report(permitted(redis), "barred", "HTTP 401", 900) == "opened"
 
     expect(denied(redis), "breaker open: HTTP 401", 900)
 
 
 def test_a_bad_probe_after_a_bar_opens_the_breaker_again(redis: Redis) -> None:
-    report(redis, permitted(redis), "barred", "HTTP 401", 900)
+    report(permitted(redis), "barred", "HTTP 401", 900)
     pass_time(redis, "open_until_ms")
 
     assert fail(redis) == "opened"
@@ -177,7 +177,7 @@ def test_a_bad_probe_after_a_bar_opens_the_breaker_again(redis: Redis) -> None:
 def test_a_pause_holds_everybody_back_and_counts_as_no_failure(redis: Redis) -> None:
     fail(redis)
 
-    assert report(redis, permitted(redis), "later", "HTTP 429", 30) == "pauses"
+    assert report(permitted(redis), "later", "HTTP 429", 30) == "pauses"
 
     expect(denied(redis, "another"), "it asked for a pause", 30)
     assert redis.hget(RECORD, "failures") == "1"
@@ -186,17 +186,17 @@ def test_a_pause_holds_everybody_back_and_counts_as_no_failure(redis: Redis) -> 
 def test_the_longer_of_two_pauses_counts(redis: Redis) -> None:
     first, second = permitted(redis), permitted(redis)
 
-    report(redis, first, "later", seconds=30)
-    report(redis, second, "later", seconds=5)
+    report(first, "later", seconds=30)
+    report(second, "later", seconds=5)
 
     assert denied(redis).retry_after == pytest.approx(30, abs=5)
 
 
 def test_an_answer_that_came_meanwhile_does_not_end_a_pause(redis: Redis) -> None:
     first, second = permitted(redis), permitted(redis)
-    report(redis, first, "later", seconds=30)
+    report(first, "later", seconds=30)
 
-    report(redis, second, "ok")
+    report(second, "ok")
 
     assert denied(redis).why == "it asked for a pause"
 
@@ -204,7 +204,7 @@ def test_an_answer_that_came_meanwhile_does_not_end_a_pause(redis: Redis) -> Non
 def test_a_probe_that_is_told_to_wait_leaves_the_probe_to_the_next(redis: Redis) -> None:
     fail(redis, 2)
     pass_time(redis, "open_until_ms")
-    report(redis, permitted(redis), "later", seconds=30)
+    report(permitted(redis), "later", seconds=30)
     pass_time(redis, "not_before_ms")
 
     permitted(redis)
@@ -213,7 +213,7 @@ def test_a_probe_that_is_told_to_wait_leaves_the_probe_to_the_next(redis: Redis)
 
 
 def test_no_pause_is_longer_than_a_day(redis: Redis) -> None:
-    report(redis, permitted(redis), "later", seconds=1e12)
+    report(permitted(redis), "later", seconds=1e12)
 
     assert denied(redis).retry_after == pytest.approx(24 * 3600, abs=5)
 
@@ -222,15 +222,15 @@ def test_no_pause_is_longer_than_a_day(redis: Redis) -> None:
 
 
 def test_a_refused_question_is_kept_from_the_provider_and_others_are_not(redis: Redis) -> None:
-    assert report(redis, permitted(redis, "long"), "refused", "HTTP 400", 3600) == "works"
+    assert report(permitted(redis, "long"), "refused", "HTTP 400", 3600) == "works"
 
     expect(denied(redis, "long"), "it refused this question before", 3600)
     permitted(redis, "short")
-    assert isinstance(permit(redis, "minimax", "long", GENEROUS), Permit)
+    assert isinstance(permit("minimax", "long", GENEROUS), Permit)
 
 
 def test_a_question_refused_for_no_time_may_be_asked(redis: Redis) -> None:
-    assert report(redis, permitted(redis), "refused", "HTTP 400", 0) == "works"
+    assert report(permitted(redis), "refused", "HTTP 400", 0) == "works"
 
     until(lambda: permitted(redis), what="a millisecond to pass")
 
@@ -238,9 +238,9 @@ def test_a_question_refused_for_no_time_may_be_asked(redis: Redis) -> None:
 def test_everything_is_forgotten_in_time(redis: Redis) -> None:
     asked = permitted(redis)
     assert redis.pttl(RECORD) > 0
-    report(redis, asked, "ok")
+    report(asked, "ok")
     fail(redis)
-    report(redis, permitted(redis, "long"), "refused", "HTTP 400", 3600)
+    report(permitted(redis, "long"), "refused", "HTTP 400", 3600)
 
     assert all(redis.pttl(key) > 0 for key in redis.scan_iter())
 
@@ -249,8 +249,8 @@ def test_a_report_after_redis_lost_its_data_counts_from_the_start(redis: Redis) 
     asked = permitted(redis)
     redis.flushall()
 
-    assert report(redis, asked, "failed") == "counted"
+    assert report(asked, "failed") == "counted"
     assert redis.pttl(RECORD) > 0
     redis.flushall()
-    assert report(redis, asked, "ok") == "works"
+    assert report(asked, "ok") == "works"
     assert dump(redis) == {}

@@ -14,5 +14,5 @@ def test_only_what_happened_since_then_is_read(valkey: Valkey) -> None:
     for at_ms in (1000, 2000, 3000):
         valkey.client().xadd(Keys("writer").events, {"attempt": json.dumps(told)}, id=f"{at_ms}-0")
 
-    assert [past.at_ms for past in events.recent(valkey.client(), "writer", 2000)] == [2000, 3000]
-    assert events.recent(valkey.client(), "publisher", 0) == []
+    assert [past.at_ms for past in events.recent("writer", 2000)] == [2000, 3000]
+    assert events.recent("publisher", 0) == []

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from state.journal.journal import JournalUnavailable
+from state.errors import JournalUnavailable
 from state.ledger import resolve, sweep
 from state.ledger.resolve import NotResolved
 from state.model import Call, Refusal

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from state import forbidden
+from state.errors import JournalUnavailable
 from state.journal import journal
-from state.journal.journal import JournalUnavailable
 from state.ledger import revoke
 from state.ledger.revoke import UNKNOWN, Revoked
 from state.model import Refusal

@@ -143,7 +143,7 @@ def test_the_command_shows_where_events_are_missing(poster: Poster) -> None:
     for number in range(200):
         numbered(poster, number)
 
-    found = history.read_history(poster.redis, [AGENT], KEY)
+    found = history.read_history([AGENT], KEY)
 
     assert found is not None
     assert "left out" in _story_in_words(found)

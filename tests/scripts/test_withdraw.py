@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import settings
-from state.journal.journal import JournalUnavailable
+from state.errors import JournalUnavailable
 from state.options import Options
 from tests.scripts.poster import HOUR, Poster
 

@@ -17,10 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from settings import ROOT
+from state.errors import JournalUnavailable
 from state.journal import compact as module
 from state.journal import records
 from state.journal.compact import CompactionReport, compact
-from state.journal.journal import Journal, JournalUnavailable
+from state.journal.journal import Journal
 from state.journal.projection import Projection, RecordOffset, project
 
 pytestmark = pytest.mark.slow

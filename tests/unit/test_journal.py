@@ -19,9 +19,10 @@ import psutil
 import pytest
 
 import settings
+from state.errors import JournalUnavailable
 from state.journal import journal as module
 from state.journal import records
-from state.journal.journal import Journal, JournalUnavailable
+from state.journal.journal import Journal
 from state.journal.records import CorruptRecord, Record
 from tests.harness import until
 

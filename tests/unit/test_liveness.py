@@ -103,10 +103,10 @@ def redis(valkey: Valkey) -> Iterator[Redis]:
 def test_a_sign_is_read_as_it_was_given_by_the_clock_of_the_server(redis: Redis) -> None:
     me = ThisProcess("worker", "1.0")
 
-    liveness.report(redis, me, swept_ago_ms=500)
-    first = liveness.current(redis)
-    liveness.report(redis, me)
-    second = liveness.current(redis)
+    liveness.report(me, swept_ago_ms=500)
+    first = liveness.current()
+    liveness.report(me)
+    second = liveness.current()
 
     [sign] = first.of("worker")
     assert (sign.host, sign.pid, sign.version, sign.stopped) == (me.host, me.pid, "1.0", False)
@@ -116,34 +116,34 @@ def test_a_sign_is_read_as_it_was_given_by_the_clock_of_the_server(redis: Redis)
 
 
 def test_a_process_that_took_the_place_of_another_began_when_it_signed_first(redis: Redis) -> None:
-    liveness.report(redis, ThisProcess("worker", "1", token="a"))
-    [before] = liveness.current(redis).of("worker")
+    liveness.report(ThisProcess("worker", "1", token="a"))
+    [before] = liveness.current().of("worker")
 
-    liveness.report(redis, ThisProcess("worker", "1", token="b"))
+    liveness.report(ThisProcess("worker", "1", token="b"))
 
-    [after] = liveness.current(redis).of("worker")
+    [after] = liveness.current().of("worker")
     assert after.since_ms >= before.seen_ms
     assert len(redis.hkeys(liveness.key())) == 1
 
 
 def test_the_last_sign_of_one_that_stops_makes_it_stopped(redis: Redis) -> None:
     me = ThisProcess("beat", "1")
-    liveness.report(redis, me)
+    liveness.report(me)
 
-    liveness.report(redis, me, stopped=True)
+    liveness.report(me, stopped=True)
 
-    [silence] = [each for each in liveness.current(redis).silent if each.kind == "beat"]
+    [silence] = [each for each in liveness.current().silent if each.kind == "beat"]
     assert silence.why.startswith("none runs; the last was stopped at ")
 
 
 def test_old_signs_are_forgotten_and_never_more_kept_than_a_few_hundred(redis: Redis, monkeypatch: Any) -> None:
     for pid in range(MAX_PROCESSES + 5):
-        liveness.report(redis, ThisProcess("worker", "1", pid=pid))
+        liveness.report(ThisProcess("worker", "1", pid=pid))
     assert redis.hlen(liveness.key()) == MAX_PROCESSES
 
     monkeypatch.setattr(liveness, "KEEP_MS", 0)
     redis.ping()
-    liveness.report(redis, ThisProcess("worker", "1", pid=MAX_PROCESSES + 6))
+    liveness.report(ThisProcess("worker", "1", pid=MAX_PROCESSES + 6))
 
     assert redis.hlen(liveness.key()) < MAX_PROCESSES
     assert KEEP_MS > REPORTED_MS

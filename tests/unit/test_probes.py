@@ -17,8 +17,8 @@ from kombu.transport.redis import PRIORITY_STEPS, Channel
 
 import settings
 from clients.http import certificate
+from state.health import QUEUE
 from state.redis import client
-from state.redis.health import QUEUE
 from tasks.monitor import config, probes
 from tasks.monitor.checks import Check, CheckResult
 from tasks.monitor.config import BrokenWatch, Site, Thresholds, Watch

@@ -14,7 +14,7 @@ import settings
 from gatekeeper.errors import NotApplied
 from gatekeeper.run import prospects
 from gatekeeper.run.prospects import Prospect
-from state.journal.journal import JournalUnavailable
+from state.errors import JournalUnavailable
 from tests.harness.install import free_ports
 
 

@@ -186,7 +186,7 @@ def test_every_agent_every_entry_and_every_held_key_is_looked_at() -> None:
     for number in range(12):
         entry = {"key": f"post:{number}", "state": "unknown", "since": 1000 + number, "why": "read timed out"}
         redis.hset(Keys("publisher").held, entry["key"], json.dumps(entry))
-    snapshot.pause(redis, "writer", "ada", "looking")
+    snapshot.pause("writer", "ada", "looking")
 
     since = schedule_checks.watched_since({}, None, now)
     checks = {look.name: look.check() for look in schedule_checks.looks(["publisher", "writer"], since, now)}

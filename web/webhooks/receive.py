@@ -22,7 +22,6 @@ from gatekeeper.redact import clean
 from state import limits
 from state.ledger.ledger import ContentMismatch
 from state.model import Call
-from state.redis import client
 from web import blocking, calls, problems
 from web.webhooks import body as intake
 from web.webhooks.field_path import MISSING, is_storable
@@ -128,7 +127,7 @@ def _verify(delivery: Delivery) -> None:
 def _accept(delivery: Delivery, call: Call) -> bool:
     """Put the call on record; False if it is there already. Raises HTTPException 429 or 422."""
     rate = delivery.source.rate
-    seconds = limits.throttle(client.client(), delivery.source.name, rate.burst, rate.every_ms)
+    seconds = limits.throttle(delivery.source.name, rate.burst, rate.every_ms)
     if seconds:
         raise HTTPException(429, f"more than {rate.text} from this source", problems.later(seconds))
     digest = hashlib.sha256(delivery.raw).hexdigest()[:32]

@@ -37,7 +37,7 @@ def replay(call: str, *, json_: bool) -> None:
         raise Failed(str(error)) from None
     if owner is None:
         raise Failed(f"no call {call!r} is known; see: celery -A workers gate dead")
-    state_file.write(client.client(), owner)
+    state_file.write(owner)
     show(
         json_,
         {"call": call, "agent": owner, "state": "waiting"},

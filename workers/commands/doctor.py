@@ -23,12 +23,11 @@ from gatekeeper.policies.spec import agents
 from gatekeeper.redact import clean
 from gatekeeper.schedule.entries import ScheduleError, read
 from state import dial
+from state.errors import JournalUnavailable, StoreError
 from state.journal import journal
-from state.journal.journal import JournalUnavailable
 from state.ledger import schedule_runs
 from state.recovery import epoch
 from state.redis import client
-from state.redis.client import StoreError
 from workers.commands import privacy, vitals
 from workers.commands.finding import Finding
 from workers.commands.output import command, show, table
@@ -162,7 +161,7 @@ def _schedule() -> Iterator[Finding]:
     for refusal in schedule.refused.values():
         yield Finding("schedule row", str(refusal), "correct that line of beat_schedule.py, and start beat again")
     for entry in schedule.entries.values():
-        if failure := schedule_runs.failure(client.client(), entry.gate.agent, entry.name):
+        if failure := schedule_runs.failure(entry.gate.agent, entry.name):
             yield Finding(
                 "schedule row", f"{entry.name}: {failure['why']}", f"it failed at {failure['at']}; correct it"
             )

@@ -17,7 +17,7 @@ import click
 
 import settings
 from gatekeeper.policies.spec import registered
-from state.redis import client
+from state import health
 from workers.commands.output import Failed, command, plain, say, show
 from workers.drill.sandbox import Sandbox, opened
 
@@ -51,7 +51,7 @@ def drill(task: str | None, within: float, *, json_: bool) -> None:
 
 
 def _check(task: str | None) -> None:
-    client.client().ping()
+    health.ping_ms()
     gate = registered().get(task) if task else None
     if task and gate is None:
         effects = sorted(name for name, gate in registered().items() if gate.effect)

@@ -40,7 +40,7 @@ def status(agent: str | None, *, json_: bool) -> None:
 @click.argument("key")
 def explain(key: str, *, json_: bool) -> None:
     """Tell the whole story of one key or call, in order."""
-    told = history.read_history(client.client(), all_agents(), key)
+    told = history.read_history(all_agents(), key)
     if told is None:
         raise Failed(f"no key and no call {key!r} is known; keys look like publish:feed:hello")
     show(json_, told, _story_in_words(told))
@@ -49,7 +49,7 @@ def explain(key: str, *, json_: bool) -> None:
 def _head(agent: str) -> dict[str, Any]:
     """The head of the state file, and why effects are closed, if they are."""
     redis = client.client()
-    return state.snapshot(redis, agent).head | {"closed": epoch.why_closed(redis, journal.current(), agent)}
+    return state.snapshot(agent).head | {"closed": epoch.why_closed(redis, journal.current(), agent)}
 
 
 def _in_words(head: dict[str, Any], *, idle: bool) -> str:

@@ -16,8 +16,7 @@ from gatekeeper.policies.spec import agents
 from gatekeeper.redact import clean
 from gatekeeper.schedule.entries import ScheduleError
 from state import terminal
-from state.journal.journal import JournalUnavailable
-from state.redis.client import StoreError
+from state.errors import JournalUnavailable, StoreError
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON.")
 

@@ -8,7 +8,6 @@ from gatekeeper.policies.spec import agents
 from gatekeeper.redact import clean
 from state.agents import snapshot as state
 from state.agents import state_file
-from state.redis import client
 from workers.commands.output import command, known_agent, show
 from workers.people import person
 
@@ -22,7 +21,7 @@ def pause(agent: str, why: str, *, json_: bool) -> None:
     _pause(agent, why)
     show(
         json_,
-        state.snapshot(client.client(), agent).head,
+        state.snapshot(agent).head,
         f"{agent} is paused; resume: celery -A workers gate resume {agent}",
     )
 
@@ -32,11 +31,9 @@ def pause(agent: str, why: str, *, json_: bool) -> None:
 def resume(agent: str, *, json_: bool) -> None:
     """Let AGENT run again."""
     known_agent(agent)
-    was_paused = state.resume(client.client(), agent)
-    state_file.write(client.client(), agent)
-    show(
-        json_, state.snapshot(client.client(), agent).head, f"{agent} runs" if was_paused else f"{agent} was not paused"
-    )
+    was_paused = state.resume(agent)
+    state_file.write(agent)
+    show(json_, state.snapshot(agent).head, f"{agent} runs" if was_paused else f"{agent} was not paused")
 
 
 @command("stop-all")
@@ -49,8 +46,8 @@ def stop_all(why: str, *, json_: bool) -> None:
 
 
 def _pause(agent: str, why: str) -> None:
-    state.pause(client.client(), agent, person(), clean(why))
-    state_file.write(client.client(), agent)
+    state.pause(agent, person(), clean(why))
+    state_file.write(agent)
 
 
 commands = (pause, resume, stop_all)

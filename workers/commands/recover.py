@@ -12,8 +12,8 @@ import click
 from gatekeeper.errors import InvalidArguments
 from gatekeeper.policies.spec import agents, registered
 from state.agents import state_file
+from state.errors import JournalUnavailable
 from state.journal import journal
-from state.journal.journal import JournalUnavailable
 from state.recovery import recover as state
 from state.recovery.rebuild import Progress
 from state.recovery.restore import RestoreError
@@ -54,7 +54,7 @@ def rebuild(*, hidden: bool, skip_damaged: bool = False) -> state.RecoveryReport
     except (state.Unrecoverable, JournalUnavailable, RestoreError) as error:
         raise Failed(str(error)) from None
     for agent in set(report.epochs) & set(agents()):
-        state_file.write(client.client(), agent)
+        state_file.write(agent)
     return report
 
 

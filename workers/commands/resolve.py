@@ -104,7 +104,7 @@ def _ask_before_sending(key: str) -> None:
 
 
 def _known(key: str) -> dict[str, Any]:
-    told = history.read_history(client.client(), all_agents(), key)
+    told = history.read_history(all_agents(), key)
     if told is None:
         raise Failed(f"no key {key!r} is known; see: celery -A workers gate held")
     return told
@@ -117,7 +117,7 @@ def _say(key: str, word: Resolution, *, json_: bool) -> None:
         state = resolve.resolve(client.client(), journal.current(), agent, key, word)
     except NotResolved as error:
         raise Failed(str(error)) from None
-    state_file.write(client.client(), agent)
+    state_file.write(agent)
     answer: dict[str, Any] = {"key": key, "agent": agent, "state": state, "by": word.by, "why": word.why}
     show(json_, answer, f"{one_line(key)} is {state} now; see: {explain(key)}")
 

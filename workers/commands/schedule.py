@@ -10,7 +10,6 @@ import click
 
 from gatekeeper.schedule.entries import Entry, read, tick
 from state.ledger import schedule_runs
-from state.redis import client
 from workers.commands.output import Failed, command, explain, show, table
 from workers.scheduler import before, start
 
@@ -44,8 +43,8 @@ def show_schedule(*, json_: bool) -> None:
 
 
 def _standing(entry: Entry, now: datetime) -> dict[str, Any]:
-    redis, agent = client.client(), entry.gate.agent
-    last, failure = schedule_runs.last(redis, agent, entry.name), schedule_runs.failure(redis, agent, entry.name)
+    agent = entry.gate.agent
+    last, failure = schedule_runs.last(agent, entry.name), schedule_runs.failure(agent, entry.name)
     return {
         "entry": entry.name,
         "cron": entry.cron,

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import settings
-from state import private
+from state import namespace, private
 from state.files import open_locked
-from state.redis import client, namespace
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Sandbox:
         """Remove every key and file. Raises StoreError if Redis is away; the next drill then removes what is left."""
         config = settings.current()
         for url in {config.redis_url, config.broker_url}:
-            namespace.remove(client.client(url), self.name)
+            namespace.remove(url, self.name)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.lock.unlink(missing_ok=True)
 

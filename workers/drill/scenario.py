@@ -102,7 +102,7 @@ class Scenario:
 
     def how(self) -> str:
         """The way that the key went, in the words of its story."""
-        told = history.read_history(client.client(), [self._task.gate.agent], self._key)
+        told = history.read_history([self._task.gate.agent], self._key)
         steps = [_step(event) for event in told["story"]] if told else []
         return " → ".join(dict.fromkeys(step for step in steps if step))
 

@@ -41,9 +41,8 @@ def two_beats(arena: Arena, rounds: int) -> None:
         arena.producer.run(
             """
             from datetime import datetime
-            from state.redis import client as store
             from state.ledger import schedule_runs as ticks
-            ticks.remember(store.client(), "torturer", "each", datetime.fromisoformat(since))
+            ticks.remember("torturer", "each", datetime.fromisoformat(since))
             """,
             since=missed.isoformat(),
         )

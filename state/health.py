@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from redis import Redis
+from state.redis import client
 
 #: Celery's queue, and the lists beside it that kombu makes for messages with a priority.
 QUEUE = ("celery", "celery\x06\x163", "celery\x06\x166", "celery\x06\x169")
@@ -26,11 +26,12 @@ class Health:
     aof_ok: bool  #: the last write to it, and the last time it was written anew, went well
 
 
-def look(redis: Redis) -> Health:
+def look() -> Health:
     """Ask the server; raises StoreError when it does not answer."""
+    redis = client.client()
     memory, persistence = redis.info("memory"), redis.info("persistence")
     return Health(
-        ping_ms=round(min(_ping_ms(redis) for _ in range(PINGS)), 2),
+        ping_ms=round(min(ping_ms() for _ in range(PINGS)), 2),
         used_bytes=int(memory["used_memory"]),
         limit_bytes=int(memory.get("maxmemory") or memory.get("total_system_memory") or 0),
         eviction=str(memory.get("maxmemory_policy", "unknown")),
@@ -39,12 +40,13 @@ def look(redis: Redis) -> Health:
     )
 
 
-def _ping_ms(redis: Redis) -> float:
+def ping_ms() -> float:
+    """Return how long the server takes to answer, in ms; raises StoreError if it does not."""
     started = time.monotonic()
-    redis.ping()
+    client.client().ping()
     return (time.monotonic() - started) * 1000
 
 
-def queue_depth(broker: Redis) -> int:
+def queue_depth(url: str) -> int:
     """How many messages wait in the broker for a worker to take them."""
-    return sum(int(broker.llen(name)) for name in QUEUE)
+    return sum(int(client.client(url).llen(name)) for name in QUEUE)
