@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from redis import Redis
 
-from state.redis.client import Script
 from state.redis.keys import Keys
+from state.redis.script import Script
 
 _forbid = Script("forbid")
 
@@ -21,4 +21,4 @@ def was_taken_back(redis: Redis, agent: str, call: str) -> bool:
 def forbid(redis: Redis, agents: Sequence[str], call: str, by: str, keep_ms: int) -> list[str]:
     """Remember that a call that nobody registered must not run; answers the names in Redis that were free for that."""
     names = [Keys(agent).call(call) for agent in agents]
-    return [name for name in names if _forbid(redis, [name], [by, keep_ms])[0] == "forbidden"]
+    return [name for name in names if _forbid(redis, {"call": name}, by=by, keep_ms=keep_ms)[0] == "forbidden"]

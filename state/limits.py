@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 from uuid import uuid4
 
 from state.redis import client
-from state.redis.client import Script
+from state.redis.script import Script
 
 #: The longest pause a provider may ask for; a mistake in its header cannot switch it off for ever.
 MAX_PAUSE_MS = 24 * 3600 * 1000
@@ -76,8 +75,16 @@ class Denied:
 def permit(provider: str, question: str, limits: ProviderLimits) -> Permit | Denied:
     """Ask for leave to send one request; a denial takes nothing from anybody."""
     asked = Permit(provider, question, uuid4().hex, limits)
-    args: list[str | int] = [asked.asker, limits.burst, str(limits.every_ms), limits.probe_ms, KEEP_MS]
-    match _permit(client.client(), _keys(asked), args):
+    answer = _permit(
+        client.client(),
+        _keys(asked),
+        asker=asked.asker,
+        burst=limits.burst,
+        every_ms=str(limits.every_ms),
+        probe_ms=limits.probe_ms,
+        keep_ms=KEEP_MS,
+    )
+    match answer:
         case ["permitted"]:
             return asked
         case ["denied", why, ms]:
@@ -93,12 +100,22 @@ def report(permit: Permit, outcome: Outcome, why: str = "", seconds: float | Non
     limits = permit.limits
     wanted = limits.cooldown_ms if seconds is None else math.ceil(min(seconds * 1000, MAX_PAUSE_MS))
     ms = max(1, wanted)  # Redis keeps nothing for no time
-    return str(_report(client.client(), _keys(permit), [permit.asker, outcome, limits.after, ms, KEEP_MS, why])[0])
+    answer = _report(
+        client.client(),
+        _keys(permit),
+        asker=permit.asker,
+        outcome=outcome,
+        open_after=limits.after,
+        open_ms=ms,
+        keep_ms=KEEP_MS,
+        reason=why,
+    )
+    return str(answer[0])
 
 
-def _keys(permit: Permit) -> Sequence[str]:
+def _keys(permit: Permit) -> dict[str, str]:
     names = ProviderKeys(permit.provider)
-    return [names.record, names.refused(permit.question)]
+    return {"provider": names.record, "refused_question": names.refused(permit.question)}
 
 
 def source_key(source: str) -> str:
@@ -108,7 +125,7 @@ def source_key(source: str) -> str:
 
 def throttle(source: str, burst: int, every_ms: float) -> float:
     """Let one through, or answer the seconds until the next may come; what has to wait takes nothing."""
-    match _throttle(client.client(), [source_key(source)], [burst, str(every_ms)]):
+    match _throttle(client.client(), {"rate": source_key(source)}, burst=burst, every_ms=str(every_ms)):
         case ["wait", ms]:
             return int(ms) / 1000
     return 0.0

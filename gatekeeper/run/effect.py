@@ -130,4 +130,4 @@ def _cross(attempt: Attempt, payload: str) -> None:
             )
         case [_, state]:
             raise ClaimLost(agent, key, f"before anything was sent; the key is {state} now")
-    raise AssertionError(f"cross.lua answered {answer!r}")
+    raise AssertionError(f"begin_effect.lua answered {answer!r}")

@@ -58,4 +58,4 @@ def _receipt(said: list[Any]) -> dict[str, Any]:
             return {"error": "held", "stage": "verify", "why": why}
         case [_, state]:
             return {"error": f"decided meanwhile: {state}", "stage": "verify"}
-    raise AssertionError(f"verdict.lua answered {said!r}")
+    raise AssertionError(f"reconcile.lua answered {said!r}")

@@ -11,8 +11,8 @@ import structlog
 from redis import Redis
 
 from state.ledger.ledger import GRACE_MS
-from state.redis.client import Script
 from state.redis.keys import Keys
+from state.redis.script import Script
 
 log = structlog.get_logger("gatehouse.sweeper")
 
@@ -25,7 +25,7 @@ _clock = Script("clock")
 def mend(redis: Redis, agent: str, longest_lease_ms: int) -> int:
     """Look at the clock, and bring back the agent's times if it was set back; answers by how many ms it was."""
     n = Keys(agent)
-    match _clock(redis, [n.head], [TOLERANCE_MS]):
+    match _clock(redis, n.of(), tolerance_ms=TOLERANCE_MS):
         case ["set back", now, behind_ms]:
             _mend_queued(redis, n, int(now))
             _mend_waiting(redis, n, int(now))

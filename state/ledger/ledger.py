@@ -35,8 +35,8 @@ from state.model import (
     describe_difference,
 )
 from state.recovery import rebuild
-from state.redis.client import Script
 from state.redis.keys import Keys
+from state.redis.script import Script
 
 __all__ = ["CallLimits", "ContentMismatch", "Ledger", "Outcome", "Settlement"]
 
@@ -51,8 +51,8 @@ NOTHING = JournalHead("", 0)
 
 _register = Script("register")
 _admit = Script("admit")
-_cross = Script("cross")
-_point = Script("point")
+_begin_effect = Script("begin_effect")
+_checkpoint = Script("checkpoint")
 _settle = Script("settle")
 _renew = Script("renew")
 _reclaim = Script("reclaim")
@@ -86,7 +86,7 @@ def _other_content(call: Call, what: str, task: str, kwargs: str, *, options_onl
 class CallLimits:
     """The policy of one task as the scripts read it, and the keys it touches for one call's arguments.
 
-    `verify` is how to prove that an effect did not happen, as cross.lua reads it; empty where nobody can ask.
+    `verify` is how to prove that an effect did not happen, as begin_effect.lua reads it; empty where nobody can ask.
     """
 
     policy: str
@@ -122,12 +122,21 @@ class Ledger:
 
         """
         n = Keys(call.agent)
-        keys = [n.call(call.id), n.key(call.key), n.queued, n.waiting, n.story(call.key), n.followed]
         said = options.from_json(call.options)
-        what = [call.id, call.task, call.key, call.kwargs, call.fingerprint, call.door]
-        args = [*what, str(GRACE_MS), str(delay_ms), str(expires_ms), digest]
-        args += [call.options, said.lane, "1" if said.has_followers else "", str(int(call.effect))]
-        match _register(self.redis, keys, args):
+        answer = _register(
+            self.redis,
+            n.of(call.key, call.id),
+            **_of_call(call),
+            grace_ms=GRACE_MS,
+            delay_ms=delay_ms,
+            expires_ms=expires_ms,
+            digest=digest,
+            options=call.options,
+            lane=said.lane,
+            is_followed=_flag(said.has_followers),
+            has_effect=int(call.effect),
+        )
+        match answer:
             case ["registered", now]:
                 if call.effect:
                     due, ends = delay_ms and now + delay_ms, expires_ms and now + expires_ms
@@ -154,9 +163,7 @@ class Ledger:
         try:
             evidence.registered(self.journal, call, kept)
         except JournalUnavailable:
-            n = Keys(call.agent)
-            keys = [n.call(call.id), n.key(call.key), n.queued, n.waiting, n.story(call.key), n.followed]
-            if _withdraw(self.redis, keys, [call.id])[0] == "withdrawn":
+            if _withdraw(self.redis, Keys(call.agent).of(call.key, call.id), call=call.id)[0] == "withdrawn":
                 raise
 
     def reject(
@@ -169,9 +176,19 @@ class Ledger:
         """
         n = Keys(call.agent)
         key = str(self.redis.hget(n.call(call.id), "key") or f"{call.task}:{call.id}")
-        keys = [n.call(call.id), n.key(key), n.queued, n.waiting, n.story(key), n.head, n.metrics]
-        what: list[str | int] = [call.id, call.task, call.kwargs, call.door, json.dumps(receipt), keep_ms]
-        match _reject(self.redis, keys, [*what, sent, "1" if checked else ""]):
+        answer = _reject(
+            self.redis,
+            n.of(key, call.id),
+            call=call.id,
+            task=call.task,
+            kwargs=call.kwargs,
+            origin=call.door,
+            receipt=json.dumps(receipt),
+            keep_ms=keep_ms,
+            sent_kwargs=sent,
+            accepts_unregistered=_flag(checked),
+        )
+        match answer:
             case ["differs", task, kwargs]:
                 return ArgumentsDiffer(task, kwargs)
             case ["unregistered"]:
@@ -215,17 +232,22 @@ class Ledger:
         `sent` are the arguments as the message carries them. Without `checked`, a call that nobody registered is not
         admitted but `Unregistered`; `expires_ms` is when such a call is too old.
         """
-        n = Keys(call.agent)
-        keys = [
-            n.key(call.key), n.call(call.id), n.queued, n.waiting, n.running, n.head, n.metrics,
-            n.story(call.key), terms.breaker, n.events, n.ledger, n.dead, n.errors, *terms.caps, *terms.rates,
-        ]  # fmt: skip
-        args: list[str | int] = [
-            call.id, call.task, call.key, call.kwargs, call.fingerprint, call.door, owner, terms.lease_ms, terms.policy,
-            alive, known.epoch, known.fence, closed, sent, "1" if checked else "",
-            "" if expires_ms is None else expires_ms,
-        ]  # fmt: skip
-        answer = _admit(self.redis, keys, args)
+        limits = {"breaker": terms.breaker, "limits": (*terms.caps, *terms.rates)}
+        answer = _admit(
+            self.redis,
+            {**Keys(call.agent).of(call.key, call.id), **limits},
+            **_of_call(call),
+            owner=owner,
+            lease_ms=terms.lease_ms,
+            policy=terms.policy,
+            alive_owner=alive,
+            epoch=known.epoch,
+            fence=known.fence,
+            closed_reason=closed,
+            sent_kwargs=sent,
+            accepts_unregistered=_flag(checked),
+            expires_ms="" if expires_ms is None else expires_ms,
+        )
         match answer:
             case ["claimed", fence, attempt, now, payload, door, waits, said, before, fingerprint]:
                 which = (call.agent, call.key, call.id, owner, fence, attempt, now, known.epoch)
@@ -249,12 +271,19 @@ class Ledger:
             if here is None or here.lacks or here.epoch != claim.epoch:
                 evidence.not_sent(self.journal, claim, "another epoch began")
                 return ["closed"]
-        n = Keys(claim.agent)
-        keys = [n.key(claim.key), n.head, n.story(claim.key), n.call(claim.call), n.ledger]
-        args: list[str | int] = [claim.owner, claim.fence, payload, claim.epoch, claim.key, terms.verify, *events]
         answer = [""]
         try:
-            answer = _cross(self.redis, keys, args)
+            answer = _begin_effect(
+                self.redis,
+                Keys(claim.agent).of(claim.key, claim.call),
+                owner=claim.owner,
+                fence=claim.fence,
+                payload=payload,
+                epoch=claim.epoch,
+                key=claim.key,
+                verify=terms.verify,
+                events=events,
+            )
         finally:
             if answer[0] != "sending" and claim.epoch:
                 evidence.not_sent(self.journal, claim, str(answer[0]) or "Redis gave no answer")
@@ -277,8 +306,15 @@ class Ledger:
 
     def keep_point(self, claim: Claim, name: str, value: str, text: str = "") -> bool:
         """Keep it; False if the claim is lost. `text` names the text that it belongs to; empty before there is one."""
-        keys = [Keys(claim.agent).key(claim.key)]
-        return bool(_point(self.redis, keys, [claim.owner, claim.fence, point_name(name, text), value])[0] == "kept")
+        answer = _checkpoint(
+            self.redis,
+            Keys(claim.agent).of(claim.key),
+            owner=claim.owner,
+            fence=claim.fence,
+            name=point_name(name, text),
+            value=value,
+        )
+        return bool(answer[0] == "kept")
 
     def write_down(self, claim: Claim, end: Settlement) -> None:
         """Journal the outcome of an attempt that crossed the line, before Redis is told."""
@@ -294,26 +330,43 @@ class Ledger:
         """Record the end of an attempt; answers the key's state if the claim was lost, else None."""
         n = Keys(claim.agent)
         collections = list(dict.fromkeys(change.collection for change in end.facts if change.collection))
-        keys = [
-            n.key(claim.key), n.call(claim.call), n.waiting, n.running, n.head, n.metrics, n.story(claim.key),
-            n.errors, n.held, n.facts, n.events, terms.breaker, n.ledger, n.dead,
-            *terms.caps, *map(n.collection, collections),
-        ]  # fmt: skip
+        lists = {"caps_and_collections": (*terms.caps, *map(n.collection, collections))}
         facts = [change.as_row(collections) for change in end.facts]
-        args: list[str | int] = [
-            claim.key, claim.call, claim.owner, claim.fence, end.outcome, end.result, end.flaw, end.error,
-            "" if end.retry_ms is None else end.retry_ms, int(end.effect_happened), terms.policy,
-            json.dumps(facts) if facts else "", json.dumps(end.counters), end.summary, end.answer, *_now(),
-            end.payload, terms.verify, int(end.waits), end.look_ms, *end.events,
-        ]  # fmt: skip
-        answer = _settle(self.redis, keys, args)
+        answer = _settle(
+            self.redis,
+            {**n.of(claim.key, claim.call), "breaker": terms.breaker, **lists},
+            **_of_claim(claim),
+            **_now(),
+            outcome=end.outcome,
+            result=end.result,
+            flaw=end.flaw,
+            error=end.error,
+            retry_ms="" if end.retry_ms is None else end.retry_ms,
+            effect_happened=int(end.effect_happened),
+            policy=terms.policy,
+            facts=json.dumps(facts) if facts else "",
+            counters=json.dumps(end.counters),
+            summary=end.summary,
+            answer=end.answer,
+            payload=end.payload,
+            verify=terms.verify,
+            waits=int(end.waits),
+            look_ms=end.look_ms,
+            events=end.events,
+        )
         return str(answer[2]) if answer[0] == "lost" else None
 
     def renew(self, claim: Claim, terms: CallLimits) -> bool:
         """Prolong the claim, and the probe if it is one; False if it is no longer held."""
-        n = Keys(claim.agent)
-        args: list[str | int] = [claim.key, claim.owner, claim.fence, terms.lease_ms]
-        return bool(_renew(self.redis, [n.key(claim.key), n.running, terms.breaker], args)[0] == "renewed")
+        answer = _renew(
+            self.redis,
+            {**Keys(claim.agent).of(claim.key), "breaker": terms.breaker},
+            key=claim.key,
+            owner=claim.owner,
+            fence=claim.fence,
+            lease_ms=terms.lease_ms,
+        )
+        return bool(answer[0] == "renewed")
 
     def reclaim(self, agent: str, key: str, call: str, owner: str, fence: int, *, dead: bool) -> str:
         """Take a claim from a lost owner; answers where the key stands then, or "kept".
@@ -326,21 +379,19 @@ class Ledger:
             if said:
                 return said
         caps = json.loads(self.redis.hget(n.key(key), "caps") or "[]")
-        keys = [
-            n.key(key),
-            n.call(call),
-            n.waiting,
-            n.running,
-            n.held,
-            n.story(key),
-            n.head,
-            n.metrics,
-            n.ledger,
-            *caps,
-        ]
         poison_after = 0 if processes.was_leaving(owner) or processes.was_abandoned(owner) else POISON_AFTER
-        args: list[str | int] = [key, call, owner, fence, int(dead), poison_after, *_now()]
-        match _reclaim(self.redis, keys, args):
+        answer = _reclaim(
+            self.redis,
+            {**n.of(key, call), "caps": caps},
+            **_now(),
+            key=key,
+            call=call,
+            owner=owner,
+            fence=fence,
+            owner_is_dead=int(dead),
+            poison_after=poison_after,
+        )
+        match answer:
             case ["held", why, effect]:
                 if effect == "1":
                     evidence.held(self.journal, agent, key, call, fence, why)
@@ -378,6 +429,29 @@ def _unwanted(answer: list[Any]) -> Decision:
     raise AssertionError(f"admit.lua answered {answer!r}")
 
 
-def _now() -> tuple[str, int]:
+def _of_call(call: Call) -> dict[str, str]:
+    """Return the arguments that say what a call is."""
+    return {
+        "call": call.id,
+        "task": call.task,
+        "key": call.key,
+        "kwargs": call.kwargs,
+        "fingerprint": call.fingerprint,
+        "origin": call.door,
+    }
+
+
+def _of_claim(claim: Claim) -> dict[str, str | int]:
+    """Return the arguments that say which attempt holds a key."""
+    return {"key": claim.key, "call": claim.call, "owner": claim.owner, "fence": claim.fence}
+
+
+def _now() -> dict[str, str | int]:
+    """Return the arguments that say when it is, on a clock that nobody can set."""
     moment = processes.boot_clock()
-    return moment.boot, moment.ms
+    return {"boot": moment.boot, "boot_ms": moment.ms}
+
+
+def _flag(value: object) -> str:
+    """Return the truth of a value as scripts read it."""
+    return "1" if value else ""

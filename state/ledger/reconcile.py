@@ -11,15 +11,15 @@ from state.journal import events as evidence
 from state.journal.journal import Journal
 from state.ledger.owner import Moment
 from state.model import Claim
-from state.redis.client import Script
 from state.redis.keys import Keys
+from state.redis.script import Script
 
 #: Look-ups without a proof, either way, after which a person is asked.
 MAX_LOOKS = 20
 #: How often one key may be sent again because it was proven absent: more often is no accident.
 MAX_PROOFS = 3
 
-_verdict = Script("verdict")
+_reconcile = Script("reconcile")
 
 
 def record(
@@ -40,11 +40,23 @@ def record(
     Answers ["unknown", ms until the next look-up], ["waiting"] (proven absent: it is sent again), ["held", why], or
     ["kept", state] if the key was decided meanwhile.
     """
-    n = Keys(claim.agent)
-    keys = [n.key(claim.key), n.call(claim.call), n.waiting, n.held, n.story(claim.key), n.head, n.ledger]
     said = "absent" if absent else "failed" if away_ms is None else "away"
-    args: list[str | int] = [claim.key, claim.call, claim.owner, claim.fence, said, int(dead), began.boot, began.ms]
-    answer = _verdict(redis, keys, [*args, MAX_LOOKS, MAX_PROOFS, away_ms or 0, *events])
+    answer = _reconcile(
+        redis,
+        Keys(claim.agent).of(claim.key, claim.call),
+        key=claim.key,
+        call=claim.call,
+        owner=claim.owner,
+        fence=claim.fence,
+        answer=said,
+        owner_is_dead=int(dead),
+        boot=began.boot,
+        boot_ms=began.ms,
+        max_lookups=MAX_LOOKS,
+        max_resends=MAX_PROOFS,
+        away_ms=away_ms or 0,
+        events=events,
+    )
     if answer[0] == "waiting":
         evidence.absent(journal, claim)
     elif answer[0] == "held":

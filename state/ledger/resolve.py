@@ -15,8 +15,8 @@ from state.journal import events
 from state.journal.journal import Journal
 from state.ledger import owner
 from state.model import Call, refusal_text
-from state.redis.client import Script
 from state.redis.keys import Keys
+from state.redis.script import Script
 
 How = Literal["applied", "not-applied", "cancel", "approve"]
 
@@ -64,11 +64,17 @@ def resolve(redis: Redis, journal: Journal, agent: str, key: str, word: Resoluti
     _check(key, kept, word)
     result = f'{{"result":{word.result},"rung":null}}'
     journal.append("probe", {}, sync=True)
-    keys = [
-        n.key(key), n.call(call.id), n.waiting, n.held, n.story(key), n.head, n.metrics, n.ledger, n.queued,
-        n.followed,
-    ]  # fmt: skip
-    answer = _resolve(redis, keys, [key, word.how, word.by, word.why, result, kept["state"], kept.get("fence", "")])
+    answer = _resolve(
+        redis,
+        n.of(key, call.id),
+        key=key,
+        how=word.how,
+        by=word.by,
+        reason=word.why,
+        result=result,
+        seen_state=kept["state"],
+        seen_fence=kept.get("fence", ""),
+    )
     if answer[0] == "kept":
         raise NotResolved(
             f"{key} became {answer[1]} in this moment; look again: celery -A workers gate explain '{key}'"
@@ -139,8 +145,7 @@ def replay(redis: Redis, journal: Journal, agent: str, call: str, by: str, effec
         task, key, kwargs, fingerprint, door, options = (kept.get(name, "") for name in names)
         replayed = Call(call, agent, task, key, kwargs or "{}", fingerprint, door, options=options)
         events.registered(journal, replayed, {"again": "1", "digest": kept.get("digest", "")})
-    keys = [n.key(kept["key"]), n.call(call), n.waiting, n.dead, n.story(kept["key"]), n.head, n.followed]
-    answer = _replay(redis, keys, [call, by])
+    answer = _replay(redis, n.of(kept["key"], call), call=call, by=by)
     if answer[0] == "kept":
         raise NotResolved(
             f"call {call} is {answer[1]}; only a call that was rejected can be replayed; "

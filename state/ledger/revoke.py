@@ -10,8 +10,8 @@ from redis import Redis
 from state.forbidden import forbid
 from state.journal import events
 from state.journal.journal import Journal
-from state.redis.client import Script
 from state.redis.keys import Keys
+from state.redis.script import Script
 
 #: What a call is in that nobody knows: what its message would ask for does not run.
 UNKNOWN = "unknown id"
@@ -62,8 +62,7 @@ def cancel(redis: Redis, journal: Journal, agent: str, call: str, by: str, safe:
     is_written = task not in safe
     if is_written:
         journal.append("probe", {}, sync=True)  # a word that cannot be written down is not taken
-    keys = [n.key(key), n.call(call), n.queued, n.waiting, n.story(key), n.head]
-    match _cancel(redis, keys, [call, by]):
+    match _cancel(redis, n.of(key, call), call=call, by=by):
         case ["cancelled" | "unwritten" as how, what]:
             if is_written:
                 events.cancelled(journal, agent, key, call, by, alone=what == "call")

@@ -12,8 +12,9 @@ from redis import Redis
 from state import options
 from state.ledger import owner
 from state.ledger.ledger import GRACE_MS, MAX_GRACE_MS, Ledger
-from state.redis.client import Script, now_ms
+from state.redis.client import now_ms
 from state.redis.keys import Keys
+from state.redis.script import Script
 
 #: Calls looked at per agent in one sweep; the rest waits for the next, half a second later.
 BATCH_SIZE = 200
@@ -100,7 +101,7 @@ def due(
     if silent:
         ids += _lost(redis, n, silent, arrived_ms, now, queue_is_empty)
     for call in _known(redis, n, list(dict.fromkeys(ids)), knows, now):
-        match _resend(redis, [n.call(call), n.queued, n.waiting], [call, GRACE_MS, MAX_GRACE_MS]):
+        match _resend(redis, n.of(call=call), call=call, grace_ms=GRACE_MS, max_grace_ms=MAX_GRACE_MS):
             case ["send", task, kwargs, said]:
                 yield DueCall(call, task, kwargs, said)
 

@@ -17,7 +17,7 @@ import psutil
 
 from state.processes.backlog import Backlog
 from state.redis import client
-from state.redis.client import Script
+from state.redis.script import Script
 
 #: Seconds between two signs of a process: one write each.
 INTERVAL = 3.0
@@ -117,7 +117,16 @@ def report(
     process = f"{me.kind}@{me.host}:{me.pid}"
     state = "stopped" if stopped else "alive"
     said = asdict(me) | ({} if queues is None else {"queues": json.dumps(queues)})
-    _sign(client.client(), [key()], [process, json.dumps(said), state, swept_ago_ms, KEEP_MS, MAX_PROCESSES])
+    _sign(
+        client.client(),
+        {"signs": key()},
+        process=process,
+        sign=json.dumps(said),
+        state=state,
+        swept_ago_ms=swept_ago_ms,
+        keep_ms=KEEP_MS,
+        max_signs=MAX_PROCESSES,
+    )
 
 
 def current() -> Liveness:

@@ -11,8 +11,8 @@ from redis import Redis
 from state.journal.heads import JournalHead
 from state.journal.journal import Journal
 from state.recovery import takeover
-from state.redis.client import Script
 from state.redis.keys import Keys
+from state.redis.script import Script
 
 _reopen = Script("reopen")
 
@@ -103,8 +103,16 @@ def run_id(redis: Redis) -> str:
 
 def reopen(redis: Redis, agent: str, opening: ReopenCondition) -> bool:
     """Let effects of this agent happen; False if Redis lost something since the work for it began."""
-    args: list[str | int] = [opening.token, opening.run, opening.epoch, opening.fence, opening.before]
-    return bool(_reopen(redis, [Keys(agent).ledger], args)[0] == "open")
+    answer = _reopen(
+        redis,
+        Keys(agent).of(),
+        token=opening.token,
+        server_run_id=opening.run,
+        epoch=opening.epoch,
+        fence=opening.fence,
+        previous_epoch=opening.before,
+    )
+    return bool(answer[0] == "open")
 
 
 def _begin(redis: Redis, journal: Journal, agent: str) -> JournalHead:

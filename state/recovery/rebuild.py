@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache
 from itertools import chain, islice
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -27,8 +26,9 @@ from state.journal.projection import KeyState, Projection, RecordOffset, project
 from state.journal.records import Record
 from state.model import canonical_json
 from state.options import Options
-from state.redis.client import Script, now_ms
+from state.redis.client import now_ms
 from state.redis.keys import Keys
+from state.redis.script import Argument, Script
 
 #: Keys written in one round trip.
 BATCH_SIZE = 2000
@@ -72,34 +72,32 @@ class _Key:
     is_followed: bool = False  #: the calls that follow it are registered
     forgets: str = ""  #: how the attempt ended whose text is forgotten with this; empty if it stays
 
-    def script_keys(self) -> list[str]:
-        n, waiting, running, held, ledger, head, dead = _names(self.agent)
-        call, story = n.call(self.asked["call"]), n.story(self.key)
-        return [n.key(self.key), call, waiting, running, held, story, ledger, head, n.followed, dead]
+    def script_keys(self) -> dict[str, str]:
+        return Keys(self.agent).of(self.key, self.asked["call"])
 
-    def script_args(self, keep_ms: int, token: str) -> list[str | bytes | int]:
+    def script_arguments(self, keep_ms: int, token: str) -> dict[str, Argument]:
         asked = self.asked
-        call = [asked["task"], canonical_json(asked["kwargs"]), asked["fingerprint"], asked["door"]]
-        which = [self.key, self.state, asked["call"], self.fence, self.why]
         said = Options(**asked.get("options", {}))
-        kept = [said.as_json(), said.lane, "1" if said.has_followers and not self.is_followed else ""]
-        return [
-            *which,
-            *call,
-            keep_ms,
-            self.ended_ms,
-            token,
-            *kept,
-            to_json(_of_call(asked)),
-            self.forgets,
-            *self.fields,
-        ]
-
-
-@cache
-def _names(agent: str) -> tuple[Keys, str, str, str, str, str, str]:
-    n = Keys(agent)
-    return n, n.waiting, n.running, n.held, n.ledger, n.head, n.dead
+        return {
+            "key": self.key,
+            "state": self.state,
+            "call": asked["call"],
+            "fence": self.fence,
+            "reason": self.why,
+            "task": asked["task"],
+            "kwargs": canonical_json(asked["kwargs"]),
+            "fingerprint": asked["fingerprint"],
+            "origin": asked["door"],
+            "keep_ms": keep_ms,
+            "ended_ms": self.ended_ms,
+            "token": token,
+            "options": said.as_json(),
+            "lane": said.lane,
+            "is_followed": "1" if said.has_followers and not self.is_followed else "",
+            "call_fields": to_json(_of_call(asked)),
+            "forgets": self.forgets,
+            "key_fields": self.fields,
+        }
 
 
 def _of_call(asked: Record) -> dict[str, str]:
@@ -147,7 +145,7 @@ class Rebuilding:
         self._facts.write(self._redis)
 
     def _write(self, batch: list[_Key]) -> None:
-        runs = [(key.script_keys(), key.script_args(self._keep_ms, self._token)) for key in batch]
+        runs = [(key.script_keys(), key.script_arguments(self._keep_ms, self._token)) for key in batch]
         for key, answer in zip(batch, _rebuild.many(self._redis, runs), strict=True):
             if answer[0] == "lost":
                 raise RedisLostData("Redis lost data again while it was being rebuilt")

@@ -1,19 +1,15 @@
-"""The connection to Redis, and the Lua scripts that change the ledger."""
+"""The connection to Redis."""
 
 from __future__ import annotations
 
-import hashlib
-import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
-from importlib.resources import files
 from typing import Any, TypeVar, cast
 
-from hiredis import pack_command
 from redis import Redis
 from redis.client import Pipeline
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import RedisError
 
 import redis_url
 import settings
@@ -23,7 +19,6 @@ from state.redis.away import RedisAway, is_transient
 __all__ = [
     "Client",
     "RedisAway",
-    "Script",
     "StoreError",
     "as_away",
     "client",
@@ -108,67 +103,3 @@ def retry_while_unavailable(action: Callable[[], Result], seconds: float) -> Res
                 raise
         time.sleep(pause)
         pause = min(2 * pause, 2.0)
-
-
-#: Takes the place of what stands in the named file.
-_INCLUDE = re.compile(r"^-- include (\S+)$", re.MULTILINE)
-
-
-def _read(name: str) -> str:
-    return files("state").joinpath("scripts", name).read_text()
-
-
-class Script:
-    """One Lua file of `state/scripts/`, run by its digest and loaded on first use."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._text = _INCLUDE.sub(lambda found: _read(found[1]), _read(f"{name}.lua"))
-        self._digest = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
-
-    def __call__(self, redis: Redis, keys: Sequence[str], args: Sequence[str | int]) -> list[Any]:
-        """Run atomically; returns the script's answer, whose first item names it."""
-        try:
-            return _ask(redis, "EVALSHA", self._digest, len(keys), *keys, *args)
-        except NoScriptError:
-            return _ask(redis, "EVAL", self._text, len(keys), *keys, *args)
-
-    def many(self, redis: Redis, runs: Sequence[tuple[Sequence[str], Sequence[str | bytes | int]]]) -> list[list[Any]]:
-        """Run once per pair of keys and arguments, in one round trip; each run is atomic, all together are not."""
-        redis.script_load(self._text)
-        commands = [_packed("EVALSHA", self._digest, len(keys), *keys, *args) for keys, args in runs]
-        return _exchange(redis, b"".join(commands), len(runs))
-
-
-def _ask(redis: Redis, *command: str | int) -> list[Any]:
-    """`redis.execute_command` without its telemetry and its look at each argument: a quarter of what a script costs."""
-    return cast("list[Any]", _exchange(redis, _packed(*command), 1)[0])
-
-
-def _packed(*command: str | bytes | int) -> bytes:
-    return cast("bytes", pack_command(command))  # type: ignore[arg-type]  # its type says: a tuple of one
-
-
-def _exchange(redis: Redis, packed: bytes, answers: int) -> list[Any]:
-    try:
-        return _exchanged(redis, packed, answers)
-    except RedisError as error:
-        raise as_away(error) from error
-
-
-def _exchanged(redis: Redis, packed: bytes, answers: int) -> list[Any]:
-    pool = redis.connection_pool
-    connection = pool.get_connection()
-
-    def exchange() -> list[Any]:
-        connection.send_packed_command([packed])
-        return [connection.read_response() for _ in range(answers)]
-
-    try:
-        return cast("list[Any]", connection.retry.call_with_retry(exchange, lambda _: connection.disconnect()))
-    except ResponseError:
-        if answers > 1:
-            connection.disconnect()  # the answers behind this one are nobody's
-        raise
-    finally:
-        pool.release(connection)

@@ -6,6 +6,7 @@ All keys of one agent share the hash tag `{agent}`, so that one script may touch
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 
 @dataclass(frozen=True)
@@ -13,6 +14,10 @@ class Keys:
     """The keys of one agent; each comment gives the Redis type and what a member or field means."""
 
     agent: str
+
+    def of(self, key: str = "", call: str = "") -> dict[str, str]:
+        """Return the names by which scripts know what belongs to the agent, to one of its keys and to one of its calls."""
+        return _of_agent(self) | {"key": self.key(key), "call": self.call(call), "history": self.story(key)}
 
     def _name(self, *parts: str) -> str:
         return ":".join((f"gate:{{{self.agent}}}", *parts))
@@ -126,3 +131,21 @@ class Keys:
     def breaker(self, task: str, scope: str) -> str:
         """hash: failures open_until_ms probe (a key) probe_until_ms"""
         return self._name("breaker", task, scope)
+
+
+@cache
+def _of_agent(names: Keys) -> dict[str, str]:
+    return {
+        "queued": names.queued,
+        "waiting": names.waiting,
+        "followed": names.followed,
+        "running": names.running,
+        "ledger": names.ledger,
+        "dead": names.dead,
+        "agent_meta": names.head,
+        "metrics": names.metrics,
+        "errors": names.errors,
+        "held": names.held,
+        "facts": names.facts,
+        "events": names.events,
+    }

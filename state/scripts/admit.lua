@@ -1,101 +1,108 @@
--- admit: decide whether one call may run now, and claim its key if so. A refusal leaves nothing taken.
+-- admit: decide whether one call may run now, and claim its key if so. A refusal takes nothing.
 --
--- KEYS[1] -> key       KEYS[2] -> call      KEYS[3] -> queued    KEYS[4] -> waiting   KEYS[5] -> running
--- KEYS[6] -> head      KEYS[7] -> metrics   KEYS[8] -> story     KEYS[9] -> breaker
--- KEYS[10] -> events   KEYS[11] -> ledger    KEYS[12] -> dead      KEYS[13] -> errors
--- KEYS[14..] -> the caps in the policy's order, then the rates
--- ARGV[1] -> call id   ARGV[2] -> task      ARGV[3] -> key, as text    ARGV[4] -> arguments, JSON
--- ARGV[5] -> fingerprint of the arguments   ARGV[6] -> door            ARGV[7] -> owner of this attempt
--- ARGV[8] -> lease, ms
--- ARGV[9] -> policy, JSON: {max_age_ms, keep_ms, caps: [{rule, limit, window_ms}],
---            rates: [{rule, burst, every_ms, wait_ms (0: drop)}], breaker: {rule} or absent}
--- ARGV[10] -> an owner that was looked at and is alive: if it holds the key, the call is refused; or ""
--- ARGV[11] -> epoch that the journal knows, or "" for a task without an effect
--- ARGV[12] -> highest fence that the journal knows   ARGV[13] -> why no effect may happen where this call runs, or ""
--- ARGV[14] -> arguments as the message carries them, JSON written as ARGV[4] is, or "" if they are positional or not JSON
--- ARGV[15] -> "1" to admit a call that was never registered, "" to be told first
--- ARGV[16] -> ms since 1970 after which a call that was never registered is refused, "" for never
---
--- Returns {"claimed", fence, attempt, now, payload that was frozen before, or "", door of the call, 1 if nobody would ask again,
---            options of the call, JSON, or "", how often in a row the call was put off because its service could not take it,
---            fingerprint of the arguments that were registered}
---       | {"verify", now, owner, fence, attempt, payload}          unknown, and it is time to ask the provider
---       | {"replay", now, result, flaw} | {"refused", now, receipt} | {"deferred", now, receipt}
---       | {"ended", now, receipt}                                    this call ended before: same answer
---       | {"unchecked", now}    the server was started anew, or has another epoch: compare it with the journal, ask again
---       | {"other key", now, key}           this call was registered under another key: ask again with that one
---       | {"unregistered", now}             nobody registered this call here: see whether another agent has it, ask again
---       | {"differs", now, task, arguments} the message is not what this id was registered as; nothing was touched
---       | {"early", now, due}               this call waits until `due`; nothing was touched
---       | {"busy", now, owner, fence, lease_ms, call that holds it}
--- include story.lua.inc
--- include waits.lua.inc
-local clock = redis.call("TIME")
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local policy = cjson.decode(ARGV[9])
+-- Keys:
+--   breaker: the breaker of this task and these arguments
+--   limits: the caps in the order of the policy, then the rates
+-- Arguments:
+--   call, task, key, origin: of the call
+--   kwargs: its arguments, JSON; fingerprint: of the arguments
+--   owner: of this attempt; lease_ms: how long its claim lasts
+--   policy: JSON {max_age_ms, keep_ms, caps: [{rule, limit, window_ms}],
+--     rates: [{rule, burst, every_ms, wait_ms (0: refuse instead of waiting)}], breaker: {rule, cooldown_ms} or absent}
+--   alive_owner: an owner that the caller checked and found alive, or ""; if it holds the key, the call is refused
+--   epoch: the epoch that the journal knows, or "" for a task without an effect
+--   fence: the highest fence that the journal knows
+--   closed_reason: why no effect may happen where this call runs, or ""
+--   sent_kwargs: arguments as the message carries them, JSON written as kwargs is; "" if they are positional or not JSON
+--   accepts_unregistered: "1" to admit a call that was never registered, "" to be told first
+--   expires_ms: ms since 1970 after which a call that was never registered is refused, "" for never
+-- Returns:
+--   {"claimed", fence, attempt, now, payload that was frozen before or "", origin of the call, 1 if its caller does not retry,
+--     options of the call (JSON) or "", how often in a row its service could not take it, fingerprint as registered}
+--   {"verify", now, owner, fence, attempt, payload}    the outcome is unknown, and a look-up is due
+--   {"replay", now, result, flaw}                      the key is done
+--   {"refused", now, receipt}
+--   {"deferred", now, receipt}
+--   {"ended", now, receipt}                            this call ended before: same answer
+--   {"unchecked", now}                                 the server restarted, or has another epoch: compare it with the journal, ask again
+--   {"other key", now, key}                            this call is registered under another key: ask again with that key
+--   {"unregistered", now}                              this agent has no such call: see whether another agent has it, ask again
+--   {"differs", now, task, arguments}                  the message does not match what is registered; nothing was changed
+--   {"early", now, due}                                this call waits until `due`; nothing was changed
+--   {"busy", now, owner, fence, lease_ms, call that holds the key}
+--! include prelude now history waits
+local K = named({
+  "key", "call", "queued", "waiting", "running", "agent_meta", "metrics", "history", "breaker", "events", "ledger",
+  "dead", "errors", "limits..."
+}, KEYS)
+local A = named({
+  "call", "task", "key", "kwargs", "fingerprint", "origin", "owner", "lease_ms", "policy", "alive_owner", "epoch",
+  "fence", "closed_reason", "sent_kwargs", "accepts_unregistered", "expires_ms"
+}, ARGV)
+local policy = cjson.decode(A.policy)
 local KEPT_EVENTS, PAUSED_MS, CLOSED_MS, KEPT_ERRORS, KEPT_DEAD = 1000, 60000, 15000, 20, 1000
-local CAPS = 13 -- caps and rates are the keys behind this one
+local caps, rates = {unpack(K.limits, 1, #policy.caps)}, {unpack(K.limits, #policy.caps + 1)}
 
-local key = redis.call("HMGET", KEYS[1], "state", "call", "fingerprint", "owner", "fence", "lease_ms", "started_ms", "task",
+local key = redis.call("HMGET", K.key, "state", "call", "fingerprint", "owner", "fence", "lease_ms", "started_ms", "task",
   "payload", "verify")
 local state, holder, fingerprint, owner = key[1] or "new", key[2], key[3], key[4]
-local call = redis.call("HMGET", KEYS[2], "state", "at_ms", "answer", "booked_ms", "expires_ms", "door", "sent_ms",
+local call = redis.call("HMGET", K.call, "state", "at_ms", "answer", "booked_ms", "expires_ms", "door", "sent_ms",
   "attempts", "again", "key", "options", "lane", "waits", "waits_since_ms", "paid_ms", "waits_why")
-local registered = redis.call("HMGET", KEYS[2], "task", "kwargs", "fingerprint")
-local door = call[6] or ARGV[6] -- a registered call came in before its message did
+local registered = redis.call("HMGET", K.call, "task", "kwargs", "fingerprint")
+local door = call[6] or A.origin -- a registered call came in before its message did
 local is_registered = registered[3] and registered[3] ~= "" -- it has none if its key was carried over without its call
-local kwargs = is_registered and registered[2] or ARGV[4] -- what was registered counts
-local own_print = is_registered and registered[3] or ARGV[5]
-local expires = call[5] or (not call[1] and ARGV[16] ~= "" and ARGV[16])
+local kwargs = is_registered and registered[2] or A.kwargs -- what was registered counts
+local own_print = is_registered and registered[3] or A.fingerprint
+local expires = call[5] or (not call[1] and A.expires_ms ~= "" and A.expires_ms)
 local called_at = tonumber(call[2] or now)
 local free = state == "new" or state == "queued" or state == "waiting" or state == "rejected"
-local mine = holder == ARGV[1] or state == "new" or state == "rejected"
+local mine = holder == A.call or state == "new" or state == "rejected"
 
 -- Who called through a webhook was told that the call is accepted; a call that was tried before, or that a person wants
 -- run, has nobody who calls again either. Everybody else asks again.
 local nobody_asks_again = door == "webhook" or tonumber(call[8] or 0) > 0 or call[9]
 
-local effect = (ARGV[11] ~= "" or ARGV[13] ~= "") and "1" or "0"
+local effect = (A.epoch ~= "" or A.closed_reason ~= "") and "1" or "0"
 
 local function tell(event, fields)
-  fields.at, fields.event, fields.call = now, event, ARGV[1]
+  fields.at, fields.event, fields.call = now, event, A.call
   if not call[1] then
     fields.door = door -- of a call that was not registered nothing else tells it
   end
-  tell_story(KEYS[8], cjson.encode(fields))
+  append_event(K.history, cjson.encode(fields))
 end
 
 local function note(to, receipt)
-  redis.call("HSET", KEYS[2], "state", to, "answer", receipt, "task", ARGV[2], "key", ARGV[3], "kwargs", kwargs,
+  redis.call("HSET", K.call, "state", to, "answer", receipt, "task", A.task, "key", A.key, "kwargs", kwargs,
     "fingerprint", own_print, "door", door, "at_ms", called_at)
-  redis.call("HSET", KEYS[2], "effect", effect)
-  redis.call("ZREM", KEYS[3], ARGV[1])
+  redis.call("HSET", K.call, "effect", effect)
+  redis.call("ZREM", K.queued, A.call)
   if free and mine then
-    redis.call("HSET", KEYS[1], "state", to, "task", ARGV[2], "call", ARGV[1], "fingerprint", own_print)
-    redis.call("PERSIST", KEYS[1])
-    redis.call("PERSIST", KEYS[8])
+    redis.call("HSET", K.key, "state", to, "task", A.task, "call", A.call, "fingerprint", own_print)
+    redis.call("PERSIST", K.key)
+    redis.call("PERSIST", K.history)
   end
-  redis.call("HINCRBY", KEYS[6], "revision", 1)
-  redis.call("HSET", KEYS[6], "updated_ms", now)
+  redis.call("HINCRBY", K.agent_meta, "revision", 1)
+  redis.call("HSET", K.agent_meta, "updated_ms", now)
 end
 
 local function refuse(stage, why, fields)
   fields.error, fields.stage = why, stage
   local receipt = cjson.encode(fields)
   note("rejected", receipt)
-  redis.call("ZREM", KEYS[4], ARGV[1])
-  redis.call("PEXPIRE", KEYS[2], policy.keep_ms)
+  redis.call("ZREM", K.waiting, A.call)
+  redis.call("PEXPIRE", K.call, policy.keep_ms)
   if free and mine then
-    redis.call("PEXPIRE", KEYS[1], policy.keep_ms)
-    redis.call("PEXPIRE", KEYS[8], policy.keep_ms)
+    redis.call("PEXPIRE", K.key, policy.keep_ms)
+    redis.call("PEXPIRE", K.history, policy.keep_ms)
     for i in ipairs(policy.caps) do
-      redis.call("ZREM", KEYS[CAPS + i], ARGV[3]) -- the place of an attempt whose worker died before the line
+      redis.call("ZREM", caps[i], A.key) -- the place of an attempt whose worker died before the line
     end
   end
-  redis.call("HINCRBY", KEYS[7], "total_refused", 1)
-  redis.call("HINCRBY", KEYS[7], "refused_" .. stage, 1)
-  local told = cjson.encode({task = ARGV[2], key = ARGV[3], stage = stage, error = why})
-  redis.call("XADD", KEYS[10], "MAXLEN", "~", KEPT_EVENTS, "*", "refusal", told)
+  redis.call("HINCRBY", K.metrics, "total_refused", 1)
+  redis.call("HINCRBY", K.metrics, "refused_" .. stage, 1)
+  local told = cjson.encode({task = A.task, key = A.key, stage = stage, error = why})
+  redis.call("XADD", K.events, "MAXLEN", "~", KEPT_EVENTS, "*", "refusal", told)
   tell("refused", fields)
   return {"refused", now, receipt}
 end
@@ -109,14 +116,14 @@ end
 local function defer(stage, why, due, fields)
   fields.error, fields.stage, fields.retry_after, fields.deferred = why, stage, (due - now) / 1000, true
   local receipt = cjson.encode(fields)
-  redis.call("ZADD", KEYS[4], due, ARGV[1])
-  if not free and holder == ARGV[1] then
-    redis.call("ZREM", KEYS[3], ARGV[1])
+  redis.call("ZADD", K.waiting, due, A.call)
+  if not free and holder == A.call then
+    redis.call("ZREM", K.queued, A.call)
     return {"deferred", now, receipt}
   end
   note("waiting", receipt)
   if not is_known(stage) then
-    redis.call("HINCRBY", KEYS[7], "total_deferred", 1)
+    redis.call("HINCRBY", K.metrics, "total_deferred", 1)
     tell("deferred", fields)
   end
   return {"deferred", now, receipt}
@@ -125,21 +132,21 @@ end
 -- Redis must know every effect that the journal knows of; otherwise what was sent would be sent again. A server that was
 -- started anew may have fallen back, so it is compared with the journal before it is believed.
 local function what_was_lost()
-  local ledger = redis.call("HMGET", KEYS[11], "epoch", "fence", "closed", "run", "sent:" .. ARGV[3])
-  local epoch, fence, floor = ledger[1], tonumber(ledger[2] or 0), tonumber(ARGV[12])
-  if ARGV[13] ~= "" then
-    return ARGV[13]
+  local ledger = redis.call("HMGET", K.ledger, "epoch", "fence", "closed", "run", "sent:" .. A.key)
+  local epoch, fence, floor = ledger[1], tonumber(ledger[2] or 0), tonumber(A.fence)
+  if A.closed_reason ~= "" then
+    return A.closed_reason
   elseif ledger[3] then
     return ledger[3]
   elseif not epoch and floor > 0 then
     return "Redis lost its data"
-  elseif epoch and epoch ~= ARGV[11] then
+  elseif epoch and epoch ~= A.epoch then
     return nil, "unchecked" -- the caller may have read the journal while somebody else began another epoch
   elseif fence < floor then
     return "Redis fell back to fence " .. fence .. ", the journal knows " .. floor
   elseif ledger[5] and not key[9] then
-    local why = "Redis forgot the key " .. ARGV[3]
-    redis.call("HSET", KEYS[11], "closed", why)
+    local why = "Redis forgot the key " .. A.key
+    redis.call("HSET", K.ledger, "closed", why)
     return why
   elseif not epoch or ledger[4] ~= string.match(redis.call("INFO", "server"), "run_id:(%x+)") then
     return nil, "unchecked"
@@ -147,64 +154,64 @@ local function what_was_lost()
 end
 
 local function check_ledger()
-  if ARGV[11] == "" and ARGV[13] == "" then
+  if A.epoch == "" and A.closed_reason == "" then
     return nil
   end
   local why, unchecked = what_was_lost()
   if unchecked then
     return {"unchecked", now}
   elseif why then
-    local next = ARGV[13] == "" and "celery -A workers gate recover" or nil
+    local next = A.closed_reason == "" and "celery -A workers gate recover" or nil
     return defer("ledger", "effects are closed", now + CLOSED_MS, {why = why, next = next})
   end
 end
 
 local function check_call()
   if call[1] == "rejected" or call[1] == "cancelled" then
-    redis.call("ZREM", KEYS[3], ARGV[1])
-    redis.call("ZREM", KEYS[4], ARGV[1])
+    redis.call("ZREM", K.queued, A.call)
+    redis.call("ZREM", K.waiting, A.call)
     return {"ended", now, call[3]}
   end
 end
 
 local function check_key()
-  if state ~= "new" and state ~= "rejected" and key[8] and key[8] ~= ARGV[2] then
+  if state ~= "new" and state ~= "rejected" and key[8] and key[8] ~= A.task then
     return refuse("key", "mismatch: this key belongs to another task", {task = key[8], state = state})
   end
-  if state ~= "new" and state ~= "rejected" and fingerprint and fingerprint ~= own_print and holder ~= ARGV[1] then
+  if state ~= "new" and state ~= "rejected" and fingerprint and fingerprint ~= own_print and holder ~= A.call then
     return refuse("key", "mismatch: this key was used with other arguments", {holder = holder, state = state})
   end
   if state == "claimed" or state == "sending" then
-    if owner == ARGV[7] then
-      return {"claimed", tonumber(key[5]), tonumber(redis.call("HGET", KEYS[2], "attempts") or 0), now, key[9] or "", door,
+    if owner == A.owner then
+      return {"claimed", tonumber(key[5]), tonumber(redis.call("HGET", K.call, "attempts") or 0), now, key[9] or "", door,
         nobody_asks_again and 1 or 0, call[11] or "", tonumber(call[13] or 0), own_print}
     end
-    if owner == ARGV[10] and holder ~= ARGV[1] then
+    if owner == A.alive_owner and holder ~= A.call then
       return refuse("key", "in progress", {holder = owner, age = (now - tonumber(key[7])) / 1000, state = state})
     end
     return {"busy", now, owner, tonumber(key[5]), tonumber(key[6]), holder}
   end
   if state == "done" then
-    local kept = redis.call("HMGET", KEYS[1], "result", "flaw")
-    redis.call("HSET", KEYS[2], "state", "done", "task", ARGV[2], "key", ARGV[3], "kwargs", kwargs, "fingerprint", own_print,
+    local kept = redis.call("HMGET", K.key, "result", "flaw")
+    redis.call("HSET", K.call, "state", "done", "task", A.task, "key", A.key, "kwargs", kwargs, "fingerprint", own_print,
       "at_ms", called_at)
-    redis.call("PEXPIRE", KEYS[2], policy.keep_ms)
-    redis.call("ZREM", KEYS[3], ARGV[1])
-    redis.call("ZREM", KEYS[4], ARGV[1])
-    redis.call("HINCRBY", KEYS[7], "total_replayed", 1)
-    redis.call("HINCRBY", KEYS[6], "revision", 1)
-    redis.call("HSET", KEYS[6], "updated_ms", now)
+    redis.call("PEXPIRE", K.call, policy.keep_ms)
+    redis.call("ZREM", K.queued, A.call)
+    redis.call("ZREM", K.waiting, A.call)
+    redis.call("HINCRBY", K.metrics, "total_replayed", 1)
+    redis.call("HINCRBY", K.agent_meta, "revision", 1)
+    redis.call("HSET", K.agent_meta, "updated_ms", now)
     tell("replayed", {door = door})
     return {"replay", now, kept[1], kept[2] or ""}
   end
-  if state == "unknown" and holder == ARGV[1] and key[10] then
-    redis.call("ZREM", KEYS[3], ARGV[1])
-    redis.call("ZADD", KEYS[4], now + cjson.decode(key[10]).every_ms, ARGV[1]) -- should this look-up never end
-    return {"verify", now, owner or "", tonumber(key[5]), tonumber(redis.call("HGET", KEYS[2], "attempts") or 0), key[9]}
+  if state == "unknown" and holder == A.call and key[10] then
+    redis.call("ZREM", K.queued, A.call)
+    redis.call("ZADD", K.waiting, now + cjson.decode(key[10]).every_ms, A.call) -- should this look-up never end
+    return {"verify", now, owner or "", tonumber(key[5]), tonumber(redis.call("HGET", K.call, "attempts") or 0), key[9]}
   end
   if not free then
-    local why = redis.call("HGET", KEYS[1], "why") or ""
-    if holder == ARGV[1] then
+    local why = redis.call("HGET", K.key, "why") or ""
+    if holder == A.call then
       return {"ended", now, cjson.encode({error = state, stage = "key", why = why})}
     end
     return refuse("key", state == "unknown" and "outcome unknown" or state, {holder = holder, why = why})
@@ -219,14 +226,14 @@ local function give_up(stage, why, fields)
   end
   fields.waited = (now - since) / 1000
   fields.why = call[16] or nil
-  forget_wait(KEYS[13], ARGV[1])
+  forget_wait(K.errors, A.call)
   local words = why .. (fields.why and ": " .. fields.why or "")
-  redis.call("LPUSH", KEYS[13], cjson.encode({at = now, task = ARGV[2], key = ARGV[3], call = ARGV[1], error = words}))
-  redis.call("LTRIM", KEYS[13], 0, KEPT_ERRORS - 1)
-  redis.call("ZADD", KEYS[12], now, ARGV[1])
-  redis.call("ZREMRANGEBYRANK", KEYS[12], 0, -KEPT_DEAD - 1)
-  redis.call("HINCRBY", KEYS[7], "total_failed", 1)
-  redis.call("HDEL", KEYS[2], "waits", "waits_since_ms", "waits_why", "paid_ms")
+  redis.call("LPUSH", K.errors, cjson.encode({at = now, task = A.task, key = A.key, call = A.call, error = words}))
+  redis.call("LTRIM", K.errors, 0, KEPT_ERRORS - 1)
+  redis.call("ZADD", K.dead, now, A.call)
+  redis.call("ZREMRANGEBYRANK", K.dead, 0, -KEPT_DEAD - 1)
+  redis.call("HINCRBY", K.metrics, "total_failed", 1)
+  redis.call("HDEL", K.call, "waits", "waits_since_ms", "waits_why", "paid_ms")
   return refuse(stage, why, fields)
 end
 
@@ -239,7 +246,7 @@ local function wait_or_refuse(stage, why, due, fields)
 end
 
 local function check_pause()
-  local pause = redis.call("HGET", KEYS[6], "pause")
+  local pause = redis.call("HGET", K.agent_meta, "pause")
   if not pause then
     return nil
   end
@@ -258,14 +265,14 @@ end
 
 local function check_caps()
   for i, cap in ipairs(policy.caps) do
-    redis.call("ZREMRANGEBYSCORE", KEYS[CAPS + i], "-inf", now - cap.window_ms)
-    for _, early in ipairs(redis.call("ZRANGEBYSCORE", KEYS[CAPS + i], "(" .. now + cap.window_ms, "+inf")) do
-      redis.call("ZADD", KEYS[CAPS + i], now, early) -- taken while the clock was ahead
+    redis.call("ZREMRANGEBYSCORE", caps[i], "-inf", now - cap.window_ms)
+    for _, early in ipairs(redis.call("ZRANGEBYSCORE", caps[i], "(" .. now + cap.window_ms, "+inf")) do
+      redis.call("ZADD", caps[i], now, early) -- taken while the clock was ahead
     end
-    local taken = redis.call("ZSCORE", KEYS[CAPS + i], ARGV[3]) and 1 or 0
-    local count = redis.call("ZCARD", KEYS[CAPS + i]) - taken
+    local taken = redis.call("ZSCORE", caps[i], A.key) and 1 or 0
+    local count = redis.call("ZCARD", caps[i]) - taken
     if count >= cap.limit then
-      local oldest = redis.call("ZRANGE", KEYS[CAPS + i], 0, 0, "WITHSCORES")
+      local oldest = redis.call("ZRANGE", caps[i], 0, 0, "WITHSCORES")
       local retry = (tonumber(oldest[2]) + cap.window_ms - now) / 1000
       local fields = {rule = cap.rule, count = count, retry_after = retry}
       return wait_or_refuse("cap", "cap reached", math.ceil(now + retry * 1000), fields)
@@ -290,7 +297,7 @@ local function check_rates()
   end
   local due, worst = 0, nil
   for i, rate in ipairs(policy.rates) do
-    local name = KEYS[CAPS + #policy.caps + i]
+    local name = rates[i]
     local kept = redis.call("HMGET", name, "tat_ms", "booked_ms")
     local tat = math.max(within(tonumber(kept[1] or 0), now + rate.burst * rate.every_ms, name, "tat_ms"), now)
     local booked = tonumber(kept[2] or 0)
@@ -320,7 +327,7 @@ local function check_rates()
   local last = math.max(due, tonumber(redis.call("HGET", worst.name, "booked_ms") or 0))
   redis.call("HSET", worst.name, "booked_ms", last)
   redis.call("PEXPIRE", worst.name, math.ceil(last - now + (worst.rate.burst + 1) * worst.rate.every_ms))
-  redis.call("HSET", KEYS[2], "booked_ms", due)
+  redis.call("HSET", K.call, "booked_ms", due)
   return defer("rate", "rate limited", due, fields)
 end
 
@@ -328,18 +335,18 @@ local function check_breaker()
   if not policy.breaker then
     return nil
   end
-  local kept = redis.call("HMGET", KEYS[9], "open_until_ms", "probe", "probe_until_ms", "failures")
+  local kept = redis.call("HMGET", K.breaker, "open_until_ms", "probe", "probe_until_ms", "failures")
   if not kept[1] then
     return nil
   end
-  local open_until = within(tonumber(kept[1]), now + policy.breaker.cooldown_ms, KEYS[9], "open_until_ms")
+  local open_until = within(tonumber(kept[1]), now + policy.breaker.cooldown_ms, K.breaker, "open_until_ms")
   local fields = {rule = policy.breaker.rule, failures = tonumber(kept[4] or 0)}
   if now < open_until then
     fields.retry_after = (open_until - now) / 1000
     return wait_or_refuse("breaker", "breaker open", open_until, fields)
   end
-  local probe_until = within(tonumber(kept[3] or 0), now + ARGV[8], KEYS[9], "probe_until_ms")
-  if kept[2] and kept[2] ~= ARGV[3] and now < probe_until then
+  local probe_until = within(tonumber(kept[3] or 0), now + A.lease_ms, K.breaker, "probe_until_ms")
+  if kept[2] and kept[2] ~= A.key and now < probe_until then
     fields.retry_after, fields.probe = (probe_until - now) / 1000, kept[2]
     return wait_or_refuse("breaker", "breaker is probing", probe_until, fields)
   end
@@ -348,57 +355,57 @@ end
 local function take()
   -- An effect under way holds its place with a time in the future, so that only those that are done read as done.
   for i, cap in ipairs(policy.caps) do
-    redis.call("ZADD", KEYS[CAPS + i], now + cap.window_ms, ARGV[3])
-    redis.call("PEXPIRE", KEYS[CAPS + i], 2 * cap.window_ms)
+    redis.call("ZADD", caps[i], now + cap.window_ms, A.key)
+    redis.call("PEXPIRE", caps[i], 2 * cap.window_ms)
   end
   for i, rate in ipairs(policy.rates) do
-    local name = KEYS[CAPS + #policy.caps + i]
+    local name = rates[i]
     -- Of a slot that was paid for before, as much as came back since is paid again: as if all were paid only now.
     local price = call[15] and math.max(0, math.min(rate.every_ms, now - tonumber(call[15]))) or rate.every_ms
     local tat = math.max(tonumber(redis.call("HGET", name, "tat_ms") or 0), now) + price
     redis.call("HSET", name, "tat_ms", tat)
     redis.call("PEXPIRE", name, math.ceil(tat - now + rate.burst * rate.every_ms))
   end
-  if policy.breaker and redis.call("HGET", KEYS[9], "open_until_ms") then
-    redis.call("HSET", KEYS[9], "probe", ARGV[3], "probe_until_ms", now + ARGV[8])
+  if policy.breaker and redis.call("HGET", K.breaker, "open_until_ms") then
+    redis.call("HSET", K.breaker, "probe", A.key, "probe_until_ms", now + A.lease_ms)
   end
 end
 
 local function claim()
   take()
   if #policy.caps > 0 then
-    redis.call("HSET", KEYS[1], "caps", cjson.encode({unpack(KEYS, CAPS + 1, CAPS + #policy.caps)}))
+    redis.call("HSET", K.key, "caps", cjson.encode(caps))
   end
   local arrived = "arrived_ms:" .. (call[12] or "")
-  local newest = tonumber(redis.call("HGET", KEYS[6], arrived) or 0)
+  local newest = tonumber(redis.call("HGET", K.agent_meta, arrived) or 0)
   if call[7] and (tonumber(call[7]) > newest or newest > now) then
-    redis.call("HSET", KEYS[6], arrived, math.min(call[7], now))
+    redis.call("HSET", K.agent_meta, arrived, math.min(call[7], now))
   end
-  local fences = ARGV[11] ~= "" and KEYS[11] or KEYS[6]
+  local fences = A.epoch ~= "" and K.ledger or K.agent_meta
   local fence = redis.call("HINCRBY", fences, "fence", 1)
-  local attempt = redis.call("HINCRBY", KEYS[2], "attempts", 1)
-  redis.call("HINCRBY", KEYS[1], "attempts", 1)
-  redis.call("HSET", KEYS[1], "state", "claimed", "task", ARGV[2], "call", ARGV[1], "fingerprint", own_print,
-    "owner", ARGV[7], "fence", fence, "lease_ms", now + ARGV[8], "started_ms", now, "epoch", ARGV[11])
-  redis.call("HSET", KEYS[2], "state", "claimed")
-  redis.call("HDEL", KEYS[2], "paid_ms")
+  local attempt = redis.call("HINCRBY", K.call, "attempts", 1)
+  redis.call("HINCRBY", K.key, "attempts", 1)
+  redis.call("HSET", K.key, "state", "claimed", "task", A.task, "call", A.call, "fingerprint", own_print,
+    "owner", A.owner, "fence", fence, "lease_ms", now + A.lease_ms, "started_ms", now, "epoch", A.epoch)
+  redis.call("HSET", K.call, "state", "claimed")
+  redis.call("HDEL", K.call, "paid_ms")
   if not call[1] then
-    redis.call("HSET", KEYS[2], "task", ARGV[2], "key", ARGV[3], "kwargs", kwargs, "fingerprint", own_print,
-      "door", ARGV[6], "at_ms", now)
-    redis.call("HSET", KEYS[2], "effect", effect)
+    redis.call("HSET", K.call, "task", A.task, "key", A.key, "kwargs", kwargs, "fingerprint", own_print,
+      "door", A.origin, "at_ms", now)
+    redis.call("HSET", K.call, "effect", effect)
     if expires then
-      redis.call("HSET", KEYS[2], "expires_ms", expires)
+      redis.call("HSET", K.call, "expires_ms", expires)
     end
-    tell("arrived", {door = ARGV[6]})
+    tell("arrived", {door = A.origin})
   end
   if state == "rejected" then
-    redis.call("HDEL", KEYS[1], "why")
-    redis.call("PERSIST", KEYS[1])
-    redis.call("PERSIST", KEYS[8])
+    redis.call("HDEL", K.key, "why")
+    redis.call("PERSIST", K.key)
+    redis.call("PERSIST", K.history)
   end
-  redis.call("ZREM", KEYS[3], ARGV[1])
-  redis.call("ZREM", KEYS[4], ARGV[1])
-  redis.call("ZADD", KEYS[5], now + ARGV[8], ARGV[3])
+  redis.call("ZREM", K.queued, A.call)
+  redis.call("ZREM", K.waiting, A.call)
+  redis.call("ZADD", K.running, now + A.lease_ms, A.key)
   return {"claimed", fence, attempt, now, key[9] or "", door, nobody_asks_again and 1 or 0, call[11] or "",
     tonumber(call[13] or 0), own_print}
 end
@@ -408,18 +415,18 @@ end
 -- argument with a default, or change the template of the key: then the message is still what was registered.
 local function check_identity()
   if not call[1] then
-    if ARGV[15] == "" then
+    if A.accepts_unregistered == "" then
       return {"unregistered", now}
     end
     return nil
   end
-  if is_registered and (registered[1] ~= ARGV[2] or (own_print ~= ARGV[5] and kwargs ~= ARGV[14])) then
+  if is_registered and (registered[1] ~= A.task or (own_print ~= A.fingerprint and kwargs ~= A.sent_kwargs)) then
     return {"differs", now, registered[1], kwargs}
   end
-  if call[10] and call[10] ~= ARGV[3] then
+  if call[10] and call[10] ~= A.key then
     return {"other key", now, call[10]}
   end
-  local due = redis.call("ZSCORE", KEYS[4], ARGV[1])
+  local due = redis.call("ZSCORE", K.waiting, A.call)
   if due and tonumber(due) > now then
     return {"early", now, tonumber(due)}
   end

@@ -1,21 +1,23 @@
--- clock: notice that the server's clock was set back since it was looked at last. One caller is told, and mends.
+-- clock: detect that the server's clock was set back since the last call. Only one caller is told, and repairs the stored times.
 --
--- KEYS[1] -> head
--- ARGV[1] -> ms by which the clock may be behind what was seen before
---
--- Returns {"goes on", now} | {"set back", now, ms by which}
-local clock = redis.call("TIME")
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local kept = redis.call("HMGET", KEYS[1], "clock_ms", "updated_ms")
+-- Arguments:
+--   tolerance_ms: by how much the clock may be behind the newest time seen
+-- Returns:
+--   {"goes on", now}
+--   {"set back", now, ms by which}
+--! include prelude now
+local K = named({"agent_meta"}, KEYS)
+local A = named({"tolerance_ms"}, ARGV)
+local kept = redis.call("HMGET", K.agent_meta, "clock_ms", "updated_ms")
 local seen = math.max(tonumber(kept[1] or 0), tonumber(kept[2] or 0))
-redis.call("HSET", KEYS[1], "clock_ms", now)
-if seen - now <= tonumber(ARGV[1]) then
+redis.call("HSET", K.agent_meta, "clock_ms", now)
+if seen - now <= tonumber(A.tolerance_ms) then
   return {"goes on", now}
 end
-for _, field in ipairs(redis.call("HKEYS", KEYS[1])) do
+for _, field in ipairs(redis.call("HKEYS", K.agent_meta)) do
   local is_time = field == "updated_ms" or field == "last_run_ms" or string.sub(field, 1, 10) == "arrived_ms"
-  if is_time and tonumber(redis.call("HGET", KEYS[1], field)) > now then
-    redis.call("HSET", KEYS[1], field, now)
+  if is_time and tonumber(redis.call("HGET", K.agent_meta, field)) > now then
+    redis.call("HSET", K.agent_meta, field, now)
   end
 end
 return {"set back", now, seen - now}

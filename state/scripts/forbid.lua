@@ -1,15 +1,18 @@
--- forbid: a person takes back a call that nobody registered yet, so that its message, if one comes, does not run.
+-- forbid: cancel an id that is not registered yet, so that its message does not run if it arrives.
 --
--- KEYS[1] -> call
--- ARGV[1] -> by whom, or through what   ARGV[2] -> ms for which this is remembered
---
--- Returns {"forbidden"} | {"known"}      it was registered meanwhile, or forbidden before
-local clock = redis.call("TIME")
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-if redis.call("EXISTS", KEYS[1]) == 1 then
+-- Arguments:
+--   by: the person, or the program through which the person asked
+--   keep_ms: how long this is remembered
+-- Returns:
+--   {"forbidden"}
+--   {"known"}        the call was registered meanwhile, or forbidden before
+--! include prelude now
+local K = named({"call"}, KEYS)
+local A = named({"by", "keep_ms"}, ARGV)
+if redis.call("EXISTS", K.call) == 1 then
   return {"known"}
 end
-local receipt = cjson.encode({error = "cancelled", stage = "call", by = ARGV[1]})
-redis.call("HSET", KEYS[1], "state", "cancelled", "answer", receipt, "at_ms", now)
-redis.call("PEXPIRE", KEYS[1], ARGV[2])
+local receipt = cjson.encode({error = "cancelled", stage = "call", by = A.by})
+redis.call("HSET", K.call, "state", "cancelled", "answer", receipt, "at_ms", now)
+redis.call("PEXPIRE", K.call, A.keep_ms)
 return {"forbidden"}

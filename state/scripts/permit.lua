@@ -1,24 +1,30 @@
--- permit: decide whether a provider may be asked one question now. A denial leaves nothing taken.
+-- permit: decide whether a provider may be asked one question now. A denial takes nothing.
 --
--- KEYS[1] -> provider   KEYS[2] -> refused question
--- ARGV[1] -> asker, unique per request
--- ARGV[2] -> burst of the rate          ARGV[3] -> ms between two requests, evenly
--- ARGV[4] -> ms after which a probe that nobody reported counts as lost
--- ARGV[5] -> ms to keep the provider's record
---
--- Returns {"permitted"} | {"denied", why, ms until it may be asked}
-local clock = redis.call("TIME")
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local kept = redis.call("HMGET", KEYS[1], "not_before_ms", "open_until_ms", "probe", "probe_until_ms", "tat_ms", "why")
+-- Keys:
+--   provider: the record of the provider
+--   refused_question: exists while the provider refuses this very question
+-- Arguments:
+--   asker: unique per request
+--   burst: how many requests may come at once
+--   every_ms: ms between two requests at the steady rate
+--   probe_ms: ms after which a probe without a report counts as lost
+--   keep_ms: how long the record of the provider is kept
+-- Returns:
+--   {"permitted"}
+--   {"denied", reason, ms until it may be asked}
+--! include prelude now
+local K = named({"provider", "refused_question"}, KEYS)
+local A = named({"asker", "burst", "every_ms", "probe_ms", "keep_ms"}, ARGV)
+local kept = redis.call("HMGET", K.provider, "not_before_ms", "open_until_ms", "probe", "probe_until_ms", "tat_ms", "why")
 local not_before, open_until = tonumber(kept[1] or 0), tonumber(kept[2] or 0)
-local every, probe_until = tonumber(ARGV[3]), tonumber(kept[4] or 0)
+local every, probe_until = tonumber(A.every_ms), tonumber(kept[4] or 0)
 
 -- What was noted at a time to come was noted while the clock was ahead: it means as long from now as it meant then.
 local function as_noted(due, due_field, noted_field)
-  local noted = tonumber(redis.call("HGET", KEYS[1], noted_field) or 0)
+  local noted = tonumber(redis.call("HGET", K.provider, noted_field) or 0)
   if noted > now then
     due = due - (noted - now)
-    redis.call("HSET", KEYS[1], due_field, due, noted_field, now)
+    redis.call("HSET", K.provider, due_field, due, noted_field, now)
   end
   return due
 end
@@ -26,7 +32,7 @@ end
 -- No rule puts a time further ahead than this.
 local function within(due, latest, field)
   if due > latest then
-    redis.call("HSET", KEYS[1], field, latest)
+    redis.call("HSET", K.provider, field, latest)
     return latest
   end
   return due
@@ -34,9 +40,9 @@ end
 
 not_before = as_noted(not_before, "not_before_ms", "paused_ms")
 open_until = as_noted(open_until, "open_until_ms", "opened_ms")
-probe_until = within(probe_until, now + ARGV[4], "probe_until_ms")
+probe_until = within(probe_until, now + A.probe_ms, "probe_until_ms")
 
-local refused_ms = redis.call("PTTL", KEYS[2])
+local refused_ms = redis.call("PTTL", K.refused_question)
 if refused_ms > 0 then
   return {"denied", "it refused this question before", refused_ms}
 end
@@ -49,15 +55,15 @@ end
 if open_until > 0 and kept[3] and now < probe_until then
   return {"denied", "breaker is probing", math.ceil(probe_until - now)}
 end
-local tat = math.max(within(tonumber(kept[5] or 0), now + ARGV[2] * every, "tat_ms"), now)
-local opens = tat + every - ARGV[2] * every
+local tat = math.max(within(tonumber(kept[5] or 0), now + A.burst * every, "tat_ms"), now)
+local opens = tat + every - A.burst * every
 if now < opens then
   return {"denied", "our own rate is used up", math.ceil(opens - now)}
 end
 
-redis.call("HSET", KEYS[1], "tat_ms", tat + every)
+redis.call("HSET", K.provider, "tat_ms", tat + every)
 if open_until > 0 then
-  redis.call("HSET", KEYS[1], "probe", ARGV[1], "probe_until_ms", now + ARGV[4])
+  redis.call("HSET", K.provider, "probe", A.asker, "probe_until_ms", now + A.probe_ms)
 end
-redis.call("PEXPIRE", KEYS[1], ARGV[5])
+redis.call("PEXPIRE", K.provider, A.keep_ms)
 return {"permitted"}

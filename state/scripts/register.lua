@@ -1,55 +1,59 @@
--- register: write a call down before its message is sent. Writing the same call again changes nothing.
+-- register: write a call down before its message is sent. Registering the same call again changes nothing.
 --
--- KEYS[1] -> call      KEYS[2] -> key       KEYS[3] -> queued    KEYS[4] -> waiting
--- KEYS[5] -> story     KEYS[6] -> followed
--- ARGV[1] -> call id   ARGV[2] -> task      ARGV[3] -> key, as text    ARGV[4] -> arguments, JSON
--- ARGV[5] -> fingerprint of the arguments   ARGV[6] -> door
--- ARGV[7] -> grace: ms after which a call that never started counts as lost
--- ARGV[8] -> delay: ms before its message is sent for the first time, 0 for now
--- ARGV[9] -> expires: ms after which it is refused, 0 for never
--- ARGV[10] -> digest of what the call was made from, or ""
--- ARGV[11] -> options, JSON, or ""      ARGV[12] -> lane of its messages, or ""
--- ARGV[13] -> "1" if other calls follow this one      ARGV[14] -> "1" if its task has an effect, else "0"
---
--- Returns {"registered", now} | {"known", state of the call, digest of what that was made from, or "", its task, its arguments,
---            its options, JSON, or ""}
--- include story.lua.inc
-local clock = redis.call("TIME")
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+-- Arguments:
+--   call, task, key, origin: of the call
+--   kwargs: its arguments, JSON; fingerprint: of the arguments
+--   grace_ms: ms after which a call that never started counts as lost
+--   delay_ms: ms before its message is sent for the first time, 0 for now
+--   expires_ms: ms after which it is refused, 0 for never
+--   digest: of the content that the call was made from, or ""
+--   options: JSON, or ""
+--   lane: of its messages, or ""
+--   is_followed: "1" if other calls follow this one
+--   has_effect: "1" if its task has an effect, else "0"
+-- Returns:
+--   {"registered", now}
+--   {"known", state of the known call, its digest or "", its task, its arguments, its options (JSON) or ""}
+--! include prelude now history
+local K = named({"call", "key", "queued", "waiting", "history", "followed"}, KEYS)
+local A = named({
+  "call", "task", "key", "kwargs", "fingerprint", "origin", "grace_ms", "delay_ms", "expires_ms", "digest", "options",
+  "lane", "is_followed", "has_effect"
+}, ARGV)
 
-local known = redis.call("HMGET", KEYS[1], "state", "digest", "task", "kwargs", "options")
+local known = redis.call("HMGET", K.call, "state", "digest", "task", "kwargs", "options")
 if known[1] then
   return {"known", known[1], known[2] or "", known[3], known[4] or "", known[5] or ""}
 end
-local delay = tonumber(ARGV[8])
+local delay = tonumber(A.delay_ms)
 local to = delay > 0 and "waiting" or "queued"
-redis.call("HSET", KEYS[1], "task", ARGV[2], "key", ARGV[3], "kwargs", ARGV[4], "fingerprint", ARGV[5],
-  "door", ARGV[6], "state", to, "at_ms", now + delay, "delay_ms", delay, "effect", ARGV[14])
-if ARGV[10] ~= "" then
-  redis.call("HSET", KEYS[1], "digest", ARGV[10])
+redis.call("HSET", K.call, "task", A.task, "key", A.key, "kwargs", A.kwargs, "fingerprint", A.fingerprint,
+  "door", A.origin, "state", to, "at_ms", now + delay, "delay_ms", delay, "effect", A.has_effect)
+if A.digest ~= "" then
+  redis.call("HSET", K.call, "digest", A.digest)
 end
-if ARGV[11] ~= "" then
-  redis.call("HSET", KEYS[1], "options", ARGV[11], "lane", ARGV[12])
+if A.options ~= "" then
+  redis.call("HSET", K.call, "options", A.options, "lane", A.lane)
 end
-if ARGV[13] == "1" then
-  redis.call("ZADD", KEYS[6], now, ARGV[1])
+if A.is_followed == "1" then
+  redis.call("ZADD", K.followed, now, A.call)
 end
-if tonumber(ARGV[9]) > 0 then
-  redis.call("HSET", KEYS[1], "expires_ms", now + ARGV[9])
+if tonumber(A.expires_ms) > 0 then
+  redis.call("HSET", K.call, "expires_ms", now + A.expires_ms)
 end
 if delay > 0 then
-  redis.call("ZADD", KEYS[4], now + delay, ARGV[1])
+  redis.call("ZADD", K.waiting, now + delay, A.call)
 else
-  redis.call("ZADD", KEYS[3], now + ARGV[7], ARGV[1])
-  redis.call("HSET", KEYS[1], "sent_ms", now)
+  redis.call("ZADD", K.queued, now + A.grace_ms, A.call)
+  redis.call("HSET", K.call, "sent_ms", now)
 end
 
-local state = redis.call("HGET", KEYS[2], "state")
+local state = redis.call("HGET", K.key, "state")
 if not state or state == "rejected" then
-  redis.call("HSET", KEYS[2], "state", to, "task", ARGV[2], "call", ARGV[1], "fingerprint", ARGV[5])
-  redis.call("HDEL", KEYS[2], "why")
-  redis.call("PERSIST", KEYS[2])
-  redis.call("PERSIST", KEYS[5])
+  redis.call("HSET", K.key, "state", to, "task", A.task, "call", A.call, "fingerprint", A.fingerprint)
+  redis.call("HDEL", K.key, "why")
+  redis.call("PERSIST", K.key)
+  redis.call("PERSIST", K.history)
 end
-tell_story(KEYS[5], cjson.encode({at = now, event = "registered", door = ARGV[6], call = ARGV[1]}))
+append_event(K.history, cjson.encode({at = now, event = "registered", door = A.origin, call = A.call}))
 return {"registered", now}

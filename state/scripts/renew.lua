@@ -1,19 +1,24 @@
--- renew: prolong the lease of a claim that is still held by this owner, and the time it has as a breaker's probe.
+-- renew: extend the lease of a claim that this owner still holds, and its time as a breaker's probe.
 --
--- KEYS[1] -> key       KEYS[2] -> running   KEYS[3] -> breaker
--- ARGV[1] -> key, as text   ARGV[2] -> owner   ARGV[3] -> fence   ARGV[4] -> lease, ms
---
--- Returns {"renewed"} | {"lost", state}
-local clock = redis.call("TIME")
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local key = redis.call("HMGET", KEYS[1], "state", "owner", "fence")
+-- Keys:
+--   breaker: the breaker of this task and these arguments
+-- Arguments:
+--   key, owner, fence: of the claim
+--   lease_ms: how long the claim lasts from now on
+-- Returns:
+--   {"renewed"}
+--   {"lost", state}
+--! include prelude now
+local K = named({"key", "running", "breaker"}, KEYS)
+local A = named({"key", "owner", "fence", "lease_ms"}, ARGV)
+local key = redis.call("HMGET", K.key, "state", "owner", "fence")
 local held = key[1] == "claimed" or key[1] == "sending"
-if not held or key[2] ~= ARGV[2] or key[3] ~= ARGV[3] then
+if not held or key[2] ~= A.owner or key[3] ~= A.fence then
   return {"lost", key[1] or "gone"}
 end
-redis.call("HSET", KEYS[1], "lease_ms", now + ARGV[4])
-redis.call("ZADD", KEYS[2], now + ARGV[4], ARGV[1])
-if redis.call("HGET", KEYS[3], "probe") == ARGV[1] then
-  redis.call("HSET", KEYS[3], "probe_until_ms", now + ARGV[4])
+redis.call("HSET", K.key, "lease_ms", now + A.lease_ms)
+redis.call("ZADD", K.running, now + A.lease_ms, A.key)
+if redis.call("HGET", K.breaker, "probe") == A.key then
+  redis.call("HSET", K.breaker, "probe_until_ms", now + A.lease_ms)
 end
 return {"renewed"}

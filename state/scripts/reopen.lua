@@ -1,18 +1,22 @@
--- reopen: let effects happen again, if Redis is still the server that was checked, or filled, and lost nothing since.
+-- reopen: allow effects again, if Redis is still the server that was checked or filled, and lost nothing since.
 --
--- KEYS[1] -> ledger
--- ARGV[1] -> token of the recovery at work, or "" after a mere check
--- ARGV[2] -> run id of the server when the work began
--- ARGV[3] -> epoch     ARGV[4] -> lowest fence from which to count on
--- ARGV[5] -> epoch that Redis must have had until now, or ""
---
--- Returns {"open"} | {"lost"}
-local ledger = redis.call("HMGET", KEYS[1], "recovering", "fence", "closed", "epoch")
+-- Arguments:
+--   token: of the recovery at work, or "" after a mere check
+--   server_run_id: of the server when the work began
+--   epoch: the new one; previous_epoch: the one that Redis must still have, or ""
+--   fence: the lowest one from which to count on
+-- Returns:
+--   {"open"}
+--   {"lost"}
+--! include prelude
+local K = named({"ledger"}, KEYS)
+local A = named({"token", "server_run_id", "epoch", "fence", "previous_epoch"}, ARGV)
+local ledger = redis.call("HMGET", K.ledger, "recovering", "fence", "closed", "epoch")
 local run = string.match(redis.call("INFO", "server"), "run_id:(%x+)")
-if run ~= ARGV[2] or (ledger[1] or "") ~= ARGV[1] or (ARGV[1] == "" and ledger[3])
-  or (ledger[4] or "") ~= ARGV[5] then
+if run ~= A.server_run_id or (ledger[1] or "") ~= A.token or (A.token == "" and ledger[3])
+  or (ledger[4] or "") ~= A.previous_epoch then
   return {"lost"}
 end
-redis.call("HSET", KEYS[1], "epoch", ARGV[3], "run", run, "fence", math.max(tonumber(ledger[2] or 0), tonumber(ARGV[4])))
-redis.call("HDEL", KEYS[1], "closed", "recovering")
+redis.call("HSET", K.ledger, "epoch", A.epoch, "run", run, "fence", math.max(tonumber(ledger[2] or 0), tonumber(A.fence)))
+redis.call("HDEL", K.ledger, "closed", "recovering")
 return {"open"}

@@ -1,63 +1,67 @@
--- resolve: a person says what became of a key that no program may decide about.
+-- resolve: apply a person's decision about a key that no program may decide about.
 --
--- KEYS[1] -> key       KEYS[2] -> call      KEYS[3] -> waiting   KEYS[4] -> held      KEYS[5] -> story
--- KEYS[6] -> head      KEYS[7] -> metrics   KEYS[8] -> ledger    KEYS[9] -> queued
--- KEYS[10] -> followed
--- ARGV[1] -> key, as text
--- ARGV[2] -> "applied" (it is out there) | "not-applied" (it is not: send it) | "cancel" (never send it)
---            | "approve" (let it run; only for what never crossed the line)
--- ARGV[3] -> by whom   ARGV[4] -> why   ARGV[5] -> result to answer when it is asked for, JSON
--- ARGV[6] -> state in which the person saw it, and ARGV[7] -> its fence then, or ""
---
--- Returns {"resolved", state} | {"kept", state}
--- include story.lua.inc
-local clock = redis.call("TIME")
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local key = redis.call("HMGET", KEYS[1], "state", "fence", "call", "payload")
+-- Arguments:
+--   key
+--   how: "applied"    (the effect happened)
+--     | "not-applied" (it did not: send it)
+--     | "cancel"      (never send it)
+--     | "approve"     (let it run; only for a key whose effect never began)
+--   by: the person; reason: why
+--   result: JSON, to answer when the key is asked for again
+--   seen_state, seen_fence: of the key when the person decided; seen_fence may be ""
+-- Returns:
+--   {"resolved", state}
+--   {"kept", state}
+--! include prelude now history
+local K = named({
+  "key", "call", "waiting", "held", "history", "agent_meta", "metrics", "ledger", "queued", "followed"
+}, KEYS)
+local A = named({"key", "how", "by", "reason", "result", "seen_state", "seen_fence"}, ARGV)
+local key = redis.call("HMGET", K.key, "state", "fence", "call", "payload")
 local state, call = key[1] or "gone", key[3] -- one that was restored from a state file has no call
-if state ~= ARGV[6] or (key[2] or "") ~= ARGV[7] then
+if state ~= A.seen_state or (key[2] or "") ~= A.seen_fence then
   return {"kept", state}
 end
-local to = ({applied = "done", ["not-applied"] = "waiting", approve = "waiting", cancel = "cancelled"})[ARGV[2]]
+local to = ({applied = "done", ["not-applied"] = "waiting", approve = "waiting", cancel = "cancelled"})[A.how]
 if to == "waiting" and not call then
   to = "rejected" -- and may be asked for anew
-  redis.call("HDEL", KEYS[8], "sent:" .. ARGV[1])
+  redis.call("HDEL", K.ledger, "sent:" .. A.key)
 end
-local receipt = {at = now, event = "resolved", how = ARGV[2], by = ARGV[3], why = ARGV[4], before = state, state = to}
+local receipt = {at = now, event = "resolved", how = A.how, by = A.by, why = A.reason, before = state, state = to}
 
-redis.call("HSET", KEYS[1], "state", to, "unwritten", ARGV[2]) -- until the journal has it
-redis.call("HDEL", KEYS[1], "since_ms", "why", "absences", "looks", "proofs", "lease_ms")
-redis.call("HDEL", KEYS[4], ARGV[1])
-redis.call("PERSIST", KEYS[1])
-redis.call("PERSIST", KEYS[5])
+redis.call("HSET", K.key, "state", to, "unwritten", A.how) -- until the journal has it
+redis.call("HDEL", K.key, "since_ms", "why", "absences", "looks", "proofs", "lease_ms")
+redis.call("HDEL", K.held, A.key)
+redis.call("PERSIST", K.key)
+redis.call("PERSIST", K.history)
 if call then
-  redis.call("ZREM", KEYS[3], call)
-  redis.call("ZREM", KEYS[9], call)
-  redis.call("HSET", KEYS[2], "state", to)
-  if redis.call("HEXISTS", KEYS[2], "options") == 1 then
-    redis.call("ZADD", KEYS[10], now, call) -- this is another end than one that was followed before
+  redis.call("ZREM", K.waiting, call)
+  redis.call("ZREM", K.queued, call)
+  redis.call("HSET", K.call, "state", to)
+  if redis.call("HEXISTS", K.call, "options") == 1 then
+    redis.call("ZADD", K.followed, now, call) -- this is another end than one that was followed before
   end
 end
 if to == "done" then
-  redis.call("HSET", KEYS[1], "result", ARGV[5], "done_ms", now)
+  redis.call("HSET", K.key, "result", A.result, "done_ms", now)
   if key[4] then
-    redis.call("HSET", KEYS[8], "sent:" .. ARGV[1], key[2] or 0)
+    redis.call("HSET", K.ledger, "sent:" .. A.key, key[2] or 0)
   end
-  redis.call("HINCRBY", KEYS[7], "total_done", 1)
+  redis.call("HINCRBY", K.metrics, "total_done", 1)
 elseif to == "waiting" then
-  redis.call("HDEL", KEYS[8], "sent:" .. ARGV[1])
-  redis.call("HSET", KEYS[2], "at_ms", now, "attempts", 0, "lost", 0, "again", 1)
-  redis.call("HDEL", KEYS[2], "answer", "booked_ms", "expires_ms", "waits", "waits_since_ms", "waits_why", "paid_ms")
-  redis.call("PERSIST", KEYS[2])
-  redis.call("ZADD", KEYS[3], now, call)
+  redis.call("HDEL", K.ledger, "sent:" .. A.key)
+  redis.call("HSET", K.call, "at_ms", now, "attempts", 0, "lost", 0, "again", 1)
+  redis.call("HDEL", K.call, "answer", "booked_ms", "expires_ms", "waits", "waits_since_ms", "waits_why", "paid_ms")
+  redis.call("PERSIST", K.call)
+  redis.call("ZADD", K.waiting, now, call)
 elseif to == "cancelled" then
-  redis.call("HSET", KEYS[1], "why", "cancelled by " .. ARGV[3] .. ": " .. ARGV[4])
+  redis.call("HSET", K.key, "why", "cancelled by " .. A.by .. ": " .. A.reason)
   if call then
-    local answer = {error = "cancelled", stage = "person", by = ARGV[3], why = ARGV[4]}
-    redis.call("HSET", KEYS[2], "answer", cjson.encode(answer))
+    local answer = {error = "cancelled", stage = "person", by = A.by, why = A.reason}
+    redis.call("HSET", K.call, "answer", cjson.encode(answer))
   end
 end
-tell_story(KEYS[5], cjson.encode(receipt))
-redis.call("HINCRBY", KEYS[6], "revision", 1)
-redis.call("HSET", KEYS[6], "updated_ms", now)
+append_event(K.history, cjson.encode(receipt))
+redis.call("HINCRBY", K.agent_meta, "revision", 1)
+redis.call("HSET", K.agent_meta, "updated_ms", now)
 return {"resolved", to}

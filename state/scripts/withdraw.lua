@@ -1,30 +1,33 @@
--- withdraw: take a registration back that could not be written down, before its caller is told that it was refused.
+-- withdraw: take a registration back that the journal could not record, before its caller is told that it was refused.
 --
--- KEYS[1] -> call      KEYS[2] -> key       KEYS[3] -> queued    KEYS[4] -> waiting   KEYS[5] -> story
--- KEYS[6] -> followed
--- ARGV[1] -> call id
---
--- Returns {"withdrawn"} | {"kept", state of the call}      it was sent meanwhile, so it is accepted
-local call = redis.call("HMGET", KEYS[1], "state", "sends", "attempts")
+-- Arguments:
+--   call
+-- Returns:
+--   {"withdrawn"}
+--   {"kept", state of the call}    it was sent meanwhile, so it is accepted
+--! include prelude
+local K = named({"call", "key", "queued", "waiting", "history", "followed"}, KEYS)
+local A = named({"call"}, ARGV)
+local call = redis.call("HMGET", K.call, "state", "sends", "attempts")
 if (call[1] ~= "queued" and call[1] ~= "waiting") or call[2] or call[3] then
   return {"kept", call[1] or "gone"}
 end
-redis.call("DEL", KEYS[1])
-redis.call("ZREM", KEYS[3], ARGV[1])
-redis.call("ZREM", KEYS[4], ARGV[1])
-redis.call("ZREM", KEYS[6], ARGV[1])
-local key = redis.call("HMGET", KEYS[2], "state", "call")
-if key[2] == ARGV[1] and (key[1] == "queued" or key[1] == "waiting") then
-  redis.call("HSET", KEYS[2], "state", "rejected") -- free, as before; what an earlier call left stays
-  redis.call("HDEL", KEYS[2], "call")
-  if redis.call("HEXISTS", KEYS[2], "attempts") == 0 then
-    redis.call("DEL", KEYS[2])
+redis.call("DEL", K.call)
+redis.call("ZREM", K.queued, A.call)
+redis.call("ZREM", K.waiting, A.call)
+redis.call("ZREM", K.followed, A.call)
+local key = redis.call("HMGET", K.key, "state", "call")
+if key[2] == A.call and (key[1] == "queued" or key[1] == "waiting") then
+  redis.call("HSET", K.key, "state", "rejected") -- free, as before; what an earlier call left stays
+  redis.call("HDEL", K.key, "call")
+  if redis.call("HEXISTS", K.key, "attempts") == 0 then
+    redis.call("DEL", K.key)
   end
 end
-for _, event in ipairs(redis.call("LRANGE", KEYS[5], -5, -1)) do
+for _, event in ipairs(redis.call("LRANGE", K.history, -5, -1)) do
   local told = cjson.decode(event)
-  if told.event == "registered" and told.call == ARGV[1] then
-    redis.call("LREM", KEYS[5], -1, event)
+  if told.event == "registered" and told.call == A.call then
+    redis.call("LREM", K.history, -1, event)
   end
 end
 return {"withdrawn"}

@@ -1,4 +1,4 @@
-"""cross.lua: over the line, once, with the payload that was frozen first."""
+"""begin_effect.lua: over the line, once, with the payload that was frozen first."""
 
 from __future__ import annotations
 

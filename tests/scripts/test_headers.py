@@ -1,12 +1,13 @@
-"""Every script opens with its KEYS, its ARGV and every answer; headers rot, so they are read here."""
+"""Every script begins with what it does, its keys, its arguments and every answer; heads rot, so they are read here."""
 
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import pkgutil
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from types import ModuleType
@@ -17,47 +18,56 @@ import pytest
 import settings
 import state
 from gatekeeper.policies.policy import Breaker, Rate
-from state import forbidden, limits
+from state import limits
 from state.errors import JournalUnavailable
 from state.journal.journal import Journal
-from state.ledger import ledger as ledger_module
 from state.ledger import owner, reconcile, resolve, sweep
 from state.ledger import revoke as revoke_module
 from state.ledger.ledger import Ledger
-from state.recovery import epoch, rebuild, recover
+from state.recovery import epoch, recover
 from state.recovery.rebuild import Progress
-from state.redis.client import Script
+from state.redis.keys import Keys
+from state.redis.script import Script
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, Poster, event
 
 SCRIPTS = sorted((settings.ROOT / "state" / "scripts").glob("*.lua"))
+INCLUDES = sorted((settings.ROOT / "state" / "scripts").glob("*.lua.inc"))
 NAMES = [path.stem for path in SCRIPTS]
+#: More of them do not fit a head.
+LINES = 200
 
 every_script = pytest.mark.parametrize("path", SCRIPTS, ids=NAMES)
 
 
 class Lua:
-    """One script: its header, and its code without comments."""
+    """One script: its head, and its code with all includes but without comments."""
 
     def __init__(self, path: Path) -> None:
+        self.script = Script(path.stem)
         lines = path.read_text().splitlines()
-        length = next(number for number, line in enumerate(lines) if not line.startswith("--"))
-        self.header = "\n".join(line[2:].strip() for line in lines[:length])
-        self.code = "\n".join(re.sub(r"--.*", "", line) for line in lines[length:])
+        self.head = list(itertools.takewhile(lambda line: re.match(r"--( |$)", line), lines))
+        self.code = re.sub(r"--.*", "", self.script.text)
 
-    def documented(self, table: str) -> tuple[set[int], int | None]:
-        """The numbers that the header explains, and from where on it explains "all others"."""
-        numbers = {int(number) for number in re.findall(rf"{table}\[(\d+)\] ->", self.header)}
-        rest = re.search(rf"{table}\[(\d+)\.\.\] ->", self.header)
-        return numbers, int(rest[1]) if rest else None
+    def section(self, title: str) -> list[str]:
+        """The lines of the head below a title."""
+        if f"-- {title}:" not in self.head:
+            return []
+        below = self.head[self.head.index(f"-- {title}:") + 1 :]
+        return [line[5:] for line in itertools.takewhile(lambda line: line.startswith("--   "), below)]
 
-    def used(self, table: str) -> set[int]:
-        """The numbers that stand in the code, also those that a loop or a range starts behind."""
-        return {int(number) for number in re.findall(rf"{table}\[(\d+)", self.code)}
+    def explained(self, title: str) -> set[str]:
+        """The names that stand before a colon; further lines of an explanation are indented, or begin with a bar."""
+        told = [line for line in self.section(title) if not line.startswith((" ", "|"))]
+        names = [re.match(r"[a-z_]+(, [a-z_]+)*(?=:|$)", part) for line in told for part in line.split("; ")]
+        return {name for match in names if match for name in match[0].split(", ")}
+
+    def used(self, table: str) -> set[str]:
+        return set(re.findall(rf"\b{table}\.([a-z_]+)", self.code))
 
     def answers(self) -> set[str]:
-        """The words that the header says the script may answer."""
-        return set(re.findall(r'\{"([a-z ]+)"', self.header[self.header.index("Returns") :]))
+        """The words that the head says the script may answer."""
+        return set(re.findall(r'^\{"([a-z ]+)"', "\n".join(self.section("Returns")), re.MULTILINE))
 
     def answered(self) -> set[str]:
         """The words that the code answers; `{to}` stands for each value that is given to `to`."""
@@ -67,24 +77,38 @@ class Lua:
         return words
 
 
+def bare(names: Iterable[str]) -> set[str]:
+    return {name.removesuffix("...") for name in names}
+
+
 @every_script
 def test_a_script_begins_with_its_name_and_what_it_does(path: Path) -> None:
     assert path.read_text().startswith(f"-- {path.stem}: ")
 
 
 @every_script
-@pytest.mark.parametrize("table", ["KEYS", "ARGV"])
-def test_every_key_and_argument_that_is_used_is_explained_and_the_other_way_round(path: Path, table: str) -> None:
+def test_every_key_and_argument_that_is_used_is_named_and_the_other_way_round(path: Path) -> None:
     lua = Lua(path)
-    numbers, rest = lua.documented(table)
 
-    explained_singly = {number for number in lua.used(table) if rest is None or number < rest}
+    assert lua.used("K") == bare(lua.script.keys)
+    assert lua.used("A") == bare(lua.script.arguments)
+    assert not re.search(r"\b(KEYS|ARGV)\b(?!\))", lua.code), "only `named` reads them"
 
-    # KEYS[9 + i] reads what begins at KEYS[10], so the 9 may have no line of its own
-    assert explained_singly <= numbers
-    assert numbers <= lua.used(table)
-    assert numbers == set(range(1, max(numbers) + 1))
-    assert rest in {None, max(numbers) + 1}
+
+@every_script
+def test_every_argument_is_explained_and_the_other_way_round(path: Path) -> None:
+    lua = Lua(path)
+
+    assert lua.explained("Arguments") == bare(lua.script.arguments)
+
+
+@every_script
+def test_every_key_belongs_to_the_agent_or_is_explained(path: Path) -> None:
+    """One name stands for the same key in every script."""
+    lua = Lua(path)
+
+    assert bare(lua.script.keys) - lua.explained("Keys") <= set(Keys(AGENT).of())
+    assert lua.explained("Keys") <= bare(lua.script.keys)
 
 
 @every_script
@@ -92,6 +116,37 @@ def test_every_answer_is_explained_and_the_other_way_round(path: Path) -> None:
     lua = Lua(path)
 
     assert lua.answers() == lua.answered()
+
+
+@every_script
+def test_no_script_is_longer_than_two_hundred_lines(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= LINES
+
+
+@pytest.mark.parametrize("path", INCLUDES, ids=lambda path: path.name)
+def test_an_include_begins_with_its_name_and_is_included_somewhere(path: Path) -> None:
+    name, text = path.name.removesuffix(".lua.inc"), path.read_text()
+
+    assert text.startswith(f"-- {name}: ")
+    assert len(text.splitlines()) <= LINES
+    included = [re.findall(r"^--! include (.+)$", other.read_text(), re.MULTILINE) for other in [*SCRIPTS, *INCLUDES]]
+    assert name in " ".join(itertools.chain.from_iterable(included)).split()
+
+
+def test_an_argument_that_is_missing_or_unknown_is_refused(poster: Poster) -> None:
+    renew = Script("renew")
+    keys = {**poster.n.of("KEY"), "breaker": "BREAKER"}
+
+    with pytest.raises(
+        TypeError, match=r"renew\.lua: no argument is called 'fnce'; it takes: key, owner, fence, lease_ms"
+    ):
+        renew(poster.redis, keys, key="KEY", owner="owner/1", fnce=1, lease_ms=1)
+    with pytest.raises(
+        TypeError, match=r"renew\.lua: the argument 'fence' is missing; it takes: key, owner, fence, lease_ms"
+    ):
+        renew(poster.redis, keys, key="KEY", owner="owner/1", lease_ms=1)
+    with pytest.raises(TypeError, match=r"renew\.lua: the key 'breaker' is missing; it takes: key, running, breaker"):
+        renew(poster.redis, poster.n.of("KEY"), key="KEY", owner="owner/1", fence=1, lease_ms=1)
 
 
 @every_script
@@ -107,8 +162,9 @@ def test_time_comes_from_the_server_and_nothing_scans(path: Path) -> None:
 @every_script
 def test_a_script_stays_with_the_keys_it_is_given(path: Path) -> None:
     """A name built inside would miss the hash tag on a cluster."""
+    parameters = {"name", "worst.name", "fences", '"server"', "key", "errors", "cap", "caps[i]"}
     for _, first in re.findall(r'redis\.call\("([A-Z]+)",\s*([^,)]+)', Lua(path).code):
-        assert first.startswith("KEYS[") or first in {"name", "worst.name", "fences", '"server"'}, first
+        assert first.startswith("K.") or first in parameters, first
 
 
 def test_every_script_is_loaded_by_its_one_caller() -> None:
@@ -125,25 +181,21 @@ def scripts_of(module: ModuleType) -> list[Script]:
 
 
 @pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[tuple[int, int]]]:
-    """How many keys and arguments each script is really given, call by call."""
-    seen: dict[str, list[tuple[int, int]]] = {}
-    original: Callable[..., Any] = Script.__call__
+def ran(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The scripts that are run; one that gets other names than its own raises."""
+    seen: set[str] = set()
+    original: Callable[..., Any] = Script._values
 
-    def count(self: Script, redis: Any, keys: Any, args: Any) -> Any:
-        seen.setdefault(self.name, []).append((len(keys), len(args)))
-        return original(self, redis, keys, args)
+    def values(self: Script, *names: Any) -> Any:
+        seen.add(self.name)
+        return original(self, *names)
 
-    def count_many(self: Script, redis: Any, runs: Any) -> Any:
-        return [count(self, redis, keys, args) for keys, args in runs]
-
-    monkeypatch.setattr(Script, "__call__", count)
-    monkeypatch.setattr(Script, "many", count_many)
+    monkeypatch.setattr(Script, "_values", values)
     return seen
 
 
-def test_python_gives_each_script_as_many_keys_and_arguments_as_its_header_lists(
-    poster_with: WithPolicies, counted: dict[str, list[tuple[int, int]]]
+def test_python_gives_each_script_the_keys_and_arguments_that_it_names(
+    poster_with: WithPolicies, ran: set[str]
 ) -> None:
     for poster in (
         poster_with(),
@@ -151,29 +203,7 @@ def test_python_gives_each_script_as_many_keys_and_arguments_as_its_header_lists
     ):
         go_through_everything(poster)
 
-    of_the_gate = {
-        script.name
-        for module in (
-            ledger_module,
-            resolve,
-            sweep,
-            limits,
-            reconcile,
-            epoch,
-            rebuild,
-            revoke_module,
-            forbidden,
-        )
-        for script in scripts_of(module)
-    }
-    assert set(counted) == of_the_gate
-    for path in [path for path in SCRIPTS if path.stem in of_the_gate]:
-        lua = Lua(path)
-        for position, table in enumerate(("KEYS", "ARGV")):
-            numbers, rest = lua.documented(table)
-            given = {counts[position] for counts in counted[path.stem]}
-            assert min(given) >= max(numbers), (path.stem, table)
-            assert rest is not None or given == {max(numbers)}, (path.stem, table)
+    assert ran == set(NAMES) - {"sign", "clock"}  # these two run in tests of their own
 
 
 def doubt(poster: Poster) -> None:

@@ -12,7 +12,7 @@ from state.ledger.resolve import NotResolved
 from state.model import Call, Refusal
 from state.recovery.rebuild import Progress
 from state.recovery.recover import recover
-from state.redis.client import Script
+from state.redis.script import Script
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, DAY, LEDGER, Poster
 
@@ -38,9 +38,7 @@ def dead(poster: Poster, post_id: str = "hello", *, error: str = "it broke") -> 
 
 
 def script(poster: Poster, call: Call) -> list[Any]:
-    n = poster.n
-    keys = [n.key(call.key), n.call(call.id), n.waiting, n.dead, n.story(call.key), n.head]
-    return Script("replay")(poster.redis, keys, [call.id, "ada"])
+    return Script("replay")(poster.redis, poster.n.of(call.key, call.id), call=call.id, by="ada")
 
 
 # "replayed"

@@ -15,7 +15,7 @@ from state.ledger.resolve import How, NotResolved, Resolution
 from state.model import Claim, Refusal
 from state.recovery.rebuild import Progress
 from state.recovery.recover import recover
-from state.redis.client import Script
+from state.redis.script import Script
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, HOUR, Poster, sure
 
@@ -274,12 +274,9 @@ def test_what_a_person_wants_sent_does_not_expire(poster: Poster) -> None:
 
 def script(poster: Poster, claim: Claim, how: How, *, state: str, fence: int) -> list[Any]:
     """The script itself, with the state and the fence that the person saw."""
-    n = poster.n
-    keys = [
-        n.key(claim.key), n.call(claim.call), n.waiting, n.held, n.story(claim.key), n.head, n.metrics, n.ledger,
-        n.queued,
-    ]  # fmt: skip
-    return Script("resolve")(poster.redis, keys, [claim.key, how, "ada", "I looked", "{}", state, str(fence)])
+    keys = poster.n.of(claim.key, claim.call)
+    said = {"how": how, "by": "ada", "reason": "I looked", "result": "{}"}
+    return Script("resolve")(poster.redis, keys, key=claim.key, **said, seen_state=state, seen_fence=str(fence))
 
 
 def test_a_word_about_a_state_that_passed_changes_nothing(poster: Poster) -> None:

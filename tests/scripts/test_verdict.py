@@ -1,4 +1,4 @@
-"""verdict.lua: what a look-up that did not find the effect proves, and what follows from it."""
+"""reconcile.lua: what a look-up that did not find the effect proves, and what follows from it."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ TEETH = (
     Tooth(
         "no fence",
         "the compare-and-set takes whoever comes, however late",
-        (Change("state/scripts/cross.lua", "if key[2] ~= ARGV[1] or key[3] ~= ARGV[2] then", "if false then"),),
+        (Change("state/scripts/begin_effect.lua", "if key[2] ~= A.owner or key[3] ~= A.fence then", "if false then"),),
         ("claims_taken_by_a_clock", "stopped_while_the_heir_sends"),
     ),
     Tooth(
@@ -86,7 +86,9 @@ TEETH = (
             Change(
                 "state/scripts/admit.lua", "local why, unchecked = what_was_lost()", "local why, unchecked = nil, nil"
             ),
-            Change("state/scripts/cross.lua", 'elseif ARGV[4] ~= "" and not is_sound() then', "elseif false then"),
+            Change(
+                "state/scripts/begin_effect.lua", 'elseif A.epoch ~= "" and not is_sound() then', "elseif false then"
+            ),
         ),
         ("store_emptied", "rolled_back"),
     ),
@@ -101,9 +103,10 @@ TEETH = (
             ),
             Change(
                 "state/ledger/ledger.py",
-                "            answer = _cross(self.redis, keys, args)\n",
-                "            answer = _cross(self.redis, keys, args)\n"
-                "            evidence.intent(self.journal, call, claim, payload, terms.verify)\n",
+                "                events=events,\n            )\n        finally:",
+                "                events=events,\n            )\n"
+                "            evidence.intent(self.journal, call, claim, payload, terms.verify)\n"
+                "        finally:",
             ),
         ),
         ("emptied_before_the_send",),
@@ -112,9 +115,9 @@ TEETH = (
         "no drain",
         "a look-up that finds nothing counts at once, though the request may still be on its way",
         (
-            Change("state/scripts/verdict.lua", " or began < gone + verify.drain_ms", ""),
+            Change("state/scripts/reconcile.lua", " or began < gone + verify.drain_ms", ""),
             Change(
-                "state/scripts/verdict.lua",
+                "state/scripts/reconcile.lua",
                 "math.max(verify.every_ms, gone + verify.drain_ms - began)",
                 "verify.every_ms",
             ),
@@ -126,8 +129,8 @@ TEETH = (
         "a look-up that finds nothing counts, though the owner may still wake and send",
         (
             Change(
-                "state/scripts/verdict.lua",
-                'if not gone and (key[5] == ARGV[4] or ARGV[6] == "1") then',
+                "state/scripts/reconcile.lua",
+                'if not gone and (key[5] == A.fence or A.owner_is_dead == "1") then',
                 "if not gone then",
             ),
         ),
@@ -214,10 +217,10 @@ TEETH = (
         (
             Change(
                 "state/scripts/admit.lua",
-                "  if is_registered and (registered[1] ~= ARGV[2] or (own_print ~= ARGV[5] and kwargs ~= ARGV[14])) then",
+                "  if is_registered and (registered[1] ~= A.task or (own_print ~= A.fingerprint and kwargs ~= A.sent_kwargs)) then",
                 "  if false then",
             ),
-            Change("state/scripts/admit.lua", "  if call[10] and call[10] ~= ARGV[3] then", "  if false then"),
+            Change("state/scripts/admit.lua", "  if call[10] and call[10] ~= A.key then", "  if false then"),
             Change("state/scripts/admit.lua", "  if due and tonumber(due) > now then", "  if false then"),
         ),
         ("forged_messages",),
@@ -228,7 +231,7 @@ TEETH = (
         (
             Change(
                 "state/scripts/reject.lua",
-                """elseif call[4] and call[4] ~= "" and (call[2] ~= ARGV[2] or call[3] ~= ARGV[7]) then""",
+                """elseif call[4] and call[4] ~= "" and (call[2] ~= A.task or call[3] ~= A.sent_kwargs) then""",
                 "elseif false then",
             ),
         ),

@@ -1,0 +1,143 @@
+"""One Lua script: its text with everything that it includes, the names of its keys and arguments, and how it is run."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
+from typing import Any, cast
+
+from hiredis import pack_command
+from redis import Redis
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+
+from state.redis.client import as_away
+
+#: What a script calls each key, and the key's name in Redis. A name that ends in "..." stands for a list of keys.
+KeyNames = Mapping[str, str | Sequence[str]]
+#: One argument, or the list behind a name that ends in "...".
+Argument = str | bytes | int | Sequence[str | bytes]
+
+_INCLUDE = re.compile(r"^--! include (.+)\n", re.MULTILINE)
+_NAMED = re.compile(r"^local [KA] = named\(\{([^}]*)\}, (KEYS|ARGV)\)$", re.MULTILINE)
+
+
+class Script:
+    """One Lua file of `state/scripts/`, run by its digest and loaded on first use.
+
+    The file names its keys and its arguments, in order; here they are given by name.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.text = _text(name)
+        self._digest = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+        tables = {source: tuple(re.findall(r'"([^"]+)"', names)) for names, source in _NAMED.findall(self.text)}
+        self.keys, self.arguments = tables["KEYS"], tables["ARGV"]
+
+    def __call__(self, redis: Redis, keys: KeyNames, /, **arguments: Argument) -> list[Any]:
+        """Run the script atomically, in one round trip.
+
+        Args:
+            redis: The connection.
+            keys: The keys by name; the script takes those that it names.
+            **arguments: Exactly the arguments that the script names; lists without the "..." of their name.
+
+        Returns:
+            The script's answer, whose first item names it.
+
+        Raises:
+            TypeError: A key or an argument is missing or unknown.
+
+        """
+        values = self._values(keys, arguments)
+        try:
+            return _ask(redis, "EVALSHA", self._digest, *values)
+        except NoScriptError:
+            return _ask(redis, "EVAL", self.text, *values)
+
+    def many(self, redis: Redis, runs: Iterable[tuple[KeyNames, Mapping[str, Argument]]]) -> list[list[Any]]:
+        """Run once per pair of keys and arguments, in one round trip; each run is atomic, all together are not."""
+        redis.script_load(self.text)
+        commands = [_packed("EVALSHA", self._digest, *self._values(keys, arguments)) for keys, arguments in runs]
+        return _exchange(redis, b"".join(commands), len(commands))
+
+    def _values(self, keys: KeyNames, arguments: Mapping[str, Argument]) -> list[Any]:
+        """Return the number of keys, the keys and the arguments, in the order of the file."""
+        for name in arguments:
+            if name not in self.arguments and f"{name}..." not in self.arguments:
+                raise TypeError(
+                    f"{self.name}.lua: no argument is called {name!r}; it takes: {', '.join(self.arguments)}"
+                )
+        in_order = self._in_order("key", self.keys, keys)
+        return [len(in_order), *in_order, *self._in_order("argument", self.arguments, arguments)]
+
+    def _in_order(self, kind: str, names: Sequence[str], given: Mapping[str, Any]) -> list[Any]:
+        values: list[Any] = []
+        for name in names:
+            try:
+                value = given[name.removesuffix("...")]
+            except KeyError:
+                raise TypeError(
+                    f"{self.name}.lua: the {kind} {name!r} is missing; it takes: {', '.join(names)}"
+                ) from None
+            if name.endswith("..."):
+                values += value
+            else:
+                values.append(value)
+        return values
+
+
+def _text(name: str) -> str:
+    """The script with the text of each include in its place; an include that was there before is left out."""
+    included: set[str] = set()
+
+    def text_of(file: str) -> str:
+        return _INCLUDE.sub(lambda line: "".join(map(include, line[1].split())), _read(file))
+
+    def include(part: str) -> str:
+        if part in included:
+            return ""
+        included.add(part)
+        return text_of(f"{part}.lua.inc")
+
+    return text_of(f"{name}.lua")
+
+
+def _read(file: str) -> str:
+    return files("state").joinpath("scripts", file).read_text()
+
+
+def _ask(redis: Redis, *command: str | bytes | int) -> list[Any]:
+    """Run one command without redis-py's telemetry and its check of each argument: a quarter of what a script costs."""
+    return cast("list[Any]", _exchange(redis, _packed(*command), 1)[0])
+
+
+def _packed(*command: str | bytes | int) -> bytes:
+    return cast("bytes", pack_command(command))  # type: ignore[arg-type]  # its type says: a tuple of one
+
+
+def _exchange(redis: Redis, packed: bytes, answers: int) -> list[Any]:
+    try:
+        return _exchanged(redis, packed, answers)
+    except RedisError as error:
+        raise as_away(error) from error
+
+
+def _exchanged(redis: Redis, packed: bytes, answers: int) -> list[Any]:
+    pool = redis.connection_pool
+    connection = pool.get_connection()
+
+    def exchange() -> list[Any]:
+        connection.send_packed_command([packed])
+        return [connection.read_response() for _ in range(answers)]
+
+    try:
+        return cast("list[Any]", connection.retry.call_with_retry(exchange, lambda _: connection.disconnect()))
+    except ResponseError:
+        if answers > 1:
+            connection.disconnect()  # the unread answers of the other commands must not reach the next user
+        raise
+    finally:
+        pool.release(connection)

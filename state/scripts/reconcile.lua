@@ -1,0 +1,98 @@
+-- reconcile: record what a look-up at the provider said of an effect whose outcome is unknown. An absence is proof only if
+-- the owner cannot send any more (it is dead, or ended the attempt itself), if requests under way have had the time to
+-- arrive, and if enough look-ups say so, with pauses between them. Then the call is sent again.
+-- These times are measured since a boot, by the machine that looks: setting a clock changes nothing.
+--
+-- Arguments:
+--   key, call, owner, fence: of the attempt in doubt
+--   answer: "absent"
+--     | "failed"     (the provider gave no answer to trust)
+--     | "away"       (the provider said that it cannot answer now; this does not use up a look-up)
+--   owner_is_dead: "1" if the owner is proven dead
+--   boot: the boot of the machine that looked; boot_ms: ms since that boot, when the look-up began
+--   max_lookups: look-ups after which a person is asked
+--   max_resends: how often a call may be sent again because it was proven absent
+--   away_ms: ms for which the provider asked not to be queried
+--   events: of the look-up, JSON each
+-- Returns:
+--   {"kept", state}
+--   {"unknown", ms until the next look-up}
+--   {"waiting"}
+--   {"held", reason}
+--! include prelude now history
+local K = named({"key", "call", "waiting", "held", "history", "agent_meta", "ledger"}, KEYS)
+local A = named({
+  "key", "call", "owner", "fence", "answer", "owner_is_dead", "boot", "boot_ms", "max_lookups", "max_resends",
+  "away_ms", "events..."
+}, ARGV)
+local GONE, ABSENT = "gone:" .. A.boot .. ":" .. A.fence, "absent:" .. A.boot .. ":" .. A.fence
+local key = redis.call("HMGET", K.key, "state", "owner", "fence", "verify", "gone", GONE, ABSENT, "since_ms")
+if key[1] ~= "unknown" or key[2] ~= A.owner or key[3] ~= A.fence or not key[4] then
+  return {"kept", key[1] or "gone"}
+end
+local verify, began, gone = cjson.decode(key[4]), tonumber(A.boot_ms), tonumber(key[6])
+if not gone and (key[5] == A.fence or A.owner_is_dead == "1") then
+  gone = began -- gone by now, and perhaps not before
+  redis.call("HSET", K.key, "gone", A.fence, GONE, gone)
+end
+append_event(K.history, unpack(A.events))
+local looks = redis.call("HINCRBY", K.key, "looks", A.answer == "away" and 0 or 1)
+
+local function tell(event, fields)
+  fields.at, fields.event, fields.fence = now, event, tonumber(A.fence)
+  append_event(K.history, cjson.encode(fields))
+  redis.call("HINCRBY", K.agent_meta, "revision", 1)
+  redis.call("HSET", K.agent_meta, "updated_ms", now)
+end
+
+local function absences()
+  local spaced = not key[7] or began >= tonumber(key[7]) + verify.every_ms
+  if A.answer ~= "absent" or not gone or began < gone + verify.drain_ms or not spaced then
+    return 0
+  end
+  redis.call("HSET", K.key, ABSENT, began)
+  return redis.call("HINCRBY", K.key, "absences", 1)
+end
+
+local function move(to)
+  redis.call("HSET", K.key, "state", to)
+  redis.call("HSET", K.call, "state", to)
+end
+
+local function send_again(count)
+  move("waiting")
+  redis.call("HSET", K.call, "again", 1)
+  redis.call("ZADD", K.waiting, now, A.call)
+  redis.call("HDEL", K.held, A.key)
+  redis.call("HDEL", K.ledger, "sent:" .. A.key)
+  redis.call("HDEL", K.key, "why", "since_ms", "gone", GONE, "absences", ABSENT, "looks", "lease_ms")
+  tell("waiting", {why = "proven absent", absences = count, drain = verify.drain_ms / 1000})
+  return {"waiting"}
+end
+
+local function hold(why)
+  move("held")
+  redis.call("ZREM", K.waiting, A.call)
+  redis.call("HSET", K.key, "why", why)
+  redis.call("HSET", K.held, A.key, cjson.encode({key = A.key, state = "held", since = tonumber(key[8]), why = why}))
+  tell("held", {why = why})
+  return {"held", why}
+end
+
+local count = absences()
+if count >= verify.absences then
+  if redis.call("HINCRBY", K.key, "proofs", 1) > tonumber(A.max_resends) then
+    return hold("sent " .. A.max_resends .. " times more after it was proven absent, and in doubt again")
+  end
+  return send_again(count)
+elseif looks >= tonumber(A.max_lookups) then
+  return hold(looks .. " look-ups, and no proof either way")
+end
+local pause = verify.every_ms * math.min(2 ^ math.max(looks - 1, 0), 10) -- its owner may come back: no reason to hurry
+if gone then
+  pause = math.max(verify.every_ms, gone + verify.drain_ms - began)
+end
+pause = math.max(pause, tonumber(A.away_ms))
+redis.call("ZADD", K.waiting, now + pause, A.call)
+tell("unknown", {absences = count, needed = verify.absences, owner_gone = gone ~= nil, next_look = pause / 1000})
+return {"unknown", pause}
