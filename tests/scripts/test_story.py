@@ -15,7 +15,7 @@ from tests.scripts.poster import AGENT, Poster, event
 from workers.commands.inspect import _story_in_words
 
 KEY = "post:feed:hello"
-#: As in history.lua.inc.
+#: As in hihistory.lua.inc.
 BEGINNING, NEWEST, SLACK = 50, 150, 50
 
 
