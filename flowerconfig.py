@@ -1,4 +1,4 @@
-"""Flower's configuration; `celery -A workers flower` reads it from this folder, each name being one of its options."""
+"""Flower's configuration. `celery -A workers flower` reads it from this folder; each name is one of Flower's options."""
 
 from typing import Any
 
@@ -16,18 +16,21 @@ _chosen = settings.current()
 address = "127.0.0.1"
 port = _chosen.flower_port
 
-#: A task takes 6 kB of Flower's memory: 12 MB in all, where its own default of 100 000 takes more than half a gigabyte.
+#: A task takes 6 kB of Flower's memory: 12 MB in all. Flower's default of 100 000 tasks takes more than 500 MB.
 max_tasks = 2000
 
-#: What a person asks first: what ran, with which arguments, and what it answered.
+#: What a person asks first: what ran, with which arguments, and what it returned.
 tasks_columns = "name,kwargs,state,result,received,runtime,worker,uuid"
 
-#: Tornado leaves the log lines alone, which are ours.
+#: Keeps Tornado from changing the format of our log lines.
 logging = "none"
 
 
 class _Broker(broker.RedisBase):  # type: ignore[misc]  # Flower has no types
-    """The broker whose queues Flower counts: that of the settings, because Flower's own readers of such URLs leave out the user and the database of a Unix socket."""
+    """The broker of the settings, whose queues Flower counts.
+
+    Flower's own readers of broker URLs ignore the user name, and the database of a Unix socket.
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -42,5 +45,5 @@ for _reader in ("Redis", "RedisSsl", "RedisSocket"):
     setattr(broker, _reader, _Broker)
 
 
-# A list, because Flower splits the text of FLOWER_BASIC_AUTH at commas, into passwords of their own.
+# A list, because Flower splits the text of FLOWER_BASIC_AUTH at commas into several passwords.
 basic_auth = [flower_guard.install()]

@@ -1,1 +1,1 @@
-"""What is served over HTTP."""
+"""What Gatehouse serves over HTTP: health, the feed, webhooks, and what Flower needs."""

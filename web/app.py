@@ -1,4 +1,4 @@
-"""The web side: health, the local feed and the webhook door. `uvicorn web.app:app` serves it."""
+"""The web process: health, the local feed and webhooks. `uvicorn web.app:app` serves it."""
 
 from __future__ import annotations
 
@@ -25,50 +25,48 @@ from web.webhooks import receive, sources
 
 log = structlog.get_logger("gatehouse.web")
 
-#: A worker is started again within seconds.
-LATER = {"Retry-After": "5", "Cache-Control": "no-store"}
+#: A supervisor restarts a worker within seconds.
+NOT_READY_HEADERS = {"Retry-After": "5", "Cache-Control": "no-store"}
 
-#: A browser asks the server before it shows a kept page, so a new post is seen at once.
-FRESH = {"Cache-Control": "no-cache"}
+#: A browser asks the server before it shows a cached page, so that a new post is seen at once.
+REVALIDATE = {"Cache-Control": "no-cache"}
 
 
 def alive(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
-    """This process answers."""
+    """Answer 200: this process runs."""
     return JSONResponse({"ok": True})
 
 
 async def ready(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
-    """Whether what is accepted here will run: 503 if it cannot, and `ok` is true only if all is well."""
+    """Answer 200 if a call that is accepted here will run, else 503; `ok` is true only if nothing is wrong at all."""
     try:
-        standing, late = await run_in_threadpool(overdue.look)
+        liveness, late = await run_in_threadpool(overdue.look)
     except StoreError as error:
-        why = {"ok": False, "redis": clean(str(error))}
-        return JSONResponse(why, status_code=503, headers=LATER)
-    silent = [{"kind": each.kind, "since": each.since} for each in standing.silent]
-    told = {"ok": not silent and not late, "redis": "answers", "silent": silent, "overdue": [one.entry for one in late]}
-    return JSONResponse(told) if standing.can_run() else JSONResponse(told, status_code=503, headers=LATER)
+        content = {"ok": False, "redis": clean(str(error))}
+        return JSONResponse(content, status_code=503, headers=NOT_READY_HEADERS)
+    silent = [{"kind": each.kind, "since": each.since} for each in liveness.silent]
+    late_entries = [tick.entry for tick in late]
+    content = {"ok": not silent and not late, "redis": "answers", "silent": silent, "overdue": late_entries}
+    if liveness.can_run():
+        return JSONResponse(content)
+    return JSONResponse(content, status_code=503, headers=NOT_READY_HEADERS)
 
 
 def home(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
-    """To what there is to see."""
+    """Redirect to the posts."""
     return RedirectResponse("/posts/", status_code=307)
 
 
 def feed(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
-    """The Atom feed of the local destination."""
+    """Serve the Atom feed of the local destination."""
     file = settings.current().public_dir / "feed.xml"
     if not file.is_file():
         raise HTTPException(404, "nothing is published yet")
-    return FileResponse(file, media_type="application/atom+xml", headers=FRESH)
-
-
-def _files(folder: Path) -> StaticFiles:
-    folder.mkdir(parents=True, exist_ok=True)
-    return StaticFiles(directory=folder, html=True)
+    return FileResponse(file, media_type="application/atom+xml", headers=REVALIDATE)
 
 
 def create() -> Starlette:
-    """The application for this process's settings."""
+    """Create the application for this process's settings."""
     logs.configure()
     connections.install()
     public = settings.current().public_dir
@@ -84,27 +82,34 @@ def create() -> Starlette:
             Route("/calls/{call:path}", calls.show),
         ],
         middleware=[Middleware(Guard)],
-        exception_handlers={HTTPException: problems.of_http, Exception: problems.of_bug},
+        exception_handlers={HTTPException: problems.from_http_exception, Exception: problems.from_bug},
     )
-    app.state.routes = _routes()
+    app.state.webhooks = _webhooks()
     return app
 
 
-def _routes() -> sources.Routes | None:
-    """The table of webhooks; a row that cannot work closes its own door, and a table that cannot be read closes all."""
+def _files(folder: Path) -> StaticFiles:
+    folder.mkdir(parents=True, exist_ok=True)
+    return StaticFiles(directory=folder, html=True)
+
+
+def _webhooks() -> sources.Routes | None:
+    """Read the table of webhooks, and log what is wrong with it.
+
+    Returns:
+        The routes, without the rows that cannot work; None if the whole table cannot be read.
+    """
     try:
-        found = sources.read()
+        routes = sources.read()
     except sources.RouteError as error:
         problem = str(error)
     else:
-        for name, refusal in found.refused.items():
-            log.error(
-                "webhook row refused", source=name, error=str(refusal), next="it is answered 503; the others work"
-            )
-        return found
-    log.error(
-        "webhooks refused", error=problem, next="all are answered 503; correct it, and start the web process again"
-    )
+        for name, refusal in routes.refused.items():
+            hint = "its webhooks are answered 503; the other rows work"
+            log.error("webhook row refused", source=name, error=str(refusal), hint=hint)
+        return routes
+    hint = "every webhook is answered 503; correct the table, and restart the web process"
+    log.error("webhooks refused", error=problem, hint=hint)
     return None
 
 

@@ -1,4 +1,4 @@
-"""Blocking work of a request: in a thread of its own, and never longer than whoever asked will wait."""
+"""Run a request's blocking work in a thread, within the time that its sender will wait."""
 
 from __future__ import annotations
 
@@ -17,29 +17,38 @@ from web import problems
 
 log = structlog.get_logger("gatehouse.web")
 
-#: Seconds. The most impatient sender gives up after three.
+#: Seconds. The least patient sender gives up after three.
 MAX_SECONDS = 2.5
-#: Seconds after which to come again; a restart of Redis takes less.
-AGAIN = 5
-#: More would only wait for each other; those of the feed's files are others.
-THREADS = 20
+#: Seconds for Retry-After; a restart of Redis takes less.
+RETRY_SECONDS = 5
+#: More threads would only wait for each other. Static files are served by other threads.
+MAX_THREADS = 20
 
 Result = TypeVar("Result")
 
 
-async def for_store(action: Callable[[], Result]) -> Result:
-    """What `action` answers; raises HTTPException 503 if Redis is away, or does not answer in time.
+async def call_store(action: Callable[[], Result]) -> Result:
+    """Call a function that uses the store, in a thread.
 
-    An action that is given up goes on behind the scenes, so it must be harmless to repeat.
+    Args:
+        action: The function. Its thread runs on after a timeout, so it must be safe to repeat.
+
+    Returns:
+        What `action` returns.
+
+    Raises:
+        HTTPException: 503 if Redis or the journal is unavailable, or if `action` takes longer than MAX_SECONDS.
     """
     try:
         with anyio.fail_after(MAX_SECONDS):
-            return await run_sync(action, abandon_on_cancel=True, limiter=_threads())
+            return await run_sync(action, abandon_on_cancel=True, limiter=_limiter())
     except (JournalUnavailable, StoreError, TimeoutError) as error:
-        log.warning("store away", error=clean(str(error)) or "no answer in time", next=f"503, again in {AGAIN} s")
-        raise HTTPException(503, "this cannot be kept safe right now; come again", problems.later(AGAIN)) from error
+        reason = clean(str(error)) or "no answer in time"
+        log.warning("store away", error=reason, hint=f"answered 503, retry after {RETRY_SECONDS} s")
+        retry = problems.retry_after(RETRY_SECONDS)
+        raise HTTPException(503, "the store is unavailable, and nothing was accepted; retry later", retry) from error
 
 
 @cache
-def _threads() -> anyio.CapacityLimiter:
-    return anyio.CapacityLimiter(THREADS)
+def _limiter() -> anyio.CapacityLimiter:
+    return anyio.CapacityLimiter(MAX_THREADS)

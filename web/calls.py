@@ -1,7 +1,7 @@
-"""`GET /calls/{id}`: what became of a call. It tells no arguments; what a task answers, it tells.
+"""`GET /calls/{id}`: show the state and the result of a call, never its arguments.
 
-Whoever has the signed address that the webhook was answered with sees all of it. Without the signature a request that
-comes straight from this machine sees how far the call is; every other one sees nothing, not even whether there is one.
+A request with the signed address that the webhook's sender received sees all fields. A request without a signature that
+comes directly from this machine sees how far the call is. Every other request is refused, whether or not the call exists.
 """
 
 from __future__ import annotations
@@ -21,56 +21,57 @@ from web import blocking, hosts, links, problems
 
 log = structlog.get_logger("gatehouse.web")
 
-#: What is told of a call, in this order.
-TOLD = ("call", "agent", "task", "key", "state", "result", "answer")
-#: What is told without a signature. A key may name a person, a result may be a whole analysis; and a proxy on this machine
+#: The fields of an answer, in this order.
+FIELDS = ("call", "agent", "task", "key", "state", "result", "answer")
+#: The fields without a signature. A key may name a person, a result may be a whole analysis, and a proxy on this machine
 #: that hides where a request comes from makes a stranger look like this machine.
-TOLD_UNSIGNED = ("call", "agent", "task", "state")
+UNSIGNED_FIELDS = ("call", "agent", "task", "state")
 
 
 async def show(request: Request) -> Response:
-    """State and result of one call."""
+    """Answer with the state and the result of one call."""
     call = str(request.path_params["call"])
-    parts = TOLD if _is_signed(request, call) else TOLD_UNSIGNED
-    told = await blocking.for_store(partial(_look_up, call))
-    if told is None:
-        raise HTTPException(404, "no call of this id is known; finished ones are forgotten after a while")
-    return JSONResponse({name: told[name] for name in parts}, headers={"Cache-Control": "no-store"})
+    names = FIELDS if _is_signed(request, call) else UNSIGNED_FIELDS
+    fields = await blocking.call_store(partial(_look_up, call))
+    if fields is None:
+        raise HTTPException(404, "no call with this id is known; finished calls are forgotten after a while")
+    return JSONResponse({name: fields[name] for name in names}, headers={"Cache-Control": "no-store"})
 
 
-def address(call: str) -> str:
-    """The signed address of a call's page; raises HTTPException 503 if it cannot be signed."""
+def status_url(call: str) -> str:
+    """Return the signed address of a call's page; raise HTTPException 503 if it cannot be signed."""
     try:
-        return links.of_call(call)
+        return links.signed_url(call)
     except OSError as error:
-        raise _unsigned(error) from error
+        raise _signing_unavailable(error) from error
 
 
 def _is_signed(request: Request, call: str) -> bool:
-    """Raise HTTPException 401 if the request may see nothing."""
-    given = request.query_params.get(links.PARAMETER)
-    if given is None and hosts.is_direct_from_here(request):
+    """Return whether a request has the call's signature; raise HTTPException 401 if it may see nothing."""
+    signature = request.query_params.get(links.PARAMETER)
+    if signature is None and hosts.is_direct_and_local(request):
         return False
     try:
-        if given is not None and links.is_signed(call, given):
+        if signature is not None and links.is_signed(call, signature):
             return True
     except OSError as error:
-        raise _unsigned(error) from error
-    why = "use the whole status_url that the webhook was answered with: the page of a call is for whoever made it"
-    raise HTTPException(401, why, {"WWW-Authenticate": "Signature"})
+        raise _signing_unavailable(error) from error
+    detail = "use the whole status_url from the answer to the webhook; only its sender may see this page"
+    raise HTTPException(401, detail, {"WWW-Authenticate": "Signature"})
 
 
-def _unsigned(error: OSError) -> HTTPException:
-    why = clean(str(error))
-    log.error("addresses of calls cannot be signed", error=why, next="let this user read and write STATE_DIR/secrets")
-    return HTTPException(503, "this server cannot sign addresses right now; come again", problems.later(blocking.AGAIN))
+def _signing_unavailable(error: OSError) -> HTTPException:
+    reason = clean(str(error))
+    log.error("status addresses cannot be signed", error=reason, hint="let this user read and write STATE_DIR/secrets")
+    retry = problems.retry_after(blocking.RETRY_SECONDS)
+    return HTTPException(503, "this server cannot sign addresses now; retry later", retry)
 
 
 def _look_up(call: str) -> dict[str, Any] | None:
     for agent in agents():
-        found = history.of_call(agent, call)
-        if found:
-            told = {name: found.get(name) for name in TOLD}
-            # A call that was refused may name a key whose result is another call's.
-            return told if told["state"] == "done" else told | {"result": None}
+        record = history.of_call(agent, call)
+        if record:
+            fields = {name: record.get(name) for name in FIELDS}
+            # The key of a refused call may have a result that belongs to another call.
+            return fields if fields["state"] == "done" else fields | {"result": None}
     return None

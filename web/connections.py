@@ -1,7 +1,8 @@
-"""Connections that keep the web process busy with nothing: half a request, a body or a reader that drips, too many at once.
+"""Close connections that occupy the web process: unfinished requests, clients that do not read, and too many at once.
 
-uvicorn ends a connection that is idle between two requests, and no other. Each costs a file descriptor, and without one
-left nobody is answered. `install` is called where the application is made, so that it holds however uvicorn is started.
+uvicorn closes only connections that are idle between two requests; its limit_concurrency would answer 503 to everyone
+while slow clients hold their connections. Each connection costs a file descriptor, and a process without a free one
+answers nobody. `install` runs where the application is created, so that it holds however uvicorn is started.
 """
 
 from __future__ import annotations
@@ -17,25 +18,25 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 log = structlog.get_logger("gatehouse.web")
 
-#: Seconds from the beginning of a connection, or the end of a response, until the next request's headers are whole.
-HEAD_SECONDS = 10.0
-#: Seconds from whole headers until the response is on its way entirely; our pages are small.
+#: Seconds from the start of a connection, or the end of a response, until the next request's headers are complete.
+HEADER_SECONDS = 10.0
+#: Seconds from complete headers until the whole response is sent; our pages are small.
 EXCHANGE_SECONDS = 120.0
-#: Bytes that may come while no request is under way: headers, and what is left of a body that was refused.
-MAX_HEAD = 64 * 1024
-#: Connections at once, where the limit of file descriptors allows twice as many.
+#: Bytes that may arrive outside a request: headers, and the rest of a body that was refused.
+MAX_HEADER_BYTES = 64 * 1024
+#: Connections at once, if the limit of file descriptors is at least twice that.
 MAX_CONNECTIONS = 1_000
-#: File descriptors that this process asks for, if it may have them.
+#: File descriptors that this process asks for, as far as its hard limit allows.
 WANTED_DESCRIPTORS = 4_096
-#: Seconds between two looks at all connections.
-LOOK = 1.0
+#: Seconds between two checks of all connections.
+CHECK_SECONDS = 1.0
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 @dataclass
-class _Seen:
-    """What is known of one connection: its request at the last look, since when it stands so, and bytes since then."""
+class _Progress:
+    """How far one connection is: its request, whether that is in progress, since when, and the bytes since then."""
 
     cycle: Any = None
     busy: bool = False
@@ -43,97 +44,108 @@ class _Seen:
     size: int = 0
 
 
-class Watch:
-    """All connections of one process."""
+class ConnectionLimits:
+    """The limits on all connections of one process.
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._seen: dict[Any, _Seen] = {}
+    Args:
+        max_connections: How many connections may be open at once.
+    """
+
+    def __init__(self, max_connections: int) -> None:
+        self._max_connections = max_connections
+        self._progress: dict[Any, _Progress] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def made(self, connection: Any) -> None:
-        """Take a new connection in; if there are too many, the one that has waited longest goes."""
-        if len(self._seen) >= self._most:
+    def opened(self, connection: Any) -> None:
+        """Add a connection. If there are too many, close the one that has waited longest for its request."""
+        if len(self._progress) >= self._max_connections:
             self._make_room(connection)
-        self._seen[connection] = _Seen()
+        self._progress[connection] = _Progress()
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(LOOK, self._look_and_go_on)
+            self._timer = asyncio.get_running_loop().call_later(CHECK_SECONDS, self._check_periodically)
 
     def received(self, connection: Any, size: int) -> None:
-        """Count what came outside of requests, and refuse too much of it."""
-        seen = self._seen.get(connection)
-        if seen is None:
+        """Count the bytes that arrived outside a request, and answer 431 to too many."""
+        progress = self._progress.get(connection)
+        if progress is None:
             return
-        self._update(connection, seen)
-        if seen.busy:
+        self._update(connection, progress)
+        if progress.busy:
             return
-        seen.size += size
-        if seen.size > MAX_HEAD and not connection.transport.is_closing():
+        progress.size += size
+        if progress.size > MAX_HEADER_BYTES and not connection.transport.is_closing():
             connection.transport.write(_TOO_LARGE)
-            self._end(connection, "its headers are too large")
+            self._close(connection, "its headers are too large")
 
-    def lost(self, connection: Any) -> None:
-        """Forget a connection that is over."""
-        self._seen.pop(connection, None)
+    def closed(self, connection: Any) -> None:
+        """Forget a connection that has ended."""
+        self._progress.pop(connection, None)
 
     def _make_room(self, newest: Any) -> None:
-        waiting = [(seen.since, connection) for connection, seen in self._seen.items() if not seen.busy]
-        oldest = min(waiting, key=lambda one: one[0])[1] if waiting else newest
-        self._end(oldest, f"there are {self._most} connections")
+        waiting = [(progress.since, each) for each, progress in self._progress.items() if not progress.busy]
+        oldest = min(waiting, key=lambda pair: pair[0])[1] if waiting else newest
+        self._close(oldest, f"there are {self._max_connections} connections")
 
-    def _look_and_go_on(self) -> None:
+    def _check_periodically(self) -> None:
         self._timer = None
-        self._look()
-        if self._seen:
-            self._timer = asyncio.get_running_loop().call_later(LOOK, self._look_and_go_on)
+        self._check()
+        if self._progress:
+            self._timer = asyncio.get_running_loop().call_later(CHECK_SECONDS, self._check_periodically)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         now = time.monotonic()
-        for connection, seen in list(self._seen.items()):
-            self._update(connection, seen)
-            if now - seen.since > (EXCHANGE_SECONDS if seen.busy else HEAD_SECONDS):
-                self._end(connection, "the request did not end in time" if seen.busy else "no request came in time")
+        for connection, progress in list(self._progress.items()):
+            self._update(connection, progress)
+            elapsed = now - progress.since
+            if progress.busy and elapsed > EXCHANGE_SECONDS:
+                self._close(connection, f"its request did not end within {EXCHANGE_SECONDS:g} s")
+            elif not progress.busy and elapsed > HEADER_SECONDS:
+                self._close(connection, f"it sent no complete request within {HEADER_SECONDS:g} s")
 
-    def _update(self, connection: Any, seen: _Seen) -> None:
+    def _update(self, connection: Any, progress: _Progress) -> None:
         cycle = connection.cycle
         busy = cycle is not None and not cycle.response_complete
-        if busy != seen.busy or cycle is not seen.cycle:
-            seen.cycle, seen.busy, seen.since, seen.size = cycle, busy, time.monotonic(), 0
+        if busy != progress.busy or cycle is not progress.cycle:
+            progress.cycle, progress.busy, progress.since, progress.size = cycle, busy, time.monotonic(), 0
 
-    def _end(self, connection: Any, why: str) -> None:
-        log.debug("connection ended", why=why)
-        self._seen.pop(connection, None)
+    def _close(self, connection: Any, reason: str) -> None:
+        log.debug("connection closed", reason=reason)
+        self._progress.pop(connection, None)
         if connection.transport.get_write_buffer_size():
-            connection.transport.abort()  # closing would wait until its reader has read
+            connection.transport.abort()  # close() would wait until the client has read everything
         else:
             connection.transport.close()
 
 
 def install(protocol: Any = AutoHTTPProtocol) -> None:
-    """Let every connection of uvicorn be watched; doing it again changes nothing."""
-    if hasattr(protocol, "_gatehouse_watch"):
+    """Apply the limits to every connection of uvicorn; a second call changes nothing.
+
+    Args:
+        protocol: uvicorn's protocol class, whose methods are wrapped.
+    """
+    if hasattr(protocol, "_gatehouse_limits"):
         return
-    protocol._gatehouse_watch = watch = Watch(_most())  # noqa: SLF001 - a mark of our own
+    protocol._gatehouse_limits = limits = ConnectionLimits(_max_connections())  # noqa: SLF001 - our own mark
     made, received, lost = protocol.connection_made, protocol.data_received, protocol.connection_lost
 
     def connection_made(self: Any, transport: asyncio.Transport) -> None:
         made(self, transport)
-        watch.made(self)
+        limits.opened(self)
 
     def data_received(self: Any, data: bytes) -> None:
         received(self, data)
-        watch.received(self, len(data))
+        limits.received(self, len(data))
 
     def connection_lost(self: Any, exc: Exception | None) -> None:
-        watch.lost(self)
+        limits.closed(self)
         lost(self, exc)
 
     protocol.connection_made, protocol.data_received = connection_made, data_received
     protocol.connection_lost = connection_lost
 
 
-def _most() -> int:
-    """As many connections as half of the file descriptors; Redis, files and the listener need some too."""
+def _max_connections() -> int:
+    """Return half of the limit of file descriptors, after raising it: Redis, files and the listener need some too."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = WANTED_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(WANTED_DESCRIPTORS, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -1,8 +1,8 @@
-"""Who may use Flower. It can start, end and read everything, so nobody gets in without proof.
+"""Decide who may use Flower, which can start, end and read everything.
 
-Proof is the password, for the user `admin`: DESK_PASSWORD, or else one that is made at the first start. Without
-DESK_PASSWORD the processes of this very user, who could read that password and Redis anyway, need none: the kernel says
-whose they are. A page of somebody else's in this user's browser is told by what browsers add to its requests.
+The user `admin` proves itself with a password: DESK_PASSWORD, or else one that is made at the first start. Without
+DESK_PASSWORD, processes of this server's own user need no password: they could read that file and Redis anyway, and
+the kernel tells whose process made a connection. Requests that a browser marks as made by another site are refused.
 """
 
 from __future__ import annotations
@@ -21,57 +21,61 @@ from tornado.web import RequestHandler
 
 import settings
 from state import private
-from web import headers, peers, proxies
+from web import addresses, headers, peers
 
 USER = "admin"
-#: The name of the password in STATE_DIR/secrets.
+#: The name of the password's file in STATE_DIR/secrets.
 SECRET = "flower-password"  # noqa: S105 - its name, not the secret
 
-#: Answers "OK" and nothing else; the health checks of containers ask for it.
-OPEN = "/healthcheck"
+#: Answers "OK" and nothing else; the health checks of containers request it.
+OPEN_PATH = "/healthcheck"
 
-#: As those of the web process, but Flower's pages run scripts and send forms.
+#: As those of the web process, except that Flower's pages run scripts and send forms.
 HEADERS = headers.HEADERS | {
     "Content-Security-Policy": "frame-ancestors 'none'; base-uri 'self'; form-action 'self'; object-src 'none'",
     "Referrer-Policy": "same-origin",
 }
 
-_HERE = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
+FORBIDDEN, UNAUTHORIZED = 403, 401
 
 
 def install() -> str:
-    """Stand before every page and answer of Flower; answers the user and password that its own handlers want."""
+    """Put the check before every handler of Flower.
+
+    Returns:
+        `user:password`, which Flower's own handlers require.
+    """
     credentials = f"{USER}:{settings.current().desk_password or private.secret(SECRET)}"
     needs_password = bool(settings.current().desk_password)
 
     def find_handler(self: Any, request: HTTPServerRequest, **kwargs: Any) -> Any:
-        if request.path != OPEN:
-            refused = _refusal(request, credentials, needs_password=needs_password)
-            if refused:
-                return self.get_handler_delegate(request, _Refusal, {"status": refused[0], "why": refused[1]})
+        if request.path != OPEN_PATH:
+            refusal = _check(request, credentials, needs_password=needs_password)
+            if refusal:
+                return self.get_handler_delegate(request, _Refusal, {"status": refusal[0], "reason": refusal[1]})
         return super(Flower, self).find_handler(request, **kwargs)
 
     Flower.find_handler = find_handler
-    RequestHandler.set_default_headers = _set_headers  # type: ignore[method-assign]  # static files have no other
+    RequestHandler.set_default_headers = _set_headers  # type: ignore[method-assign]  # the only hook for static files
     BaseHandler.set_default_headers = _set_headers
     return credentials
 
 
-def _refusal(request: HTTPServerRequest, credentials: str, *, needs_password: bool) -> tuple[int, str] | None:
-    """Status and reason, or None for a request that may go on."""
-    if _is_of_another_page(request):
-        return 403, "a page of another site made this request\n"
-    if not needs_password and _is_our_own(request):
+def _check(request: HTTPServerRequest, credentials: str, *, needs_password: bool) -> tuple[int, str] | None:
+    """Return the status and the reason of a refusal; None for a request that may go on."""
+    if _is_cross_site(request):
+        return FORBIDDEN, "a page of another site made this request\n"
+    if not needs_password and _is_from_our_user(request):
         request.headers["Authorization"] = f"Basic {base64.b64encode(credentials.encode()).decode()}"
         return None
-    if _knows(request.headers.get("Authorization", ""), credentials):
+    if _has_password(request.headers.get("Authorization", ""), credentials):
         return None
-    where = "DESK_PASSWORD" if needs_password else f"STATE_DIR/secrets/{SECRET}"
-    return 401, f"the user is {USER}, and the password is in {where}\n"
+    place = "DESK_PASSWORD" if needs_password else f"STATE_DIR/secrets/{SECRET}"
+    return UNAUTHORIZED, f"the user is {USER}, and the password is in {place}\n"
 
 
-def _is_of_another_page(request: HTTPServerRequest) -> bool:
-    """Whether a browser says so; a link that a person follows does no harm."""
+def _is_cross_site(request: HTTPServerRequest) -> bool:
+    """Return whether the browser says that another site made the request; a link that a person follows is harmless."""
     origin = request.headers.get("Origin")
     try:
         if origin is not None and urlsplit(origin).netloc != request.host:
@@ -80,29 +84,27 @@ def _is_of_another_page(request: HTTPServerRequest) -> bool:
         return True
     if request.headers.get("Sec-Fetch-Site", "none") in {"none", "same-origin"}:
         return False
-    followed = (request.headers.get("Sec-Fetch-Mode"), request.headers.get("Sec-Fetch-Dest")) == (
-        "navigate",
-        "document",
-    )
-    return not (followed and request.method in {"GET", "HEAD"})
+    mode, destination = request.headers.get("Sec-Fetch-Mode"), request.headers.get("Sec-Fetch-Dest")
+    is_followed_link = mode == "navigate" and destination == "document" and request.method in {"GET", "HEAD"}
+    return not is_followed_link
 
 
-def _is_our_own(request: HTTPServerRequest) -> bool:
-    """Whether a process of this user, or root's, made it, straight and under a name of this machine."""
-    if request.host_name not in _HERE or proxies.left_a_trace(request.headers):
+def _is_from_our_user(request: HTTPServerRequest) -> bool:
+    """Return whether a process of this user or of root made the request, directly and with a Host of this machine."""
+    if not addresses.is_loopback(request.host_name.strip("[]")) or addresses.has_proxy_header(request.headers):
         return False
     stream = getattr(request.connection, "stream", None)
     connection = getattr(stream, "socket", None)
-    return connection is not None and peers.user_of(connection) in {0, os.geteuid()}
+    return connection is not None and peers.peer_uid(connection) in {0, os.geteuid()}
 
 
-def _knows(authorization: str, credentials: str) -> bool:
+def _has_password(authorization: str, credentials: str) -> bool:
     scheme, _, encoded = authorization.partition(" ")
     try:
-        given = base64.b64decode(encoded.strip(), validate=True)
+        decoded = base64.b64decode(encoded.strip(), validate=True)
     except (binascii.Error, ValueError):
         return False
-    return scheme.lower() == "basic" and hmac.compare_digest(given, credentials.encode())
+    return scheme.lower() == "basic" and hmac.compare_digest(decoded, credentials.encode())
 
 
 def _set_headers(self: RequestHandler) -> None:
@@ -111,17 +113,17 @@ def _set_headers(self: RequestHandler) -> None:
 
 
 class _Refusal(RequestHandler):
-    """Answers with one sentence, whatever the method."""
+    """A handler that answers every method with one sentence."""
 
-    def initialize(self, status: int, why: str) -> None:
-        self._status, self._why = status, why
+    def initialize(self, status: int, reason: str) -> None:
+        self._status, self._reason_text = status, reason
 
     def prepare(self) -> None:
         self.set_status(self._status)
-        if self._status == 401:  # noqa: PLR2004 - the status that makes a browser ask
+        if self._status == UNAUTHORIZED:
             self.set_header("WWW-Authenticate", 'Basic realm="Flower of Gatehouse", charset="UTF-8"')
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
-        self.finish(self._why)
+        self.finish(self._reason_text)
 
     def check_xsrf_cookie(self) -> None:
-        """Nothing is changed here."""
+        """Allow every request: nothing is changed here."""

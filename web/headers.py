@@ -1,7 +1,7 @@
-"""The headers of every answer, which keep a browser from guessing, framing and telling."""
+"""The headers of every answer: a browser must not guess a type, frame a page, or send an address to other sites."""
 
-#: Nothing here runs a script, loads from elsewhere, or belongs into another page's frame. The pages' own policies are
-#: stricter: a browser obeys both.
+#: Our pages run no script, load nothing from elsewhere, and belong in no other page's frame. A page may have a stricter
+#: policy of its own; a browser obeys both.
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

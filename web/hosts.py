@@ -1,12 +1,12 @@
-"""Which names this server answers to, and whether a request was made on this machine.
+"""Decide whether this server answers to the Host of a request.
 
-A page in a person's browser may point its own name at 127.0.0.1 and then read what is served here (DNS rebinding). The
-browser still sends that name as Host. An address as Host is safe: nobody can point an address elsewhere.
+A page in a browser may point its own name at 127.0.0.1 and then read what is served here (DNS rebinding). The browser
+still sends that name as Host, so names that are not this server's are refused. An IP address as Host is safe, because
+nobody can make an address lead elsewhere.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import socket
 from functools import cache
@@ -16,52 +16,47 @@ from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
 import settings
-from web import proxies
+from web import addresses
 
-#: A name or an IPv4 address, or an IPv6 address in brackets; then perhaps a port.
-_HOST = re.compile(r"(?:\[(?P<six>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_.-]+))(?::[0-9]{1,5})?", re.IGNORECASE)
+#: A name or an IPv4 address, or an IPv6 address in brackets; then an optional port.
+_HOST = re.compile(r"(?:\[(?P<ipv6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_.-]+))(?::[0-9]{1,5})?", re.IGNORECASE)
 
 
-def of(headers: Headers) -> str | None:
-    """The name or address in the Host header, in lower case; "" if there is no such header, None if it is not a host's."""
-    given = headers.getlist("host")
-    if not given or given == [""]:
+def read(headers: Headers) -> str | None:
+    """Return the host in the Host header.
+
+    Returns:
+        The name or address in lower case, without port and brackets; "" if the header is missing or empty; None if
+        it is not a host, or if there are several.
+    """
+    values = headers.getlist("host")
+    if not values or values == [""]:
         return ""
-    found = _HOST.fullmatch(given[0]) if len(given) == 1 else None
-    return (found["six"] or found["name"]).lower().removesuffix(".") or None if found else None
+    match = _HOST.fullmatch(values[0]) if len(values) == 1 else None
+    if match is None:
+        return None
+    return (match["ipv6"] or match["name"]).lower().removesuffix(".") or None
 
 
 def is_ours(host: str | None) -> bool:
-    """Whether this server answers to this name; a client without a Host is not a browser."""
-    return host is not None and (host == "" or is_address(host) or host in _names() or host.endswith(".localhost"))
-
-
-def is_address(host: str) -> bool:
-    """Whether this is an IP address and not a name."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
+    """Return whether this server answers to a host that `read` returned. A client without a Host is not a browser."""
+    if host is None:
         return False
-    return True
+    return host == "" or addresses.is_ip_address(host) or host in _our_names() or host.endswith(".localhost")
 
 
-def is_direct_from_here(request: HTTPConnection) -> bool:
-    """Whether nothing shows that this request comes from elsewhere. This is not proof: a proxy may hide all traces."""
+def is_direct_and_local(request: HTTPConnection) -> bool:
+    """Return whether nothing shows that a request comes from another machine.
+
+    True is not proof: a proxy on this machine may hide all traces.
+    """
     client = request.client.host if request.client else ""
-    return not proxies.left_a_trace(request.headers) and is_loopback(client) and is_loopback(of(request.headers) or "")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether this name or address leads to this machine and nowhere else."""
-    if not is_address(host):
-        return host == "localhost" or host.endswith(".localhost")
-    address = ipaddress.ip_address(host)
-    mapped = getattr(address, "ipv4_mapped", None)
-    return bool((mapped or address).is_loopback)
+    is_local = addresses.is_loopback(client) and addresses.is_loopback(read(request.headers) or "")
+    return is_local and not addresses.has_proxy_header(request.headers)
 
 
 @cache
-def _names() -> frozenset[str]:
-    here = settings.current()
-    public = urlsplit(here.public_url).hostname or ""
-    return frozenset(name.lower() for name in ("localhost", socket.gethostname(), here.web_host, public) if name)
+def _our_names() -> frozenset[str]:
+    chosen = settings.current()
+    public = urlsplit(chosen.public_url).hostname or ""
+    return frozenset(name.lower() for name in ("localhost", socket.gethostname(), chosen.web_host, public) if name)

@@ -1,6 +1,7 @@
-"""Whose process is at the other end of a connection on this machine: the kernel knows, and Linux tells.
+"""Find the user whose process opened a connection from this machine, as Linux shows it in /proc/net/tcp.
 
-Every user of a machine can reach 127.0.0.1; this is how one of them is told from the others without a password.
+Every user of a machine can connect to 127.0.0.1; this tells the users apart without a password. psutil does not show
+the user of a socket that belongs to another user's process.
 """
 
 from __future__ import annotations
@@ -11,46 +12,46 @@ import sys
 from pathlib import Path
 
 _TABLES = {4: Path("/proc/net/tcp"), 6: Path("/proc/net/tcp6")}
-#: Columns of the tables: own address, other address, state, user, number of the socket.
-_OWN, _OTHER, _STATE, _USER, _SOCKET = 1, 2, 3, 7, 9
+#: Columns of the tables.
+_LOCAL, _REMOTE, _STATE, _UID, _INODE = 1, 2, 3, 7, 9
 _ESTABLISHED = "01"
-#: The number of a socket that its process has closed; the kernel then says user 0, which means nothing.
+#: The inode of a socket that its process has closed. The kernel then shows user 0, which means nothing.
 _CLOSED = "0"
 
 
-def user_of(connection: socket.socket) -> int | None:
-    """The user id of the process that connected to us; None if it is on another machine, gone, or cannot be known."""
+def peer_uid(connection: socket.socket) -> int | None:
+    """Return the user id of the process at the other end of a TCP connection.
+
+    Returns:
+        The user id; None if that process is on another machine, has closed its socket, or cannot be found.
+    """
     if connection.family not in {socket.AF_INET, socket.AF_INET6}:
         return None
     try:
-        here, there = connection.getsockname()[:2], connection.getpeername()[:2]
-        return _find(_written(*there), _written(*here), _table(there[0]))
+        ours, theirs = connection.getsockname()[:2], connection.getpeername()[:2]
+        return _find(_hex(*theirs), _hex(*ours), _TABLES[_parse(theirs[0]).version])
     except (OSError, ValueError, IndexError):
         return None
 
 
-def _find(own: str, other: str, table: Path) -> int | None:
+def _find(local: str, remote: str, table: Path) -> int | None:
     with table.open() as rows:
         for row in rows:
-            words = row.split()
-            if words[_OWN] == own and words[_OTHER] == other:
-                is_held = words[_STATE] == _ESTABLISHED and words[_SOCKET] != _CLOSED
-                return int(words[_USER]) if is_held else None
+            columns = row.split()
+            if columns[_LOCAL] == local and columns[_REMOTE] == remote:
+                is_open = columns[_STATE] == _ESTABLISHED and columns[_INODE] != _CLOSED
+                return int(columns[_UID]) if is_open else None
     return None
 
 
-def _table(address: str) -> Path:
-    return _TABLES[_plain(address).version]
+def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Parse an address; return an IPv4 address for one that a dual-stack socket shows as IPv6."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    return (isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped) or parsed
 
 
-def _plain(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """The address; an IPv4 one that a socket for both kinds shows as IPv6 is IPv4."""
-    found = ipaddress.ip_address(address.partition("%")[0])
-    return (isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped) or found
-
-
-def _written(address: str, port: int) -> str:
-    """As the tables write it: words of four bytes, each as this processor reads it."""
-    packed = _plain(address).packed
+def _hex(address: str, port: int) -> str:
+    """Write an address as the tables do: words of four bytes in this processor's byte order."""
+    packed = _parse(address).packed
     words = (int.from_bytes(packed[at : at + 4], sys.byteorder) for at in range(0, len(packed), 4))
     return f"{''.join(f'{word:08X}' for word in words)}:{port:04X}"

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem JSON: what a program reads, in words for the person who reads its log."""
+"""Errors as problem JSON (RFC 9457), with a detail for the person who reads the sender's log."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from starlette.responses import JSONResponse, Response
 
 from web.headers import HEADERS
 
-TYPE = "application/problem+json"
+MEDIA_TYPE = "application/problem+json"
 
 
-def of_http(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
-    """The answer to an HTTPException."""
+def from_http_exception(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
+    """Return the answer for an HTTPException."""
     assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for nothing else
     return _problem(error.status_code, error.detail, error.headers)
 
 
-def of_bug(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
-    """The answer where we are wrong; what happened stands in the log and nowhere else."""
-    return _problem(500, "this is our mistake; the log of the web process tells more")
+def from_bug(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
+    """Return the answer for an unexpected exception, which only the log describes."""
+    return _problem(500, "internal error; the log of the web process tells more")
 
 
-def later(seconds: float) -> dict[str, str]:
-    """The header that says when to come again, in whole seconds and never at once."""
+def retry_after(seconds: float) -> dict[str, str]:
+    """Return the Retry-After header for a number of seconds, rounded up to at least one."""
     return {"Retry-After": str(max(1, math.ceil(seconds)))}
 
 
 def _problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     title = HTTPStatus(status).phrase
-    told = {"type": "about:blank", "title": title, "status": status}
+    content = {"type": "about:blank", "title": title, "status": status}
     if detail != title:
-        told["detail"] = detail
-    # The answer to a bug is made outside the guard, which gives all others their headers.
-    return JSONResponse(told, status, {**HEADERS, "Cache-Control": "no-store", **(headers or {})}, TYPE)
+        content["detail"] = detail
+    # Starlette answers a bug outside the guard, which adds HEADERS to all other answers.
+    return JSONResponse(content, status, {**HEADERS, "Cache-Control": "no-store", **(headers or {})}, MEDIA_TYPE)

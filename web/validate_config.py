@@ -1,7 +1,6 @@
-"""`python -m web.validate_config [schedule] [webhooks]`: can what was written in the tables be run?
+"""`python -m web.validate_config [schedule] [webhooks]`: check that every row of the two tables can work.
 
-A line for each mistake, and exit code 1, if not. `make up` asks before it starts anything; processes that run without
-being asked for leave out a row that cannot work.
+`make up` runs it before it starts anything. A process that is started without it leaves out a row that cannot work.
 """
 
 from __future__ import annotations
@@ -14,24 +13,32 @@ from gatekeeper.schedule import entries
 from web.webhooks import sources
 
 
-def of_schedule() -> Iterator[str]:
-    """What is wrong in `beat_schedule.py`, row by row."""
+def main() -> int:
+    """Print a line for each mistake; return the exit code, which is 1 if there is one."""
+    names = [name for name in TABLES if name in sys.argv[1:]] or list(TABLES)
+    mistakes = [mistake for name in names for mistake in TABLES[name]()]
+    for mistake in mistakes:
+        sys.stderr.write(f"gatehouse: {mistake}\n")
+    return 1 if mistakes else 0
+
+
+def check_schedule() -> Iterator[str]:
+    """Yield what is wrong in `beat_schedule.py`, row by row."""
     try:
         yield from map(str, entries.read().refused.values())
     except entries.ScheduleError as error:
         yield str(error)
 
 
-def of_webhooks() -> Iterator[str]:
-    """What is wrong in `webhook_routes.py`, row by row."""
+def check_webhooks() -> Iterator[str]:
+    """Yield what is wrong in `webhook_routes.py`, row by row."""
     try:
         yield from map(str, sources.read().refused.values())
     except sources.RouteError as error:
         yield str(error)
 
 
-TABLES = {"schedule": of_schedule, "webhooks": of_webhooks}
+TABLES = {"schedule": check_schedule, "webhooks": check_webhooks}
 
-asked = [name for name in TABLES if name in sys.argv[1:]] or list(TABLES)
-if mistakes := [f"gatehouse: {mistake}" for name in asked for mistake in TABLES[name]()]:
-    sys.exit("\n".join(mistakes))
+if __name__ == "__main__":
+    sys.exit(main())

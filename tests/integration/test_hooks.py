@@ -394,7 +394,7 @@ def test_a_source_that_is_not_set_up_is_not_there(house: Install, path: str) -> 
 def test_the_log_says_which_variable_a_source_lacks(house: Install, web: Process) -> None:
     senders.send(f"{house.web_url}/hooks/silent", b"{}", senders.JSON)
 
-    assert any("WEBHOOK_SECRET_SILENT" in line["next"] for line in web.events("webhook without a secret"))
+    assert any("WEBHOOK_SECRET_SILENT" in line["hint"] for line in web.events("webhook without a secret"))
 
 
 def test_what_a_stranger_says_of_his_address_changes_nothing(house: Install) -> None:

@@ -1,4 +1,4 @@
-"""A client that sends half a request, drips or never reads is hung up on, and the others are answered."""
+"""Close the connection of a client that never finishes a request or never reads, and answer all others."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from tests.harness.polling import until
 from web import connections
 
-#: Seconds that a bound of one may take on a machine where others work too.
+#: Seconds that a limit of one second may take on a busy machine.
 GENEROUS = 30.0
-MOST = 20
+CONNECTIONS = 20
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    """Answers at once, but reads the body at /body, and answers 20 MB at /much."""
+    """Answer at once; read the body at /body first; answer with 20 MB at /much."""
     if scope["type"] != "http":
         return
     if scope["path"] == "/body":
@@ -36,10 +36,10 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 @pytest.fixture(params=[HttpToolsProtocol, H11Protocol], ids=["httptools", "h11"])
 def port(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 1.0)
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 1.0)
     monkeypatch.setattr(connections, "EXCHANGE_SECONDS", 2.0)
-    monkeypatch.setattr(connections, "LOOK", 0.1)
-    monkeypatch.setattr(connections, "MAX_CONNECTIONS", MOST)
+    monkeypatch.setattr(connections, "CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", CONNECTIONS)
     protocol: Any = type("Watched", (request.param,), {})
     connections.install(protocol)
     connections.install(protocol)
@@ -66,8 +66,8 @@ def is_answered(port: int) -> bool:
         return one.recv(100).startswith(b"HTTP/1.1 200")
 
 
-def hangs_up(one: socket.socket, drip: bytes = b"") -> bool:
-    """Whether the server ends the connection, while we send a little now and then."""
+def is_disconnected(one: socket.socket, drip: bytes = b"") -> bool:
+    """Return whether the server closes the connection while we send `drip` now and then."""
     one.settimeout(0.2)
     started = time.monotonic()
     while time.monotonic() - started < GENEROUS:
@@ -97,13 +97,13 @@ def hangs_up(one: socket.socket, drip: bytes = b"") -> bool:
     ],
     ids=["nothing", "half a line", "endless headers", "idle", "second request", "body", "unread body", "chunks"],
 )
-def test_who_does_not_finish_a_request_is_hung_up_on(port: int, sent: bytes, drip: bytes) -> None:
+def test_a_client_that_does_not_finish_a_request_is_disconnected(port: int, sent: bytes, drip: bytes) -> None:
     with client(port, sent) as one:
-        assert hangs_up(one, drip)
+        assert is_disconnected(one, drip)
     assert is_answered(port)
 
 
-def test_who_does_not_read_is_hung_up_on(port: int) -> None:
+def test_a_client_that_does_not_read_is_disconnected(port: int) -> None:
     with client(port, b"GET /much HTTP/1.1\r\nHost: a\r\n\r\n") as one:
         time.sleep(4)  # reads nothing for longer than an exchange may take
         one.settimeout(GENEROUS)
@@ -116,7 +116,7 @@ def test_who_does_not_read_is_hung_up_on(port: int) -> None:
         assert received < 20_000_000
 
 
-def test_headers_have_a_largest_size(port: int) -> None:
+def test_headers_above_the_largest_size_are_refused(port: int) -> None:
     with client(port, b"GET / HTTP/1.1\r\n") as one:
         sent = 0
         try:
@@ -128,8 +128,8 @@ def test_headers_have_a_largest_size(port: int) -> None:
     assert is_answered(port)
 
 
-def test_more_half_sent_requests_than_connections_stop_nobody(port: int) -> None:
-    waiting = [client(port, b"GET / HTTP/1.1\r\n") for _ in range(5 * MOST)]
+def test_more_unfinished_requests_than_connections_do_not_stop_others(port: int) -> None:
+    waiting = [client(port, b"GET / HTTP/1.1\r\n") for _ in range(5 * CONNECTIONS)]
 
     assert all(is_answered(port) for _ in range(10))
 
@@ -137,7 +137,7 @@ def test_more_half_sent_requests_than_connections_stop_nobody(port: int) -> None
         one.close()
 
 
-def test_a_quick_client_may_send_many_requests_on_one_connection(port: int) -> None:
+def test_a_fast_client_may_send_many_requests_on_one_connection(port: int) -> None:
     with client(port) as one:
         started = time.monotonic()
         while time.monotonic() - started < 3:  # longer than any of the limits

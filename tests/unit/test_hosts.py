@@ -1,4 +1,4 @@
-"""Which Host is ours, and which request was made on this machine."""
+"""Hosts that this server answers to, and requests that were made on this machine."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from web import hosts
 def _names(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     chosen = replace(settings.current(), web_host="here.lan", public_url="https://out.example:8443/way")
     monkeypatch.setattr(settings, "current", lambda: chosen)
-    hosts._names.cache_clear()
+    hosts._our_names.cache_clear()
     yield
-    hosts._names.cache_clear()
+    hosts._our_names.cache_clear()
 
 
 def host(*values: str) -> str | None:
-    return hosts.of(Headers(raw=[(b"host", value.encode("latin-1")) for value in values]))
+    return hosts.read(Headers(raw=[(b"host", value.encode("latin-1")) for value in values]))
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def host(*values: str) -> str | None:
     ["localhost", "localhost:8000", "LOCALHOST", "localhost.", "a.localhost", "127.0.0.1", "127.1.2.3:80", "[::1]:8000",
      "10.0.0.7", "[2001:db8::1]", "here.lan:1", "out.example", "OUT.example:8443", ""],
 )  # fmt: skip
-def test_our_names_and_addresses(given: str) -> None:
+def test_our_names_and_every_address_are_ours(given: str) -> None:
     assert hosts.is_ours(host(given))
 
 
@@ -41,11 +41,11 @@ def test_our_names_and_addresses(given: str) -> None:
      "127.1", "user@localhost", "localhost/", "localhost#", "[::1", "::1", "localhost:", "localhost:80:80", " ", "ü",
      "127.0.0.1\x00", "127.0.0.1 evil.example", "127.0.0.1,evil.example", ".", "-"],
 )  # fmt: skip
-def test_other_names_and_what_is_no_name(given: str) -> None:
+def test_other_names_and_malformed_names_are_not_ours(given: str) -> None:
     assert not hosts.is_ours(host(given))
 
 
-def test_two_hosts_are_none() -> None:
+def test_two_host_headers_are_refused_and_none_is_empty() -> None:
     assert host("localhost", "localhost") is None
     assert host() == ""
 
@@ -66,8 +66,10 @@ def test_two_hosts_are_none() -> None:
         ("127.0.0.1", {"host": "localhost", "forwarded": ""}, False),
     ],
 )
-def test_a_request_from_this_machine(client: str, headers: dict[str, str], *, direct: bool) -> None:
+def test_a_request_is_local_only_if_nothing_shows_another_machine(
+    client: str, headers: dict[str, str], *, direct: bool
+) -> None:
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "headers": raw, "client": (client, 1) if client else None}
 
-    assert hosts.is_direct_from_here(Request(scope)) is direct
+    assert hosts.is_direct_and_local(Request(scope)) is direct

@@ -1,4 +1,4 @@
-"""The table of webhooks: every task in it exists and every argument fits; a row that cannot work is named with its line."""
+"""The table of webhooks: every task exists and every argument fits; a row that cannot work is named with its line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import pytest
 import settings
 import tasks.publisher
 import tasks.responder  # noqa: F401  the rows below name its task
-from web.webhooks.field_path import MISSING, FieldPath, PlaceError
+from web.webhooks.field_path import MISSING, FieldPath, FieldPathError
 from web.webhooks.sources import RouteError, WebhookSource, read
 
 Table = Callable[[str], ModuleType]
@@ -29,7 +29,7 @@ Secrets = Callable[..., None]
 
 @pytest.fixture
 def table(tmp_path: Path) -> Table:
-    """A module as somebody would write it, in a file of its own."""
+    """Write a table into a file, and return its module."""
 
     def write(text: str) -> ModuleType:
         path = tmp_path / "webhook_routes.py"
@@ -45,7 +45,7 @@ def table(tmp_path: Path) -> Table:
 
 
 def load(table: ModuleType | None = None) -> dict[str, WebhookSource]:
-    """Every source of a table; raises what is wrong with a row that cannot work."""
+    """Return every source of a table; raise the error of a row that cannot work."""
     found = read(table)
     for refusal in found.refused.values():
         raise refusal
@@ -54,7 +54,7 @@ def load(table: ModuleType | None = None) -> dict[str, WebhookSource]:
 
 @pytest.fixture
 def secrets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Secrets]:
-    """Set variables of the environment."""
+    """Return a function that sets variables of the environment."""
 
     def put(**variables: str) -> None:
         for name, value in variables.items():
@@ -66,7 +66,7 @@ def secrets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Secrets]:
     settings.current.cache_clear()
 
 
-#: What an event's data may hold, at the place its argument is taken from.
+#: A delivery with a value for each argument.
 EXAMPLE = {
     "type": "message.created",
     "data": {"channel": "chat", "conversation": "c1", "message_id": "m1", "text": "Hello", "sender": "ada"},
@@ -79,8 +79,8 @@ def test_every_task_of_the_table_that_ships_exists_and_every_argument_fits() -> 
     starts = [(name, event, start) for name, source in sources.items() for event, start in source.starts.items()]
     assert ("standard", "message.created") in {(name, event) for name, event, _ in starts}
     for name, event, start in starts:
-        found = {argument: place.find({}, EXAMPLE) for argument, place in start.arguments.items()}
-        assert start.gate.contract.bind((), found) == found, (name, event)
+        found = {argument: path.find({}, EXAMPLE) for argument, path in start.arguments.items()}
+        assert start.task.contract.bind((), found) == found, (name, event)
 
 
 def test_a_source_without_a_secret_has_no_key() -> None:
@@ -132,7 +132,7 @@ def test_a_row_becomes_a_source(table: Table) -> None:
 
     assert (forge.scheme, forge.header, forge.rate.text) == ("hmac", "X-Signature", "300/minute")
     assert forge.variable == "WEBHOOK_SECRET_FORGE"
-    assert forge.starts["done"].gate.name == "tasks.publisher.publish"
+    assert forge.starts["done"].task.name == "tasks.publisher.publish"
 
 
 @pytest.mark.parametrize(
@@ -141,8 +141,8 @@ def test_a_row_becomes_a_source(table: Table) -> None:
         ('"hmac"', '"md5"', 6, "no scheme 'md5'; there are: standard, github, hmac"),
         ('"signature": "X-Signature",', "", 6, "signature is the name of the header"),
         ('"forge"', '"Forge-1"', 6, "write a-z, 0-9 and _"),
-        ('"body:id"', '"id"', 6, "'id' is no place; write body:"),
-        ('"body:id"', '"body:a..b"', 6, "is no place"),
+        ('"body:id"', '"id"', 6, "'id' is not a field path; write body:"),
+        ('"body:id"', '"body:a..b"', 6, "is not a field path"),
         ('"delivery": "body:id"', '"deliveries": "body:id"', 6, "delivery: Field required"),
         (
             '"event": "body:type",\n            "delivery": "body:id"',
@@ -152,7 +152,7 @@ def test_a_row_becomes_a_source(table: Table) -> None:
         ),
         ('"X-Signature",', '"X-Signature", "rate": "often",', 6, "'often' is not a rate"),
         ('"tasks.publisher.publish"', '"tasks.publisher.publsh"', 12, "no task 'tasks.publisher.publsh'; there are: "),
-        ('"text:feed"', '"feed"', 12, "'feed' is no place"),
+        ('"text:feed"', '"feed"', 12, "'feed' is not a field path"),
         (', "destination": "text:feed"', "", 12, "missing a required argument: 'destination'"),
         ('"post_id"', '"post"', 12, "it takes: post_id, destination"),
         ('"arguments"', '"args"', 12, "arguments: Field required"),
@@ -171,7 +171,7 @@ def test_a_row_that_cannot_work_is_named_with_its_line(
 
 
 def answers(folder: Path, *paths: str) -> tuple[dict[str, int], list[dict[str, Any]]]:
-    """Status by path that a POST to the web process gets, and its log."""
+    """Return the status of a POST to each path of the web process, and its log."""
     code = f"""
         import json, sys
         sys.path.insert(0, {str(folder)!r})
@@ -198,7 +198,7 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 GOOD_AND_BAD = textwrap.dedent(ROW).lstrip().replace('"standard":', '"good":').replace('"hmac"', '"md5"')
 
 
-def test_a_row_that_cannot_work_closes_its_own_door_and_no_other(tmp_path: Path) -> None:
+def test_a_row_that_cannot_work_closes_its_own_webhook_and_no_other(tmp_path: Path) -> None:
     (tmp_path / "webhook_routes.py").write_text(GOOD_AND_BAD.replace('"scheme": "standard"', '"scheme": "github"'))
 
     statuses, log = answers(tmp_path, "/hooks/good", "/hooks/forge", "/hooks/strange")
@@ -217,7 +217,9 @@ def test_a_row_that_cannot_work_closes_its_own_door_and_no_other(tmp_path: Path)
         ("sources = {}\n1 / 0", "webhook_routes.py, line 2: ZeroDivisionError: division by zero"),
     ],
 )
-def test_a_table_that_cannot_be_read_closes_all_doors_and_nothing_else(tmp_path: Path, text: str, says: str) -> None:
+def test_a_table_that_cannot_be_read_closes_every_webhook_and_nothing_else(
+    tmp_path: Path, text: str, says: str
+) -> None:
     (tmp_path / "webhook_routes.py").write_text(text)
 
     statuses, log = answers(tmp_path, "/hooks/good")
@@ -231,7 +233,9 @@ def test_before_everything_starts_every_row_that_cannot_work_is_named(tmp_path: 
     (tmp_path / "webhook_routes.py").write_text(GOOD_AND_BAD.replace('"delivery": "header:webhook-id"', '"d": ""'))
     (tmp_path / "beat_schedule.py").write_text("schedule = {\n    'bad': {'cron': 'x'},\n}\n")
 
-    done = run(f"import sys, runpy; sys.path.insert(0, {str(tmp_path)!r}); runpy.run_module('web.validate_config')")
+    done = run(
+        f"import sys, runpy; sys.path.insert(0, {str(tmp_path)!r}); runpy.run_module('web.validate_config', run_name='__main__')"
+    )
 
     assert done.returncode == 1
     places = [line.partition(": ")[2].partition("'")[0] for line in done.stderr.splitlines()]
@@ -249,22 +253,22 @@ def test_the_table_of_the_documentation_works(table: Table) -> None:
     assert "post.approved" in load(table(text))["forge"].starts
 
 
-def test_every_answer_of_the_door_is_told_in_the_documentation() -> None:
-    doors = ("webhooks/receive", "webhooks/body", "blocking")
-    code = "".join((settings.ROOT / "web" / f"{name}.py").read_text() for name in doors)
+def test_every_status_of_a_webhook_is_in_the_documentation() -> None:
+    modules = ("webhooks/receive", "webhooks/body", "blocking")
+    code = "".join((settings.ROOT / "web" / f"{name}.py").read_text() for name in modules)
     page = (settings.ROOT / "docs" / "webhooks.md").read_text()
 
     for status in re.findall(r"HTTPException\(\s*(\d+)", code):
         assert f"\n| {status} |" in page, status
 
 
-# Places
+# Field paths
 
 BODY = {"type": "t", "data": {"items": [{"id": 7}, None], "null": None}}
 
 
 @pytest.mark.parametrize(
-    ("place", "found"),
+    ("path", "found"),
     [
         ("body:type", "t"),
         ("body:data.items.0.id", 7),
@@ -281,13 +285,13 @@ BODY = {"type": "t", "data": {"items": [{"id": 7}, None], "null": None}}
         ("text:feed: the local one", "feed: the local one"),
     ],
 )
-def test_a_place_is_found_or_missing_and_never_an_error(place: str, found: Any) -> None:
-    value = FieldPath.read(place).find({"x-event": "push"}, BODY)
+def test_a_field_is_found_or_missing_and_never_an_error(path: str, found: Any) -> None:
+    value = FieldPath.parse(path).find({"x-event": "push"}, BODY)
 
     assert value is MISSING if found is MISSING else value == found
 
 
 @pytest.mark.parametrize("text", ["", "type", "body", "body:", "header:", "text:", "json:type", "body:.a", "body:a."])
-def test_a_place_that_nobody_can_find_is_refused(text: str) -> None:
-    with pytest.raises(PlaceError, match=r"write body:path\.to\.value"):
-        FieldPath.read(text)
+def test_a_text_that_is_not_a_field_path_is_refused(text: str) -> None:
+    with pytest.raises(FieldPathError, match=r"write body:path\.to\.value"):
+        FieldPath.parse(text)

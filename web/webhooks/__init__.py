@@ -1,1 +1,1 @@
-"""The webhook door: `POST /hooks/{source}`."""
+"""Webhooks: `POST /hooks/{source}`, from the request to the call that it starts."""

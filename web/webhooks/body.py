@@ -1,4 +1,4 @@
-"""Reading what a stranger sends: bounded in size, in time and in depth, and JSON or nothing."""
+"""Read the body of an untrusted request: limited in size, time and depth, and accepted only as JSON."""
 
 from __future__ import annotations
 
@@ -14,51 +14,56 @@ from clients.text import strict_json
 
 #: Bytes. Standard Webhooks advises 20 kB; a large event of a code host is some 100 kB.
 MAX_BODY = 256 * 1024
-#: Seconds until the whole body must be there; senders are servers, and wait little longer for the answer.
-MAX_READ = 3.0
+#: Seconds until the whole body must have arrived. Senders are servers, and wait little longer for the answer.
+MAX_READ_SECONDS = 3.0
 #: Levels of lists and objects; real events have about ten.
-DEEPEST = 50
+MAX_DEPTH = 50
 
 _CLOSE = {"Connection": "close"}
 
 
 async def read(request: Request) -> bytes:
-    """The raw body; raises HTTPException if its type is wrong, or it is too large, too slow or cut off."""
+    """Return the raw body.
+
+    Raises:
+        HTTPException: 400 if the connection ends too early, 408 if the body takes longer than MAX_READ_SECONDS, 413 if
+            it is larger than MAX_BODY, 415 if it is not JSON in UTF-8 or is compressed.
+    """
     _check_type(request.headers)
     declared = request.headers.get("content-length", "0")
     if declared.isdecimal() and int(declared[:20]) > MAX_BODY:
         raise _too_large()
     try:
-        async with asyncio.timeout(MAX_READ):
+        async with asyncio.timeout(MAX_READ_SECONDS):
             return await _collect(request)
     except TimeoutError:
-        raise HTTPException(408, f"the body did not end within {MAX_READ:g} seconds", _CLOSE) from None
+        raise HTTPException(408, f"the body did not end within {MAX_READ_SECONDS:g} seconds", _CLOSE) from None
     except ClientDisconnect:
         raise HTTPException(400, "the connection ended before the body did") from None
 
 
 def parse(body: bytes) -> dict[str, Any]:
-    """The JSON object in a body; raises HTTPException 400 for everything else."""
+    """Return the JSON object in a body; raise HTTPException 400 if there is anything else in it."""
     try:
         content = strict_json.loads(body.decode())
     except (ValueError, RecursionError) as error:
-        raise HTTPException(400, f"the body {_mistake(error)}") from None
+        raise HTTPException(400, f"the body {_describe(error)}") from None
     if not isinstance(content, dict):
         raise HTTPException(400, "the body is JSON, but not an object")
-    if _is_deep(content):
-        raise HTTPException(400, f"the body is nested deeper than {DEEPEST} levels")
+    if _is_too_deep(content):
+        raise HTTPException(400, f"the body is nested deeper than {MAX_DEPTH} levels")
     return content
 
 
-def _mistake(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     match error:
         case UnicodeDecodeError():
             return "is not UTF-8"
         case json.JSONDecodeError():
             return "is not JSON"
         case RecursionError():
-            return f"is nested deeper than {DEEPEST} levels"
-    return "holds a number that cannot be kept"
+            return f"is nested deeper than {MAX_DEPTH} levels"
+    return "has a number that JSON cannot represent or that is too long"
 
 
 async def _collect(request: Request) -> bytes:
@@ -82,12 +87,12 @@ def _check_type(headers: Mapping[str, str]) -> None:
     if not is_json or ("charset" in parameters and charset not in {"utf-8", "utf8"}):
         raise HTTPException(415, "send application/json, in UTF-8", _CLOSE)
     if headers.get("content-encoding", "identity").lower() != "identity":
-        raise HTTPException(415, "send the body as it is, not compressed", _CLOSE)
+        raise HTTPException(415, "send the body uncompressed", _CLOSE)
 
 
-def _is_deep(content: dict[str, Any]) -> bool:
+def _is_too_deep(content: dict[str, Any]) -> bool:
     level: list[Any] = [content]
-    for _ in range(DEEPEST):
-        inner = [list(one.values()) if isinstance(one, dict) else one for one in level]
-        level = [value for values in inner for value in values if isinstance(value, dict | list)]
+    for _ in range(MAX_DEPTH):
+        children = [list(each.values()) if isinstance(each, dict) else each for each in level]
+        level = [value for values in children for value in values if isinstance(value, dict | list)]
     return bool(level)

@@ -1,4 +1,4 @@
-"""Where in a delivery a value stands, as the table of routes writes it: `body:data.text`, `header:X-Event`, `text:feed`."""
+"""Find a field of a delivery by a path from the table of routes: `body:data.text`, `header:X-Event`, `text:feed`."""
 
 from __future__ import annotations
 
@@ -6,44 +6,51 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-#: What `find` answers where nothing stands; a null in the body is a value.
+#: What `find` returns for a missing field; a null in the body is a value.
 MISSING: Any = object()
 
 KINDS = ("body", "header", "text")
 
 
-class PlaceError(ValueError):
-    """Raised when a place is written in a way nobody can find."""
+class FieldPathError(ValueError):
+    """Raised when a text is not a field path; says what to write."""
 
 
 @dataclass(frozen=True)
 class FieldPath:
-    """One place; a path's names are joined by dots, and a number picks from a list."""
+    """Where a field stands; the names of a path in the body are joined by dots, and a number picks from a list."""
 
     kind: str
     name: str
 
     @classmethod
-    def read(cls, text: str) -> FieldPath:
-        """The place that this text names; raises PlaceError."""
+    def parse(cls, text: str) -> FieldPath:
+        """Parse a text of the table; raise FieldPathError if it is not a field path."""
         kind, colon, name = text.partition(":")
         if kind not in KINDS or not colon or not name or (kind == "body" and not all(name.split("."))):
-            raise PlaceError(f"{text!r} is no place; write body:path.to.value, header:Name or text:words")
+            raise FieldPathError(
+                f"{text!r} is not a field path; write body:path.to.value, header:Name or text:fixed text"
+            )
         return cls(kind, name)
 
     def find(self, headers: Mapping[str, str], body: Mapping[str, Any]) -> Any:
-        """The value that stands there, or MISSING."""
+        """Return the value of the field, or MISSING.
+
+        Args:
+            headers: The headers of the delivery.
+            body: The JSON object in its body.
+        """
         if self.kind == "text":
             return self.name
         if self.kind == "header":
             return headers.get(self.name, MISSING)
         value: Any = body
         for name in self.name.split("."):
-            value = _step(value, name)
+            value = _child(value, name)
         return value
 
 
-def _step(value: Any, name: str) -> Any:
+def _child(value: Any, name: str) -> Any:
     if isinstance(value, dict):
         return value.get(name, MISSING)
     if isinstance(value, list) and name.isascii() and name.isdecimal() and int(name) < len(value):
@@ -52,7 +59,7 @@ def _step(value: Any, name: str) -> Any:
 
 
 def is_storable(text: str) -> bool:
-    """False for half a character, which JSON can spell and nothing can store."""
+    """Return False for a lone surrogate (half a character), which JSON can spell and UTF-8 cannot store."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,6 +1,7 @@
-"""The webhook door: `POST /hooks/{source}`. What is answered 202 is on record; the rest of the system goes on from there.
+"""`POST /hooks/{source}`: verify a delivery and accept the call that it starts. A delivery answered 202 is on record.
 
-In this order: is it a source, does it fit, is it signed, what is it, was it here before, may it come in now.
+The steps, in this order: find the source, read the body, verify the signature, find the event's type and its task,
+build the call, check the rate, and put the call on record unless it is there already.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from state import limits
 from state.ledger.ledger import ContentMismatch
 from state.model import Call
 from web import blocking, calls, problems
-from web.webhooks import body as intake
+from web.webhooks import body
 from web.webhooks.field_path import MISSING, is_storable
 from web.webhooks.signatures import BadSignature
 from web.webhooks.sources import Routes, Start, WebhookSource
@@ -31,56 +32,64 @@ from workers import app
 
 log = structlog.get_logger("gatehouse.hooks")
 
-#: The name of this door; admit.lua knows it, because who comes through it does not ask again.
-DOOR = "webhook"
-#: Characters of a delivery's id as it stands in the call's, which is part of names in Redis and of an address.
+#: The origin of these calls. admit.lua treats it apart, because a sender that got 202 does not ask again.
+ORIGIN = "webhook"
+#: Characters of a delivery's id, percent-encoded: it is part of names in Redis and of an address.
 MAX_ID = 200
 #: Characters of an event's type.
 MAX_EVENT = 100
-#: The message is a hint and is sent again if it is lost; the sender's patience is short.
+#: The message is only a hint, which is sent again if it is lost, and the sender does not wait long.
 ONE_TRY = {"max_retries": 1, "interval_start": 0, "interval_max": 0}
 #: Seconds after which a sender may find a row of the table corrected; most send again for days.
-CORRECTED_AFTER = 300
+MISCONFIGURED_RETRY_SECONDS = 300
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """One delivery that is proven to come from its source."""
+    """One delivery; its fields may be trusted once `verify` has passed."""
 
     source: WebhookSource
     headers: Mapping[str, str]
     raw: bytes
 
+    def verify(self) -> None:
+        """Raise HTTPException 401 unless the source signed this delivery."""
+        try:
+            self.source.verify(self.headers, self.raw)
+        except BadSignature as error:
+            raise HTTPException(401, str(error), {"WWW-Authenticate": "Signature"}) from None
+
     @cached_property
-    def body(self) -> dict[str, Any]:
-        return intake.parse(self.raw)
+    def content(self) -> dict[str, Any]:
+        """The JSON object in the body; raises HTTPException 400 if there is none."""
+        return body.parse(self.raw)
 
     @cached_property
     def event(self) -> str:
-        """The event's type; parts that are missing behind the first are left out."""
-        found = [place.find(self.headers, self.body) for place in self.source.event]
-        parts = [part for part in found if isinstance(part, str) and part and is_storable(part)]
+        """The event's type, whose parts behind the first may be missing; raises HTTPException 400."""
+        values = [path.find(self.headers, self.content) for path in self.source.event]
+        parts = [value for value in values if isinstance(value, str) and value and is_storable(value)]
         text = ".".join(parts)
-        if not parts or found[0] is not parts[0] or len(text) > MAX_EVENT:
-            raise HTTPException(400, "the type of the event is missing, too long or no text")
+        if not parts or values[0] is not parts[0] or len(text) > MAX_EVENT:
+            raise HTTPException(400, "the type of the event is missing, too long or not text")
         return text
 
     @cached_property
     def call_id(self) -> str:
-        """The identity of the call: the same for the same delivery, whoever counts."""
-        found = self.source.delivery.find(self.headers, self.body)
-        text = str(found) if isinstance(found, str | int) and not isinstance(found, bool) else ""
+        """The id of the call, the same for the same delivery; raises HTTPException 400 without a usable delivery id."""
+        value = self.source.delivery.find(self.headers, self.content)
+        text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
         quoted = quote(text, safe="") if is_storable(text) else ""
         if not text.strip() or not 0 < len(quoted) <= MAX_ID:
-            raise HTTPException(400, "the id of the delivery is missing, too long, or neither text nor number")
+            raise HTTPException(400, "the id of the delivery is missing, too long, or neither text nor a number")
         return f"hook:{self.source.name}:{quoted}"
 
     def call(self, start: Start) -> Call:
-        """The call that this delivery makes; raises HTTPException 400 if it does not fit the task."""
-        found = {name: place.find(self.headers, self.body) for name, place in start.arguments.items()}
-        arguments = {name: value for name, value in found.items() if value is not MISSING}
+        """Return the call that this delivery starts; raise HTTPException 400 if it does not fit the task."""
+        values = {name: path.find(self.headers, self.content) for name, path in start.arguments.items()}
+        arguments = {name: value for name, value in values.items() if value is not MISSING}
         try:
-            return start.gate.call((), arguments, id=self.call_id, door=DOOR)
+            return start.task.call((), arguments, id=self.call_id, door=ORIGIN)
         except InvalidArguments as error:
             raise HTTPException(400, clean(str(error))) from None
 
@@ -89,56 +98,55 @@ async def receive(request: Request) -> Response:
     """Answer one delivery."""
     name = str(request.path_params["source"])
     try:
-        source = _known(request.app.state.routes, name)
-        delivery = Delivery(source, request.headers, await intake.read(request))
-        _verify(delivery)
+        source = _find_source(request.app.state.webhooks, name)
+        delivery = Delivery(source, request.headers, await body.read(request))
+        delivery.verify()
         start = source.starts.get(delivery.event)
         if start is None:
             return _answer(200, {"ignored": delivery.event}, source=name, type=delivery.event)
         call = delivery.call(start)
-        told = {"call": call.id, "status_url": calls.address(call.id)}
-        fresh = await blocking.for_store(partial(_accept, delivery, call))
-    except HTTPException as refused:
-        log.warning("webhook refused", source=clean(name)[:80], status=refused.status_code, why=refused.detail)
+        content = {"call": call.id, "status_url": calls.status_url(call.id)}
+        created = await blocking.call_store(partial(_accept, delivery, call))
+    except HTTPException as refusal:
+        log.warning("webhook refused", source=clean(name)[:80], status=refusal.status_code, reason=refusal.detail)
         raise
     names = {"agent": call.agent, "task": call.task, "call": call.id, "key": call.key}
-    return _answer(202 if fresh else 200, told, source=name, type=delivery.event, **names)
+    return _answer(202 if created else 200, content, source=name, type=delivery.event, **names)
 
 
-def _known(routes: Routes | None, name: str) -> WebhookSource:
-    """The source of this name, if it can be trusted; whoever asks is not told which of the two is missing."""
+def _find_source(routes: Routes | None, name: str) -> WebhookSource:
+    """Return the source of this name; an unknown one and one without a secret get the same answer."""
     if routes is None or name in routes.refused:
-        raise HTTPException(503, "this source is not set up well here; come again", problems.later(CORRECTED_AFTER))
+        retry = problems.retry_after(MISCONFIGURED_RETRY_SECONDS)
+        raise HTTPException(503, "this source is misconfigured on the server; retry later", retry)
     source = routes.sources.get(name)
     if source is None or not source.keys:
         if source is not None:
-            log.error("webhook without a secret", source=name, next=f"set {source.variable}, and start again")
-        raise HTTPException(404, "no such source is set up here")
+            log.error("webhook without a secret", source=name, hint=f"set {source.variable}, and start again")
+        raise HTTPException(404, "this source is not set up here")
     return source
 
 
-def _verify(delivery: Delivery) -> None:
-    try:
-        delivery.source.verify(delivery.headers, delivery.raw)
-    except BadSignature as error:
-        raise HTTPException(401, str(error), {"WWW-Authenticate": "Signature"}) from None
-
-
 def _accept(delivery: Delivery, call: Call) -> bool:
-    """Put the call on record; False if it is there already. Raises HTTPException 429 or 422."""
+    """Put the call on record.
+
+    Returns:
+        False if it was on record before.
+
+    Raises:
+        HTTPException: 429 above the source's rate, 422 if the id belongs to another delivery.
+    """
     rate = delivery.source.rate
     seconds = limits.throttle(delivery.source.name, rate.burst, rate.every_ms)
     if seconds:
-        raise HTTPException(429, f"more than {rate.text} from this source", problems.later(seconds))
+        raise HTTPException(429, f"more than {rate.text} from this source", problems.retry_after(seconds))
     digest = hashlib.sha256(delivery.raw).hexdigest()[:32]
     try:
         return app.accept(call, digest=digest, retry_policy=ONE_TRY)
     except ContentMismatch:
-        raise HTTPException(
-            422, "a delivery with this id came in before, with another body or for another task"
-        ) from None
+        raise HTTPException(422, "an earlier delivery with this id had another body or was for another task") from None
 
 
-def _answer(status: int, content: dict[str, str], **seen: str) -> Response:
-    log.info("webhook", status=status, **seen)
+def _answer(status: int, content: dict[str, str], **fields: str) -> Response:
+    log.info("webhook", status=status, **fields)
     return JSONResponse(content, status, {"Cache-Control": "no-store"})

@@ -1,6 +1,6 @@
-"""How senders sign: one function per scheme. Each takes the raw bytes as they came and raises BadSignature, or is content.
+"""Verify signatures, with one function per scheme. Each takes the raw bytes as they came, and raises BadSignature.
 
-Every secret of a source may sign, so that one can be exchanged for another without losing a delivery.
+Every secret of a source may sign, so that a secret can be exchanged without losing a delivery.
 """
 
 from __future__ import annotations
@@ -12,32 +12,33 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-#: Seconds by which a sender's clock may differ, as in the specification of Standard Webhooks. It is no protection against
-#: repetition: that is the delivery's id, which is remembered far longer than any sender repeats.
-TOLERANCE = 300
+#: Seconds by which a sender's clock may differ, as in the specification of Standard Webhooks. This is not a protection
+#: against replay: the delivery's id is, which is remembered far longer than any sender repeats.
+TOLERANCE_SECONDS = 300
 
-_WHSEC = "whsec_"
+_SECRET_PREFIX = "whsec_"  # noqa: S105 - the mark of such secrets
 
 
 class BadSignature(Exception):
-    """Raised when a delivery is not proven to come from its source; says which part is wrong, never what is right."""
+    """Raised when a delivery is not proven to come from its source; names what is wrong, never the right value."""
 
 
 class BadSecret(ValueError):
-    """Raised when a secret cannot be one of this scheme."""
+    """Raised when a secret does not have the form that its scheme needs."""
 
 
 @dataclass(frozen=True)
 class Signed:
-    """What came in and the keys that may have signed it; `header` is where the scheme "hmac" looks."""
+    """A delivery and the keys that may have signed it; the scheme "hmac" reads `header`."""
 
     headers: Mapping[str, str]
     body: bytes
     keys: tuple[bytes, ...]
     header: str = ""
-    now: float = field(default_factory=time.time)
+    now: float = field(default_factory=time.time)  #: seconds since 1970
 
-    def part(self, name: str) -> str:
+    def require(self, name: str) -> str:
+        """Return a header; raise BadSignature if it is missing or empty."""
         value = self.headers.get(name, "")
         if not value:
             raise BadSignature(f"there is no header {name}")
@@ -46,39 +47,39 @@ class Signed:
 
 @dataclass(frozen=True)
 class Scheme:
-    """How a kind of sender signs, and what the text of its secret means."""
+    """How a kind of sender signs, and how the text of its secret becomes a key."""
 
     verify: Callable[[Signed], None]
     key: Callable[[str], bytes] = str.encode
 
 
-def standard(signed: Signed) -> None:
-    """Standard Webhooks 1.0: `v1,` and base64 of HMAC-SHA256 over id, time and body; several stand side by side."""
-    delivery, sent_at = signed.part("webhook-id"), signed.part("webhook-timestamp")
-    given = signed.part("webhook-signature").split(" ")
+def verify_standard(signed: Signed) -> None:
+    """Verify Standard Webhooks 1.0: `v1,` and the base64 of HMAC-SHA256 over id, time and body; several are allowed."""
+    delivery, sent_at = signed.require("webhook-id"), signed.require("webhook-timestamp")
+    signatures = signed.require("webhook-signature").split(" ")
     if "." in delivery:
-        raise BadSignature("webhook-id holds a dot, so that what was signed could be read in two ways")
+        raise BadSignature("webhook-id contains a dot, which makes the signed text ambiguous")
     _check_time(sent_at, signed.now)
     content = b".".join([_bytes(delivery), _bytes(sent_at), signed.body])
     valid = (b"v1," + base64.b64encode(_hmac(key, content)) for key in signed.keys)
-    _check_any(valid, given)
+    _check_any(valid, signatures)
 
 
-def github(signed: Signed) -> None:
-    """GitHub: `sha256=` and hex of HMAC-SHA256 over the body."""
-    given = signed.part("X-Hub-Signature-256")
-    _check_any((b"sha256=" + _hmac(key, signed.body).hex().encode() for key in signed.keys), [given])
+def verify_github(signed: Signed) -> None:
+    """Verify GitHub's scheme: `sha256=` and the hex of HMAC-SHA256 over the body."""
+    signature = signed.require("X-Hub-Signature-256")
+    _check_any((b"sha256=" + _hmac(key, signed.body).hex().encode() for key in signed.keys), [signature])
 
 
-def generic(signed: Signed) -> None:
-    """Hex of HMAC-SHA256 over the body, in a header of the sender's choice, with `sha256=` before it or without."""
-    given = signed.part(signed.header).removeprefix("sha256=")
-    _check_any((_hmac(key, signed.body).hex().encode() for key in signed.keys), [given.lower()])
+def verify_hmac(signed: Signed) -> None:
+    """Verify the hex of HMAC-SHA256 over the body, in a header that the source names, with or without `sha256=`."""
+    signature = signed.require(signed.header).removeprefix("sha256=")
+    _check_any((_hmac(key, signed.body).hex().encode() for key in signed.keys), [signature.lower()])
 
 
 def standard_key(secret: str) -> bytes:
-    """The key in a `whsec_…` text."""
-    text = secret.removeprefix(_WHSEC)
+    """Return the key in a `whsec_…` text; raise BadSecret if there is none."""
+    text = secret.removeprefix(_SECRET_PREFIX)
     try:
         key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
@@ -90,25 +91,25 @@ def standard_key(secret: str) -> bytes:
 
 #: Every scheme that a row of the table may name. A new one is a function above and a line here.
 SCHEMES = {
-    "standard": Scheme(standard, standard_key),
-    "github": Scheme(github),
-    "hmac": Scheme(generic),
+    "standard": Scheme(verify_standard, standard_key),
+    "github": Scheme(verify_github),
+    "hmac": Scheme(verify_hmac),
 }
 
 
 def _check_time(text: str, now: float) -> None:
     if not (text.isascii() and text.isdecimal() and len(text) <= len("9999999999")):
-        raise BadSignature("webhook-timestamp is no number of seconds since 1970")
-    if abs(now - int(text)) > TOLERANCE:
-        raise BadSignature(f"webhook-timestamp is more than {TOLERANCE} seconds away from this machine's clock")
+        raise BadSignature("webhook-timestamp is not a number of seconds since 1970")
+    if abs(now - int(text)) > TOLERANCE_SECONDS:
+        raise BadSignature(f"webhook-timestamp is more than {TOLERANCE_SECONDS} seconds away from this machine's clock")
 
 
-def _check_any(valid: Iterable[bytes], given: Iterable[str]) -> None:
-    """All are compared with all, so that the time it takes tells nothing."""
-    candidates = [_bytes(one) for one in given]
-    matches = [hmac.compare_digest(one, candidate) for one in valid for candidate in candidates]
+def _check_any(valid: Iterable[bytes], signatures: Iterable[str]) -> None:
+    """Raise BadSignature if no signature is valid; compare all pairs, so that the time taken reveals nothing."""
+    candidates = [_bytes(each) for each in signatures]
+    matches = [hmac.compare_digest(each, candidate) for each in valid for candidate in candidates]
     if not any(matches):
-        raise BadSignature("no signature of this body by a secret that is known here")
+        raise BadSignature("no signature was made from this body with a known secret")
 
 
 def _hmac(key: bytes, content: bytes) -> bytes:
@@ -116,5 +117,5 @@ def _hmac(key: bytes, content: bytes) -> bytes:
 
 
 def _bytes(text: str) -> bytes:
-    """A header as it came over the wire."""
+    """Return a header's bytes as they were sent."""
     return text.encode("latin-1", "replace")

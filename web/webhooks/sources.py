@@ -1,4 +1,4 @@
-"""The routes: the rows of `webhook_routes.py`, checked, with the secrets of their sources."""
+"""The sources of webhooks: the rows of `webhook_routes.py`, validated, with the secrets of each source."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from gatekeeper.errors import PolicyError
 from gatekeeper.policies.policy import Rate
 from gatekeeper.policies.spec import TaskSpec, registered
 from gatekeeper.tables import config_lines
-from web.webhooks.field_path import FieldPath, PlaceError
+from web.webhooks.field_path import FieldPath, FieldPathError
 from web.webhooks.signatures import SCHEMES, BadSecret, Signed
 
-#: Far above what a person's tools send, low enough that a sender gone wild does not fill the queue of a small server.
+#: Far above what a person's tools send, and low enough that a faulty sender does not fill the queue of a small server.
 DEFAULT_RATE = "300/minute"
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
 class RouteError(ValueError):
-    """Raised when a row of the table cannot work; says in which line, and why."""
+    """Raised when a row of the table cannot work; names its line and the reason."""
 
 
-class _Start(BaseModel):
+class _StartRow(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     task: str
     arguments: dict[str, str]
 
 
-class _Row(BaseModel):
+class _SourceRow(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     scheme: str
@@ -43,14 +43,14 @@ class _Row(BaseModel):
     event: str | list[str]
     delivery: str
     rate: str = DEFAULT_RATE
-    start: dict[str, _Start]
+    start: dict[str, _StartRow]
 
 
 @dataclass(frozen=True)
 class Start:
-    """Which task an event starts, and where its arguments stand."""
+    """The task that an event starts, and where the delivery has each of its arguments."""
 
-    gate: TaskSpec
+    task: TaskSpec
     arguments: Mapping[str, FieldPath]
 
 
@@ -69,28 +69,35 @@ class WebhookSource:
 
     @property
     def variable(self) -> str:
-        return variable(self.name)
+        return secret_variable(self.name)
 
     def verify(self, headers: Mapping[str, str], body: bytes) -> None:
-        """Raise BadSignature unless one of this source's secrets signed these bytes."""
+        """Raise BadSignature unless one of this source's secrets signed this body."""
         SCHEMES[self.scheme].verify(Signed(headers, body, self.keys, self.header))
 
 
-def variable(source: str) -> str:
-    """The environment variable that holds a source's secrets."""
+def secret_variable(source: str) -> str:
+    """Return the name of the environment variable that holds a source's secrets."""
     return f"WEBHOOK_SECRET_{source.upper()}"
 
 
 @dataclass(frozen=True)
 class Routes:
-    """The table as it was read: the sources that can be served, and why each of the others cannot."""
+    """The table as it was read: the sources that work, and the reason why each of the others does not."""
 
     sources: dict[str, WebhookSource]
     refused: dict[str, RouteError]
 
 
 def read(table: ModuleType | None = None) -> Routes:
-    """The table, with each row judged on its own; raises RouteError if there is no table to read."""
+    """Read the table; a row that cannot work does not affect the others.
+
+    Args:
+        table: The module with the table; None for `webhook_routes`.
+
+    Raises:
+        RouteError: If the table as a whole cannot be read.
+    """
     try:
         table = table or config_lines.load(config_lines.ROUTES)
         rows = config_lines.rows(table, "sources")
@@ -106,50 +113,50 @@ def read(table: ModuleType | None = None) -> Routes:
     return Routes(sources, refused)
 
 
-def _source(table: ModuleType, name: Any, given: Any) -> WebhookSource:
+def _source(table: ModuleType, name: Any, content: Any) -> WebhookSource:
     try:
-        row = _Row.model_validate(given)
+        row = _SourceRow.model_validate(content)
         _check(name, row)
-        event = [row.event] if isinstance(row.event, str) else row.event
-        places = [FieldPath.read(text) for text in (row.delivery, *event)]
-        rate = Rate(row.rate)
+        events = [row.event] if isinstance(row.event, str) else row.event
+        event = [FieldPath.parse(text) for text in events]
+        delivery, rate = FieldPath.parse(row.delivery), Rate(row.rate)
     except ValidationError as error:
         problem = error.errors()[0]
         loc = [str(part) for part in problem["loc"]]
         raise _refusal(table, [name, *loc], f"{'.'.join(loc)}: {problem['msg']}") from None
-    except (PlaceError, PolicyError, ValueError) as error:
+    except (PolicyError, ValueError) as error:
         raise _refusal(table, [name], str(error)) from None
-    starts = {event: _start(table, name, event, start) for event, start in row.start.items()}
+    starts = {event_type: _start(table, name, event_type, start) for event_type, start in row.start.items()}
     keys = _keys(table, name, row.scheme)
-    return WebhookSource(name, row.scheme, row.signature, keys, places[1:], places[0], rate, starts)
+    return WebhookSource(name, row.scheme, row.signature, keys, event, delivery, rate, starts)
 
 
-def _check(name: Any, row: _Row) -> None:
+def _check(name: Any, row: _SourceRow) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ValueError("the name of a source stands in an address and a variable; write a-z, 0-9 and _")
+        raise ValueError("the name of a source is part of an address and of a variable; write a-z, 0-9 and _")
     if row.scheme not in SCHEMES:
         raise ValueError(f"there is no scheme {row.scheme!r}; there are: {', '.join(SCHEMES)}")
     if (row.scheme == "hmac") != bool(row.signature):
-        raise ValueError("signature is the name of the header that holds it, with scheme 'hmac' and no other")
+        raise ValueError("signature is the name of the header with the signature, for the scheme 'hmac' only")
     if not row.event:
-        raise ValueError("event is empty; write where the event's type stands")
+        raise ValueError("event is empty; write the field path of the event's type")
 
 
-def _start(table: ModuleType, source: str, event: str, row: _Start) -> Start:
+def _start(table: ModuleType, source: str, event: str, row: _StartRow) -> Start:
     try:
-        gate = registered()[row.task]
-        arguments = {name: FieldPath.read(text) for name, text in row.arguments.items()}
-        gate.contract.signature.bind(**row.arguments)
+        task = registered()[row.task]
+        arguments = {name: FieldPath.parse(text) for name, text in row.arguments.items()}
+        task.contract.signature.bind(**row.arguments)
     except KeyError:
         known = ", ".join(sorted(registered()))
-        why = f"there is no task {row.task!r}; there are: {known}"
-    except PlaceError as error:
-        why = str(error)
+        reason = f"there is no task {row.task!r}; there are: {known}"
+    except FieldPathError as error:
+        reason = str(error)
     except TypeError as error:
-        why = f"{row.task}: {error}; it takes: {', '.join(gate.contract.parameters) or 'nothing'}"
+        reason = f"{row.task}: {error}; it takes: {', '.join(task.contract.parameters) or 'nothing'}"
     else:
-        return Start(gate, arguments)
-    raise _refusal(table, [source, event], why)
+        return Start(task, arguments)
+    raise _refusal(table, [source, event], reason)
 
 
 def _keys(table: ModuleType, source: str, scheme: str) -> tuple[bytes, ...]:
@@ -157,8 +164,8 @@ def _keys(table: ModuleType, source: str, scheme: str) -> tuple[bytes, ...]:
     try:
         return tuple(SCHEMES[scheme].key(secret) for secret in secrets)
     except BadSecret as error:
-        raise _refusal(table, [source], f"{variable(source)}: {error}") from None
+        raise _refusal(table, [source], f"{secret_variable(source)}: {error}") from None
 
 
-def _refusal(table: ModuleType, names: Sequence[Any], why: str) -> RouteError:
-    return RouteError(f"{config_lines.place(table, names)}: {names[0]!r}: {' '.join(why.split())}")
+def _refusal(table: ModuleType, names: Sequence[Any], reason: str) -> RouteError:
+    return RouteError(f"{config_lines.place(table, names)}: {names[0]!r}: {' '.join(reason.split())}")
