@@ -1,10 +1,10 @@
-"""Every error the gatekeeper raises. Each message says what happened, to which key or task, and what to do next."""
+"""Every error that the gatekeeper raises. Each message says what happened, to which key or task, and what to do next."""
 
 from __future__ import annotations
 
 
 class GatekeeperError(Exception):
-    """The root of them all."""
+    """The base class of the errors below."""
 
 
 class PolicyError(GatekeeperError):
@@ -12,43 +12,47 @@ class PolicyError(GatekeeperError):
 
 
 class UnknownPolicy(PolicyError, TypeError):
-    """Raised at import when the decorator is given what it does not take."""
+    """Raised at import when the decorator gets an argument that it does not take."""
 
 
 class InvalidArguments(GatekeeperError, TypeError):
-    """Raised at a door when arguments do not fit the task's signature."""
+    """Raised to the caller when arguments do not fit the task's signature."""
 
 
 class Refused(GatekeeperError):
-    """Raise it in a task, before the line, when the call cannot be done and trying again would not help.
+    """Raise it in a task, before the effect starts, when the call cannot be done and a retry would not help.
 
-    The call is refused with this message; it is no failure of the service behind the task, so no breaker counts it.
+    The call is refused with this message. It does not count as a failure of the service behind the task, so a breaker
+    ignores it.
     """
 
 
 class UnsupportedOption(InvalidArguments):
-    """Raised at a door when a call is made with an option that cannot be kept with it."""
+    """Raised to the caller for an option that the ledger cannot keep with the call."""
 
 
 class UnknownTask(InvalidArguments):
-    """Raised at a door when no agent has the task."""
+    """Raised to the caller when no agent has the task."""
 
 
 class IdInUse(InvalidArguments):
-    """Raised at a door when the id that the caller chose belongs to another call; nothing was started."""
+    """Raised to the caller when the id that it chose belongs to another call; nothing was started."""
 
 
 class InvalidOutput(GatekeeperError):
-    """Raised inside the gate when what a task returned does not fit its annotation."""
+    """Raised inside the gate when a task's result does not fit its annotation."""
 
 
 class NotApplied(GatekeeperError):
-    """Raise it inside the line when it is proven that the effect did not happen; the key is freed.
+    """Raise it inside `gatekeeper.effect` when it is proven that the effect did not happen; the key is freed.
 
-    `temporary` says whether the same may go well later by itself: True lets the call wait and be tried again until its
-    `max_age` has passed, False rejects it at once, None leaves it to what the error was raised from, or else to the
-    task's `attempts`. `retry_after` is how many seconds to wait, and implies that it is temporary. `change` names what a
-    person has to change first, such as a setting.
+    Args:
+        words: The message, as for any exception.
+        temporary: True: the call waits and is tried again until its `max_age` has passed. False: it is rejected at
+            once. None: the error that this one was raised from decides, or else the task's `attempts`.
+        retry_after: Seconds to wait; implies that the failure is temporary.
+        change: What a person has to change before a retry can succeed, such as a setting.
+
     """
 
     def __init__(
@@ -60,23 +64,23 @@ class NotApplied(GatekeeperError):
 
 
 class OutcomeUnknown(GatekeeperError):
-    """Raised when the line was passed and no trustworthy answer came back; the key stays taken."""
+    """Raised when an effect was started and no trustworthy answer came back; the key stays taken."""
 
 
 class AgentPaused(Refused):
-    """Raised at the line when the agent was paused in the meantime; nothing was sent."""
+    """Raised before an effect when the agent was paused in the meantime; nothing was sent."""
 
 
 class EffectsClosed(Refused):
-    """Raised at the line when an effect could not be remembered for certain; nothing was sent, and the call waits."""
+    """Raised before an effect that cannot be recorded durably; nothing was sent, and the call waits."""
 
 
 class LeaseExpired(GatekeeperError):
-    """Raised in place of a request that a process wanted to send after its lease had ended; nothing was sent."""
+    """Raised instead of a request that a process would send after its lease has ended; nothing was sent."""
 
 
 class ClaimLost(GatekeeperError):
-    """Raised when an attempt's claim, that of the agent's `key`, passed to somebody else while it ran."""
+    """Raised when another attempt took over the claim of the agent's `key` while this attempt ran."""
 
     def __init__(self, agent: str, key: str, what: str) -> None:
         super().__init__(f"{key}: the claim was lost {what}")
@@ -84,7 +88,7 @@ class ClaimLost(GatekeeperError):
 
 
 class TaskAborted(GatekeeperError):
-    """Raised in place of what no worker survives, such as `sys.exit()` in a task, or what Celery takes for a command."""
+    """Raised instead of an error that would end the worker, such as `sys.exit()`, or that Celery takes for a command."""
 
 
 class LedgerUnavailable(GatekeeperError):
@@ -92,24 +96,24 @@ class LedgerUnavailable(GatekeeperError):
 
 
 class EffectError(GatekeeperError):
-    """Raised when `gatekeeper.effect` is used where it cannot protect: twice, undeclared, or with what cannot be frozen."""
+    """Raised when `gatekeeper.effect` cannot protect: used twice, not declared, or with a payload that JSON cannot hold."""
 
 
 class RungTooLow(Refused):
-    """Raised at the line when the answer was made by a lower rung than the effect accepts; nothing was sent."""
+    """Raised before an effect whose answer was made by a lower rung than the effect accepts; nothing was sent."""
 
 
 class RedactedError(GatekeeperError):
-    """Raised to Celery, which stores and shows what it gets, in place of an error whose text carries a secret."""
+    """Raised to Celery, which stores and shows errors, instead of an error whose text contains a secret."""
 
 
 class NotRevoked(GatekeeperError):
-    """Raised to whoever revokes a call that has begun: it is not stopped, and its effect may be out."""
+    """Raised to the caller of a revoke when the call has begun: it is not stopped, and its effect may be out."""
 
 
 class UnstorableError(GatekeeperError):
-    """Raised to Celery in place of an error that it can neither store nor show, such as one whose text raises."""
+    """Raised to Celery instead of an error that it cannot store or show, such as one whose `__str__` raises."""
 
 
 class NoRunningTask(GatekeeperError):
-    """Raised when something is asked of the running task and no task is running."""
+    """Raised when a function that belongs to the running task is called outside a task."""

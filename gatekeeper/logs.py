@@ -14,7 +14,7 @@ import settings
 from gatekeeper.redact import hide_secrets
 from state import terminal
 
-#: Their lines repeat what the gate says in its own words.
+#: Loggers whose lines repeat events of the gate, and the level from which they are shown.
 _QUIET = {
     "celery.worker.strategy": logging.WARNING,
     "celery.app.trace": logging.CRITICAL,
@@ -28,12 +28,12 @@ _QUIET = {
     "asyncio": logging.WARNING,
 }
 
-#: They print by themselves, past our format: a traceback with a stranger's words in it.
+#: Loggers with handlers of their own, which would print tracebacks with untrusted text past our format.
 _OWN_HANDLERS = ("uvicorn", "uvicorn.error", "uvicorn.access")
 
 
 class _Stdout:
-    """Standard output as logs need it: when nobody reads it any more, work goes on and only the line is lost."""
+    """Standard output that ignores a closed pipe: work goes on, and only the line is lost."""
 
     def write(self, text: str) -> None:
         with contextlib.suppress(BrokenPipeError):
@@ -45,7 +45,7 @@ class _Stdout:
 
 
 def configure() -> None:
-    """Send every line of this process, ours and the libraries', through one format."""
+    """Send every log line of this process, ours and the libraries', through one format."""
     config = settings.current()
     level = logging.getLevelNamesMapping()[config.log_level.upper()]
     shared: list[Processor] = [
@@ -98,18 +98,18 @@ def _renderer(log_format: str) -> Processor:
 
 
 def _console() -> Processor:
-    """Readable lines. The colours are ours, so what others wrote is made safe before they are added."""
+    """Return the renderer of readable lines; values are made safe before it adds its colours."""
     render: Any = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
 
     def console_line(logger: WrappedLogger, method: str, event: EventDict) -> str:
-        shown = {terminal.one_line(name): _shown(name, value) for name, value in event.items()}
-        return hide_secrets(render(logger, method, shown))
+        fields = {terminal.one_line(name): _safe_value(name, value) for name, value in event.items()}
+        return hide_secrets(render(logger, method, fields))
 
     return console_line
 
 
-def _shown(name: str, value: Any) -> Any:
-    """A value as the console shows it; a traceback keeps its lines, indented, so that none can pass for another event."""
+def _safe_value(name: str, value: Any) -> Any:
+    """Return a value as the console shows it; a traceback keeps its lines, indented so that none looks like an event."""
     if value is None or isinstance(value, bool | int | float):
         return value
     text = hide_secrets(value if isinstance(value, str) else repr(value))

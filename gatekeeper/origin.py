@@ -1,4 +1,4 @@
-"""The doors: where calls come in. Every one registers the call before its message is sent."""
+"""The origin of a call: the command line, beat, a webhook, another task or a Python process."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ CELERY_CALL = "celery call"
 _COMMANDS = {"call": CELERY_CALL, "beat": "beat"}
 
 _process = "python"
-_named: ContextVar[str] = ContextVar("door", default="")
+_named: ContextVar[str] = ContextVar("origin", default="")
 
 
-def name_process(door: str) -> None:
-    """Name the door of every call that this process makes in whatever thread."""
-    global _process  # noqa: PLW0603 - it is the process that has this name
-    _process = door
+def name_process(origin: str) -> None:
+    """Set the origin of every call that this process makes, in any thread."""
+    global _process  # noqa: PLW0603 - the name belongs to the process
+    _process = origin
 
 
 @contextmanager
-def coming_from(door: str) -> Iterator[None]:
-    """Name the door for the calls made inside the block."""
-    token = _named.set(door)
+def coming_from(origin: str) -> Iterator[None]:
+    """Set the origin of the calls made inside the block."""
+    token = _named.set(origin)
     try:
         yield
     finally:
@@ -39,18 +39,23 @@ def coming_from(door: str) -> Iterator[None]:
 
 @contextmanager
 def errors_for_command_line() -> Iterator[None]:
-    """On the command line a call that cannot be made is one clear line, not a traceback."""
+    """Turn an error of `celery call` into one line; raise it unchanged for any other origin.
+
+    Raises:
+        click.ClickException: the call cannot be made.
+
+    """
     try:
         yield
     except (InvalidArguments, JournalUnavailable, StoreError) as error:
         if current() != CELERY_CALL:
             raise
-        why = f"Redis does not answer: {error}" if isinstance(error, StoreError) else str(error)
-        raise click.ClickException(terminal.lines(clean(why))) from error
+        problem = f"Redis does not answer: {error}" if isinstance(error, StoreError) else str(error)
+        raise click.ClickException(terminal.lines(clean(problem))) from error
 
 
 def current() -> str:
-    """The door that a call made right here comes through."""
+    """Return the origin of a call that is made here and now."""
     if _named.get():
         return _named.get()
     attempt = current_or_none()

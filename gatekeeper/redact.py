@@ -1,4 +1,4 @@
-"""Keeping secrets where they belong: nothing that is logged or stored may carry one."""
+"""Removal of secrets from every text that is logged or stored."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from gatekeeper.errors import RedactedError, UnstorableError
 
 HIDDEN = "[hidden]"
 
-#: Long texts are cut: a log line is for reading.
+#: Characters of a text in a log line; longer texts are cut.
 MAX_TEXT = 2000
-#: What is cut before it is cleaned: the time that cleaning takes grows with the text.
+#: Characters. A text is cut to this before it is cleaned, because cleaning takes time that grows with the text.
 MAX_CLEANED = 100_000
 
 _USERINFO = re.compile(r"(?<=://)[^/@\s\"\\]+(?=@)")
@@ -25,7 +25,7 @@ _BEARER = re.compile(r"(?i)\b(bearer|basic|token) +[a-z0-9._~+/=-]{8,}")
 
 
 def hide_secrets(text: str) -> str:
-    """The text, which may be JSON, without this installation's secrets and without credentials in URLs."""
+    """Return the text, which may be JSON, without this installation's secrets and without credentials in URLs."""
     for secret in _secrets():
         text = text.replace(secret, HIDDEN)
     if "://" in text:
@@ -36,7 +36,7 @@ def hide_secrets(text: str) -> str:
 
 @cache
 def _secrets() -> tuple[str, ...]:
-    """Each secret as it is, and as JSON, URLs and Python write it; the longest first."""
+    """Return each secret as it is, and as JSON, URLs and Python write it, the longest first."""
     forms = {form for secret in settings.current().secrets for form in _spellings(secret)}
     return tuple(sorted(forms, key=len, reverse=True))
 
@@ -47,14 +47,14 @@ def _spellings(secret: str) -> set[str]:
 
 
 def _quoted(text: str) -> set[str]:
-    """The text between quotation marks, as `json.dumps` and `repr` write it."""
+    """Return the text as `json.dumps` and `repr` write it between quotation marks."""
     return {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1]}
 
 
 def clean(text: str) -> str:
-    """The text without secrets, and not too long."""
+    """Return the text without secrets, cut to MAX_TEXT characters."""
     size = len(text)
-    # The name of a file may not be Unicode, and Redis takes no other text.
+    # A file name may hold bytes that are not Unicode, which Redis could not store.
     storable = text[:MAX_CLEANED].encode(errors="replace").decode()
     text = hide_secrets(storable)
     if size <= MAX_CLEANED:
@@ -63,7 +63,7 @@ def clean(text: str) -> str:
 
 
 def clean_all(value: Any) -> Any:
-    """`clean` for every text inside a structure of dicts and lists."""
+    """Return a structure of dicts and lists with `clean` applied to every text in it."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, dict):
@@ -74,7 +74,7 @@ def clean_all(value: Any) -> Any:
 
 
 def redacted(error: Exception) -> Exception:
-    """The error itself, or one that says the same where Celery cannot store it, or where it carries a secret."""
+    """Return the error itself, or one with a clean text if Celery cannot store it or if it contains a secret."""
     text = hostile.traceback_of(error)
     if text is None:
         return UnstorableError(describe(error))
@@ -82,6 +82,6 @@ def redacted(error: Exception) -> Exception:
 
 
 def describe(error: BaseException) -> str:
-    """An exception as one clean line: its type and what it says. Never raises."""
-    words = clean(hostile.text_of(error))
-    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+    """Return an exception as one clean text, its type and its message; never raise."""
+    message = clean(hostile.text_of(error))
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

@@ -15,25 +15,36 @@ from typing_extensions import TypedDict
 
 from gatekeeper.errors import InvalidArguments, InvalidOutput, PolicyError
 from gatekeeper.policies import json_values
+from gatekeeper.policies.callback import is_async_or_generator
 
 #: Arguments are identities and small facts; a text of this size belongs in a file.
 MAX_ARGUMENTS = 256 * 1024
 
 
 class Contract:
-    """What one task takes and gives."""
+    """The arguments that one task takes and the result that it returns."""
 
     def __init__(self, name: str, body: Callable[..., Any]) -> None:
+        """Read the signature and annotations of `body`.
+
+        Args:
+            name: What error messages call the task.
+            body: The author's function.
+
+        Raises:
+            PolicyError: the function, an argument or an annotation cannot be part of a contract.
+
+        """
         self.name = name
-        if inspect.iscoroutinefunction(body) or inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body):
-            raise PolicyError(f"{name} is async or a generator, and no worker waits for it; write a plain function")
+        if is_async_or_generator(body):
+            raise PolicyError(f"{name} is async or a generator, which a worker cannot await; write a plain function")
         self.signature = inspect.signature(body)
         hints = _hints(name, body)
         for parameter in self.signature.parameters.values():
             if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY}:
                 raise PolicyError(f"{name}: {parameter} cannot be part of a contract; name every argument")
             if parameter.name == "self":
-                raise PolicyError(f"{name}: no call can name an argument 'self'; give it another name")
+                raise PolicyError(f"{name}: a call cannot name an argument 'self'; give it another name")
             if parameter.name not in hints:
                 raise PolicyError(f"{name}: argument {parameter.name!r} has no annotation; write what it must be")
         self.parameters = tuple(self.signature.parameters)
@@ -42,29 +53,39 @@ class Contract:
         self._output = _adapter(name, "the result", hints.get("return", Any))
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """Positional and named arguments as one validated dict with the defaults filled in."""
+        """Return positional and named arguments as one validated dict, with the defaults filled in.
+
+        Raises:
+            InvalidArguments: the arguments do not fit the signature or its annotations.
+
+        """
         if isinstance(args, str | bytes | Mapping):
             raise InvalidArguments(f"{self.name}: positional arguments are a list, not {type(args).__name__}")
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise InvalidArguments(
-                f"{self.name}: {error}; it takes: {', '.join(self.parameters) or 'nothing'}"
-            ) from None
+            raise InvalidArguments(f"{self.name}: {error}; {self._usage}") from None
         bound.apply_defaults()
         return self.check(bound.arguments)
 
     def check(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Validate named arguments; raises InvalidArguments that names each wrong one."""
+        """Validate named arguments; raise InvalidArguments that names each wrong one."""
         try:
             return dict(self._arguments.validate_python(arguments))
         except ValidationError as error:
-            raise InvalidArguments(
-                f"{self.name}: {_in_words(error)}; it takes: {', '.join(self.parameters) or 'nothing'}"
-            ) from None
+            raise InvalidArguments(f"{self.name}: {_problems(error)}; {self._usage}") from None
+
+    @property
+    def _usage(self) -> str:
+        return f"it takes: {', '.join(self.parameters) or 'nothing'}"
 
     def as_json(self, arguments: dict[str, Any]) -> str:
-        """Validated arguments as JSON text, the same for the same arguments."""
+        """Return validated arguments as JSON text; equal arguments give equal texts.
+
+        Raises:
+            InvalidArguments: JSON cannot hold them without a change, or they are too long.
+
+        """
         if not arguments:
             return "{}"
         try:
@@ -75,42 +96,47 @@ class Contract:
         except json_values.NotJson as error:
             raise InvalidArguments(f"{self.name}: an argument {error}") from None
         except (PydanticSerializationError, RecursionError, ValueError) as error:
-            raise InvalidArguments(f"{self.name}: an argument {_unwritable(error)}") from None
-        if json_values.changes_in_json(arguments) and not self._is_the_same(text, arguments):
+            raise InvalidArguments(f"{self.name}: an argument {_json_problem(error)}") from None
+        if json_values.changes_in_json(arguments) and not self._reads_back(text, arguments):
             raise InvalidArguments(
-                f"{self.name}: an argument holds bytes, a set, or a dict key that is not a text, which its annotation does not "
-                f"tell; write texts and lists, or an annotation such as dict[int, str]"
+                f"{self.name}: an argument holds bytes, a set, or a dict key that is not a text, and its annotation does "
+                f"not say so; send texts and lists, or write an annotation such as dict[int, str]"
             )
         if len(text) > MAX_ARGUMENTS:
             raise InvalidArguments(f"{self.name}: arguments of {len(text)} characters; at most {MAX_ARGUMENTS}")
         return text
 
-    def _is_the_same(self, text: str, arguments: dict[str, Any]) -> bool:
-        """Whether the worker will read what the caller meant."""
+    def _reads_back(self, text: str, arguments: dict[str, Any]) -> bool:
+        """Return whether the worker will read the caller's arguments from this JSON text."""
         try:
             return self.check(json.loads(text)) == arguments
         except InvalidArguments:
             return False
 
     def check_output(self, output: Any) -> str:
-        """The result as JSON text; raises InvalidOutput that says what does not fit."""
+        """Return the result of the task as JSON text.
+
+        Raises:
+            InvalidOutput: the result does not fit its annotation.
+
+        """
         try:
             value = self._output.validate_python(output)
             text = json_values.dumps(self._output.dump_python(value, mode="json"))
             _check_numbers(self._output, value, text)
         except json_values.NotJson as error:
-            raise InvalidOutput(f"{self.name} returned what its annotation rules out: it {error}") from None
+            problem = f"it {error}"
         except ValidationError as error:
-            raise InvalidOutput(f"{self.name} returned what its annotation rules out: {_in_words(error)}") from None
+            problem = _problems(error)
         except (RecursionError, ValueError) as error:
-            raise InvalidOutput(
-                f"{self.name} returned what its annotation rules out: it {_unwritable(error)}"
-            ) from None
-        return text
+            problem = f"it {_json_problem(error)}"
+        else:
+            return text
+        raise InvalidOutput(f"{self.name} returned what its annotation rules out: {problem}")
 
 
 def fingerprint(arguments_json: str) -> str:
-    """A digest that tells two sets of arguments apart."""
+    """Return a digest of the arguments, as 32 hexadecimal digits."""
     return hashlib.sha256(arguments_json.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
@@ -120,15 +146,15 @@ def _check_numbers(adapter: TypeAdapter[Any], value: Any, text: str) -> None:
         raise json_values.NotJson(json_values.NOT_FINITE)
 
 
-def _unwritable(error: Exception) -> str:
-    words = " ".join(str(error).split())
-    if isinstance(error, RecursionError) or "Circular reference" in words or "depth exceeded" in words:
-        return f"is nested deeper than {json_values.MAX_DEPTH} levels"
-    if "surrogates not allowed" in words:
+def _json_problem(error: Exception) -> str:
+    message = " ".join(str(error).split())
+    if isinstance(error, RecursionError) or "Circular reference" in message or "depth exceeded" in message:
+        return json_values.TOO_DEEP
+    if "surrogates not allowed" in message:
         return json_values.NOT_UNICODE
-    if "can't decode byte" in words:
+    if "can't decode byte" in message:
         return "holds bytes that are not UTF-8; use a text"
-    return f"cannot be written as JSON: {words}"
+    return f"cannot be written as JSON: {message}"
 
 
 def _hints(name: str, body: Callable[..., Any]) -> dict[str, Any]:
@@ -148,14 +174,14 @@ def _adapter(name: str, what: str, shape: Any) -> TypeAdapter[Any]:
     try:
         return TypeAdapter(shape)
     except (PydanticSchemaGenerationError, PydanticUserError) as error:
-        words = str(error).partition("\n")[0].partition(". Set `")[0]
+        message = str(error).partition("\n")[0].partition(". Set `")[0]
         raise PolicyError(
-            f"{name}: {what} cannot be checked: {words}; write a type such as str, list[int] or a pydantic model"
+            f"{name}: {what} cannot be checked: {message}; write a type such as str, list[int] or a pydantic model"
         ) from None
 
 
 def _shape(name: str, signature: inspect.Signature, hints: dict[str, Any]) -> Any:
-    """A TypedDict of the parameters; one with a default may be missing."""
+    """Return a TypedDict of the parameters; one with a default may be missing."""
     fields = {
         parameter.name: hints[parameter.name]
         if parameter.default is parameter.empty
@@ -168,21 +194,21 @@ def _shape(name: str, signature: inspect.Signature, hints: dict[str, Any]) -> An
 
 
 def has_secret(schema: dict[str, Any]) -> bool:
-    """Whether a JSON schema has a secret in it, which JSON shows as asterisks."""
+    """Return whether a JSON schema contains a secret, which pydantic writes as asterisks."""
     return _has(schema, "format", "password")
 
 
-def _has(schema: Any, word: str, value: Any) -> bool:
-    """Whether a JSON schema, or one inside it, says this."""
+def _has(schema: Any, keyword: str, value: Any) -> bool:
+    """Return whether a JSON schema, or one inside it, has this value for the keyword."""
     if isinstance(schema, list):
-        return any(_has(one, word, value) for one in schema)
+        return any(_has(one, keyword, value) for one in schema)
     if not isinstance(schema, dict):
         return False
-    return schema.get(word) == value or any(_has(one, word, value) for one in schema.values())
+    return schema.get(keyword) == value or any(_has(one, keyword, value) for one in schema.values())
 
 
 def _check_identity(name: str, arguments: TypeAdapter[Any]) -> None:
-    """Arguments say what is meant, in JSON, the same each time; raises PolicyError for what cannot."""
+    """Raise PolicyError for an argument that JSON cannot hold, that has no stable spelling, or that is a secret."""
     try:
         schema = arguments.json_schema()
     except PydanticInvalidForJsonSchema as error:
@@ -191,12 +217,12 @@ def _check_identity(name: str, arguments: TypeAdapter[Any]) -> None:
         raise PolicyError(f"{name}: a set has no order, so the same call would look different each time; write list[…]")
     if has_secret(schema):
         raise PolicyError(
-            f"{name}: a secret is no argument, for it would be stored with the call; read it from the settings"
+            f"{name}: a secret cannot be an argument, because it would be stored with the call; read it from the settings"
         )
 
 
-def _in_words(error: ValidationError) -> str:
-    """What is wrong, argument by argument, without repeating the values."""
+def _problems(error: ValidationError) -> str:
+    """Return what is wrong, argument by argument, without repeating the values."""
     return "; ".join(
         f"{'.'.join(map(str, problem['loc'])) or 'the value'}: {problem['msg'].removeprefix('Value error, ')}"
         for problem in error.errors(include_url=False, include_input=False, include_context=False)

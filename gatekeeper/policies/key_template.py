@@ -13,23 +13,34 @@ from uuid import UUID
 
 from gatekeeper.errors import InvalidArguments, PolicyError
 
-#: Longer keys carry text where an identity belongs.
+#: Characters. A longer key carries text where an identity belongs.
 MAX_KEY = 300
 
-#: What has one spelling. A set is written in another order by each process, a model may gain a field.
+#: Types with one spelling per value. The order of a set differs between processes, and a model may gain a field.
 _IDENTITIES = (str, int, float, Decimal, UUID, date, time, timedelta)
-#: None, which must not be the text "None": a value's own `%` never stands before an `n`.
-_NOTHING = "%none"
+#: Stands for None. It differs from every text: a `%` in a value is escaped, so `n` never follows it.
+_NONE = "%none"
 
 
 class Template:
     """A text with argument names in braces.
 
-    With ':' between the fields two different sets of values never give the same text. With another separator they may;
-    the second call is then refused as a mismatch, because the ledger compares the arguments too.
+    With ':' between the fields, different values never give the same text. With another separator they may; the second
+    call is then refused as a mismatch, because the ledger also compares the arguments.
     """
 
     def __init__(self, text: str, parameters: Collection[str], what: str) -> None:
+        """Parse the template.
+
+        Args:
+            text: The template.
+            parameters: The names of the task's arguments.
+            what: What error messages call the template.
+
+        Raises:
+            PolicyError: the text is not a template, or names something that is not an argument.
+
+        """
         self.text = text
         self.fields: list[str] = []
         self._parts: list[tuple[str, str | None]] = []
@@ -45,7 +56,12 @@ class Template:
             self.fields += [name] if name else []
 
     def fill(self, arguments: Mapping[str, Any]) -> str:
-        """The text for one call's arguments; raises InvalidArguments if it grows too long."""
+        """Return the text for one call's arguments.
+
+        Raises:
+            InvalidArguments: the text is longer than MAX_KEY, or a value is not an identity.
+
+        """
         key = "".join(lit if name is None else lit + self._escaped(name, arguments[name]) for lit, name in self._parts)
         if len(key) > MAX_KEY:
             raise InvalidArguments(f"{self.text!r} gives a key of {len(key)} characters; at most {MAX_KEY} are allowed")
@@ -54,14 +70,14 @@ class Template:
     def _escaped(self, name: str, value: Any) -> str:
         plain = value.value if isinstance(value, enum.Enum) else value
         if plain is None:
-            return _NOTHING
+            return _NONE
         if not isinstance(plain, _IDENTITIES):
             kind = type(value).__name__
             raise InvalidArguments(
-                f"{self.text!r}: {name} is a {kind}; what identifies is a text, a number, a date, a UUID or an enum"
+                f"{self.text!r}: {name} is a {kind}; a key takes a text, a number, a date, a UUID or an enum"
             )
         text = str(plain)
-        if len(text) > 4 * MAX_KEY:  # to normalize it takes time by the square of its length
+        if len(text) > 4 * MAX_KEY:  # normalizing takes time quadratic in the length
             raise InvalidArguments(f"{self.text!r}: {name} has {len(text)} characters; a key has at most {MAX_KEY}")
         return _escape(text)
 
@@ -74,6 +90,6 @@ def _parse(text: str, what: str) -> list[tuple[str, str | None, str | None, str 
 
 
 def _escape(text: str) -> str:
-    """Keep one value from reaching into its neighbours: `:` and `%` and control characters are percent-encoded."""
-    text = unicodedata.normalize("NFC", text)  # one spelling of é, whichever keyboard wrote it
+    """Percent-encode `:`, `%` and control characters, so that a value cannot run into the next field."""
+    text = unicodedata.normalize("NFC", text)  # é has two encodings; use one
     return "".join(f"%{ord(c):02X}" if c in ":%" or unicodedata.category(c) == "Cc" else c for c in text)

@@ -1,4 +1,4 @@
-"""What people write before a task because Celery has it, or because it is nearly right, and what to write instead."""
+"""Wrong options of the decorator, such as Celery's own, and what to write instead."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from gatekeeper.errors import PolicyError, UnknownPolicy
 
 _ATTEMPTS = "write attempts=, with backoff="
-_GATE = "remove it: the gate sees to that"
+_GATE = "remove it: the gate handles this"
 _ANNOTATIONS = "remove it: the annotations say what arguments and result must be"
 _AT_THE_CALL = "give it to apply_async: it belongs to one call"
-_NAME = "remove it: a task is named by its module and function"
+_NAME = "remove it: a task takes its name from its module and function"
 
-#: Options of Celery's decorator, and of other libraries', and what to write here.
+#: Options of the decorators of Celery and other libraries, and what to write here.
 ALTERNATIVES: Mapping[str, str] = {
     "bind": "remove it, and 'self': the arguments name the call, gatekeeper.memory() remembers",
     "name": _NAME,
@@ -65,7 +65,14 @@ ALTERNATIVES: Mapping[str, str] = {
 
 
 def check_options(misplaced: tuple[Any, ...], unknown: Mapping[str, Any], known: Collection[str]) -> None:
-    """Raise UnknownPolicy for what the decorator was given and does not take."""
+    """Raise UnknownPolicy for an argument that the decorator does not take.
+
+    Args:
+        misplaced: The positional arguments.
+        unknown: The named arguments that are not policies.
+        known: The names of the policies.
+
+    """
     if len(misplaced) == 1 and not unknown and callable(misplaced[0]):
         name = getattr(misplaced[0], "__name__", "it")
         raise UnknownPolicy(f"@gatekeeper.task stands before {name} without brackets; write @gatekeeper.task()")
@@ -88,7 +95,7 @@ def check_body(body: Any) -> None:
 
 
 def naming_argument(argument: str, read: Callable[[Any], Any], value: Any) -> Any:
-    """What `read` makes of a policy's value; its PolicyError says which argument it was."""
+    """Return `read(value)`; a PolicyError is raised again with the name of the argument in front."""
     try:
         return read(value)
     except PolicyError as error:

@@ -1,4 +1,4 @@
-"""The policies a task may carry. Nonsense is refused where it is written, at import."""
+"""The policies of a task: rate, cap, breaker and effect. A value that makes no sense is refused at import."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Literal
 from gatekeeper.errors import PolicyError
 from gatekeeper.policies.durations import Duration, duration_ms, parse_rate
 
-#: A call that waited longer than this for a rate is refused: after a day nobody expects it any more.
+#: A call that a rate would delay longer than this is refused: after a day its caller no longer expects it.
 MAX_WAIT = "1d"
 
 
@@ -23,16 +23,24 @@ class Rung(enum.StrEnum):
     RAW = "raw"
 
     def is_below(self, other: Rung) -> bool:
+        """Return whether this rung is worse than `other`."""
         rungs = list(Rung)
         return rungs.index(self) > rungs.index(other)
 
 
 @dataclass(frozen=True)
 class Rate:
-    """So many per period, in a burst and then evenly.
+    """A limit on how often a task runs: a burst of `count` calls, then evenly spaced.
 
-    `over` says what happens to a call above it: `wait` sends it again at its turn, `drop` refuses it.
-    `scope` is a template that gives each of its values a rate of its own: `"{destination}"`.
+    Args:
+        text: Count and period, such as `"10/hour"`.
+        over: `wait` runs a call above the rate at its turn, `drop` refuses it.
+        scope: A template, such as `"{destination}"`; each of its values has a rate of its own.
+        within: The longest wait; a call that would wait longer is refused.
+
+    Raises:
+        PolicyError: an argument cannot be used.
+
     """
 
     text: str
@@ -46,11 +54,11 @@ class Rate:
     def __post_init__(self) -> None:
         count, period_ms = parse_rate(self.text)
         _check_scope("Rate", self.scope)
-        if self.over not in ("wait", "drop"):  # a tuple: what cannot be hashed is compared, too
+        if self.over not in ("wait", "drop"):  # a tuple, because a set could not look up an unhashable value
             raise PolicyError(f"Rate(over={self.over!r}) is not known; write 'wait' or 'drop'")
         if self.over == "drop" and self.within != MAX_WAIT:
             raise PolicyError(
-                "Rate(within=…) says how long a call may wait, but over='drop' lets none wait; remove one"
+                "Rate(within=…) says how long a call may wait, but with over='drop' calls do not wait; remove one"
             )
         object.__setattr__(self, "burst", count)
         object.__setattr__(self, "every_ms", period_ms / count)
@@ -59,7 +67,16 @@ class Rate:
 
 @dataclass(frozen=True)
 class Cap:
-    """A limit on effects that happened; reaching it pauses the agent."""
+    """A limit on effects that happened; reaching it pauses the agent.
+
+    Args:
+        text: Count and period, such as `"30/day"`.
+        scope: A template, such as `"{destination}"`; each of its values has a cap of its own.
+
+    Raises:
+        PolicyError: an argument cannot be used.
+
+    """
 
     text: str
     scope: str = ""
@@ -75,7 +92,17 @@ class Cap:
 
 @dataclass(frozen=True)
 class Breaker:
-    """Trips after so many failures in a row, cools down, then lets one probe through."""
+    """A circuit breaker: it opens after consecutive failures, and lets one probe through after the cooldown.
+
+    Args:
+        after: Consecutive failures that open it.
+        cooldown: How long it stays open.
+        scope: A template, such as `"{destination}"`; each of its values has a breaker of its own.
+
+    Raises:
+        PolicyError: an argument cannot be used.
+
+    """
 
     after: int = 5
     cooldown: Duration = "5m"
@@ -83,7 +110,7 @@ class Breaker:
     cooldown_ms: int = field(init=False)
 
     def __post_init__(self) -> None:
-        if not _counts(self.after):
+        if not _is_positive_int(self.after):
             raise PolicyError(f"Breaker(after={self.after!r}) can never be closed; write at least 1")
         _check_scope("Breaker", self.scope)
         object.__setattr__(self, "cooldown_ms", duration_ms(self.cooldown))
@@ -91,15 +118,24 @@ class Breaker:
 
 @dataclass(frozen=True)
 class Effect:
-    """The task changes the world outside, at most once per key.
+    """Declare that the task changes the world outside, at most once per key.
 
-    `verify(payload)` asks the provider whether the effect happened: its result, or None. `undo(output)` takes back an
-    effect whose output fails validation. `then(output)` runs once it is certain that the effect happened, also if a
-    look-up found it: what the task remembers of it belongs there. Each may take arguments of the task too, by their
-    names. `accepts` is the lowest rung whose answers may go out.
+    `verify`, `undo` and `then` may also take arguments of the task, by name. An effect in doubt is sent again only after
+    its sender is proven dead, the drain time has passed, and `absences` look-ups since then have not found it.
 
-    An effect in doubt is looked up `every` so often. It is sent again once nobody can be sending it any more, what was
-    on its way has had the `drain` time to arrive, and `absences` look-ups since then have not found it.
+    Args:
+        verify: `verify(payload)` asks the provider whether the effect happened; it returns the result, or None.
+        undo: `undo(output)` takes back an effect whose output fails validation.
+        then: `then(output)` runs once it is certain that the effect happened, also if a look-up found it; write to the
+            agent's memory here.
+        accepts: The lowest rung whose answers may be sent.
+        drain: How long a request may take to arrive after its sender died.
+        absences: Look-ups without a match that prove an absence.
+        every: The time between two look-ups.
+
+    Raises:
+        PolicyError: an argument cannot be used.
+
     """
 
     verify: Callable[..., Any] | None = None
@@ -117,9 +153,9 @@ class Effect:
             if value is not None and not callable(value):
                 raise PolicyError(f"Effect({name}={value!r}) is not a function")
         if not isinstance(self.accepts, str) or self.accepts not in set(Rung):
-            raise PolicyError(f"Effect(accepts={self.accepts!r}) is no rung; write one of {', '.join(Rung)}")
-        if not _counts(self.absences):
-            raise PolicyError(f"Effect(absences={self.absences!r}) would take nothing for a proof; write at least 1")
+            raise PolicyError(f"Effect(accepts={self.accepts!r}) is not a rung; write one of {', '.join(Rung)}")
+        if not _is_positive_int(self.absences):
+            raise PolicyError(f"Effect(absences={self.absences!r}) would need no proof; write at least 1")
         proof = {"drain_ms": duration_ms(self.drain), "every_ms": duration_ms(self.every), "absences": self.absences}
         object.__setattr__(self, "proof", json.dumps(proof) if self.verify else "")
 
@@ -130,17 +166,17 @@ def _check_scope(policy: str, scope: Any) -> None:
 
 
 def rates(given: str | Rate | list[str | Rate] | None) -> tuple[Rate, ...]:
-    """One rate or several, as text or as `Rate`."""
+    """Return one rate or several, given as text or as `Rate`; raise PolicyError for anything else."""
     return tuple(one if isinstance(one, Rate) else Rate(one) for one in _several("rate", given, Rate))
 
 
 def caps(given: str | Cap | list[str | Cap] | None) -> tuple[Cap, ...]:
-    """One cap or several, as text or as `Cap`."""
+    """Return one cap or several, given as text or as `Cap`; raise PolicyError for anything else."""
     return tuple(one if isinstance(one, Cap) else Cap(one) for one in _several("cap", given, Cap))
 
 
 def _several(argument: str, given: Any, kind: type) -> list[Any]:
-    """One or several rules; each a text, or what it becomes."""
+    """Return the given rules as a list; each is a text or an object of `kind`."""
     several = list(given) if isinstance(given, list | tuple) else [] if given is None else [given]
     for one in several:
         if not isinstance(one, str | kind):
@@ -148,6 +184,6 @@ def _several(argument: str, given: Any, kind: type) -> list[Any]:
     return several
 
 
-def _counts(value: Any) -> bool:
-    """Whether it is a whole number from 1 on; True is not one."""
+def _is_positive_int(value: Any) -> bool:
+    """Return whether the value is a whole number of at least 1; True is a bool, not a number."""
     return type(value) is int and value >= 1

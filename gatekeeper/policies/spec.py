@@ -1,4 +1,4 @@
-"""What stands before one task: its contract, its key and its policies, checked when the module is imported."""
+"""The specification of one task: its contract, its key and its policies, checked when the module is imported."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from state.ledger.ledger import CallLimits
 from state.model import Call
 from state.redis.keys import Keys
 
-#: Longer than any call should take on the network, short enough that a lost worker is noticed in two minutes.
+#: Longer than any request should take, and short enough that a lost worker is noticed within two minutes.
 DEFAULT_LEASE = "2m"
-#: A call older than this is refused: whoever asked has given up. It also covers a delivery retried for three days.
+#: A call older than this is refused, because its caller has given up. Webhook senders retry for up to three days.
 MAX_AGE = "7d"
-#: Repeat-safe calls and their keys are kept this long: a Friday's failure can still be explained the Monday after next.
+#: Repeat-safe calls and their keys are kept this long, so that a failure of last week can still be explained.
 KEEP_MS = duration_ms("7d")
 DAY_MS = duration_ms("1d")
-#: Three attempts ride out a restart of whatever the task asks; more would only repeat the same error.
+#: Enough to outlast the restart of a service; more attempts would only repeat the same error.
 DEFAULT_ATTEMPTS = 3
-#: With the longest pause between them that is more than a month; more is a slip of the hand.
+#: With the longest pause between attempts this is more than a month; a larger number is a typing error.
 MAX_ATTEMPTS = 1000
 #: The longest pause between two attempts.
 MAX_BACKOFF_MS = duration_ms("1h")
-#: Seconds. A service that wants to be left alone for longer is asked all the same: once a day does no harm.
+#: Seconds. A longer Retry-After is cut to this: one request a day does no harm.
 MAX_RETRY_AFTER = 86_400.0
 
-#: How the names of a schedule's ticks begin.
+#: The ids of a schedule's ticks begin with this.
 TICK_PREFIX = "tick:"
 
 _AGENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -44,7 +44,7 @@ _AGENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 @dataclass(frozen=True)
 class Policies:
-    """What the decorator was told."""
+    """The arguments of the decorator."""
 
     key: str | None
     rates: tuple[Rate, ...]
@@ -59,9 +59,15 @@ class Policies:
 
 
 class TaskSpec:
-    """The gate of one task. `name` is the Celery name, `agent` the module's own name."""
+    """The specification of one task. `name` is the Celery name, `agent` the last part of the module's name."""
 
     def __init__(self, body: Callable[..., Any], policies: Policies) -> None:
+        """Check the function and its policies.
+
+        Raises:
+            PolicyError: a policy makes no sense, or does not fit the function.
+
+        """
         self.body, self.policies = body, policies
         self.name = f"{body.__module__}.{body.__name__}"
         self.agent = body.__module__.rpartition(".")[2]
@@ -78,9 +84,9 @@ class TaskSpec:
         self.max_age_ms = self._milliseconds("max_age", policies.max_age)
         self._check(policies)
         self._template = Template(policies.key, self.contract.parameters, f"{self.name}: key") if policies.key else None
-        self.verify = self._question("verify")
-        self.undo = self._question("undo")
-        self.then = self._question("then")
+        self.verify = self._callback("verify")
+        self.undo = self._callback("undo")
+        self.then = self._callback("then")
         self._scopes = [
             self._scope_template(s) for s in (*(c.scope for c in self.caps), *(r.scope for r in self.rates))
         ]
@@ -88,7 +94,12 @@ class TaskSpec:
         self._policy = json.dumps(self._as_read_by_scripts(policies))
 
     def key(self, arguments: Mapping[str, Any], call: str) -> str:
-        """The idempotency key; without a template each call has its own, and one with a name, as a tick, has that."""
+        """Return the idempotency key of a call: the filled template, or else the id of a tick, or a key of its own.
+
+        Raises:
+            InvalidArguments: an argument cannot be part of a key.
+
+        """
         if self._template:
             return self._template.fill(arguments)
         return call if call.startswith(TICK_PREFIX) else f"{self.name}:{call}"
@@ -102,17 +113,29 @@ class TaskSpec:
         door: str,
         options: str = "",
     ) -> Call:
-        """A call of this task; raises InvalidArguments."""
+        """Return a call of this task with these arguments.
+
+        Args:
+            args: The positional arguments.
+            kwargs: The named arguments.
+            id: The call's id.
+            door: Where the call came in.
+            options: JSON text of `state.options.Options`.
+
+        Raises:
+            InvalidArguments: the arguments do not fit the task.
+
+        """
         return self.call_with(self.contract.bind(args, kwargs), id=id, door=door, options=options)
 
     def call_with(self, arguments: dict[str, Any], *, id: str, door: str, options: str = "") -> Call:  # noqa: A002
-        """The same for arguments that are validated already."""
+        """Return a call with arguments that are already validated."""
         text = self.contract.as_json(arguments)
         key, effect = self.key(arguments, id), self.effect is not None
         return Call(id, self.agent, self.name, key, text, fingerprint(text), door, effect, options)
 
-    def terms(self, arguments: Mapping[str, Any]) -> CallLimits:
-        """The policy and the Redis keys that this call's arguments select."""
+    def limits(self, arguments: Mapping[str, Any]) -> CallLimits:
+        """Return the policy, and the Redis keys of the caps, rates and breaker that these arguments select."""
         n = Keys(self.agent)
         filled = [template.fill(arguments) for template in self._scopes]
         caps = tuple(n.cap(self.name, p.text, s) for p, s in zip(self.caps, filled, strict=False))
@@ -120,7 +143,7 @@ class TaskSpec:
         breaker = n.breaker(self.name, self._breaker_scope.fill(arguments))
         return CallLimits(self._policy, self.lease_ms, breaker, caps, rates, self.effect.proof if self.effect else "")
 
-    def _question(self, name: str) -> Callback | None:
+    def _callback(self, name: str) -> Callback | None:
         function = getattr(self.effect, name, None)
         return function and Callback(f"{self.name}: Effect({name}=…)", function, self.contract.parameters)
 
@@ -177,30 +200,32 @@ class TaskSpec:
         return policy
 
 
-def register(gate: TaskSpec) -> None:
-    """Add a gate; raises PolicyError if its name, or its agent's, is taken."""
-    for other in _gates.values():
+def register(spec: TaskSpec) -> None:
+    """Add a task to the registry; raise PolicyError if its name, or the name of its agent, is taken."""
+    for other in _specs.values():
         module = other.body.__module__
-        if other.name == gate.name and not _is_reloaded(gate, other):
-            raise PolicyError(f"{gate.name} is defined twice; rename one of the functions")
-        if other.agent == gate.agent and module != gate.body.__module__:
-            raise PolicyError(f"{gate.name}: the agent {gate.agent!r} is {module} already; rename one of the modules")
-    _gates[gate.name] = gate
+        if other.name == spec.name and not _is_reloaded(spec, other):
+            raise PolicyError(f"{spec.name} is defined twice; rename one of the functions")
+        if other.agent == spec.agent and module != spec.body.__module__:
+            raise PolicyError(
+                f"{spec.name}: {module} already defines the agent {spec.agent!r}; rename one of the modules"
+            )
+    _specs[spec.name] = spec
 
 
-def _is_reloaded(gate: TaskSpec, other: TaskSpec) -> bool:
-    """The same lines, imported again."""
-    return gate.body.__code__.co_firstlineno == other.body.__code__.co_firstlineno
+def _is_reloaded(spec: TaskSpec, other: TaskSpec) -> bool:
+    """Return whether both come from the same line: the module was imported again."""
+    return spec.body.__code__.co_firstlineno == other.body.__code__.co_firstlineno
 
 
 def registered() -> dict[str, TaskSpec]:
-    """Every task that was imported so far, by its Celery name."""
-    return _gates
+    """Return every task imported so far, by its Celery name."""
+    return _specs
 
 
 def agents() -> list[str]:
-    """The agents of those tasks."""
-    return sorted({gate.agent for gate in _gates.values()})
+    """Return the names of the agents whose tasks were imported, sorted."""
+    return sorted({spec.agent for spec in _specs.values()})
 
 
-_gates: dict[str, TaskSpec] = {}
+_specs: dict[str, TaskSpec] = {}

@@ -66,7 +66,7 @@ def run(
         call = gate.call_with(arguments, id=call_id, door=door)
     except InvalidArguments as error:
         return _reject(ledger, Call(call_id, gate.agent, gate.name, "", "{}", "", door), came, error)
-    terms, began = gate.terms(arguments), owner.boot_clock()
+    terms, began = gate.limits(arguments), owner.boot_clock()
     with _needing_redis(call):
         call, decision = _admit(ledger, call, terms, came)
     match decision:

@@ -173,7 +173,7 @@ def _check_call(entry: Entry) -> None:
     try:
         bound = entry.gate.contract.bind((), entry.kwargs)
         entry.gate.call_with(bound, id=tick(entry, datetime.now(UTC)), door="beat")
-        entry.gate.terms(bound)
+        entry.gate.limits(bound)
     except InvalidArguments as error:
         raise ValueError(f"{error}; correct its kwargs, or the key of {entry.gate.name}") from None
 

@@ -61,7 +61,7 @@ class Stage(Losses, Recoveries):
         self.ledger = Ledger(redis, self.journal)
         gate = a_gate(attempts=100)
         self.call: Call = gate.call((), {"post_id": "hello"}, id="call1", door="test")
-        self.terms: CallLimits = replace(gate.terms(gate.contract.bind((), {"post_id": "hello"})), verify=PROOF)
+        self.terms: CallLimits = replace(gate.limits(gate.contract.bind((), {"post_id": "hello"})), verify=PROOF)
         self.attempts: list[Attempt] = []
         self._read: Any = None
         self._number = 0

@@ -102,7 +102,7 @@ class Poster:
         return self.ledger.admit(call, owner, self.scope_of(call), alive, self.known, closed)
 
     def scope_of(self, call: Call) -> Any:
-        return self.gate.terms(self.gate.contract.bind((), json.loads(call.kwargs)))
+        return self.gate.limits(self.gate.contract.bind((), json.loads(call.kwargs)))
 
     def claim(self, call: Call | str | None = None, owner: str | None = None) -> Claim:
         decision = self.admit(call, owner)

@@ -157,7 +157,7 @@ def test_a_finished_key_is_replayed_while_the_agent_is_paused_limited_capped_and
     poster = poster_with(rate=Rate("1/hour", over="drop"), cap="1/day", breaker=Breaker(after=1, cooldown="1h"))
     poster.publish("hello")  # the rate and the cap are used up, and the agent is paused by its cap
     poster.redis.hset(
-        poster.gate.terms({"post_id": "", "destination": ""}).breaker, "open_until_ms", poster.now() + HOUR
+        poster.gate.limits({"post_id": "", "destination": ""}).breaker, "open_until_ms", poster.now() + HOUR
     )
     before = taken(poster)
 

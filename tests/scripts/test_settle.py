@@ -524,12 +524,12 @@ def test_an_attempt_from_before_the_trip_neither_closes_nor_prolongs_it(poster_w
     poster = poster_with(breaker=Breaker(after=1, cooldown="5m"))
     slow_success, slow_failure = poster.claim("slow success"), poster.claim("slow failure")
     poster.fail("trips")
-    opened = poster.redis.hgetall(poster.gate.terms({}).breaker)
+    opened = poster.redis.hgetall(poster.gate.limits({}).breaker)
 
     poster.settle(slow_success)
     poster.settle(slow_failure, "failed")
 
-    assert poster.redis.hgetall(poster.gate.terms({}).breaker) == opened
+    assert poster.redis.hgetall(poster.gate.limits({}).breaker) == opened
     assert poster.refused()["error"] == "breaker open"
 
 

@@ -120,7 +120,7 @@ def test_nonsense_is_refused_at_import_with_what_to_do(policies: dict[str, Any],
         (lambda: Effect(drain="0s"), "must be longer than zero"),
         (lambda: Effect(every="often"), "write for example '30s'"),
         (lambda: Effect(every="0s"), "must be longer than zero"),
-        (lambda: Effect(absences=0), "take nothing for a proof; write at least 1"),
+        (lambda: Effect(absences=0), "would need no proof; write at least 1"),
         (lambda: Effect(absences=-1), "write at least 1"),
         (lambda: Effect(absences="2"), "write at least 1"),  # type: ignore[arg-type]
         (lambda: Effect(absences=1.5), "write at least 1"),  # type: ignore[arg-type]
@@ -160,8 +160,8 @@ def test_a_misspelt_policy_is_refused(misspelt: str) -> None:
         ({"rate_limit": "10/m"}, "write rate="),
         ({"soft_time_limit": 3}, "write time_limit="),
         ({"expires": 3}, "write max_age="),
-        ({"acks_late": True}, "the gate sees to that"),
-        ({"name": "x"}, "named by its module and function"),
+        ({"acks_late": True}, "the gate handles this"),
+        ({"name": "x"}, "takes its name from its module and function"),
         ({"queue": "slow"}, "give it to apply_async"),
         ({"ignore_result": True}, "give it to apply_async"),
         ({"serializer": "pickle"}, "messages are JSON"),
@@ -283,7 +283,7 @@ def test_how_an_absence_is_proven_goes_with_the_terms_of_every_call() -> None:
     effect = Effect(verify=find, drain="2m", absences=3, every="30s")
     gate = import_with(**KEYED, effect=effect)
 
-    told = json.loads(gate.terms({"post_id": "hello", "destination": "feed"}).verify)
+    told = json.loads(gate.limits({"post_id": "hello", "destination": "feed"}).verify)
 
     assert told == {"drain_ms": 120_000, "absences": 3, "every_ms": 30_000}
 
@@ -294,8 +294,8 @@ def test_two_absences_a_minute_apart_after_ninety_seconds_are_proof_unless_said_
 
 def test_where_nobody_can_ask_there_is_no_proof() -> None:
     assert Effect().proof == ""
-    assert import_with(**AN_EFFECT).terms({"post_id": "hello", "destination": "feed"}).verify == ""
-    assert import_with().terms({"post_id": "hello", "destination": "feed"}).verify == ""
+    assert import_with(**AN_EFFECT).limits({"post_id": "hello", "destination": "feed"}).verify == ""
+    assert import_with().limits({"post_id": "hello", "destination": "feed"}).verify == ""
 
 
 @pytest.mark.parametrize("name", ["verify", "undo"])

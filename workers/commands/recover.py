@@ -76,7 +76,7 @@ def _caps_of(task: str, kwargs: Mapping[str, Any]) -> list[tuple[str, int]]:
     """The caps of a task as it is written today; none for one that is gone, or takes other arguments now."""
     gate = registered().get(task)
     try:
-        names = gate.terms(gate.contract.bind((), kwargs)).caps if gate else ()
+        names = gate.limits(gate.contract.bind((), kwargs)).caps if gate else ()
     except InvalidArguments:
         return []
     return [(name, cap.window_ms) for name, cap in zip(names, gate.caps if gate else (), strict=True)]
