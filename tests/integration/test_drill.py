@@ -131,12 +131,12 @@ def test_a_drill_that_is_ended_in_the_middle_leaves_nothing(
 
 
 @pytest.mark.timeout(900)
-def test_a_drill_whose_conductor_is_killed_says_so_and_leaves_nothing(running: Install, remains: Remains) -> None:
+def test_a_drill_whose_runner_is_killed_says_so_and_leaves_nothing(running: Install, remains: Remains) -> None:
     drill = started(running)
     until_it_printed(drill, 1)
-    [conductor] = [int(each.split()[0]) for each in drilling(running) if "conductor" in each]
+    [runner] = [int(each.split()[0]) for each in drilling(running) if "drill.runner" in each]
 
-    psutil.Process(conductor).kill()
+    psutil.Process(runner).kill()
 
     assert drill.wait() == 1
     assert "the drill ended" in drill.output

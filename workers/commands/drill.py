@@ -1,4 +1,4 @@
-"""`gate drill`: what happens here, on this machine, when a worker is killed in mid-publish?"""
+"""`gate drill`: injects faults on this machine and counts their effects."""
 
 from __future__ import annotations
 
@@ -20,13 +20,18 @@ from gatekeeper.policies.spec import registered
 from state import health
 from workers.commands.output import Failed, command, plain, say, show
 from workers.drill.sandbox import Sandbox, opened
+from workers.drill.worker_pool import last_line
 
 #: Seconds after which a drill is killed, unless `--within` says otherwise. It gives up by itself before.
 WITHIN = 60.0
-#: Seconds that the faults take when nothing else runs, rounded down: less is not a drill.
+#: Seconds that the faults take on an idle machine, rounded down; a drill cannot be shorter.
 MIN_WITHIN = 20.0
-#: Seconds that processes which were killed may take to be gone.
-GONE = 5.0
+#: Seconds that the kernel may take to remove killed processes.
+EXIT_SECONDS = 5.0
+#: Seconds between two looks at them.
+POLL_INTERVAL = 0.02
+#: The file in the sandbox that gets what the runner logs.
+RUNNER_LOG = "runner.log"
 
 
 @command("drill")
@@ -36,7 +41,7 @@ GONE = 5.0
     help="Give up after so long; a slow or busy machine needs more.",
 )  # fmt: skip
 def drill(task: str | None, within: float, *, json_: bool) -> None:
-    """Kill, double and redeliver in a scratch namespace: each line must say `effects: 1`. With TASK: its own gate."""
+    """Kill, double and redeliver in a sandbox: each line must say `effects: 1`. With TASK: its own policies."""
     _check(task)
     rows = []
     with closing(_rows(task, within)) as coming:
@@ -61,20 +66,20 @@ def _check(task: str | None) -> None:
 
 
 def _rows(task: str | None, within: float) -> Generator[dict[str, Any]]:
-    """Each line of the drill as it comes; when this ends, everything the drill made is gone."""
+    """Yield each line of the drill as it comes; when this ends, the sandbox is cleared."""
     interrupt = signal.getsignal(signal.SIGINT)
     try:
-        with opened(settings.current().run_dir) as (place, lock), _conducted(place, lock, task, within) as process:
-            yield from _told(process)
+        with opened(settings.current().run_dir) as (sandbox, lock), _running(sandbox, lock, task, within) as process:
+            yield from _read_rows(process)
             if process.wait():
-                raise Failed(f"the drill ended with {process.returncode}: {_last_words(place)}")
+                raise Failed(f"the drill ended with {process.returncode}: {last_line(sandbox.folder / RUNNER_LOG)}")
     except OSError as error:
-        raise Failed(f"no drill without a place on the disk of STATE_DIR: {error}") from None
+        raise Failed(f"the drill needs a folder in STATE_DIR, and cannot use one: {error}") from None
     finally:
         signal.signal(signal.SIGINT, interrupt)
 
 
-def _told(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
+def _read_rows(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
     assert process.stdout  # noqa: S101 - a pipe
     for line in process.stdout:
         row: dict[str, Any] = json.loads(line)
@@ -84,13 +89,13 @@ def _told(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def _conducted(place: Sandbox, lock: int, task: str | None, within: float) -> Iterator[subprocess.Popen[str]]:
-    """The process that conducts the drill, in a group of its own with its workers; all of them are dead afterwards."""
-    order = json.dumps({"folder": str(place.folder), "task": task, "within": within})
-    with (place.folder / "conductor.log").open("w") as log:
+def _running(sandbox: Sandbox, lock: int, task: str | None, within: float) -> Iterator[subprocess.Popen[str]]:
+    """Run the drill in a process group of its own, with its workers; afterwards all of them are dead."""
+    config = json.dumps({"folder": str(sandbox.folder), "task": task, "within": within})
+    with (sandbox.folder / RUNNER_LOG).open("w") as log:
         process = subprocess.Popen(  # noqa: S603 - ourselves
-            [sys.executable, "-m", "workers.drill.runner", order],
-            cwd=settings.ROOT, env=place.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+            [sys.executable, "-m", "workers.drill.runner", config],
+            cwd=settings.ROOT, env=sandbox.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
             text=True, start_new_session=True, pass_fds=(lock,),
         )  # fmt: skip
     limit = threading.Timer(within, _kill, (process,))
@@ -98,7 +103,7 @@ def _conducted(place: Sandbox, lock: int, task: str | None, within: float) -> It
     try:
         yield process
     finally:
-        # Who presses Ctrl-C twice wants the end, and not half of it.
+        # A second Ctrl-C must not interrupt the cleanup.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         limit.cancel()
         _kill(process)
@@ -108,11 +113,11 @@ def _kill(process: subprocess.Popen[str]) -> None:
     with suppress(OSError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    deadline = time.monotonic() + GONE
-    with suppress(OSError):  # nobody is left
+    deadline = time.monotonic() + EXIT_SECONDS
+    with suppress(OSError):  # the group is gone
         while time.monotonic() < deadline:
             os.killpg(process.pid, 0)
-            time.sleep(0.02)
+            time.sleep(POLL_INTERVAL)
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -122,11 +127,6 @@ def _line(row: dict[str, Any]) -> str:
 def _verdict(rows: list[dict[str, Any]]) -> str:
     wrong = [row["fault"] for row in rows if not row["ok"]]
     return f"NOT as promised: {', '.join(wrong)}" if wrong else "one effect each, and nothing is left behind"
-
-
-def _last_words(place: Sandbox) -> str:
-    lines = (place.folder / "conductor.log").read_text(errors="replace").splitlines()
-    return lines[-1] if lines else "it wrote nothing"
 
 
 commands = (drill,)

@@ -1,1 +1,1 @@
-"""The drill: proof on a running installation that a fault leaves one effect, and nothing behind."""
+"""The drill: injects faults on a running installation, and shows that each leaves one effect and nothing else behind."""

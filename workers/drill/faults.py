@@ -1,4 +1,4 @@
-"""The faults of a drill. Each does its harm and returns; then the key must end, with one effect."""
+"""The faults of a drill. Each is injected into a scenario; afterwards the key must end with exactly one effect."""
 
 from __future__ import annotations
 
@@ -7,140 +7,142 @@ from dataclasses import dataclass
 
 from workers.drill.scenario import Scenario
 
-#: More than two workers have hands for.
+#: Calls at once: more than the drill's workers have threads.
 MANY = 10
 #: How often one message is delivered again after its task is done.
-AGAIN = 3
+REDELIVERIES = 3
 
 
 @dataclass(frozen=True)
 class Fault:
-    """`harm` is done to a bench. `in_doubt`: the effect happened, but without a look-up the key stays `unknown`."""
+    """A fault, and how its key must end."""
 
     name: str
-    harm: Callable[[Scenario], None]
-    in_doubt: bool = False
+    inject: Callable[[Scenario], None]
+    in_doubt: bool = False  #: the effect is applied, but without a look-up the key stays `unknown`
 
-    def ends(self, bench: Scenario) -> tuple[str, ...]:
-        """The states in which the key may stand when all is over."""
-        return ("unknown",) if self.in_doubt and not bench.can_look_up else ("done",)
-
-
-def lose_the_message(bench: Scenario) -> None:
-    """It is registered, and nobody hears of it."""
-    bench.register()
+    def final_states(self, scenario: Scenario) -> tuple[str, ...]:
+        """Return the states in which the key may be when the fault is over."""
+        return ("unknown",) if self.in_doubt and not scenario.can_look_up else ("done",)
 
 
-def call_at_once(bench: Scenario) -> None:
-    """All of them come while the first is being sent."""
-    bench.hold("applied")
-    bench.call(MANY)
-    bench.held("applied")
-    bench.until(lambda: bench.account.seen["message"] >= MANY, f"{MANY} messages")
-    bench.account.release("applied")
+def lose_the_message(scenario: Scenario) -> None:
+    """Register a call, and send no message; the sweeper has to send it."""
+    scenario.register()
 
 
-def deliver_while_it_runs(bench: Scenario) -> None:
-    """Nothing is done here but to wait: the broker delivers by itself what is not acknowledged in time."""
-    bench.hold("applied")
-    bench.call()
-    bench.held("applied")
-    bench.until(lambda: bench.account.seen["message"] > 1, "the message to be delivered again")
-    bench.account.release("applied")
+def call_at_once(scenario: Scenario) -> None:
+    """Call the task many times while the first attempt is sending."""
+    scenario.hold("applied")
+    scenario.call(MANY)
+    scenario.wait_until_held("applied")
+    scenario.until(lambda: scenario.account.seen["message"] >= MANY, f"{MANY} messages")
+    scenario.account.release("applied")
 
 
-def deliver_when_it_is_done(bench: Scenario) -> None:
-    """As often as a confused broker likes."""
-    bench.call()
-    bench.until_state("done")
-    before = bench.account.seen["message"]
-    bench.deliver_again(AGAIN)
-    bench.until(lambda: bench.account.seen["message"] >= before + AGAIN, "the message to be delivered again")
+def redeliver_while_running(scenario: Scenario) -> None:
+    """Hold the task until the broker delivers its unacknowledged message again by itself."""
+    scenario.hold("applied")
+    scenario.call()
+    scenario.wait_until_held("applied")
+    scenario.until(lambda: scenario.account.seen["message"] > 1, "the message to be delivered again")
+    scenario.account.release("applied")
 
 
-def kill_before_the_line(bench: Scenario) -> None:
-    """Nothing was sent, so another worker begins anew."""
-    bench.hold("before the line")
-    bench.call()
-    bench.kill("before the line")
+def redeliver_when_done(scenario: Scenario) -> None:
+    """Deliver the message again after the task is done."""
+    scenario.call()
+    scenario.until_state("done")
+    before = scenario.account.seen["message"]
+    scenario.deliver_again(REDELIVERIES)
+    scenario.until(
+        lambda: scenario.account.seen["message"] >= before + REDELIVERIES, "the message to be delivered again"
+    )
 
 
-def kill_when_it_is_applied(bench: Scenario) -> None:
-    """Nobody is left to hear the answer."""
-    bench.hold("applied")
-    bench.call()
-    bench.kill("applied")
-    bench.account.release("applied")
+def lose_the_answer(scenario: Scenario) -> None:
+    """Apply the effect, and close the connection without an answer."""
+    scenario.account.set_fate("answer lost")
+    scenario.call()
 
 
-def kill_while_it_is_on_its_way(bench: Scenario) -> None:
-    """The effect arrives when everybody knows that its sender is dead."""
-    bench.hold("arrived")
-    bench.call()
-    bench.kill("arrived")
-    bench.until_state("unknown", "done")
-    others = bench.account.seen["applied"]
-    bench.account.release("arrived")
-    bench.until(lambda: bench.account.seen["applied"] > others, "what was on its way to arrive")
+def cut_redis(scenario: Scenario) -> None:
+    """Apply the effect, and break the worker's connections to Redis before it settles."""
+    scenario.account.set_fate("cut")
+    scenario.call()
+    scenario.until(lambda: scenario.account.seen["cut"], "the connections to be cut")
 
 
-def kill_and_lose_it(bench: Scenario) -> None:
-    """It must be sent again, and only once that it did not arrive is proven, or said by a person who looked."""
-    bench.account.fate("lost")
-    bench.hold("arrived")
-    bench.call()
-    bench.kill("arrived")
-    bench.account.release("arrived")
-    if not bench.can_look_up:
-        bench.until_state("unknown")
-        bench.say_not_applied()
+def kill_before_the_line(scenario: Scenario) -> None:
+    """Kill the worker before its effect starts: another worker must start again."""
+    scenario.hold("before the line")
+    scenario.call()
+    scenario.kill("before the line")
 
 
-def lose_the_answer(bench: Scenario) -> None:
-    """The effect happened, and the connection ends without a word."""
-    bench.account.fate("answer lost")
-    bench.call()
+def kill_when_applied(scenario: Scenario) -> None:
+    """Kill the worker after its effect is applied, before it gets the answer."""
+    scenario.hold("applied")
+    scenario.call()
+    scenario.kill("applied")
+    scenario.account.release("applied")
 
 
-def cut_redis(bench: Scenario) -> None:
-    """The effect happened, and its worker cannot tell Redis on the connections that it has."""
-    bench.account.fate("cut")
-    bench.call()
-    bench.until(lambda: bench.account.seen["cut"], "the connections to be cut")
+def kill_and_apply_late(scenario: Scenario) -> None:
+    """Kill the worker while it sends; the effect is applied after the claim was reclaimed."""
+    scenario.hold("arrived")
+    scenario.call()
+    scenario.kill("arrived")
+    scenario.until_state("unknown", "done")
+    before = scenario.account.seen["applied"]
+    scenario.account.release("arrived")
+    scenario.until(lambda: scenario.account.seen["applied"] > before, "what was on its way to arrive")
 
 
-def pause_before_the_line(bench: Scenario) -> None:
-    """Its lease ends while it sleeps, another worker sends; when it wakes it is refused."""
-    bench.hold("before the line")
-    bench.call()
-    wake = bench.pause("before the line")
-    bench.until_state("done")
-    wake()
-    bench.until(lambda: bench.account.seen["refused"], "the worker that was paused to be refused")
+def kill_and_lose(scenario: Scenario) -> None:
+    """Kill the worker while it sends; the effect is lost, and may be sent again only after a proof of absence."""
+    scenario.account.set_fate("lost")
+    scenario.hold("arrived")
+    scenario.call()
+    scenario.kill("arrived")
+    scenario.account.release("arrived")
+    if not scenario.can_look_up:
+        scenario.until_state("unknown")
+        scenario.resolve_not_applied()
 
 
-def pause_behind_the_line(bench: Scenario) -> None:
-    """Its lease ends between the line and the first byte; when it wakes it must not send any more."""
-    bench.hold("behind the line")
-    bench.call()
-    wake = bench.pause("behind the line")
-    bench.until_state("unknown", "done")
-    wake()
-    bench.until(lambda: bench.account.seen["refused"], "the worker that was paused to be refused")
+def pause_before_the_line(scenario: Scenario) -> None:
+    """Stop the worker until its lease has ended and another worker has sent; the stopped one must be refused."""
+    scenario.hold("before the line")
+    scenario.call()
+    resume = scenario.pause("before the line")
+    scenario.until_state("done")
+    resume()
+    scenario.until(lambda: scenario.account.seen["refused"], "the worker that was paused to be refused")
 
 
-#: The first one takes longest and needs nobody, so it runs beside the others, and is told last.
+def pause_behind_the_line(scenario: Scenario) -> None:
+    """Stop the worker after the effect starts and before its first byte, until its lease has ended; it must not send."""
+    scenario.hold("behind the line")
+    scenario.call()
+    resume = scenario.pause("behind the line")
+    scenario.until_state("unknown", "done")
+    resume()
+    scenario.until(lambda: scenario.account.seen["refused"], "the worker that was paused to be refused")
+
+
+#: The first fault takes longest and harms no worker, so it runs beside the others and is reported last.
 FAULTS = (
     Fault("message lost", lose_the_message),
     Fault(f"called {MANY} times at once", call_at_once),
-    Fault("message delivered again, task runs", deliver_while_it_runs),
-    Fault("message delivered again, task done", deliver_when_it_is_done),
+    Fault("message delivered again, task runs", redeliver_while_running),
+    Fault("message delivered again, task done", redeliver_when_done),
     Fault("answer lost", lose_the_answer, in_doubt=True),
     Fault("connections to Redis cut in mid-publish", cut_redis),
     Fault("worker killed before the line", kill_before_the_line),
-    Fault("worker killed in mid-publish, it was applied", kill_when_it_is_applied, in_doubt=True),
-    Fault("worker killed in mid-publish, it arrives late", kill_while_it_is_on_its_way, in_doubt=True),
-    Fault("worker killed in mid-publish, it never arrives", kill_and_lose_it),
+    Fault("worker killed in mid-publish, it was applied", kill_when_applied, in_doubt=True),
+    Fault("worker killed in mid-publish, it arrives late", kill_and_apply_late, in_doubt=True),
+    Fault("worker killed in mid-publish, it never arrives", kill_and_lose),
     Fault("worker paused before the line, then woken", pause_before_the_line),
     Fault("worker paused behind the line, then woken", pause_behind_the_line),
 )

@@ -1,4 +1,4 @@
-"""What a fault is made with: one account at the destination, the task that writes to it, and the workers to hurt."""
+"""One fault's scenario: its task and key, its account at the fake provider, and the workers to harm."""
 
 from __future__ import annotations
 
@@ -16,23 +16,33 @@ from state.ledger.resolve import Resolution, resolve
 from state.ledger.sweep import DueCall
 from state.redis import client
 from workers.application import Gatehouse
-from workers.drill.account import Account
+from workers.drill.fake_provider import Account
 from workers.drill.worker_pool import WorkerPool
 
-LOOK_AGAIN_SECONDS = 0.05
+#: Seconds between two checks of a condition.
+POLL_INTERVAL = 0.05
 
 T = TypeVar("T")
 
 
 class NotDrilled(RuntimeError):
-    """Raised when what a fault needs did not come about in time."""
+    """Raised when a condition that a fault waits for did not become true in time."""
 
 
 class Scenario:
-    """One fault's own task, key and account. Nothing here waits beyond `deadline`, a time of `time.monotonic`."""
+    """What a fault is injected into.
 
-    def __init__(self, app: Gatehouse, task: GateTask, account: Account, crew: WorkerPool, deadline: float) -> None:
-        self._app, self._task, self._crew = app, task, crew
+    Args:
+        app: The application, isolated in the sandbox.
+        task: The stub task, of an agent of its own.
+        account: The agent's account at the fake provider.
+        pool: The workers, which all scenarios share.
+        deadline: No method waits longer than until this time of `time.monotonic()`, in seconds.
+
+    """
+
+    def __init__(self, app: Gatehouse, task: GateTask, account: Account, pool: WorkerPool, deadline: float) -> None:
+        self._app, self._task, self._pool = app, task, pool
         self.account, self.deadline = account, deadline
         self._kwargs = dict.fromkeys(task.gate.contract.parameters, task.gate.agent)
         self._key = task.gate.key(self._kwargs, "")
@@ -40,68 +50,81 @@ class Scenario:
 
     @property
     def can_look_up(self) -> bool:
+        """Tell whether the task can look its effects up."""
         return self._task.gate.verify is not None
 
-    # Doors
+    # Calls
 
     def call(self, times: int = 1) -> None:
-        """Ask for the same thing so many times."""
+        """Call the task so many times, always with the same key."""
         self._calls += [self._app.send_task(self._task.name, kwargs=self._kwargs).id for _ in range(times)]
 
     def register(self) -> None:
-        """What a door leaves that dies before it sends the message, and what a broker leaves that loses it."""
+        """Register a call without a message, as a process does that dies before it sends the message."""
         call = self._task.gate.call((), self._kwargs, id=str(uuid4()), door="drill")
         Ledger(client.client()).register(call)
 
     def deliver_again(self, times: int) -> None:
-        """The message of the first call once more."""
+        """Send the message of the first call again, so many times."""
         for _ in range(times):
             self._app.resend(DueCall(self._calls[0], self._task.name, json.dumps(self._kwargs)))
 
-    def say_not_applied(self) -> None:
-        """A person looked at the destination, and nothing was there."""
-        word = Resolution("not-applied", "drill", "nothing is there")
-        resolve(client.client(), journal.current(), self._task.gate.agent, self._key, word)
+    def resolve_not_applied(self) -> None:
+        """Resolve the key as a person does who looked at the provider and found nothing."""
+        resolution = Resolution("not-applied", "drill", "nothing is there")
+        resolve(client.client(), journal.current(), self._task.gate.agent, self._key, resolution)
 
     # Faults
 
-    def hold(self, place: str) -> None:
-        self.account.hold(place)
+    def hold(self, stage: str) -> None:
+        """Hold back the next task that reaches this stage."""
+        self.account.hold(stage)
 
-    def held(self, place: str) -> int:
-        """Wait until a task is held up there; answers its process."""
-        return self.until(lambda: self.account.sender(place), f"the task to be {place}")
+    def wait_until_held(self, stage: str) -> int:
+        """Wait until a task is held at this stage, and return the process id of its worker."""
+        return self.until(lambda: self.account.held_sender(stage), f"the task to be {stage}")
 
-    def kill(self, place: str) -> None:
-        """Kill the worker whose task is held up there."""
-        self._crew.kill(self.held(place))
+    def kill(self, stage: str) -> None:
+        """Kill the worker whose task is held at this stage."""
+        self._pool.kill(self.wait_until_held(stage))
 
-    def pause(self, place: str) -> Callable[[], None]:
-        """Freeze the worker whose task is held up there; answers how to wake it."""
-        pid = self.held(place)
-        self._crew.pause(pid)
-        self.account.release(place)
-        return lambda: self._crew.resume(pid)
+    def pause(self, stage: str) -> Callable[[], None]:
+        """Stop the process of the worker whose task is held at this stage; returns a function that resumes it."""
+        pid = self.wait_until_held(stage)
+        self._pool.pause(pid)
+        self.account.release(stage)
+        return lambda: self._pool.resume(pid)
 
-    # What is to be seen
+    # Observations
 
     @property
     def state(self) -> str:
+        """The state of the key."""
         return self._task.standing(**self._kwargs) or "not known"
 
     def until_state(self, *states: str) -> None:
+        """Wait until the key is in one of these states; raises NotDrilled."""
         self.until(lambda: self.state in states, f"the key to be {' or '.join(states)}")
 
     def until(self, condition: Callable[[], T | None], what: str) -> T:
-        """Wait for something true and return it; raises NotDrilled."""
+        """Wait until `condition` returns something true, and return that.
+
+        Args:
+            condition: Called every POLL_INTERVAL seconds.
+            what: What is waited for, for the error message.
+
+        Raises:
+            NotDrilled: The deadline passed.
+
+        """
         while not (value := condition()):
             if time.monotonic() > self.deadline:
                 raise NotDrilled(f"waited in vain for {what}; the key is {self.state}")
-            time.sleep(LOOK_AGAIN_SECONDS)
+            time.sleep(POLL_INTERVAL)
         return value
 
-    def how(self) -> str:
-        """The way that the key went, in the words of its story."""
+    def summary(self) -> str:
+        """Return the main events of the key in order, such as "unknown → found by look-up → done"."""
         told = history.read_history([self._task.gate.agent], self._key)
         steps = [_step(event) for event in told["story"]] if told else []
         return " → ".join(dict.fromkeys(step for step in steps if step))

@@ -1,4 +1,4 @@
-"""The tasks of a drill: each stands in for a task of the installation, with its gate and without what it does."""
+"""The tasks of a drill: each has the policies of a task of the installation, and a body that only calls the fake provider."""
 
 from __future__ import annotations
 
@@ -21,56 +21,66 @@ from gatekeeper.policies.spec import TaskSpec, registered
 from gatekeeper.run.attempt import current
 from gatekeeper.task import GateTask
 
-#: How long things take in a drill, whatever the task says: no safety rests on them, and a minute must do.
-LEASE, DRAIN, EVERY, PAUSE = "3s", "1s", "1s", "300ms"
-#: What is drilled if no task is named.
-USUAL: dict[str, Any] = {"key": "drill:{n}", "attempts": 3, "breaker": Breaker(after=3, cooldown=EVERY)}
+#: Durations of every stub task, whatever the original says: short enough that a drill takes a minute. Safety does not
+#: depend on any of them.
+LEASE, DRAIN, INTERVAL, BACKOFF = "3s", "1s", "1s", "300ms"
+#: The policies that are drilled if no task is named.
+DEFAULT_POLICIES: dict[str, Any] = {"key": "drill:{n}", "attempts": 3, "breaker": Breaker(after=3, cooldown=INTERVAL)}
 
 
-def take_the_stage(agents: Sequence[str], task: str | None, url: str = "") -> list[GateTask]:
-    """One task for each of these agents, with the gate of `task`. This process forgets every other agent.
+def replace_tasks(agents: Sequence[str], task: str | None, url: str = "") -> list[GateTask]:
+    """Remove every task from this process's registry, and define one stub task for each of these agents.
 
-    `url` is the destination's.
+    Args:
+        agents: The agents to define.
+        task: The name of the task whose policies the stubs get; None for DEFAULT_POLICIES.
+        url: The fake provider's URL; empty in a process that runs no task.
+
+    Returns:
+        The stub tasks, in the order of `agents`.
+
     """
     original = registered()[task] if task else None
     registered().clear()
-    return [_task(agent, original, Author(url, agent)) for agent in agents]
+    return [_task(agent, original, Stub(url, agent)) for agent in agents]
 
 
-def _task(agent: str, original: TaskSpec | None, author: Author) -> GateTask:
+def _task(agent: str, original: TaskSpec | None, stub: Stub) -> GateTask:
     parameters = original.contract.parameters if original else ("n",)
     can_look_up = original is None or original.verify is not None
     like = (original and original.effect) or Effect()
-    find = author.find if can_look_up else None
-    effect = Effect(find, accepts=like.accepts, absences=like.absences, drain=DRAIN, every=EVERY)
-    policies = _policies(original) if original else USUAL
-    decorate = gatekeeper.task(effect=effect, lease=LEASE, backoff=PAUSE, **policies)
-    return decorate(_signed(author.publish, agent, parameters))
+    find = stub.find if can_look_up else None
+    effect = Effect(find, accepts=like.accepts, absences=like.absences, drain=DRAIN, every=INTERVAL)
+    policies = _policies(original) if original else DEFAULT_POLICIES
+    decorate = gatekeeper.task(effect=effect, lease=LEASE, backoff=BACKOFF, **policies)
+    return decorate(_with_signature(stub.publish, agent, parameters))
 
 
-class Author:
-    """What the tasks of one agent do: tell the destination where they are, and send it one effect."""
+class Stub:
+    """The body of one agent's stub task: it reports its stages to the fake provider, and sends it one effect."""
 
     def __init__(self, url: str, agent: str) -> None:
         self._url = f"{url}/{agent}"
         self._headers = {"X-Sender": str(os.getpid())}
 
-    def at(self, place: str) -> None:
-        """Come by there. A task that was held up for too long goes on all the same."""
+    def report(self, stage: str) -> None:
+        """Report that the task is at this stage, and wait while the provider holds it there, until the timeout."""
         with suppress(requests.RequestException):
-            http.request("GET", f"{self._url}/at/{place}", headers=self._headers)
+            http.request("GET", f"{self._url}/at/{stage}", headers=self._headers)
 
     def publish(self, **_: str) -> dict[str, Any]:
-        self.at("before the line")
+        """Run the task: send one effect through the gate."""
+        self.report("before the line")
         try:
             with gatekeeper.effect(payload={"key": current().call.key}) as frozen:
-                self.at("behind the line")
+                self.report("behind the line")
                 return self._send(frozen)
         except (ClaimLost, LeaseExpired):
-            self.at("refused")
+            self.report("refused")
             raise
 
     def find(self, payload: dict[str, str]) -> dict[str, Any] | None:
+        """Look the effect up at the provider, as `Effect(verify=…)` asks."""
         url = f"{self._url}/effects?key={quote(payload['key'])}"
         answer = http.request("GET", url, headers=self._headers)
         if answer.status_code == requests.codes.not_found:
@@ -82,36 +92,36 @@ class Author:
         answer = http.request("POST", f"{self._url}/effects", json=payload, headers=self._headers)
         answer.raise_for_status()
         if answer.json()["cut"] and cut_connections():
-            self.at("cut")
+            self.report("cut")
         return {"id": answer.json()["id"]}
 
 
 def cut_connections() -> int:
-    """Break every connection of this process to Redis and the broker, as a network does: without a word."""
+    """Shut down every connection of this process to Redis and the broker, and return how many there were."""
     cut = 0
     for path in Path("/dev/fd").iterdir():
-        with suppress(OSError), closing(socket.socket(fileno=os.dup(int(path.name)))) as each:
-            if each.getpeername():  # a pair of sockets within this process has no name
-                each.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError), closing(socket.socket(fileno=os.dup(int(path.name)))) as connection:
+            if connection.getpeername():  # a socket pair within this process has an empty name
+                connection.shutdown(socket.SHUT_RDWR)
                 cut += 1
     return cut
 
 
 def _policies(original: TaskSpec) -> dict[str, Any]:
-    """The gate as the task has it, except that a minute is enough for every wait."""
+    """Return the policies of a task, with every wait shortened so that it fits into a drill."""
     breaker = original.breaker
     return {
         "key": original.policies.key,
         "rate": [Rate(f"{rate.burst}/second", scope=rate.scope) for rate in original.rates],
         "cap": list(original.caps),
-        "breaker": breaker and Breaker(breaker.after, EVERY, breaker.scope),
+        "breaker": breaker and Breaker(breaker.after, INTERVAL, breaker.scope),
         "attempts": original.attempts,
         "max_age": original.policies.max_age,
     }
 
 
-def _signed(method: Callable[..., Any], agent: str, parameters: Sequence[str]) -> Callable[..., Any]:
-    """A function of that agent, with these parameters; each takes a text."""
+def _with_signature(method: Callable[..., Any], agent: str, parameters: Sequence[str]) -> Callable[..., Any]:
+    """Return a function that calls `method`, in the module of that agent, with these parameters of type str."""
 
     def publish(**arguments: str) -> Any:
         return method(**arguments)
