@@ -16,7 +16,7 @@ MAX_WAIT = "1d"
 
 
 class Rung(enum.StrEnum):
-    """How an answer was made, best first."""
+    """The way in which an answer was made, best first."""
 
     MODEL = "model"
     RULES = "rules"
