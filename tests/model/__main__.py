@@ -1,4 +1,4 @@
-"""Search the model and print what was found: `python -m tests.model [--long]`."""
+"""Search the model and print the findings: `python -m tests.model [--long]`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from tests.model.world import Rules, Scope
 
 
 def main() -> int:
-    """Answers 1 if the protocol breaks a promise, or if a variant without a defence is not found out."""
+    """Return 1 if the protocol breaks a promise, or if the search finds nothing wrong with a variant."""
     parser = argparse.ArgumentParser(prog="python -m tests.model", description=__doc__)
-    parser.add_argument("--long", action="store_true", help="search further out: minutes, and gigabytes of memory")
+    parser.add_argument(
+        "--long", action="store_true", help="search larger scopes: takes minutes and gigabytes of memory"
+    )
     scopes = LONG if parser.parse_args().long else SOUND
     began = time.perf_counter()
     wrong = _print_protocol(scopes) + _print_variants()

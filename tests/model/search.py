@@ -60,7 +60,7 @@ def broken(world: World, rules: Rules) -> str | None:
     if ledger.state == "waiting" and may_happen and is_open(world._replace(reading=None), rules):
         return "the key is free, but its effect happened or may still happen"
     if any(other_text_after(attempts, number) for number in range(len(attempts))):
-        return "two attempts sent different texts"
+        return "two attempts sent different payloads"
     return None
 
 

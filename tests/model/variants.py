@@ -8,9 +8,9 @@ from tests.model.world import Rules, Scope
 
 TWICE = "the effect happened twice"
 FREED = "the key is free, but its effect happened or may still happen"
-OTHER_TEXT = "two attempts sent different texts"
+OTHER_PAYLOAD = "two attempts sent different payloads"
 
-#: With all defences, no promise may be broken in any of these.
+#: With all defences, the protocol must break no promise in any of these.
 SOUND = {
     "4 attempts": Scope(4),
     "3 attempts, late sweepers and look-ups": Scope(3, late=True),
@@ -22,7 +22,7 @@ SOUND = {
     "1 rollback, and a comparison or a recovery that dies": Scope(2, 1, ("rollback",), spare=1),
     "a recovery that dies, or was not needed": Scope(2, spare=1),
 }
-#: The same, further out: minutes instead of seconds.
+#: Larger scopes, which take minutes instead of seconds.
 LONG = {
     "5 attempts": Scope(5),
     "3 attempts, 1 flush, late": Scope(3, 1, ("flush",), late=True),
@@ -40,7 +40,7 @@ _TWO = Scope(2)
 
 @dataclass(frozen=True)
 class Variant:
-    """A protocol that lacks something, and where that shows."""
+    """The protocol without one defence, and the promise that it breaks."""
 
     lacks: str
     rules: Rules
@@ -54,27 +54,27 @@ _FLUSH, _FLUSHES, _ROLLBACK = Scope(2, 1, ("flush",)), Scope(2, 2, ("flush",)), 
 BAD = (
     Variant("fence: compare-and-set and settle look at the state only", Rules(fence=False)),
     Variant("unknown: an error frees the key", Rules(release=True)),
-    Variant("fence: a claim whose lease ended is taken over, wherever it stands", Rules(takeover=True)),
+    Variant("fence: a claim whose lease ended is taken over in any state", Rules(takeover=True)),
     Variant("verify: an unknown outcome is simply tried again", Rules(blind_retry=True)),
     Variant("proof: one look-up says absent, and it is tried again", Rules(death_proof=False, drain=False)),
     Variant("death proof: drain and look-up only", Rules(death_proof=False)),
     Variant("drain: death proof and look-up only", Rules(drain=False)),
-    Variant("drain from the death on: it is counted from the line on", Rules(drain_from_death=False)),
-    Variant("a look-up counts by what is proven when its answer is written", Rules(judged_when_asked=False), Scope(2, late=True)),
+    Variant("drain from the death on: it is counted from the start of the effect", Rules(drain_from_death=False)),
+    Variant("a look-up counts by what is proven when its result is written", Rules(judged_when_asked=False), Scope(2, late=True)),
     Variant("a late look-up counts for whichever attempt is in doubt", Rules(same_attempt=False), Scope(3, late=True)),
     Variant("journal: nothing is written outside Redis", Rules(journal=False), _FLUSH),
     Variant("journal first: written after the compare-and-set", Rules(intent_first=False, journal_epoch=False), _FLUSH),
     Variant("owner in the journal: an attempt is named by its fence", Rules(named_by_owner=False), _FLUSH, FREED),
-    Variant("epoch: a ledger that is empty is taken for a new one",
+    Variant("epoch: an empty ledger is taken for a new one",
             Rules(epoch=False, journal_epoch=False, floor=False, run=False), _FLUSH),
-    Variant("epoch at admission: it gives an empty ledger the journal's", Rules(adopts=True), _FLUSH),
-    Variant("mark: a key that was evicted is taken for a new one", Rules(mark=False), Scope(2, 1, ("evict",))),
-    Variant("run: a server that was started anew is believed", Rules(run=False), _ROLLBACK),
+    Variant("epoch at admission: an empty ledger is given the journal's epoch", Rules(adopts=True), _FLUSH),
+    Variant("mark: an evicted key is taken for a new one", Rules(mark=False), Scope(2, 1, ("evict",))),
+    Variant("server run: a restarted server is trusted", Rules(run=False), _ROLLBACK),
     Variant("floor: the fence is not compared with the journal's", Rules(floor=False), _ROLLBACK),
-    Variant("audit: a claim that the journal knows stays before the line", Rules(audit_moves=False), _ROLLBACK),
-    Variant("audit: no new epoch after a restart", Rules(audit_epoch=False), _ROLLBACK, FREED),
-    Variant("text: what a look-up proved absent is forgotten like what was refused", Rules(keeps_doubted=False), _TWO, OTHER_TEXT),
-    Variant("recovery: opens whatever it finds in the end", Rules(recovery_token=False), _FLUSHES),
-    Variant("recovery: freezes the text of the first intent, not of the newest",
-            Rules(newest_payload=False), Scope(3, 1, ("flush",)), OTHER_TEXT),
+    Variant("check after a restart: a claim with an intent in the journal stays claimed", Rules(audit_moves=False), _ROLLBACK),
+    Variant("check after a restart: no new epoch begins", Rules(audit_epoch=False), _ROLLBACK, FREED),
+    Variant("payload: one that was proven absent is dropped like a refused one", Rules(keeps_doubted=False), _TWO, OTHER_PAYLOAD),
+    Variant("recovery: opens effects whatever it finds at the end", Rules(recovery_token=False), _FLUSHES),
+    Variant("recovery: freezes the payload of the first intent, not of the newest",
+            Rules(newest_payload=False), Scope(3, 1, ("flush",)), OTHER_PAYLOAD),
 )  # fmt: skip

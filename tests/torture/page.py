@@ -1,4 +1,4 @@
-"""`docs/torture.md`: the table, the teeth, and what they stand on."""
+"""Write `docs/torture.md`: the table, the teeth, and how they were measured."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ import platform
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from tests.harness import Valkey
 from tests.torture import report
 from tests.torture.result import Result
 from tests.torture.teeth import Bite
 
-PAGE = """# Torture
+PAGE = """# The torture suite
 
-Real workers, a real server, and a provider that keeps its own books are killed, stopped, cut off, emptied and filled.
-Then the provider's table is held against what Gatehouse says.
+The suite kills, stops, cuts off, empties and fills real workers, a real server and a provider that keeps its own table.
+Then it compares the provider's table with what Gatehouse says.
 
-`make torture` made this page: {command}, {minutes} minutes, seed {seed}.
-The same seed plays the same faults; what runs beside each other in time differs from run to run.
+`make torture` wrote this page on {day}: {command}, {minutes} minutes, seed {seed}.
+The same seed gives the same faults; the timing of what runs at the same time differs from run to run.
 The machine had {cores} cores, {system}, Python {python} and {server}.
 
 **{faults:,} faults, {hits:,} hits in the sending window, {duplicates} duplicates, {lost} lost, {falsely} falsely done.**
@@ -30,19 +31,19 @@ The machine had {cores} cores, {system}, Python {python} and {server}.
 | column | means |
 |---|---|
 | runs | how often the fault was injected |
-| hits | keys that were in their sending window when a fault fell: the line was crossed or the request had begun, and no outcome was settled. Counted by the provider from its open requests, and by the worker's own note where it was held between two steps |
-| asked, effects | keys that were asked for, and rows in the provider's table |
+| hits | keys in their sending window when a fault fell: the effect or its request had begun, and no outcome was settled. The provider counts them from its open requests; where a worker was stopped between two steps, its own record counts |
+| asked, effects | keys that were submitted, and rows in the provider's table |
 | duplicates | keys with more than one row |
-| lost | keys that were asked for and are gone, or had not come to rest when the time was over |
+| lost | keys that were submitted and are missing, or had not reached a final state when the time was over |
 | falsely done | keys that are `done` without a row |
 | falsely free | keys that may run again although they have a row |
-| unknown, held | keys that wait for a person at the end, as they should: nobody can look them up, or the call is poison |
-| p50, p99 | seconds from the end of a fault until a key that it hurt came to rest |
+| unknown, held | keys that rightly wait for a person at the end: they cannot be looked up, or the call is poison |
+| p50, p99 | seconds from the end of a fault until an affected key reached a final state |
 
-A fault that cannot be injected on the machine is told as such and counts for nothing.
-A key is asked for only after it was written down and synced by who asks.
-Every payload has another text at each attempt, and a key whose provider saw two different ones makes its row red.
-So does an effect that nobody asked for, and every broken promise of a scenario's own.
+A fault that cannot be injected on the machine is listed as such and not counted.
+The test writes each key to its own file and syncs it before it submits the key.
+Every attempt makes a different payload, and a key whose provider saw two of them turns its row red.
+So does an effect that was not submitted, and every broken promise of the scenario itself.
 {epilogue}
 
 ## The faults
@@ -53,19 +54,19 @@ So does an effect that nobody asked for, and every broken promise of a scenario'
 ## Teeth
 
 A suite that cannot go red proves nothing.
-Each defence is taken out of a copy of the source, and the scenarios are played against the copy.
+Each defence is removed from a copy of the source, and the scenarios run against the copy.
 
 {teeth}
 
 ## What this does not show
 
-- Nothing here cuts the power. A disk that says it has written and has not is beyond a process that can only ask.
-- Look-ups of the provider may lag by less than the drain time. One that denies an effect for longer than that makes a second one: give `drain` the time that your provider needs.
-- Daylight saving and leap days are tried in `tests/unit/test_schedule.py`, with clocks of their own.
+- Nothing here cuts the power. A process cannot detect a disk that reports a write before it is durable.
+- Look-ups lag by less than the drain time. A provider that denies an effect for longer gets a second one: give `drain` the time that your provider needs.
+- `tests/unit/test_schedule.py` tests daylight saving and leap days, with simulated clocks.
 - All processes were on one machine. The journal is a file, and a second machine that does not share it is a second installation.
-- No number of hits proves that there is no hole. `make model` tries every order of events in a small world instead.
+- No number of hits proves that there is no hole. `make model` runs every order of events in a small model instead.
 
-## Play one
+## Run one
 
 ```console
 $ .venv/bin/python -m tests.torture --only F5 --seed {seed}
@@ -73,13 +74,13 @@ $ .venv/bin/python -m tests.torture --only killed_in_flight --keep
 $ .venv/bin/python -m tests.torture --teeth --only "no drain"
 ```
 
-A red run keeps its folder and prints it: the logs of every process, the journal, the provider's table, and what Redis knew of the keys.
+A red run keeps its folder and prints its path: the logs of every process, the journal, the provider's table, and the keys as Redis had them.
 """
 
 
 @dataclass(frozen=True)
 class Circumstances:
-    """Under which the figures came about."""
+    """The conditions under which the figures were measured."""
 
     arguments: Sequence[str]
     seed: int
@@ -88,10 +89,11 @@ class Circumstances:
 
 
 def page(results: Sequence[Result], bites: Sequence[Bite], how: Circumstances) -> str:
-    """The whole page."""
+    """Return the whole page."""
     sums = dict(zip(report.HEAD, report.total(results), strict=True))
     hits = int(sums["hits"])
     return PAGE.format(
+        day=datetime.now(UTC).date(),
         command=f"`python -m tests.torture {shlex.join(how.arguments)}`",
         minutes=round(how.seconds / 60),
         seed=how.seed,
@@ -113,7 +115,7 @@ def page(results: Sequence[Result], bites: Sequence[Bite], how: Circumstances) -
 
 
 def _bound(hits: int, sums: dict[str, str]) -> str:
-    """The rule of three, where it may be used."""
+    """Return the rule of three for zero duplicates, or an empty string if it does not apply."""
     if int(sums["duplicates"]) or not hits:
         return ""
     share = 300 / hits
@@ -124,8 +126,8 @@ def _epilogue(how: Circumstances) -> str:
     if not how.long:
         return ""
     return (
-        "At the end of each row Redis was emptied and rebuilt from the journal, and every key was asked for once more; "
-        "that is in the columns too."
+        "At the end of each row Redis was emptied and rebuilt from the journal, and every key was submitted once more; "
+        "the columns include that."
     )
 
 
@@ -141,7 +143,7 @@ def _absent(results: Sequence[Result]) -> str:
 
 
 def _teeth(bites: Sequence[Bite]) -> str:
-    rows = ["| taken out | what is different | red at | what was seen |", "|---|---|---|---|"]
+    rows = ["| removed | what is different | red at | what was seen |", "|---|---|---|---|"]
     for bite in bites:
         last = bite.results[-1]
         seen = (
