@@ -125,7 +125,7 @@ def _version(binary: Path) -> tuple[int, int]:
 
 def _connect(url: str) -> Redis:
     made = Redis.from_url(url, socket_connect_timeout=REACH_SECONDS, socket_timeout=REACH_SECONDS, retry=_once())
-    return connections.bound(made)
+    return connections.with_deadline(made)
 
 
 def _once() -> Retry:

@@ -1,4 +1,4 @@
-"""Whether and how a call may run."""
+"""The gate: decides whether and how a call may run. Authors of agents import everything they need from here."""
 
 from gatekeeper.errors import GatekeeperError, NotApplied, OutcomeUnknown, PolicyError, Refused
 from gatekeeper.policies.policy import Breaker, Cap, Effect, Rate, Rung

@@ -1,1 +1,1 @@
-"""Where facts live: the ledger in Redis, its scripts, and the agents' JSON."""
+"""The stores: Redis and the journal, their scripts and records, and the agents' state files. The data is in STATE_DIR."""

@@ -1,6 +1,6 @@
-"""Open a connection within one time, whatever a name resolves to and however many of its addresses are silent.
+"""TCP connections that open within one deadline, however long a name takes to resolve and however many addresses are silent.
 
-`socket.create_connection` gives its timeout to each address, one after the other, and the look-up of the name has none.
+`socket.create_connection` applies its timeout to each address in turn, and the look-up of the name has no timeout.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from contextlib import suppress
 from errno import EINPROGRESS
 from typing import Any, Self
 
-#: Seconds until the next address is tried beside one that has not answered (RFC 8305 says a quarter).
+#: Seconds until the next address is tried beside one that has not answered (RFC 8305 recommends 0.25).
 STAGGER = 0.25
 #: Addresses of one name that are tried.
 MAX_ADDRESSES = 16
-#: Look-ups that may be under way; each is a thread that a silent name server holds for half a minute.
+#: Concurrent look-ups; each is a thread that a silent name server blocks for half a minute.
 MAX_LOOK_UPS = 32
 
 Address = tuple[int, int, int, str, Any]
@@ -49,7 +49,7 @@ def connect(host: str, port: int, seconds: float, options: Sequence[tuple[Any, .
 
 
 def resolve(host: str, port: int, seconds: float) -> Sequence[Address]:
-    """Every address of a name, within `seconds`; raises socket.gaierror."""
+    """Return every address of a name; raise socket.gaierror if it is unknown or not resolved within `seconds`."""
     bare = host.removeprefix("[").removesuffix("]")
     with suppress(socket.gaierror):
         return socket.getaddrinfo(bare, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
@@ -57,7 +57,7 @@ def resolve(host: str, port: int, seconds: float) -> Sequence[Address]:
 
 
 class _Lookup:
-    """One question to the resolver, which cannot be given a time; a thread waits for it, and is left behind if it must."""
+    """One look-up of a name in a thread of its own, because the resolver has no timeout; a late thread is abandoned."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
@@ -66,7 +66,7 @@ class _Lookup:
 
     def within(self, seconds: float) -> Sequence[Address]:
         if not _looking_up.acquire(timeout=seconds):
-            raise socket.gaierror(socket.EAI_AGAIN, f"{MAX_LOOK_UPS} look-ups of names are under way")
+            raise socket.gaierror(socket.EAI_AGAIN, f"{MAX_LOOK_UPS} look-ups of names are under way; retry later")
         thread = threading.Thread(target=self._ask, name="look-up", daemon=True)
         thread.start()
         thread.join(seconds)
@@ -86,7 +86,7 @@ class _Lookup:
 
 
 class _Race:
-    """Attempts at several addresses, of which the first to succeed is kept and the others are closed."""
+    """Connection attempts to several addresses; the first to succeed is kept and the others are closed."""
 
     def __init__(self, options: Sequence[tuple[Any, ...]]) -> None:
         self._options = options
@@ -103,7 +103,7 @@ class _Race:
         self._selector.close()
 
     def run(self, addresses: Sequence[Address], deadline: float) -> socket.socket:
-        """The connection; raises TimeoutError or the last OSError."""
+        """Return the first connection that opens; raise TimeoutError or the last OSError."""
         waiting = list(addresses)
         while waiting or self._selector.get_map():
             if waiting:
@@ -138,7 +138,7 @@ class _Race:
             self._selector.register(attempt, selectors.EVENT_WRITE)
 
     def _first_ready(self, seconds: float) -> socket.socket | None:
-        """Wait for an answer; a refusal starts the next address at once."""
+        """Wait for an address that answers; return None after a refusal, so that the next address starts at once."""
         if not self._selector.get_map():
             return None
         for key, _ in self._selector.select(seconds):

@@ -1,4 +1,4 @@
-"""What goes wrong with the stores, as everybody outside `state/` knows it."""
+"""The errors of the stores, for every module outside `state/`."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ __all__ = ["JournalUnavailable", "RedisAway", "StoreError", "lineage"]
 
 
 class JournalUnavailable(OSError):
-    """Raised when a record cannot be brought to the disk. No effect may happen that would need it."""
+    """Raised when a record cannot be written to the disk; an effect that needs the record must not happen."""

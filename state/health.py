@@ -1,4 +1,4 @@
-"""How well Redis is: how fast it answers, what it keeps on disk, how full it is, and how much waits in the queue."""
+"""The health of the Redis server: latency, memory, persistence, and the depth of the broker's queue."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from dataclasses import dataclass
 
 from state.redis import client
 
-#: Celery's queue, and the lists beside it that kombu makes for messages with a priority.
+#: Celery's default queue, and the lists that kombu makes beside it for messages with a priority.
 QUEUE = ("celery", "celery\x06\x163", "celery\x06\x166", "celery\x06\x169")
 
-#: The quickest of so many pings is the server's; the others may be our own process, busy with something else.
+#: The fastest of so many pings measures the server; a slower one may measure this process, busy with other work.
 PINGS = 3
 
 
 @dataclass(frozen=True)
 class Health:
-    """One look at a Redis or Valkey server."""
+    """The health of a Redis or Valkey server at one moment."""
 
     ping_ms: float
     used_bytes: int
     limit_bytes: int  #: `maxmemory`, or the machine's whole memory if there is no such limit; 0 if neither is known
     eviction: str  #: the policy of a full memory
     aof: bool  #: every write goes to an append-only file
-    aof_ok: bool  #: the last write to it, and the last time it was written anew, went well
+    aof_ok: bool  #: the last write to it and the last rewrite of it succeeded
 
 
-def look() -> Health:
-    """Ask the server; raises StoreError when it does not answer."""
+def check() -> Health:
+    """Ask the server for its health; raise StoreError if it does not answer."""
     redis = client.client()
     memory, persistence = redis.info("memory"), redis.info("persistence")
     return Health(
@@ -41,12 +41,12 @@ def look() -> Health:
 
 
 def ping_ms() -> float:
-    """Return how long the server takes to answer, in ms; raises StoreError if it does not."""
+    """Return how long the server takes to answer, in milliseconds; raise StoreError if it does not."""
     started = time.monotonic()
     client.client().ping()
     return (time.monotonic() - started) * 1000
 
 
 def queue_depth(url: str) -> int:
-    """How many messages wait in the broker for a worker to take them."""
+    """Return how many messages wait in the default queue of the broker at `url`."""
     return sum(int(client.client(url).llen(name)) for name in QUEUE)

@@ -10,13 +10,13 @@ from uuid import uuid4
 from state.redis import client
 from state.redis.script import Script
 
-#: The longest pause a provider may ask for; a mistake in its header cannot switch it off for ever.
+#: The longest pause that a provider may ask for; a wrong header cannot switch it off for longer.
 MAX_PAUSE_MS = 24 * 3600 * 1000
-#: A provider's record outlives its longest pause, and is forgotten when nobody asks it any more.
+#: A provider's record outlives its longest pause, and expires when no process asks the provider any more.
 KEEP_MS = 2 * MAX_PAUSE_MS
 
-#: How a request ended. `ok`: the provider works. `failed`: it does not. `later`: it wants a pause and is no failure.
-#: `refused`: it works and will never answer this question. `barred`: it lets us in no more, until a person sees to it.
+#: How a request ended. `ok`: the provider works. `failed`: it does not. `later`: it asks for a pause, which is not a
+#: failure. `refused`: it works and will never answer this question. `barred`: it refuses our key; a person has to act.
 Outcome = Literal["ok", "failed", "later", "refused", "barred"]
 
 _permit = Script("permit")
@@ -36,15 +36,15 @@ class ProviderKeys:
         return f"gate:{{provider/{self.provider}}}:record"
 
     def refused(self, question: str) -> str:
-        """string: why the provider refused one question, for as long as it is not asked it again"""
+        """string: why the provider refused one question; until it expires, the question is not sent again"""
         return f"gate:{{provider/{self.provider}}}:refused:{question}"
 
 
 @dataclass(frozen=True)
 class ProviderLimits:
-    """How a provider may be asked: `burst` requests at once and then one every `every_ms`.
+    """The rate and the breaker of a provider: `burst` requests at once, then one every `every_ms`.
 
-    After `after` failures in a row nobody asks it for `cooldown_ms`, then one probe does, for `probe_ms` at the most.
+    After `after` consecutive failures the breaker is open for `cooldown_ms`, then one probe may run for `probe_ms`.
     """
 
     burst: int
@@ -56,7 +56,7 @@ class ProviderLimits:
 
 @dataclass(frozen=True)
 class Permit:
-    """Leave to send one request; `report` its end. `question` is a digest of what is asked."""
+    """The permission to send one request; `report` its end. `question` is a digest of the request."""
 
     provider: str
     question: str
@@ -66,14 +66,14 @@ class Permit:
 
 @dataclass(frozen=True)
 class Denied:
-    """Do not ask now; `retry_after` is in seconds."""
+    """The refusal of a request; `retry_after` is in seconds."""
 
     why: str
     retry_after: float
 
 
 def permit(provider: str, question: str, limits: ProviderLimits) -> Permit | Denied:
-    """Ask for leave to send one request; a denial takes nothing from anybody."""
+    """Ask for the permission to send one request; a denial uses no capacity."""
     asked = Permit(provider, question, uuid4().hex, limits)
     answer = _permit(
         client.client(),
@@ -93,13 +93,21 @@ def permit(provider: str, question: str, limits: ProviderLimits) -> Permit | Den
 
 
 def report(permit: Permit, outcome: Outcome, why: str = "", seconds: float | None = None) -> str:
-    """Tell everybody how the request ended; answers what follows: `works`, `counted`, `opened`, `pauses`, `stays open`.
+    """Record how a request ended, for all processes.
 
-    `seconds` is the pause asked for, or how long to stay away; without it the cooldown.
+    Args:
+        permit: The permission of the request.
+        outcome: How it ended.
+        why: The reason, for people.
+        seconds: The pause that the provider asked for; None for the cooldown of its breaker.
+
+    Returns:
+        The state of the provider: `works`, `counted`, `opened`, `pauses` or `stays open`.
+
     """
     limits = permit.limits
     wanted = limits.cooldown_ms if seconds is None else math.ceil(min(seconds * 1000, MAX_PAUSE_MS))
-    ms = max(1, wanted)  # Redis keeps nothing for no time
+    ms = max(1, wanted)  # Redis does not accept an expiry of zero
     answer = _report(
         client.client(),
         _keys(permit),
@@ -124,7 +132,17 @@ def source_key(source: str) -> str:
 
 
 def throttle(source: str, burst: int, every_ms: float) -> float:
-    """Let one through, or answer the seconds until the next may come; what has to wait takes nothing."""
+    """Count one delivery of a webhook source.
+
+    Args:
+        source: The name of the source.
+        burst: How many deliveries may come at once.
+        every_ms: Milliseconds between deliveries after a burst.
+
+    Returns:
+        0 if the delivery may pass; otherwise the seconds to wait. A delivery that has to wait is not counted.
+
+    """
     match _throttle(client.client(), {"rate": source_key(source)}, burst=burst, every_ms=str(every_ms)):
         case ["wait", ms]:
             return int(ms) / 1000

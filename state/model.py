@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, overload
 
 #: States of a call that has ended; all others are open.
 ENDED = frozenset({"done", "rejected", "cancelled"})
@@ -169,3 +170,21 @@ Decision = (
     | ArgumentsDiffer
     | NotDue
 )
+
+
+@overload
+def iso(ms: float | str, timespec: str = ...) -> str: ...
+@overload
+def iso(ms: None, timespec: str = ...) -> None: ...
+@overload
+def iso(ms: float | str | None, timespec: str = ...) -> str | None: ...
+def iso(ms: float | str | None, timespec: str = "milliseconds") -> str | None:
+    """Return a time in milliseconds since 1970 as ISO 8601 text in UTC; None for None."""
+    if ms is None:
+        return None
+    return datetime.fromtimestamp(float(ms) / 1000, UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
+
+
+def from_iso(text: str) -> int:
+    """Return an ISO 8601 time in milliseconds since 1970; the reverse of `iso`."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)

@@ -1,17 +1,21 @@
-"""A namespace that lives for a minute: every Redis key below one name, removed at its end."""
+"""Removal of a temporary namespace: every Redis key that a drill made under one name."""
 
 from __future__ import annotations
 
 from state.redis import client
 
-#: Keys looked at in one round trip; a server with a million of them answers each in a few milliseconds.
+#: Keys scanned in one round trip; a server with a million keys answers in a few milliseconds.
 BATCH_SIZE = 5000
 
 
 def remove(url: str, name: str) -> int:
-    """Remove what belongs to `name`: its broker's keys, and its agents, which are called `name-…`; answers how many.
+    """Remove the broker's keys of `name` and all keys of its agents, which are named `name-…`.
 
-    It looks until nothing is left: the last words of a process that was just killed may still be on their way.
+    Repeat until a scan finds nothing, because the last writes of a process that was just killed may still arrive.
+
+    Returns:
+        How many keys were removed.
+
     """
     redis, removed = client.client(url), 0
     while found := [*redis.scan_iter(f"{name}:*", BATCH_SIZE), *redis.scan_iter(f"gate:{{{name}-*", BATCH_SIZE)]:

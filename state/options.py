@@ -1,4 +1,4 @@
-"""The options of a call: what its caller said besides the arguments. They are kept with the call, not with its message."""
+"""The options of a call besides its arguments: queue, priority, followers. They are stored with the call, not its message."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 Signature = dict[str, Any]
 
-#: What a caller may miss if it is left out, and the field that keeps it.
-_ASKED = {"queue": "queue", "priority": "priority", "link": "then", "link_error": "otherwise", "chain": "chain"}
-#: Options of a signature that Celery makes up each time.
-_MADE_UP = frozenset({"task_id", "reply_to", "root_id", "parent_id", "group_id", "group_index"})
+#: Celery's name of each option that two calls of one id must share, and the field that holds it.
+_COMPARED = {"queue": "queue", "priority": "priority", "link": "then", "link_error": "otherwise", "chain": "chain"}
+#: Options of a signature that Celery generates anew each time.
+_GENERATED = frozenset({"task_id", "reply_to", "root_id", "parent_id", "group_id", "group_index"})
 
 
 @dataclass(frozen=True)
 class Options:
-    """What every message of a call is sent with, and what follows the call.
+    """The options of every message of a call, and the calls that follow it.
 
     Attributes:
         queue: The broker's queue; empty for the default one.
@@ -38,7 +38,7 @@ class Options:
 
     @property
     def lane(self) -> str:
-        """The name of the line in which its messages wait: messages of one lane arrive in the order they were sent."""
+        """Queue and priority as one name; messages of one lane arrive in the order in which they were sent."""
         return self.queue if self.priority is None else f"{self.queue}/{self.priority}"
 
     @property
@@ -46,42 +46,42 @@ class Options:
         return bool(self.then or self.otherwise or self.chain)
 
     def lacking_in(self, known: Options) -> str:
-        """Return what this asks for and `known` has not, by the names that callers use; empty if there is nothing.
+        """Return Celery's names of the options set here that `known` lacks, separated by commas; empty if there are none.
 
-        Followers are compared without the ids and addresses that Celery gives them anew each time.
+        Followers are compared without the ids and addresses that Celery generates anew each time.
         """
         lacking = [
             name
-            for name, field in _ASKED.items()
+            for name, field in _COMPARED.items()
             if (wanted := getattr(self, field)) not in ("", None, (), [])
-            and _plain(wanted) != _plain(getattr(known, field))
+            and _comparable(wanted) != _comparable(getattr(known, field))
         ]
         return ", ".join(lacking)
 
     def as_json(self) -> str:
-        """As JSON text; empty if nothing was said."""
-        said = {name: value for name, value in vars(self).items() if value not in ("", None, False, (), [])}
-        return json.dumps(said, sort_keys=True, separators=(",", ":")) if said else ""
+        """Return the options that differ from the defaults as JSON text; empty if there are none."""
+        fields = {name: value for name, value in vars(self).items() if value not in ("", None, False, (), [])}
+        return json.dumps(fields, sort_keys=True, separators=(",", ":")) if fields else ""
 
 
-def _plain(value: Any) -> Any:
+def _comparable(value: Any) -> Any:
     if isinstance(value, dict):
         return {
-            name: _plain(_without_ids(one) if name == "options" and isinstance(one, dict) else one)
+            name: _comparable(_without_ids(one) if name == "options" and isinstance(one, dict) else one)
             for name, one in value.items()
         }
-    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
+    return [_comparable(one) for one in value] if isinstance(value, list | tuple) else value
 
 
-def _without_ids(said: Signature) -> Signature:
-    return {name: one for name, one in said.items() if name not in _MADE_UP}
+def _without_ids(options: Signature) -> Signature:
+    return {name: one for name, one in options.items() if name not in _GENERATED}
 
 
 def from_json(text: str | None) -> Options:
-    """The options that `as_json` wrote; none for an empty text."""
+    """Return the options that `as_json` wrote; the defaults for an empty text or None."""
     return Options(**json.loads(text)) if text else Options()
 
 
 def queue_of(lane: str) -> str:
-    """The queue to which a lane belongs."""
+    """Return the queue of a lane; empty for the default one."""
     return lane.partition("/")[0]

@@ -1,7 +1,7 @@
-"""Folders and secrets that only their owner may read.
+"""Folders and secrets that only this user may read.
 
-The agents' state, the journal, the mailbox and the drafts hold what people wrote; whoever can write there decides what is
-sent. A folder of an earlier version that others may enter is closed; one that belongs to somebody else is refused.
+The agents' state, the journal, the mailbox and the drafts hold personal data, and a user who can write there controls
+what is sent. A folder that other users may enter is closed to them; a folder that belongs to another user is refused.
 """
 
 from __future__ import annotations
@@ -19,20 +19,26 @@ from state.files import FILE
 #: The mode of a folder for its owner alone.
 FOLDER = 0o700
 
-#: Characters of a secret: 256 random bits.
-_BYTES = 32
-#: A file with a shorter text was not written by this module.
-_SHORTEST = 16
+#: Random bytes of a secret.
+_SECRET_BYTES = 32
+#: Characters. This module does not write a secret with a shorter text.
+_MIN_SECRET = 16
 
 
 class NotPrivate(PermissionError):
-    """Raised when a folder or a secret belongs to another user, or when others may write it; says what to change."""
+    """Raised when a folder or a secret belongs to another user, or cannot be trusted; the message says what to change."""
 
 
 def folder(path: Path) -> Path:
-    """Make `path` with every missing folder above it, for this user only; answers `path`.
+    """Create the folder, and every missing folder above it, for this user only.
 
-    Raises NotPrivate if it belongs to another user, and OSError if it cannot be made.
+    Returns:
+        The same path.
+
+    Raises:
+        NotPrivate: the folder belongs to another user.
+        OSError: the folder cannot be created.
+
     """
     missing = [path, *(above for above in path.parents if not above.exists())]
     for each in reversed(missing):
@@ -48,20 +54,22 @@ def folder(path: Path) -> Path:
 
 
 def is_open(mode: int) -> bool:
-    """Whether users other than the owner may read or write what has this mode."""
+    """Return whether a file of this mode is open to users other than its owner."""
     return bool(stat.S_IMODE(mode) & 0o077)
 
 
 def secret(name: str) -> str:
-    """The random text in `STATE_DIR/secrets/NAME`, made at the first use; all processes of an installation share it.
+    """Return the random text in `STATE_DIR/secrets/NAME`, which all processes share; the first use creates it.
 
-    Raises NotPrivate if others may have written it.
+    Raises:
+        NotPrivate: the file belongs to another user, or holds no secret.
+
     """
     path = folder(settings.current().secrets_dir) / name
     try:
         return _read(path)
     except FileNotFoundError:
-        _make(path, secrets.token_urlsafe(_BYTES))
+        _create(path, secrets.token_urlsafe(_SECRET_BYTES))
     return _read(path)
 
 
@@ -73,13 +81,13 @@ def _read(path: Path) -> str:
         if is_open(about.st_mode):
             os.fchmod(descriptor, FILE)
         text = file.read().strip()
-    if len(text) < _SHORTEST:
-        raise NotPrivate(f"{path} holds no secret; remove it, and a new one is made")
+    if len(text) < _MIN_SECRET:
+        raise NotPrivate(f"{path} holds no secret; remove the file, and Gatehouse creates a new one")
     return text
 
 
-def _make(path: Path, text: str) -> None:
-    """Write it under another name first: another process sees all of it or nothing, and the first one wins."""
+def _create(path: Path, text: str) -> None:
+    """Write the text under another name and link it: other processes see all of it or nothing, and the first one wins."""
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, FILE)
     try:
@@ -94,7 +102,7 @@ def _make(path: Path, text: str) -> None:
 
 
 def _check_owner(path: Path, about: os.stat_result) -> None:
-    """Root may look at everybody's; whom anybody else trusts is himself."""
+    """Raise NotPrivate if another user owns the path; root may use the files of every user."""
     mine = os.geteuid()
     if mine not in {0, about.st_uid}:
         raise NotPrivate(

@@ -1,1 +1,1 @@
-"""What a person knows of an agent: its state, its history, its events, and the state file."""
+"""The state of an agent as people see it: snapshot, facts, history of a key, events, and the state file."""

@@ -1,4 +1,4 @@
-"""An agent's facts: what its tasks remember, small and readable, kept as JSON values under JSON paths."""
+"""An agent's facts: what its tasks remember, stored as JSON values under JSON paths, small and readable."""
 
 from __future__ import annotations
 
@@ -12,34 +12,39 @@ from redis import Redis
 from state.redis import client
 from state.redis.keys import Keys
 
-#: How many entries a collection keeps: enough to see weeks of work, small enough to read and to write whole.
+#: Entries that a collection keeps: weeks of work, and still small enough to read and write as a whole.
 MAX_ENTRIES = 200
 
 
 @dataclass(frozen=True)
 class FactChange:
-    """One change to the facts, applied when the attempt settles; `value` None removes."""
+    """One change to the facts, applied when the attempt settles; a `value` of None removes the fact."""
 
     path: tuple[str, ...]
     value: str | None
     collection: str = ""
 
     def as_row(self, collections: Sequence[str]) -> list[str | int | None]:
-        """The change as settle.lua reads it: [path, value, number of the collection or 0, how many it keeps]."""
+        """Return the change as settle.lua reads it: [path, value, number of the collection or 0, size of a collection]."""
         number = collections.index(self.collection) + 1 if self.collection else 0
         return [_path(self.path), self.value, number, MAX_ENTRIES]
 
 
 def read(agent: str, path: tuple[str, ...]) -> Any:
-    """The fact at `path`, or None."""
+    """Return the fact at `path`, or None."""
     text = client.client().hget(Keys(agent).facts, _path(path))
     return None if text is None else json.loads(str(text))
 
 
 def remember(pipe: Any, agent: str, changes: Iterable[tuple[Sequence[str], str | None, str]], at_ms: int) -> None:
-    """Add to a pipeline what an attempt remembered long ago, as the journal has it: path, JSON value, collection.
+    """Add to a pipeline the facts that the journal has of a past attempt; facts that Redis has are newer and stay.
 
-    What Redis holds of the same facts is newer, and stays; a collection keeps its newest entries.
+    Args:
+        pipe: A pipeline of redis-py.
+        agent: The agent.
+        changes: Path, JSON value and collection of each fact.
+        at_ms: When the attempt settled, in milliseconds since 1970; a collection keeps its newest entries.
+
     """
     n = Keys(agent)
     for path, value, collection in changes:
@@ -51,7 +56,7 @@ def remember(pipe: Any, agent: str, changes: Iterable[tuple[Sequence[str], str |
 
 
 def trim(redis: Redis, agent: str, collections: Iterable[str]) -> None:
-    """Forget what is beyond the newest entries of these collections."""
+    """Remove the oldest entries of each collection that has more than MAX_ENTRIES."""
     n = Keys(agent)
     for name in collections:
         excess = redis.zcard(n.collection(name)) - MAX_ENTRIES
@@ -60,7 +65,10 @@ def trim(redis: Redis, agent: str, collections: Iterable[str]) -> None:
 
 
 def nested(flat: dict[str, str]) -> dict[str, Any]:
-    """The facts as one tree: {'["published","hello","feed"]': '{…}'} becomes {"published": {"hello": {"feed": {…}}}}."""
+    """Return the facts as one tree.
+
+    `{'["published","hello","feed"]': '{…}'}` becomes `{"published": {"hello": {"feed": {…}}}}`.
+    """
     tree: dict[str, Any] = {}
     for path, value in sorted(flat.items()):
         *parents, last = json.loads(path)
@@ -72,13 +80,13 @@ def nested(flat: dict[str, str]) -> dict[str, Any]:
 
 
 def depths(flat: Iterable[str]) -> dict[str, int]:
-    """How many names lie below each collection's name."""
+    """Return how many levels of names lie below each collection's name."""
     paths = (json.loads(path) for path in flat)
     return {path[0]: len(path) - 1 for path in paths if len(path) > 1}
 
 
 def flat(tree: dict[str, Any], depth: dict[str, int]) -> dict[str, str]:
-    """The reverse of `nested`; `depth` says how many names lie below each collection's name."""
+    """Return a tree as flat facts, the reverse of `nested`; `depth` has the levels of names below each collection's."""
     rows: dict[str, str] = {}
 
     def walk(path: tuple[str, ...], value: Any, levels: int) -> None:

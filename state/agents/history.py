@@ -1,4 +1,4 @@
-"""The story of one key: every event that was told about it, and where it stands."""
+"""The history of one key: every event that was recorded, and its current state."""
 
 from __future__ import annotations
 
@@ -7,22 +7,27 @@ from typing import Any
 
 from redis import Redis
 
-from state.agents.snapshot import iso
-from state.model import refusal_text
+from state.model import iso, refusal_text
 from state.redis import client
 from state.redis.keys import Keys
 
-#: What of an event is a time.
+#: The fields of an event that hold a time.
 _TIMES = frozenset({"at", "since", "until", "gives_up"})
 
 
 def read_history(agents: list[str], key_or_call: str) -> dict[str, Any] | None:
-    """The story of a key, or of the key that a call asked for; None if no agent knows it."""
+    """Return the history of a key, or of the key of a call; None if no agent knows it.
+
+    Args:
+        agents: The agents to ask, in this order.
+        key_or_call: The key or the call's id.
+
+    """
     redis = client.client()
     for agent in agents:
-        told = _of_key(redis, agent, key_or_call) or of_call(agent, key_or_call)
-        if told:
-            return told
+        history = _of_key(redis, agent, key_or_call) or of_call(agent, key_or_call)
+        if history:
+            return history
     return None
 
 
@@ -50,7 +55,7 @@ def _of_key(redis: Redis, agent: str, key: str) -> dict[str, Any] | None:
 
 
 def _wait(redis: Redis, n: Keys, record: dict[str, str]) -> dict[str, Any] | None:
-    """Until when the key's call waits, why, and since when if its service has put it off."""
+    """Return until when and why the key's call waits, and since when its service has been unavailable."""
     call = record.get("call", "")
     with redis.pipeline(transaction=True) as pipe:
         pipe.hmget(n.call(call), "answer", "waits_since_ms").zscore(n.waiting, call)
@@ -61,7 +66,7 @@ def _wait(redis: Redis, n: Keys, record: dict[str, str]) -> dict[str, Any] | Non
 
 
 def _with_the_running_attempt(record: dict[str, str], events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """An attempt writes its events when it crosses the line or settles; until then its claim tells of it."""
+    """Add an event for the running attempt, whose own events are written when its effect starts or it settles."""
     fence = int(record.get("fence", 0))
     if record["state"] != "claimed" or any(event.get("fence") == fence for event in events):
         return events
@@ -69,16 +74,16 @@ def _with_the_running_attempt(record: dict[str, str], events: list[dict[str, Any
 
 
 def of_call(agent: str, call: str) -> dict[str, Any] | None:
-    """The story of the key that a call asked for, with the call's own state and answer."""
+    """Return the history of a call's key, with the state and the answer of the call itself; None if it is unknown."""
     redis = client.client()
     record = redis.hgetall(Keys(agent).call(call))
     if not record:
         return None
-    told = _of_key(redis, agent, record["key"]) if record.get("key") else None
+    history = _of_key(redis, agent, record["key"]) if record.get("key") else None
     own = {"call": call, "state": record["state"], "door": record.get("door"), "answer": _json(record.get("answer"))}
     if "options" in record:
         own["options"] = _json(record["options"])
-    if told is None:
+    if history is None:
         return {
             "key": record.get("key"),
             "agent": agent,
@@ -87,7 +92,7 @@ def of_call(agent: str, call: str) -> dict[str, Any] | None:
             "result": None,
             "story": [],
         } | own
-    return told | own
+    return history | own
 
 
 def _json(text: str | None) -> Any:

@@ -1,13 +1,13 @@
-"""One agent as a person sees it: its head (paused, errors, held, last run), its metrics and its facts."""
+"""The whole state of one agent at one moment: its status (paused, errors, held, last run), its metrics and its facts."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from state.agents import facts
+from state.model import iso
 from state.redis import client
 from state.redis.client import now_ms
 from state.redis.keys import Keys
@@ -20,21 +20,21 @@ HEAD_FIELDS = frozenset(
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The agent's whole state at one instant."""
+    """The agent's whole state at one moment."""
 
     revision: int
     head: dict[str, Any]
     facts: dict[str, Any]
-    collections: dict[str, int]  #: how many names lie below each collection's, for `gate restore`
+    collections: dict[str, int]  #: collection → levels of names below it, for `gate restore`
 
     def document(self) -> dict[str, Any]:
-        """The state file: facts between the head's first and last fields, as people read it."""
+        """Return the contents of the state file, with the facts between the first and the last fields of the head."""
         first = {name: self.head[name] for name in ("agent", "revision", "updated_at")}
         return {**first, **self.facts, **self.head, "collections": self.collections}
 
 
 def snapshot(agent: str) -> Snapshot:
-    """Read everything in one transaction, so that the parts belong together."""
+    """Read the agent's state in one transaction, so that its parts are consistent."""
     n = Keys(agent)
     with client.client().pipeline(transaction=True) as pipe:
         pipe.hgetall(n.head).hgetall(n.metrics).lrange(n.errors, 0, -1).hgetall(n.held).hgetall(n.facts)
@@ -44,7 +44,7 @@ def snapshot(agent: str) -> Snapshot:
 
 
 def revisions(agents: list[str]) -> dict[str, int]:
-    """The revision of each agent; 0 for one that has no state yet."""
+    """Return the revision of each agent; 0 for an agent that has no state yet."""
     with client.client().pipeline(transaction=False) as pipe:
         for agent in agents:
             pipe.hget(Keys(agent).head, "revision")
@@ -52,7 +52,14 @@ def revisions(agents: list[str]) -> dict[str, int]:
 
 
 def pause(agent: str, by: str, why: str) -> None:
-    """Let nothing of this agent start, until `resume`; holds across restarts."""
+    """Stop the agent's calls from starting until `resume`; the pause survives restarts.
+
+    Args:
+        agent: The agent.
+        by: Who pauses it.
+        why: The reason, for people.
+
+    """
     redis = client.client()
     now = now_ms(redis)
     fields = {"pause": json.dumps({"at": now, "by": by, "why": why}), "updated_ms": str(now)}
@@ -63,7 +70,12 @@ def pause(agent: str, by: str, why: str) -> None:
 
 
 def resume(agent: str) -> bool:
-    """Lift a pause; False if there was none. A cap that caused it counts from zero again: a person has looked."""
+    """Lift a pause, and reset the cap that caused it.
+
+    Returns:
+        False if the agent was not paused.
+
+    """
     redis = client.client()
     n = Keys(agent)
     record, at = json.loads(redis.hget(n.head, "pause") or "{}"), now_ms(redis)
@@ -72,18 +84,6 @@ def resume(agent: str) -> bool:
         if "cap" in record:
             pipe.delete(record["cap"])
         return bool(pipe.execute()[0])
-
-
-def iso(ms: float | str | None) -> str | None:
-    """Milliseconds since 1970 as UTC text with milliseconds, or None."""
-    if ms is None:
-        return None
-    return datetime.fromtimestamp(float(ms) / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def from_iso(text: str) -> int:
-    """The reverse of `iso`."""
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 def _head(

@@ -1,4 +1,4 @@
-"""The mirror: one JSON file per agent, a photograph of Redis. It is written whole and never runs ahead of Redis."""
+"""The state file: one JSON file per agent, a copy of its state in Redis. It is replaced whole and never ahead of Redis."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from state import private, terminal
 from state.agents.snapshot import revisions, snapshot
 from state.files import UNFINISHED, lock_file, write_atomic
 
-log = structlog.get_logger("gatehouse.mirror")
+log = structlog.get_logger("gatehouse.state_file")
 
 
 class StateFiles:
-    """Writes the files of the agents that changed since this object last looked."""
+    """The state files of several agents, each written when its agent has changed."""
 
     def __init__(self, agents: list[str]) -> None:
         self._agents = agents
@@ -37,14 +37,14 @@ class StateFiles:
         return stale
 
     def _is_stale(self, agent: str, revision: int) -> bool:
-        """An agent that never ran has a file too; but an empty Redis beside a file is no news, it is a loss."""
+        """Return whether the file has to be written; a revision of 0 beside an existing file means that Redis lost data."""
         if revision == 0 and path(agent).exists():
             return False
         return self._written.get(agent) != revision
 
 
-def _keep_what_is_ahead(file: Path, revision: int) -> None:
-    """A file that knows more than Redis is what is left after a loss: a copy is set aside before it is written over."""
+def _set_aside_if_ahead(file: Path, revision: int) -> None:
+    """Copy a file that is ahead of Redis before it is replaced: after a loss it may be the only record."""
     try:
         data = file.read_bytes()
         known = int(json.loads(data)["revision"])
@@ -54,43 +54,43 @@ def _keep_what_is_ahead(file: Path, revision: int) -> None:
         aside = file.with_name(f"{file.stem}.revision-{known}.json")
         write_atomic(aside, data)
         log.error(
-            "redis is behind the state file", kept=str(aside), known=known, redis=revision, next="docs/operations.md"
+            "redis is behind the state file", kept=str(aside), known=known, redis=revision, hint="docs/operations.md"
         )
 
 
 def _remove_unfinished(folder: Path) -> None:
-    """What a writer left behind that was killed; inside the lock nobody else is at work."""
+    """Remove the unfinished files of writers that were killed; the lock keeps other writers out."""
     for unfinished in folder.glob(f".*{UNFINISHED}"):
         unfinished.unlink(missing_ok=True)
 
 
 def path(agent: str) -> Path:
-    """Where this agent's state file is."""
+    """Return the path of the agent's state file."""
     return settings.current().agents_dir / f"{agent}.json"
 
 
 def files(agent: str) -> list[Path]:
-    """The agent's state file and every copy of it that was set aside, as far as they are there."""
+    """Return the agent's state file and the copies of it that were set aside, as far as they exist."""
     folder = settings.current().agents_dir
     return [path for path in (folder / f"{agent}.json", *folder.glob(f"{agent}.revision-*.json")) if path.exists()]
 
 
 def agents() -> list[str]:
-    """Every agent that has a state file, also one whose tasks are gone."""
+    """Return every agent that has a state file, even if its tasks no longer exist."""
     return sorted(path.stem for path in settings.current().agents_dir.glob("*.json") if "." not in path.stem)
 
 
 def write(agent: str) -> int:
-    """Photograph one agent; answers the revision written.
+    """Write one agent's state file and return the revision written.
 
-    Redis is read inside the lock: of two processes that write, the later one also has the newer state.
+    Redis is read inside the lock, so the later of two writers also has the newer state.
     """
     file = path(agent)
     private.folder(file.parent)
     with lock_file(settings.current().agents_dir / ".lock"):
         _remove_unfinished(file.parent)
         now = snapshot(agent)
-        _keep_what_is_ahead(file, now.revision)
+        _set_aside_if_ahead(file, now.revision)
         text = json.dumps(now.document(), indent=2, ensure_ascii=False).encode(errors="replace").decode()
         write_atomic(file, terminal.json_text(text).encode() + b"\n")
     return now.revision

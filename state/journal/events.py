@@ -10,10 +10,9 @@ from typing import Any, Literal
 import structlog
 
 from state.agents.facts import FactChange
-from state.agents.snapshot import iso
 from state.errors import JournalUnavailable
 from state.journal.journal import Journal
-from state.model import Call, Claim
+from state.model import Call, Claim, iso
 
 log = structlog.get_logger("gatehouse.journal")
 

@@ -9,12 +9,11 @@ from typing import Any, Literal
 
 from redis import Redis
 
-from state.agents.snapshot import iso
 from state.errors import JournalUnavailable
 from state.journal import events
 from state.journal.journal import Journal
 from state.ledger import owner
-from state.model import Call, refusal_text
+from state.model import Call, iso, refusal_text
 from state.redis.keys import Keys
 from state.redis.script import Script
 

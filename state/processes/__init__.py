@@ -1,1 +1,1 @@
-"""Which workers and beats are alive, and which calls wait for a worker."""
+"""Liveness of the worker and beat processes, and the backlog of calls that wait for a worker."""

@@ -1,4 +1,4 @@
-"""The backlog: calls that were sent and that no worker has taken yet, by the queue in which they wait."""
+"""The backlog: calls that were sent and that no worker has taken yet, by queue."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from state.options import queue_of
 from state.redis import client
 from state.redis.keys import Keys
 
-#: Calls looked at per agent: enough to see every queue in which something waits for long.
+#: Calls read per agent: enough to see every queue in which calls wait for long.
 BATCH_SIZE = 200
 
 
 @dataclass(frozen=True)
 class Backlog:
-    """What waits in one queue, as far as it was looked at."""
+    """The calls that wait in one queue, among those that were read."""
 
     queue: str  #: empty for the default one
     calls: int
-    since_ms: int  #: when the oldest of them was to run
+    since_ms: int  #: when the oldest of them became due
 
 
 def of_queues(agents: Iterable[str]) -> list[Backlog]:

@@ -1,7 +1,7 @@
-"""Signs of life: which workers and beats run, and which of them are silent, since when.
+"""Liveness: which workers and beats run, and which are silent, and since when.
 
-A process signs every few seconds, and once more when it was asked to stop. It is silent when no sign came for a while:
-it died, or it is stopped or stuck. This is for people; no safety rests on it.
+A process writes its record every few seconds, and once more when it is asked to stop. It is silent when its record gets
+old: it died, or it is stopped or stuck. This informs people; no safety rests on it.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from datetime import UTC, datetime
 
 import psutil
 
+from state.model import iso
 from state.processes.backlog import Backlog
 from state.redis import client
 from state.redis.script import Script
 
-#: Seconds between two signs of a process: one write each.
+#: Seconds between two writes of a process's record.
 INTERVAL = 3.0
-#: ms. Longer than a slow answer of Redis or a long sweep holds up a worker's loop.
+#: ms. Longer than a slow answer of Redis or a long sweep blocks a worker's loop.
 SILENT_MS = 20_000
-#: ms. Longer than a worker takes to begin.
+#: ms. Longer than a worker takes to start.
 UNSERVED_MS = 60_000
-#: ms. A process that died and was not replaced by its like is told for so long, if others of its kind run.
+#: ms. While others of its kind run, a process that died and was not replaced is reported for this long.
 REPORTED_MS = 24 * 3600 * 1000
 #: ms. Longer than a long weekend.
 KEEP_MS = 7 * REPORTED_MS
-#: Far more than the processes of a few machines and their restarts of some days.
+#: Far more than the processes of a few machines and their restarts within some days.
 MAX_PROCESSES = 200
-#: Without them nothing that is due or was sent runs.
+#: The kinds of process without which no call runs.
 KINDS = ("worker", "beat")
-#: Seconds by which two ways to ask when a process began may differ.
+#: Seconds by which two readings of one process's start time may differ.
 SAME_START = 2.0
 
 _sign = Script("sign")
@@ -46,7 +46,7 @@ def key() -> str:
 
 @dataclass(frozen=True)
 class ThisProcess:
-    """What a process says of itself."""
+    """The identity of this process, as its record holds it."""
 
     kind: str
     version: str
@@ -58,7 +58,7 @@ class ThisProcess:
 
 @dataclass(frozen=True)
 class ProcessRecord:
-    """The newest sign of one process; times in ms since 1970, by the server's clock."""
+    """The record of one process; times are milliseconds since 1970, by the server's clock."""
 
     kind: str
     host: str
@@ -69,24 +69,22 @@ class ProcessRecord:
     seen_ms: int
     swept_ms: int | None = None
     stopped: bool = False
-    queues: str | None = (
-        None  #: JSON list of the queues that a worker takes from, "" for the default one; None: not said
-    )
+    queues: str | None = None  #: JSON list of a worker's queues, "" for the default one; None: an older version
 
 
 @dataclass(frozen=True)
 class Silence:
-    """A process that gives no sign of life, or a kind of which none runs (without a pid)."""
+    """A process that is silent, or a kind of process of which none runs (without a pid)."""
 
     kind: str
-    since_ms: int | None  #: None: there never was a sign
+    since_ms: int | None  #: None: a process of this kind has never run
     why: str
     host: str = ""
     pid: int = 0
 
     @property
     def since(self) -> str:
-        return "ever" if self.since_ms is None else iso(self.since_ms)
+        return "ever" if self.since_ms is None else iso(self.since_ms, "seconds")
 
     def __str__(self) -> str:
         who = f"{self.kind} {self.pid} on {self.host}" if self.pid else self.kind
@@ -95,33 +93,41 @@ class Silence:
 
 @dataclass(frozen=True)
 class Liveness:
-    """Who runs and who is silent, at one moment."""
+    """The processes that run and those that are silent, at one moment."""
 
     now_ms: int
     alive: list[ProcessRecord]
     silent: list[Silence]
 
     def of(self, kind: str) -> list[ProcessRecord]:
-        """Those of a kind that run, the longest first."""
-        return sorted((sign for sign in self.alive if sign.kind == kind), key=lambda sign: sign.since_ms)
+        """Return the running processes of a kind, the oldest first."""
+        return sorted((record for record in self.alive if record.kind == kind), key=lambda record: record.since_ms)
 
     def can_run(self) -> bool:
-        """Whether there is a worker at all."""
+        """Return whether any worker runs."""
         return bool(self.of("worker"))
 
 
 def report(
     me: ThisProcess, *, swept_ago_ms: int = -1, stopped: bool = False, queues: Sequence[str] | None = None
 ) -> None:
-    """Say that this process lives, or that it was asked to stop."""
+    """Write this process's record.
+
+    Args:
+        me: This process.
+        swept_ago_ms: Milliseconds since the worker's last successful sweep; -1 if there was none.
+        stopped: Whether the process was asked to stop.
+        queues: The queues that a worker takes from, "" for the default one.
+
+    """
     process = f"{me.kind}@{me.host}:{me.pid}"
     state = "stopped" if stopped else "alive"
-    said = asdict(me) | ({} if queues is None else {"queues": json.dumps(queues)})
+    own = asdict(me) | ({} if queues is None else {"queues": json.dumps(queues)})
     _sign(
         client.client(),
         {"signs": key()},
         process=process,
-        sign=json.dumps(said),
+        sign=json.dumps(own),
         state=state,
         swept_ago_ms=swept_ago_ms,
         keep_ms=KEEP_MS,
@@ -130,89 +136,91 @@ def report(
 
 
 def current() -> Liveness:
-    """Who runs and who is silent now, in one round trip."""
+    """Read every record in one round trip, and return who runs and who is silent."""
     with client.client().pipeline(transaction=False) as pipe:
-        (seconds, micros), told = pipe.time().hgetall(key()).execute()
-    return assess([_read(text) for text in told.values()], int(seconds) * 1000 + int(micros) // 1000)
+        (seconds, micros), stored = pipe.time().hgetall(key()).execute()
+    return assess([_read(text) for text in stored.values()], int(seconds) * 1000 + int(micros) // 1000)
 
 
-def assess(signs: Iterable[ProcessRecord], now_ms: int) -> Liveness:
-    """Tell the silent from the others. Whoever was asked to stop is not silent; a kind of which none runs is."""
-    signs = list(signs)
-    alive = [sign for sign in signs if not sign.stopped and now_ms - sign.seen_ms <= SILENT_MS]
-    silent = [silence for kind in KINDS for silence in _silent(kind, signs, alive, now_ms)]
+def assess(records: Iterable[ProcessRecord], now_ms: int) -> Liveness:
+    """Return which of these processes run and which are silent.
+
+    A process that was asked to stop is not silent; a kind of which none runs is.
+    """
+    records = list(records)
+    alive = [record for record in records if not record.stopped and now_ms - record.seen_ms <= SILENT_MS]
+    silent = [silence for kind in KINDS for silence in _silent(kind, records, alive, now_ms)]
     return Liveness(now_ms, alive, [*silent, *_not_sweeping(alive, now_ms)])
 
 
-def unserved_queues(backlogs: Iterable[Backlog], standing: Liveness) -> Iterator[Silence]:
+def unserved_queues(backlogs: Iterable[Backlog], liveness: Liveness) -> Iterator[Silence]:
     """Yield a silence for each queue in which calls wait and from which no worker takes any."""
-    said = [sign.queues for sign in standing.of("worker")]
-    if (
-        not said or None in said
-    ):  # that no worker runs is told anyway; one of an older version does not say what it takes
+    taken = [record.queues for record in liveness.of("worker")]
+    if not taken or None in taken:  # no worker runs, which is reported elsewhere, or an older version runs
         return
-    served = {queue for text in said for queue in json.loads(text or "[]")}
+    served = {queue for text in taken for queue in json.loads(text or "[]")}
     for backlog in backlogs:
-        if backlog.queue not in served and standing.now_ms - backlog.since_ms > UNSERVED_MS:
-            key = f"the queue {backlog.queue!r}" if backlog.queue else "the default queue"
+        if backlog.queue not in served and liveness.now_ms - backlog.since_ms > UNSERVED_MS:
+            name = f"the queue {backlog.queue!r}" if backlog.queue else "the default queue"
             calls = "a call waits" if backlog.calls == 1 else f"{backlog.calls} calls wait"
-            why = f"no worker takes messages from {key}, and {calls} there since {iso(backlog.since_ms)}"
+            why = f"no worker takes messages from {name}, and {calls} there since {iso(backlog.since_ms, 'seconds')}"
             yield Silence("queue", backlog.since_ms, why)
 
 
-def _silent(kind: str, signs: list[ProcessRecord], alive: list[ProcessRecord], now_ms: int) -> Iterator[Silence]:
-    ours = [sign for sign in signs if sign.kind == kind]
-    running = [sign for sign in alive if sign.kind == kind]
-    missing = [sign for sign in ours if not sign.stopped and sign not in running]
-    found = [sign for sign in missing if not running or _matters(sign, running, now_ms)]
-    for sign in sorted(found, key=lambda sign: sign.seen_ms)[-3:]:
-        yield Silence(kind, sign.seen_ms, f"silent since {iso(sign.seen_ms)}{_how(sign)}", sign.host, sign.pid)
-    if running or found:
+def _silent(kind: str, records: list[ProcessRecord], alive: list[ProcessRecord], now_ms: int) -> Iterator[Silence]:
+    ours = [record for record in records if record.kind == kind]
+    running = [record for record in alive if record.kind == kind]
+    missing = [record for record in ours if not record.stopped and record not in running]
+    reported = [record for record in missing if not running or _is_reported(record, running, now_ms)]
+    for record in sorted(reported, key=lambda record: record.seen_ms)[-3:]:
+        yield Silence(
+            kind,
+            record.seen_ms,
+            f"silent since {iso(record.seen_ms, 'seconds')}{_what_happened(record)}",
+            record.host,
+            record.pid,
+        )
+    if running or reported:
         return
-    last = max(ours, key=lambda sign: sign.seen_ms, default=None)
+    last = max(ours, key=lambda record: record.seen_ms, default=None)
     if last is None:
         yield Silence(kind, None, "none has ever run here")
     else:
-        yield Silence(kind, last.seen_ms, f"none runs; the last was stopped at {iso(last.seen_ms)}")
+        yield Silence(kind, last.seen_ms, f"none runs; the last was stopped at {iso(last.seen_ms, 'seconds')}")
 
 
-def _matters(sign: ProcessRecord, running: list[ProcessRecord], now_ms: int) -> bool:
-    """Whether a silent process is missed although others run: not if its like began on its machine after it."""
-    if _is_here(sign):
+def _is_reported(record: ProcessRecord, running: list[ProcessRecord], now_ms: int) -> bool:
+    """Return whether a silent process is reported although others run; one that was replaced on its machine is not."""
+    if _is_here(record):
         return True
-    replaced = any(other.host == sign.host and other.since_ms > sign.seen_ms for other in running)
-    return not replaced and now_ms - sign.seen_ms < REPORTED_MS
+    replaced = any(other.host == record.host and other.since_ms > record.seen_ms for other in running)
+    return not replaced and now_ms - record.seen_ms < REPORTED_MS
 
 
 def _not_sweeping(alive: list[ProcessRecord], now_ms: int) -> Iterator[Silence]:
-    """Workers that live and do not sweep: nothing that is due or lost is sent by them."""
-    for sign in alive:
-        if sign.swept_ms is not None and now_ms - sign.swept_ms > SILENT_MS:
-            why = f"no sweep went well since {iso(sign.swept_ms)}; its log says why"
-            yield Silence("sweeper", sign.swept_ms, why, sign.host, sign.pid)
+    """Yield the workers that run but do not sweep, so they send neither due nor lost calls."""
+    for record in alive:
+        if record.swept_ms is not None and now_ms - record.swept_ms > SILENT_MS:
+            why = f"no sweep succeeded since {iso(record.swept_ms, 'seconds')}; its log says why"
+            yield Silence("sweeper", record.swept_ms, why, record.host, record.pid)
 
 
-def _how(sign: ProcessRecord) -> str:
-    if sign.host != os.uname().nodename:
+def _what_happened(record: ProcessRecord) -> str:
+    if record.host != os.uname().nodename:
         return ""
-    return ", and its process is there: it is stopped or stuck" if _is_here(sign) else ", and its process is gone"
+    return ", and its process is there: it is stopped or stuck" if _is_here(record) else ", and its process is gone"
 
 
-def _is_here(sign: ProcessRecord) -> bool:
-    """Whether the very process is there, on this machine; False where nobody can know."""
-    if sign.host != os.uname().nodename:
+def _is_here(record: ProcessRecord) -> bool:
+    """Return whether this very process exists on this machine; False for a process of another machine."""
+    if record.host != os.uname().nodename:
         return False
     try:
-        return abs(psutil.Process(sign.pid).create_time() - sign.born) < SAME_START
+        return abs(psutil.Process(record.pid).create_time() - record.born) < SAME_START
     except psutil.Error:
         return False
 
 
 def _read(text: str) -> ProcessRecord:
-    told = json.loads(text)
-    return ProcessRecord(**{each.name: told[each.name] for each in fields(ProcessRecord) if each.name in told})
-
-
-def iso(ms: float) -> str:
-    """Milliseconds since 1970 as UTC text, as exact as signs are."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    stored = json.loads(text)
+    return ProcessRecord(**{each.name: stored[each.name] for each in fields(ProcessRecord) if each.name in stored})

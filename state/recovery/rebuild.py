@@ -18,13 +18,12 @@ from redis import Redis
 import settings
 from state import forbidden
 from state.agents import facts
-from state.agents.snapshot import from_iso
 from state.journal import events, records
 from state.journal.heads import STILL_WRITTEN
 from state.journal.journal import Journal
 from state.journal.projection import KeyState, Projection, RecordOffset, project
 from state.journal.records import Record
-from state.model import canonical_json
+from state.model import canonical_json, from_iso
 from state.options import Options
 from state.redis.client import now_ms
 from state.redis.keys import Keys

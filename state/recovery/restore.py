@@ -9,7 +9,8 @@ from typing import Any
 from redis import Redis
 
 from state.agents import facts, state_file
-from state.agents.snapshot import HEAD_FIELDS, from_iso
+from state.agents.snapshot import HEAD_FIELDS
+from state.model import from_iso
 from state.redis.keys import Keys
 
 #: As many as settle.lua keeps.

@@ -1,4 +1,4 @@
-"""Which errors of Redis pass without anybody changing the data: a restart, a failover, a full memory or disk."""
+"""Transient errors of Redis, which clear without a change to the data: a restart, a failover, a full memory or disk."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from redis.exceptions import (
 )
 
 _TRANSIENT = (ConnectionError, TimeoutError, OutOfMemoryError, ReadOnlyError, TryAgainError, ClusterDownError)
-#: The same answers where redis-py has no class for them, or where an older server wraps them in the words of a script.
+#: Transient answers for which redis-py has no class, or which an older server wraps in the error of a script.
 _CODES = re.compile(
     r"(?:^|[\s:]-?)(?:BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|MISCONF|NOREPLICAS|OOM|READONLY|TRYAGAIN) ", re.ASCII
 )
 
 
 class RedisAway(ConnectionError):  # type: ignore[misc]  # mypy does not see redis-py's types
-    """Raised when Redis does not answer for now, or refuses writes for now."""
+    """Raised when Redis does not answer, or refuses writes, for the time being."""
 
 
 def is_transient(error: RedisError) -> bool:
-    """Whether the same request may well succeed later although nobody changed it."""
+    """Return whether the same request may succeed later."""
     if isinstance(error, _TRANSIENT):
         return True
     return isinstance(error, ResponseError) and _CODES.search(str(error)) is not None
 
 
 def lineage(error: BaseException) -> Iterator[BaseException]:
-    """The error, then the one that it was raised for, and so on. Never raises, whatever a class makes of its causes."""
+    """Yield the error, then the error that it was raised from, and so on; never raise, even if its class overrides them."""
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
         yield cause
-        hidden = _kept(cause, "__suppress_context__")
-        cause = _kept(cause, "__cause__") or (None if hidden else _kept(cause, "__context__"))
+        hidden = _builtin_attribute(cause, "__suppress_context__")
+        cause = _builtin_attribute(cause, "__cause__") or (None if hidden else _builtin_attribute(cause, "__context__"))
 
 
-def _kept(error: BaseException, name: str) -> Any:
-    """What Python itself keeps under this name, past a property of the exception's class."""
+def _builtin_attribute(error: BaseException, name: str) -> Any:
+    """Return Python's own attribute of the exception, even if its class has a property of this name."""
     return BaseException.__dict__[name].__get__(error)

@@ -1,4 +1,4 @@
-"""The connection to Redis."""
+"""The client of Redis: one per process, with timeouts, and with transient errors told apart."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ __all__ = [
     "retry_while_unavailable",
 ]
 
-#: Raised by everything here when Redis does not answer, or not as it should.
+#: The base class of every error of Redis.
 StoreError = RedisError
 
-#: Seconds; longer than any script takes, shorter than a person waits.
+#: Seconds; longer than any script takes, and short enough for a person at a terminal.
 CONNECT_TIMEOUT = 3
 ANSWER_TIMEOUT = 10
 
 
 class Client(Redis):  # type: ignore[misc]  # mypy does not see redis-py's types
-    """A client whose transient errors are `Away`, whatever their own class."""
+    """A client that raises every transient error as RedisAway."""
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         try:
@@ -49,7 +49,7 @@ class Client(Redis):  # type: ignore[misc]  # mypy does not see redis-py's types
 
 
 class _Pipeline(Pipeline):  # type: ignore[misc]  # likewise
-    """The same for many commands at once."""
+    """A pipeline that raises every transient error as RedisAway."""
 
     def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002 - redis-py's signature
         try:
@@ -59,32 +59,37 @@ class _Pipeline(Pipeline):  # type: ignore[misc]  # likewise
 
 
 def as_away(error: RedisError) -> RedisError:
-    """Return the error as `Away` if it is transient, and as it is otherwise."""
+    """Return a transient error as RedisAway, and any other error unchanged."""
     return RedisAway(str(error)) if is_transient(error) else error
 
 
 @cache
 def client(url: str | None = None) -> Redis:
-    """This process's client (safe to use from many threads and after a fork)."""
-    made = Client.from_url(
+    """Return this process's client, which many threads may share and which survives a fork.
+
+    Args:
+        url: The server, in the form of redis-py; None for REDIS_URL.
+
+    """
+    created = Client.from_url(
         url or settings.current().redis_url,
         decode_responses=True,
         socket_connect_timeout=CONNECT_TIMEOUT,
         socket_timeout=ANSWER_TIMEOUT,
         client_name="gatehouse",
     )
-    return connections.bound(made)
+    return connections.with_deadline(created)
 
 
 def is_own(connection: Any) -> bool:
-    """Whether a connection of the Redis client goes to our Redis or our broker."""
+    """Return whether a connection of redis-py goes to REDIS_URL or BROKER_URL."""
     path, host, port = (getattr(connection, name, None) for name in ("path", "host", "port"))
     ours = map(redis_url.read, (settings.current().redis_url, settings.current().broker_url))
     return any(path == each.path if each.path else (host, port) == (each.host, each.port) for each in ours)
 
 
 def now_ms(redis: Redis) -> int:
-    """The server's clock, in milliseconds since 1970."""
+    """Return the server's clock, in milliseconds since 1970."""
     seconds, micros = redis.time()
     return int(seconds) * 1000 + int(micros) // 1000
 
@@ -93,7 +98,16 @@ Result = TypeVar("Result")
 
 
 def retry_while_unavailable(action: Callable[[], Result], seconds: float) -> Result:
-    """Repeat `action` while Redis is away, for so long; then raise what it raised. It must be harmless to repeat."""
+    """Return what `action` returns, and repeat it while Redis is away.
+
+    Args:
+        action: A function that may safely run more than once.
+        seconds: How long to repeat it.
+
+    Raises:
+        RedisAway: Redis was still away at the end.
+
+    """
     deadline, pause = time.monotonic() + seconds, 0.1
     while True:
         try:

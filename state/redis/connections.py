@@ -1,4 +1,4 @@
-"""Connections to Redis that open within one time, whatever the server's name resolves to."""
+"""Connections to Redis that open within one deadline, whatever the server's name resolves to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from state import dial
 
 
 class Dialled(Connection):  # type: ignore[misc]  # mypy does not see redis-py's types
-    """A connection over TCP; redis-py gives its timeout to each address, and the look-up of the name has none."""
+    """A TCP connection with one deadline; redis-py applies its timeout to each address, and not to the look-up."""
 
     def _connect(self) -> socket.socket:
         options: list[tuple[Any, ...]] = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
@@ -25,11 +25,11 @@ class Dialled(Connection):  # type: ignore[misc]  # mypy does not see redis-py's
 
 
 class DialledTLS(SSLConnection, Dialled):  # type: ignore[misc]  # likewise
-    """The same with TLS."""
+    """A TLS connection with one deadline."""
 
 
-def bound(client: Redis) -> Redis:
-    """Let a client, which has a connect timeout, open its connections within that time; a Unix socket has nothing to look up."""
+def with_deadline(client: Redis) -> Redis:
+    """Make a client open its TCP connections within its connect timeout, and return it."""
     pool = client.connection_pool
     pool.connection_class = {Connection: Dialled, SSLConnection: DialledTLS}.get(
         pool.connection_class, pool.connection_class

@@ -90,7 +90,7 @@ class Script:
 
 
 def _text(name: str) -> str:
-    """The script with the text of each include in its place; an include that was there before is left out."""
+    """Return the script with each include replaced by its text, once; a repeated include is dropped."""
     included: set[str] = set()
 
     def text_of(file: str) -> str:

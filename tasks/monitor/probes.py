@@ -126,13 +126,13 @@ def load(per_core: float) -> Observation:
 
 def redis_ping(limit_ms: int) -> Observation:
     """Does it answer quickly? Every call waits for it at least twice."""
-    ms = health.look().ping_ms
+    ms = health.check().ping_ms
     return Observation(f"{ms:g} ms", f"{limit_ms} ms", f"Redis took {ms:g} ms to answer" if ms > limit_ms else "")
 
 
 def redis_memory(percent: float) -> Observation:
     """Will it still accept writes tomorrow?"""
-    seen = health.look()
+    seen = health.check()
     used = 100 * seen.used_bytes / seen.limit_bytes if seen.limit_bytes else 0
     why = f"{used:.0f} % of what it may use; a full Redis refuses every call" if used > percent else ""
     return Observation(f"{seen.used_bytes / MB:.1f} MB", f"{percent:g} % of {seen.limit_bytes / MB:.0f} MB", why)
@@ -140,7 +140,7 @@ def redis_memory(percent: float) -> Observation:
 
 def redis_aof() -> Observation:
     """Will it know everything after a restart?"""
-    seen = health.look()
+    seen = health.check()
     if not seen.aof:
         return Observation(
             "off", "on", "a restart of Redis loses finished keys; set appendonly yes, see deploy/redis.conf"
@@ -152,7 +152,7 @@ def redis_aof() -> Observation:
 
 def redis_eviction() -> Observation:
     """Will it keep what it has when it is full?"""
-    policy = health.look().eviction
+    policy = health.check().eviction
     evicts = policy != "noeviction"
     return Observation(
         policy, "noeviction", "a full Redis would forget finished keys; see deploy/redis.conf" if evicts else ""

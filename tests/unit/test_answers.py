@@ -258,7 +258,7 @@ def test_a_name_server_that_is_silent_takes_one_timeout(monkeypatch: pytest.Monk
 
 def test_a_redis_with_eight_silent_addresses_takes_one_timeout(monkeypatch: pytest.MonkeyPatch, silent: int) -> None:
     resolves_to(monkeypatch, *[(f"127.0.0.{n}", silent) for n in range(1, 9)])
-    client = connections.bound(
+    client = connections.with_deadline(
         Redis(host="many.example", port=silent, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))
     )
     started = time.monotonic()

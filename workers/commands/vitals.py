@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from state.processes.liveness import KINDS, Liveness, Silence, iso
+from state.model import iso
+from state.processes.liveness import KINDS, Liveness, Silence
 from tasks.monitor import overdue
 from tasks.monitor.overdue import Overdue
 from workers.commands.finding import Finding
@@ -31,7 +32,7 @@ def findings() -> Iterator[Finding]:
 
 
 def _of_kind(kind: str, standing: Liveness) -> Iterator[Finding]:
-    running = [f"{sign.pid} on {sign.host} since {iso(sign.since_ms)}" for sign in standing.of(kind)]
+    running = [f"{sign.pid} on {sign.host} since {iso(sign.since_ms, 'seconds')}" for sign in standing.of(kind)]
     if running:
         yield Finding(kind, f"{len(running)} alive: {', '.join(running[:5])}")
     for silence in (each for each in standing.silent if each.kind == kind):
@@ -48,7 +49,7 @@ def silent_in_json(standing: Liveness) -> list[dict[str, Any]]:
 
 
 def _in_json(silence: Silence) -> dict[str, Any]:
-    since = None if silence.since_ms is None else iso(silence.since_ms)
+    since = None if silence.since_ms is None else iso(silence.since_ms, "seconds")
     return {"kind": silence.kind, "host": silence.host, "pid": silence.pid, "since": since, "why": silence.why}
 
 
