@@ -12,7 +12,8 @@ from redis import Redis
 
 from bench.agents import noop
 from gatekeeper.run.responses import kept
-from state.ledger.ledger import Ledger, Settlement
+from state.journal.events import Settlement
+from state.ledger import Ledger
 from state.model import Claim
 
 #: Not timed: the scripts are loaded, and the processor wakes up.

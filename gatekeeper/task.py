@@ -22,8 +22,7 @@ from gatekeeper.redact import describe, redacted
 from gatekeeper.run import pipeline
 from gatekeeper.run.arrival import EXPIRES, MESSAGE, Arrival, NotThisCall
 from gatekeeper.run.responses import Answer
-from state.ledger.ledger import Ledger
-from state.redis import client
+from state.ledger import Ledger
 
 log = structlog.get_logger("gatehouse.gate")
 
@@ -91,7 +90,7 @@ class GateTask(_Task):
     def standing(self, **arguments: Any) -> str | None:
         """Where the key of these arguments stands (`done`, `unknown`, …), or None if it was never asked for."""
         key = self.gate.key(self.gate.contract.bind((), arguments), "")
-        return Ledger(client.client()).standing(self.gate.agent, key)
+        return Ledger().key_state(self.gate.agent, key)
 
 
 def _drop_followers(request: Any) -> None:

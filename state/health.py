@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from state.redis import client
 
@@ -45,6 +46,18 @@ def ping_ms() -> float:
     started = time.monotonic()
     client.client().ping()
     return (time.monotonic() - started) * 1000
+
+
+def info() -> dict[str, Any]:
+    """Return everything that the server says of itself; raises StoreError if it does not answer."""
+    answered: dict[str, Any] = client.client().info()
+    return answered
+
+
+def time_ms() -> float:
+    """Return the server's clock in ms since 1970, as exactly as it tells it."""
+    seconds, micros = client.client().time()
+    return int(seconds) * 1000 + int(micros) / 1000
 
 
 def queue_depth(url: str) -> int:

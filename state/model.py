@@ -60,6 +60,33 @@ def _brief(value: str | None) -> str:
     return value if len(value) <= MAX_VALUE else f"{value[:MAX_VALUE]}…"
 
 
+class ContentMismatch(ValueError):
+    """Raised when the id of a call is known already, but for other content.
+
+    `task` and `kwargs` (JSON text) are what the known call was registered as. With `options_only` it has the same task
+    and the same arguments.
+    """
+
+    def __init__(self, message: str, task: str = "", kwargs: str = "{}", *, options_only: bool = False) -> None:
+        super().__init__(message)
+        self.task, self.kwargs, self.options_only = task, kwargs, options_only
+
+
+@dataclass(frozen=True)
+class CallLimits:
+    """The policy of one task as the scripts read it, and the keys it touches for one call's arguments.
+
+    `verify` is how to prove that an effect did not happen, as begin_effect.lua reads it; empty where nobody can ask.
+    """
+
+    policy: str
+    lease_ms: int
+    breaker: str
+    caps: tuple[str, ...] = ()
+    rates: tuple[str, ...] = ()
+    verify: str = ""
+
+
 @dataclass(frozen=True)
 class Claim:
     """The right to run one key, held by one owner under one fence."""

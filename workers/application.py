@@ -29,13 +29,10 @@ from gatekeeper.policies.spec import TaskSpec, registered
 from gatekeeper.redact import describe
 from gatekeeper.run import known
 from gatekeeper.tables import modules
-from state import forbidden
-from state.ledger import owner
-from state.ledger.ledger import Ledger
+from state.ledger import Ledger, owner
 from state.ledger.sweep import DueCall
 from state.model import Call
 from state.options import from_json
-from state.redis import client
 from workers import broker, canvas, command_line, control, followers, options, pulse, shutdown
 from workers.config import OwnAddresses, celery_config
 from workers.queue_probe import Canary
@@ -79,7 +76,7 @@ class Gatehouse(Celery):
         with origin.errors_for_command_line():
             call, asked = self._asked(name, args, kwargs, given)
             fresh = self.accept(call, asked.delay_ms, asked.expires_ms, **asked.sending)
-            if not fresh and forbidden.was_taken_back(client.client(), call.agent, call.id):
+            if not fresh and Ledger().was_taken_back(call.agent, call.id):
                 raise InvalidArguments(
                     f"the id {call.id} was revoked before this call was made: give the call another id"
                 )
@@ -109,7 +106,7 @@ class Gatehouse(Celery):
         `sending` is how the first message is sent.
         """
         known.check_id(call.id)
-        fresh = known.register(Ledger(client.client()), call, delay_ms, expires_ms, digest)
+        fresh = known.register(Ledger(), call, delay_ms, expires_ms, digest)
         if fresh and not delay_ms:
             self._send(DueCall(call.id, call.task, call.kwargs, call.options), **sending)
         return fresh

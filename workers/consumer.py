@@ -15,8 +15,7 @@ from kombu.message import Message
 from gatekeeper.policies.spec import agents, registered
 from gatekeeper.redact import describe
 from state.errors import StoreError
-from state.ledger.ledger import Ledger
-from state.redis import client
+from state.ledger import Ledger
 from workers import queue_probe, reading
 from workers.broker import Unreadable, log_dropped
 
@@ -92,7 +91,7 @@ def _check_id(headers: dict[str, Any]) -> None:
     if task in registered() or task == queue_probe.NAME:
         return
     try:
-        agent = Ledger(client.client()).agent_of(call, agents())
+        agent = Ledger().agent_of(call, agents())
     except StoreError as error:
         raise Unreadable(f"nobody can say now whose id it carries: {describe(error)}") from None
     if agent is not None:

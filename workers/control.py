@@ -25,10 +25,8 @@ from gatekeeper.errors import NotRevoked, UnsupportedOption
 from gatekeeper.policies.spec import DAY_MS, registered
 from gatekeeper.redact import clean
 from state.errors import StoreError
-from state.journal import journal
-from state.ledger import revoke
+from state.ledger import Ledger, revoke
 from state.ledger.revoke import UNKNOWN, Revoked
-from state.redis import client
 from workers import options
 from workers.people import all_agents, person
 
@@ -89,9 +87,7 @@ class RegisteredControl(Control):
 
 def cancel(app: Celery, ids: Iterable[str], by: str) -> list[Revoked]:
     """Cancel these calls in the register and in the journal; a result that somebody waits for is REVOKED at once."""
-    said = revoke.revoke(
-        client.client(),
-        journal.current(),
+    said = Ledger().revoke(
         agents=all_agents(),
         calls=ids,
         by=by,

@@ -21,13 +21,10 @@ from gatekeeper.policies.spec import KEEP_MS, registered
 from gatekeeper.redact import clean, describe
 from gatekeeper.run import responses
 from state.errors import StoreError
-from state.journal import journal
-from state.ledger import followers
+from state.ledger import Ledger
 from state.ledger.followers import Ended
-from state.ledger.ledger import Ledger
 from state.model import Call
 from state.options import Options
-from state.redis import client
 from workers import options
 
 log = structlog.get_logger("gatehouse.followers")
@@ -198,7 +195,7 @@ def _refuse(app: Any, one: Any, receipt: dict[str, Any], follow: Options) -> boo
     """Record that a follower cannot be called; False if its id is known already."""
     gate, call = registered()[one.task], str(one.id)
     asked = Call(call, gate.agent, gate.name, "", "{}", "", origin.current(), options=follow.as_json())
-    if not followers.refuse(Ledger(client.client()), asked, receipt, KEEP_MS):
+    if not Ledger().refuse_follower(asked, receipt, KEEP_MS):
         return False
     app.backend.store_result(call, responses.refusal(None, receipt), "SUCCESS")
     log.info("refused", agent=gate.agent, task=gate.name, call=call, **receipt)
@@ -207,9 +204,9 @@ def _refuse(app: Any, one: Any, receipt: dict[str, Any], follow: Options) -> boo
 
 def sweep(app: Any, agent: str) -> None:
     """Start what follows the calls of an agent that have ended. One that cannot be started now holds up no other."""
-    redis = client.client()
+    ledger = Ledger()
     effects = [name for name, gate in registered().items() if gate.effect]
-    for of in followers.ended(redis, agent):
+    for of in ledger.ended(agent):
         try:
             start(app, of)
         except StoreError:
@@ -217,7 +214,7 @@ def sweep(app: Any, agent: str) -> None:
         except Exception as error:  # noqa: BLE001 - whatever it was, it is told, and looked at again
             told = {"agent": agent, "task": of.task, "call": of.call, "error": describe(error)}
             log.warning("followers wait", **told, next=f"tried again in {LATER_MS / 1000:g} s")
-            followers.postpone(redis, of, LATER_MS)
+            ledger.postpone_followers(of, LATER_MS)
         else:
             log.info("followed", agent=agent, task=of.task, call=of.call, state=of.state)
-            followers.let_go(redis, journal.current(), of, effects)
+            ledger.let_go(of, effects)

@@ -17,12 +17,9 @@ from kombu.exceptions import OperationalError
 import settings
 from gatekeeper.policies.spec import agents, registered
 from state.agents.state_file import StateFiles
-from state.errors import JournalUnavailable, StoreError
+from state.errors import StoreError
 from state.journal import compact, journal
-from state.ledger import clock, owner, sweep
-from state.recovery import audit, epoch
-from state.recovery.epoch import LedgerStatus
-from state.redis import client
+from state.ledger import Ledger, LedgerStatus, sweep
 from workers import followers, pulse
 
 log = structlog.get_logger("gatehouse.sweeper")
@@ -54,7 +51,7 @@ class Sweeper(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         """Begin with the consumer; after a lost connection it is started anew."""
-        self._app = parent.app
+        self._app, self._ledger = parent.app, Ledger()
         self._mirror = StateFiles(agents())
         pulse.swept()  # from now on it is expected to
         self._timer = parent.timer.call_repeatedly(EVERY, self.sweep)
@@ -68,8 +65,8 @@ class Sweeper(bootsteps.StartStopStep):
     def sweep(self) -> None:
         """One round; a store that is away is a reason to come back, not to stop."""
         with _coming_back():
-            standings = epoch.ledger_statuses(client.client(), journal.current(), agents())
-            pending = sweep.pending(client.client(), agents())
+            standings = self._ledger.statuses(agents())
+            pending = self._ledger.pending(agents())
             arrived_ms = sweep.newest_arrival(pending.values())
             for agent in agents():
                 with _coming_back():  # the trouble of one is not that of the others
@@ -85,26 +82,25 @@ class Sweeper(bootsteps.StartStopStep):
             pulse.swept()
 
     def _sweep_calls(self, agent: str, arrived_ms: Mapping[str, int]) -> None:
-        redis = client.client()
-        for key, stands in sweep.reclaim_lost(redis, agent).items():
+        for key, stands in self._ledger.reclaim_lost(agent).items():
             log.warning("reclaimed", agent=agent, key=key, state=stands)
-        for due in sweep.due(redis, agent, registered(), self._queue_is_empty, arrived_ms):
+        for due in self._ledger.due(agent, registered(), self._queue_is_empty, arrived_ms):
             log.info("sent again", agent=agent, task=due.task, call=due.call)
             self._app.resend(due)
 
     def _look_at_clock(self, agent: str) -> None:
         if self._sweeps % CLOCK_EVERY == 0:
             leases = [gate.lease_ms for gate in registered().values() if gate.agent == agent]
-            clock.mend(client.client(), agent, max(leases, default=0))
+            self._ledger.mend_clock(agent, max(leases, default=0))
 
     def _look_after_ledger(self, agent: str, standing: LedgerStatus) -> None:
         """After a restart of Redis effects go on by themselves if nothing was lost; else say so, once."""
         why = standing.closed
         if why is None and standing.unchecked:
-            why = _audited(agent)
+            why = self._ledger.resync(agent)
             log.info("redis checked after a restart", agent=agent, effects="closed" if why else "open")
         if why is None and standing.incomplete and agent in _with_effects():
-            why = _taken_over(agent)
+            why = self._ledger.take_over(agent)
         self._say(agent, why)
 
     def _say(self, agent: str, why: str | None) -> None:
@@ -145,32 +141,11 @@ class Sweeper(bootsteps.StartStopStep):
             self._compact()
         if self._sweeps % BURY_EVERY == 0 and not any(self._closed.values()):
             # While Redis has forgotten something, an owner that nobody names may still be asked about.
-            owner.remove_stale_locks(sweep.owners(client.client(), agents()))
-
-
-def _audited(agent: str) -> str | None:
-    """Why effects are closed after Redis was compared with the journal."""
-    try:
-        is_open = audit.audit(client.client(), journal.current(), agent)
-    except JournalUnavailable as error:
-        return str(error)
-    return None if is_open else "Redis was started anew and could not be checked"
+            self._ledger.remove_stale_locks(agents())
 
 
 def _with_effects() -> set[str]:
     return {gate.agent for gate in registered().values() if gate.effect}
-
-
-def _taken_over(agent: str) -> str | None:
-    """Let a journal that begins anew take over what Redis knows, now: the next effect of this agent may be months away."""
-    redis = client.client()
-    if not epoch.has_something_to_lose(redis, agent):
-        return None
-    try:
-        epoch.known(redis, journal.current(), agent)
-    except JournalUnavailable as error:
-        return str(error)
-    return None
 
 
 @contextmanager

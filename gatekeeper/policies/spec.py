@@ -16,8 +16,7 @@ from gatekeeper.policies.contract import Contract, fingerprint
 from gatekeeper.policies.durations import Duration, duration_ms
 from gatekeeper.policies.key_template import Template
 from gatekeeper.policies.policy import Breaker, Cap, Effect, Rate
-from state.ledger.ledger import CallLimits
-from state.model import Call
+from state.model import Call, CallLimits
 from state.redis.keys import Keys
 
 #: Longer than any request should take, and short enough that a lost worker is noticed within two minutes.

@@ -12,7 +12,7 @@ from gatekeeper.policies import json_values
 from gatekeeper.policies.spec import agents
 from gatekeeper.redact import clean
 from gatekeeper.run import known
-from state.ledger.ledger import Ledger
+from state.ledger import Ledger
 from state.model import ArgumentsDiffer, Call, Claim, NotDue, describe_difference
 
 log = structlog.get_logger("gatehouse.gate")

@@ -15,8 +15,8 @@ from gatekeeper.policies.policy import Effect, Rung
 from gatekeeper.run import http_guard as wire
 from gatekeeper.run.http_guard import Wire
 from state.agents.facts import FactChange
-from state.ledger.ledger import CallLimits, Ledger
-from state.model import Call, Claim
+from state.ledger import Ledger
+from state.model import Call, CallLimits, Claim
 from state.redis import client
 
 #: A story keeps this many events of one attempt, the first and the newest; the log has them all.

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from gatekeeper.errors import IdInUse, InvalidArguments
 from gatekeeper.policies.spec import TICK_PREFIX, agents, registered
-from state.ledger.ledger import ContentMismatch, Ledger
-from state.model import Call
+from state.ledger import Ledger
+from state.model import Call, ContentMismatch
 
 #: Characters; the longest that we make ourselves is that of a webhook's delivery.
 MAX_ID = 255

@@ -20,11 +20,11 @@ from gatekeeper.run.execution import Execution
 from gatekeeper.run.http_guard import Wire
 from gatekeeper.run.responses import Answer, flawed, refusal, success
 from state.errors import JournalUnavailable, RedisAway
-from state.ledger import owner
-from state.ledger.ledger import CallLimits, Ledger
+from state.ledger import Ledger, owner
 from state.model import (
     ArgumentsDiffer,
     Call,
+    CallLimits,
     Claim,
     Decision,
     KeyInUse,
@@ -37,7 +37,6 @@ from state.model import (
     Unregistered,
 )
 from state.recovery import audit, epoch
-from state.redis import client
 
 log = structlog.get_logger("gatehouse.gate")
 
@@ -60,7 +59,7 @@ def run(
     Returns the answer; raises what the task raised if the attempt failed, OutcomeUnknown if its effect is in doubt,
     Duplicate if another message of the same call is at work, NotThisCall if the message is not that of its call.
     """
-    ledger, came = Ledger(client.client()), came or Arrival()
+    ledger, came = Ledger(), came or Arrival()
     try:
         arguments = gate.contract.bind(args, kwargs)
         call = gate.call_with(arguments, id=call_id, door=door)

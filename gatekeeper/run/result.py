@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gatekeeper.run.attempt import Attempt
-from state.ledger.ledger import Outcome, Settlement
+from state.journal.events import Outcome, Settlement
 
 #: The total that an outcome adds to; every other one counts as a failure.
 _TOTALS = {"done": "total_done", "refused": "total_refused"}

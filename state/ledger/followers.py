@@ -17,7 +17,7 @@ from redis.exceptions import WatchError
 
 from state.journal import events
 from state.journal.journal import Journal
-from state.ledger.ledger import Ledger
+from state.ledger.registrar import Registrar
 from state.model import ENDED, Call
 from state.options import Options, from_json
 from state.redis.client import now_ms
@@ -91,7 +91,7 @@ def let_go(redis: Redis, journal: Journal, of: Ended, effects: Sequence[str]) ->
         pipe.execute()
 
 
-def refuse(ledger: Ledger, call: Call, receipt: dict[str, Any], keep_ms: int) -> bool:
+def refuse(ledger: Registrar, call: Call, receipt: dict[str, Any], keep_ms: int) -> bool:
     """Record a follower that cannot be called, under the id that it would have had; False if that id is known."""
     n = Keys(call.agent)
     if ledger.redis.hget(n.call(call.id), "state") is not None:

@@ -11,7 +11,8 @@ from redis import Redis
 
 from state import options
 from state.ledger import owner
-from state.ledger.ledger import GRACE_MS, MAX_GRACE_MS, Ledger
+from state.ledger.attempts import Attempts
+from state.ledger.registrar import GRACE_MS, MAX_GRACE_MS
 from state.redis.client import now_ms
 from state.redis.keys import Keys
 from state.redis.script import Script
@@ -148,9 +149,9 @@ def _lost(
     return lost
 
 
-def reclaim_lost(redis: Redis, agent: str) -> dict[str, str]:
+def reclaim_lost(ledger: Attempts, agent: str) -> dict[str, str]:
     """Take the claims of dead owners and of ended leases; answers key → where it stands now."""
-    n, ledger = Keys(agent), Ledger(redis)
+    n, redis = Keys(agent), ledger.redis
     now = now_ms(redis)
     running = redis.zrange(n.running, 0, BATCH_SIZE - 1, withscores=True)
     with redis.pipeline(transaction=False) as pipe:
@@ -168,7 +169,7 @@ def reclaim_lost(redis: Redis, agent: str) -> dict[str, str]:
     return {key: stands for key, stands in taken.items() if stands != "kept"}
 
 
-def owners(redis: Redis, agents: list[str]) -> set[str]:
+def owners(redis: Redis, agents: Sequence[str]) -> set[str]:
     """Return every owner that a running claim or a key in doubt names: a sweep may still have to ask whether it is dead."""
     keys = [n.key(key) for n in map(Keys, agents) for key in (*redis.zrange(n.running, 0, -1), *redis.hkeys(n.held))]
     with redis.pipeline(transaction=False) as pipe:

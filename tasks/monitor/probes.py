@@ -22,10 +22,8 @@ from gatekeeper.policies.durations import duration_ms
 from gatekeeper.policies.spec import agents
 from gatekeeper.redact import describe
 from state import health
-from state.journal import journal
+from state.ledger import Ledger
 from state.processes import liveness
-from state.recovery import epoch
-from state.redis import client
 from tasks.monitor import overdue
 from tasks.monitor.checks import MAX_CHECK_SECONDS, Check, Observation
 from tasks.monitor.config import Site, Thresholds, Watch
@@ -161,7 +159,7 @@ def redis_eviction() -> Observation:
 
 def effects() -> Observation:
     """Does Redis still know everything that was ever sent?"""
-    standings = epoch.ledger_statuses(client.client(), journal.current(), agents())
+    standings = Ledger().statuses(agents())
     told = [f"{agent}: {standing.closed}" for agent, standing in standings.items() if standing.closed]
     why = f"effects are closed ({'; '.join(told)}); run: celery -A workers gate recover" if told else ""
     return Observation("closed" if told else "open", "open", why)

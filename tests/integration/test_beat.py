@@ -139,11 +139,11 @@ def test_a_tick_that_was_registered_and_not_sent_is_not_lost(clerks: Install, va
         from datetime import UTC, datetime
         from gatekeeper.policies.spec import registered
         from state.redis import client as store
-        from state.ledger.ledger import Ledger
+        from state.ledger import Ledger
         due = datetime.now(UTC).replace(second=0, microsecond=0)
         gate = registered()["clerk.remember"]
         kwargs = {"name": "ticked", "value": 1}
-        Ledger(store.client()).register(gate.call((), kwargs, id=f"tick:each:{due:%Y-%m-%dT%H:%M:%SZ}", door="beat"))
+        Ledger().register(gate.call((), kwargs, id=f"tick:each:{due:%Y-%m-%dT%H:%M:%SZ}", door="beat"))
         """
     )
     [call] = calls(store)

@@ -21,7 +21,7 @@ TORN = "post:torn"
 def in_doubt(house: Install, shell: Shell, effect_server: EffectServer) -> None:
     """One effect is in doubt, and no worker runs that could send it again."""
     if shell.run(
-        "from state.ledger import ledger; from state.redis import client as store\nanswer = ledger.Ledger(store.client()).standing('clerk', 'post:torn')"
+        "from state.ledger import Ledger; from state.redis import client as store\nanswer = Ledger().key_state('clerk', 'post:torn')"
     ):
         return
     effect_server.clear()

@@ -35,10 +35,10 @@ def register_only(shell: Shell, task: str, **kwargs: object) -> str:
         """
         from gatekeeper.policies.spec import registered
         from state.redis import client as store
-        from state.ledger.ledger import Ledger
+        from state.ledger import Ledger
         from uuid import uuid4
         call = registered()[task].call((), kwargs, id=str(uuid4()), door="test")
-        assert Ledger(store.client()).register(call)
+        assert Ledger().register(call)
         answer = call.id
         """,
         task=task,

@@ -135,7 +135,7 @@ def test_a_mailbox_that_cannot_be_opened_leaves_the_message_to_be_answered_later
     with pytest.raises(AssertionError, match="NotApplied: the mailbox cannot be opened"):
         respond(desk, "way", "Hello")
     stands = desk.run(
-        "from state.ledger.ledger import Ledger; from state.redis import client as store; answer = Ledger(store.client()).standing('responder', 'respond:chat:way:m1')"
+        "from state.ledger import Ledger; from state.redis import client as store; answer = Ledger().key_state('responder', 'respond:chat:way:m1')"
     )
     in_the_way.rmdir()
 

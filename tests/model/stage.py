@@ -15,11 +15,11 @@ from unittest.mock import patch
 
 from redis import Redis
 
+from state.journal.events import Settlement
 from state.journal.journal import Journal
-from state.ledger import owner, reconcile
-from state.ledger.ledger import CallLimits, Ledger, Settlement
+from state.ledger import Ledger, owner, reconcile
 from state.ledger.owner import Moment
-from state.model import Call, Claim
+from state.model import Call, CallLimits, Claim
 from state.recovery import audit, epoch
 from state.redis.keys import Keys
 from tests.model.losses import KEY, Losses

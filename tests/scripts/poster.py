@@ -16,9 +16,10 @@ from gatekeeper.policies.spec import Policies, TaskSpec
 from state.agents import snapshot
 from state.agents.facts import FactChange
 from state.journal import records
+from state.journal.events import Outcome, Settlement
 from state.journal.heads import JournalHead
-from state.ledger import owner, reconcile, resolve
-from state.ledger.ledger import NOTHING, Ledger, Outcome, Settlement
+from state.ledger import Ledger, owner, reconcile, resolve
+from state.ledger.attempts import NOTHING
 from state.ledger.owner import Moment
 from state.model import Call, Claim, Decision, KeyInUse, NeedsLookup, Refusal, Replay
 from state.recovery import epoch

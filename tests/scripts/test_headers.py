@@ -21,9 +21,8 @@ from gatekeeper.policies.policy import Breaker, Rate
 from state import limits
 from state.errors import JournalUnavailable
 from state.journal.journal import Journal
-from state.ledger import owner, reconcile, resolve, sweep
+from state.ledger import Ledger, owner, reconcile, resolve, sweep
 from state.ledger import revoke as revoke_module
-from state.ledger.ledger import Ledger
 from state.recovery import epoch, recover
 from state.recovery.rebuild import Progress
 from state.redis.keys import Keys

@@ -10,9 +10,9 @@ from gatekeeper.errors import Refused
 from gatekeeper.run.attempt import Attempt
 from gatekeeper.run.execution import Execution
 from state.journal import events
+from state.journal.events import Settlement
 from state.journal.heads import JournalHead
 from state.ledger import owner
-from state.ledger.ledger import Settlement
 from state.ledger.owner import Moment
 from state.model import Claim, NeedsResync, Refusal, Replay
 from state.recovery import audit, epoch

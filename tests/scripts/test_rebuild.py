@@ -12,10 +12,10 @@ from pydantic_core import to_json
 
 from state.agents.facts import MAX_ENTRIES, FactChange
 from state.journal import events
+from state.journal.events import Settlement
 from state.journal.journal import Journal
 from state.journal.projection import project
 from state.ledger import resolve
-from state.ledger.ledger import Settlement
 from state.model import Call, Claim, Decision, NeedsResync, Refusal
 from state.recovery import audit, epoch, rebuild, recover
 from state.recovery.rebuild import Progress

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from gatekeeper.policies.policy import Breaker
+from state.journal.events import Settlement
 from state.ledger import owner, sweep
-from state.ledger.ledger import Settlement
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, MINUTE, SECOND, Poster, sure
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from state.ledger.ledger import GRACE_MS, ContentMismatch
+from state.ledger.registrar import GRACE_MS
+from state.model import ContentMismatch
 from state.options import Options, from_json
 from tests.scripts.poster import HOUR, SECOND, Poster
 

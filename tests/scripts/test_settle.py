@@ -9,8 +9,8 @@ import pytest
 
 from gatekeeper.policies.policy import Breaker
 from state.agents.facts import MAX_ENTRIES, FactChange
+from state.journal.events import Settlement
 from state.ledger import owner, sweep
-from state.ledger.ledger import Settlement
 from state.ledger.owner import Moment
 from state.ledger.reconcile import MAX_LOOKS
 from state.model import Claim, Refusal

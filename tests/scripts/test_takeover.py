@@ -12,7 +12,7 @@ import pytest
 from state.journal import events
 from state.journal.journal import Journal
 from state.ledger import resolve
-from state.ledger.ledger import POISON_AFTER
+from state.ledger.attempts import POISON_AFTER
 from state.ledger.resolve import Resolution
 from state.options import Options
 from state.recovery import epoch, recover, takeover

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from state.journal.journal import Journal
-from state.ledger.ledger import Ledger
+from state.ledger import Ledger
 from state.model import Claim, NeedsResync
 from state.recovery import audit, epoch
 from state.recovery.rebuild import Progress

@@ -29,7 +29,7 @@ STEPS = {
     "register": ("state.ledger.ledger", "Ledger.register"),
     "admit": ("state.ledger.ledger", "Ledger.admit"),
     "cross": ("state.ledger.ledger", "Ledger.cross"),
-    "script": ("state.ledger.ledger", "_cross"),  # the compare-and-set alone
+    "script": ("state.ledger.attempts", "_begin_effect"),  # the compare-and-set alone
     "answer": ("clients.http", "request"),
     "keep": ("gatekeeper", "keep"),  # a recovery point
     "settle": ("state.ledger.ledger", "Ledger.settle"),

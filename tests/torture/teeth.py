@@ -97,12 +97,12 @@ TEETH = (
         "the intent is written down only when Redis has agreed",
         (
             Change(
-                "state/ledger/ledger.py",
+                "state/ledger/attempts.py",
                 "            evidence.intent(self.journal, call, claim, payload, terms.verify)\n            here =",
                 "            here =",
             ),
             Change(
-                "state/ledger/ledger.py",
+                "state/ledger/attempts.py",
                 "                events=events,\n            )\n        finally:",
                 "                events=events,\n            )\n"
                 "            evidence.intent(self.journal, call, claim, payload, terms.verify)\n"
@@ -165,7 +165,7 @@ TEETH = (
         "nothing is written down but in Redis",
         (
             Change(
-                "state/ledger/ledger.py",
+                "state/ledger/attempts.py",
                 "            evidence.intent(self.journal, call, claim, payload, terms.verify)\n",
                 "",
             ),
@@ -184,7 +184,7 @@ TEETH = (
         (
             Change(
                 "workers/sweeper.py",
-                "for due in sweep.due(redis, agent, registered(), self._queue_is_empty, arrived_ms):",
+                "for due in self._ledger.due(agent, registered(), self._queue_is_empty, arrived_ms):",
                 "for due in []:",
             ),
         ),

@@ -8,10 +8,8 @@ import click
 
 from gatekeeper.policies.spec import registered
 from state.agents import state_file
-from state.journal import journal
-from state.ledger import resolve
+from state.ledger import Ledger
 from state.ledger.resolve import NotResolved
-from state.redis import client
 from state.terminal import one_line
 from workers.commands.output import Failed, command, explain, show, table
 from workers.people import all_agents, person
@@ -20,7 +18,8 @@ from workers.people import all_agents, person
 @command("dead")
 def dead(*, json_: bool) -> None:
     """List the calls whose attempts are used up, newest first."""
-    found = [entry for agent in all_agents() for entry in resolve.dead(client.client(), agent)]
+    ledger = Ledger()
+    found = [entry for agent in all_agents() for entry in ledger.dead(agent)]
     rows = [(entry["call"], entry["key"], entry["at"], entry["error"]) for entry in found]
     show(json_, found, table(rows) or "no call is dead")
 
@@ -30,7 +29,7 @@ def dead(*, json_: bool) -> None:
 def replay(call: str, *, json_: bool) -> None:
     """Run CALL again, with the same arguments and under the same id."""
     effects = {name for name, gate in registered().items() if gate.effect}
-    again = partial(resolve.replay, client.client(), journal.current(), call=call, by=person(), effects=effects)
+    again = partial(Ledger().replay, call=call, by=person(), effects=effects)
     try:
         owner = next((agent for agent in all_agents() if again(agent=agent)), None)
     except NotResolved as error:

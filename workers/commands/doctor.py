@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,9 @@ from clients import destinations
 from gatekeeper.policies.spec import agents
 from gatekeeper.redact import clean
 from gatekeeper.schedule.entries import ScheduleError, read
-from state import dial
+from state import dial, health
 from state.errors import JournalUnavailable, StoreError
-from state.journal import journal
-from state.ledger import schedule_runs
-from state.recovery import epoch
-from state.redis import client
+from state.ledger import Ledger, schedule_runs
 from workers.commands import privacy, vitals
 from workers.commands.finding import Finding
 from workers.commands.output import command, show, table
@@ -71,10 +68,9 @@ def examine(config: settings.Settings) -> Iterator[Finding]:
 
 
 def _redis(config: settings.Settings) -> Iterator[Finding]:
-    redis = client.client()
     where = "embedded server" if config.embedded else clean(config.redis_url)
     try:
-        info: dict[str, Any] = redis.info()
+        info = health.info()
     except StoreError as error:
         start = "make up" if config.embedded else "the server at REDIS_URL"
         yield Finding("redis connection", f"{where}: {clean(str(error))}", f"start {start}")
@@ -90,7 +86,7 @@ def _redis(config: settings.Settings) -> Iterator[Finding]:
     )
     yield _effects()
     yield from vitals.findings()
-    skew = _skew(redis.time)
+    skew = _skew()
     yield Finding(
         "clock",
         f"{skew:+.2f} s against Redis",
@@ -102,9 +98,7 @@ def _effects() -> Finding:
     """Whether Redis knows all that the journal knows; a journal that cannot be written is told too."""
     folder = settings.current().journal_dir
     try:
-        journal.current().append("probe", {}, sync=True)
-        with journal.current().alone():
-            standings = epoch.ledger_statuses(client.client(), journal.current(), agents()).values()
+        standings = Ledger().checked_statuses(agents()).values()
     except JournalUnavailable as error:
         return Finding("effects", f"closed: {error.strerror}", "what is said there; nothing is sent until then")
     if closed := [standing.closed for standing in standings if standing.closed]:
@@ -128,11 +122,11 @@ def _persistence(info: dict[str, Any]) -> Finding:
     )
 
 
-def _skew(server_time: Callable[[], Any]) -> float:
+def _skew() -> float:
     """Seconds by which this clock is ahead, with the round trip taken out."""
     before = time.time()
-    seconds, micros = server_time()
-    return (before + time.time()) / 2 - (int(seconds) + int(micros) / 1e6)
+    server = health.time_ms() / 1000
+    return (before + time.time()) / 2 - server
 
 
 def _broker(config: settings.Settings) -> Iterator[Finding]:

@@ -10,9 +10,7 @@ import click
 from gatekeeper.policies.spec import agents
 from state.agents import history
 from state.agents import snapshot as state
-from state.journal import journal
-from state.recovery import epoch
-from state.redis import client
+from state.ledger import Ledger
 from tasks.monitor import overdue
 from workers.commands import vitals
 from workers.commands.output import Failed, command, known_agent, plain, show, table
@@ -48,8 +46,7 @@ def explain(key: str, *, json_: bool) -> None:
 
 def _head(agent: str) -> dict[str, Any]:
     """The head of the state file, and why effects are closed, if they are."""
-    redis = client.client()
-    return state.snapshot(agent).head | {"closed": epoch.why_closed(redis, journal.current(), agent)}
+    return state.snapshot(agent).head | {"closed": Ledger().statuses([agent])[agent].closed}
 
 
 def _in_words(head: dict[str, Any], *, idle: bool) -> str:

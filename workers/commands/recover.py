@@ -13,11 +13,7 @@ from gatekeeper.errors import InvalidArguments
 from gatekeeper.policies.spec import agents, registered
 from state.agents import state_file
 from state.errors import JournalUnavailable
-from state.journal import journal
-from state.recovery import recover as state
-from state.recovery.rebuild import Progress
-from state.recovery.restore import RestoreError
-from state.redis import client
+from state.ledger import Ledger, Progress, RecoveryReport, RestoreError, Unrecoverable
 from workers.commands.output import Failed, Misused, command, say, show
 
 
@@ -44,14 +40,14 @@ def _ask_before_skipping() -> None:
         raise Failed("nothing was recovered; effects are as they were")
 
 
-def rebuild(*, hidden: bool, skip_damaged: bool = False) -> state.RecoveryReport:
+def rebuild(*, hidden: bool, skip_damaged: bool = False) -> RecoveryReport:
     """Recover, with a progress bar on stderr unless `hidden`; raises Failed."""
-    book = journal.current()
-    size = sum(path.stat().st_size for path in book.files())
+    ledger = Ledger()
+    size = ledger.journal_size()
     try:
         with click.progressbar(length=2 * size, label="recover", file=sys.stderr, hidden=hidden) as bar:
-            report = state.recover(client.client(), book, _caps_of, _Shown(bar, size), skip_damaged=skip_damaged)
-    except (state.Unrecoverable, JournalUnavailable, RestoreError) as error:
+            report = ledger.recover(_caps_of, _Shown(bar, size), skip_damaged=skip_damaged)
+    except (Unrecoverable, JournalUnavailable, RestoreError) as error:
         raise Failed(str(error)) from None
     for agent in set(report.epochs) & set(agents()):
         state_file.write(agent)
@@ -82,7 +78,7 @@ def _caps_of(task: str, kwargs: Mapping[str, Any]) -> list[tuple[str, int]]:
     return [(name, cap.window_ms) for name, cap in zip(names, gate.caps if gate else (), strict=True)]
 
 
-def in_words(report: state.RecoveryReport) -> str:
+def in_words(report: RecoveryReport) -> str:
     """What a recovery did, line by line."""
     if not report.epochs:
         return "the journal is empty: there is nothing to recover"

@@ -11,10 +11,8 @@ import click
 from clients.text import strict_json
 from gatekeeper.redact import clean
 from state.agents import history, state_file
-from state.journal import journal
-from state.ledger import resolve
+from state.ledger import Ledger
 from state.ledger.resolve import How, NotResolved, Resolution
-from state.redis import client
 from state.terminal import one_line
 from workers.commands.output import Failed, Misused, command, explain, say, show, table
 from workers.people import all_agents, person
@@ -26,7 +24,8 @@ SHOWN = 1000
 @command("held")
 def held(*, json_: bool) -> None:
     """List every key that waits for a person, or for a look-up at its provider."""
-    found = [entry for agent in all_agents() for entry in resolve.held(client.client(), agent)]
+    ledger = Ledger()
+    found = [entry for agent in all_agents() for entry in ledger.held(agent)]
     rows = [(entry["key"], entry["state"], entry["since"], entry["why"]) for entry in found]
     show(json_, found, table(rows) or "nothing is held")
 
@@ -114,7 +113,7 @@ def _say(key: str, word: Resolution, *, json_: bool) -> None:
     told = _known(key)
     agent, key = told["agent"], told["key"]
     try:
-        state = resolve.resolve(client.client(), journal.current(), agent, key, word)
+        state = Ledger().resolve(agent, key, word)
     except NotResolved as error:
         raise Failed(str(error)) from None
     state_file.write(agent)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from gatekeeper.policies.spec import agents
-from state.journal import journal
-from state.recovery import restore as state
-from state.redis import client
+from state.ledger import Ledger, RestoreError
 from workers.commands.output import Failed, command, show
 from workers.commands.recover import in_words, rebuild
 
@@ -16,12 +14,13 @@ def restore(*, json_: bool) -> None:
 
     Where there is a journal, it is read back too, as by `gate recover`.
     """
+    ledger = Ledger()
     try:
-        restored = state.restore(client.client(), agents())
-    except state.RestoreError as error:
+        restored = ledger.restore(agents())
+    except RestoreError as error:
         raise Failed(str(error)) from None
     lines = ["restored: " + (", ".join(restored) or "nothing, there are no state files")]
-    if journal.current().agents():
+    if ledger.has_journal():
         lines.append(in_words(rebuild(hidden=True)))
     show(json_, {"restored": restored}, "\n".join(lines))
 

@@ -10,11 +10,9 @@ from uuid import uuid4
 
 from gatekeeper.task import GateTask
 from state.agents import history
-from state.journal import journal
-from state.ledger.ledger import Ledger
-from state.ledger.resolve import Resolution, resolve
+from state.ledger import Ledger
+from state.ledger.resolve import Resolution
 from state.ledger.sweep import DueCall
-from state.redis import client
 from workers.application import Gatehouse
 from workers.drill.fake_provider import Account
 from workers.drill.worker_pool import WorkerPool
@@ -62,7 +60,7 @@ class Scenario:
     def register(self) -> None:
         """Register a call without a message, as a process does that dies before it sends the message."""
         call = self._task.gate.call((), self._kwargs, id=str(uuid4()), door="drill")
-        Ledger(client.client()).register(call)
+        Ledger().register(call)
 
     def deliver_again(self, times: int) -> None:
         """Send the message of the first call again, so many times."""
@@ -72,7 +70,7 @@ class Scenario:
     def resolve_not_applied(self) -> None:
         """Resolve the key as a person does who looked at the provider and found nothing."""
         resolution = Resolution("not-applied", "drill", "nothing is there")
-        resolve(client.client(), journal.current(), self._task.gate.agent, self._key, resolution)
+        Ledger().resolve(self._task.gate.agent, self._key, resolution)
 
     # Faults
 

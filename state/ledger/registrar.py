@@ -1,0 +1,148 @@
+"""The calls that were asked for: registered, refused before they were admitted, or cancelled before they began."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from state import forbidden, options
+from state.errors import JournalUnavailable
+from state.journal import events as evidence
+from state.ledger import arguments, revoke
+from state.ledger.stores import Stores
+from state.model import ArgumentsDiffer, Call, ContentMismatch, Unregistered, describe_difference
+from state.redis.keys import Keys
+from state.redis.script import Script
+
+#: A call that never started this long after its message was sent may have lost it.
+GRACE_MS = 10_000
+#: The longest pause between two sends of the same lost call.
+MAX_GRACE_MS = 600_000
+
+_register = Script("register")
+_reject = Script("reject")
+_withdraw = Script("withdraw")
+
+
+class Registrar(Stores):
+    """The part of the ledger that knows calls before they are admitted."""
+
+    def register(self, call: Call, delay_ms: int = 0, expires_ms: int = 0, digest: str = "") -> bool:
+        """Write the call down, to be sent now or after a delay, and to be refused once `expires_ms` have passed (0: never).
+
+        `digest` is that of what the call was made from, if that says more than its arguments.
+
+        Returns:
+            False if this very call was known already.
+
+        Raises:
+            ContentMismatch: The id is known for another task, other arguments or another digest, or this call asks for
+                options that the known one lacks.
+
+        """
+        n = Keys(call.agent)
+        said = options.from_json(call.options)
+        answer = _register(
+            self.redis,
+            n.of(call.key, call.id),
+            **arguments.of_call(call),
+            grace_ms=GRACE_MS,
+            delay_ms=delay_ms,
+            expires_ms=expires_ms,
+            digest=digest,
+            options=call.options,
+            lane=said.lane,
+            is_followed=arguments.flag(said.has_followers),
+            has_effect=int(call.effect),
+        )
+        match answer:
+            case ["registered", now]:
+                if call.effect:
+                    due, ends = delay_ms and now + delay_ms, expires_ms and now + expires_ms
+                    kept = {"at_ms": str(due or ""), "expires_ms": str(ends or ""), "digest": digest}
+                    self._write_down_registered(call, kept)
+                return True
+            case ["known", "cancelled", *_] if forbidden.was_taken_back(self.redis, call.agent, call.id):
+                return False
+            case ["known", _, made_from, task, kwargs, _] if digest and made_from != digest:
+                raise ContentMismatch(f"call {call.id} was made before, from something else", task, kwargs)
+            case ["known", _, _, task, kwargs, _] if not digest and (task, kwargs) != (call.task, call.kwargs):
+                raise _other_content(call, describe_difference(call, task, kwargs), task, kwargs)
+            case ["known", _, _, task, kwargs, kept] if not digest and (
+                more := said.lacking_in(options.from_json(kept))
+            ):
+                raise _other_content(call, f"its {more}", task, kwargs, options_only=True)
+            case ["known", "queued" | "waiting", *_] if call.effect:
+                # The first time may have ended right before this.
+                evidence.registered(self.journal, call, self.redis.hgetall(n.call(call.id)))
+        return False
+
+    def _write_down_registered(self, call: Call, kept: Mapping[str, str]) -> None:
+        """Journal a call that was just registered; raises JournalUnavailable, and then it is not registered any more."""
+        try:
+            evidence.registered(self.journal, call, kept)
+        except JournalUnavailable:
+            if _withdraw(self.redis, Keys(call.agent).of(call.key, call.id), call=call.id)[0] == "withdrawn":
+                raise
+
+    def reject(
+        self, call: Call, receipt: dict[str, Any], keep_ms: int, sent: str = "{}", *, checked: bool = True
+    ) -> ArgumentsDiffer | Unregistered | str:
+        """Record that a call was refused before it was admitted: its arguments do not fit.
+
+        `sent` are the arguments as the message carries them. Without `checked`, nothing is written of a call that nobody
+        registered. Returns the state in which the call stands.
+        """
+        n = Keys(call.agent)
+        key = str(self.redis.hget(n.call(call.id), "key") or f"{call.task}:{call.id}")
+        answer = _reject(
+            self.redis,
+            n.of(key, call.id),
+            call=call.id,
+            task=call.task,
+            kwargs=call.kwargs,
+            origin=call.door,
+            receipt=json.dumps(receipt),
+            keep_ms=keep_ms,
+            sent_kwargs=sent,
+            accepts_unregistered=arguments.flag(checked),
+        )
+        match answer:
+            case ["differs", task, kwargs]:
+                return ArgumentsDiffer(task, kwargs)
+            case ["unregistered"]:
+                return Unregistered()
+            case ["kept", state]:
+                return str(state)
+        return "rejected"
+
+    def agent_of(self, call: str, agents: Sequence[str]) -> str | None:
+        """The first of these agents that has a call of this id, or None."""
+        with self.redis.pipeline(transaction=False) as pipe:
+            for agent in agents:
+                pipe.hexists(Keys(agent).call(call), "task")  # an id that was revoked before it was known has none
+            return next((agent for agent, found in zip(agents, pipe.execute(), strict=True) if found), None)
+
+    def key_state(self, agent: str, key: str) -> str | None:
+        """Return the state of a key, or None if it was never asked for."""
+        state = self.redis.hget(Keys(agent).key(key), "state")
+        return None if state is None else str(state)
+
+    def cancel(self, agent: str, call: str, by: str) -> bool:
+        """End a call that has not begun; False if it has, or is not known."""
+        return revoke.cancel(self.redis, self.journal, agent, call, by).is_new
+
+    def was_taken_back(self, agent: str, call: str) -> bool:
+        """Return whether this id was revoked before anybody registered it."""
+        return forbidden.was_taken_back(self.redis, agent, call)
+
+
+def _other_content(call: Call, what: str, task: str, kwargs: str, *, options_only: bool = False) -> ContentMismatch:
+    return ContentMismatch(
+        f"the id {call.id} belongs to another call already; this one differs in {what}. "
+        f"Nothing was started: give it an id of its own; see: celery -A workers gate explain {call.id}",
+        task,
+        kwargs,
+        options_only=options_only,
+    )
