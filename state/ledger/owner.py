@@ -83,6 +83,7 @@ def was_leaving(owner: str) -> bool:
 def abandon(owner: str) -> None:
     """Give up an owner of this process that may have got a claim without hearing of it: no attempt begins in its name."""
     process, _, number = owner.partition("/")
+    private.folder(folder())
     with _abandoned_of(process).open("a") as file:
         file.write(f"{number}\n")
 

@@ -21,7 +21,7 @@ from gatekeeper.run.attempt import Attempt
 from gatekeeper.run.effect import effect
 from gatekeeper.run.execution import Execution
 from gatekeeper.run.responses import Answer
-from state.ledger import resolve, sweep
+from state.ledger import Ledger, resolve
 from state.redis import client as store
 from state.redis.away import RedisAway, is_transient
 from tests.harness import Valkey, until
@@ -259,7 +259,7 @@ def test_a_claim_whose_answer_was_lost_is_given_up_at_once_and_is_no_fault_of_th
             pipeline.run(poster.gate, (), {"post_id": "hello"}, call_id=call.id, door="message")
         assert fragile_valkey.client().hget(poster.n.key(KEY), "state") == "claimed"
 
-        assert sweep.reclaim_lost(client, AGENT)[KEY] == "queued"
+        assert Ledger(client).reclaim_lost(AGENT)[KEY] == "queued"
 
         assert "lost" not in poster.call_of(call)
         poster.claim(call)
