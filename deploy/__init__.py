@@ -1,7 +1,7 @@
-"""Bringing Gatehouse up, here with `make up` and elsewhere."""
+"""Run Gatehouse: the supervisor behind `make up`, and the files for systemd, containers and other hosts."""
 
 import sys
 
-# Before any import of ours: an older Python would only show a puzzling traceback.
-if sys.version_info < (3, 11):  # noqa: UP036 - this is where an older one is told
+# Before any import of ours, which an older Python would answer with a traceback.
+if sys.version_info < (3, 11):  # noqa: UP036 - an older one gets this message
     sys.exit(f"gatehouse: needs Python 3.11 or newer, this is {sys.version_info[0]}.{sys.version_info[1]}")

@@ -1,7 +1,7 @@
-"""`python -m deploy.data_takeover`: moves the data of an earlier version, which lay beside the code in state/, to var/.
+"""`python -m deploy.data_takeover`: move the data of an earlier version from state/, beside the code, to var/.
 
 `make up` runs it before anything opens STATE_DIR. It moves nothing if STATE_DIR names another folder, overwrites nothing,
-and goes on where an earlier run was cut off.
+and continues an earlier run that was interrupted.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from state.files import is_locked, open_locked, sync_folder, write_atomic
 
 
 class TakeoverError(RuntimeError):
-    """Raised when the old data cannot be moved now; says what is in the way and what to do."""
+    """Raised when the old data cannot be moved now; names the obstacle and what to do."""
 
 
 def main() -> int:
-    """Move what is to be moved, and say so; answers the exit code."""
+    """Move the data if there is any to move, and print what was moved; return the exit code."""
     try:
         moved = take_over(settings.read(settings.environment()))
     except (SettingsError, TakeoverError) as error:
@@ -36,24 +36,27 @@ def main() -> int:
 
 
 def take_over(chosen: Settings) -> str:
-    """Move data of an earlier version to the default STATE_DIR, if that is the one `chosen`.
+    """Move the data of an earlier version to the default STATE_DIR.
+
+    Args:
+        chosen: The settings; nothing is moved if they name another STATE_DIR.
 
     Returns:
-        One sentence that tells what was moved, or "" if nothing was.
+        One sentence about what was moved; "" if nothing was.
 
     Raises:
-        TakeoverError: if both places hold data, if a process still uses the old one, or if the disk refuses.
-        SettingsError: if a folder cannot be read.
+        TakeoverError: If both folders hold data, if a process still uses one of them, or if the disk refuses.
+        SettingsError: If a folder cannot be read.
     """
     if chosen.state_dir != DEFAULT_STATE_DIR or not (_old_data() or UNFINISHED_MOVE.exists()):
         return ""
     try:
-        with _alone():
+        with _exclusive():
             return _move_all()
     except OSError as error:
         raise TakeoverError(
             f"the data in {OLD_STATE_DIR} cannot be moved to {DEFAULT_STATE_DIR}: {error.filename or ''}: "
-            f"{error.strerror}; correct that and run `make up` again, or set STATE_DIR to where the data lies"
+            f"{error.strerror}; correct that and run `make up` again, or set STATE_DIR to the folder that holds the data"
         ) from error
 
 
@@ -62,57 +65,57 @@ def _old_data() -> list[str]:
 
 
 def _move_all() -> str:
-    left = _old_data()
-    names = list(dict.fromkeys([*_begun(), *left]))
+    remaining = _old_data()
+    names = list(dict.fromkeys([*_interrupted(), *remaining]))
     if not names:
-        return ""  # another run moved it while this one waited
-    _check_free(left)
+        return ""  # another run moved the data while this one waited
+    _check_target_is_free(remaining)
     _check_unused()
     private.folder(DEFAULT_STATE_DIR)
     sync_folder(DEFAULT_STATE_DIR.parent)
     write_atomic(UNFINISHED_MOVE, "\n".join(names).encode())
-    for name in left:
+    for name in remaining:
         _move(OLD_STATE_DIR / name, DEFAULT_STATE_DIR / name)
     UNFINISHED_MOVE.unlink()
     sync_folder(DEFAULT_STATE_DIR)
     return f"moved the data ({', '.join(names)}) from {OLD_STATE_DIR} to {DEFAULT_STATE_DIR}, the default STATE_DIR of this version"
 
 
-def _begun() -> list[str]:
-    """Return the folders that an earlier run, which was cut off, had begun to move."""
+def _interrupted() -> list[str]:
+    """Return the folders that an interrupted run was moving."""
     try:
         return UNFINISHED_MOVE.read_text().split()
     except FileNotFoundError:
         return []
 
 
-def _check_free(names: list[str]) -> None:
-    """Raise if the new place holds data of its own, of which no earlier run moved a part."""
-    both = [name for name in names if name not in _begun() and settings.holds_data(DEFAULT_STATE_DIR / name)]
-    if both:
+def _check_target_is_free(names: list[str]) -> None:
+    """Raise TakeoverError if the new folder holds data that no earlier run moved there."""
+    conflicts = [name for name in names if name not in _interrupted() and settings.holds_data(DEFAULT_STATE_DIR / name)]
+    if conflicts:
         raise TakeoverError(
-            f"both {OLD_STATE_DIR} and {DEFAULT_STATE_DIR} hold data ({', '.join(both)}), and neither is overwritten; "
+            f"both {OLD_STATE_DIR} and {DEFAULT_STATE_DIR} hold data ({', '.join(conflicts)}), and neither is overwritten; "
             f"keep the right one in {DEFAULT_STATE_DIR}, move the other one elsewhere, and run `make up` again"
         )
 
 
 def _check_unused() -> None:
-    """Raise if a process still works with the old data, or with the new place."""
+    """Raise TakeoverError if a process uses the old or the new folder."""
     for folder in (OLD_STATE_DIR, DEFAULT_STATE_DIR):
         locks = [folder / "run" / "up.lock", *sorted((folder / "run" / "owners").glob("*.lock"))]
-        users = [f"{lock} is locked by a process that runs" for lock in locks if lock.exists() and is_locked(lock)]
+        users = [f"{lock} is locked by a running process" for lock in locks if lock.exists() and is_locked(lock)]
         server = settings.embedded_socket(folder)
         if _listens(server):
             users.append(f"a Redis server listens at {server}")
         if users:
             raise TakeoverError(
-                f"the data in {OLD_STATE_DIR} cannot be moved to {DEFAULT_STATE_DIR} while it is used: {users[0]}; "
-                f"stop what runs, and run `make up` again"
+                f"the data in {OLD_STATE_DIR} cannot be moved to {DEFAULT_STATE_DIR} while it is in use: {users[0]}; "
+                f"stop that process, and run `make up` again"
             )
 
 
 def _listens(path: Path) -> bool:
-    """Return whether any process accepts connections there, also a server that still loads its data."""
+    """Return whether a process accepts connections at this Unix socket, even a server that still loads its data."""
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.connect(str(path))
@@ -122,7 +125,7 @@ def _listens(path: Path) -> bool:
 
 
 def _move(source: Path, target: Path) -> None:
-    """Move a file or a folder whole, or entry by entry the data of a folder that holds code as well."""
+    """Move a file or a folder as a whole; from a folder that holds code as well, move only the data."""
     if source.is_dir() and not source.is_symlink() and _holds_code(source):
         private.folder(target)
         for entry in sorted(source.iterdir()):
@@ -145,15 +148,15 @@ def _holds_code(folder: Path) -> bool:
 
 
 def _remove_empty(folder: Path) -> None:
-    """Remove a tree of empty folders; anything else in it stays, with the folders above it."""
+    """Remove the empty folders of a tree; everything else stays, with the folders above it."""
     for path, _, _ in os.walk(folder, topdown=False):
         with suppress(OSError):
             Path(path).rmdir()
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Hold a lock on the old folder, so that of two runs the second one waits and then finds nothing to do."""
+def _exclusive() -> Iterator[None]:
+    """Hold a lock on the old folder: a second run waits, and then has nothing to do."""
     descriptor = open_locked(OLD_STATE_DIR, flags=os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield

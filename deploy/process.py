@@ -1,4 +1,4 @@
-"""One process that is kept running: its start, its death, the pause before the next start."""
+"""One supervised process: how it starts, ends, and waits before the next start."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from deploy.pulse import Pulse
+from deploy.pulse import PulseFile
 from settings import ROOT
 
-#: Long enough not to spin, short enough that a single crash is hardly noticed.
+#: Seconds. Long enough not to spin, short enough that a single crash is hardly noticed.
 FIRST_PAUSE = 1.0
 
-#: What cannot start is still tried twice a minute, so it comes back by itself once its cause is gone.
-MAX_RETRY_AFTER = 30.0
+#: Seconds. A process that cannot start is still tried twice a minute, so it comes back once the cause is gone.
+MAX_PAUSE = 30.0
 
-#: A process that lived this long was well: its next death begins with the first pause again.
+#: Seconds. After a death, a process that lived this long starts again after the first pause.
 STEADY_SECONDS = 30.0
 
 
 @dataclass
 class Process:
-    """A command in a session of its own, so that Ctrl-C reaches only the supervisor and a kill reaches all of it."""
+    """A command in a session of its own, so that Ctrl-C reaches only the supervisor, and a kill reaches all of it."""
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
-    keep: Sequence[int] = ()  #: descriptors it inherits
-    due: float = 0.0  #: when it may start (again)
-    pause: float = FIRST_PAUSE
+    keep: Sequence[int] = ()  #: descriptors that it inherits
+    due: float = 0.0  #: when it may start, by the monotonic clock
+    pause: float = FIRST_PAUSE  #: seconds before the start after its next death
     started: float = 0.0
-    pulse: Pulse | None = field(default=None, repr=False)
-    told: bool = False  #: that it is silent
+    pulse: PulseFile | None = field(default=None, repr=False)
+    reported_silent: bool = False
     child: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -43,7 +43,12 @@ class Process:
         return self.child.pid if self.child else 0
 
     def start(self, stdout: int | None = None, stdin: int = subprocess.DEVNULL) -> None:
-        """Run the command; `stdout` takes its errors too, None leaves it both of ours."""
+        """Run the command.
+
+        Args:
+            stdout: A descriptor for its output and its errors; None leaves it those of the supervisor.
+            stdin: A descriptor for its input.
+        """
         self.started = time.monotonic()
         self.child = subprocess.Popen(
             self.command,
@@ -57,37 +62,42 @@ class Process:
         )
 
     def ended(self) -> int | None:
-        """The exit code if the process has ended since the last look (negative: a signal), with it whatever it left."""
+        """Return the exit code if the process has ended since the last call, and kill what it left behind.
+
+        Returns:
+            The exit code, the negative number of a signal, or None if it runs or was not started.
+        """
         if not self.child or (code := self.child.poll()) is None:
             return None
         self.kill()
         if self.pulse:
-            self.pulse.forget()
-        self.child, self.pulse, self.told = None, None, False
+            self.pulse.remove()
+        self.child, self.pulse, self.reported_silent = None, None, False
         return code
 
-    def put_off(self) -> float:
-        """Set the next start after a death, and answer the pause: longer each time, until it has lived well again."""
+    def schedule_restart(self) -> float:
+        """Set when to start again, and return the pause in seconds, which doubles with each death in a row."""
         now = time.monotonic()
         if now - self.started >= STEADY_SECONDS:
             self.pause = FIRST_PAUSE
-        pause, self.pause = self.pause, min(self.pause * 2, MAX_RETRY_AFTER)
+        pause, self.pause = self.pause, min(self.pause * 2, MAX_PAUSE)
         self.due = now + pause
         return pause
 
     def terminate(self) -> None:
-        """Ask the process, not its children: Celery's pool children are their parent's to stop."""
+        """Send SIGTERM to the process only: Celery's main process stops its pool itself."""
         if self.child:
             self.child.terminate()
 
     def kill(self) -> None:
+        """Send SIGKILL to the process and to everything that it started."""
         if self.child:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.child.pid, signal.SIGKILL)
 
 
-def describe(code: int) -> str:
-    """How a process ended, in words."""
+def describe_exit(code: int) -> str:
+    """Return how a process ended, such as `exit code 1` or `signal SIGKILL`, from what `Process.ended` returned."""
     if code >= 0:
         return f"exit code {code}"
     try:

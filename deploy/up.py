@@ -1,4 +1,4 @@
-"""`make up`: checks the machine, starts the server and every process of the Procfile, and says where to look."""
+"""`make up`: check the machine, start the server and every process of the Procfile, and say where to look."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from settings import Settings, SettingsError
 from state import private, terminal
 from state.files import open_locked
 
-#: The web process answers within a second or two; after this it is more useful to know the addresses than to wait.
+#: Seconds. The web process answers within two; after this time the addresses are announced all the same.
 ANNOUNCE_SECONDS = 15.0
 
 BIN = Path(sys.executable).parent
 
 
 class UpError(RuntimeError):
-    """Raised when this machine cannot run it now; says what is in the way and what to change."""
+    """Raised when Gatehouse cannot run on this machine now; says what is in the way and what to change."""
 
 
 def main() -> int:
-    """Run until a signal; answers the exit code."""
+    """Run until a signal requests the stop; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m deploy.up", description=__doc__)
     parser.add_argument("--procfile", type=Path, default=settings.ROOT / "Procfile")
     try:
@@ -48,23 +48,36 @@ def main() -> int:
 
 
 def up(path: Path) -> int:
-    """Run until a signal asks for the end."""
+    """Run the processes of a Procfile until a signal requests the stop.
+
+    Args:
+        path: The Procfile.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        SettingsError: If a setting cannot be used.
+        ProcfileError: If the Procfile cannot be used.
+        TakeoverError: If the data of an earlier version cannot be moved.
+        UpError: If a port is in use, a server cannot be reached, or another copy runs with this STATE_DIR.
+    """
     environment = child_environment()
     chosen = settings.read(environment)
     commands = procfile.read(path)
     output = Output(chosen.log_format == "console", max(map(len, [*commands, "watchdog"])))
     if moved := data_takeover.take_over(chosen):
-        output.say(moved)
+        output.log(moved)
     lock = take_lock(chosen)
     check_ports(chosen)
-    redis = prepare_server(chosen, environment)
+    server = prepare_server(chosen, environment)
     supervisor = Supervisor(
-        server=redis,
-        ready=lambda: redis is None or ping.answers(settings.embedded_socket(chosen.state_dir)),
+        server=server,
+        ready=lambda: server is None or ping.answers(settings.embedded_socket(chosen.state_dir)),
         processes=[
             Process(name, ["/bin/sh", "-c", f"exec {command}"], environment) for name, command in commands.items()
         ],
-        # It holds the lock as well, so that nobody starts while it still stops what a killed supervisor left.
+        # It inherits the lock, so that no other copy starts while it stops what a killed supervisor left.
         watchdog=Process("watchdog", [sys.executable, "-S", "-m", "deploy.watchdog"], environment, keep=[lock]),
         output=output,
         pulses=chosen.run_dir / "pulse",
@@ -74,44 +87,52 @@ def up(path: Path) -> int:
 
 
 def child_environment() -> dict[str, str]:
-    """What every process sees: no empty values (Flower and sh would take them for given), our programs first."""
-    given = {name: value for name, value in settings.environment().items() if value.strip()}
+    """Return the environment of every process: without empty values, which Flower and sh take as set, and our PATH."""
+    environment = {name: value for name, value in settings.environment().items() if value.strip()}
     if sys.stdout.isatty():
-        given.setdefault("LOG_FORMAT", "console")
-    if "PORT" in given:  # the Procfile's line knows it too; here it gets into what we say and check
-        given.setdefault("WEB_PORT", given["PORT"])
-    return {**given, "PATH": f"{BIN}{os.pathsep}{given.get('PATH', os.defpath)}", "PYTHONUNBUFFERED": "1"}
+        environment.setdefault("LOG_FORMAT", "console")
+    if "PORT" in environment:  # the Procfile reads PORT too; here it reaches the announcement and the check of ports
+        environment.setdefault("WEB_PORT", environment["PORT"])
+    path = f"{BIN}{os.pathsep}{environment.get('PATH', os.defpath)}"
+    return {**environment, "PATH": path, "PYTHONUNBUFFERED": "1"}
 
 
 def take_lock(chosen: Settings) -> int:
-    """The descriptor that makes this the only supervisor of its STATE_DIR; the kernel frees it, however we end."""
+    """Lock STATE_DIR for this supervisor; the kernel releases the lock when its holders end.
+
+    Returns:
+        The descriptor that holds the lock.
+
+    Raises:
+        UpError: If another supervisor runs with this STATE_DIR.
+    """
     private.folder(chosen.run_dir)
     path = chosen.run_dir / "up.lock"
-    patience = time.monotonic() + STOP_SECONDS + SERVER_STOP_SECONDS + 1
+    deadline = time.monotonic() + STOP_SECONDS + SERVER_STOP_SECONDS + 1
     while True:
         try:
             lock = open_locked(path, wait=0)
             break
         except BlockingIOError:
             owner = path.read_text()
-            if _lives(owner) or time.monotonic() > patience:
+            if _is_running(owner) or time.monotonic() > deadline:
                 raise UpError(f"already running with STATE_DIR {chosen.state_dir}, pid {owner or 'unknown'}") from None
-            time.sleep(0.1)  # killed a moment ago: its watchdog is stopping what it left
+            time.sleep(0.1)  # the owner was killed a moment ago, and its watchdog is stopping what it left
     os.ftruncate(lock, 0)
     os.pwrite(lock, str(os.getpid()).encode(), 0)
     return lock
 
 
 def check_ports(chosen: Settings) -> None:
-    """Raise if a port cannot be had; both are held until both are checked, so they cannot be the same one."""
-    with ExitStack() as held:
+    """Raise UpError if a port is not free; both are held until both are checked, so they cannot be the same one."""
+    with ExitStack() as listeners:
         for variable, host, port in (
             ("WEB_PORT", chosen.web_host, chosen.web_port),
             ("FLOWER_PORT", "127.0.0.1", chosen.flower_port),
         ):
             try:
                 family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-                listener = held.enter_context(socket.socket(family))
+                listener = listeners.enter_context(socket.socket(family))
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 listener.bind(address)
                 listener.listen()
@@ -121,19 +142,26 @@ def check_ports(chosen: Settings) -> None:
 
 
 def prepare_server(chosen: Settings, environment: Mapping[str, str]) -> Process | None:
-    """The embedded server, or None when REDIS_URL names one that answers."""
-    # Another process looks: redis-py would take 12 MB of this one, which stays for as long as the system runs.
-    redis = [sys.executable, "-m", "deploy.redis"]
-    looked = subprocess.run(
-        [*redis, "--check"], cwd=settings.ROOT, env=dict(environment), stderr=subprocess.PIPE, text=True, check=False
+    """Check that the server can run, or that the one that REDIS_URL names answers.
+
+    Returns:
+        The embedded server, not yet started; None if REDIS_URL names another server.
+
+    Raises:
+        UpError: If the check fails.
+    """
+    # A process of its own checks: redis-py would take 12 MB of this one for as long as the system runs.
+    command = [sys.executable, "-m", "deploy.redis"]
+    checked = subprocess.run(
+        [*command, "--check"], cwd=settings.ROOT, env=dict(environment), stderr=subprocess.PIPE, text=True, check=False
     )
-    if looked.returncode:
-        raise UpError(looked.stderr.strip().removeprefix("gatehouse: "))
-    return Process("redis", redis, environment) if chosen.embedded else None
+    if checked.returncode:
+        raise UpError(checked.stderr.strip().removeprefix("gatehouse: "))
+    return Process("redis", command, environment) if chosen.embedded else None
 
 
 class Announcement:
-    """Where to look, said once: as soon as the web process answers, or when that takes too long."""
+    """The addresses of the system, shown once: when the web process answers, or when that takes too long."""
 
     def __init__(self, chosen: Settings, output: Output) -> None:
         self._chosen, self._output = chosen, output
@@ -141,6 +169,7 @@ class Announcement:
         self._made = False
 
     def make_once(self) -> None:
+        """Show the addresses if it is time and they were not shown before."""
         if self._made:
             return
         self._deadline = self._deadline or time.monotonic() + ANNOUNCE_SECONDS
@@ -151,20 +180,20 @@ class Announcement:
 
     def _make(self, *, answers: bool) -> None:
         if not answers:
-            self._output.say(f"{self._chosen.web_url} does not answer yet", "warning")
-        places = {
+            self._output.log(f"{self._chosen.web_url} does not answer yet", "warning")
+        addresses = {
             "posts": f"{self._chosen.web_url}/posts/",
             "feed": f"{self._chosen.web_url}/feed.xml",
             "flower": f"http://127.0.0.1:{self._chosen.flower_port}/",
             "state": str(self._chosen.agents_dir),
-            "status": f"{_from_here(BIN / 'celery')} -A workers gate status",
+            "status": f"{_relative(BIN / 'celery')} -A workers gate status",
         }
         if not self._output.console:
-            self._output.say("up", **places)
+            self._output.log("up", **addresses)
             return
         self._output.show("up", "Gatehouse is up. Ctrl-C stops it.")
-        for name, place in places.items():
-            self._output.show("up", f"  {name:<7} {place}")
+        for name, address in addresses.items():
+            self._output.show("up", f"  {name:<7} {address}")
         password = "DESK_PASSWORD" if self._chosen.desk_password else self._chosen.secrets_dir / "flower-password"
         self._output.show("up", f"  Flower's user is admin, and its password is in {password}.")
 
@@ -176,11 +205,11 @@ class Announcement:
         return True
 
 
-def _from_here(path: Path) -> str:
+def _relative(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _lives(pid: str) -> bool:
+def _is_running(pid: str) -> bool:
     try:
         os.kill(int(pid), 0)
     except (ValueError, ProcessLookupError):

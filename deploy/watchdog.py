@@ -1,7 +1,8 @@
-"""Stops what a killed supervisor leaves behind: reads the roster from stdin, and acts when it ends.
+"""Stop the processes that a killed supervisor leaves behind: read the roster from stdin, and act when stdin ends.
 
-The supervisor holds the only other end. Linux alone could tell the children themselves (PR_SET_PDEATHSIG), but all at
-once: the server would be gone before the workers have settled, and whoever ignores SIGTERM would stay.
+The supervisor holds the only write end of that pipe. On Linux the children could ask the kernel for a signal
+(PR_SET_PDEATHSIG), but it would reach all of them at once: the server would be gone before the workers have settled,
+and a process that ignores SIGTERM would stay.
 """
 
 from __future__ import annotations
@@ -14,44 +15,44 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-#: Between two looks at processes that are stopping.
-LOOK_AGAIN_SECONDS = 0.05
+#: Seconds between two checks of processes that are stopping.
+POLL_SECONDS = 0.05
 
 
 def main() -> None:
-    """Wait for the supervisor's end, then stop what it left."""
+    """Wait until the supervisor ends, then stop what it left."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # it ends with its supervisor, after it has stopped the others
+        signal.signal(number, signal.SIG_IGN)  # it ends after its supervisor, once it has stopped the others
     roster: list[tuple[list[int], float]] = []
     for line in sys.stdin:
-        with suppress(ValueError):  # cut off in the middle: the line before it still holds
+        with suppress(ValueError):  # a line that is cut off; the one before it still holds
             roster = json.loads(line)
-    for groups, seconds in roster:
-        stop(groups, seconds)
+    for leaders, seconds in roster:
+        stop(leaders, seconds)
 
 
-def stop(groups: list[int], seconds: float) -> None:
-    """Ask every leader to stop, and after `seconds` kill what is left of the groups."""
+def stop(leaders: list[int], seconds: float) -> None:
+    """Send SIGTERM to process group leaders, and after `seconds` SIGKILL to what is left of their groups."""
     deadline = time.monotonic() + seconds
-    for leader in groups:
+    for leader in leaders:
         with suppress(ProcessLookupError):
             os.kill(leader, signal.SIGTERM)
-    while any(map(_lives, groups)) and time.monotonic() < deadline:
-        time.sleep(LOOK_AGAIN_SECONDS)
-    for group in groups:
+    while any(map(_is_running, leaders)) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    for group in leaders:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
 
 
-def _lives(leader: int) -> bool:
-    """Whether it runs; a zombie does not, and in a container there may be nobody to bury it."""
+def _is_running(leader: int) -> bool:
+    """Return whether a process runs; a zombie does not, and in a container it may never be reaped."""
     try:
         os.kill(leader, 0)
         return not Path(f"/proc/{leader}/stat").read_text().rpartition(") ")[2].startswith("Z")
     except ProcessLookupError:
         return False
     except OSError:
-        return True  # no /proc here, or it went just now and the next look will tell
+        return True  # there is no /proc, or the process ended meanwhile and the next check will see it
 
 
 if __name__ == "__main__":

@@ -159,7 +159,7 @@ def test_it_refuses_while_a_process_holds_a_lock(root: Path, lock: str) -> None:
         fcntl.flock(held, fcntl.LOCK_EX)
         refused = take_over(root)
 
-    assert_refused(refused, lock, "stop what runs")
+    assert_refused(refused, lock, "stop that process")
     assert not (root / "var" / "journal").exists()
     if lock.startswith("state"):
         assert take_over(root).returncode == 0
@@ -177,7 +177,7 @@ def test_it_refuses_while_the_old_embedded_server_listens(root: Path) -> None:
         refused = take_over(root)
     path.unlink()
 
-    assert_refused(refused, "a Redis server listens at", "stop what runs")
+    assert_refused(refused, "a Redis server listens at", "stop that process")
     assert data_in(root / "state") == OLD
 
 

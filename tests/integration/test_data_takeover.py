@@ -71,7 +71,7 @@ def test_make_up_takes_over_the_data_of_an_earlier_version_and_knows_its_keys() 
             now = system.state_of(KEY)
 
         assert while_it_runs.returncode == 1
-        assert "stop what runs" in while_it_runs.stderr
+        assert "stop that process" in while_it_runs.stderr
         assert by_hand.returncode == 1
         assert by_hand.stderr.startswith("gatehouse: ")
         assert "run `make up`" in by_hand.stderr

@@ -27,7 +27,7 @@ STUBBORN = """sh -c 'trap "" TERM; echo refusing; while :; do sleep 1; done'"""
 
 
 def lives(pid: int) -> bool:
-    """Whether it runs; a zombie whom nobody has buried yet does not."""
+    """Return whether a process runs; a zombie does not."""
     if Path("/proc/self/stat").exists():
         try:
             return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -46,7 +46,7 @@ Given = tuple[list[str], dict[str, str]]
 
 
 def configure(folder: Path, lines: dict[str, str], **given: str) -> Given:
-    """A Procfile with `lines`, and the command and environment that run it."""
+    """Write a Procfile with `lines`; return the command and the environment that run it."""
     folder.mkdir(exist_ok=True)
     path = folder / "Procfile"
     path.write_text("".join(f"{name}: {command}\n" for name, command in lines.items()))
@@ -57,7 +57,7 @@ def configure(folder: Path, lines: dict[str, str], **given: str) -> Given:
 
 
 class Up:
-    """One running `python -m deploy.up` and what it has said."""
+    """One running `python -m deploy.up` and its output."""
 
     def __init__(self, folder: Path, lines: dict[str, str], driver: str = "", **given: str) -> None:
         command, self.environment = configure(folder, lines, **given)
@@ -104,7 +104,7 @@ class Up:
         return self.child.wait(timeout=patient(12))
 
     def refused(self) -> str:
-        """The one line with which it ended."""
+        """Return the one line with which it ended."""
         assert 1 == self.child.wait(timeout=patient(8))
         assert 1 == len(self.said.splitlines()), self.said
         return self.said
@@ -144,7 +144,7 @@ def test_a_process_that_is_killed_is_started_again_and_takes_no_other_down(start
 
     assert lives(up.pid("one"))
     assert 1 == len(up.pids("two")) == len(up.pids("redis"))
-    assert "signal SIGKILL" in next(event["how"] for event in up.events if "died" in event["event"])
+    assert "signal SIGKILL" in next(event["reason"] for event in up.events if "died" in event["event"])
 
 
 def test_a_server_that_is_killed_is_started_again_with_everything_it_had(start: Start) -> None:
@@ -160,18 +160,18 @@ def test_a_server_that_is_killed_is_started_again_with_everything_it_had(start: 
     assert 1 == len(up.pids("one")) == len(up.pids("two"))
 
 
-#: `make up` as it is, but it loses its patience after a second or two.
+#: `make up` with shorter limits for silent processes.
 IMPATIENT = """
 import sys
 from deploy import supervisor, up
-supervisor.SILENT_SECONDS, supervisor.STUCK_SECONDS, supervisor.LISTEN_SECONDS = 1.0, 2.0, 0.2
+supervisor.SILENT_SECONDS, supervisor.STUCK_SECONDS, supervisor.PULSE_CHECK_SECONDS = 1.0, 2.0, 0.2
 sys.exit(up.main())
 """
-#: As workers and beat do: a file named by the process, touched for as long as it goes on.
+#: As workers and beat do: touch a file with the name of the process id for as long as it works.
 PULSING = "sh -c 'mkdir -p $STATE_DIR/run/pulse; while :; do touch $STATE_DIR/run/pulse/$$; sleep 0.2; done'"
 
 
-def test_a_process_that_lives_and_does_nothing_is_told_and_started_again(start: Start) -> None:
+def test_a_process_that_runs_but_does_nothing_is_reported_and_restarted(start: Start) -> None:
     up = start(lines={"pulsing": PULSING, "two": SLEEPER}, driver=IMPATIENT).wait_for("pulsing", "two")
     first = up.pid("pulsing")
     pulse = up.state / "run" / "pulse" / str(first)
@@ -183,10 +183,10 @@ def test_a_process_that_lives_and_does_nothing_is_told_and_started_again(start: 
     silent = [event["process"] for event in up.events if event["event"].startswith("process silent")]
     assert silent == ["pulsing"]
     assert not pulse.exists()
-    assert len(up.pids("two")) == 1, "one that makes no file is not judged"
+    assert len(up.pids("two")) == 1, "a process without a pulse file is not judged"
 
 
-def test_a_process_that_goes_on_is_left_alone_and_so_is_one_that_waits_for_the_server(start: Start) -> None:
+def test_a_working_process_and_one_that_waits_for_the_server_are_left_alone(start: Start) -> None:
     up = start(lines={"pulsing": PULSING, "other": PULSING}, driver=IMPATIENT).wait_for("pulsing", "other")
     first, server_pid = up.pid("pulsing"), up.pid("redis")
     until((up.state / "run" / "pulse" / str(first)).exists)
@@ -208,16 +208,16 @@ def test_a_process_that_cannot_start_is_tried_again_ever_more_slowly_and_never_g
 
     died = [event for event in up.events if "process died" in event["event"]]
     assert ["1 s", "2 s"] == [event["event"].removeprefix("process died, starts again in ") for event in died]
-    assert "exit code 127" == died[0]["how"]
+    assert "exit code 127" == died[0]["reason"]
     assert 1 == len(up.pids("two"))
 
 
 def test_the_pause_grows_to_its_longest_and_begins_anew_after_a_good_life() -> None:
     failing = Process("failing", ["false"], {}, started=time.monotonic())
 
-    assert [1, 2, 4, 8, 16, 30, 30] == [failing.put_off() for _ in range(7)]
+    assert [1, 2, 4, 8, 16, 30, 30] == [failing.schedule_restart() for _ in range(7)]
     failing.started -= process.STEADY_SECONDS
-    assert 1 == failing.put_off()
+    assert 1 == failing.schedule_restart()
 
 
 def test_what_a_dead_process_leaves_behind_is_killed_with_it(start: Start, tmp_path: Path) -> None:

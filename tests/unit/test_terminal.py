@@ -144,10 +144,10 @@ def test_make_up_shows_what_processes_print_without_obeying_it(capfd: pytest.Cap
     os.write(theirs, text.encode(errors="surrogatepass") + b"\r\n\xff\x9b1m\n")
     os.close(theirs)
     lines = Lines("web", ours, Output(console=True, width=8))
-    while lines.pass_on():
+    while lines.relay():
         pass
     os.close(ours)
-    Output(console=True, width=8).say("died\n", how="\x1b[2J\nforged | line")
+    Output(console=True, width=8).log("died\n", how="\x1b[2J\nforged | line")
 
     shown = capfd.readouterr().out
 
@@ -156,7 +156,7 @@ def test_make_up_shows_what_processes_print_without_obeying_it(capfd: pytest.Cap
 
 
 def test_make_up_speaks_json_without_obeying_it(capfd: pytest.CaptureFixture[str]) -> None:
-    Output(console=False, width=8).say("died", how="".join(HOSTILE))
+    Output(console=False, width=8).log("died", how="".join(HOSTILE))
 
     assert obeyed(capfd.readouterr().out) == []
 
