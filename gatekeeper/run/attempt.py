@@ -62,7 +62,7 @@ class Attempt:
             self._leave_out()
 
     def _leave_out(self) -> None:
-        """Leave the oldest event behind the first ones out, and say in its place how many there were, as hihistory.lua.inc does."""
+        """Leave the oldest event behind the first ones out, and say in its place how many there were, as history.lua.inc does."""
         places = 1 if self.left_out else 2  # the sentence itself takes a place
         self.left_out += places
         at = json.loads(self.events[FIRST_EVENTS + 1])["at"]

@@ -34,13 +34,10 @@ from gatekeeper.run.responses import Answer, flawed, kept, refusal, success
 from gatekeeper.run.result import Ending
 from state import options
 from state.redis import client
+from state.redis.constants import LEDGER_RETRY_MS, PAUSE_RETRY_MS
 
 log = structlog.get_logger("gatehouse.gate")
 
-#: How long a call that a pause stopped at the line waits before it asks again, if its caller does not; as in admit.lua.
-PAUSED_MS = 60_000
-#: The same for a call that could not be remembered for certain; as in admit.lua.
-CLOSED_MS = 15_000
 #: The least pause after a service asked to be left alone; doubled with each time that it does so again.
 MIN_PAUSE_MS = 500
 #: By then every pause has reached its longest.
@@ -156,7 +153,7 @@ class Execution:
             self._settle(self._knowing(error))
         elif self.attempt.line == "before" or proves_nothing_was_sent(error, self.attempt.wire.since_the_line):
             if store_was_away(error):
-                return self._later("the ledger was away", "ledger", describe(error), CLOSED_MS)
+                return self._later("the ledger was away", "ledger", describe(error), LEDGER_RETRY_MS)
             prospect = prospects.of(error)
             if prospect.temporary:
                 return self._waits(words, prospect)
@@ -218,8 +215,8 @@ class Execution:
     def _wait_ms(self, error: Refused) -> int | None:
         """How long the call waits before it asks again; None if that is its caller's business."""
         if isinstance(error, EffectsClosed):
-            return CLOSED_MS
-        return PAUSED_MS if isinstance(error, AgentPaused) and self.attempt.claim.waits else None
+            return LEDGER_RETRY_MS
+        return PAUSE_RETRY_MS if isinstance(error, AgentPaused) and self.attempt.claim.waits else None
 
     def _retry_ms(self, *, forgiven: bool) -> int | None:
         """Exponential back-off with jitter in its upper half; None when the attempts are used up.

@@ -11,10 +11,8 @@ from redis import Redis
 from state.agents import facts, state_file
 from state.agents.snapshot import HEAD_FIELDS
 from state.model import from_iso
+from state.redis.constants import MAX_ERRORS
 from state.redis.keys import Keys
-
-#: As many as settle.lua keeps.
-KEPT_ERRORS = 20
 
 
 class RestoreError(Exception):
@@ -63,7 +61,7 @@ def merge(redis: Redis, agent: str, *, lost_all: bool) -> bool:
         if lost_all:
             for error in document.get("errors", []):
                 pipe.rpush(n.errors, _error(error))
-            pipe.ltrim(n.errors, 0, KEPT_ERRORS - 1)
+            pipe.ltrim(n.errors, 0, MAX_ERRORS - 1)
         _write_facts(pipe, n, document, keep=lost_all)
         for entry in document.get("held", []):
             if not redis.exists(n.key(entry["key"])):

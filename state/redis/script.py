@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
@@ -12,6 +13,7 @@ from hiredis import pack_command
 from redis import Redis
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
+from state.redis import constants
 from state.redis.client import as_away
 
 #: What a script calls each key, and the key's name in Redis. A name that ends in "..." stands for a list of keys.
@@ -20,6 +22,7 @@ KeyNames = Mapping[str, str | Sequence[str]]
 Argument = str | bytes | int | Sequence[str | bytes]
 
 _INCLUDE = re.compile(r"^--! include (.+)\n", re.MULTILINE)
+_CONSTANTS = re.compile(r"^--! constants (.+)$", re.MULTILINE)
 _NAMED = re.compile(r"^local [KA] = named\(\{([^}]*)\}, (KEYS|ARGV)\)$", re.MULTILINE)
 
 
@@ -94,7 +97,8 @@ def _text(name: str) -> str:
     included: set[str] = set()
 
     def text_of(file: str) -> str:
-        return _INCLUDE.sub(lambda line: "".join(map(include, line[1].split())), _read(file))
+        text = _CONSTANTS.sub(lambda line: _definition(line[1].split()), _read(file))
+        return _INCLUDE.sub(lambda line: "".join(map(include, line[1].split())), text)
 
     def include(part: str) -> str:
         if part in included:
@@ -103,6 +107,12 @@ def _text(name: str) -> str:
         return text_of(f"{part}.lua.inc")
 
     return text_of(f"{name}.lua")
+
+
+def _definition(names: Sequence[str]) -> str:
+    """Return the Lua line that defines constants with their values from Python."""
+    values = [json.dumps(getattr(constants, name)) for name in names]
+    return f"local {', '.join(names)} = {', '.join(values)}"
 
 
 def _read(file: str) -> str:

@@ -30,7 +30,8 @@
 --   {"differs", now, task, arguments}                  the message does not match what is registered; nothing was changed
 --   {"early", now, due}                                this call waits until `due`; nothing was changed
 --   {"busy", now, owner, fence, lease_ms, call that holds the key}
---! include prelude now history waits
+--! include prelude now history errors agent caps gcra breaker soundness
+--! constants WEBHOOK PAUSE_RETRY_MS LEDGER_RETRY_MS
 local K = named({
   "key", "call", "queued", "waiting", "running", "agent_meta", "metrics", "history", "breaker", "events", "ledger",
   "dead", "errors", "limits..."
@@ -40,361 +41,119 @@ local A = named({
   "fence", "closed_reason", "sent_kwargs", "accepts_unregistered", "expires_ms"
 }, ARGV)
 local policy = cjson.decode(A.policy)
-local KEPT_EVENTS, PAUSED_MS, CLOSED_MS, KEPT_ERRORS, KEPT_DEAD = 1000, 60000, 15000, 20, 1000
 local caps, rates = {unpack(K.limits, 1, #policy.caps)}, {unpack(K.limits, #policy.caps + 1)}
 
-local key = redis.call("HMGET", K.key, "state", "call", "fingerprint", "owner", "fence", "lease_ms", "started_ms", "task",
-  "payload", "verify")
-local state, holder, fingerprint, owner = key[1] or "new", key[2], key[3], key[4]
-local call = redis.call("HMGET", K.call, "state", "at_ms", "answer", "booked_ms", "expires_ms", "door", "sent_ms",
-  "attempts", "again", "key", "options", "lane", "waits", "waits_since_ms", "paid_ms", "waits_why")
-local registered = redis.call("HMGET", K.call, "task", "kwargs", "fingerprint")
-local door = call[6] or A.origin -- a registered call came in before its message did
-local is_registered = registered[3] and registered[3] ~= "" -- it has none if its key was carried over without its call
-local kwargs = is_registered and registered[2] or A.kwargs -- what was registered counts
-local own_print = is_registered and registered[3] or A.fingerprint
-local expires = call[5] or (not call[1] and A.expires_ms ~= "" and A.expires_ms)
-local called_at = tonumber(call[2] or now)
-local free = state == "new" or state == "queued" or state == "waiting" or state == "rejected"
-local mine = holder == A.call or state == "new" or state == "rejected"
+local key = fields(K.key, "state", "call", "fingerprint", "owner", "fence", "lease_ms", "started_ms", "task", "payload",
+  "verify", "result", "flaw", "why")
+local call = fields(K.call, "state", "task", "key", "kwargs", "fingerprint", "door", "options", "lane", "at_ms", "sent_ms",
+  "expires_ms", "booked_ms", "paid_ms", "attempts", "again", "answer", "waits", "waits_since_ms", "waits_why")
+local state = key.state or "new"
+local is_mine = key.call == A.call
+local is_reusable = state == "new" or state == "rejected"
+local is_free = is_reusable or state == "queued" or state == "waiting"
 
--- Who called through a webhook was told that the call is accepted; a call that was tried before, or that a person wants
--- run, has nobody who calls again either. Everybody else asks again.
-local nobody_asks_again = door == "webhook" or tonumber(call[8] or 0) > 0 or call[9]
+-- What was registered counts. A call has no fingerprint if its key was carried over without it.
+local is_registered = call.fingerprint and call.fingerprint ~= ""
+local kwargs = is_registered and call.kwargs or A.kwargs
+local fingerprint = is_registered and call.fingerprint or A.fingerprint
+local origin = call.door or A.origin -- a registered call came in before its message did
+local expires_ms = call.expires_ms or (not call.state and A.expires_ms ~= "" and A.expires_ms)
+local called_ms = tonumber(call.at_ms or now)
+local has_effect = A.epoch ~= "" or A.closed_reason ~= ""
 
-local effect = (A.epoch ~= "" or A.closed_reason ~= "") and "1" or "0"
+-- The sender of a webhook was told that the call is accepted; a call that was tried before, or that a person wants to run,
+-- has no caller that retries either. Every other caller retries by itself.
+local caller_does_not_retry = origin == WEBHOOK or tonumber(call.attempts or 0) > 0 or call.again
+--! include admit_receipts admit_limits
 
-local function tell(event, fields)
-  fields.at, fields.event, fields.call = now, event, A.call
-  if not call[1] then
-    fields.door = door -- of a call that was not registered nothing else tells it
-  end
-  append_event(K.history, cjson.encode(fields))
-end
-
-local function note(to, receipt)
-  redis.call("HSET", K.call, "state", to, "answer", receipt, "task", A.task, "key", A.key, "kwargs", kwargs,
-    "fingerprint", own_print, "door", door, "at_ms", called_at)
-  redis.call("HSET", K.call, "effect", effect)
-  redis.call("ZREM", K.queued, A.call)
-  if free and mine then
-    redis.call("HSET", K.key, "state", to, "task", A.task, "call", A.call, "fingerprint", own_print)
-    redis.call("PERSIST", K.key)
-    redis.call("PERSIST", K.history)
-  end
-  redis.call("HINCRBY", K.agent_meta, "revision", 1)
-  redis.call("HSET", K.agent_meta, "updated_ms", now)
-end
-
-local function refuse(stage, why, fields)
-  fields.error, fields.stage = why, stage
-  local receipt = cjson.encode(fields)
-  note("rejected", receipt)
-  redis.call("ZREM", K.waiting, A.call)
-  redis.call("PEXPIRE", K.call, policy.keep_ms)
-  if free and mine then
-    redis.call("PEXPIRE", K.key, policy.keep_ms)
-    redis.call("PEXPIRE", K.history, policy.keep_ms)
-    for i in ipairs(policy.caps) do
-      redis.call("ZREM", caps[i], A.key) -- the place of an attempt whose worker died before the line
+-- The register says what a call is; a message only says that it should run. A message with another task or other arguments
+-- is not this call's, and one that comes before the call is due changes nothing. A code change may add an argument with a
+-- default, or change the template of the key: then the message is still what was registered.
+local function check_identity()
+  if not call.state then
+    if A.accepts_unregistered == "" then
+      return {"unregistered", now}
     end
-  end
-  redis.call("HINCRBY", K.metrics, "total_refused", 1)
-  redis.call("HINCRBY", K.metrics, "refused_" .. stage, 1)
-  local told = cjson.encode({task = A.task, key = A.key, stage = stage, error = why})
-  redis.call("XADD", K.events, "MAXLEN", "~", KEPT_EVENTS, "*", "refusal", told)
-  tell("refused", fields)
-  return {"refused", now, receipt}
-end
-
--- A long pause asks the same question again and again: only the first answer is counted and told.
-local function is_known(stage)
-  return stage ~= "rate" and call[3] and call[3] ~= "" and cjson.decode(call[3]).stage == stage
-end
-
--- Whose attempt has begun is no longer the register's: such a call only asks again later.
-local function defer(stage, why, due, fields)
-  fields.error, fields.stage, fields.retry_after, fields.deferred = why, stage, (due - now) / 1000, true
-  local receipt = cjson.encode(fields)
-  redis.call("ZADD", K.waiting, due, A.call)
-  if not free and holder == A.call then
-    redis.call("ZREM", K.queued, A.call)
-    return {"deferred", now, receipt}
-  end
-  note("waiting", receipt)
-  if not is_known(stage) then
-    redis.call("HINCRBY", K.metrics, "total_deferred", 1)
-    tell("deferred", fields)
-  end
-  return {"deferred", now, receipt}
-end
-
--- Redis must know every effect that the journal knows of; otherwise what was sent would be sent again. A server that was
--- started anew may have fallen back, so it is compared with the journal before it is believed.
-local function what_was_lost()
-  local ledger = redis.call("HMGET", K.ledger, "epoch", "fence", "closed", "run", "sent:" .. A.key)
-  local epoch, fence, floor = ledger[1], tonumber(ledger[2] or 0), tonumber(A.fence)
-  if A.closed_reason ~= "" then
-    return A.closed_reason
-  elseif ledger[3] then
-    return ledger[3]
-  elseif not epoch and floor > 0 then
-    return "Redis lost its data"
-  elseif epoch and epoch ~= A.epoch then
-    return nil, "unchecked" -- the caller may have read the journal while somebody else began another epoch
-  elseif fence < floor then
-    return "Redis fell back to fence " .. fence .. ", the journal knows " .. floor
-  elseif ledger[5] and not key[9] then
-    local why = "Redis forgot the key " .. A.key
-    redis.call("HSET", K.ledger, "closed", why)
-    return why
-  elseif not epoch or ledger[4] ~= string.match(redis.call("INFO", "server"), "run_id:(%x+)") then
-    return nil, "unchecked"
-  end
-end
-
-local function check_ledger()
-  if A.epoch == "" and A.closed_reason == "" then
     return nil
   end
-  local why, unchecked = what_was_lost()
-  if unchecked then
-    return {"unchecked", now}
-  elseif why then
-    local next = A.closed_reason == "" and "celery -A workers gate recover" or nil
-    return defer("ledger", "effects are closed", now + CLOSED_MS, {why = why, next = next})
+  if is_registered and (call.task ~= A.task or (fingerprint ~= A.fingerprint and kwargs ~= A.sent_kwargs)) then
+    return {"differs", now, call.task, kwargs}
+  end
+  if call.key and call.key ~= A.key then
+    return {"other key", now, call.key}
+  end
+  local due = redis.call("ZSCORE", K.waiting, A.call)
+  if due and tonumber(due) > now then
+    return {"early", now, tonumber(due)}
   end
 end
 
 local function check_call()
-  if call[1] == "rejected" or call[1] == "cancelled" then
+  if call.state == "rejected" or call.state == "cancelled" then
     redis.call("ZREM", K.queued, A.call)
     redis.call("ZREM", K.waiting, A.call)
-    return {"ended", now, call[3]}
+    return {"ended", now, call.answer}
   end
 end
 
-local function check_key()
-  if state ~= "new" and state ~= "rejected" and key[8] and key[8] ~= A.task then
-    return refuse("key", "mismatch: this key belongs to another task", {task = key[8], state = state})
+local function check_ledger()
+  if not has_effect then
+    return nil
   end
-  if state ~= "new" and state ~= "rejected" and fingerprint and fingerprint ~= own_print and holder ~= A.call then
-    return refuse("key", "mismatch: this key was used with other arguments", {holder = holder, state = state})
+  local why, must_compare = A.closed_reason, false
+  if why == "" then
+    why, must_compare = ledger_fault(K.ledger, A.key, key.payload, A.epoch, tonumber(A.fence))
   end
-  if state == "claimed" or state == "sending" then
-    if owner == A.owner then
-      return {"claimed", tonumber(key[5]), tonumber(redis.call("HGET", K.call, "attempts") or 0), now, key[9] or "", door,
-        nobody_asks_again and 1 or 0, call[11] or "", tonumber(call[13] or 0), own_print}
-    end
-    if owner == A.alive_owner and holder ~= A.call then
-      return refuse("key", "in progress", {holder = owner, age = (now - tonumber(key[7])) / 1000, state = state})
-    end
-    return {"busy", now, owner, tonumber(key[5]), tonumber(key[6]), holder}
+  if must_compare then
+    return {"unchecked", now}
+  elseif why then
+    local next = A.closed_reason == "" and "celery -A workers gate recover" or nil
+    return defer("ledger", "effects are closed", now + LEDGER_RETRY_MS, {why = why, next = next})
   end
-  if state == "done" then
-    local kept = redis.call("HMGET", K.key, "result", "flaw")
-    redis.call("HSET", K.call, "state", "done", "task", A.task, "key", A.key, "kwargs", kwargs, "fingerprint", own_print,
-      "at_ms", called_at)
-    redis.call("PEXPIRE", K.call, policy.keep_ms)
-    redis.call("ZREM", K.queued, A.call)
-    redis.call("ZREM", K.waiting, A.call)
-    redis.call("HINCRBY", K.metrics, "total_replayed", 1)
-    redis.call("HINCRBY", K.agent_meta, "revision", 1)
-    redis.call("HSET", K.agent_meta, "updated_ms", now)
-    tell("replayed", {door = door})
-    return {"replay", now, kept[1], kept[2] or ""}
-  end
-  if state == "unknown" and holder == A.call and key[10] then
-    redis.call("ZREM", K.queued, A.call)
-    redis.call("ZADD", K.waiting, now + cjson.decode(key[10]).every_ms, A.call) -- should this look-up never end
-    return {"verify", now, owner or "", tonumber(key[5]), tonumber(redis.call("HGET", K.call, "attempts") or 0), key[9]}
-  end
-  if not free then
-    local why = redis.call("HGET", K.key, "why") or ""
-    if holder == A.call then
-      return {"ended", now, cjson.encode({error = state, stage = "key", why = why})}
-    end
-    return refuse("key", state == "unknown" and "outcome unknown" or state, {holder = holder, why = why})
-  end
-end
-
--- A call that waited for its service and may not wait longer was not just refused: it is listed, with the reason.
-local function give_up(stage, why, fields)
-  local since = tonumber(call[14] or 0)
-  if since == 0 then
-    return refuse(stage, why, fields)
-  end
-  fields.waited = (now - since) / 1000
-  fields.why = call[16] or nil
-  forget_wait(K.errors, A.call)
-  local words = why .. (fields.why and ": " .. fields.why or "")
-  redis.call("LPUSH", K.errors, cjson.encode({at = now, task = A.task, key = A.key, call = A.call, error = words}))
-  redis.call("LTRIM", K.errors, 0, KEPT_ERRORS - 1)
-  redis.call("ZADD", K.dead, now, A.call)
-  redis.call("ZREMRANGEBYRANK", K.dead, 0, -KEPT_DEAD - 1)
-  redis.call("HINCRBY", K.metrics, "total_failed", 1)
-  redis.call("HDEL", K.call, "waits", "waits_since_ms", "waits_why", "paid_ms")
-  return refuse(stage, why, fields)
-end
-
--- What passes by itself a call waits out, as long as its age allows, if nobody would ask again.
-local function wait_or_refuse(stage, why, due, fields)
-  if nobody_asks_again and due - called_at <= policy.max_age_ms then
-    return defer(stage, why, due, fields)
-  end
-  return give_up(stage, why, fields)
 end
 
 local function check_pause()
   local pause = redis.call("HGET", K.agent_meta, "pause")
-  if not pause then
-    return nil
+  if pause then
+    local record = cjson.decode(pause)
+    return wait_or_refuse("paused", "paused", now + PAUSE_RETRY_MS, {by = record.by, why = record.why})
   end
-  local record, due = cjson.decode(pause), now + PAUSED_MS
-  return wait_or_refuse("paused", "paused", due, {by = record.by, why = record.why})
 end
 
 local function check_age()
-  if expires and now > tonumber(expires) then
-    return give_up("age", "expired", {age = (now - called_at) / 1000})
+  if expires_ms and now > tonumber(expires_ms) then
+    return give_up("age", "expired", {age = (now - called_ms) / 1000})
   end
-  if now - called_at > policy.max_age_ms then
-    return give_up("age", "too old", {age = (now - called_at) / 1000, max_age = policy.max_age_ms / 1000})
-  end
-end
-
-local function check_caps()
-  for i, cap in ipairs(policy.caps) do
-    redis.call("ZREMRANGEBYSCORE", caps[i], "-inf", now - cap.window_ms)
-    for _, early in ipairs(redis.call("ZRANGEBYSCORE", caps[i], "(" .. now + cap.window_ms, "+inf")) do
-      redis.call("ZADD", caps[i], now, early) -- taken while the clock was ahead
-    end
-    local taken = redis.call("ZSCORE", caps[i], A.key) and 1 or 0
-    local count = redis.call("ZCARD", caps[i]) - taken
-    if count >= cap.limit then
-      local oldest = redis.call("ZRANGE", caps[i], 0, 0, "WITHSCORES")
-      local retry = (tonumber(oldest[2]) + cap.window_ms - now) / 1000
-      local fields = {rule = cap.rule, count = count, retry_after = retry}
-      return wait_or_refuse("cap", "cap reached", math.ceil(now + retry * 1000), fields)
-    end
+  if now - called_ms > policy.max_age_ms then
+    return give_up("age", "too old", {age = (now - called_ms) / 1000, max_age = policy.max_age_ms / 1000})
   end
 end
 
--- A time further ahead than its rule puts it was written while the clock was ahead. Kept, so that time counts from now.
-local function within(due, latest, name, field)
-  if due > latest then
-    redis.call("HSET", name, field, latest)
-    return latest
-  end
-  return due
-end
-
--- A waiting call comes back at the slot it booked; a new call queues behind the slots already booked. Who paid for a try
--- that reached nothing is let through: its slot is still its own.
-local function check_rates()
-  if call[15] then
-    return nil
-  end
-  local due, worst = 0, nil
-  for i, rate in ipairs(policy.rates) do
-    local name = rates[i]
-    local kept = redis.call("HMGET", name, "tat_ms", "booked_ms")
-    local tat = math.max(within(tonumber(kept[1] or 0), now + rate.burst * rate.every_ms, name, "tat_ms"), now)
-    local booked = tonumber(kept[2] or 0)
-    if booked > now + rate.wait_ms + rate.every_ms then
-      redis.call("HDEL", name, "booked_ms") -- no call waits for so long
-      booked = 0
-    end
-    local opens = tat + rate.every_ms - rate.burst * rate.every_ms
-    if not call[4] then
-      opens = math.max(opens, booked > now and booked + rate.every_ms or 0)
-    end
-    if opens > now and opens >= due then
-      due, worst = opens, {rate = rate, name = name}
-    end
-  end
-  if not worst then
-    return nil
-  end
-  due = math.ceil(due)
-  local fields = {rule = worst.rate.rule, retry_after = (due - now) / 1000}
-  if worst.rate.wait_ms == 0 then
-    return refuse("rate", "rate limited", fields)
-  elseif due - called_at > worst.rate.wait_ms then
-    fields.waited = (now - called_at) / 1000
-    return refuse("rate", "rate limited for too long", fields)
-  end
-  local last = math.max(due, tonumber(redis.call("HGET", worst.name, "booked_ms") or 0))
-  redis.call("HSET", worst.name, "booked_ms", last)
-  redis.call("PEXPIRE", worst.name, math.ceil(last - now + (worst.rate.burst + 1) * worst.rate.every_ms))
-  redis.call("HSET", K.call, "booked_ms", due)
-  return defer("rate", "rate limited", due, fields)
-end
-
-local function check_breaker()
-  if not policy.breaker then
-    return nil
-  end
-  local kept = redis.call("HMGET", K.breaker, "open_until_ms", "probe", "probe_until_ms", "failures")
-  if not kept[1] then
-    return nil
-  end
-  local open_until = within(tonumber(kept[1]), now + policy.breaker.cooldown_ms, K.breaker, "open_until_ms")
-  local fields = {rule = policy.breaker.rule, failures = tonumber(kept[4] or 0)}
-  if now < open_until then
-    fields.retry_after = (open_until - now) / 1000
-    return wait_or_refuse("breaker", "breaker open", open_until, fields)
-  end
-  local probe_until = within(tonumber(kept[3] or 0), now + A.lease_ms, K.breaker, "probe_until_ms")
-  if kept[2] and kept[2] ~= A.key and now < probe_until then
-    fields.retry_after, fields.probe = (probe_until - now) / 1000, kept[2]
-    return wait_or_refuse("breaker", "breaker is probing", probe_until, fields)
-  end
-end
-
-local function take()
-  -- An effect under way holds its place with a time in the future, so that only those that are done read as done.
-  for i, cap in ipairs(policy.caps) do
-    redis.call("ZADD", caps[i], now + cap.window_ms, A.key)
-    redis.call("PEXPIRE", caps[i], 2 * cap.window_ms)
-  end
-  for i, rate in ipairs(policy.rates) do
-    local name = rates[i]
-    -- Of a slot that was paid for before, as much as came back since is paid again: as if all were paid only now.
-    local price = call[15] and math.max(0, math.min(rate.every_ms, now - tonumber(call[15]))) or rate.every_ms
-    local tat = math.max(tonumber(redis.call("HGET", name, "tat_ms") or 0), now) + price
-    redis.call("HSET", name, "tat_ms", tat)
-    redis.call("PEXPIRE", name, math.ceil(tat - now + rate.burst * rate.every_ms))
-  end
-  if policy.breaker and redis.call("HGET", K.breaker, "open_until_ms") then
-    redis.call("HSET", K.breaker, "probe", A.key, "probe_until_ms", now + A.lease_ms)
+-- The newest message of a lane that arrived tells the sweeper which older ones are lost.
+local function note_arrival()
+  local field = "arrived_ms:" .. (call.lane or "")
+  local newest = tonumber(redis.call("HGET", K.agent_meta, field) or 0)
+  if call.sent_ms and (tonumber(call.sent_ms) > newest or newest > now) then
+    redis.call("HSET", K.agent_meta, field, math.min(call.sent_ms, now))
   end
 end
 
 local function claim()
-  take()
-  if #policy.caps > 0 then
-    redis.call("HSET", K.key, "caps", cjson.encode(caps))
-  end
-  local arrived = "arrived_ms:" .. (call[12] or "")
-  local newest = tonumber(redis.call("HGET", K.agent_meta, arrived) or 0)
-  if call[7] and (tonumber(call[7]) > newest or newest > now) then
-    redis.call("HSET", K.agent_meta, arrived, math.min(call[7], now))
-  end
+  take_limits()
+  note_arrival()
   local fences = A.epoch ~= "" and K.ledger or K.agent_meta
   local fence = redis.call("HINCRBY", fences, "fence", 1)
   local attempt = redis.call("HINCRBY", K.call, "attempts", 1)
   redis.call("HINCRBY", K.key, "attempts", 1)
-  redis.call("HSET", K.key, "state", "claimed", "task", A.task, "call", A.call, "fingerprint", own_print,
+  redis.call("HSET", K.key, "state", "claimed", "task", A.task, "call", A.call, "fingerprint", fingerprint,
     "owner", A.owner, "fence", fence, "lease_ms", now + A.lease_ms, "started_ms", now, "epoch", A.epoch)
   redis.call("HSET", K.call, "state", "claimed")
   redis.call("HDEL", K.call, "paid_ms")
-  if not call[1] then
-    redis.call("HSET", K.call, "task", A.task, "key", A.key, "kwargs", kwargs, "fingerprint", own_print,
-      "door", A.origin, "at_ms", now)
-    redis.call("HSET", K.call, "effect", effect)
-    if expires then
-      redis.call("HSET", K.call, "expires_ms", expires)
+  if not call.state then
+    redis.call("HSET", K.call, "task", A.task, "key", A.key, "kwargs", kwargs, "fingerprint", fingerprint,
+      "door", A.origin, "at_ms", now, "effect", has_effect and "1" or "0")
+    if expires_ms then
+      redis.call("HSET", K.call, "expires_ms", expires_ms)
     end
     tell("arrived", {door = A.origin})
   end
@@ -406,30 +165,7 @@ local function claim()
   redis.call("ZREM", K.queued, A.call)
   redis.call("ZREM", K.waiting, A.call)
   redis.call("ZADD", K.running, now + A.lease_ms, A.key)
-  return {"claimed", fence, attempt, now, key[9] or "", door, nobody_asks_again and 1 or 0, call[11] or "",
-    tonumber(call[13] or 0), own_print}
-end
-
--- The register says what a call is. A message only says that somebody wants it run: one that carries another task or other
--- arguments is not this call's, and one that comes before the call's time changes nothing. A code change may add an
--- argument with a default, or change the template of the key: then the message is still what was registered.
-local function check_identity()
-  if not call[1] then
-    if A.accepts_unregistered == "" then
-      return {"unregistered", now}
-    end
-    return nil
-  end
-  if is_registered and (registered[1] ~= A.task or (own_print ~= A.fingerprint and kwargs ~= A.sent_kwargs)) then
-    return {"differs", now, registered[1], kwargs}
-  end
-  if call[10] and call[10] ~= A.key then
-    return {"other key", now, call[10]}
-  end
-  local due = redis.call("ZSCORE", K.waiting, A.call)
-  if due and tonumber(due) > now then
-    return {"early", now, tonumber(due)}
-  end
+  return claimed(fence, attempt)
 end
 
 return check_identity() or check_call() or check_ledger() or check_key() or check_pause() or check_age() or check_caps() or check_rates()

@@ -14,43 +14,36 @@
 --   {"lost", state}
 --   {"paused", pause (JSON)}
 --   {"closed"}
---! include prelude now history
+--! include prelude now history agent soundness
 local K = named({"key", "agent_meta", "history", "call", "ledger"}, KEYS)
 local A = named({"owner", "fence", "payload", "epoch", "key", "verify", "events..."}, ARGV)
-local key = redis.call("HMGET", K.key, "state", "owner", "fence", "payload", "settled")
 
--- A server that was started anew may have fallen back to this claim from a time when another held the key.
-local function is_sound()
-  local ledger = redis.call("HMGET", K.ledger, "epoch", "run", "closed")
-  return ledger[1] == A.epoch and not ledger[3]
-    and ledger[2] == string.match(redis.call("INFO", "server"), "run_id:(%x+)")
-end
-
-if key[2] ~= A.owner or key[3] ~= A.fence then
-  return {"lost", key[1] or "gone"}
-elseif A.epoch ~= "" and not is_sound() then
-  return {"closed"}
-elseif key[1] == "sending" then
-  return {"sending", key[4]}
-elseif key[1] == "unknown" and key[5] ~= A.fence then
-  return {"closed"} -- taken for sending after a restart of Redis; its owner knows better
-elseif key[1] ~= "claimed" then
-  return {"lost", key[1]}
+local key = fields(K.key, "state", "owner", "fence", "payload", "settled")
+if key.owner ~= A.owner or key.fence ~= A.fence then
+  return {"lost", key.state or "gone"}
+elseif A.epoch ~= "" and not is_same_ledger(K.ledger, A.epoch) then
+  return {"closed"} -- a restarted server may have fallen back to this claim, while another attempt holds the key
+elseif key.state == "sending" then
+  return {"sending", key.payload}
+elseif key.state == "unknown" and key.settled ~= A.fence then
+  return {"closed"} -- taken for sending after a restart of Redis, before this attempt began its effect
+elseif key.state ~= "claimed" then
+  return {"lost", key.state}
 end
 local pause = redis.call("HGET", K.agent_meta, "pause")
 if pause then
   return {"paused", pause}
 end
-redis.call("HSET", K.key, "state", "sending", "payload", key[4] or A.payload)
-if not key[4] then
-  redis.call("HSET", K.key, "frozen_by", A.fence) -- if this attempt proves that nothing happened, nobody needs its text
+local payload = key.payload or A.payload
+redis.call("HSET", K.key, "state", "sending", "payload", payload)
+if not key.payload then
+  redis.call("HSET", K.key, "frozen_by", A.fence) -- if this attempt proves that nothing happened, its payload is deleted
 end
 if A.verify ~= "" then
   redis.call("HSET", K.key, "verify", A.verify)
 end
 redis.call("HSET", K.ledger, "sent:" .. A.key, A.fence)
 redis.call("HSET", K.call, "state", "sending")
-append_event(K.history, unpack(A.events))
-redis.call("HINCRBY", K.agent_meta, "revision", 1)
-redis.call("HSET", K.agent_meta, "updated_ms", now)
-return {"sending", key[4] or A.payload}
+append_events(K.history, unpack(A.events))
+count_change(K.agent_meta)
+return {"sending", payload}

@@ -8,27 +8,26 @@
 --   {"unwritten", "key" | "call"}    it was cancelled before, and the journal does not know it yet
 --   {"kept", state of the call}
 -- The call keeps the field `unwritten` until the caller has written the journal and deletes the field.
---! include prelude now history
+--! include prelude now history agent
 local K = named({"key", "call", "queued", "waiting", "history", "agent_meta"}, KEYS)
 local A = named({"call", "by"}, ARGV)
-local call = redis.call("HMGET", K.call, "state", "unwritten")
-local state = call[1]
-if state == "cancelled" and call[2] then
-  return {"unwritten", call[2]}
-elseif state ~= "queued" and state ~= "waiting" then
-  return {"kept", state or "gone"}
+
+local call = fields(K.call, "state", "unwritten")
+if call.state == "cancelled" and call.unwritten then
+  return {"unwritten", call.unwritten}
+elseif call.state ~= "queued" and call.state ~= "waiting" then
+  return {"kept", call.state or "gone"}
 end
-local receipt = cjson.encode({error = "cancelled", stage = "call", by = A.by})
 redis.call("ZREM", K.queued, A.call)
 redis.call("ZREM", K.waiting, A.call)
 local what = "call"
-local key = redis.call("HMGET", K.key, "state", "call")
-if key[2] == A.call and (key[1] == "queued" or key[1] == "waiting") then
+local key = fields(K.key, "state", "call")
+if key.call == A.call and (key.state == "queued" or key.state == "waiting") then
   what = "key"
   redis.call("HSET", K.key, "state", "cancelled", "why", "cancelled by " .. A.by)
 end
+local receipt = cjson.encode({error = "cancelled", stage = "call", by = A.by})
 redis.call("HSET", K.call, "state", "cancelled", "answer", receipt, "unwritten", what)
-append_event(K.history, cjson.encode({at = now, event = "cancelled", call = A.call, by = A.by}))
-redis.call("HINCRBY", K.agent_meta, "revision", 1)
-redis.call("HSET", K.agent_meta, "updated_ms", now)
+append_event(K.history, {at = now, event = "cancelled", call = A.call, by = A.by})
+count_change(K.agent_meta)
 return {"cancelled", what}

@@ -9,9 +9,10 @@
 --! include prelude
 local K = named({"key"}, KEYS)
 local A = named({"owner", "fence", "name", "value"}, ARGV)
-local key = redis.call("HMGET", K.key, "state", "owner", "fence")
-if key[2] ~= A.owner or key[3] ~= A.fence or (key[1] ~= "claimed" and key[1] ~= "sending") then
-  return {"lost", key[1] or "gone"}
+
+local key = fields(K.key, "state", "owner", "fence")
+if key.owner ~= A.owner or key.fence ~= A.fence or (key.state ~= "claimed" and key.state ~= "sending") then
+  return {"lost", key.state or "gone"}
 end
 redis.call("HSET", K.key, "point:" .. A.name, A.value)
 return {"kept"}

@@ -8,8 +8,9 @@
 --! include prelude now
 local K = named({"agent_meta"}, KEYS)
 local A = named({"tolerance_ms"}, ARGV)
-local kept = redis.call("HMGET", K.agent_meta, "clock_ms", "updated_ms")
-local seen = math.max(tonumber(kept[1] or 0), tonumber(kept[2] or 0))
+
+local stored = fields(K.agent_meta, "clock_ms", "updated_ms")
+local seen = math.max(tonumber(stored.clock_ms or 0), tonumber(stored.updated_ms or 0))
 redis.call("HSET", K.agent_meta, "clock_ms", now)
 if seen - now <= tonumber(A.tolerance_ms) then
   return {"goes on", now}

@@ -12,14 +12,14 @@
 -- Returns:
 --   {"permitted"}
 --   {"denied", reason, ms until it may be asked}
---! include prelude now
+--! include prelude now gcra breaker
 local K = named({"provider", "refused_question"}, KEYS)
 local A = named({"asker", "burst", "every_ms", "probe_ms", "keep_ms"}, ARGV)
-local kept = redis.call("HMGET", K.provider, "not_before_ms", "open_until_ms", "probe", "probe_until_ms", "tat_ms", "why")
-local not_before, open_until = tonumber(kept[1] or 0), tonumber(kept[2] or 0)
-local every, probe_until = tonumber(A.every_ms), tonumber(kept[4] or 0)
 
--- What was noted at a time to come was noted while the clock was ahead: it means as long from now as it meant then.
+local provider = fields(K.provider, "not_before_ms", "open_until_ms", "probe", "probe_until_ms", "tat_ms", "why")
+local burst, every = tonumber(A.burst), tonumber(A.every_ms)
+
+-- A time that was noted in the future was noted while the clock was ahead: it lies as far from now as it lay from then.
 local function as_noted(due, due_field, noted_field)
   local noted = tonumber(redis.call("HGET", K.provider, noted_field) or 0)
   if noted > now then
@@ -29,18 +29,9 @@ local function as_noted(due, due_field, noted_field)
   return due
 end
 
--- No rule puts a time further ahead than this.
-local function within(due, latest, field)
-  if due > latest then
-    redis.call("HSET", K.provider, field, latest)
-    return latest
-  end
-  return due
-end
-
-not_before = as_noted(not_before, "not_before_ms", "paused_ms")
-open_until = as_noted(open_until, "open_until_ms", "opened_ms")
-probe_until = within(probe_until, now + A.probe_ms, "probe_until_ms")
+local not_before = as_noted(tonumber(provider.not_before_ms or 0), "not_before_ms", "paused_ms")
+local open_until = as_noted(tonumber(provider.open_until_ms or 0), "open_until_ms", "opened_ms")
+local probe_until = clamp(K.provider, "probe_until_ms", tonumber(provider.probe_until_ms or 0), now + A.probe_ms)
 
 local refused_ms = redis.call("PTTL", K.refused_question)
 if refused_ms > 0 then
@@ -49,21 +40,22 @@ end
 if now < not_before then
   return {"denied", "it asked for a pause", math.ceil(not_before - now)}
 end
-if now < open_until then
-  return {"denied", "breaker open: " .. (kept[6] or "it failed"), math.ceil(open_until - now)}
+if open_until > 0 then
+  local why, due = breaker_blocks(open_until, provider.probe, probe_until, A.asker)
+  if why then
+    local reason = why == "breaker open" and ": " .. (provider.why or "it failed") or ""
+    return {"denied", why .. reason, math.ceil(due - now)}
+  end
 end
-if open_until > 0 and kept[3] and now < probe_until then
-  return {"denied", "breaker is probing", math.ceil(probe_until - now)}
-end
-local tat = math.max(within(tonumber(kept[5] or 0), now + A.burst * every, "tat_ms"), now)
-local opens = tat + every - A.burst * every
+local arrival = gcra_arrival(K.provider, provider.tat_ms, burst, every)
+local opens = gcra_opens(arrival, burst, every)
 if now < opens then
   return {"denied", "our own rate is used up", math.ceil(opens - now)}
 end
 
-redis.call("HSET", K.provider, "tat_ms", tat + every)
+redis.call("HSET", K.provider, "tat_ms", arrival + every)
 if open_until > 0 then
-  redis.call("HSET", K.provider, "probe", A.asker, "probe_until_ms", now + A.probe_ms)
+  begin_probe(K.provider, A.asker, now + A.probe_ms)
 end
 redis.call("PEXPIRE", K.provider, A.keep_ms)
 return {"permitted"}

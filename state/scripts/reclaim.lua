@@ -13,21 +13,21 @@
 --   {"queued"}
 --   {"unknown"}
 --   {"held", reason, "1" if the task has an effect}
---! include prelude now history
+--! include prelude now history agent hold caps soundness
 local K = named({
   "key", "call", "waiting", "running", "held", "history", "agent_meta", "metrics", "ledger", "caps..."
 }, KEYS)
 local A = named({"key", "call", "owner", "fence", "owner_is_dead", "poison_after", "boot", "boot_ms"}, ARGV)
-local key = redis.call("HMGET", K.key, "state", "owner", "fence", "lease_ms", "verify", "epoch")
-local state = key[1]
-if (state ~= "claimed" and state ~= "sending") or key[2] ~= A.owner or key[3] ~= A.fence
-  or (A.owner_is_dead ~= "1" and tonumber(key[4]) > now) then
+
+local key = fields(K.key, "state", "owner", "fence", "lease_ms", "started_ms", "verify", "epoch")
+local state = key.state
+if (state ~= "claimed" and state ~= "sending") or key.owner ~= A.owner or key.fence ~= A.fence
+  or (A.owner_is_dead ~= "1" and tonumber(key.lease_ms) > now) then
   return {"kept"}
 end
--- After a restart a claim may have been sending; the audit finds out.
-local run = redis.call("HGET", K.ledger, "run")
-if key[6] and key[6] ~= "" and run ~= string.match(redis.call("INFO", "server"), "run_id:(%x+)") then
-  return {"kept"}
+local has_effect = key.epoch and key.epoch ~= ""
+if has_effect and redis.call("HGET", K.ledger, "run") ~= server_run_id() then
+  return {"kept"} -- after a restart a claim may have been sending; the comparison with the journal finds out
 end
 local poison = tonumber(A.poison_after)
 local lost = poison > 0 and redis.call("HINCRBY", K.call, "lost", 1) or 0
@@ -41,31 +41,28 @@ redis.call("HSET", K.key, "state", to)
 redis.call("HSET", K.call, "state", to)
 redis.call("HDEL", K.key, "lease_ms")
 redis.call("ZREM", K.running, A.key)
+local fence = tonumber(A.fence)
 if state == "claimed" then
-  for _, cap in ipairs(K.caps) do
-    redis.call("ZREM", cap, A.key)
-  end
-  local started = tonumber(redis.call("HGET", K.key, "started_ms"))
-  append_event(K.history, cjson.encode({at = started, event = "claimed", owner = A.owner, fence = tonumber(A.fence)}))
+  free_places(K.caps, A.key)
+  append_event(K.history, {at = tonumber(key.started_ms), event = "claimed", owner = A.owner, fence = fence})
 end
-append_event(K.history, cjson.encode({at = now, event = to, why = why, owner = A.owner, fence = tonumber(A.fence)}))
+append_event(K.history, {at = now, event = to, why = why, owner = A.owner, fence = fence})
 if to == "queued" then
   redis.call("ZADD", K.waiting, now, A.call)
-  redis.call("HSET", K.call, "paid_ms", redis.call("HGET", K.key, "started_ms") or now) -- its slots of the rates
+  redis.call("HSET", K.call, "paid_ms", key.started_ms or now) -- its slots of the rates
 else
   redis.call("HSET", K.key, "why", why, "since_ms", now)
   if to == "unknown" and A.owner_is_dead == "1" then
     redis.call("HSET", K.key, "gone", A.fence, "gone:" .. A.boot .. ":" .. A.fence, A.boot_ms)
   end
-  if to == "unknown" and key[5] then
-    redis.call("ZADD", K.waiting, now + cjson.decode(key[5]).every_ms, A.call)
+  if to == "unknown" and key.verify then
+    redis.call("ZADD", K.waiting, now + cjson.decode(key.verify).every_ms, A.call)
   end
-  redis.call("HSET", K.held, A.key, cjson.encode({key = A.key, state = to, since = now, why = why}))
+  list_held(K.held, A.key, to, now, why)
   redis.call("HINCRBY", K.metrics, "total_failed", 1)
 end
-redis.call("HINCRBY", K.agent_meta, "revision", 1)
-redis.call("HSET", K.agent_meta, "updated_ms", now)
+count_change(K.agent_meta)
 if to == "held" then
-  return {to, why, key[6] and key[6] ~= "" and "1" or "0"}
+  return {to, why, has_effect and "1" or "0"}
 end
 return {to}

@@ -19,34 +19,34 @@
 --   {"unknown", ms until the next look-up}
 --   {"waiting"}
 --   {"held", reason}
---! include prelude now history
+--! include prelude now history agent hold
 local K = named({"key", "call", "waiting", "held", "history", "agent_meta", "ledger"}, KEYS)
 local A = named({
   "key", "call", "owner", "fence", "answer", "owner_is_dead", "boot", "boot_ms", "max_lookups", "max_resends",
   "away_ms", "events..."
 }, ARGV)
+
 local GONE, ABSENT = "gone:" .. A.boot .. ":" .. A.fence, "absent:" .. A.boot .. ":" .. A.fence
-local key = redis.call("HMGET", K.key, "state", "owner", "fence", "verify", "gone", GONE, ABSENT, "since_ms")
-if key[1] ~= "unknown" or key[2] ~= A.owner or key[3] ~= A.fence or not key[4] then
-  return {"kept", key[1] or "gone"}
+local key = fields(K.key, "state", "owner", "fence", "verify", "gone", GONE, ABSENT, "since_ms")
+if key.state ~= "unknown" or key.owner ~= A.owner or key.fence ~= A.fence or not key.verify then
+  return {"kept", key.state or "gone"}
 end
-local verify, began, gone = cjson.decode(key[4]), tonumber(A.boot_ms), tonumber(key[6])
-if not gone and (key[5] == A.fence or A.owner_is_dead == "1") then
-  gone = began -- gone by now, and perhaps not before
+local verify, began, gone = cjson.decode(key.verify), tonumber(A.boot_ms), tonumber(key[GONE])
+if not gone and (key.gone == A.fence or A.owner_is_dead == "1") then
+  gone = began -- proven by now, and perhaps not before
   redis.call("HSET", K.key, "gone", A.fence, GONE, gone)
 end
-append_event(K.history, unpack(A.events))
-local looks = redis.call("HINCRBY", K.key, "looks", A.answer == "away" and 0 or 1)
+append_events(K.history, unpack(A.events))
+local lookups = redis.call("HINCRBY", K.key, "looks", A.answer == "away" and 0 or 1)
 
-local function tell(event, fields)
-  fields.at, fields.event, fields.fence = now, event, tonumber(A.fence)
-  append_event(K.history, cjson.encode(fields))
-  redis.call("HINCRBY", K.agent_meta, "revision", 1)
-  redis.call("HSET", K.agent_meta, "updated_ms", now)
+local function tell(event, told)
+  told.at, told.event, told.fence = now, event, tonumber(A.fence)
+  append_event(K.history, told)
+  count_change(K.agent_meta)
 end
 
-local function absences()
-  local spaced = not key[7] or began >= tonumber(key[7]) + verify.every_ms
+local function count_absences()
+  local spaced = not key[ABSENT] or began >= tonumber(key[ABSENT]) + verify.every_ms
   if A.answer ~= "absent" or not gone or began < gone + verify.drain_ms or not spaced then
     return 0
   end
@@ -59,14 +59,14 @@ local function move(to)
   redis.call("HSET", K.call, "state", to)
 end
 
-local function send_again(count)
+local function send_again(absences)
   move("waiting")
   redis.call("HSET", K.call, "again", 1)
   redis.call("ZADD", K.waiting, now, A.call)
   redis.call("HDEL", K.held, A.key)
   redis.call("HDEL", K.ledger, "sent:" .. A.key)
   redis.call("HDEL", K.key, "why", "since_ms", "gone", GONE, "absences", ABSENT, "looks", "lease_ms")
-  tell("waiting", {why = "proven absent", absences = count, drain = verify.drain_ms / 1000})
+  tell("waiting", {why = "proven absent", absences = absences, drain = verify.drain_ms / 1000})
   return {"waiting"}
 end
 
@@ -74,25 +74,29 @@ local function hold(why)
   move("held")
   redis.call("ZREM", K.waiting, A.call)
   redis.call("HSET", K.key, "why", why)
-  redis.call("HSET", K.held, A.key, cjson.encode({key = A.key, state = "held", since = tonumber(key[8]), why = why}))
+  list_held(K.held, A.key, "held", tonumber(key.since_ms), why)
   tell("held", {why = why})
   return {"held", why}
 end
 
-local count = absences()
-if count >= verify.absences then
+local function look_again(absences)
+  local pause = verify.every_ms * math.min(2 ^ math.max(lookups - 1, 0), 10) -- slower and slower: its owner may come back
+  if gone then
+    pause = math.max(verify.every_ms, gone + verify.drain_ms - began)
+  end
+  pause = math.max(pause, tonumber(A.away_ms))
+  redis.call("ZADD", K.waiting, now + pause, A.call)
+  tell("unknown", {absences = absences, needed = verify.absences, owner_gone = gone ~= nil, next_look = pause / 1000})
+  return {"unknown", pause}
+end
+
+local absences = count_absences()
+if absences >= verify.absences then
   if redis.call("HINCRBY", K.key, "proofs", 1) > tonumber(A.max_resends) then
     return hold("sent " .. A.max_resends .. " times more after it was proven absent, and in doubt again")
   end
-  return send_again(count)
-elseif looks >= tonumber(A.max_lookups) then
-  return hold(looks .. " look-ups, and no proof either way")
+  return send_again(absences)
+elseif lookups >= tonumber(A.max_lookups) then
+  return hold(lookups .. " look-ups, and no proof either way")
 end
-local pause = verify.every_ms * math.min(2 ^ math.max(looks - 1, 0), 10) -- its owner may come back: no reason to hurry
-if gone then
-  pause = math.max(verify.every_ms, gone + verify.drain_ms - began)
-end
-pause = math.max(pause, tonumber(A.away_ms))
-redis.call("ZADD", K.waiting, now + pause, A.call)
-tell("unknown", {absences = count, needed = verify.absences, owner_gone = gone ~= nil, next_look = pause / 1000})
-return {"unknown", pause}
+return look_again(absences)

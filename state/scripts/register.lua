@@ -14,16 +14,16 @@
 -- Returns:
 --   {"registered", now}
 --   {"known", state of the known call, its digest or "", its task, its arguments, its options (JSON) or ""}
---! include prelude now history
+--! include prelude now history restart
 local K = named({"call", "key", "queued", "waiting", "history", "followed"}, KEYS)
 local A = named({
   "call", "task", "key", "kwargs", "fingerprint", "origin", "grace_ms", "delay_ms", "expires_ms", "digest", "options",
   "lane", "is_followed", "has_effect"
 }, ARGV)
 
-local known = redis.call("HMGET", K.call, "state", "digest", "task", "kwargs", "options")
-if known[1] then
-  return {"known", known[1], known[2] or "", known[3], known[4] or "", known[5] or ""}
+local known = fields(K.call, "state", "digest", "task", "kwargs", "options")
+if known.state then
+  return {"known", known.state, known.digest or "", known.task, known.kwargs or "", known.options or ""}
 end
 local delay = tonumber(A.delay_ms)
 local to = delay > 0 and "waiting" or "queued"
@@ -48,12 +48,6 @@ else
   redis.call("HSET", K.call, "sent_ms", now)
 end
 
-local state = redis.call("HGET", K.key, "state")
-if not state or state == "rejected" then
-  redis.call("HSET", K.key, "state", to, "task", A.task, "call", A.call, "fingerprint", A.fingerprint)
-  redis.call("HDEL", K.key, "why")
-  redis.call("PERSIST", K.key)
-  redis.call("PERSIST", K.history)
-end
-append_event(K.history, cjson.encode({at = now, event = "registered", door = A.origin, call = A.call}))
+take_free_key(K.key, K.history, A.call, to, A.task, A.fingerprint)
+append_event(K.history, {at = now, event = "registered", door = A.origin, call = A.call})
 return {"registered", now}

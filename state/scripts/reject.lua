@@ -12,22 +12,19 @@
 --   {"kept", state}               it has begun or ended
 --   {"unregistered"}              this agent has no such call: see whether another agent has it, ask again
 --   {"differs", task, arguments}  the message does not match what is registered; nothing was changed
---! include prelude now history
+--! include prelude now history agent
 local K = named({"call", "key", "queued", "waiting", "history", "agent_meta", "metrics"}, KEYS)
 local A = named({"call", "task", "kwargs", "origin", "receipt", "keep_ms", "sent_kwargs", "accepts_unregistered"}, ARGV)
 local receipt = cjson.decode(A.receipt)
 
-local call = redis.call("HMGET", K.call, "state", "task", "kwargs", "fingerprint")
-local state = call[1]
-if not state and A.accepts_unregistered == "" then
+local call = fields(K.call, "state", "task", "kwargs", "fingerprint")
+if not call.state and A.accepts_unregistered == "" then
   return {"unregistered"}
-elseif call[4] and call[4] ~= "" and (call[2] ~= A.task or call[3] ~= A.sent_kwargs) then
-  return {"differs", call[2], call[3]}
-end
-if state and state ~= "queued" and state ~= "waiting" then
-  return {"kept", state}
-end
-if not state then
+elseif call.fingerprint and call.fingerprint ~= "" and (call.task ~= A.task or call.kwargs ~= A.sent_kwargs) then
+  return {"differs", call.task, call.kwargs}
+elseif call.state and call.state ~= "queued" and call.state ~= "waiting" then
+  return {"kept", call.state}
+elseif not call.state then
   redis.call("HSET", K.call, "task", A.task, "kwargs", A.kwargs, "door", A.origin, "at_ms", now)
 end
 redis.call("HSET", K.call, "state", "rejected", "answer", A.receipt)
@@ -35,19 +32,18 @@ redis.call("PEXPIRE", K.call, A.keep_ms)
 redis.call("ZREM", K.queued, A.call)
 redis.call("ZREM", K.waiting, A.call)
 
-local key = redis.call("HMGET", K.key, "state", "call")
-if key[2] == A.call and (key[1] == "queued" or key[1] == "waiting") then
+local key = fields(K.key, "state", "call")
+if key.call == A.call and (key.state == "queued" or key.state == "waiting") then
   redis.call("HSET", K.key, "state", "rejected")
   redis.call("PEXPIRE", K.key, A.keep_ms)
-  key[1] = "rejected"
+  key.state = "rejected"
 end
 receipt.at, receipt.event, receipt.call = now, "refused", A.call
-append_event(K.history, cjson.encode(receipt))
-if not key[1] or key[1] == "rejected" then
+append_event(K.history, receipt)
+if not key.state or key.state == "rejected" then
   redis.call("PEXPIRE", K.history, A.keep_ms)
 end
 redis.call("HINCRBY", K.metrics, "total_refused", 1)
 redis.call("HINCRBY", K.metrics, "refused_" .. receipt.stage, 1)
-redis.call("HINCRBY", K.agent_meta, "revision", 1)
-redis.call("HSET", K.agent_meta, "updated_ms", now)
+count_change(K.agent_meta)
 return {"rejected"}

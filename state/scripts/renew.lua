@@ -8,17 +8,18 @@
 -- Returns:
 --   {"renewed"}
 --   {"lost", state}
---! include prelude now
+--! include prelude now breaker
 local K = named({"key", "running", "breaker"}, KEYS)
 local A = named({"key", "owner", "fence", "lease_ms"}, ARGV)
-local key = redis.call("HMGET", K.key, "state", "owner", "fence")
-local held = key[1] == "claimed" or key[1] == "sending"
-if not held or key[2] ~= A.owner or key[3] ~= A.fence then
-  return {"lost", key[1] or "gone"}
+
+local key = fields(K.key, "state", "owner", "fence")
+local is_held = key.state == "claimed" or key.state == "sending"
+if not is_held or key.owner ~= A.owner or key.fence ~= A.fence then
+  return {"lost", key.state or "gone"}
 end
 redis.call("HSET", K.key, "lease_ms", now + A.lease_ms)
 redis.call("ZADD", K.running, now + A.lease_ms, A.key)
 if redis.call("HGET", K.breaker, "probe") == A.key then
-  redis.call("HSET", K.breaker, "probe_until_ms", now + A.lease_ms)
+  begin_probe(K.breaker, A.key, now + A.lease_ms)
 end
 return {"renewed"}

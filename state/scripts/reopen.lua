@@ -8,15 +8,17 @@
 -- Returns:
 --   {"open"}
 --   {"lost"}
---! include prelude
+--! include prelude soundness
 local K = named({"ledger"}, KEYS)
 local A = named({"token", "server_run_id", "epoch", "fence", "previous_epoch"}, ARGV)
-local ledger = redis.call("HMGET", K.ledger, "recovering", "fence", "closed", "epoch")
-local run = string.match(redis.call("INFO", "server"), "run_id:(%x+)")
-if run ~= A.server_run_id or (ledger[1] or "") ~= A.token or (A.token == "" and ledger[3])
-  or (ledger[4] or "") ~= A.previous_epoch then
+
+local ledger = fields(K.ledger, "recovering", "fence", "closed", "epoch")
+local run = server_run_id()
+if run ~= A.server_run_id or (ledger.recovering or "") ~= A.token or (A.token == "" and ledger.closed)
+  or (ledger.epoch or "") ~= A.previous_epoch then
   return {"lost"}
 end
-redis.call("HSET", K.ledger, "epoch", A.epoch, "run", run, "fence", math.max(tonumber(ledger[2] or 0), tonumber(A.fence)))
+local fence = math.max(tonumber(ledger.fence or 0), tonumber(A.fence))
+redis.call("HSET", K.ledger, "epoch", A.epoch, "run", run, "fence", fence)
 redis.call("HDEL", K.ledger, "closed", "recovering")
 return {"open"}

@@ -20,39 +20,43 @@
 --   {"opened", failures}
 --   {"pauses"}
 --   {"stays open"}
---! include prelude now
+--! include prelude now breaker
 local K = named({"provider", "refused_question"}, KEYS)
 local A = named({"asker", "outcome", "open_after", "open_ms", "keep_ms", "reason"}, ARGV)
-local kept = redis.call("HMGET", K.provider, "open_until_ms", "probe", "not_before_ms")
-local probing = kept[1] and kept[2] == A.asker
 
-local function open()
-  redis.call("HDEL", K.provider, "probe", "probe_until_ms")
-  redis.call("HSET", K.provider, "open_until_ms", now + A.open_ms, "opened_ms", now, "why", A.reason)
+local provider = fields(K.provider, "open_until_ms", "probe", "not_before_ms", "paused_ms", "failures")
+local is_probe = provider.open_until_ms and provider.probe == A.asker
+
+local function note_opening()
+  redis.call("HSET", K.provider, "opened_ms", now, "why", A.reason)
 end
 
-local function take_note()
+local function pause()
+  local is_in_force = tonumber(provider.paused_ms or 0) <= now -- one from the future was noted while the clock was ahead
+  local earlier = is_in_force and tonumber(provider.not_before_ms or 0) or 0
+  redis.call("HSET", K.provider, "not_before_ms", math.max(now + A.open_ms, earlier), "paused_ms", now)
+  if is_probe then
+    end_probe(K.provider)
+  end
+  return {"pauses"}
+end
+
+local function record()
   if A.outcome == "later" then
-    local until_now = tonumber(redis.call("HGET", K.provider, "paused_ms") or 0) <= now and tonumber(kept[3] or 0) or 0
-    redis.call("HSET", K.provider, "not_before_ms", math.max(now + A.open_ms, until_now), "paused_ms", now)
-    if probing then
-      redis.call("HDEL", K.provider, "probe", "probe_until_ms")
-    end
-    return {"pauses"}
-  end
-  if kept[1] and not probing then
-    return {"stays open"} -- asked before it opened: the probe knows better
-  end
-  if A.outcome == "barred" then
-    open()
-    return {"opened", tonumber(redis.call("HGET", K.provider, "failures") or 0)}
+    return pause()
+  elseif provider.open_until_ms and not is_probe then
+    return {"stays open"} -- asked before the breaker opened: the probe decides
+  elseif A.outcome == "barred" then
+    open_breaker(K.provider, now + A.open_ms)
+    note_opening()
+    return {"opened", tonumber(provider.failures or 0)}
   elseif A.outcome == "failed" then
-    local failures = redis.call("HINCRBY", K.provider, "failures", 1)
-    if probing or failures >= tonumber(A.open_after) then
-      open()
-      return {"opened", failures}
+    local failures, opened = count_failure(K.provider, is_probe, tonumber(A.open_after), now + A.open_ms)
+    if not opened then
+      return {"counted", failures}
     end
-    return {"counted", failures}
+    note_opening()
+    return {"opened", failures}
   end
   redis.call("HDEL", K.provider, "failures", "open_until_ms", "opened_ms", "probe", "probe_until_ms", "why")
   return {"works"}
@@ -61,7 +65,7 @@ end
 if A.outcome == "refused" then
   redis.call("SET", K.refused_question, A.reason, "PX", A.open_ms)
 end
-local answer = take_note()
+local answer = record()
 if redis.call("EXISTS", K.provider) == 1 then
   redis.call("PEXPIRE", K.provider, A.keep_ms)
 end

@@ -11,18 +11,19 @@
 --! include prelude now
 local K = named({"call", "queued", "waiting"}, KEYS)
 local A = named({"call", "grace_ms", "max_grace_ms"}, ARGV)
+
 local lost = redis.call("ZSCORE", K.queued, A.call)
 local due = lost or redis.call("ZSCORE", K.waiting, A.call)
 if not due or tonumber(due) > now then
   return {"not due"}
 end
-local call = redis.call("HMGET", K.call, "task", "kwargs", "state", "options")
-if not call[1] or call[3] == "done" or call[3] == "rejected" or call[3] == "cancelled" then
+local call = fields(K.call, "task", "kwargs", "state", "options")
+if not call.task or call.state == "done" or call.state == "rejected" or call.state == "cancelled" then
   redis.call("ZREM", K.queued, A.call)
   redis.call("ZREM", K.waiting, A.call)
   return {"gone"}
 end
--- Whose time has come had its last message taken, so only messages that were lost since then count.
+-- The last message of a waiting call was taken by a worker, so only messages that were lost since then count.
 local sends = lost and redis.call("HINCRBY", K.call, "sends", 1) or 1
 if not lost then
   redis.call("HSET", K.call, "sends", 1)
@@ -31,7 +32,7 @@ local pause = math.min(A.grace_ms * 2 ^ math.min(sends - 1, 20), A.max_grace_ms)
 redis.call("ZREM", K.waiting, A.call)
 redis.call("ZADD", K.queued, now + pause, A.call)
 redis.call("HSET", K.call, "sent_ms", now)
-if call[3] == "waiting" or call[3] == "queued" then
+if call.state == "waiting" then
   redis.call("HSET", K.call, "state", "queued")
 end
-return {"send", call[1], call[2], call[4] or ""}
+return {"send", call.task, call.kwargs, call.options or ""}

@@ -12,22 +12,22 @@
 -- Returns:
 --   {"resolved", state}
 --   {"kept", state}
---! include prelude now history
+--! include prelude now history agent restart
 local K = named({
   "key", "call", "waiting", "held", "history", "agent_meta", "metrics", "ledger", "queued", "followed"
 }, KEYS)
 local A = named({"key", "how", "by", "reason", "result", "seen_state", "seen_fence"}, ARGV)
-local key = redis.call("HMGET", K.key, "state", "fence", "call", "payload")
-local state, call = key[1] or "gone", key[3] -- one that was restored from a state file has no call
-if state ~= A.seen_state or (key[2] or "") ~= A.seen_fence then
+
+local key = fields(K.key, "state", "fence", "call", "payload")
+local state, call = key.state or "gone", key.call -- a key that was restored from a state file has no call
+if state ~= A.seen_state or (key.fence or "") ~= A.seen_fence then
   return {"kept", state}
 end
 local to = ({applied = "done", ["not-applied"] = "waiting", approve = "waiting", cancel = "cancelled"})[A.how]
 if to == "waiting" and not call then
-  to = "rejected" -- and may be asked for anew
+  to = "rejected" -- a new call may use the key
   redis.call("HDEL", K.ledger, "sent:" .. A.key)
 end
-local receipt = {at = now, event = "resolved", how = A.how, by = A.by, why = A.reason, before = state, state = to}
 
 redis.call("HSET", K.key, "state", to, "unwritten", A.how) -- until the journal has it
 redis.call("HDEL", K.key, "since_ms", "why", "absences", "looks", "proofs", "lease_ms")
@@ -39,20 +39,18 @@ if call then
   redis.call("ZREM", K.queued, call)
   redis.call("HSET", K.call, "state", to)
   if redis.call("HEXISTS", K.call, "options") == 1 then
-    redis.call("ZADD", K.followed, now, call) -- this is another end than one that was followed before
+    redis.call("ZADD", K.followed, now, call) -- the followers of this end are registered too
   end
 end
 if to == "done" then
   redis.call("HSET", K.key, "result", A.result, "done_ms", now)
-  if key[4] then
-    redis.call("HSET", K.ledger, "sent:" .. A.key, key[2] or 0)
+  if key.payload then
+    redis.call("HSET", K.ledger, "sent:" .. A.key, key.fence or 0)
   end
   redis.call("HINCRBY", K.metrics, "total_done", 1)
 elseif to == "waiting" then
   redis.call("HDEL", K.ledger, "sent:" .. A.key)
-  redis.call("HSET", K.call, "at_ms", now, "attempts", 0, "lost", 0, "again", 1)
-  redis.call("HDEL", K.call, "answer", "booked_ms", "expires_ms", "waits", "waits_since_ms", "waits_why", "paid_ms")
-  redis.call("PERSIST", K.call)
+  restart_call(K.call)
   redis.call("ZADD", K.waiting, now, call)
 elseif to == "cancelled" then
   redis.call("HSET", K.key, "why", "cancelled by " .. A.by .. ": " .. A.reason)
@@ -61,7 +59,8 @@ elseif to == "cancelled" then
     redis.call("HSET", K.call, "answer", cjson.encode(answer))
   end
 end
-append_event(K.history, cjson.encode(receipt))
-redis.call("HINCRBY", K.agent_meta, "revision", 1)
-redis.call("HSET", K.agent_meta, "updated_ms", now)
+append_event(K.history, {
+  at = now, event = "resolved", how = A.how, by = A.by, why = A.reason, before = state, state = to,
+})
+count_change(K.agent_meta)
 return {"resolved", to}

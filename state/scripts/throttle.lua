@@ -8,22 +8,17 @@
 -- Returns:
 --   {"through"}
 --   {"wait", ms}
---! include prelude now
+--! include prelude now gcra
 local K = named({"rate"}, KEYS)
 local A = named({"burst", "every_ms"}, ARGV)
-local burst, every = tonumber(A.burst), tonumber(A.every_ms)
 
-local tat = math.max(tonumber(redis.call("HGET", K.rate, "tat_ms") or 0), now)
--- No rule books further ahead than its burst: the clock was ahead, and is right again. Kept, so that time counts from now.
-if tat > now + burst * every then
-  tat = now + burst * every
-  redis.call("HSET", K.rate, "tat_ms", tat)
-  redis.call("PEXPIRE", K.rate, math.ceil(2 * burst * every))
-end
-local opens = tat + every - burst * every
+local burst, every = tonumber(A.burst), tonumber(A.every_ms)
+local arrival = gcra_arrival(K.rate, redis.call("HGET", K.rate, "tat_ms"), burst, every)
+local opens = gcra_opens(arrival, burst, every)
 if opens > now then
+  gcra_expire(K.rate, arrival, burst, every)
   return {"wait", math.ceil(opens - now)}
 end
-redis.call("HSET", K.rate, "tat_ms", tat + every)
-redis.call("PEXPIRE", K.rate, math.ceil(tat + every - now + burst * every))
+redis.call("HSET", K.rate, "tat_ms", arrival + every)
+gcra_expire(K.rate, arrival + every, burst, every)
 return {"through"}

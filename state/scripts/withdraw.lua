@@ -8,19 +8,20 @@
 --! include prelude
 local K = named({"call", "key", "queued", "waiting", "history", "followed"}, KEYS)
 local A = named({"call"}, ARGV)
-local call = redis.call("HMGET", K.call, "state", "sends", "attempts")
-if (call[1] ~= "queued" and call[1] ~= "waiting") or call[2] or call[3] then
-  return {"kept", call[1] or "gone"}
+
+local call = fields(K.call, "state", "sends", "attempts")
+if (call.state ~= "queued" and call.state ~= "waiting") or call.sends or call.attempts then
+  return {"kept", call.state or "gone"}
 end
 redis.call("DEL", K.call)
 redis.call("ZREM", K.queued, A.call)
 redis.call("ZREM", K.waiting, A.call)
 redis.call("ZREM", K.followed, A.call)
-local key = redis.call("HMGET", K.key, "state", "call")
-if key[2] == A.call and (key[1] == "queued" or key[1] == "waiting") then
+local key = fields(K.key, "state", "call", "attempts")
+if key.call == A.call and (key.state == "queued" or key.state == "waiting") then
   redis.call("HSET", K.key, "state", "rejected") -- free, as before; what an earlier call left stays
   redis.call("HDEL", K.key, "call")
-  if redis.call("HEXISTS", K.key, "attempts") == 0 then
+  if not key.attempts then
     redis.call("DEL", K.key)
   end
 end

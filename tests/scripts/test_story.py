@@ -10,13 +10,14 @@ import pytest
 from gatekeeper.run import attempt as attempt_module
 from gatekeeper.run.attempt import Attempt
 from state.agents import history
+from state.redis.constants import HISTORY_NEWEST as NEWEST
+from state.redis.constants import HISTORY_OLDEST as BEGINNING
+from state.redis.constants import HISTORY_SLACK as SLACK
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, Poster, event
 from workers.commands.inspect import _story_in_words
 
 KEY = "post:feed:hello"
-#: As in hihistory.lua.inc.
-BEGINNING, NEWEST, SLACK = 50, 150, 50
 
 
 @pytest.fixture

@@ -76,7 +76,13 @@ TEETH = (
     Tooth(
         "no fence",
         "the compare-and-set takes whoever comes, however late",
-        (Change("state/scripts/begin_effect.lua", "if key[2] ~= A.owner or key[3] ~= A.fence then", "if false then"),),
+        (
+            Change(
+                "state/scripts/begin_effect.lua",
+                "if key.owner ~= A.owner or key.fence ~= A.fence then",
+                "if false then",
+            ),
+        ),
         ("claims_taken_by_a_clock", "stopped_while_the_heir_sends"),
     ),
     Tooth(
@@ -84,10 +90,14 @@ TEETH = (
         "Redis is believed whatever it lost",
         (
             Change(
-                "state/scripts/admit.lua", "local why, unchecked = what_was_lost()", "local why, unchecked = nil, nil"
+                "state/scripts/admit.lua",
+                "  local why, must_compare = A.closed_reason, false\n",
+                "  local why, must_compare = nil, false\n  if true then\n    return nil\n  end\n",
             ),
             Change(
-                "state/scripts/begin_effect.lua", 'elseif A.epoch ~= "" and not is_sound() then', "elseif false then"
+                "state/scripts/begin_effect.lua",
+                'elseif A.epoch ~= "" and not is_same_ledger(K.ledger, A.epoch) then',
+                "elseif false then",
             ),
         ),
         ("store_emptied", "rolled_back"),
@@ -130,7 +140,7 @@ TEETH = (
         (
             Change(
                 "state/scripts/reconcile.lua",
-                'if not gone and (key[5] == A.fence or A.owner_is_dead == "1") then',
+                'if not gone and (key.gone == A.fence or A.owner_is_dead == "1") then',
                 "if not gone then",
             ),
         ),
@@ -217,10 +227,10 @@ TEETH = (
         (
             Change(
                 "state/scripts/admit.lua",
-                "  if is_registered and (registered[1] ~= A.task or (own_print ~= A.fingerprint and kwargs ~= A.sent_kwargs)) then",
+                "  if is_registered and (call.task ~= A.task or (fingerprint ~= A.fingerprint and kwargs ~= A.sent_kwargs)) then",
                 "  if false then",
             ),
-            Change("state/scripts/admit.lua", "  if call[10] and call[10] ~= A.key then", "  if false then"),
+            Change("state/scripts/admit.lua", "  if call.key and call.key ~= A.key then", "  if false then"),
             Change("state/scripts/admit.lua", "  if due and tonumber(due) > now then", "  if false then"),
         ),
         ("forged_messages",),
@@ -231,7 +241,7 @@ TEETH = (
         (
             Change(
                 "state/scripts/reject.lua",
-                """elseif call[4] and call[4] ~= "" and (call[2] ~= A.task or call[3] ~= A.sent_kwargs) then""",
+                """elseif call.fingerprint and call.fingerprint ~= "" and (call.task ~= A.task or call.kwargs ~= A.sent_kwargs) then""",
                 "elseif false then",
             ),
         ),

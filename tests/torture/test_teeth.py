@@ -48,6 +48,6 @@ def test_every_fault_of_the_list_has_a_scenario() -> None:
 def test_a_copy_is_gone_when_its_block_is_over() -> None:
     with Build(ROOT, "gone") as made:
         folder: Path = made.folder
-        assert (folder / "state" / "admit.lua").exists()
+        assert (folder / "state" / "scripts" / "admit.lua").exists()
 
     assert not folder.exists()

@@ -22,6 +22,7 @@ from gatekeeper.errors import InvalidArguments
 from gatekeeper.redact import clean
 from state import limits
 from state.model import Call, ContentMismatch
+from state.redis.constants import WEBHOOK
 from web import blocking, calls, problems
 from web.webhooks import body
 from web.webhooks.field_path import MISSING, is_storable
@@ -32,7 +33,7 @@ from workers import app
 log = structlog.get_logger("gatehouse.hooks")
 
 #: The origin of these calls. admit.lua treats it apart, because a sender that got 202 does not ask again.
-ORIGIN = "webhook"
+ORIGIN = WEBHOOK
 #: Characters of a delivery's id, percent-encoded: it is part of names in Redis and of an address.
 MAX_ID = 200
 #: Characters of an event's type.

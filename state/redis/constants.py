@@ -1,0 +1,21 @@
+"""Constants that Python and the Lua scripts share; a script lists those it uses: `--! constants MAX_EVENTS`."""
+
+from __future__ import annotations
+
+#: The origin of a call that came in as a webhook: its sender was told that the call is accepted, and does not retry.
+WEBHOOK = "webhook"
+
+#: How long a call waits before it asks again that was stopped by a pause and whose caller does not retry.
+PAUSE_RETRY_MS = 60_000
+#: The same for a call that was stopped because effects are closed, or because a store was away.
+LEDGER_RETRY_MS = 15_000
+
+#: Entries of the lists that each agent keeps: its errors, its calls without a result, its event stream.
+MAX_ERRORS = 20
+MAX_DEAD = 1000
+MAX_EVENTS = 1000
+
+#: Events that the history of a key keeps: the oldest and the newest. The slack avoids trimming it with each event.
+HISTORY_OLDEST = 50
+HISTORY_NEWEST = 150
+HISTORY_SLACK = 50

@@ -1,0 +1,16 @@
+"""Each tooth fits the product as it is now; the copies and the compiler are for tests/torture/test_teeth.py."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.harness.install import ROOT
+from tests.torture.teeth import TEETH, Tooth
+
+
+@pytest.mark.parametrize("tooth", TEETH, ids=lambda tooth: tooth.name)
+def test_each_change_of_a_tooth_fits_exactly_one_place(tooth: Tooth) -> None:
+    texts = {change.file: (ROOT / change.file).read_text() for change in tooth.changes}
+    for change in tooth.changes:
+        assert texts[change.file].count(change.old) == 1, f"{change.file}:\n{change.old}"
+        texts[change.file] = texts[change.file].replace(change.old, change.new)
