@@ -35,7 +35,7 @@ from state.model import Call
 from state.options import from_json
 from workers import broker, canvas, command_line, control, followers, options, pulse, shutdown
 from workers.config import OwnAddresses, celery_config
-from workers.queue_probe import Canary
+from workers.queue_probe import QueueProbe
 from workers.sweeper import Sweeper
 
 log = structlog.get_logger("gatehouse.app")
@@ -168,7 +168,7 @@ def _create() -> Gatehouse:
     OwnAddresses.take_over(application.conf)
     application.set_default()
     application.steps["consumer"].add(Sweeper)
-    application.steps["consumer"].add(Canary)
+    application.steps["consumer"].add(QueueProbe)
     application.steps["consumer"].add(pulse.WorkersPulse)
     _load_agents()
     command_line.install()

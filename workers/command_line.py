@@ -1,4 +1,4 @@
-"""Celery's command line, where it would show a traceback for what a person typed."""
+"""A fix for Celery's command line, which shows a traceback for JSON that is nested too deeply."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from celery.bin import base
 
 
 def install() -> None:
-    """Let arguments that are nested too deep for Python's JSON reader be a usage error, as other broken JSON is."""
-    for kind in (base.JsonArray, base.JsonObject):
-        _survive_depth(kind)
+    """Report arguments that are nested too deeply for Python's JSON parser as a usage error, like other invalid JSON."""
+    for param_type in (base.JsonArray, base.JsonObject):
+        _catch_recursion(param_type)
 
 
-def _survive_depth(kind: Any) -> None:
-    original = kind.convert
+def _catch_recursion(param_type: Any) -> None:
+    original = param_type.convert
 
     def convert(self: Any, value: Any, param: Any, ctx: Any) -> Any:
         try:
@@ -22,4 +22,4 @@ def _survive_depth(kind: Any) -> None:
         except RecursionError:
             self.fail("it is nested too deep to be read", param, ctx)
 
-    kind.convert = convert
+    param_type.convert = convert

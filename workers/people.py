@@ -1,4 +1,4 @@
-"""Who gives a command, and of which agents a command may speak."""
+"""The person who runs a command, and the agents that a command may name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from state.agents import state_file
 
 
 def person() -> str:
-    """Who types this."""
+    """Return the login name of the person who runs this command."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -17,5 +17,5 @@ def person() -> str:
 
 
 def all_agents() -> list[str]:
-    """Every agent with tasks, or with a state file: calls of one that was renamed or removed still want an end."""
+    """Return every agent with tasks or a state file: a renamed or removed agent may still have open calls."""
     return sorted({*agents(), *state_file.agents()})

@@ -1,8 +1,8 @@
-"""The canary: a message of our own in each queue that this worker serves. A worker that takes none is deaf, and ends.
+"""The queue probe: each worker sends itself a message through every queue it serves, and stops if none arrives.
 
-Such a worker answers `inspect ping`, and its own timers run, but nothing it should run ever reaches it. So it judges
-itself and asks itself to stop, as softly as on SIGTERM; whatever keeps it running (`make up`, systemd, Docker) starts it
-again. One that must not be judged never is: without a free hand, without the broker, or as long as it takes messages.
+A worker that no longer consumes still answers `inspect ping`, and its timers still run. A worker that misses its own
+probes stops softly, as on SIGTERM; `make up`, systemd or Docker starts it again. A worker is not judged while it has no
+free slot, while the broker is away, or while it receives messages.
 """
 
 from __future__ import annotations
@@ -18,38 +18,42 @@ from celery import Celery, bootsteps, shared_task
 from celery.signals import task_received
 from celery.utils import uuid
 
-log = structlog.get_logger("gatehouse.canary")
+log = structlog.get_logger("gatehouse.queue_probe")
 
-#: Seconds between two looks. Each costs a message per queue, unless something came out of that queue since the last.
+#: Seconds between two checks. Each sends one message per queue.
 EVERY = 20.0
-#: So many canaries in a row that did not come: one is lost when Redis is emptied, two by bad luck.
-DEAF = 3
-#: So many, if attempts still run: together longer than the usual lease, in which they should have ended.
-DEAF_AND_BUSY = 9
-#: Several workers at one queue pass a canary on until it is where it belongs; beyond so many it is not.
-MAX_FLIGHTS = 50
+#: Probes missed in a row after which an idle worker is deaf: one is lost when Redis is emptied, two by bad luck.
+MAX_MISSED = 3
+#: The same while attempts still run: together longer than the usual lease, in which they should have ended.
+MAX_MISSED_BUSY = 9
+#: How often workers that share a queue pass a probe on before they drop it.
+MAX_HOPS = 50
 
+#: The task's name in messages. It must not change: during a rolling deployment workers of two versions share queues.
 NAME = "gatehouse.canary"
-#: This worker, and the children of its pool.
+#: Identifies this worker and the children of its pool.
 SELF = secrets.token_hex(8)
 
 
 @shared_task(name=NAME, bind=True, ignore_result=True, acks_late=False, send_events=False)
-def canary(task: Any, queue: str, worker: str, flights: int) -> None:
-    """Nothing for the worker that sent it: it came. Another one lets it fly on; Redis serves who waited longest."""
-    if worker != SELF and flights < MAX_FLIGHTS:
+def probe(task: Any, queue: str, worker: str, hops: int) -> None:
+    """Receive a probe: drop it if this worker sent it, otherwise pass it on.
+
+    Redis serves the client that has waited longest, so a probe that is passed on reaches its sender.
+    """
+    if worker != SELF and hops < MAX_HOPS:
         with task.app.producer_or_acquire() as producer:
-            let_fly(task.app, producer, queue, worker, flights + 1)
+            send_probe(task.app, producer, queue, worker, hops + 1)
 
 
-def let_fly(app: Celery, producer: Any, queue: str, worker: str = SELF, flights: int = 0) -> None:
-    """Send one. It makes no event, or Flower would soon remember nothing else."""
-    message = app.amqp.create_task_message(uuid(), NAME, args=(queue, worker, flights), ignore_result=True)
+def send_probe(app: Celery, producer: Any, queue: str, worker: str = SELF, hops: int = 0) -> None:
+    """Send one probe to a queue, without a Celery event: probes would fill Flower's list of tasks."""
+    message = app.amqp.create_task_message(uuid(), NAME, args=(queue, worker, hops), ignore_result=True)
     app.amqp.send_task_message(producer, NAME, message, queue=queue, retry=False)
 
 
-class Canary(bootsteps.StartStopStep):
-    """Looks at its worker in that worker's own loop; a lost connection stops and starts it with the consumer."""
+class QueueProbe(bootsteps.StartStopStep):
+    """Probes the queues of its worker from that worker's event loop; starts and stops with the consumer."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
@@ -60,58 +64,58 @@ class Canary(bootsteps.StartStopStep):
         self._missed: Counter[str] = Counter()
 
     def start(self, parent: Any) -> None:
-        """Begin anew with the consumer."""
+        """Start the timer. Celery calls this after every reconnection, too."""
         self._parent = parent
-        self._queues |= _direct(parent.app)  # one that is cancelled later is no longer among them
+        self._queues |= _direct_queues(parent.app)  # a queue that is cancelled later stays here, and is probed
         self._missed.clear()
-        task_received.connect(self._took)
-        self._timer = parent.timer.call_repeatedly(EVERY, self.look)
+        task_received.connect(self._received)
+        self._timer = parent.timer.call_repeatedly(EVERY, self.check)
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
-        """End with the consumer."""
-        task_received.disconnect(self._took)
+        """Stop the timer."""
+        task_received.disconnect(self._received)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def look(self) -> None:
-        """One round: is a queue silent for us although we could take something?"""
-        if not self._has_a_free_hand():
+    def check(self) -> None:
+        """Send a probe to each queue, or stop the worker if it missed too many."""
+        if not self._has_free_slot():
             return
-        patience = DEAF_AND_BUSY if self._at_work() else DEAF
+        allowed = MAX_MISSED_BUSY if self._running() else MAX_MISSED
         for queue in self._queues:
-            if self._missed[queue] >= patience:
-                self._end(queue)
+            if self._missed[queue] >= allowed:
+                self._stop_worker(queue)
                 return
             self._send(queue)
 
-    def _took(self, request: Any, **_: Any) -> None:
+    def _received(self, request: Any, **_: Any) -> None:
         self._missed[request.delivery_info["routing_key"]] = 0
 
-    def _has_a_free_hand(self) -> bool:
-        hands: int = self._parent.pool.num_processes
-        prefetched: int = self._parent.qos.value or hands  # fewer for a while after a lost connection
-        return self._at_work() < min(hands, prefetched)
+    def _has_free_slot(self) -> bool:
+        slots: int = self._parent.pool.num_processes
+        prefetched: int = self._parent.qos.value or slots  # fewer for a while after a lost connection
+        return self._running() < min(slots, prefetched)
 
-    def _at_work(self) -> int:
-        """How many messages this worker took and has not ended."""
+    def _running(self) -> int:
+        """Return how many messages this worker has taken and not finished."""
         return len(self._parent.controller.state.reserved_requests)
 
     def _send(self, queue: str) -> None:
         app = self._parent.app
         try:
-            # On the connection that is open: another one would be tried until the broker comes back.
-            let_fly(app, app.amqp.Producer(self._parent.connection, auto_declare=False), queue)
+            # Use the open connection: a new one would be retried until the broker comes back.
+            send_probe(app, app.amqp.Producer(self._parent.connection, auto_declare=False), queue)
             self._missed[queue] += 1
         except (*self._parent.connection_errors, *self._parent.channel_errors) as error:
-            self._missed.clear()  # the broker is away, and the worker not to blame
-            log.debug("no canary", queue=queue, error=str(error))
+            self._missed.clear()  # the broker is away, which proves nothing about this worker
+            log.debug("probe not sent", queue=queue, error=str(error))
 
-    def _end(self, queue: str) -> None:
-        log.error("worker deaf", queue=queue, canaries=self._missed[queue], next="it stops, to be started again")
+    def _stop_worker(self, queue: str) -> None:
+        log.error("worker deaf", queue=queue, missed=self._missed[queue], hint="it stops, to be started again")
         os.kill(os.getpid(), signal.SIGQUIT)
 
 
-def _direct(app: Celery) -> set[str]:
-    """The queues that this worker was told to serve, where a message goes to one queue by its name."""
+def _direct_queues(app: Celery) -> set[str]:
+    """Return the names of this worker's queues that take messages addressed to their name."""
     return {name for name, queue in app.amqp.queues.consume_from.items() if queue.exchange.type == "direct"}

@@ -1,7 +1,7 @@
-"""Stopping: a worker that is asked to end says so at once, and has ended within its grace, whatever still runs.
+"""Shutdown: a worker that is asked to stop marks its claims at once, and exits within its grace period.
 
-Celery waits, and then takes back what is left; it does not say that this process is about to end before it has, and
-it waits for a thread that does not end, or lets a task of a pool child fail that only had to make way.
+Celery alone does not do this: it marks nothing until it has stopped, waits for threads that do not end, and reports a
+task of a pool child as failed that was only interrupted by the shutdown.
 """
 
 from __future__ import annotations
@@ -21,78 +21,78 @@ from celery.signals import task_prerun, worker_ready
 from state.ledger import owner
 from workers.config import GRACE
 
-#: Seconds after the grace in which Celery hands back what is left and closes its connections; `make up` kills at 8.
-LAST_SECONDS = 2.0
+#: Seconds after the grace period in which Celery returns messages and closes its connections; `make up` kills after 8.
+CLOSE_SECONDS = 2.0
 
-#: Between two looks at whether Celery ended its own wait.
-LOOK_AGAIN_SECONDS = 0.5
+#: Seconds between two checks whether Celery ended its own wait.
+POLL_INTERVAL = 0.5
 
 SIGNALS = (signal.SIGTERM, signal.SIGQUIT)
 
-#: Whether the worker was asked to stop, for it and for the children of its pool.
-_asked = mmap.mmap(-1, 1)
-_main = os.getpid()
-_child = 0
+#: One byte, shared with the pool's children: 1 after the worker was asked to stop.
+_stopping = mmap.mmap(-1, 1)
+_main_pid = os.getpid()
+_child_pid = 0
 
 
 def install() -> None:
-    """Listen for the workers that start in this process."""
-    worker_ready.connect(_watch)
-    task_prerun.connect(_watch_in_child)
+    """Install the signal handlers of every worker that starts in this process."""
+    worker_ready.connect(_handle_signals)
+    task_prerun.connect(_handle_signals_in_child)
 
 
-def _watch(sender: Any, **_: Any) -> None:
-    """Celery has its handlers by now; `sender` is the consumer."""
+def _handle_signals(sender: Any, **_: Any) -> None:
+    """Run when the worker is ready, so after Celery has set its own handlers. `sender` is the consumer."""
     if type(sender.pool).terminate_job is BasePool.terminate_job and "terminate_job" not in vars(sender.pool):
-        sender.pool.terminate_job = _let_go  # Celery would stop in the middle of stopping
+        sender.pool.terminate_job = _ignore  # without one Celery raises in the middle of its shutdown
     if threading.current_thread() is threading.main_thread():
         for number in SIGNALS:
-            _before(number, partial(_begin, sender.controller.state))
+            _prepend_handler(number, partial(_begin_shutdown, sender.controller.state))
 
 
-def _let_go(*_: Any) -> None:
-    """A thread cannot be ended, and need not be: it goes with its process."""
+def _ignore(*_: Any) -> None:
+    """Do nothing: a thread cannot be terminated, and ends with its process."""
 
 
-def _begin(state: Any) -> None:
-    """The main process was asked to stop."""
+def _begin_shutdown(state: Any) -> None:
     owner.leave()
-    _asked[0] = 1
-    threading.Thread(target=_end, args=(state,), name="end", daemon=True).start()
+    _stopping[0] = 1
+    threading.Thread(target=_exit_in_time, args=(state,), name="shutdown", daemon=True).start()
 
 
-def _end(state: Any) -> None:
-    """Be gone in time. A worker that was told to wait for every attempt (SIGTERM without REMAP_SIGTERM) does that."""
-    time.sleep(GRACE + LAST_SECONDS)
+def _exit_in_time(state: Any) -> None:
+    """Exit after the grace period, unless the worker was told to wait for every attempt (SIGTERM without REMAP_SIGTERM)."""
+    time.sleep(GRACE + CLOSE_SECONDS)
     while state.should_terminate in {None, False}:
-        time.sleep(LOOK_AGAIN_SECONDS)
+        time.sleep(POLL_INTERVAL)
     os._exit(0)
 
 
-def _watch_in_child(**_: Any) -> None:
-    """A child of the pool gets its handlers after everything that it tells us of, so this waits for its first task."""
-    global _child  # noqa: PLW0603 - once per process
-    if os.getpid() not in {_main, _child} and threading.current_thread() is threading.main_thread():
-        _child = os.getpid()
+def _handle_signals_in_child(**_: Any) -> None:
+    """Set a pool child's handlers at its first task: the pool sets its own after Celery's last earlier notification."""
+    global _child_pid  # noqa: PLW0603 - once per process
+    if os.getpid() not in {_main_pid, _child_pid} and threading.current_thread() is threading.main_thread():
+        _child_pid = os.getpid()
         for number in SIGNALS:
-            _before(number, _make_way)
+            _prepend_handler(number, _exit_child)
 
 
-def _make_way() -> None:
-    """What this child runs is not its failure: its claim is free once it is gone, and another worker takes it."""
-    if _asked[0]:
+def _exit_child() -> None:
+    """Exit without a failure: the claim is free once this process is gone, and another worker takes it."""
+    if _stopping[0]:
         owner.leave()
         os._exit(0)
 
 
-def _before(number: signal.Signals, first: Callable[[], None]) -> None:
-    then = signal.getsignal(number)
+def _prepend_handler(number: signal.Signals, first: Callable[[], None]) -> None:
+    """Call `first` on this signal, and then the handler that was set before."""
+    previous = signal.getsignal(number)
 
     def handle(signum: int, frame: Any) -> None:
         first()
-        if callable(then):
-            then(signum, frame)
-        elif then == signal.SIG_DFL:
+        if callable(previous):
+            previous(signum, frame)
+        elif previous == signal.SIG_DFL:
             signal.signal(signum, signal.SIG_DFL)
             os.kill(os.getpid(), signum)
 

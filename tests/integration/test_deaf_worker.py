@@ -16,7 +16,7 @@ from tests.harness import Install, Process, Valkey, until
 
 pytestmark = pytest.mark.slow
 
-#: Runs `celery` with canaries in quick succession; a worker that misses three in a row is deaf after a second.
+#: Runs `celery` with probes in quick succession; a worker that misses three in a row is deaf after a second.
 DRIVER = """
 import sys
 import workers.queue_probe
@@ -32,10 +32,10 @@ NOTICED_WITHIN = 30.0
 
 @pytest.fixture
 def quick(install: Install) -> Install:
-    return with_quick_canaries(install)
+    return with_quick_probes(install)
 
 
-def with_quick_canaries(install: Install) -> Install:
+def with_quick_probes(install: Install) -> Install:
     (install.folder / "driver.py").write_text(DRIVER)
     return install
 
@@ -178,7 +178,7 @@ def test_a_deaf_worker_that_cannot_even_stop_is_ended(quick: Install) -> None:
 def test_a_worker_that_waits_for_redis_is_left_alone(
     install_on: Callable[[Valkey], Install], fragile_valkey: Valkey
 ) -> None:
-    install = with_quick_canaries(install_on(fragile_valkey))
+    install = with_quick_probes(install_on(fragile_valkey))
     supervisor = up(install)
 
     fragile_valkey.restart("kill9", down_for=5)
@@ -192,7 +192,7 @@ def test_a_worker_that_waits_for_redis_is_left_alone(
 def test_a_worker_whose_redis_does_not_answer_for_a_while_is_left_alone(
     install_on: Callable[[Valkey], Install], fragile_valkey: Valkey
 ) -> None:
-    install = with_quick_canaries(install_on(fragile_valkey))
+    install = with_quick_probes(install_on(fragile_valkey))
     supervisor = up(install)
 
     fragile_valkey.pause()
@@ -230,14 +230,14 @@ def test_of_several_workers_at_one_queue_only_the_deaf_one_ends(quick: Install) 
     assert [each.alive for each in workers] == [True, False, True]
 
 
-def test_a_canary_of_another_worker_flies_on_and_at_last_comes_down(quick: Install, valkey: Valkey) -> None:
-    """Or a worker might never see its own, because others were quicker."""
+def test_a_probe_of_another_worker_is_passed_on_a_limited_number_of_times(quick: Install, valkey: Valkey) -> None:
+    """Otherwise other workers could take every probe of a worker before it does."""
     quick.python(
         """
-        from workers import queue_probe as canary
-        canary.canary.run("celery", canary.SELF, 0)
-        canary.canary.run("celery", "another", canary.MAX_FLIGHTS)
-        canary.canary.run("celery", "another", 7)
+        from workers import queue_probe
+        queue_probe.probe.run("celery", queue_probe.SELF, 0)
+        queue_probe.probe.run("celery", "another", queue_probe.MAX_HOPS)
+        queue_probe.probe.run("celery", "another", 7)
         """
     )
 
@@ -245,11 +245,11 @@ def test_a_canary_of_another_worker_flies_on_and_at_last_comes_down(quick: Insta
     assert json.loads(b64decode(json.loads(message)["body"]))[0] == ["celery", "another", 8]
 
 
-def test_canaries_leave_nothing_in_redis_and_are_no_news(quick: Install, valkey: Valkey) -> None:
+def test_probes_leave_nothing_in_redis_and_are_not_shown(quick: Install, valkey: Valkey) -> None:
     store = valkey.client()
     store.config_resetstat()
     worker(quick, "one")
-    until(lambda: store.info("commandstats").get("cmdstat_lpush", {}).get("calls", 0) >= 5, 30, "a few canaries")
+    until(lambda: store.info("commandstats").get("cmdstat_lpush", {}).get("calls", 0) >= 5, 30, "a few probes")
 
     assert store.llen("celery") <= 1
     assert not store.keys("celery-task-meta-*")
