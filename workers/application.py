@@ -90,7 +90,7 @@ class Gatehouse(Celery):
         else:
             options.check_celery_task(name, kwargs)
 
-    def _asked(self, name: str, args: Any, kwargs: Any, given: dict[str, Any]) -> tuple[Call, options.Asked]:
+    def _asked(self, name: str, args: Any, kwargs: Any, given: dict[str, Any]) -> tuple[Call, options.CallOptions]:
         gate = _gate(name)
         follow = followers.take(given)
         asked = options.read(gate, given, self.conf.task_default_queue)

@@ -34,7 +34,7 @@ LATER_MS = 10_000
 #: Signatures in signatures: more than a person writes, and far less than what makes reading them hard.
 DEEPEST = 20
 #: What stands in the options of a group or a chain besides what follows it.
-_FROZEN = options.WITHOUT_EFFECT | {"task_id"}
+_FROZEN = options.IGNORED | {"task_id"}
 
 Written = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""The options that a door takes besides a task and its arguments. The list is short; everything else is refused."""
+"""The options of a call: a short list is supported, and every other option is refused with a reason."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from gatekeeper.run import known
 from gatekeeper.task import time_limits
 from state.options import Options
 
-#: The longest delay that makes sense; a call is refused anyway when it is older than its task's `max_age`.
+#: Seconds: the longest delay. A call that is older than its task's `max_age` is refused in any case.
 MAX_SECONDS = 10 * 365 * 86_400
-#: With Redis as the broker, 0 is served first.
+#: The priorities of a message; with Redis as the broker, 0 is served first.
 PRIORITIES = range(10)
 
-#: With Redis as the broker a queue is a key of that name, so it must not be able to hit a key of another kind.
+#: With Redis as the broker a queue is a key of the same name, so its name must not match a key of another kind.
 _QUEUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_NO_QUEUES = ("unacked", "celery-task-meta-", "celery-taskset-meta-", "celeryev")
+_RESERVED = ("unacked", "celery-task-meta-", "celery-taskset-meta-", "celeryev")
 
-#: What Celery's own code hands over, and what means nothing to the register. It never reaches a message.
-WITHOUT_EFFECT = frozenset({"group_id", "group_index", "parent_id", "reply_to", "result_cls", "root_id", "route_name", "task_type"})  # fmt: skip
+#: Options that Celery's own code passes; they are ignored, and never reach a message.
+IGNORED = frozenset({"group_id", "group_index", "parent_id", "reply_to", "result_cls", "root_id", "route_name", "task_type"})  # fmt: skip
 
 _ROUTING = "name a queue instead: queue=…"
-_GATE = "the task's decorator says it"
-#: What other calls follow this one; in the order of the fields of `state.options.Options`.
+_DECORATOR = "the task's decorator sets it"
+#: The options that name the calls that follow this one, in the order of the fields of `state.options.Options`.
 FOLLOWERS = ("link", "link_error", "chain")
 #: Options of Celery that are refused, and why.
 REFUSED: Mapping[str, str] = {
-    "headers": "nobody but the gate writes the headers of a message",
+    "headers": "only the gate writes the headers of a message",
     "chord": "a chord counts messages, and a deferred call has several; make a group, and start the body yourself",
-    "stamped_headers": "stamps are headers, and nobody but the gate writes these",
+    "stamped_headers": "stamps are headers, and only the gate writes headers",
     "serializer": "messages are JSON",
     "compression": "messages are small and stay readable",
     "exchange": _ROUTING,
@@ -46,19 +46,19 @@ REFUSED: Mapping[str, str] = {
     "exchange_type": _ROUTING,
     "router": _ROUTING,
     "declare": _ROUTING,
-    "time_limit": f"{_GATE}: @gatekeeper.task(time_limit=…)",
-    "soft_time_limit": f"{_GATE}: @gatekeeper.task(time_limit=…)",
-    "retries": f"{_GATE}: @gatekeeper.task(attempts=…)",
+    "time_limit": f"{_DECORATOR}: @gatekeeper.task(time_limit=…)",
+    "soft_time_limit": f"{_DECORATOR}: @gatekeeper.task(time_limit=…)",
+    "retries": f"{_DECORATOR}: @gatekeeper.task(attempts=…)",
     "replaced_task_nesting": "a call is not replaced by another one; start that one instead",
     "shadow": "a call is shown under the name of its task",
-    "argsrepr": "arguments are shown as they are",
-    "kwargsrepr": "arguments are shown as they are",
-    "origin": "the register says through which door a call came",
+    "argsrepr": "arguments are shown unchanged",
+    "kwargsrepr": "arguments are shown unchanged",
+    "origin": "the register records where a call came from",
     "connection": "the application has its own connection to the broker",
     "publisher": "the application has its own connection to the broker",
     "retry_policy": "a message that cannot be sent now is sent again by a worker",
     "delivery_mode": "the register keeps the call, whatever the broker does with the message",
-    "expiration": "the register keeps this: expires=…",
+    "expiration": "use expires=…, which the register keeps",
     "immediate": "the register keeps the call until a worker takes it",
     "mandatory": "the register keeps the call until a worker takes it",
     "timeout": "a message that cannot be sent now is sent again by a worker",
@@ -68,61 +68,72 @@ REFUSED: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a caller asked for, checked."""
+class CallOptions:
+    """The checked options of one call."""
 
-    call: str
-    delay_ms: int
-    expires_ms: int  #: 0 for never
-    options: Options
-    sending: dict[str, Any] = field(default_factory=dict)  #: how to send the first message; nothing of it is kept
+    call: str  #: the call's id
+    delay_ms: int  #: ms from now until it may run
+    expires_ms: int  #: ms from now until it expires; 0 for never
+    options: Options  #: the options that the register keeps
+    sending: dict[str, Any] = field(default_factory=dict)  #: options for sending the first message, which are not kept
 
 
-#: Celery's tasks that run another task inside their own message, of which the register would know nothing.
-_INSIDE = ("celery.map", "celery.starmap", "celery.chunks")
+#: Celery's tasks that run another task inside their own message, so that its calls are not registered.
+_CONTAINERS = ("celery.map", "celery.starmap", "celery.chunks")
 
 
 def check_celery_task(name: str, kwargs: Any) -> None:
-    """Refuse a task of Celery's own that would run a gated one unregistered; raises UnsupportedOption."""
+    """Raise UnsupportedOption for a task of Celery's own that would run a gated task unregistered."""
     inner = kwargs.get("task") if isinstance(kwargs, Mapping) else None
     task = inner.get("task") if isinstance(inner, Mapping) else inner
-    if name in _INSIDE and task in registered():
+    if name in _CONTAINERS and task in registered():
         raise UnsupportedOption(
             f"{name} of {task} is not supported: one message would be many calls, and a lost one could not be sent again; "
             f"make a group: each of its members is a call"
         )
 
 
-def read(gate: TaskSpec, given: Mapping[str, Any], default_queue: str) -> Asked:
-    """Check every option that a caller gave; raises UnsupportedOption with one sentence about the first that is wrong."""
-    said = {name: value for name, value in given.items() if not _says_nothing(name, value)}
+def read(gate: TaskSpec, given: Mapping[str, Any], default_queue: str) -> CallOptions:
+    """Check every option of a call.
+
+    Args:
+        gate: The task.
+        given: The options, by name, as the caller gave them.
+        default_queue: The name of the queue that a call goes to without the option `queue`.
+
+    Raises:
+        UnsupportedOption: One option is not supported or has a wrong value; the error explains the first such option.
+
+    """
+    present = {name: value for name, value in given.items() if not _is_empty(name, value)}
     for name, own in ({"serializer": "json"} | time_limits(gate)).items():
-        if said.get(name) == own:
-            del said[name]  # Task.apply_async repeats what the task has
-    strange = sorted(said.keys() - _READERS.keys(), key=lambda name: name not in REFUSED)  # what has a reason first
-    if strange:
-        raise UnsupportedOption(f"{gate.name}: {_why_refused(strange[0])}")
+        if present.get(name) == own:
+            del present[name]  # Task.apply_async repeats the task's own options
+    # Options with a reason of their own come first.
+    refused = sorted(present.keys() - _READERS.keys(), key=lambda name: name not in REFUSED)
+    if refused:
+        raise UnsupportedOption(f"{gate.name}: {_why_refused(refused[0])}")
     try:
-        read_ones = {name: _READERS[name](value) for name, value in said.items()}
+        values = {name: _READERS[name](value) for name, value in present.items()}
     except UnsupportedOption as error:
         raise UnsupportedOption(f"{gate.name}: {error}") from None
-    return _asked(read_ones, default_queue)
+    return _call_options(values, default_queue)
 
 
-def _asked(said: Mapping[str, Any], default_queue: str) -> Asked:
-    queue = said.get("queue", "")
-    return Asked(
-        said.get("task_id") or str(uuid4()),
-        max(0, said.get("eta", said.get("countdown", 0))),
-        max(1, said["expires"]) if "expires" in said else 0,
-        Options("" if queue == default_queue else queue, said.get("priority"), said.get("ignore_result", False)),
-        {name: said[name] for name in ("producer", "retry", "add_to_parent") if name in said},
+def _call_options(values: Mapping[str, Any], default_queue: str) -> CallOptions:
+    queue = values.get("queue", "")
+    return CallOptions(
+        values.get("task_id") or str(uuid4()),
+        max(0, values.get("eta", values.get("countdown", 0))),
+        max(1, values["expires"]) if "expires" in values else 0,
+        Options("" if queue == default_queue else queue, values.get("priority"), values.get("ignore_result", False)),
+        {name: values[name] for name in ("producer", "retry", "add_to_parent") if name in values},
     )
 
 
-def _says_nothing(name: str, value: Any) -> bool:
-    """Whether this is the same as an option that was not given."""
-    if name in WITHOUT_EFFECT or value is None:
+def _is_empty(name: str, value: Any) -> bool:
+    """Tell whether this option means the same as if it were absent."""
+    if name in IGNORED or value is None:
         return True
     return not value if name in REFUSED or isinstance(value, str | dict | list | tuple) else False
 
@@ -134,26 +145,26 @@ def _why_refused(name: str) -> str:
 
 
 def _milliseconds(name: str) -> Callable[[Any], int]:
-    """A reader of a moment: seconds from now, a date, or an ISO 8601 text."""
+    """Return a function that reads a time as ms from now: from seconds, a date, or an ISO 8601 text."""
 
-    def read_moment(value: Any) -> int:
-        moment = value
-        if isinstance(moment, str):
+    def read_time(value: Any) -> int:
+        seconds = value
+        if isinstance(seconds, str):
             try:
-                moment = datetime.fromisoformat(moment)
+                seconds = datetime.fromisoformat(seconds)
             except ValueError:
                 raise UnsupportedOption(f"{name}={value!r} is neither seconds nor a date; write 60 or 2026-12-24T18:00:00Z") from None  # fmt: skip
-        if isinstance(moment, datetime):
-            moment = (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-        if isinstance(moment, bool) or not isinstance(moment, int | float) or not math.isfinite(moment):
+        if isinstance(seconds, datetime):
+            seconds = (seconds.replace(tzinfo=seconds.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
             raise UnsupportedOption(f"{name}={value!r} is neither seconds nor a date; write 60 or 2026-12-24T18:00:00Z")
-        if moment > MAX_SECONDS:
+        if seconds > MAX_SECONDS:
             raise UnsupportedOption(
                 f"{name}={value!r} is more than ten years from now; write seconds, or a nearer date"
             )
-        return round(max(moment, -MAX_SECONDS) * 1000)
+        return round(max(seconds, -MAX_SECONDS) * 1000)
 
-    return read_moment
+    return read_time
 
 
 def _seconds(value: Any) -> int:
@@ -163,9 +174,9 @@ def _seconds(value: Any) -> int:
 
 
 def queue_name(value: Any) -> str:
-    """Return the name of a queue; raises UnsupportedOption for what cannot be one."""
+    """Return the name of a queue, given as text or as a kombu.Queue. Raises UnsupportedOption if it is not allowed."""
     name = value.name if isinstance(value, Queue) else value
-    if not isinstance(name, str) or not _QUEUE.fullmatch(name) or name.startswith(_NO_QUEUES):
+    if not isinstance(name, str) or not _QUEUE.fullmatch(name) or name.startswith(_RESERVED):
         raise UnsupportedOption(
             f"queue={name!r} cannot name a queue; use up to 64 letters, digits, and . _ - between them"
         )
@@ -184,7 +195,7 @@ def _task_id(value: Any) -> str:
             f"task_id={str(value)[:80]!r} cannot be an id; write up to {known.MAX_ID} printable characters"
         )
     if value.startswith(known.OWN_IDS):
-        raise UnsupportedOption(f"task_id={value!r} is an id that the schedule or a webhook gives; take another one")
+        raise UnsupportedOption(f"task_id={value!r} is an id of a tick or of a webhook delivery; take another one")
     return value
 
 
@@ -216,5 +227,5 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "producer": _producer,
 }
 
-#: Every option that a door takes.
+#: Every supported option.
 SUPPORTED = frozenset({*_READERS, *FOLLOWERS})

@@ -253,5 +253,5 @@ def test_probes_leave_nothing_in_redis_and_are_not_shown(quick: Install, valkey:
 
     assert store.llen("celery") <= 1
     assert not store.keys("celery-task-meta-*")
-    assert not store.hlen("unacked")
+    until(lambda: not store.hlen("unacked"), what="every probe to be acknowledged")
     assert "gatehouse" not in str(quick.gate("status"))

@@ -343,7 +343,7 @@ def test_a_port_that_is_asked_in_something_else_answers_on(house: Install) -> No
     [
         ({"headers": {"id": "another"}}, "'headers' is not supported"),
         ({"serializer": "pickle"}, "'serializer' is not supported"),
-        ({"task_id": "tick:publish:2026-11-22T11:30:00Z"}, "the schedule or a webhook gives"),
+        ({"task_id": "tick:publish:2026-11-22T11:30:00Z"}, "an id of a tick or of a webhook delivery"),
         ({"chord": {"task": "counter.add"}}, "'chord' is not supported"),
         ({"link": [{"task": "celery.backend_cleanup"}]}, "not a task with @gatekeeper.task"),
         ({"queue": 7}, "cannot name a queue"),

@@ -18,7 +18,7 @@ from gatekeeper.task import time_limits
 from state.options import Options, from_json
 from tests.scripts.poster import a_gate
 from workers import options
-from workers.options import Asked
+from workers.options import CallOptions
 
 DEFAULT = "celery"
 
@@ -28,7 +28,7 @@ def gate() -> TaskSpec:
     return a_gate()
 
 
-def read(gate: TaskSpec, **given: Any) -> Asked:
+def read(gate: TaskSpec, **given: Any) -> CallOptions:
     return options.read(gate, given, DEFAULT)
 
 
@@ -191,7 +191,7 @@ NO_OPTIONS = {
 
 
 def test_every_option_of_celery_is_supported_or_refused_with_a_reason() -> None:
-    known = options.SUPPORTED | options.REFUSED.keys() | options.WITHOUT_EFFECT
+    known = options.SUPPORTED | options.REFUSED.keys() | options.IGNORED
 
     assert celery_options() - NO_OPTIONS - known == set()
     assert not options.SUPPORTED & options.REFUSED.keys()
