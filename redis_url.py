@@ -1,9 +1,8 @@
-"""The address of a Redis server as `REDIS_URL` and `BROKER_URL` give it, in one form that every reader understands.
+"""The URL of a Redis server, from `REDIS_URL` or `BROKER_URL`, in one form that every client understands.
 
-The ledger's client (redis-py), Celery's broker (kombu), Celery's results and Flower read such URLs differently: a password
-in the query, a database in the query, a missing port or an option that one knows and the other does not would let
-`gate status` answer while the worker cannot log in. So a URL is read here, once, written anew in one form, and what
-cannot be given to all of them is refused.
+redis-py, kombu, Celery's results and Flower read such URLs differently: with a password or a database in the query, a
+missing port, or an option that only one of them knows, `gate status` could answer while the worker cannot log in. So a URL
+is parsed once, here, and written in one form; a URL that cannot be given to all of them is refused.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from urllib.parse import SplitResult, parse_qs, quote, unquote, urlencode, urlsp
 DEFAULT_PORT = 6379
 HIGHEST_PORT = 65_535
 
-#: What others call the same; each is written as the one on the right.
+#: The schemes that redis-py and kombu accept, and the one that each is written as.
 _SCHEMES = {
     "redis": "redis",
     "valkey": "redis",
@@ -42,7 +41,7 @@ _CHECKS = {
 }
 _YES_OR_NO = {"true": "true", "1": "true", "yes": "true", "false": "false", "0": "false", "no": "false"}
 _TLS = frozenset({*_FILES, "ssl_cert_reqs", "ssl_check_hostname"})
-#: Set by Gatehouse itself: its scripts and its worker wait for as long as they need to.
+#: Options that Gatehouse sets itself, to fit its own timeouts.
 _OWN = frozenset(
     {
         "client_name",
@@ -63,12 +62,12 @@ _OWN = frozenset(
 
 
 class UnusableUrl(ValueError):
-    """Raised for a URL that not every reader understands; says what to write instead, and never what it holds."""
+    """Raised for a URL that cannot be used; the message says what to write instead, and never shows the URL."""
 
 
 @dataclass(frozen=True)
 class RedisUrl:
-    """One server: over TCP (`host`, `port`), with TLS if `tls` is not None, or on a Unix socket (`path`)."""
+    """A server on TCP (`host`, `port`), with TLS if `tls` is not None, or on a Unix socket (`path`)."""
 
     host: str = ""
     port: int = DEFAULT_PORT
@@ -79,7 +78,7 @@ class RedisUrl:
     tls: Mapping[str, str] | None = None
 
     def __str__(self) -> str:
-        """The URL for redis-py, with everything written out."""
+        """Return the URL for redis-py, with every part written out."""
         if self.path:
             return f"unix://{self._login}{quote(self.path)}?db={self.database}"
         options = f"?{urlencode(self.tls)}" if self.tls else ""
@@ -118,7 +117,12 @@ class RedisUrl:
 
 
 def read(url: str) -> RedisUrl:
-    """Read a URL in any form that redis-py accepts; raises UnusableUrl."""
+    """Parse a URL in any form that redis-py accepts.
+
+    Raises:
+        UnusableUrl: not every client could use it.
+
+    """
     parts = _split(url)
     scheme = _SCHEMES.get(parts.scheme.lower())
     if scheme is None:
@@ -142,7 +146,7 @@ def read(url: str) -> RedisUrl:
 
 
 def _login(written: str | None, options: dict[str, str], name: str) -> str:
-    """A user or a password: before the host, or else in the query."""
+    """Return a user name or a password, from before the host or else from the query."""
     given = options.pop(name, "")
     return unquote(written or "") or given
 
@@ -165,7 +169,7 @@ def _split(url: str) -> SplitResult:
 
 
 def _options(parts: SplitResult) -> dict[str, str]:
-    """The query, each option once; raises UnusableUrl for one that not every reader takes."""
+    """Return the options of the query; raise UnusableUrl for a repeated or unknown one."""
     options = {}
     for name, values in parse_qs(parts.query, keep_blank_values=True).items():
         if name in _OWN:
@@ -203,7 +207,7 @@ def _database(options: dict[str, str], path: str) -> int:
 
 
 def _tls(options: Mapping[str, str]) -> dict[str, str]:
-    """How the server's certificate is checked: by default as a browser would."""
+    """Return how the server's certificate is checked; by default as a browser does."""
     check = _CHECKS.get(options.get("ssl_cert_reqs", "required").lower())
     if check is None:
         raise UnusableUrl("has an unknown ssl_cert_reqs; write required, optional or none")

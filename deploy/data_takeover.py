@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import data_dir
 import settings
-from settings import DATA_FOLDERS, DEFAULT_STATE_DIR, OLD_STATE_DIR, UNFINISHED_MOVE, Settings, SettingsError
+from data_dir import DATA_FOLDERS, DEFAULT_STATE_DIR, OLD_STATE_DIR, UNFINISHED_MOVE
+from settings import Settings, SettingsError
 from state import private, terminal
 from state.files import is_locked, open_locked, sync_folder, write_atomic
 
@@ -61,7 +63,7 @@ def take_over(chosen: Settings) -> str:
 
 
 def _old_data() -> list[str]:
-    return [name for name in DATA_FOLDERS if settings.holds_data(OLD_STATE_DIR / name)]
+    return [name for name in DATA_FOLDERS if data_dir.holds_data(OLD_STATE_DIR / name)]
 
 
 def _move_all() -> str:
@@ -91,7 +93,7 @@ def _interrupted() -> list[str]:
 
 def _check_target_is_free(names: list[str]) -> None:
     """Raise TakeoverError if the new folder holds data that no earlier run moved there."""
-    conflicts = [name for name in names if name not in _interrupted() and settings.holds_data(DEFAULT_STATE_DIR / name)]
+    conflicts = [name for name in names if name not in _interrupted() and data_dir.holds_data(DEFAULT_STATE_DIR / name)]
     if conflicts:
         raise TakeoverError(
             f"both {OLD_STATE_DIR} and {DEFAULT_STATE_DIR} hold data ({', '.join(conflicts)}), and neither is overwritten; "
@@ -104,7 +106,7 @@ def _check_unused() -> None:
     for folder in (OLD_STATE_DIR, DEFAULT_STATE_DIR):
         locks = [folder / "run" / "up.lock", *sorted((folder / "run" / "owners").glob("*.lock"))]
         users = [f"{lock} is locked by a running process" for lock in locks if lock.exists() and is_locked(lock)]
-        server = settings.embedded_socket(folder)
+        server = data_dir.embedded_socket(folder)
         if _listens(server):
             users.append(f"a Redis server listens at {server}")
         if users:
@@ -129,7 +131,7 @@ def _move(source: Path, target: Path) -> None:
     if source.is_dir() and not source.is_symlink() and _holds_code(source):
         private.folder(target)
         for entry in sorted(source.iterdir()):
-            if not settings.is_code(entry.name) and (not entry.is_dir() or settings.holds_data(entry)):
+            if not data_dir.is_code(entry.name) and (not entry.is_dir() or data_dir.holds_data(entry)):
                 _move(entry, target / entry.name)
         return
     _remove_empty(target)
@@ -144,7 +146,7 @@ def _move(source: Path, target: Path) -> None:
 
 
 def _holds_code(folder: Path) -> bool:
-    return any(settings.is_code(path.name) for path in folder.rglob("*"))
+    return any(data_dir.is_code(path.name) for path in folder.rglob("*"))
 
 
 def _remove_empty(folder: Path) -> None:

@@ -17,7 +17,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError
 from redis.retry import Retry
 
-from settings import ROOT, Settings, SettingsError, check_socket_folder, embedded_socket
+from data_dir import check_socket_folder, embedded_socket
+from settings import ROOT, Settings, SettingsError
 from state import private
 from state.redis import connections
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+import data_dir
 import settings
 from deploy import data_takeover, ping, procfile
 from deploy.data_takeover import TakeoverError
@@ -73,7 +74,7 @@ def up(path: Path) -> int:
     server = prepare_server(chosen, environment)
     supervisor = Supervisor(
         server=server,
-        ready=lambda: server is None or ping.answers(settings.embedded_socket(chosen.state_dir)),
+        ready=lambda: server is None or ping.answers(data_dir.embedded_socket(chosen.state_dir)),
         processes=[
             Process(name, ["/bin/sh", "-c", f"exec {command}"], environment) for name, command in commands.items()
         ],

@@ -48,7 +48,7 @@ def root(tmp_path: Path) -> Path:
     """A copy of the code that the takeover needs, without data."""
     for part in ("state", "deploy"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__", "*.json*"))
-    for file in ("settings.py", "redis_url.py"):
+    for file in ("settings.py", "setting_values.py", "data_dir.py", "redis_url.py"):
         shutil.copy(ROOT / file, tmp_path)
     return tmp_path
 
@@ -167,7 +167,7 @@ def test_it_refuses_while_a_process_holds_a_lock(root: Path, lock: str) -> None:
 
 def test_it_refuses_while_the_old_embedded_server_listens(root: Path) -> None:
     put(root / "state", OLD)
-    where = python(root, "-c", "import settings; print(settings.embedded_socket(settings.OLD_STATE_DIR))")
+    where = python(root, "-c", "import data_dir; print(data_dir.embedded_socket(data_dir.OLD_STATE_DIR))")
     path = Path(where.stdout.strip())
     path.parent.mkdir(parents=True, exist_ok=True)
 

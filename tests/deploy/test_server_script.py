@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import data_dir
 import settings
 from tests.deploy.tools import DEPLOY, ROOT, run, tool
 
@@ -82,7 +83,7 @@ def test_the_settings_it_writes_can_be_read(tmp_path: Path) -> None:
 
     assert chosen.content_dir == Path("/var/lib/gatehouse/content")
     # No detour to a folder below /tmp, which systemd gives each service for itself.
-    assert settings.embedded_socket(chosen.state_dir) == Path("/var/lib/gatehouse/state/run/redis.sock")
+    assert data_dir.embedded_socket(chosen.state_dir) == Path("/var/lib/gatehouse/state/run/redis.sock")
 
 
 def test_it_checks_what_it_installed_before_it_starts_it(tmp_path: Path) -> None:

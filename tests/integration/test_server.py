@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+import data_dir
 import settings
 from deploy import redis_server
 from settings import Settings
@@ -56,7 +57,7 @@ def test_the_embedded_server_keeps_everything_and_evicts_nothing(chosen: Setting
 
 def test_the_embedded_server_listens_only_on_a_private_socket(chosen: Settings) -> None:
     with running(chosen), Redis.from_url(chosen.redis_url, decode_responses=True) as redis:
-        place = settings.embedded_socket(chosen.state_dir)
+        place = data_dir.embedded_socket(chosen.state_dir)
 
         assert "0" == redis.config_get("port")["port"]
         assert (0o600, 0o700) == (mode(place), mode(place.parent))
@@ -67,7 +68,7 @@ def test_what_was_written_survives_a_kill_9_and_the_stale_socket_does_not_matter
         redis.set("kept", "yes")
         child.send_signal(signal.SIGKILL)
         child.wait()
-    assert settings.embedded_socket(chosen.state_dir).exists()
+    assert data_dir.embedded_socket(chosen.state_dir).exists()
 
     redis_server.check_not_running(chosen)
     with running(chosen), Redis.from_url(chosen.redis_url) as redis:
@@ -81,7 +82,7 @@ def test_a_living_server_on_the_socket_is_found_before_a_second_one_takes_it(cho
 
 def test_a_state_folder_with_a_long_path_falls_back_to_a_short_socket(tmp_path: Path) -> None:
     chosen = settings.read({"STATE_DIR": str(tmp_path / ("deep" * 25) / "with a space")})
-    place = settings.embedded_socket(chosen.state_dir)
+    place = data_dir.embedded_socket(chosen.state_dir)
 
     try:
         with running(chosen):
@@ -94,7 +95,7 @@ def test_a_state_folder_with_a_long_path_falls_back_to_a_short_socket(tmp_path: 
 
 def test_a_short_socket_is_not_put_into_a_folder_that_a_link_leads_to(tmp_path: Path) -> None:
     chosen = settings.read({"STATE_DIR": str(tmp_path / ("deep" * 25))})
-    place = settings.embedded_socket(chosen.state_dir)
+    place = data_dir.embedded_socket(chosen.state_dir)
     place.parent.symlink_to(tmp_path)
 
     try:

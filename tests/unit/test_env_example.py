@@ -17,11 +17,11 @@ PER_SOURCE = "WEBHOOK_SECRET_"
 
 
 def read_by_settings() -> set[str]:
-    """The texts in settings.py's `read` and its helpers that are spelt like an environment variable."""
+    """The declared settings, and the texts in settings.py that are spelt like an environment variable."""
+    declared = {field.name.upper() for field in fields(settings.Settings) if field.metadata}
     tree = ast.parse((ROOT / "settings.py").read_text())
-    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-    texts = [node.value for function in functions for node in ast.walk(function) if isinstance(node, ast.Constant)]
-    return {text for text in texts if isinstance(text, str) and SETTING.fullmatch(text)}
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    return declared | {text for text in texts if isinstance(text, str) and SETTING.fullmatch(text)}
 
 
 def documented() -> dict[str, str]:

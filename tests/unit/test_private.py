@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import data_dir
 import settings
 from state import private
 from state.private import NotPrivate
@@ -131,8 +132,8 @@ except private.NotPrivate as error:
 def long_state_dir(tmp_path: Path) -> Iterator[Path]:
     """A STATE_DIR whose socket does not fit below it, and no folder for it yet."""
     state_dir = tmp_path / ("deep" * 25)
-    place = settings.embedded_socket(state_dir).parent
-    assert place.parent == settings.SHORT_PLACE
+    place = data_dir.embedded_socket(state_dir).parent
+    assert place.parent == data_dir.SHORT_PLACE
     yield state_dir
     if place.is_symlink() or place.is_file():
         place.unlink()
@@ -152,11 +153,11 @@ def test_the_short_folder_is_made_by_the_first_who_needs_it_and_closed(long_stat
     done = process(long_state_dir)
 
     assert done.returncode == 0, done.stderr
-    assert mode(settings.embedded_socket(long_state_dir).parent) == 0o700
+    assert mode(data_dir.embedded_socket(long_state_dir).parent) == 0o700
 
 
 def test_a_short_folder_of_ours_that_was_open_is_closed(long_state_dir: Path) -> None:
-    place = settings.embedded_socket(long_state_dir).parent
+    place = data_dir.embedded_socket(long_state_dir).parent
     place.mkdir()
     place.chmod(0o777)
 
@@ -168,7 +169,7 @@ def test_a_short_folder_of_ours_that_was_open_is_closed(long_state_dir: Path) ->
 def test_a_short_folder_that_somebody_else_made_is_refused_before_anything_is_sent(
     long_state_dir: Path, tmp_path: Path, made: str
 ) -> None:
-    place = settings.embedded_socket(long_state_dir).parent
+    place = data_dir.embedded_socket(long_state_dir).parent
     match made:
         case "link":
             place.symlink_to(tmp_path)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import data_dir
 import settings
 from settings import ROOT, SettingsError, read
 
@@ -135,8 +136,8 @@ def test_the_environment_comes_before_the_file(monkeypatch: pytest.MonkeyPatch, 
 def test_a_socket_path_is_never_longer_than_the_kernel_takes(tmp_path: Path) -> None:
     for depth in range(1, 12):
         folder = tmp_path.joinpath(*["long-folder-name"] * depth)
-        assert len(bytes(settings.embedded_socket(folder))) <= 107
-        assert settings.embedded_socket(folder) == settings.embedded_socket(folder)
+        assert len(bytes(data_dir.embedded_socket(folder))) <= 107
+        assert data_dir.embedded_socket(folder) == data_dir.embedded_socket(folder)
 
 
 def test_the_web_address_can_be_opened() -> None:
