@@ -26,10 +26,10 @@ from state.ledger import Ledger
 
 log = structlog.get_logger("gatehouse.gate")
 
-#: Seconds before a message goes back to its queue because the ledger is away; without it the two would only circle.
+#: Seconds before a message returns to its queue while Redis is away; without a pause it would come back at once.
 REQUEUE_PAUSE = 1.0
-#: Celery does not store these as failures: it takes them for commands (to ignore the message, to take it back, to retry),
-#: or for the death of the process. The gate alone decides about that; from a task's body they are errors like others.
+#: Celery does not store these as failures: they tell it to ignore, requeue or retry the message, or that the process died.
+#: Only the gate decides this, so an error of these types from a task's body becomes a TaskAborted.
 CELERY_CONTROL_ERRORS = (TaskPredicate, Terminated, TimeLimitExceeded, WorkerLostError, MemoryError)
 
 
@@ -40,15 +40,24 @@ else:
 
 
 class GateTask(_Task):
-    """A Celery task whose every run, whatever the door, goes through its gate."""
+    """A Celery task that goes through the gate on every run, wherever its call came in."""
 
     abstract = True
-    #: The gate checks arguments itself, at every door and with the same words.
+    #: The gate checks arguments itself, with the same messages at every origin.
     typing = False
     gate: TaskSpec
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Answer:
-        """Run here and now; returns the answer, raises if the attempt failed."""
+        """Run the task in this process.
+
+        Returns:
+            The answer: the result, or the receipt of a refusal.
+
+        Raises:
+            Exception: the attempt failed; the task's own error if it is safe to store.
+            LedgerUnavailable: Redis does not answer, and the task was called directly.
+
+        """
         request = self.request
         direct = request.called_directly
         _drop_followers(request)
@@ -58,7 +67,7 @@ class GateTask(_Task):
             came = Arrival.of_message(args, kwargs, request.get(EXPIRES))
             return pipeline.run(self.gate, args, kwargs, call_id=str(request.id), door=MESSAGE, came=came)
         except (pipeline.Duplicate, NotThisCall) as unwanted:
-            raise Ignore(str(unwanted)) from None  # no result: that of the call is not this message's
+            raise Ignore(str(unwanted)) from None  # this message must not overwrite the result of the call
         except LedgerUnavailable as error:
             if direct:
                 raise
@@ -68,41 +77,41 @@ class GateTask(_Task):
             if direct:
                 _pass_on_ctrl_c(error)
                 raise
-            shown = _storable(error)
-            if shown is error:
+            storable = _storable(error)
+            if storable is error:
                 raise
-            raise shown from None
+            raise storable from None
 
     def retry(self, *_: Any, **__: Any) -> Any:
-        """Refuse: the gate tries again by itself."""
+        """Raise UnsupportedOption: the gate retries by itself."""
         raise UnsupportedOption(
-            f"{self.name}: retry() is not supported; raise an exception, and say attempts= and backoff="
+            f"{self.name}: retry() is not supported; raise an exception, and set attempts= and backoff="
         )
 
     def replace(self, *_: Any, **__: Any) -> Any:
-        """Refuse: a call stays the call that was registered."""
+        """Raise UnsupportedOption: a registered call cannot become another one."""
         raise UnsupportedOption(f"{self.name}: replace() is not supported; start the other call and return")
 
     def add_to_chord(self, *_: Any, **__: Any) -> Any:
-        """Refuse: there are no chords."""
+        """Raise UnsupportedOption: chords are not supported."""
         raise UnsupportedOption(f"{self.name}: add_to_chord() is not supported; start the other call and return")
 
-    def standing(self, **arguments: Any) -> str | None:
-        """Where the key of these arguments stands (`done`, `unknown`, …), or None if it was never asked for."""
+    def key_state(self, **arguments: Any) -> str | None:
+        """Return the state of the key of these arguments (`done`, `unknown`, …), or None if it was never used."""
         key = self.gate.key(self.gate.contract.bind((), arguments), "")
         return Ledger().key_state(self.gate.agent, key)
 
 
 def _drop_followers(request: Any) -> None:
-    """Let Celery start nothing when this run is over: the register knows what follows a call, and starts it at its end.
+    """Stop Celery from starting the calls that follow this one: the ledger knows them, and starts them.
 
-    Only `Task.apply` brings any: a worker takes them out of a message before Celery reads it (workers/reading.py).
+    Only `Task.apply` passes any; a worker removes them from a message before Celery reads it (workers/reading.py).
     """
     carried = [name for name in ("callbacks", "errbacks", "chain", "chord") if getattr(request, name, None)]
     for name in carried:
         setattr(request, name, None)
     if carried:
-        log.warning("followers dropped", call=request.id, carried=carried, next="make the call through app.send_task")
+        log.warning("followers dropped", call=request.id, carried=carried, hint="make the call through app.send_task")
 
 
 def task(  # noqa: PLR0913 - one argument per policy, all by name
@@ -119,15 +128,25 @@ def task(  # noqa: PLR0913 - one argument per policy, all by name
     max_age: Duration = MAX_AGE,
     **unknown: Any,
 ) -> Callable[[Callable[..., Any]], GateTask]:
-    """Put a function behind the gate.
+    """Make a function a Celery task behind the gate.
 
-    `key`: template over the arguments, what makes two calls the same intent. `rate`: how often it may run.
-    `cap`: how many effects may happen; reaching it pauses the agent. `breaker`: when to stop asking a failing service.
-    `effect`: it changes the world outside. `lease`: how long a claim lives without a heartbeat. `time_limit`: how long
-    an attempt may take (default: the lease). `attempts`: how often a failed call is tried (default 3, for effects 1),
-    with `backoff` doubling between them. `max_age`: a call older than this is refused.
+    Args:
+        misplaced: Nothing: every policy has a name.
+        key: A template over the arguments, such as `"publish:{post_id}"`; two calls with one key are the same intent.
+        rate: How often the task runs, such as `"10/hour"`.
+        cap: How many effects may happen, such as `"30/day"`; an agent that reaches it is paused.
+        breaker: When to stop calling a failing service.
+        effect: Declares that the task changes the world outside.
+        lease: How long a claim is valid without a heartbeat.
+        time_limit: How long an attempt may take; the lease if it is None.
+        attempts: How many times a failed call is tried; 3 if it is None, or 1 for an effect.
+        backoff: The pause after the first failure; it doubles with each attempt.
+        max_age: An older call is refused.
+        unknown: Nothing: an option of Celery's decorator is refused with what to write instead.
 
-    Raises PolicyError, at import, for policies that make no sense, and for what Celery's decorator takes and this does not.
+    Raises:
+        PolicyError: at import, a policy makes no sense or is not known.
+
     """
     mistakes.check_options(misplaced, unknown, POLICIES)
 
@@ -144,23 +163,23 @@ def task(  # noqa: PLR0913 - one argument per policy, all by name
     return decorate
 
 
-#: What the decorator takes.
+#: The names of the policies.
 POLICIES = tuple(task.__kwdefaults__ or ())
 
 
 def _storable(error: Exception) -> Exception:
-    """The error, or what stands for it where Celery would do something else than store it."""
+    """Return the error, or a replacement if Celery would not store it as a failure."""
     if isinstance(error, CELERY_CONTROL_ERRORS):
         return TaskAborted(describe(error))
     return redacted(error)
 
 
 def _pass_on_ctrl_c(error: Exception) -> None:
-    """Whoever called the task directly, and pressed Ctrl-C, wants more than the task to end; it is settled by now."""
+    """Raise the KeyboardInterrupt that ended a direct call: it ends the caller too, now that the attempt has settled."""
     if isinstance(error, TaskAborted) and isinstance(error.__cause__, KeyboardInterrupt):
         raise error.__cause__
 
 
 def time_limits(gate: TaskSpec) -> dict[str, float]:
-    """Celery's own limits, for pools that can end a task: the soft one first, so that the attempt still settles."""
+    """Return Celery's own limits in seconds, for pools that can end a task; the soft one lets the attempt settle."""
     return {"soft_time_limit": gate.limit_ms / 1000, "time_limit": gate.limit_ms / 1000 + 5}

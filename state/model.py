@@ -1,4 +1,4 @@
-"""The records that pass between the rooms: a call, and what the ledger decides about it. Times are milliseconds."""
+"""The records that all rooms share: a call, its limits, its claim, and the ledger's decisions. Times are milliseconds."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, overload
 
-#: States of a call that has ended; all others are open.
+#: The states of a call that has ended; all other states are open.
 ENDED = frozenset({"done", "rejected", "cancelled"})
-#: Characters of one value in a sentence that says what differs.
+#: Characters of one value in the description of a difference.
 MAX_VALUE = 60
 
 
 @dataclass(frozen=True)
 class Call:
-    """What every door hands to the gate.
+    """One requested run of a task, before anything is decided about it.
 
     `kwargs` is JSON text of the validated arguments, `fingerprint` a digest of it; `door` says where the call came in.
     """
@@ -28,19 +28,23 @@ class Call:
     kwargs: str
     fingerprint: str
     door: str
-    effect: bool = False  #: its task changes the world outside, so the journal has a record of it
-    options: str = ""  #: JSON text of its `state.options.Options`; empty if the caller said nothing
+    effect: bool = False  #: its task changes the world outside, so the journal records it
+    options: str = ""  #: JSON text of its `state.options.Options`; empty if the caller set none
 
 
 def canonical_json(arguments: Any) -> str:
-    """Return arguments as JSON text, the same text for the same arguments."""
+    """Return arguments as JSON text; equal arguments give equal texts."""
     return json.dumps(arguments, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def describe_difference(call: Call, task: str, kwargs: str) -> str:
-    """Say in what a call differs from one that was registered as this task with these arguments (JSON text).
+    """Return in what a call differs from the registered one, for example `name: "bob" instead of "ann"`.
 
-    Returns for example `name: "bob" instead of "ann"`.
+    Args:
+        call: The call.
+        task: The registered task.
+        kwargs: JSON text of the registered arguments.
+
     """
     if call.task != task:
         return f"the task: {call.task} instead of {task}"
@@ -50,7 +54,7 @@ def describe_difference(call: Call, task: str, kwargs: str) -> str:
 
 
 def _arguments(kwargs: str) -> dict[str, str]:
-    """Each argument's name, and its value as JSON text."""
+    """Return the name of each argument, and its value as JSON text."""
     return {name: canonical_json(value) for name, value in json.loads(kwargs or "{}").items()}
 
 
@@ -61,10 +65,9 @@ def _brief(value: str | None) -> str:
 
 
 class ContentMismatch(ValueError):
-    """Raised when the id of a call is known already, but for other content.
+    """Raised when the id of a call is already registered with other content.
 
-    `task` and `kwargs` (JSON text) are what the known call was registered as. With `options_only` it has the same task
-    and the same arguments.
+    `task` and `kwargs` (JSON text) are those of the registered call. With `options_only` they do not differ.
     """
 
     def __init__(self, message: str, task: str = "", kwargs: str = "{}", *, options_only: bool = False) -> None:
@@ -74,9 +77,9 @@ class ContentMismatch(ValueError):
 
 @dataclass(frozen=True)
 class CallLimits:
-    """The policy of one task as the scripts read it, and the keys it touches for one call's arguments.
+    """The policy of one task as the scripts read it, and the Redis keys that one call's arguments select.
 
-    `verify` is how to prove that an effect did not happen, as begin_effect.lua reads it; empty where nobody can ask.
+    `verify` says how to prove that an effect did not happen, as begin_effect.lua reads it; empty if there is no way.
     """
 
     policy: str
@@ -100,23 +103,23 @@ class Claim:
     admitted_ms: int
     epoch: str = ""  #: of the ledger that the claim was made in; empty for a task without an effect
     payload: str = ""  #: JSON text that an earlier attempt froze
-    door: str = ""  #: where the call came in, which its message does not tell
-    waits: bool = False  #: nobody would ask again, so a pause may only delay it
-    options: str = ""  #: JSON text, as the call was registered with
-    waits_before: int = 0  #: how often in a row this call was put off because its service could not take it
-    fingerprint: str = ""  #: of the arguments that were registered; an argument may have been added in the code since
+    door: str = ""  #: where the call came in; its message does not carry this
+    waits: bool = False  #: no caller would ask again, so a pause may only delay the call
+    options: str = ""  #: JSON text of the options with which the call was registered
+    waits_before: int = 0  #: how many times in a row the call was deferred because its service was unavailable
+    fingerprint: str = ""  #: of the registered arguments; the code may have gained an argument since
 
 
 @dataclass(frozen=True)
 class NeedsLookup:
-    """Whether the effect happened is unknown, and it is time to ask the provider. `claim` is the attempt in doubt."""
+    """The effect of `claim` is in doubt, and its next look-up at the provider is due."""
 
     claim: Claim
 
 
 @dataclass(frozen=True)
 class Replay:
-    """The key is done: here is its stored result, or the flaw that its output had."""
+    """The key is done: its stored result, or the flaw of its output."""
 
     result: str
     flaw: str
@@ -124,14 +127,14 @@ class Replay:
 
 @dataclass(frozen=True)
 class Refusal:
-    """The call may not run; the receipt has stage, error and the numbers. `deferred` when it will be sent again."""
+    """The call may not run. The receipt has the stage, the error and its figures, and `deferred` if it is sent again."""
 
     receipt: dict[str, Any]
-    again: bool = False  #: this call was refused before; the first answer is repeated
+    again: bool = False  #: this call was refused before, and the first answer is repeated
 
     @property
-    def words(self) -> str:
-        """Why, in one line."""
+    def text(self) -> str:
+        """The reason in one line."""
         return refusal_text(self.receipt)
 
 
@@ -148,30 +151,30 @@ class KeyInUse:
 
 @dataclass(frozen=True)
 class NeedsResync:
-    """Redis was started anew, or has another epoch; before any effect it is compared with the journal."""
+    """Redis was restarted, or has another epoch; it must be compared with the journal before any effect."""
 
 
 @dataclass(frozen=True)
 class RegisteredKey:
-    """The call was registered under this key, which the task's template would not give it today."""
+    """The call was registered under this key; the task's template gives another one today."""
 
     key: str
 
 
 def refusal_text(receipt: Mapping[str, Any]) -> str:
-    """What a receipt says, in one line: the error, and what it stands for if it names that."""
+    """Return the error of a receipt, and its reason if it names one, in one line."""
     error, why = receipt.get("error"), receipt.get("why")
     return f"{error}: {why}" if why and why != error else str(error)
 
 
 @dataclass(frozen=True)
 class Unregistered:
-    """Nobody registered a call of this id with this agent."""
+    """The agent has no registered call with this id."""
 
 
 @dataclass(frozen=True)
 class ArgumentsDiffer:
-    """The message is not what its id was registered as, which is this task with these arguments (JSON text)."""
+    """The message differs from the registered call, which is this task with these arguments (JSON text)."""
 
     task: str
     kwargs: str
@@ -179,7 +182,7 @@ class ArgumentsDiffer:
 
 @dataclass(frozen=True)
 class NotDue:
-    """The call waits until `due_ms`; its message came before that."""
+    """The call's message came early: the call waits until `due_ms`."""
 
     due_ms: int
     now_ms: int

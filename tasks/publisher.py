@@ -87,7 +87,7 @@ def _open_destinations(post: Post) -> list[str]:
 
 
 def _is_free(post: Post, destination: str) -> bool:
-    return publish.standing(post_id=post.id, destination=destination) in {None, "rejected"}
+    return publish.key_state(post_id=post.id, destination=destination) in {None, "rejected"}
 
 
 def _submit(post: Post, destination: str) -> str:

@@ -103,7 +103,7 @@ def _refused(ledger: Ledger, call: Call, refused: Refusal) -> Answer:
     is_deferred = bool(refused.receipt.get("deferred"))
     _log("deferred" if is_deferred else "refused", call, **refused.receipt)
     if not (refused.again or is_deferred):
-        ledger.end(call, "rejected", refused.words)
+        ledger.end(call, "rejected", refused.text)
     return refusal(call.key, refused.receipt)
 
 

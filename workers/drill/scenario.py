@@ -98,7 +98,7 @@ class Scenario:
     @property
     def state(self) -> str:
         """The state of the key."""
-        return self._task.standing(**self._kwargs) or "not known"
+        return self._task.key_state(**self._kwargs) or "not known"
 
     def until_state(self, *states: str) -> None:
         """Wait until the key is in one of these states; raises NotDrilled."""
