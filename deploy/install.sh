@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes .venv if there is none that works, and installs Gatehouse into it:  sh deploy/install.sh . | '.[dev]'
-# "." takes the very files that deploy/requirements.txt names with their hashes; '.[dev]' what pyproject.toml allows.
-# Needs Python 3.11 or newer and nothing else; PYTHON=… names one that is not first on PATH.
+# Create .venv unless a working one exists, and install Gatehouse into it:  sh deploy/install.sh . | '.[dev]'
+# "." installs exactly the files that deploy/requirements.txt lists with their hashes; '.[dev]' installs any versions that
+# pyproject.toml allows. It needs only Python 3.11 or newer; PYTHON=… names one that is not first on PATH.
 set -eu
 
 what=$1
@@ -42,8 +42,8 @@ install() {
 
 if [ "$what" = . ]; then
     install --require-hashes --requirement deploy/requirements.txt ||
-        fail "a package could not be installed as deploy/requirements.txt locks it; pip says why above"
-    # The lock has what builds it, too, so nothing is fetched without a hash.
+        fail "a package of deploy/requirements.txt could not be installed; the output of pip above tells why"
+    # The lock includes the build tools, so nothing is fetched without a hash.
     install --no-deps --no-build-isolation --editable .
 else
     install --editable "$what"

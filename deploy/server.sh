@@ -1,7 +1,8 @@
 #!/bin/sh
-# Installs Gatehouse as services of systemd, or upgrades it. Safe to run again; it keeps settings, state and content.
+# Install or upgrade Gatehouse as systemd services. It is safe to run again: it keeps settings, state and content.
 #   git clone … /opt/gatehouse && sudo sh /opt/gatehouse/deploy/server.sh
-# Debian 12 or newer, Ubuntu 24.04 or newer. DESTDIR=folder writes the files below it and only says what else it would do.
+# For Debian 12 or newer and Ubuntu 24.04 or newer. DESTDIR=folder writes the files below that folder and only prints
+# the other commands.
 set -eu
 umask 022
 
@@ -9,7 +10,7 @@ user=gatehouse
 home=/opt/gatehouse
 state=/var/lib/gatehouse
 env=/etc/gatehouse/env
-# Not /etc: what a person writes there wins over these, and `systemctl mask` puts its links there.
+# Not /etc/systemd: units that a person writes there override these, and `systemctl mask` puts its links there.
 units=/usr/local/lib/systemd/system
 root=${DESTDIR:-}
 app=$(cd -- "$(dirname -- "$0")/.." && pwd -P)
@@ -32,7 +33,7 @@ fail() {
     exit 1
 }
 
-# Does what touches more than files of ours; below DESTDIR it is only said.
+# Run a command that changes more than our own files; with DESTDIR only print it.
 change() {
     if [ -n "$root" ]; then
         echo "would run: $*"
@@ -44,8 +45,8 @@ change() {
 check_machine() {
     [ -z "$root" ] || return 0
     [ "$(id -u)" = 0 ] || fail "run this as root: sudo sh $0"
-    [ -d /run/systemd/system ] || fail "systemd does not run here; docs/deploy.md tells of Docker and Procfile hosts"
-    [ "$app" = "$home" ] || fail "this is $app, and the services run $home; move it there: mv $app $home"
+    [ -d /run/systemd/system ] || fail "systemd does not run here; docs/deploy.md describes Docker and Procfile hosts"
+    [ "$app" = "$home" ] || fail "this folder is $app, but the services run $home; move it: mv $app $home"
 }
 
 check_python() {
@@ -58,8 +59,8 @@ make_user() {
         change useradd --system --user-group --home-dir "$state" --no-create-home --shell /usr/sbin/nologin "$user"
 }
 
-# The services may read the code and not change it, whatever umask it was cloned with. What a `make up` left here stays
-# closed: settings, data (of earlier versions in state/, beside the code), drafts; so does .git, whose address may hold a token.
+# The services may read the code but not change it, whatever the umask of the clone was. Private files of a `make up` stay
+# private: settings, data (of earlier versions in state/, beside the code) and drafts; so does .git, whose URL may hold a token.
 open_code() {
     change chmod -R go-w "$app"
     change find "$app" \( -path "$app/.git" -o -name '.env' -o -name '.env.*' ! -name '.env.example' \
@@ -72,7 +73,7 @@ open_code() {
 install_app() {
     change cd "$app"
     change sh deploy/install.sh .
-    # They cannot write compiled code either, and compiling at every start costs a second and some MB.
+    # The services cannot write compiled code, and compiling at every start costs a second and some MB.
     change "$home/.venv/bin/python" -m compileall -q -x '/\.venv/' "$home"
 }
 
@@ -100,12 +101,12 @@ make_env() {
     change ln -sfn "$env" "$home/.env"
 }
 
-# Appends NAME=VALUE unless the file has a line for NAME, also an empty one.
+# Append NAME=VALUE unless the file has a line for NAME, even an empty one.
 set_once() {
     grep -q "^$1=" "$root$env" || echo "$1=$2" >>"$root$env"
 }
 
-# What cannot start must not take the place of what runs.
+# A version that cannot start must not replace the one that runs.
 check_tables() {
     change runuser -u "$user" -- "$home/.venv/bin/python" -m web.validate_config
 }
@@ -117,7 +118,7 @@ install_units() {
     dropins=$root$units/gatehouse-.service.d
     install -d -m 0755 "$dropins"
     install -m 0644 "$app"/deploy/systemd/gatehouse-.service.d/*.conf "$dropins/"
-    # An older systemd would warn about each line of it, and starts again every 5 s instead.
+    # An older systemd would warn about each of its lines; it restarts every 5 s instead.
     [ "$(systemd_version)" -ge 254 ] || rm -f "$dropins/30-backoff.conf"
 }
 
@@ -131,10 +132,10 @@ start() {
     change systemctl daemon-reload
     change systemctl restart gatehouse.target
     [ -z "$root" ] || return 0
-    echo "Gatehouse is installed and started. Look at it:"
+    echo "Gatehouse is installed and started. Check it with:"
     echo "  systemctl status 'gatehouse*'"
     echo "  cd $home && sudo -u $user .venv/bin/celery -A workers gate status"
-    echo "Settings and the password of Flower, user admin: $env"
+    echo "Settings, and the password of Flower's user admin: $env"
 }
 
 main
