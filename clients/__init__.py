@@ -1,1 +1,1 @@
-"""The world outside: content, destinations, HTTP."""
+"""Talk to the outside: HTTP, language models, posts on disk, and the destinations that posts go to."""

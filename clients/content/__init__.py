@@ -1,4 +1,4 @@
-"""The posts to publish, and the pages that show them."""
+"""The posts to publish, their short form, and the templates of the pages that show them."""
 
 from clients.content.folder import PostNotFound, Scan, due, load, scan
 from clients.content.post import BrokenPost, Post

@@ -1,10 +1,10 @@
-"""The posts to publish: the Markdown files in `content/`, read afresh each time they are asked for."""
+"""Read the posts to publish: the Markdown files in `content/`, read again on each call."""
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from clients.content.post import BrokenPost, Post
 
 __all__ = ["BrokenPost", "Post", "PostNotFound", "Scan", "due", "load", "scan"]
 
-#: A long novel is under 1 MB of text; anything bigger in this folder is there by mistake.
+#: Bytes. A long novel is under 1 MB of text; a larger file is in this folder by mistake.
 MAX_POST = 1_000_000
 
 
@@ -25,91 +25,117 @@ class PostNotFound(LookupError):
 
 @dataclass(frozen=True)
 class Scan:
-    """What the content folder holds: `posts`, oldest `publish_at` first, and `broken`, file name to error."""
+    """The content of the folder: `posts`, oldest `publish_at` first, and `broken`, the error by file name."""
 
     posts: tuple[Post, ...] = ()
     broken: dict[str, str] = field(default_factory=dict)
 
 
 def load(post_id: str, folder: Path | None = None) -> Post:
-    """Return the post with this id; the id is compared, never made into a path."""
+    """Return the post with this id. Only files that can hold the id are parsed.
+
+    Args:
+        post_id: The id, which may come from a stranger: it is compared, and never used as a path.
+        folder: The content folder; CONTENT_DIR by default.
+
+    Raises:
+        PostNotFound: no file has this id.
+        BrokenPost: the only file with this id cannot be used, or several files have it.
+
+    """
     folder = folder or settings.current().content_dir
-    found = [reading.outcome for reading in _readings(folder) if reading.id == post_id]
-    for outcome in found:
-        if isinstance(outcome, Post):
-            return outcome
-        raise BrokenPost(outcome)
+    parsed = [file for file in _parse_folder(folder, lambda path: _may_hold(path, post_id)) if file.id == post_id]
+    for file in parsed:
+        if isinstance(file.outcome, Post):
+            return file.outcome
+        raise BrokenPost(file.outcome)
     raise PostNotFound(f"no post {post_id[:80]!r} in {folder}; write one as a .md file there, or correct the id")
 
 
 def scan(folder: Path | None = None) -> Scan:
-    """Read every post; a broken one is reported and never stops the others."""
-    readings = list(_readings(folder or settings.current().content_dir))
-    posts = [reading.outcome for reading in readings if isinstance(reading.outcome, Post)]
+    """Read every post in the folder (CONTENT_DIR by default); a broken post does not hide the others."""
+    parsed = list(_parse_folder(folder or settings.current().content_dir))
+    posts = [file.outcome for file in parsed if isinstance(file.outcome, Post)]
     return Scan(
         posts=tuple(sorted(posts, key=lambda post: (post.publish_at, post.id))),
-        broken={reading.name: reading.outcome for reading in readings if isinstance(reading.outcome, str)},
+        broken={file.name: file.outcome for file in parsed if isinstance(file.outcome, str)},
     )
 
 
 def due(now: datetime, folder: Path | None = None) -> Scan:
-    """Like `scan`, with only the posts whose time has come."""
-    found, moment = scan(folder), post.utc(now)
-    return replace(found, posts=tuple(post for post in found.posts if post.publish_at <= moment))
+    """Read the posts that are due at `now`, and all broken ones; see `scan`."""
+    everything, moment = scan(folder), post.utc(now)
+    return replace(everything, posts=tuple(post for post in everything.posts if post.publish_at <= moment))
 
 
 @dataclass(frozen=True)
-class _Reading:
-    """One file: its name, the id it claims, and the post or what is wrong with it."""
+class _ParsedFile:
+    """One file: its name, the id it claims, and its post or what is wrong with it."""
 
     name: str
     id: str
     outcome: Post | str
 
 
-def _readings(folder: Path) -> Iterable[_Reading]:
-    """Every file, those with a post first."""
+def _parse_folder(folder: Path, wanted: Callable[[Path], bool] = lambda _: True) -> Iterable[_ParsedFile]:
+    """Parse the wanted files of a folder; those with a post come first."""
     try:
         home = folder.resolve(strict=True)
         paths = sorted(home.iterdir())
     except OSError as error:
         why = f"{folder}: {error.strerror}; create the folder or point CONTENT_DIR at the posts"
-        return [_Reading(folder.name, "", why)]
-    readings = _without_twins([_read(path, home) for path in paths if _is_post(path.name)])
-    return sorted(readings, key=lambda reading: isinstance(reading.outcome, str))
+        return [_ParsedFile(folder.name, "", why)]
+    parsed = _without_duplicates([_parse(path, home) for path in paths if _is_post(path.name) and wanted(path)])
+    return sorted(parsed, key=lambda file: isinstance(file.outcome, str))
+
+
+def _may_hold(path: Path, post_id: str) -> bool:
+    """Return whether a file can have the id: by its name, or because its text contains the id.
+
+    YAML can spell the id with escapes, so a file that contains a backslash qualifies too.
+    """
+    if path.stem == post_id or not path.is_file():  # a pipe would block
+        return path.stem == post_id
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_POST)
+    except OSError:
+        return False  # a file that cannot be read claims no other id than its name
+    return post_id.encode(errors="surrogatepass") in data or b"\\" in data
 
 
 def _is_post(name: str) -> bool:
-    """Hidden files are editors' drafts and locks."""
+    """Return whether a file name is that of a post; editors keep their temporary files under hidden names."""
     return name.endswith(".md") and not name.startswith(".") and name.lower() != "readme.md"
 
 
-def _without_twins(readings: list[_Reading]) -> Iterator[_Reading]:
+def _without_duplicates(files: list[_ParsedFile]) -> Iterator[_ParsedFile]:
+    """Replace each post whose id another post has too by an error."""
     names = defaultdict(list)
-    for reading in readings:
-        if isinstance(reading.outcome, Post):
-            names[reading.id].append(reading.name)
-    for reading in readings:
-        others = ", ".join(name for name in names[reading.id] if name != reading.name)
-        has_twin = others and isinstance(reading.outcome, Post)
-        yield replace(reading, outcome=_twin_error(reading, others)) if has_twin else reading
+    for file in files:
+        if isinstance(file.outcome, Post):
+            names[file.id].append(file.name)
+    for file in files:
+        others = ", ".join(name for name in names[file.id] if name != file.name)
+        is_duplicate = others and isinstance(file.outcome, Post)
+        yield replace(file, outcome=_duplicate_error(file, others)) if is_duplicate else file
 
 
-def _twin_error(reading: _Reading, others: str) -> str:
-    return f"{reading.name}: the id {reading.id!r} is also in {others}; give each file an id of its own"
+def _duplicate_error(file: _ParsedFile, others: str) -> str:
+    return f"{file.name}: the id {file.id!r} is also in {others}; give each file an id of its own"
 
 
-def _read(path: Path, home: Path) -> _Reading:
+def _parse(path: Path, home: Path) -> _ParsedFile:
     name, post_id = os.fsencode(path.name).decode(errors="replace"), path.stem
     try:
         header, body = post.split(_text(path, home))
         post_id = str(header.get("id", post_id))
-        return _Reading(name, post_id, post.build({"id": post_id, **header, "body": body}))
+        return _ParsedFile(name, post_id, post.build({"id": post_id, **header, "body": body}))
     except BrokenPost as error:
-        return _Reading(name, post_id, f"{name}: {error}")
-    except (OSError, RuntimeError) as error:  # pathlib reports a circle of links as RuntimeError
+        return _ParsedFile(name, post_id, f"{name}: {error}")
+    except (OSError, RuntimeError) as error:  # pathlib raises RuntimeError for a loop of links
         why = getattr(error, "strerror", None) or "it links to itself"
-        return _Reading(name, post_id, f"{name}: cannot be read: {why}; repair or remove it")
+        return _ParsedFile(name, post_id, f"{name}: cannot be read: {why}; repair or remove it")
 
 
 def _text(path: Path, home: Path) -> str:

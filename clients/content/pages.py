@@ -1,6 +1,6 @@
-"""The look of every page we make: templates that escape, and one style that the page names by its digest.
+"""Templates for all generated pages: they escape their values and share one inline style sheet.
 
-Nothing else may style a page, nothing may run in it, and it loads nothing: see the policy in `base.html`.
+The content security policy in `base.html` allows that style sheet by its digest, and no scripts or external resources.
 """
 
 from __future__ import annotations
@@ -16,7 +16,12 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 
 def environment(*folders: Path) -> Environment:
-    """Templates from these folders and those of the posts; each folder's `style.css` adds to the style."""
+    """Return a template environment.
+
+    Args:
+        folders: Folders to search before TEMPLATES; each has a `style.css`, which is appended to the shared style.
+
+    """
     every = [*folders, TEMPLATES]
     env = Environment(
         loader=FileSystemLoader(every), autoescape=True, trim_blocks=True, lstrip_blocks=True,

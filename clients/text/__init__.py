@@ -1,1 +1,1 @@
-"""What a text from outside becomes: characters, JSON, Markdown, HTML, plain text. Imports nothing that talks."""
+"""Decode text from strangers: character sets, JSON, feeds, HTML, Markdown. Nothing here opens a connection."""

@@ -1,7 +1,7 @@
-"""Which character encodings a stranger may name.
+"""Allow only the character encodings that the web uses.
 
-Python knows a hundred others, and some of them are not character encodings: `punycode` and `idna` take time by the square
-of the length, `unicode_escape` and `utf-7` let a text say what it does not show, and each new name is kept for ever.
+Python accepts about a hundred more, and some are unsafe for untrusted input: `punycode` and `idna` take quadratic time,
+`unicode_escape` and `utf-7` hide text from a filter that reads bytes, and Python caches each name it is asked for.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ _KNOWN = {
 
 
 def codec(name: str) -> str | None:
-    """Python's name of an encoding that the web uses, or None for every other."""
+    """Return Python's name of an encoding, or None if it is not on the list."""
     return _KNOWN.get(name.strip().strip("\"'").lower().replace("_", "-"))
 
 
 def of_content_type(value: str) -> str:
-    """The encoding that a Content-Type names, if it is one of the web's; else UTF-8."""
+    """Return Python's name of the encoding in a Content-Type header; UTF-8 if there is none on the list."""
     _, _, parameters = value[:500].partition(";")
     for parameter in parameters.split(";"):
         name, _, charset = parameter.partition("=")

@@ -1,4 +1,4 @@
-"""The words of other people's HTML, in time that grows with its length."""
+"""Convert HTML from strangers to plain text, in linear time."""
 
 from __future__ import annotations
 
@@ -7,33 +7,34 @@ import unicodedata
 from collections.abc import Iterator
 from html import unescape
 
-#: Characters that are looked at; a title or a text is far shorter.
+#: Characters; the rest of a longer text is ignored. A title or a summary is far shorter.
 MAX_LENGTH = 200_000
 
 _SILENT = re.compile(r"<(?P<tag>script|style)\b|<!--")
-#: Blocks stand apart; a word may be half bold.
+#: A block tag separates words; an inline tag may stand inside a word.
 _BLOCK = re.compile(r"(?i)</?(?:p|br|div|li|ul|ol|h[1-6]|tr|td|th|blockquote|pre)\b[^<>]*>")
 _TAG = re.compile(r"</?[a-z!][^<>]*>", re.IGNORECASE)
-#: Python refuses numbers of so many digits, and no character has one.
-_NO_CHARACTER = re.compile(r"&#(?:[0-9]{8,}|[xX][0-9a-fA-F]{8,});?")
+#: References with more digits than any code point has; `unescape` raises on very long ones.
+_INVALID_REFERENCE = re.compile(r"&#(?:[0-9]{8,}|[xX][0-9a-fA-F]{8,});?")
 
 
 def plain(html: str) -> str:
-    """The words of a piece of HTML on one line, without control characters and without those that turn text around.
+    """Return the visible text of an HTML fragment on one line.
 
-    By hand: parsers of HTML take time by the square of the length for what strangers may send.
+    Control characters and characters that change the direction of text are removed. This is not an HTML parser: parsers
+    take quadratic time for some inputs.
     """
-    spoken = " ".join(_spoken(html[:MAX_LENGTH]))
-    words = unescape(_NO_CHARACTER.sub("", _TAG.sub("", _BLOCK.sub(" ", spoken))))
-    return " ".join("".join(" " if c.isspace() else c for c in words if c.isspace() or _is_shown(c)).split())
+    visible = " ".join(_outside_scripts(html[:MAX_LENGTH]))
+    text = unescape(_INVALID_REFERENCE.sub("", _TAG.sub("", _BLOCK.sub(" ", visible))))
+    return " ".join("".join(" " if c.isspace() else c for c in text if c.isspace() or _is_visible(c)).split())
 
 
-def _is_shown(character: str) -> bool:
+def _is_visible(character: str) -> bool:
     return unicodedata.category(character) not in {"Cc", "Cf", "Co", "Cs", "Cn"}
 
 
-def _spoken(html: str) -> Iterator[str]:
-    """The pieces outside of scripts, styles and comments; what does not end ends the text."""
+def _outside_scripts(html: str) -> Iterator[str]:
+    """Yield the pieces outside scripts, styles and comments; one that is never closed extends to the end."""
     at, lower = 0, html.lower()
     while silent := _SILENT.search(lower, at):
         yield html[at : silent.start()]

@@ -1,7 +1,7 @@
-"""Markdown to safe HTML: no raw HTML, no links but web and mail, no pictures that a reader's browser would fetch.
+"""Render Markdown as safe HTML: no raw HTML, only web and mail links, no images that a browser would load.
 
-Rendering takes time and memory by the square of the length for some texts: a table's rows are filled up to its heading.
-So a text that is not short is rendered in a process of its own, with limits.
+Rendering takes quadratic time and memory for some texts (each row of a table is filled up to the width of its header), so
+any text longer than MAX_UNCONFINED is rendered in a child process with limits.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from clients.text import confined
 #: About three lines on a phone.
 SUMMARY_LENGTH = 280
 
-#: Characters. The costliest text of this length that is known takes a twentieth of a second.
+#: Characters. The slowest known text of this length takes 50 ms.
 MAX_UNCONFINED = 2_000
 
 SAFE_LINK = re.compile(r"(https?://|mailto:)", re.IGNORECASE)
@@ -30,11 +30,11 @@ _SPECIAL = re.compile(r"[\\`*_\[\]<>&~|]|^[-+#=]|(?<=\d)[.)](?=\s)")
 
 
 class RenderError(ValueError):
-    """Raised for a text that cannot be rendered within the limits; says what to change."""
+    """Raised for a text that cannot be rendered within the limits; the message says what to change."""
 
 
 def within_limits(function: Callable[[str], Any], text: str) -> Any:
-    """Return `function(text)`, here if the text is short, else in a process of its own; raises RenderError."""
+    """Return `function(text)`, computed in a child process if the text is long; raises RenderError."""
     if len(text) <= MAX_UNCONFINED:
         return function(text)
     try:
@@ -47,34 +47,34 @@ def within_limits(function: Callable[[str], Any], text: str) -> Any:
 
 
 def to_html(text: str) -> str:
-    """Render a post's body; its headings begin below the page's title."""
+    """Render a post's body as HTML whose highest heading is `h2`; raises RenderError."""
     return str(within_limits(html_here, text))
 
 
 def first_paragraph(text: str) -> str:
-    """Return the first paragraph as plain text, cut between words."""
+    """Return the first paragraph as plain text of at most SUMMARY_LENGTH characters; raises RenderError."""
     return str(within_limits(paragraph_here, text))
 
 
 def links(text: str) -> list[str]:
-    """Return where the links and pictures of a text lead."""
+    """Return the URLs of all links and images in a text; raises RenderError."""
     return cast("list[str]", within_limits(links_here, text))
 
 
 def html_here(text: str) -> str:
-    """Do the work of `to_html`, in this process and without a limit."""
+    """Do the work of `to_html` in this process, without limits."""
     return cast("str", _markdown().render(text))
 
 
 def paragraph_here(text: str) -> str:
-    """Do the work of `first_paragraph`, in this process and without a limit."""
+    """Do the work of `first_paragraph` in this process, without limits."""
     tokens = _markdown().parse(text)
     inline = (after for before, after in pairwise(tokens) if before.type == "paragraph_open")
     return shorten(" ".join(_plain(next(inline, None)).split()))
 
 
 def shorten(text: str, length: int = SUMMARY_LENGTH) -> str:
-    """Cut between words and say so."""
+    """Cut a text at a word boundary to at most `length` characters, and end it with an ellipsis if it was cut."""
     if len(text) <= length:
         return text
     cut = text[:length]
@@ -82,18 +82,18 @@ def shorten(text: str, length: int = SUMMARY_LENGTH) -> str:
 
 
 def escape(text: str) -> str:
-    """Write one line of somebody else's text so that it means itself and nothing in Markdown."""
+    """Escape one line of text so that Markdown renders it literally."""
     return _SPECIAL.sub(lambda found: f"\\{found[0]}", text)
 
 
 def links_here(text: str) -> list[str]:
-    """Do the work of `links`, in this process and without a limit."""
+    """Do the work of `links` in this process, without limits."""
     inline = [child for token in _markdown().parse(text) for child in token.children or []]
     return [str(token.attrGet("href")) for token in inline if token.type == "link_open"]
 
 
 def tokens(text: str) -> list[Token]:
-    """Return the parts of a post's body, parsed in this process and without a limit."""
+    """Parse a text into Markdown tokens in this process, without limits."""
     return _markdown().parse(text)
 
 
@@ -108,7 +108,7 @@ def _markdown() -> MarkdownIt:
 
 
 def _level_headings(state: StateCore) -> None:
-    """Whether an author begins with `#` or with `##`, the highest heading comes right below the page's title."""
+    """Shift all headings so that the highest is `h2`: the page's title is the only `h1`."""
     headings = [token for token in state.tokens if token.type in {"heading_open", "heading_close"}]
     highest = min((int(token.tag[1]) for token in headings), default=2)
     for token in headings:
@@ -116,7 +116,7 @@ def _level_headings(state: StateCore) -> None:
 
 
 def _link_images(state: StateCore) -> None:
-    """Link to each picture: loading it would tell its server who reads, a link leaves that to the reader."""
+    """Replace each image by a link: loading an image would tell its server who reads the page."""
     for token in state.tokens:
         token.children = list(_without_images(token.children or []))
 
@@ -127,7 +127,7 @@ def _without_images(tokens: Sequence[Token]) -> Iterator[Token]:
         depth += token.nesting if token.type.startswith("link_") else 0
         if token.type != "image":
             yield token
-        elif depth:  # a link cannot hold another one
+        elif depth:  # links cannot be nested
             yield _label(token)
         else:
             yield Token("link_open", "a", 1, attrs={"href": token.attrGet("src") or ""})

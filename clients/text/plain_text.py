@@ -1,4 +1,4 @@
-"""Markdown to plain text, for places that show nothing else: links keep their address, lists their bullets."""
+"""Convert Markdown to plain text: links keep their URL, lists keep their bullets."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _MAIL = "mailto:"
 
 
 def text_of(source: str) -> str:
-    """Return a post's body as plain text, with an empty line between paragraphs; raises `markdown.RenderError`."""
+    """Convert a post's body to plain text with an empty line between paragraphs; raises `markdown.RenderError`."""
     return str(markdown.within_limits(text_here, source))
 
 
 def text_here(source: str) -> str:
-    """Do the work of `text_of`, in this process and without a limit."""
+    """Do the work of `text_of` in this process, without limits."""
     page = _Page()
     for token in markdown.tokens(source):
         page.take(token)
@@ -26,16 +26,17 @@ def text_here(source: str) -> str:
 
 
 class _Page:
-    """Plain text as it grows, block by block."""
+    """Plain text, built block by block from Markdown tokens."""
 
     def __init__(self) -> None:
         self.text = ""
         self._bullet = ""
-        self._tight = False  #: the paragraph under way is an item of a tight list
+        self._tight = False  #: the current paragraph is an item of a tight list
         self._was_tight = False
         self._row: list[str] | None = None
 
     def take(self, token: Token) -> None:
+        """Add what a token contributes to the text."""
         match token.type:
             case "list_item_open":
                 self._bullet = f"{token.info}. " if token.info else "• "
@@ -59,21 +60,21 @@ class _Page:
             self._tight = False
 
     def _add(self, block: str, *, tight: bool = False) -> None:
-        """Add a block; a tight one, such as an item of a list, follows right below the one before."""
+        """Add a block; a tight one, such as a list item, follows the previous tight block without an empty line."""
         block, self._bullet = f"{self._bullet}{block}", ""
         if not block.strip():
             return
         self.text += f"{self._gap(tight)}{block}"
         self._was_tight = tight
 
-    def _gap(self, tight: bool) -> str:  # noqa: FBT001 - of two blocks that follow each other
+    def _gap(self, tight: bool) -> str:  # noqa: FBT001 - private, with one caller
         if not self.text:
             return ""
         return "\n" if tight and self._was_tight else "\n\n"
 
 
 def _inline(tokens: Iterable[Token]) -> str:
-    """One paragraph; a link is its label, and its address in brackets if that says more."""
+    """Return the text of one paragraph; each link becomes its label followed by its URL, unless they are the same."""
     text, opened = "", (0, "")
     for token in tokens:
         if token.type == "link_open":
@@ -88,5 +89,5 @@ def _inline(tokens: Iterable[Token]) -> str:
 
 def _link(label: str, address: str) -> str:
     shown = address.removeprefix(_MAIL)
-    says_as_much = label in {shown, shown.partition("://")[2], ""}
-    return shown if says_as_much else f"{label} ({shown})"
+    is_same = label in {shown, shown.partition("://")[2], ""}
+    return shown if is_same else f"{label} ({shown})"

@@ -1,4 +1,4 @@
-"""JSON from strangers: Python's parser takes NaN and numbers beyond all bounds, which no other reader would."""
+"""Parse JSON by the standard: Python's parser also accepts NaN and Infinity, which other parsers reject."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ from typing import Any, NoReturn
 
 
 def loads(text: str) -> Any:
-    """The value of a JSON text; raises ValueError for what is not JSON, RecursionError for what is too deep."""
-    return json.loads(text, parse_constant=_no_number, parse_float=_finite)
+    """Parse a JSON text.
+
+    Raises:
+        ValueError: it is not JSON, or a number in it is not finite.
+        RecursionError: it is nested too deep.
+
+    """
+    return json.loads(text, parse_constant=_reject_constant, parse_float=_finite)
 
 
-def _no_number(word: str) -> NoReturn:
-    raise ValueError(word)
+def _reject_constant(name: str) -> NoReturn:
+    raise ValueError(name)
 
 
 def _finite(text: str) -> float:

@@ -286,6 +286,33 @@ def test_loading_a_broken_post_raises_its_error(folder: Path, write: Write) -> N
         content.load("name", folder)
 
 
+def test_loading_one_post_parses_no_other(folder: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(20):
+        write(f"other-{number}.md")
+    write("wanted.md")
+    parsed: list[str] = []
+    split = content.post.split
+    monkeypatch.setattr(content.post, "split", lambda text: parsed.append(text) or split(text))
+
+    assert content.load("wanted", folder).id == "wanted"
+    assert len(parsed) == 1
+
+
+def test_an_id_that_yaml_spells_with_escapes_is_found(folder: Path, write: Write) -> None:
+    write("file.md", id='"h\\x65llo"')
+
+    assert content.load("hello", folder).id == "hello"
+    assert [post.id for post in content.scan(folder).posts] == ["hello"]
+
+
+def test_an_id_spelt_with_escapes_is_a_duplicate_too(folder: Path, write: Write) -> None:
+    write("file.md", id='"h\\x65llo"')
+    write("hello.md")
+
+    with pytest.raises(BrokenPost, match="is also in"):
+        content.load("hello", folder)
+
+
 @pytest.mark.parametrize("post_id", ["absent", "../a", "/etc/passwd", "a\0", "", "a" * 10_000])
 def test_an_unknown_id_is_not_found(folder: Path, write: Write, post_id: str) -> None:
     write("../a.md")
