@@ -1,4 +1,4 @@
-"""The local mailbox: what the responder answered, one readable file per conversation.
+"""The local mailbox: the responder's replies, one readable file per conversation.
 
 `STATE_DIR/mailbox/CHANNEL/CONVERSATION.jsonl` has one JSON object per line and reply, oldest first.
 """
@@ -26,7 +26,7 @@ _PLAIN = re.compile(r"[a-z0-9_-]{1,64}")
 
 
 class Reply(BaseModel):
-    """What is answered to one message, which stands beside it so that the file can be read."""
+    """The reply to one message, together with that message."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -41,7 +41,7 @@ class Reply(BaseModel):
 
 
 class Delivered(BaseModel):
-    """Where a reply lies, since when, and how it was made."""
+    """Where and when a reply was delivered, and how it was made; `file` is relative to STATE_DIR."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -52,28 +52,30 @@ class Delivered(BaseModel):
 
 
 def deliver(reply: Reply) -> Delivered:
-    """Put the reply into its conversation; one that is there already stays as it is.
+    """Append a reply to its conversation, unless the message has one already.
 
-    Raises NotApplied if the disk does not take it: then nothing of it is left.
+    Raises:
+        NotApplied: the file cannot be opened or written; nothing of the reply is left in it.
+
     """
     file = _file(reply.channel, reply.conversation)
-    with _open_alone(file) as mailbox:
-        found = _line_of(mailbox, reply.message_id)
-        if found is None:
-            found = {"at": datetime.now(UTC).isoformat(), **reply.model_dump(mode="json")}
-            _append(mailbox, found)
+    with _open_exclusive(file) as mailbox:
+        line = _find_line(mailbox, reply.message_id)
+        if line is None:
+            line = {"at": datetime.now(UTC).isoformat(), **reply.model_dump(mode="json")}
+            _append(mailbox, line)
             sync_folder(file.parent)
-    return _delivered(file, found)
+    return _delivered(file, line)
 
 
 def find(reply: Reply) -> Delivered | None:
-    """The reply to the same message, if it lies in its conversation."""
+    """Return the reply to the same message if its conversation has one."""
     file = _file(reply.channel, reply.conversation)
     if not file.exists():
         return None
-    with _open_alone(file) as mailbox:
-        found = _line_of(mailbox, reply.message_id)
-    return _delivered(file, found) if found else None
+    with _open_exclusive(file) as mailbox:
+        line = _find_line(mailbox, reply.message_id)
+    return _delivered(file, line) if line else None
 
 
 def _delivered(file: Path, line: dict[str, Any]) -> Delivered:
@@ -86,7 +88,7 @@ def _file(channel: str, conversation: str) -> Path:
 
 
 def _safe(name: str) -> str:
-    """A file's name of our own making: a plain one as it is, any other as what is plain of it and a digest of all of it."""
+    """Return a safe file name: the name itself, or its safe characters and a digest of the whole name."""
     if _PLAIN.fullmatch(name):
         return name
     digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:16]
@@ -94,8 +96,8 @@ def _safe(name: str) -> str:
 
 
 @contextlib.contextmanager
-def _open_alone(file: Path) -> Iterator[int]:
-    """The file's descriptor, while nobody else writes; raises NotApplied if it cannot be opened."""
+def _open_exclusive(file: Path) -> Iterator[int]:
+    """Yield the file's descriptor while its lock is held; raises NotApplied if it cannot be opened."""
     try:
         fd = _open(file)
     except OSError as error:
@@ -107,14 +109,14 @@ def _open_alone(file: Path) -> Iterator[int]:
 
 
 def _open(file: Path) -> int:
-    """For nobody else's eyes: these are people's letters. A link that somebody put there is not followed."""
+    """Open the file for this user only, because it holds private messages; a symbolic link is not followed."""
     for folder in (file.parent.parent, file.parent):
         private.folder(folder)
     return open_locked(file, flags=os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW)
 
 
-def _line_of(fd: int, message_id: str) -> dict[str, Any] | None:
-    """The line that answers a message. A line that was torn by a crash, or by an editor, is passed over."""
+def _find_line(fd: int, message_id: str) -> dict[str, Any] | None:
+    """Return the line that replies to a message; a line that is not valid JSON, torn by a crash, is skipped."""
     with os.fdopen(os.dup(fd), "rb") as file:
         file.seek(0)
         for text in file:
@@ -126,7 +128,7 @@ def _line_of(fd: int, message_id: str) -> dict[str, Any] | None:
 
 
 def _append(fd: int, line: dict[str, Any]) -> None:
-    """One line, on disk when this returns; behind a torn line a new one is begun."""
+    """Append one line, on disk when this returns; after a torn line, begin a new one. Raises NotApplied."""
     size = os.fstat(fd).st_size
     torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
     text = json.dumps(line, ensure_ascii=False).encode(errors="replace").decode()

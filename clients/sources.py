@@ -1,8 +1,8 @@
-"""What agents read: the files and addresses that `content/sources.toml` lists, told apart from those that are broken.
+"""Read the files and URLs that `content/sources.toml` lists for the agents.
 
-An address may lead anywhere on the internet, and nowhere else: what a feed redirects to, and what a name resolves to, is
-decided by strangers. Inside this machine and its network only those addresses are reached that the owner wrote down:
-a literal one such as `http://127.0.0.1:9000/feed.xml`, or a name whose source says `private = true`.
+A URL may lead to any public address. Private addresses are refused, because strangers decide what a name resolves to and
+where a feed redirects, with two exceptions that the owner writes down: a literal address such as
+`http://127.0.0.1:9000/feed.xml`, and a name whose source says `private = true`.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from gatekeeper.errors import NotApplied
 from gatekeeper.redact import clean, describe
 
 LISTING = "sources.toml"
-#: The sections of the listing: who reads what it lists.
+#: The sections of the listing, one per agent that reads sources.
 SECTIONS = ("writer", "analyst")
-#: Bytes. A feed or a table of numbers is far smaller, and parsers take time by the size.
+#: Bytes. A feed or a table of numbers is far smaller.
 MAX_SOURCE = 2 * 1024 * 1024
-#: Feeds move house; a circle of redirects ends here.
+#: Feeds move to other URLs; a redirect loop ends here.
 MAX_REDIRECTS = 3
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-#: Seconds one source may take, and all sources of one run together.
+#: Seconds for one source, and for all sources of one run.
 MAX_SOURCE_SECONDS, MAX_TOTAL_SECONDS = 10.0, 45.0
-#: How many broken sources are told, and in how many characters each: together they fit one fact.
+#: How many broken sources are reported, and in how many characters each: together they fit one fact.
 MAX_ERRORS, MAX_ERROR_LENGTH = 30, 300
 
 HEADERS = {"User-Agent": "gatehouse (feed reader)", "Accept": "application/atom+xml, application/rss+xml, */*;q=0.5"}
 
 
 class BrokenSource(Exception):
-    """Raised when a source cannot be read or used; says why."""
+    """Raised when a source cannot be read or used; the message says why."""
 
 
 def _stripped(value: object) -> object:
@@ -50,7 +50,7 @@ def _stripped(value: object) -> object:
 
 
 class Source(BaseModel):
-    """One entry of the listing: a `file` beside it, a `public` file of our own making, or a `url`."""
+    """One entry of the listing: a `file` in the content folder, a file in the `public` folder, or a `url`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -71,7 +71,7 @@ class Source(BaseModel):
 
 @dataclass(frozen=True)
 class Listing:
-    """The usable sources of one section, and `broken`: name to what is wrong."""
+    """The usable sources of one section, and `broken`, the error by name."""
 
     sources: tuple[Source, ...] = ()
     broken: dict[str, str] = field(default_factory=dict)
@@ -82,7 +82,7 @@ Part = TypeVar("Part")
 
 @dataclass(frozen=True)
 class ReadResult(Generic[Part]):
-    """What all sources of a section gave, and `broken`: name to what is wrong."""
+    """The parsed parts of all sources of a section, and `broken`, the error by name."""
 
     parts: tuple[Part, ...]
     broken: dict[str, str]
@@ -90,7 +90,13 @@ class ReadResult(Generic[Part]):
 
 
 def read_all(section: str, parse: Callable[[bytes, str], list[Part]]) -> ReadResult[Part]:
-    """Read every source of a section; `parse` makes parts of the bytes and the name. A broken source never stops the others."""
+    """Read and parse every source of a section within MAX_TOTAL_SECONDS; a broken source does not stop the others.
+
+    Args:
+        section: One of SECTIONS.
+        parse: Makes parts from a source's bytes and name; may raise BrokenSource.
+
+    """
     listing, deadline = listed(section), time.monotonic() + MAX_TOTAL_SECONDS
     parts, broken = [], dict(listing.broken)
     for source in listing.sources:
@@ -100,14 +106,14 @@ def read_all(section: str, parse: Callable[[bytes, str], list[Part]]) -> ReadRes
             parts += parse(read(source, deadline), source.name)
         except BrokenSource as error:
             broken[source.name] = str(error)
-        except Exception as error:  # noqa: BLE001 - parsers meet here what nobody thought of
+        except Exception as error:  # noqa: BLE001 - a parser can fail in any way on untrusted input
             broken[source.name] = f"cannot be understood: {describe(error)}"
-    told = {name: clean(why)[:MAX_ERROR_LENGTH] for name, why in list(broken.items())[:MAX_ERRORS]}
-    return ReadResult(tuple(parts), told, len(listing.sources))
+    reported = {name: clean(why)[:MAX_ERROR_LENGTH] for name, why in list(broken.items())[:MAX_ERRORS]}
+    return ReadResult(tuple(parts), reported, len(listing.sources))
 
 
 def listed(section: str, folder: Path | None = None) -> Listing:
-    """The sources of a section of `content/sources.toml`; a wrong entry never hides the others."""
+    """Return the sources of a section of `content/sources.toml`; a wrong entry does not hide the others."""
     path = (folder or settings.current().content_dir) / LISTING
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
@@ -117,7 +123,7 @@ def listed(section: str, folder: Path | None = None) -> Listing:
         return Listing(broken={LISTING: "cannot be read: it is nested too deep; correct it"})
     except (OSError, ValueError) as error:
         return Listing(broken={LISTING: f"cannot be read: {error}; correct it"})
-    found, broken = [], _strangers(tables)
+    found, broken = [], _unknown_sections(tables)
     entries = tables.get(section, [])
     for number, entry in enumerate(entries if isinstance(entries, list) else [entries], 1):
         name = f"{section} {number}"
@@ -125,11 +131,20 @@ def listed(section: str, folder: Path | None = None) -> Listing:
             found.append(Source.model_validate(entry))
         except ValidationError as error:
             broken[name] = "; ".join(_in_words(problem["loc"], problem["msg"]) for problem in error.errors())
-    return Listing(tuple(_without_twins(found, broken)), broken)
+    return Listing(tuple(_without_duplicates(found, broken)), broken)
 
 
 def read(source: Source, deadline: float) -> bytes:
-    """The source's bytes, before `deadline` (of `time.monotonic()`); raises BrokenSource."""
+    """Return a source's bytes.
+
+    Args:
+        source: The source.
+        deadline: When to give up, as a value of `time.monotonic()`.
+
+    Raises:
+        BrokenSource: the source cannot be read, or is larger than MAX_SOURCE.
+
+    """
     here = settings.current()
     if source.url is not None:
         return _fetch(source, min(deadline, time.monotonic() + MAX_SOURCE_SECONDS))
@@ -153,13 +168,13 @@ def _fetch(source: Source, deadline: float) -> bytes:
     url, own_host = str(source.url), urlsplit(str(source.url)).hostname or ""
     for _ in range(1 + MAX_REDIRECTS):
         host = urlsplit(url).hostname or ""
-        meant = host == own_host and (source.private or is_literal(host))
-        answer = _get(url, deadline, BoundedAdapter if meant else PublicAdapter)
-        if answer.status_code not in REDIRECTS:
-            if not answer.ok:
-                raise BrokenSource(f"{url} answered {answer.status_code}")
-            return _bounded(answer.content)
-        url = _moved(url, answer.headers.get("Location", ""))
+        may_be_private = host == own_host and (source.private or is_literal(host))
+        response = _get(url, deadline, BoundedAdapter if may_be_private else PublicAdapter)
+        if response.status_code not in REDIRECTS:
+            if not response.ok:
+                raise BrokenSource(f"{url} answered {response.status_code}")
+            return _bounded(response.content)
+        url = _redirected(url, response.headers.get("Location", ""))
     raise BrokenSource(f"{source.url} redirects more than {MAX_REDIRECTS} times")
 
 
@@ -173,22 +188,22 @@ def _get(url: str, deadline: float, adapter: type[BoundedAdapter]) -> Response:
         raise BrokenSource(describe(error)) from None
 
 
-def _moved(url: str, location: str) -> str:
+def _redirected(url: str, location: str) -> str:
     target = urljoin(url, location)
     try:
         _check(target)
     except ValueError as error:
-        raise BrokenSource(f"{url} redirects to where nothing is read: {error}") from None
+        raise BrokenSource(f"{url} redirects to a URL that is not read: {error}") from None
     return target
 
 
 def _check(url: str) -> None:
-    """Raise ValueError for what is no address on the web."""
+    """Raise ValueError unless this is a web URL without credentials."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"{url[:200]!r} is no http or https address")
+        raise ValueError(f"{url[:200]!r} is not an http or https URL")
     if parts.username or parts.password:
-        raise ValueError("an address with a user or a password in it would be shown in logs; remove them")
+        raise ValueError("a URL with a user or a password in it would appear in logs; remove them")
 
 
 def _bounded(data: bytes) -> bytes:
@@ -197,7 +212,7 @@ def _bounded(data: bytes) -> bytes:
     return data
 
 
-def _strangers(tables: dict[str, object]) -> dict[str, str]:
+def _unknown_sections(tables: dict[str, object]) -> dict[str, str]:
     return {
         name: f"no agent reads [[{name}]]; the sections are: {', '.join(SECTIONS)}"
         for name in tables
@@ -205,13 +220,13 @@ def _strangers(tables: dict[str, object]) -> dict[str, str]:
     }
 
 
-def _without_twins(sources: list[Source], broken: dict[str, str]) -> list[Source]:
-    """The first of each name; what is told about a source needs a name that means one of them."""
-    named = {source.name: source for source in reversed(sources)}
+def _without_duplicates(sources: list[Source], broken: dict[str, str]) -> list[Source]:
+    """Keep the first source of each name, and report the others in `broken`."""
+    first = {source.name: source for source in reversed(sources)}
     for source in sources:
-        if named[source.name] is not source:
+        if first[source.name] is not source:
             broken[source.name] = "is the name of two sources; give each its own"
-    return [source for source in sources if named[source.name] is source]
+    return [source for source in sources if first[source.name] is source]
 
 
 def _in_words(place: tuple[int | str, ...], message: str) -> str:

@@ -1,4 +1,4 @@
-"""One post: the fields its author writes, and how they are read from Markdown with front matter."""
+"""One post: its fields, and how they are read from a Markdown file with front matter."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Str
 #: Ids become file names and parts of URLs.
 ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
-#: XML 1.0 cannot carry these even when escaped, so one of them would make a whole feed unreadable.
+#: Characters that XML 1.0 forbids even when escaped: one of them would make the whole feed invalid.
 XML_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-#: `posts/index.html` is the list of all posts.
+#: `posts/index.html` lists all posts.
 RESERVED_IDS = frozenset({"index"})
 
-#: What to write, per field, when a field is wrong.
+#: An example of each field, shown when a field is wrong.
 EXAMPLES = {
     "id": "id: my-post (a-z, 0-9, - and _, at most 64)",
     "title": "title: One line of text",
@@ -31,19 +31,24 @@ EXAMPLES = {
     "body": "Markdown below the front matter",
 }
 
-#: Seven short fields; YAML parsers need time by the square of the length for hostile input.
+#: Characters. There are seven short fields, and YAML parsers take quadratic time for some inputs.
 MAX_HEADER = 8_000
 
-#: Makes nothing but text, lists and mappings out of YAML.
+#: Parses YAML into text, lists and mappings only.
 LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
 class BrokenPost(ValueError):
-    """Raised when a post's file is there but cannot be used; says which file and what to change."""
+    """Raised when a post's file exists but cannot be used; the message says which file and what to change."""
 
 
 def utc(value: object) -> datetime:
-    """Return an aware UTC time; without a zone it is UTC. Numbers are refused: they could be seconds or a date."""
+    """Convert a date, a time or an ISO 8601 text to an aware time in UTC; a value without a zone is in UTC.
+
+    Raises:
+        ValueError: the value is something else, such as a number, which could mean seconds or a date.
+
+    """
     if isinstance(value, str):
         value = datetime.fromisoformat(value.strip())
     elif isinstance(value, date) and not isinstance(value, datetime):
@@ -71,7 +76,7 @@ def _one_line(value: object) -> object:
 
 
 def _words(value: object) -> object:
-    """`tags: a, b` means what `tags: [a, b]` means."""
+    """Split a comma-separated text: `tags: a, b` means `tags: [a, b]`."""
     return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 
 
@@ -89,9 +94,18 @@ Words = Annotated[tuple[Line, ...], BeforeValidator(_words)]
 
 
 class Post(BaseModel):
-    """One post as its author wrote it; `destinations` empty means wherever PUBLISH_TO says.
+    """One post as its author wrote it.
 
-    A draft says `made_by` whom it was written and from which `sources`; a person's post needs neither.
+    Attributes:
+        id: The post's name in file names and URLs.
+        title: One line.
+        publish_at: When it is due, in UTC.
+        destinations: Where it goes; empty for every destination in PUBLISH_TO.
+        tags: Its tags.
+        made_by: Which model or rules wrote a draft; None for a person's post.
+        sources: The URLs that a draft is based on.
+        body: Markdown.
+
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -107,16 +121,16 @@ class Post(BaseModel):
 
 
 def build(fields: dict[str, object]) -> Post:
-    """Make a post of its front matter and body; raises BrokenPost with all that is wrong."""
+    """Make a post from its front matter and body; raises BrokenPost, which names every wrong field."""
     try:
         return Post.model_validate(fields)
     except ValidationError as error:
-        wrong = error.errors(include_input=False, include_url=False)
-        raise BrokenPost(" ".join(_problem(str(e["loc"][0]), e["msg"]) for e in wrong)) from None
+        problems = error.errors(include_input=False, include_url=False)
+        raise BrokenPost(" ".join(_problem(str(each["loc"][0]), each["msg"]) for each in problems)) from None
 
 
 def split(text: str) -> tuple[dict[str, object], str]:
-    """Part a file into its front matter and its body."""
+    """Split a file's text into its front matter and its body; raises BrokenPost."""
     handler = YAMLHandler()
     text = text.strip()
     try:
@@ -131,7 +145,7 @@ def split(text: str) -> tuple[dict[str, object], str]:
 
 
 def _header(text: str) -> dict[str, object]:
-    """Every value stays the text its author wrote: `title: 2026` is a title and `tags: [no]` is no boolean."""
+    """Parse front matter; every scalar stays text, so `title: 2026` is a title and `tags: [no]` is not a boolean."""
     try:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=LOADER)):
             raise BrokenPost("its front matter uses YAML aliases (`*name`), which can grow without end; write it out")

@@ -1,4 +1,8 @@
-"""Where posts can go. A new destination is one module in this folder, its name in `KNOWN`, and what it needs in `NEEDS`."""
+"""The destinations that posts can go to.
+
+To add one, write a module in this folder with the functions of `Publishing`, add its name to `KNOWN`, and add the settings
+it requires to `NEEDS`. `docs/destinations.md` explains each step.
+"""
 
 from __future__ import annotations
 
@@ -10,27 +14,27 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
 import settings
 from clients.content import Post
 
-#: Each is a module of this folder with the functions of `Publishing`, imported when it is first needed.
+#: The modules of this folder that are destinations; each is imported when it is first used.
 KNOWN = ("feed", "mastodon", "threads")
 
-#: The settings without which a destination cannot work: names of fields of `Settings`, in lower case.
+#: The settings that a destination requires, as field names of `Settings`.
 NEEDS = {"mastodon": ("mastodon_token",), "threads": ("threads_token",)}
 
 
 class UnknownDestination(ValueError):
-    """Raised when a name is no destination; says which are."""
+    """Raised when a name is not a destination; the message lists those that are."""
 
 
 class NotConfigured(ValueError):
-    """Raised when a destination lacks a setting; says which."""
+    """Raised when a destination lacks a required setting; the message names it."""
 
 
 class LookupInconclusive(Exception):
-    """Raised by a look-up that saw neither the post nor proof of its absence."""
+    """Raised by a look-up that found neither the post nor proof that it is absent."""
 
 
 class Published(BaseModel):
-    """What a destination says of a post that is out; `id` is its name at the destination."""
+    """A published post: when and where, and its `id` at the destination."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -40,35 +44,49 @@ class Published(BaseModel):
 
 
 class Publishing(Protocol):
-    """What a destination's module offers; both are called inside a task."""
+    """The functions that a destination's module must have; both are called inside a task."""
 
     def publish(self, post: Post) -> Published:
-        """Put the post out once, or find it already out, and say where; called behind the line.
+        """Publish a post once, or return it if an earlier attempt published it. Called inside the effect.
 
-        Raises `gatekeeper.NotApplied` where it is proven that the post is not out; any other exception proves nothing.
+        Raises:
+            gatekeeper.NotApplied: it is proven that the post was not published. Any other exception leaves the outcome
+                unknown.
+
         """
 
     def find(self, post: Post) -> Published | None:
-        """Look whether an earlier attempt put the post out; None is proof that nothing is there now.
+        """Look up whether an earlier attempt published a post.
 
-        Raises where the look-up cannot be trusted: an error of the provider, or LookupInconclusive.
+        Returns:
+            The published post, or None as proof that it is not there.
+
+        Raises:
+            LookupInconclusive: there is no proof either way. So is any other exception, such as the provider's error.
+
         """
 
 
 def names() -> tuple[str, ...]:
-    """Every destination there is."""
+    """Return the names of all destinations."""
     return KNOWN
 
 
 def known(name: str) -> str:
-    """Return `name` if it is a destination."""
+    """Return `name` if it is a destination; raises UnknownDestination otherwise."""
     if name not in KNOWN:
         raise UnknownDestination(f"unknown destination {name[:80]!r}; the destinations are: {', '.join(KNOWN)}")
     return name
 
 
 def check(name: str) -> None:
-    """Raise UnknownDestination or NotConfigured if nothing can be published there."""
+    """Check that a destination can be used.
+
+    Raises:
+        UnknownDestination: there is no destination of this name.
+        NotConfigured: a setting in NEEDS is missing.
+
+    """
     config = settings.current()
     missing = [setting.upper() for setting in NEEDS.get(known(name), ()) if not getattr(config, setting)]
     if missing:
@@ -76,9 +94,9 @@ def check(name: str) -> None:
 
 
 def get(name: str) -> Publishing:
-    """Return the destination of this name."""
+    """Return the module of a destination; raises UnknownDestination."""
     return cast("Publishing", import_module(f"{__name__}.{known(name)}"))
 
 
-#: For a task's signature: a text that is the name of a destination.
+#: The type of a task's argument that is the name of a destination.
 Destination = Annotated[str, AfterValidator(known)]

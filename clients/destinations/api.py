@@ -1,4 +1,4 @@
-"""Speaking JSON to a provider of posts, all requests of one publish within one time."""
+"""Call the JSON API of a destination; all requests of one publish share one deadline."""
 
 from __future__ import annotations
 
@@ -17,19 +17,28 @@ from clients.text import strict_json
 from gatekeeper.errors import GatekeeperError, NotApplied
 from gatekeeper.redact import clean, describe
 
-#: Seconds for all requests of a publish, and for what it waits in between: well below the publisher's lease of 2 minutes.
+#: Seconds for all requests of one publish and the waits between them: well below the publisher's lease of 2 minutes.
 MAX_SECONDS = 100.0
-#: Characters of a provider's own words that are told.
+#: Characters of a provider's error message in ours.
 MAX_SHOWN = 200
 
 
 class UnexpectedResponse(ValueError):
-    """Raised for an answer that is not what the provider promises; says what was asked."""
+    """Raised for a response that does not have the documented form."""
 
 
 @dataclass
 class Api:
-    """One provider; `headers` and `parameters` go with every request and carry who asks."""
+    """One provider's API for the length of one publish or look-up.
+
+    Attributes:
+        name: The provider's name in messages.
+        url: The base URL of the API.
+        headers: Sent with every request, such as the authorization.
+        parameters: Sent with every request, in the query of a GET and in the form of a POST.
+        deadline: When everything must be over, as a value of `time.monotonic()`.
+
+    """
 
     name: str
     url: str
@@ -39,34 +48,49 @@ class Api:
 
     @property
     def left(self) -> float:
-        """Seconds until everything has to be over."""
+        """Seconds until the deadline."""
         return self.deadline - time.monotonic()
 
     def get(self, path: str, **parameters: str) -> Any:
-        """Ask; answers what the JSON holds. Raises HTTPError, UnexpectedResponse, or what the HTTP client raises."""
+        """Send a GET request.
+
+        Args:
+            path: The path below the base URL.
+            parameters: The query.
+
+        Returns:
+            The parsed JSON of the response.
+
+        Raises:
+            HTTPError: the status is not a success.
+            UnexpectedResponse: the body is not JSON.
+            TimeoutError: the deadline has passed; nothing was sent.
+            requests.RequestException: the exchange failed.
+
+        """
         return self._request("GET", path, params={**self.parameters, **parameters}, headers=dict(self.headers))
 
     def post(self, path: str, content: Mapping[str, str], **headers: str) -> Any:
-        """Send a form; answers and raises like `get`."""
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self._request("POST", path, data={**self.parameters, **content}, headers={**self.headers, **sent})
+        """Send a form; returns and raises like `get`. Underscores in the names of headers become hyphens."""
+        own = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self._request("POST", path, data={**self.parameters, **content}, headers={**self.headers, **own})
 
     def _request(self, method: str, path: str, **options: Any) -> Any:
         if self.left <= 0:
-            raise TimeoutError(f"{self.name}: {method} {path} came too late, and was not sent")
+            raise TimeoutError(f"{self.name}: {method} {path} came too late and was not sent")
         timeout = min(settings.current().http_timeout, self.left)
         response = http.request(method, f"{self.url}/{path}", timeout=timeout, **options)
-        asked = f"{self.name} answered {response.status_code} to {method} /{path}"
-        if not response.ok or response.is_redirect or response.status_code >= 300:  # noqa: PLR2004 - no redirect is followed
-            raise HTTPError(f"{asked}: {_words(response)}", response=response)
+        what = f"{self.name} answered {response.status_code} to {method} /{path}"
+        if not response.ok or response.is_redirect or response.status_code >= 300:  # noqa: PLR2004 - redirects are not followed
+            raise HTTPError(f"{what}: {_error_message(response)}", response=response)
         try:
             return strict_json.loads(response.content.decode())
         except (ValueError, RecursionError):
-            raise UnexpectedResponse(f"{asked} with what is no JSON") from None
+            raise UnexpectedResponse(f"{what} with a body that is not JSON") from None
 
 
 def error_of(error: HTTPError) -> Any:
-    """What the provider put under `error`: a text or an object, {} if it put nothing there."""
+    """Return the `error` field of the response, a text or an object; {} if there is none."""
     if error.response is None:
         return {}
     return _error(error.response)
@@ -74,41 +98,47 @@ def error_of(error: HTTPError) -> Any:
 
 @dataclass(frozen=True)
 class Hint:
-    """What a provider's refusal means for the next try, as its destination knows; see `NotApplied`."""
+    """What a provider's refusal means for the next attempt; the fields are those of `NotApplied`."""
 
     temporary: bool | None = None
     change: str = ""
 
 
 def no_hint(_: HTTPError) -> Hint:
-    """Of a provider whose statuses say all."""
+    """Return an empty hint, for providers whose HTTP statuses are enough."""
     return Hint()
 
 
 @contextmanager
 def before_sending(name: str, hint: Callable[[HTTPError], Hint] = no_hint) -> Iterator[None]:
-    """Whatever goes wrong in here goes wrong before anything was sent that a reader could ever see."""
+    """Turn every error in the block into NotApplied: nothing in it publishes anything.
+
+    Args:
+        name: The provider's name in messages.
+        hint: Says what an HTTPError means for the next attempt.
+
+    """
     try:
         yield
     except GatekeeperError:
         raise
     except Exception as error:
-        known = hint(error) if isinstance(error, HTTPError) else _hint(error)
-        words = f"{name}: nothing was published: {describe(error)}"
-        raise NotApplied(words, temporary=known.temporary, change=known.change) from error
+        known = hint(error) if isinstance(error, HTTPError) else _hint_of(error)
+        message = f"{name}: nothing was published: {describe(error)}"
+        raise NotApplied(message, temporary=known.temporary, change=known.change) from error
 
 
-def _hint(error: Exception) -> Hint:
+def _hint_of(error: Exception) -> Hint:
     if isinstance(error, NotConfigured):
-        return Hint(temporary=False)  # its words name the settings
+        return Hint(temporary=False)  # its message names the settings
     return Hint(temporary=True) if isinstance(error, TimeoutError) else Hint()
 
 
-def _words(response: Response) -> str:
-    """What the provider says itself, short and clean."""
+def _error_message(response: Response) -> str:
+    """Return the provider's own error message on one line, shortened and without secrets."""
     error = _error(response)
-    said = error.get("error_user_msg") or error.get("message") if isinstance(error, dict) else error
-    return clean(" ".join(str(said or response.reason or "no reason").split()))[:MAX_SHOWN]
+    message = error.get("error_user_msg") or error.get("message") if isinstance(error, dict) else error
+    return clean(" ".join(str(message or response.reason or "no reason").split()))[:MAX_SHOWN]
 
 
 def _error(response: Response) -> Any:

@@ -1,4 +1,7 @@
-"""The local feed: an Atom feed, a page per post and an index, as plain files that any web server can serve."""
+"""Publish a post in the local feed: an Atom feed, a page per post and an index, as files for any web server.
+
+Publishing is idempotent: a post that is published again keeps its place, so a look-up is never needed to be safe.
+"""
 
 from __future__ import annotations
 
@@ -20,21 +23,21 @@ from clients.text import markdown
 from gatekeeper.errors import NotApplied
 from state.files import UNFINISHED, lock_file, write_atomic
 
-#: Readers fetch the whole feed again and again; fifty posts cover weeks of absence at several posts a day.
+#: Feed readers fetch the whole feed each time; fifty posts cover weeks at several posts a day.
 FEED_LENGTH = 50
 
-#: The permanent name of everything in the feed (RFC 4151); it must not change with the host or the port.
+#: The prefix of all ids in the feed (RFC 4151); it must not change with the host or the port.
 TAG = "tag:gatehouse.local,2026:"
 
 
 def publish(post: Post) -> Published:
-    """Put the post into this system's own feed."""
+    """Publish a post in this system's own feed; see `Publishing`."""
     here = settings.current()
     return Feed(here.public_dir, here.public_url).publish(post)
 
 
 def find(post: Post) -> Published | None:
-    """Look into this system's own feed."""
+    """Look up a post in this system's own feed; see `Publishing`."""
     here = settings.current()
     return Feed(here.public_dir, here.public_url).find(post)
 
@@ -45,14 +48,21 @@ def _utc_now() -> datetime:
 
 @dataclass(frozen=True)
 class Feed:
-    """The feed below one folder; `web_url` is where readers find that folder."""
+    """The feed in one folder.
+
+    Attributes:
+        public: The folder.
+        web_url: The URL at which the folder is served.
+        now: The clock.
+
+    """
 
     public: Path
     web_url: str
     now: Callable[[], datetime] = _utc_now
 
     @property
-    def entries(self) -> FeedStore:
+    def store(self) -> FeedStore:
         return FeedStore(self.public)
 
     @property
@@ -60,29 +70,34 @@ class Feed:
         return self.public / "posts"
 
     def publish(self, post: Post) -> Published:
-        """Put the post out; a post that is out already keeps its place and its first `published_at`."""
-        for folder in (self.posts, self.entries.folder):
+        """Publish a post; one that is published already keeps its place and its first `published_at`.
+
+        Raises:
+            NotApplied: the post cannot be rendered within the limits.
+
+        """
+        for folder in (self.posts, self.store.folder):
             folder.mkdir(parents=True, exist_ok=True)
-        content, summary = _rendered(post)  # before the lock, which the other publishers wait for
-        with self._alone(post.id):
+        content, summary = _rendered(post)  # before taking the lock that other publishers wait for
+        with self._exclusive(post.id):
             entry = self._record(post, content, summary)
             self._write_page(entry)
             self._write_lists()
         return self._published(entry)
 
     def find(self, post: Post) -> Published | None:
-        """Return the post if it is out whole. None is safe even of a half: publishing again finishes it in its place."""
+        """Return the post if it is completely published; publishing one that is incomplete finishes it in its place."""
         lock = self.public / ".lock"
         unfinished = lock.read_text() if lock.exists() else ""
-        entry = self.entries.get(post.id)
+        entry = self.store.get(post.id)
         return None if entry is None or unfinished == post.id else self._published(entry)
 
     def _published(self, entry: FeedEntry) -> Published:
         return Published(published_at=entry.published_at, url=self._url(entry), id=f"{TAG}{entry.id}")
 
     @contextmanager
-    def _alone(self, post_id: str) -> Iterator[None]:
-        """One publisher at a time. The lock file names the post under way, so that a killed publisher is noticed."""
+    def _exclusive(self, post_id: str) -> Iterator[None]:
+        """Hold the publishers' lock. The lock file names the post in progress, so that the next one repairs after a kill."""
         path = self.public / ".lock"
         with lock_file(path) as lock:
             if interrupted := path.read_text():
@@ -92,23 +107,23 @@ class Feed:
             _note(lock, "")
 
     def _repair(self, interrupted: str) -> None:
-        for folder in (self.public, self.posts, self.entries.folder):
+        for folder in (self.public, self.posts, self.store.folder):
             for unfinished in folder.glob(f".*{UNFINISHED}"):
                 unfinished.unlink(missing_ok=True)
-        self.entries.rebuild()
-        if entry := self.entries.get(interrupted):
+        self.store.rebuild()
+        if entry := self.store.get(interrupted):
             self._write_page(entry)
 
     def _record(self, post: Post, content: str, summary: str) -> FeedEntry:
-        now, known = self.now(), self.entries.get(post.id)
+        now, known = self.now(), self.store.get(post.id)
         entry = _entry(post, content, summary, known.published_at if known else now, now)
         if known and entry == known.model_copy(update={"updated_at": now}):
             return known
-        self.entries.put(entry)
+        self.store.put(entry)
         return entry
 
     def _write_lists(self) -> None:
-        newest = self.entries.newest()
+        newest = self.store.newest()
         for entry in newest:
             if not (self.posts / f"{entry.id}.html").exists():
                 self._write_page(entry)
@@ -130,7 +145,7 @@ class Feed:
 
 
 def _rendered(post: Post) -> tuple[str, str]:
-    """The post's HTML and its first paragraph; raises NotApplied if it cannot be rendered within the limits."""
+    """Return the post's HTML and its first paragraph; raises NotApplied if it cannot be rendered within the limits."""
     try:
         return markdown.to_html(post.body), markdown.first_paragraph(post.body)
     except markdown.RenderError as error:
@@ -141,7 +156,7 @@ def _entry(post: Post, content: str, summary: str, published_at: datetime, now: 
     return FeedEntry(
         id=post.id,
         title=post.title,
-        date=min(post.publish_at, published_at),  # a post published ahead of its time is not dated in the future
+        date=min(post.publish_at, published_at),  # a post that is published early is not dated in the future
         published_at=published_at,
         updated_at=now,
         tags=tuple(dict.fromkeys(post.tags)),

@@ -1,4 +1,4 @@
-"""The local feed's records: a small JSON file per post, and a list of the newest so that no publish reads them all."""
+"""The records of the local feed: a JSON file per post, and a list of the newest so that a publish does not read them all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from state.files import write_atomic
 
 log = structlog.get_logger(__name__)
 
-#: What one page can list and a person still scroll; the older posts keep their pages.
+#: Posts in the list: as many as a person can scroll through on one page. Older posts keep their pages.
 MAX_LISTED = 200
 
 IDS = TypeAdapter(list[str])
@@ -28,8 +28,8 @@ class FeedEntry(BaseModel):
 
     id: str
     title: str
-    date: datetime  #: the date its author gave it
-    published_at: datetime  #: when it first came out here; never changes
+    date: datetime  #: the date that its author gave it
+    published_at: datetime  #: when it was first published here; never changes
     updated_at: datetime
     tags: tuple[str, ...]
     summary: str
@@ -37,25 +37,25 @@ class FeedEntry(BaseModel):
 
 
 class FeedStore:
-    """The records below one folder. An entry's file is what makes its post published; the rest can be made from it."""
+    """The records below one folder. A post is published when its entry's file exists; all else can be rebuilt from that."""
 
     def __init__(self, public: Path) -> None:
         self.folder = public / "entries"
         self.list = public / "newest.json"
 
     def get(self, entry_id: str) -> FeedEntry | None:
-        """Return the entry, or None when there is none that can be read."""
+        """Return the entry, or None if there is none or its file cannot be read; the latter is logged."""
         path = self.folder / f"{entry_id}.json"
         if not ID.fullmatch(entry_id) or not path.exists():
             return None
         try:
             return FeedEntry.model_validate_json(path.read_bytes())
         except (OSError, ValidationError) as error:
-            log.warning("feed_entry_unreadable", file=str(path), error=str(error), next="repair or delete the file")
+            log.warning("feed_entry_unreadable", file=str(path), error=str(error), hint="repair or delete the file")
             return None
 
     def put(self, entry: FeedEntry) -> None:
-        """Record the entry; a new one heads the list of the newest."""
+        """Write the entry; a new one becomes the first in the list of the newest."""
         path = self.folder / f"{entry.id}.json"
         is_new = not path.exists()
         write_atomic(path, entry.model_dump_json(indent=1).encode(), public=True)
@@ -63,11 +63,11 @@ class FeedStore:
             self._write_list([entry.id, *(known for known in self._ids() if known != entry.id)])
 
     def newest(self) -> list[FeedEntry]:
-        """Return the entries that came out last, newest first."""
+        """Return the newest entries, at most MAX_LISTED, newest first."""
         return [entry for entry in map(self.get, self._ids()) if entry]
 
     def rebuild(self) -> None:
-        """Make the list of the newest from all the entries; needed only when it was lost or its writer killed."""
+        """Rebuild the list of the newest from all entries, after it was lost or its writer was killed."""
         newest = heapq.nlargest(MAX_LISTED, self._all(), key=lambda entry: (entry.published_at, entry.id))
         self._write_list([entry.id for entry in newest])
 

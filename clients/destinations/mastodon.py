@@ -1,19 +1,20 @@
-"""Mastodon: one status per post.
+"""Publish a post as one Mastodon status.
 
 What Mastodon guarantees, and for how long:
 
-- A second POST with the same `Idempotency-Key` answers with the first status, for one hour, per account. The text is not
-  compared. Older servers and forks check before they set, so two requests at once may both pass; some ignore the header.
-- After that hour, and where the header is ignored, nothing keeps a second status out. What an account has posted can be
-  read: GET /api/v1/accounts/:id/statuses, newest first, a page at a time.
-- 422 is validation: refused before anything was stored.
+- A second POST with the same `Idempotency-Key` returns the first status, for one hour, per account. The text is not
+  compared. Older servers and forks check the key before they set it, so two simultaneous requests may both succeed; some
+  servers ignore the header.
+- After that hour, and where the header is ignored, nothing prevents a second status. The statuses of an account can be
+  listed: GET /api/v1/accounts/:id/statuses, newest first, one page at a time.
+- 422 is a validation error: nothing was stored.
 
-So the header is sent always and trusted never. Before the first request that publishes, the newest status of the account
-is noted, together with the text. A look-up reads every status that is newer than it: one that says what we sent is ours,
-one that says nearly that is for a person, and only their absence down to the noted status proves that nothing is out.
+Therefore the header is always sent and never relied on. Before the first request that publishes, the account's newest
+status is noted together with the text. A look-up reads every newer status: one with the same text is ours, one with nearly
+the same text is for a person to decide, and only if there is neither down to the noted status is the post proven absent.
 
-Length is counted as Mastodon counts it: characters as people see them, a link as 23, a handle without its server. The
-numbers are those of the server, which may allow more than 500.
+The length is counted as Mastodon does: visible characters, a link as 23, a handle without its server. The limits are those
+of the server, which may allow more than 500.
 """
 
 from __future__ import annotations
@@ -32,18 +33,19 @@ from clients.content import Post, excerpt
 from clients.destinations import LookupInconclusive, Published, check, sent_note
 from clients.destinations.api import MAX_SHOWN, Api, UnexpectedResponse, before_sending
 from clients.destinations.sent_note import SentNote
+from clients.text import html
 from gatekeeper.errors import NotApplied
 from gatekeeper.redact import clean
 
-#: What a link counts where the server does not say.
+#: The length of a link if the server does not say.
 PER_URL = 23
-#: The largest page there is, and how many of them a look-up reads: 400 statuses since an attempt are a flood.
+#: Statuses per page, which is the maximum, and how many pages a look-up reads.
 PAGE, MAX_PAGES = 40, 10
-#: The id before all others.
+#: Sorts before every id.
 NONE_YET = "0"
 _NOT_FOUND, _INVALID = 404, 422
 
-#: A link as Mastodon knows it, only narrower, so that none is counted too short: a public name, and no exotic letters.
+#: A subset of what Mastodon takes for a link (public host name, ASCII only), so that no link is counted too short.
 _URL = re.compile(
     r"(?<![\w@$#.])https?://(?:[a-z0-9-]+\.)+[a-z]{2,}(?::\d+)?"
     r"(?:/(?:[\w/#%&=+~*;:.,@?!-]*[\w/#%&=+~-])?)?",
@@ -53,7 +55,7 @@ _HANDLE = re.compile(r"(?<![=/\w])@([a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?)@[\w.-]+
 
 
 class _Status(BaseModel):
-    """The part of a status that is looked at; `content` is HTML."""
+    """The fields of a status that are used; `content` is HTML."""
 
     model_config = ConfigDict(coerce_numbers_to_str=True)
 
@@ -74,28 +76,28 @@ class _Account(BaseModel):
     id: str
 
 
-class _Limits(BaseModel):
-    """What a server allows; the defaults are Mastodon's own."""
+class _StatusLimits(BaseModel):
+    """The limits of a server; the defaults are Mastodon's."""
 
     max_characters: PositiveInt = 500
     characters_reserved_per_url: PositiveInt = PER_URL
 
 
 class _Configuration(BaseModel):
-    statuses: _Limits = _Limits()
+    statuses: _StatusLimits = _StatusLimits()
 
 
 class _Instance(BaseModel):
     configuration: _Configuration = _Configuration()
 
 
-Answer = TypeVar("Answer")
+Parsed = TypeVar("Parsed")
 _STATUS, _STATUSES = TypeAdapter(_Status), TypeAdapter(list[_Status])
 _ACCOUNT, _INSTANCE = TypeAdapter(_Account), TypeAdapter(_Instance)
 
 
 def publish(post: Post) -> Published:
-    """Post one status. An earlier attempt's status is found instead, if it is out by now."""
+    """Post one status, or return the status of an earlier attempt; see `Publishing`."""
     with before_sending("Mastodon"):
         api = _api()
         account = _account(api)
@@ -107,11 +109,11 @@ def publish(post: Post) -> Published:
     return _send(api, post, noted)
 
 
-def find(post: Post) -> Published | None:  # noqa: ARG001 - what was sent was noted, whatever became of the post since
-    """Look through all that the account has posted since the first attempt."""
+def find(post: Post) -> Published | None:  # noqa: ARG001 - the note has what was sent; the post may have changed since
+    """Search the account's statuses since the first attempt; see `Publishing`."""
     noted = sent_note.recalled()
     if noted is None:
-        return None  # the note comes before the request
+        return None  # the note is stored before the request that publishes
     api = _api()
     if not noted.is_for(api.url, _account(api)):
         raise LookupInconclusive(
@@ -121,7 +123,7 @@ def find(post: Post) -> Published | None:  # noqa: ARG001 - what was sent was no
 
 
 def length(text: str, per_url: int = PER_URL) -> int:
-    """How many characters Mastodon counts."""
+    """Return the length of a text as Mastodon counts it; each link counts as `per_url` characters."""
     shown = _HANDLE.sub(r"@\1", _URL.sub("x" * per_url, text))
     return sum(1 for _ in iter_graphemes(shown))
 
@@ -133,13 +135,14 @@ def _api() -> Api:
 
 
 def _account(api: Api) -> str:
-    """The id of the account that the token belongs to."""
+    """Return the id of the account that the token belongs to."""
     return _checked(_ACCOUNT, api.get("api/v1/accounts/verify_credentials")).id
 
 
 def _note(api: Api, account: str, post: Post) -> SentNote:
-    most, per_url = _limits(api)
-    text = excerpt.excerpt(post, most, partial(length, per_url=per_url))
+    """Store what is about to be sent, and the newest status before it."""
+    limit, per_url = _limits(api)
+    text = excerpt.excerpt(post, limit, partial(length, per_url=per_url))
     newest = next(_newest_first(api, account), None)
     noted = SentNote(at=api.url, account=account, text=text, after=newest.id if newest else NONE_YET)
     noted.keep()
@@ -147,20 +150,20 @@ def _note(api: Api, account: str, post: Post) -> SentNote:
 
 
 def _limits(api: Api) -> tuple[int, int]:
-    """How long a status may be here, and what a link counts; servers before version 4 do not say."""
+    """Return the longest status and the length of a link; servers before version 4 do not report them."""
     try:
         limits = _checked(_INSTANCE, api.get("api/v2/instance")).configuration.statuses
     except HTTPError as error:
         if error.response is None or error.response.status_code != _NOT_FOUND:
             raise
-        limits = _Limits()
+        limits = _StatusLimits()
     return limits.max_characters, limits.characters_reserved_per_url
 
 
 def _send(api: Api, post: Post, noted: SentNote) -> Published:
-    """The one request that a reader can see the effect of."""
+    """Send the one request that publishes."""
     try:
-        answer = api.post("api/v1/statuses", {"status": noted.text}, Idempotency_Key=f"gatehouse:mastodon:{post.id}")
+        response = api.post("api/v1/statuses", {"status": noted.text}, Idempotency_Key=f"gatehouse:mastodon:{post.id}")
     except HTTPError as error:
         if error.response is not None and error.response.status_code == _INVALID:
             what = (
@@ -168,18 +171,18 @@ def _send(api: Api, post: Post, noted: SentNote) -> Published:
             )
             raise NotApplied(str(error), temporary=False, change=what) from error
         raise
-    status = _checked(_STATUS, answer)
+    status = _checked(_STATUS, response)
     if not _is_newer(status.id, noted.after):
         raise NotApplied(
-            f"Mastodon answered with status {status.id}, which was there before: something else used this post's key "
-            "within the last hour. Do not publish posts of the same name to one account from two places",
+            f"Mastodon answered with status {status.id}, which existed before: something else used this post's key within "
+            "the last hour. Do not publish posts with the same id to one account from two places",
             temporary=False,
         )
     return status.published
 
 
 def _found_by_now(api: Api, noted: SentNote) -> Published | None:
-    """The key was freed by proof or by a person, so doubt does not stop this attempt; only the status itself does."""
+    """Look up the status, and treat an inconclusive look-up as absent: proof or a person has freed the key already."""
     try:
         return _look_up(api, noted)
     except LookupInconclusive:
@@ -191,7 +194,7 @@ def _look_up(api: Api, noted: SentNote) -> Published | None:
     for status in _newest_first(api, noted.account):
         if not _is_newer(status.id, noted.after):
             break
-        text = sent_note.text_of_html(status.content)
+        text = html.plain(status.content)
         if noted.is_said_by(text):
             return status.published
         if noted.resembles(text):
@@ -202,11 +205,11 @@ def _look_up(api: Api, noted: SentNote) -> Published | None:
 
 
 def _newest_first(api: Api, account: str) -> Iterator[_Status]:
-    """The account's own statuses down to its first one; raises LookupInconclusive if there are too many to read."""
+    """Yield the account's own statuses, newest first; raises LookupInconclusive after MAX_PAGES pages."""
     before: dict[str, str] = {}
     for _ in range(MAX_PAGES):
-        answer = api.get(f"api/v1/accounts/{account}/statuses", limit=str(PAGE), exclude_reblogs="true", **before)
-        page = _checked(_STATUSES, answer)
+        response = api.get(f"api/v1/accounts/{account}/statuses", limit=str(PAGE), exclude_reblogs="true", **before)
+        page = _checked(_STATUSES, response)
         if not page:
             return
         yield from page
@@ -215,13 +218,15 @@ def _newest_first(api: Api, account: str) -> Iterator[_Status]:
 
 
 def _is_newer(one: str, other: str) -> bool:
-    """Ids grow, and are compared as Mastodon's documentation says: by length first."""
+    """Compare two ids as Mastodon documents it: by length first, then as text."""
     return (len(one), one) > (len(other), other)
 
 
-def _checked(schema: TypeAdapter[Answer], answer: Any) -> Answer:
+def _checked(schema: TypeAdapter[Parsed], response: Any) -> Parsed:
     try:
-        return schema.validate_python(answer)
+        return schema.validate_python(response)
     except ValidationError as error:
-        wrong = error.errors(include_input=False, include_url=False)[0]
-        raise UnexpectedResponse(f"Mastodon's answer is not what it promises: {wrong['loc']} {wrong['msg']}") from None
+        problem = error.errors(include_input=False, include_url=False)[0]
+        raise UnexpectedResponse(
+            f"Mastodon's answer has an unexpected form: {problem['loc']} {problem['msg']}"
+        ) from None

@@ -1,18 +1,19 @@
-"""Threads: one container per post, and one publish of it.
+"""Publish a post on Threads: create one container, then publish it once.
 
 What Threads guarantees, and for how long:
 
-- A container (POST /{user}/threads) is seen by nobody. Its id is kept before it is published, and every later attempt takes
-  the same one: never a second container while the first lives. It lives 24 hours, then its status is EXPIRED.
-- GET /{container}?fields=status,error_message says IN_PROGRESS, FINISHED (ready), PUBLISHED, ERROR or EXPIRED.
-- Whether a second publish of one container is refused is documented nowhere, so none is sent before the status and the
-  account's own list (GET /{user}/threads, newest first) both say that the first one did nothing.
-- A list and a status may lag. Two looks with time between them are what the gate asks for.
+- A container (POST /{user}/threads) is not visible to readers. It lives for 24 hours, then its status is EXPIRED.
+- GET /{container}?fields=status,error_message returns IN_PROGRESS, FINISHED (ready), PUBLISHED, ERROR or EXPIRED.
+- Whether a second publish of one container is refused is not documented.
+- The status and the list of an account's posts (GET /{user}/threads, newest first) may lag; the gate asks for two look-ups
+  with time between them.
 
-A container whose making fails is made again: without its id nobody can publish it. One that Threads twice says does not
-exist when it is to be published (code 24, which happens to fresh ones) is given up.
+Therefore the container's id is stored as a checkpoint before it is published, and every later attempt uses the same
+container. A second publish is sent only after the status and the list both show that the first did nothing. A container
+whose creation fails is created again, because without its id it cannot be published. A container that Threads reports
+twice as missing when it is published (code 24, which happens to new ones) is replaced by another.
 
-Length is counted as Threads counts it: 500 characters, an emoji as its bytes in UTF-8, a link in full; at most 5 links.
+The length is counted as Threads does: 500 characters, an emoji as its UTF-8 bytes, a link in full; at most 5 links.
 """
 
 from __future__ import annotations
@@ -35,22 +36,22 @@ from gatekeeper.errors import NotApplied
 from gatekeeper.run.http_outcome import REFUSED_STATUSES, proves_nothing_was_sent
 
 MAX_CHARACTERS, MAX_LENGTH_FACTOR = 500, 5
-#: What makes a picture of the sign before it.
+#: Characters that turn the one before them into an emoji.
 EMOJI_MARKS = frozenset("\ufe0f\u20e3")
-#: Recovery points: the container, and the container whose publish was asked for.
+#: Names of checkpoints: the container, and the container whose publish was requested.
 CONTAINER, ASKED = "container", "asked"
-#: Containers that will never be published, by themselves or by an earlier request.
+#: Statuses of containers that can never be published, not even by an earlier request.
 DEAD = frozenset({"ERROR", "EXPIRED", threads_api.GONE})
-#: Seconds between looks at a container, the last one again and again; text is ready at once, as a rule.
+#: Seconds between looks at a container; the last one repeats. A text is usually ready at once.
 POLL_SECONDS = (0.5, 1.0, 2.0, 4.0)
-#: Seconds that a container may take; the next attempt goes on waiting for the same one.
+#: Seconds to wait for a container; the next attempt goes on waiting for the same one.
 MAX_CONTAINER_SECONDS = 45.0
-#: Seconds that have to be left for the publish itself.
+#: Seconds that must be left for the publish itself.
 MIN_REMAINING = 20.0
 
 
 def publish(post: Post) -> Published:
-    """Publish one container. What an earlier attempt published is found instead, if it is out by now."""
+    """Publish one container, or return the post of an earlier attempt; see `Publishing`."""
     with before_sending("Threads", threads_api.hint):
         api = _api()
         account = api.account()
@@ -63,17 +64,17 @@ def publish(post: Post) -> Published:
             return found
         container = _ready(api, noted, container)
         if api.left < MIN_REMAINING:
-            words = f"Threads: no time is left to publish container {container}; the next attempt does"
-            raise NotApplied(words, temporary=True)
+            message = f"Threads: no time is left to publish container {container}; the next attempt does"
+            raise NotApplied(message, temporary=True)
         gatekeeper.keep(ASKED, container)
-    return _ask(api, account, container, again=container == asked)
+    return _send(api, account, container, again=container == asked)
 
 
-def find(post: Post) -> Published | None:  # noqa: ARG001 - what was sent was noted, whatever became of the post since
-    """Look at the container, and through all that the account has posted since the first attempt."""
+def find(post: Post) -> Published | None:  # noqa: ARG001 - the note has what was sent; the post may have changed since
+    """Look at the container and at the account's posts since the first attempt; see `Publishing`."""
     noted, asked = sent_note.recalled(), gatekeeper.recall(ASKED)
     if noted is None or not asked:
-        return None  # both are kept before the request that publishes
+        return None  # both are stored before the request that publishes
     api = _api()
     account = api.account()
     if not noted.is_for(api.url, account.id):
@@ -84,14 +85,14 @@ def find(post: Post) -> Published | None:  # noqa: ARG001 - what was sent was no
 
 
 def length(text: str) -> int:
-    """How many characters Threads counts."""
+    """Return the length of a text as Threads counts it."""
     return sum(
         len(one.encode()) if _is_emoji(one) else len(one.encode("utf-16-le")) // 2 for one in iter_graphemes(text)
     )
 
 
 def _is_emoji(character: str) -> bool:
-    """Whether it is a picture or is shown as one; signs that Python's Unicode does not know yet count as pictures."""
+    """Return whether a visible character is an emoji; one that this Python's Unicode does not know counts as one."""
     kinds = {unicodedata.category(part) for part in character}
     return "So" in kinds or "Cn" in kinds or bool(EMOJI_MARKS & set(character))
 
@@ -104,6 +105,7 @@ def _api() -> Threads:
 
 
 def _note(api: Threads, account: Account, post: Post) -> SentNote:
+    """Store what is about to be sent, and the time of the newest post before it."""
     text = excerpt.excerpt(post, MAX_CHARACTERS, length, MAX_LENGTH_FACTOR)
     newest = next(api.newest_first(account.id), None)
     noted = SentNote(at=api.url, account=account.id, text=text, after=newest.timestamp.isoformat() if newest else "")
@@ -112,43 +114,48 @@ def _note(api: Threads, account: Account, post: Post) -> SentNote:
 
 
 def _ready(api: Threads, noted: SentNote, container: str) -> str:
-    """A container that can be published: the known one, or the first or next one if that is dead."""
+    """Return a container that can be published: the known one, or a new one if there is none or it is dead.
+
+    Raises:
+        NotApplied: the container is not ready within MAX_CONTAINER_SECONDS, or can no longer be published.
+
+    """
     if not container or api.status(container) in DEAD:
         container = api.create(noted.account, noted.text)
         gatekeeper.keep(CONTAINER, container)
     end, pauses = time.monotonic() + MAX_CONTAINER_SECONDS, iter(POLL_SECONDS)
     while (status := api.status(container)) != "FINISHED":
-        if status in DEAD - {threads_api.GONE}:  # a fresh one may take a moment to be found
+        if status in DEAD - {threads_api.GONE}:  # a new container may be reported as missing for a moment
             raise NotApplied(f"Threads: container {container} is {status}: {api.why}; the next attempt makes a new one")
         if status == "PUBLISHED":
-            words = f"Threads: container {container} is PUBLISHED by now; the next attempt finds it"
-            raise NotApplied(words, temporary=True)
+            message = f"Threads: container {container} is PUBLISHED by now; the next attempt finds it"
+            raise NotApplied(message, temporary=True)
         if time.monotonic() > end:
-            words = (
+            message = (
                 f"Threads: container {container} is {status} after {MAX_CONTAINER_SECONDS:g} s; it is taken up later"
             )
-            raise NotApplied(words, temporary=True)
+            raise NotApplied(message, temporary=True)
         time.sleep(next(pauses, POLL_SECONDS[-1]))
     return container
 
 
-def _ask(api: Threads, account: Account, container: str, *, again: bool) -> Published:
-    """The one request that a reader can see the effect of."""
+def _send(api: Threads, account: Account, container: str, *, again: bool) -> Published:
+    """Send the one request that publishes; `again` if an earlier attempt sent it for the same container."""
     try:
         media = api.publish(account.id, container)
     except HTTPError as error:
         if threads_api.says_gone(error) and again:
-            gatekeeper.keep(CONTAINER, "")  # twice is enough: the next attempt makes another one
+            gatekeeper.keep(CONTAINER, "")  # missing twice: the next attempt creates another one
         if _is_refused(error):
             known = threads_api.hint(error)
             raise NotApplied(str(error), temporary=known.temporary, change=known.change) from error
         raise
     except Exception as error:
-        # The making of the container counts as a request sent; only this one could have published anything.
+        # The gate also counts the request that created the container, but only this one could have published anything.
         if proves_nothing_was_sent(error, requests_sent=0):
             raise NotApplied(f"Threads: the publish of {container} was not sent: {error}") from error
         raise
-    return _out(api, account, media)
+    return _published(api, account, media)
 
 
 def _is_refused(error: HTTPError) -> bool:
@@ -156,8 +163,8 @@ def _is_refused(error: HTTPError) -> bool:
     return status in REFUSED_STATUSES or threads_api.says_refused(error) or threads_api.says_gone(error)
 
 
-def _out(api: Threads, account: Account, media: str) -> Published:
-    """Where it is. It is out whatever happens here, so nothing that goes wrong may say otherwise."""
+def _published(api: Threads, account: Account, media: str) -> Published:
+    """Return where the post is. It is published already, so no error here may say otherwise."""
     try:
         return api.thread(media).published(account)
     except Exception:  # noqa: BLE001 - the log has the line of the request that failed
@@ -165,7 +172,7 @@ def _out(api: Threads, account: Account, media: str) -> Published:
 
 
 def _found_by_now(api: Threads, account: Account, noted: SentNote, container: str) -> Published | None:
-    """The key was freed by proof or by a person, so doubt does not stop this attempt; only the post itself does."""
+    """Look up the post, and treat an inconclusive look-up as absent: proof or a person has freed the key already."""
     try:
         return _look_up(api, account, noted, container)
     except LookupInconclusive:

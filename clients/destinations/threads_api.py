@@ -1,4 +1,4 @@
-"""The part of the Threads API that publishing one text needs, and what its errors say."""
+"""The part of the Threads API that publishing a text needs, and the meaning of its errors."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ from clients.destinations.api import Api, Hint, UnexpectedResponse, error_of
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
-#: The status of a container that Threads does not know, or does not know any more; ours, not theirs.
+#: Our own status for a container that Threads does not know.
 GONE = "GONE"
-#: The largest page there is, and how many of them a look-up reads; an account may publish 250 posts a day.
+#: Posts per page, which is the maximum, and how many pages a look-up reads; an account may publish 250 posts a day.
 PAGE, MAX_PAGES = 100, 10
 
 #: "The requested resource does not exist".
 _NO_SUCH_THING = 24
-#: Meta's codes for what is refused at the door: too many calls, and an account that is blocked for a while (368); these
-#: pass. No permission (10), a parameter that is not accepted (100), a token that is not valid (190); these do not.
-_PASSING = frozenset({4, 17, 32, 341, 368, 613})
+#: Meta's codes for requests that are refused before anything is done. Temporary: too many calls, and an account that is
+#: blocked for a while (368). Permanent: no permission (10), an invalid parameter (100), an invalid token (190).
+_TEMPORARY = frozenset({4, 17, 32, 341, 368, 613})
 _PERMISSION, _PARAMETER, _TOKEN = 10, 100, 190
-_REFUSALS = _PASSING | {_PERMISSION, _PARAMETER, _TOKEN}
+_REFUSALS = _TEMPORARY | {_PERMISSION, _PARAMETER, _TOKEN}
 
 
-class _Made(BaseModel):
+class _Created(BaseModel):
+    """The response to a request that creates something."""
+
     model_config = ConfigDict(coerce_numbers_to_str=True)
 
     id: str
@@ -39,8 +41,8 @@ class _Container(BaseModel):
     error_message: str = "no reason given"
 
 
-class Account(_Made):
-    """Who the token belongs to."""
+class Account(_Created):
+    """The account that the token belongs to."""
 
     username: str = ""
 
@@ -49,8 +51,8 @@ class Account(_Made):
         return f"https://www.threads.com/@{self.username}"
 
 
-class Thread(_Made):
-    """One post as Threads lists it; a post that was flagged has no permalink."""
+class Thread(_Created):
+    """One post as Threads lists it; a flagged post has no permalink."""
 
     timestamp: AwareDatetime
     text: str = ""
@@ -75,63 +77,71 @@ class _Page(BaseModel):
 
 @dataclass
 class Threads(Api):
-    """One conversation with Threads; `user` is the account's id or `me`, `why` what it last said of a container."""
+    """The Threads API for the length of one publish or look-up.
+
+    Attributes:
+        user: The account's id, or `me`.
+        why: The error message of the container that was last looked at.
+
+    """
 
     user: str = "me"
     why: str = ""
 
     def account(self) -> Account:
+        """Return the account that the token belongs to."""
         return _checked(Account, self.get(self.user, fields="id,username"))
 
     def newest_first(self, user: str) -> Iterator[Thread]:
-        """Every post of the account; raises LookupInconclusive if there are too many to read."""
-        more: dict[str, str] = {}
+        """Yield the account's posts, newest first; raises LookupInconclusive after MAX_PAGES pages."""
+        cursor: dict[str, str] = {}
         for _ in range(MAX_PAGES):
-            answer = self.get(f"{user}/threads", fields="id,text,permalink,timestamp", limit=str(PAGE), **more)
-            page = _checked(_Page, answer)
+            response = self.get(f"{user}/threads", fields="id,text,permalink,timestamp", limit=str(PAGE), **cursor)
+            page = _checked(_Page, response)
             yield from page.data
             if not page.data or not page.paging.cursors.after:
                 return
-            more = {"after": page.paging.cursors.after}
+            cursor = {"after": page.paging.cursors.after}
         raise LookupInconclusive(f"more than {PAGE * MAX_PAGES} posts came since; look for the post by hand")
 
     def thread(self, media: str) -> Thread:
+        """Return one post by its id."""
         return _checked(Thread, self.get(media, fields="id,text,permalink,timestamp"))
 
     def create(self, user: str, text: str) -> str:
-        """Make a container, which nobody sees."""
-        return _checked(_Made, self.post(f"{user}/threads", {"media_type": "TEXT", "text": text})).id
+        """Create a container, which is not visible to readers, and return its id."""
+        return _checked(_Created, self.post(f"{user}/threads", {"media_type": "TEXT", "text": text})).id
 
     def status(self, container: str) -> str:
-        """IN_PROGRESS, FINISHED, PUBLISHED, ERROR, EXPIRED, or GONE."""
+        """Return a container's status: IN_PROGRESS, FINISHED, PUBLISHED, ERROR, EXPIRED, or GONE."""
         try:
-            found = _checked(_Container, self.get(container, fields="status,error_message"))
+            response = _checked(_Container, self.get(container, fields="status,error_message"))
         except HTTPError as error:
             if not says_gone(error):
                 raise
             return GONE
-        self.why = found.error_message
-        return found.status
+        self.why = response.error_message
+        return response.status
 
     def publish(self, user: str, container: str) -> str:
-        """Publish it, and answer the id of the post that is out."""
-        return _checked(_Made, self.post(f"{user}/threads_publish", {"creation_id": container})).id
+        """Publish a container, and return the id of the post."""
+        return _checked(_Created, self.post(f"{user}/threads_publish", {"creation_id": container})).id
 
 
 def says_gone(error: HTTPError) -> bool:
-    """Whether Threads does not know the container."""
+    """Return whether Threads does not know the container."""
     return bool(_code(error) == _NO_SUCH_THING)
 
 
 def says_refused(error: HTTPError) -> bool:
-    """Whether Threads refused a request before it did anything."""
+    """Return whether Threads refused a request before it did anything."""
     return error.response is not None and error.response.status_code == 400 and _code(error) in _REFUSALS  # noqa: PLR2004
 
 
 def hint(error: HTTPError) -> Hint:
-    """What a refusal by Threads means for the next try: Meta answers 400 to nearly everything, and says more in its code."""
+    """Say what a refusal means for the next attempt; Meta answers 400 to nearly everything, so its error code decides."""
     code = _code(error)
-    if code in _PASSING or code == _NO_SUCH_THING:
+    if code in _TEMPORARY or code == _NO_SUCH_THING:
         return Hint(temporary=True)
     if code == _TOKEN:
         return Hint(temporary=False, change="THREADS_TOKEN: Threads does not accept it")
@@ -145,13 +155,13 @@ def hint(error: HTTPError) -> Hint:
 
 
 def _code(error: HTTPError) -> object:
-    told = error_of(error)
-    return told.get("code") if isinstance(told, dict) else None
+    body = error_of(error)
+    return body.get("code") if isinstance(body, dict) else None
 
 
-def _checked(schema: type[Schema], answer: Any) -> Schema:
+def _checked(schema: type[Schema], response: Any) -> Schema:
     try:
-        return schema.model_validate(answer)
+        return schema.model_validate(response)
     except ValidationError as error:
-        wrong = error.errors(include_input=False, include_url=False)[0]
-        raise UnexpectedResponse(f"Threads' answer is not what it promises: {wrong['loc']} {wrong['msg']}") from None
+        problem = error.errors(include_input=False, include_url=False)[0]
+        raise UnexpectedResponse(f"Threads' answer has an unexpected form: {problem['loc']} {problem['msg']}") from None

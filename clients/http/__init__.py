@@ -1,4 +1,4 @@
-"""Talking HTTP: one bounded, logged request."""
+"""Send HTTP requests that are bounded in time and size, and logged."""
 
 from clients.http.exchange import request
 

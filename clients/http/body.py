@@ -1,4 +1,4 @@
-"""Read the body of an answer: bounded in time, and in size both on the wire and unpacked."""
+"""Read a response body within limits on time, and on size both compressed and decompressed."""
 
 from __future__ import annotations
 
@@ -12,29 +12,32 @@ from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from clients.text import charsets
 
-#: Bytes. What agents read is text; anything larger is a mistake or an attack.
+#: Bytes. Agents read text; a larger body is a mistake or an attack.
 MAX_BODY = 10 * 1024 * 1024
 
 _CHUNK = 64 * 1024
-_PLAIN = frozenset({"", "identity"})
-#: gzip and zlib tell themselves apart by their first bytes.
-_PACKED = frozenset({"gzip", "x-gzip", "deflate"})
-_EITHER = zlib.MAX_WBITS | 32
+_UNCOMPRESSED = frozenset({"", "identity"})
+_COMPRESSED = frozenset({"gzip", "x-gzip", "deflate"})
+#: Tells zlib to detect gzip or zlib by the header.
+_GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 
 
 def read(response: Response, deadline: float) -> None:
-    """Give `response` its whole body, and an encoding that is safe to decode it with.
+    """Read the whole body of a streamed response into it, and set an encoding that is safe to decode it with.
 
-    `requests` unpacks whatever the server names, in any number of layers, and 64 kB of gzip can hold 64 MB; what unpacks
-    here stops at MAX_BODY.
+    `requests` itself would decompress any number of layers without a limit, and 64 kB of gzip can hold 64 MB.
+
+    Args:
+        response: The response; its connection is still open.
+        deadline: When the body must have ended, as a value of `time.monotonic()`.
 
     Raises:
-        ContentDecodingError: it is too large, packed in another way, or damaged.
-        ReadTimeout: it did not end before `deadline`, a time of `time.monotonic()`.
+        ContentDecodingError: the body is larger than MAX_BODY, compressed in an unsupported way, or damaged.
+        ReadTimeout: the body did not end before the deadline.
 
     """
     size, parts = 0, []
-    for part in _unpacked(response, deadline):
+    for part in _decompressed(response, deadline):
         size += len(part)
         if size > MAX_BODY:
             raise ContentDecodingError(f"the answer is larger than {MAX_BODY} bytes")
@@ -43,37 +46,36 @@ def read(response: Response, deadline: float) -> None:
     response.encoding = charsets.of_content_type(response.headers.get("Content-Type", ""))
 
 
-def _unpacked(response: Response, deadline: float) -> Iterator[bytes]:
-    packing = response.headers.get("Content-Encoding", "").strip().lower()
-    if packing in _PLAIN:
+def _decompressed(response: Response, deadline: float) -> Iterator[bytes]:
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    if encoding in _UNCOMPRESSED:
         yield from _received(response, deadline)
         return
-    if packing not in _PACKED:
-        raise ContentDecodingError(f"the answer is packed as {packing[:40]!r}; gzip and deflate are understood")
+    if encoding not in _COMPRESSED:
+        raise ContentDecodingError(f"the answer is packed as {encoding[:40]!r}; gzip and deflate are understood")
     try:
-        yield from _members(_received(response, deadline))
+        yield from _decompress(_received(response, deadline))
     except zlib.error as error:
         raise ContentDecodingError(f"the answer cannot be unpacked: {error}") from None
 
 
-def _members(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Unpack gzip, of which a file may hold several one after the other, or zlib."""
-    unpacker, begun = zlib.decompressobj(_EITHER), False
+def _decompress(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Decompress zlib, or one or more gzip members that follow each other."""
+    decompressor, is_empty = zlib.decompressobj(_GZIP_OR_ZLIB), True
     for received in chunks:
         chunk = received
         while chunk:
-            begun = True
-            # More than this is not needed to know that it is too large.
-            yield unpacker.decompress(chunk, MAX_BODY + 1)
-            chunk = unpacker.unused_data
+            is_empty = False
+            yield decompressor.decompress(chunk, MAX_BODY + 1)  # one byte more proves that the body is too large
+            chunk = decompressor.unused_data
             if chunk:
-                unpacker = zlib.decompressobj(_EITHER)
-    if begun and not unpacker.eof:
+                decompressor = zlib.decompressobj(_GZIP_OR_ZLIB)
+    if not is_empty and not decompressor.eof:
         raise ContentDecodingError("the answer cannot be unpacked: it ends early")
 
 
 def _received(response: Response, deadline: float) -> Iterator[bytes]:
-    """The bytes as they came, with the exceptions that requests would raise."""
+    """Yield the bytes as received; raise the exceptions that `requests` would raise."""
     try:
         for chunk in response.raw.stream(_CHUNK, decode_content=False):
             yield chunk

@@ -1,7 +1,7 @@
-"""A deadline for a whole exchange: the look-up, the connection, the request, and the answer, however slowly they drip.
+"""Apply one deadline to a whole exchange: name resolution, connection, request and response.
 
-The timeout of a socket begins again with every byte, so a server that sends one now and then could hold a worker for ever;
-and it begins again with every address of a name, so a name with many silent ones could too.
+A socket timeout starts anew with each received byte and with each address of a name, so a server that sends a byte now
+and then, or a name with many silent addresses, could block a worker for ever.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 
 from state import dial
 
-#: Bytes of status line and headers. Python allows a hundred lines of 64 kB each; honest servers send some 2 kB.
+#: Bytes of status line and headers. Python allows a hundred lines of 64 kB each; ordinary servers send about 2 kB.
 MAX_HEAD = 128 * 1024
-#: Seconds; a socket's timeout must not be 0, which means "do not wait at all".
+#: Seconds; a socket timeout of 0 would mean non-blocking.
 MIN_TIMEOUT = 0.001
 
 
 class BoundedAdapter(HTTPAdapter):
-    """Sends requests whose answers must have ended at `deadline`, a time of `time.monotonic()`."""
+    """A transport adapter whose exchanges must end before `deadline`, a value of `time.monotonic()`."""
 
     def __init__(self, deadline: float) -> None:
         super().__init__()
         self._deadline = deadline
 
     def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
-        """The pool of connections that requests would take, with our way of connecting and of reading answers."""
+        """Return the connection pool that `requests` would use, with bounded connections and responses."""
         pool: Any = super().get_connection_with_tls_context(*args, **options)
-        answer = staticmethod(partial(_Answer, deadline=self._deadline))
-        own = {"response_class": answer, "deadline": self._deadline}
-        pool.ConnectionCls = type("BoundedConnection", (_Dialled, pool.ConnectionCls), own)
+        response = staticmethod(partial(_BoundedResponse, deadline=self._deadline))
+        own = {"response_class": response, "deadline": self._deadline}
+        pool.ConnectionCls = type("BoundedConnection", (_BoundedConnect, pool.ConnectionCls), own)
         return pool
 
 
-class _Dialled:
-    """Stands before a connection class of urllib3: one time for all addresses of a name, and for the look-up."""
+class _BoundedConnect:
+    """A mix-in for urllib3's connections: name resolution and all addresses share one deadline."""
 
     deadline: float
     host: str
@@ -66,29 +66,29 @@ class _Dialled:
         return connected
 
 
-class _Answer(HTTPResponse):
-    """An answer that is read through `_Bounded`, and whose cookies nobody parses."""
+class _BoundedResponse(HTTPResponse):
+    """A response that is read through a `_BoundedReader`, and whose cookies are dropped."""
 
     def __init__(self, sock: socket.socket, *args: Any, deadline: float, **options: Any) -> None:
         super().__init__(sock, *args, **options)
-        self._bounded = _Bounded(self.fp.detach(), sock, deadline)
+        self._bounded = _BoundedReader(self.fp.detach(), sock, deadline)
         self.fp = BufferedReader(self._bounded)
 
     def begin(self) -> None:
-        """Read status line and headers, so many bytes at the most."""
+        """Read the status line and the headers, at most MAX_HEAD bytes."""
         self._bounded.allowed = MAX_HEAD
         super().begin()
         self._bounded.allowed = None
-        for unread in ("Set-Cookie", "Set-Cookie2"):  # their parser takes time by the square of the length
-            del self.msg[unread]
+        for header in ("Set-Cookie", "Set-Cookie2"):  # the cookie parser takes quadratic time
+            del self.msg[header]
 
 
-class _Bounded(RawIOBase):
-    """The bytes of a socket, until the deadline; raises TimeoutError then."""
+class _BoundedReader(RawIOBase):
+    """Reads from a socket until the deadline, then raises TimeoutError."""
 
     def __init__(self, inner: RawIOBase, sock: socket.socket, deadline: float) -> None:
         self._inner, self._sock, self._deadline = inner, sock, deadline
-        self.allowed: int | None = None  #: how many bytes may still come; None for any number
+        self.allowed: int | None = None  #: how many more bytes may be read; None for no limit
 
     def readable(self) -> bool:
         return True

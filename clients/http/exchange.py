@@ -1,7 +1,7 @@
-"""The one way to talk HTTP: every call is bounded in time and size, and leaves one log line and one event in the story.
+"""Send one HTTP request, bounded in time and size, with one log line and one event in the call's history.
 
-Nothing is retried, no redirect is followed and no proxy is taken from the environment: each of these can send twice
-or send elsewhere, and only the caller knows whether that is harmless.
+Requests are not retried, redirects are not followed, and proxy settings in the environment are ignored: each of these can
+send a request twice or to another server, and only the caller knows whether that is safe.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from gatekeeper.run.http_outcome import of_status, proves_nothing_was_sent
 
 log = structlog.get_logger("gatehouse.http")
 
-#: Seconds. A request gets so much time at least, so that it can say why it failed.
+#: Seconds. Every request gets at least this long, so that it fails with its own reason.
 MIN_SECONDS = 0.1
-#: Characters of a body that a log line shows.
+#: Characters of a body in a log line.
 MAX_SHOWN = 500
 
 
@@ -38,11 +38,22 @@ def request(
     adapter: Callable[[float], BoundedAdapter] = BoundedAdapter,
     **options: Any,
 ) -> Response:
-    """Send one request and read its whole answer within `timeout` seconds (default HTTP_TIMEOUT).
+    """Send one request over a new connection and read the whole response.
 
-    `options` are those of `requests.Request`: params, headers, json, data, auth. `adapter` may restrict where connections
-    lead. Raises what requests raises; an answer of any status is an answer, but for one to an effect that says neither yes
-    nor no: that is an HTTPError. The connection is new, and closed afterwards.
+    Args:
+        method: The HTTP method.
+        url: The URL.
+        timeout: Seconds for the whole exchange; HTTP_TIMEOUT by default, and never longer than the attempt's lease.
+        adapter: Makes the transport adapter from a deadline; may restrict which addresses are reached.
+        options: Passed to `requests.Request`: params, headers, json, data, auth.
+
+    Returns:
+        The response, whatever its status, with its body read.
+
+    Raises:
+        requests.RequestException: the exchange failed.
+        requests.HTTPError: inside an effect, the response is neither a success nor an error, such as a redirect.
+
     """
     limit = _within_the_lease(timeout or settings.current().http_timeout)
     started = time.monotonic()
@@ -56,45 +67,46 @@ def request(
             response = session.send(prepared, timeout=limit, allow_redirects=False, stream=True)
             body.read(response, started + limit)
         except Exception as error:
-            _tell(prepared, started, outcome=_of_error(error), error=describe(error))
+            _record(prepared, started, outcome=_outcome_of(error), error=describe(error))
             raise
-    _tell(
+    _record(
         prepared,
         started,
         outcome=of_status(response.status_code),
         status=response.status_code,
         response=_shown(response.content, str(response.encoding)),
     )
-    _refuse_what_says_nothing(response)
+    _check_is_conclusive(response)
     return response
 
 
-def _refuse_what_says_nothing(response: Response) -> None:
-    """A redirect (or another answer that is none) to what sends an effect: `raise_for_status` would let it pass."""
+def _check_is_conclusive(response: Response) -> None:
+    """Raise HTTPError if the response to an effect is a redirect or the like, which `raise_for_status` lets pass."""
     attempt, status = current_or_none(), response.status_code
-    is_yes_or_no = 200 <= status < 300 or status >= 400  # noqa: PLR2004 - as HTTP groups them
-    if attempt is None or attempt.line != "sending" or response.request.method in SAFE or is_yes_or_no:
+    is_conclusive = 200 <= status < 300 or status >= 400  # noqa: PLR2004 - the classes of HTTP statuses
+    if attempt is None or attempt.line != "sending" or response.request.method in SAFE or is_conclusive:
         return
     where = clean(response.headers.get("Location", ""))
     raise requests.HTTPError(
         f"{response.request.method} {clean(str(response.url))} answered {status} {where}: redirects are not followed, "
-        "so nobody knows what became of it; correct the address",
+        "so the outcome is unknown; correct the URL",
         response=response,
     )
 
 
 def _within_the_lease(seconds: float) -> float:
-    """An effect's request ends before somebody else may decide that its sender is lost."""
+    """Shorten a timeout to the rest of the lease, after which another worker may take the claim."""
     attempt = current_or_none()
     left = attempt.wire.left_ms / 1000 if attempt else seconds
     return max(min(seconds, left), MIN_SECONDS)
 
 
-def _of_error(error: Exception) -> str:
+def _outcome_of(error: Exception) -> str:
     return "not applied" if proves_nothing_was_sent(error, requests_sent=0) else "unknown"
 
 
-def _tell(prepared: PreparedRequest, started: float, *, outcome: str, **seen: Any) -> None:
+def _record(prepared: PreparedRequest, started: float, *, outcome: str, **fields: Any) -> None:
+    """Write the request to the log and, inside a task, to the call's history."""
     ms = round((time.monotonic() - started) * 1000)
     attempt = current_or_none()
     line = {"method": prepared.method, "url": clean(str(prepared.url)), "outcome": outcome, "ms": ms}
@@ -107,14 +119,14 @@ def _tell(prepared: PreparedRequest, started: float, *, outcome: str, **seen: An
             "key": attempt.call.key,
         }
         names["attempt"] = attempt.claim.attempt
-        attempt.tell("http", **line, **{name: value for name, value in seen.items() if name != "response"})
-    log.info("http", **names, **line, request=_shown(prepared.body), **seen)
+        attempt.tell("http", **line, **{name: value for name, value in fields.items() if name != "response"})
+    log.info("http", **names, **line, request=_shown(prepared.body), **fields)
 
 
 def _shown(body: Any, encoding: str = "utf-8") -> str:
-    """The beginning of a body. Only that is decoded and looked at for secrets: a body may have ten million bytes."""
+    """Return the beginning of a body without secrets; the rest of it, up to ten megabytes, is not decoded."""
     text = body[: 8 * MAX_SHOWN].decode(encoding, "replace") if isinstance(body, bytes) else str(body or "")
-    shown = clean(text[: 2 * MAX_SHOWN])[:MAX_SHOWN]  # cut twice: half a secret at the end would not be recognized
+    shown = clean(text[: 2 * MAX_SHOWN])[:MAX_SHOWN]  # cut twice: half a secret at the end would not be hidden
     return shown + (f"… ({len(body)} {_unit(body)})" if len(text) > MAX_SHOWN else "")
 
 

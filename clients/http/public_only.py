@@ -1,4 +1,4 @@
-"""Keeping a request out of this machine and its network, whatever a name or a redirect leads to."""
+"""Refuse connections to private addresses, whatever a name or a redirect resolves to."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from gatekeeper.errors import NotApplied
 
 
 class PrivateAddress(NotApplied):
-    """Raised before anything is sent when a connection ended at an address that is not public."""
+    """Raised before anything is sent when a connection leads to an address that is not public."""
 
 
 class PublicAdapter(BoundedAdapter):
-    """Sends requests to public addresses only.
+    """A transport adapter that connects to public addresses only.
 
-    The connection itself is asked where it ended. A look-up beforehand could be answered differently the second time.
+    It checks the peer of the open connection: a name resolved beforehand could resolve differently the second time.
     """
 
     def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
-        """The pool of connections, each of which checks its other end."""
+        """Return a connection pool whose connections check their peer."""
         pool: Any = super().get_connection_with_tls_context(*args, **options)
         pool.ConnectionCls = type("PublicConnection", (_Checked, pool.ConnectionCls), {})
         return pool
 
 
 class _Checked:
-    """Stands before a connection class of urllib3."""
+    """A mix-in for urllib3's connections that checks the peer's address."""
 
     def _new_conn(self) -> socket.socket:
-        connected: socket.socket = super()._new_conn()  # type: ignore[misc]  # of the class behind this one
+        connected: socket.socket = super()._new_conn()  # type: ignore[misc]  # defined by urllib3's class
         address = str(connected.getpeername()[0])
         if not is_public(address):
             connected.close()
@@ -40,15 +40,15 @@ class _Checked:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address belongs to the internet at large."""
-    found = ipaddress.ip_address(address.partition("%")[0])
-    # An IPv4 address inside another one counts as what it is; older Pythons do not look.
-    inner = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None) or found
+    """Return whether an IP address is a public unicast address."""
+    outer = ipaddress.ip_address(address.partition("%")[0])
+    # An embedded IPv4 address decides; older Pythons do not look at it.
+    inner = getattr(outer, "ipv4_mapped", None) or getattr(outer, "sixtofour", None) or outer
     return bool(inner.is_global and not inner.is_multicast)
 
 
 def is_literal(host: str) -> bool:
-    """Whether a host is written as an address, or as this machine's own name, so that no name server can change it."""
+    """Return whether a host is an IP address or `localhost`, so that no name server decides where it leads."""
     if host == "localhost":
         return True
     try:

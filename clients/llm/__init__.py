@@ -1,1 +1,1 @@
-"""Asking models: the providers, one chat completion, and what to fall back on."""
+"""Ask language models: the providers, one chat completion, and the fallback when none answers."""

@@ -1,4 +1,4 @@
-"""One chat completion: one request, and what its answer says about the provider."""
+"""Request one chat completion, and classify a failure by what it says about the provider."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from gatekeeper.redact import clean
 from gatekeeper.run import retry_after
 from state.limits import Outcome
 
-#: Answers are checked against a schema; imagination only breaks them.
+#: Low, because a reply must match a schema.
 TEMPERATURE = 0.2
-#: Seconds. Limits are counted by the minute, so a provider that says "too many" and no more is left alone for one.
+#: Seconds to pause after a 429 without Retry-After: providers count requests per minute.
 DEFAULT_PAUSE_SECONDS = 60.0
-#: Seconds. The same question would be refused again; after an hour somebody may have changed something over there.
+#: Seconds before a question that the provider refused is sent to it again.
 REFUSED_SECONDS = 3600.0
-#: Seconds. Until a person has seen to a key or an account. A corrected key is asked at once: it has no past.
+#: Seconds to pause a provider whose key, URL or account needs a person. A corrected key is a new record and used at once.
 BARRED_SECONDS = 900.0
-#: Characters of a provider's own words that are told.
+#: Characters of a provider's error message in logs.
 MAX_SHOWN = 200
-#: More than any request may cost; a larger number is a lie.
+#: Tokens. A reported usage above this is ignored as invalid.
 MAX_TOKENS = 10_000_000
 
-_BAD_KEY, _BAD_PLACE, _NO_CREDIT = {401, 403}, {404, 405, 410}, 402
-_BAD_QUESTION = {400, 413, 422}
+_BAD_KEY, _BAD_URL, _NO_CREDIT = {401, 403}, {404, 405, 410}, 402
+_BAD_REQUEST = {400, 413, 422}
 _TOO_MANY = 429
 _REDIRECTS = range(300, 400)
 _SERVER_ERRORS = range(500, 600)
@@ -40,8 +40,14 @@ _SERVER_ERRORS = range(500, 600)
 class CompletionError(Exception):
     """Raised when a request brought no reply.
 
-    `why` is in our words and `said` in the provider's; `outcome` is what it says about the provider, for `seconds`;
-    `advice` is what a person can do.
+    Attributes:
+        why: The reason in our words.
+        outcome: How it counts for the provider's record.
+        said: The provider's own error message, or an empty text.
+        seconds: How long the outcome holds, or None for the default.
+        tokens: Tokens that the request cost all the same.
+        advice: What a person can do, or an empty text.
+
     """
 
     def __init__(
@@ -61,7 +67,7 @@ class CompletionError(Exception):
 
 @dataclass(frozen=True)
 class Completion:
-    """What the model wrote, and what it cost."""
+    """The text that the model wrote, and the tokens it cost."""
 
     text: str
     tokens: int
@@ -77,7 +83,7 @@ class _Choice(BaseModel):
 
 
 class _Body(BaseModel):
-    """The part of an answer that is looked at; `base_resp` is how MiniMax says no with status 200."""
+    """The fields of a response that are used; MiniMax reports errors in `base_resp` with status 200."""
 
     choices: list[_Choice] = Field(default_factory=list)
     usage: Any = None
@@ -86,7 +92,18 @@ class _Body(BaseModel):
 
 
 def complete(provider: Provider, system: str, prompt: str, timeout: float) -> Completion:
-    """Ask once, for `timeout` seconds at the most; raises CompletionError."""
+    """Send one request, without retries.
+
+    Args:
+        provider: Which model to ask.
+        system: The system message.
+        prompt: The user message.
+        timeout: Seconds for the whole exchange.
+
+    Raises:
+        CompletionError: there is no reply; the error says what that means for the provider.
+
+    """
     body = {
         "model": provider.model,
         "messages": [{"role": "system", "content": system}, {"role": "user", "content": prompt}],
@@ -100,7 +117,7 @@ def complete(provider: Provider, system: str, prompt: str, timeout: float) -> Co
         response = http.request("POST", provider.endpoint, json=body, headers=key, timeout=timeout)
     except (RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
         raise CompletionError(f"no answer ({type(error).__name__})", "failed") from error
-    if response.status_code != 200:  # noqa: PLR2004 - a completion has no other
+    if response.status_code != 200:  # noqa: PLR2004 - the only status of a completion
         raise _refusal(provider, response)
     return _completion(response)
 
@@ -109,10 +126,10 @@ def _completion(response: Response) -> Completion:
     try:
         body = _Body.model_validate_json(response.content)
     except ValidationError:
-        raise CompletionError("the answer is no chat completion", "failed") from None
+        raise CompletionError("the answer is not a chat completion", "failed") from None
     tokens = _tokens(body.usage)
     if not body.choices or body.error:
-        raise CompletionError("the answer is no chat completion", "failed", said=_words(body), tokens=tokens)
+        raise CompletionError("the answer is not a chat completion", "failed", said=_error_message(body), tokens=tokens)
     choice = body.choices[0]
     if choice.finish_reason == "length":
         raise CompletionError("the reply was cut off at max_tokens", "ok", tokens=tokens)
@@ -122,16 +139,16 @@ def _completion(response: Response) -> Completion:
 
 
 def _refusal(provider: Provider, response: Response) -> CompletionError:
-    """What a status other than 200 means, and what a person can do about it."""
+    """Return the error for a status other than 200, with what a person can do about it."""
     status, body, pause = response.status_code, _body(response), retry_after.seconds(response.headers)
-    why, said, advice = f"HTTP {status}", _words(body), _advice(provider, status)
+    why, said, advice = f"HTTP {status}", _error_message(body), _advice(provider, status)
     if status == _TOO_MANY or (status in _SERVER_ERRORS and pause is not None):
         return CompletionError(why, "later", said=said, seconds=DEFAULT_PAUSE_SECONDS if pause is None else pause)
     if advice:
         return CompletionError(why, "barred", said=said, seconds=BARRED_SECONDS, advice=advice)
-    if _code(body) == "json_validate_failed":  # Groq's word for a model that wrote no JSON
+    if _code(body) == "json_validate_failed":  # Groq: the model did not write JSON
         return CompletionError("the reply is not JSON", "ok", said=said)
-    if status in _BAD_QUESTION:
+    if status in _BAD_REQUEST:
         advice = (
             f"{provider.name} is not asked this again for an hour; check {provider.name.upper()}_MODEL, or ask for less"
         )
@@ -140,11 +157,11 @@ def _refusal(provider: Provider, response: Response) -> CompletionError:
 
 
 def _advice(provider: Provider, status: int) -> str:
-    """What to do about a status that stays until somebody does it."""
+    """Return what a person must change where a retry cannot help, or an empty text."""
     name = provider.name.upper()
     if status in _BAD_KEY:
         return f"{name}_API_KEY is wrong, or may not use {provider.model}; correct it and restart"
-    if status in _BAD_PLACE or status in _REDIRECTS:
+    if status in _BAD_URL or status in _REDIRECTS:
         return f"check {name}_URL ({provider.endpoint}) and {name}_MODEL ({provider.model}), and restart"
     return f"the account behind {name}_API_KEY has no credit" if status == _NO_CREDIT else ""
 
@@ -156,12 +173,12 @@ def _body(response: Response) -> _Body:
         return _Body()
 
 
-def _words(body: _Body) -> str:
-    """What the provider says itself, short and clean."""
+def _error_message(body: _Body) -> str:
+    """Return the provider's own error message on one line, shortened and without secrets."""
     error = body.error if isinstance(body.error, dict) else {"message": body.error}
     base = body.base_resp if isinstance(body.base_resp, dict) else {}
-    words = clean(str(error.get("message") or base.get("status_msg") or ""))
-    return " ".join(words.split())[:MAX_SHOWN]
+    message = clean(str(error.get("message") or base.get("status_msg") or ""))
+    return " ".join(message.split())[:MAX_SHOWN]
 
 
 def _code(body: _Body) -> Any:
@@ -169,7 +186,8 @@ def _code(body: _Body) -> Any:
 
 
 def _tokens(usage: Any) -> int:
-    """What the provider says it counted; anything but a sensible number counts as none."""
+    """Return the number of tokens in a `usage` object; 0 if it is missing or not plausible."""
     total = usage.get("total_tokens") if isinstance(usage, dict) else None
-    sensible = isinstance(total, int) and not isinstance(total, bool) and 0 <= total <= MAX_TOKENS
-    return total if sensible and total is not None else 0
+    if not isinstance(total, int) or isinstance(total, bool):
+        return 0
+    return total if 0 <= total <= MAX_TOKENS else 0

@@ -1,4 +1,4 @@
-"""The providers of models, best first. Each speaks the chat-completions form of OpenAI."""
+"""The providers of language models, best first. Each speaks OpenAI's chat-completions protocol."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import settings
 from gatekeeper.policies.durations import duration_ms, parse_rate
 from state.limits import ProviderLimits
 
-#: Failures in a row, and how long nobody asks then. A short outage costs three questions, a long one a probe each two minutes.
+#: Failures in a row that open the breaker, and how long it stays open before one probe.
 BREAKER_AFTER, BREAKER_COOLDOWN = 3, "2m"
-#: Seconds after HTTP_TIMEOUT in which a probe still may report.
+#: Seconds after HTTP_TIMEOUT within which a probe may still report.
 GRACE = 10
 
 
@@ -20,7 +20,15 @@ GRACE = 10
 class Provider:
     """One provider with its model.
 
-    `rate` is our own: so many at once, then evenly. `json_mode` says that it understands `response_format`.
+    Attributes:
+        name: The provider; also the prefix of its settings.
+        url: Its base URL, or the URL of its chat completions.
+        api_key: Its API key.
+        model: The model to ask.
+        rate: Our own limit, such as `15/minute`: a burst of that many, then evenly spaced.
+        max_tokens: The longest reply.
+        json_mode: Whether it supports `response_format`.
+
     """
 
     name: str
@@ -37,7 +45,7 @@ class Provider:
 
     @property
     def endpoint(self) -> str:
-        """Where to POST: the URL as it is if it leads to chat completions already."""
+        """The URL to POST to; a URL that ends in `/chat/completions` is used as it is."""
         parts = urlsplit(self.url)
         path = parts.path.rstrip("/")
         whole = path if path.endswith("/chat/completions") else f"{path}/chat/completions"
@@ -45,7 +53,7 @@ class Provider:
 
     @property
     def identity(self) -> str:
-        """Under which all processes share what they know of it; with another key or URL it is another, without a past."""
+        """The name of its shared record; it changes with the URL, the model and the key, so a change starts afresh."""
         settled = f"{self.endpoint}\n{self.model}\n{self.api_key}"
         return f"{self.name}-{hashlib.sha256(settled.encode(errors='replace')).hexdigest()[:8]}"
 
@@ -57,12 +65,12 @@ class Provider:
 
 
 def configured() -> list[Provider]:
-    """Those that have an API key."""
+    """Return the providers that have an API key, best first."""
     config = settings.current()
     providers = [
-        # In no minute more than twice its rate: within the 30 a minute that Groq gives to everybody.
+        # A burst and a full minute can coincide, so the rate is half of the 30 requests a minute that Groq allows.
         Provider("groq", config.groq_url, config.groq_api_key, config.groq_model, "15/minute", 2048, json_mode=True),
-        # Its models think aloud first, and that counts as tokens; it documents no `response_format`.
+        # Its models write out their reasoning first, which counts as tokens; `response_format` is not documented.
         Provider(
             "minimax",
             config.minimax_url,

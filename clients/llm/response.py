@@ -1,4 +1,4 @@
-"""What a model wrote, made into a value of a schema, or refused. Everything in it is a stranger's text."""
+"""Parse a model's reply into a value of a schema. The reply is untrusted text."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from gatekeeper.redact import clean
 
 Value = TypeVar("Value", bound=BaseModel)
 
-#: Characters; more than any model may write within `max_tokens`.
+#: Characters; longer than any reply within `max_tokens`.
 MAX_REPLY = 200_000
-#: How many of a reply's mistakes are told.
+#: How many validation errors of a reply are reported.
 MAX_MISTAKES = 3
 
 _THOUGHTS = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
@@ -22,11 +22,20 @@ _FENCE = "```"
 
 
 class UnusableReply(ValueError):
-    """Raised for a reply that is no value of the schema; says why, in our words."""
+    """Raised for a reply that does not match the schema; the message does not quote the reply."""
 
 
 def read(text: str, schema: type[Value]) -> Value:
-    """The value in a reply: JSON, alone or in one code fence, after thoughts or without."""
+    """Parse a reply.
+
+    Args:
+        text: JSON, alone or in one code fence, possibly after `<think>…</think>`.
+        schema: The model to validate it with.
+
+    Raises:
+        UnusableReply: the reply is too long, empty, not strict JSON, or does not match the schema.
+
+    """
     if len(text) > MAX_REPLY:
         raise UnusableReply(f"a reply of {len(text)} characters")
     inner = _unwrap(text)
@@ -40,12 +49,12 @@ def read(text: str, schema: type[Value]) -> Value:
         return schema.model_validate_json(inner)
     except ValidationError as error:
         raise UnusableReply(f"the reply does not fit {schema.__name__}: {_mistakes(error)}") from None
-    except Exception as error:  # validators are an agent's own code and meet here what nobody thought of
+    except Exception as error:  # a schema's validators are an agent's code and can raise anything
         raise UnusableReply(f"the reply broke a validator of {schema.__name__}: {type(error).__name__}") from error
 
 
 def _unwrap(text: str) -> str:
-    """Without thoughts and fence. A text that begins as JSON is taken whole: its strings may have fences too."""
+    """Remove thoughts and a code fence. A text that begins as JSON is left whole: its strings may contain fences."""
     text = _THOUGHTS.sub("", text).strip()
     start, end = text.find(_FENCE), text.rfind(_FENCE)
     if text.startswith(("{", "[")) or start == end:
@@ -54,6 +63,7 @@ def _unwrap(text: str) -> str:
 
 
 def _mistakes(error: ValidationError) -> str:
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    told = [f"{'.'.join(map(str, one['loc'])) or 'all of it'}: {one['msg']}" for one in found[:MAX_MISTAKES]]
-    return clean("; ".join(told))[:300]
+    mistakes = error.errors(include_url=False, include_context=False, include_input=False)[:MAX_MISTAKES]
+    return clean("; ".join(f"{'.'.join(map(str, each['loc'])) or 'all of it'}: {each['msg']}" for each in mistakes))[
+        :300
+    ]

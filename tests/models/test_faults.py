@@ -201,7 +201,7 @@ def test_a_wrong_setting_is_told_once_with_what_to_do_and_a_corrected_one_works_
     assert len(groq.asked) == 1
     told = asker.told[0]
     assert (told["log_level"], told["why"], told["said"]) == ("warning", f"HTTP {status}", "no such thing")
-    assert advice in told["next"]
+    assert advice in told["hint"]
 
     asker.set(GROQ_API_KEY="another")
     assert asker.ask().by == GROQ

@@ -79,7 +79,7 @@ def test_the_story_tells_each_rung_and_why_it_was_left(
         ("rules", "answered"),
     ]
     assert rungs[0]["why"] == "HTTP 401"
-    assert "GROQ_API_KEY" in rungs[0]["next"]
+    assert "GROQ_API_KEY" in rungs[0]["hint"]
     assert (rungs[1]["why"], rungs[1]["tokens"]) == ("the reply is not JSON", 42)
 
 

@@ -292,7 +292,12 @@ def test_loading_one_post_parses_no_other(folder: Path, write: Write, monkeypatc
     write("wanted.md")
     parsed: list[str] = []
     split = content.post.split
-    monkeypatch.setattr(content.post, "split", lambda text: parsed.append(text) or split(text))
+
+    def recording_split(text: str) -> tuple[dict[str, object], str]:
+        parsed.append(text)
+        return split(text)
+
+    monkeypatch.setattr(content.post, "split", recording_split)
 
     assert content.load("wanted", folder).id == "wanted"
     assert len(parsed) == 1

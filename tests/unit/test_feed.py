@@ -308,7 +308,7 @@ def test_a_damaged_list_is_made_again_or_read_around(local: Feed, rubbish: str) 
 
 def test_a_damaged_entry_does_not_stop_the_others(local: Feed) -> None:
     local.publish(a_post("a"))
-    (local.entries.folder / "a.json").write_text("{")
+    (local.store.folder / "a.json").write_text("{")
 
     local.publish(a_post("b"))
     assert listed(local) == ["b"]
@@ -319,7 +319,7 @@ def test_a_damaged_entry_does_not_stop_the_others(local: Feed) -> None:
 
 def test_an_entry_taken_away_is_gone_from_the_feed(local: Feed) -> None:
     local.publish(a_post("a"))
-    (local.entries.folder / "a.json").unlink()
+    (local.store.folder / "a.json").unlink()
 
     local.publish(a_post("b"))
 
@@ -342,14 +342,14 @@ def assert_whole(local: Feed) -> None:
     for path in local.public.rglob("*.html"):
         assert path.read_text().endswith("</html>\n")
     for post_id in {*listed(local), *indexed(local)}:
-        assert (local.entries.folder / f"{post_id}.json").exists()
+        assert (local.store.folder / f"{post_id}.json").exists()
         assert (local.posts / f"{post_id}.html").exists()
 
 
 def assert_complete(local: Feed) -> None:
     """Everything published is everywhere, and nothing unfinished lies about."""
     assert_whole(local)
-    published = sorted(path.stem for path in local.entries.folder.glob("*.json"))
+    published = sorted(path.stem for path in local.store.folder.glob("*.json"))
     assert sorted(listed(local)) == sorted(indexed(local)) == published
     assert not list(local.public.rglob(".*.tmp"))
 
@@ -455,7 +455,7 @@ def test_a_killed_process_does_not_keep_the_others_waiting(tmp_path: Path) -> No
     ready, told = os.pipe()
 
     def hold_for_ever() -> None:
-        with local._alone("held"):
+        with local._exclusive("held"):
             os.write(told, b"!")
             signal.pause()
 

@@ -89,9 +89,9 @@ def test_sources_are_files_our_own_files_and_addresses(folder: Path) -> None:
         ('file = "a"', "name: Field required"),
         ('name = ""\nfile = "a"', "name: "),
         ('name = "x"\nfiel = "a"', "fiel: "),
-        ('name = "x"\nurl = "ftp://example.org/"', "no http or https address"),
-        ('name = "x"\nurl = "file:///etc/passwd"', "no http or https address"),
-        ('name = "x"\nurl = "https://me:secret@example.org/"', "would be shown in logs"),
+        ('name = "x"\nurl = "ftp://example.org/"', "not an http or https URL"),
+        ('name = "x"\nurl = "file:///etc/passwd"', "not an http or https URL"),
+        ('name = "x"\nurl = "https://me:secret@example.org/"', "would appear in logs"),
     ],
 )
 def test_a_wrong_entry_is_told_and_the_others_go_on(folder: Path, entry: str, why: str) -> None:
@@ -229,7 +229,7 @@ def test_a_redirect_into_this_machine_is_refused_even_from_a_private_source(
 def test_a_redirect_to_what_is_no_web_address_is_refused(folder: Path, server: FeedServer, target: str) -> None:
     server.pages["/old"] = (302, {"Location": target}, b"")
 
-    with pytest.raises(BrokenSource, match="redirects to where nothing is read"):
+    with pytest.raises(BrokenSource, match="redirects to a URL that is not read"):
         fetch(server.url("/old"))
 
 
