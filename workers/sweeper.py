@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,11 +12,9 @@ from celery import bootsteps
 from kombu import Queue
 from kombu.exceptions import OperationalError
 
-import settings
 from gatekeeper.policies.spec import agents, registered
 from state.agents.state_file import StateFiles
 from state.errors import StoreError
-from state.journal import compact, journal
 from state.ledger import Ledger, LedgerStatus, sweep
 from workers import followers, pulse
 
@@ -30,8 +26,6 @@ EVERY = 0.5
 LOOK_EVERY = 2.0
 #: Lock files of dead processes are cleared this often (in sweeps): about once a minute.
 BURY_EVERY = 120
-#: A look whether there is an old month to compact, about once an hour.
-COMPACT_EVERY = 7200
 #: A look at the clock of Redis, about every ten seconds and with the first sweep.
 CLOCK_EVERY = 20
 
@@ -46,7 +40,6 @@ class Sweeper(bootsteps.StartStopStep):
         self._timer: Any = None
         self._sweeps = 0
         self._empty: dict[str, tuple[float, bool]] = {}  #: by queue: when somebody looked, and what was seen
-        self._compaction: subprocess.Popen[bytes] | None = None
         self._closed: dict[str, str | None] = {}
 
     def start(self, parent: Any) -> None:
@@ -128,17 +121,8 @@ class Sweeper(bootsteps.StartStopStep):
             except connection.channel_errors:
                 return True  # Redis keeps no empty lists, so an empty queue is one that is not there
 
-    def _compact(self) -> None:
-        """Once a month there is an old one to compact; a process of its own does it, so that no message waits."""
-        if self._compaction is not None and self._compaction.poll() is None:
-            return
-        if compact.is_needed(journal.current(), settings.current().ledger_days):
-            self._compaction = subprocess.Popen([sys.executable, "-m", "state.journal.compact"], cwd=settings.ROOT)
-
     def _bury(self) -> None:
         self._sweeps += 1
-        if self._sweeps % COMPACT_EVERY == 0:
-            self._compact()
         if self._sweeps % BURY_EVERY == 0 and not any(self._closed.values()):
             # While Redis has forgotten something, an owner that nobody names may still be asked about.
             self._ledger.remove_stale_locks(agents())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import threading
@@ -10,13 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from state.errors import NewerFormat
 from state.journal import records
-from state.journal.records import Record
+from state.journal.records import COMPRESSED, NEWER_VERSION, Record
 
-#: Only these say something about epochs and fences; the others are passed over unread.
-_TELLING = re.compile(rb'"event":"(?:intent|epoch|checkpoint)"')
-#: The files that this machine writes; others in the folder are copies from elsewhere.
-OF_A_MONTH = re.compile(r"\d{4}-\d{2}\.jsonl")
+#: Only these lines say something about epochs and fences; all others are skipped undecoded.
+_RELEVANT = re.compile(rb'"event":"(?:intent|epoch|checkpoint)"|' + NEWER_VERSION)
+#: The files that this machine wrote; others in the folder are copies from elsewhere.
+OWN_FILE = re.compile(rf"\d{{4}}-\d{{2}}\.jsonl(?:{re.escape(COMPRESSED)})?")
 #: Files that may still grow: that of this month, and that of the last for a writer who is late.
 STILL_WRITTEN = 2
 #: Bytes read at once.
@@ -28,49 +30,90 @@ class JournalHead:
     """What the journal holds of one agent."""
 
     epoch: str
-    fence: int  #: of the newest intent; 0 if nothing was ever about to be sent
-    before: str = ""  #: the epoch that Redis has until the work for this one is done, if Redis lost nothing
-    lacks: bool = False  #: a file of the journal was removed, and what it said was not taken over from Redis yet
+    fence: int  #: of the newest intent; 0 if no effect was ever about to be sent
+    previous_epoch: str = ""  #: the epoch that a Redis without losses has until it is reopened under `epoch`
+    incomplete: bool = False  #: a file was removed, and the journal has not taken over from Redis what it said
 
 
-class Watermark:
-    """Reads what was appended since it last looked."""
+class Heads(dict[str, JournalHead]):
+    """The head of each agent: what the records that were applied so far amount to."""
+
+    def apply(self, record: Record) -> None:
+        """Apply a checkpoint, an epoch or an intent; only an epoch's own record begins or changes an epoch."""
+        match record["event"]:
+            case "checkpoint":
+                self._apply_checkpoint(record)
+            case "epoch":
+                agent = record["agent"]
+                self[agent] = JournalHead(record["epoch"], self.fence(agent), record.get("before", ""))
+                self.raise_fence(agent, record["fence"])
+            case "intent" if record["agent"] in self and record["epoch"] == self[record["agent"]].epoch:
+                self.raise_fence(record["agent"], record["fence"])  # an intent of an epoch that is over was not sent
+
+    def _apply_checkpoint(self, record: Record) -> None:
+        if record.get("anew"):
+            for agent, head in self.items():
+                self[agent] = replace(head, incomplete=True)
+        for agent, (epoch, fence, *before) in record["known"].items():
+            if not self.epoch(agent):  # the writer knew this a moment before it wrote; what was applied since is newer
+                self[agent] = JournalHead(epoch, self.fence(agent), *before)
+            self.raise_fence(agent, fence)
+
+    def epoch(self, agent: str) -> str:
+        """Return the agent's epoch, "" if there is none."""
+        return self[agent].epoch if agent in self else ""
+
+    def fence(self, agent: str) -> int:
+        """Return the agent's highest fence, 0 if there is none."""
+        return self[agent].fence if agent in self else 0
+
+    def raise_fence(self, agent: str, fence: int) -> None:
+        """Count an intent with this fence, also of an agent without an epoch."""
+        head = self.get(agent)
+        if head is None or fence > head.fence:
+            self[agent] = replace(head or JournalHead("", 0), fence=fence)
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Return the fields of the record with which a new file begins."""
+        return {"known": {agent: [head.epoch, head.fence, head.previous_epoch] for agent, head in sorted(self.items())}}
+
+
+class HeadReader:
+    """Reads the heads from the files of one folder: each time only what was appended since the last time."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
         self._follows = STILL_WRITTEN  #: how many of the newest files
-        self.lost_a_file = False  #: a file that was read here is gone, or another one took its place
+        self.lost_a_file = False  #: a file that was read here was removed or replaced
         self._forget()
 
-    def known(self, agent: str) -> JournalHead | None:
-        """The epoch and the highest fence of this agent, as of now."""
+    def head(self, agent: str) -> JournalHead | None:
+        """Return the epoch and the highest fence of this agent as of now; None if it never had an effect.
+
+        Raises:
+            OSError: A file cannot be read.
+            NewerFormat: A file was written by a newer version of Gatehouse.
+
+        """
         with self._lock:
             self._follow()
-            if agent not in self._known and self._older:
+            if agent not in self._heads and self._older:
                 # It may have been silent for months, and what it did may not be forgotten.
                 self._follows += self._older
                 self._forget()
                 self._follow()
-            return self._known.get(agent)
+            return self._heads.get(agent)
 
-    def summary(self) -> dict[str, Any]:
-        """All that is known, as a new file begins with it."""
+    def heads(self) -> Heads:
+        """Return the heads of every agent that ever had an effect here. Raises as `head` does."""
         with self._lock:
             self._follow()
-            return {
-                "known": {
-                    agent: [known.epoch, known.fence, known.before] for agent, known in sorted(self._known.items())
-                }
-            }
-
-    def agents(self) -> list[str]:
-        """Every agent that ever had an effect here."""
-        return list(self.summary()["known"])
+            return Heads(self._heads)
 
     def _forget(self) -> None:
-        self._known: dict[str, JournalHead] = {}
-        self._reached: dict[str, tuple[int, int]] = {}  #: file → which one it was, and how far it was read
+        self._heads = Heads()
+        self._reached: dict[str, tuple[int, int]] = {}  #: file → its inode, and how far it was read
         self._older = 0
 
     def _follow(self) -> None:
@@ -78,75 +121,59 @@ class Watermark:
         self._older = max(0, len(files) - self._follows)
         followed = {name: (self._folder / name).stat() for name in files[self._older :]}
         if not self._reached.keys() <= set(files) or any(self._is_another(*file) for file in followed.items()):
-            # What it said of effects is gone too, and must not seem to be known: begin anew with what is left.
+            # What the lost file said of effects must not seem to be known: begin anew with what is left.
             self.lost_a_file = self.lost_a_file or self._lost(files)
-            self._known, self._reached = {}, {}
+            self._heads, self._reached = Heads(), {}
         for name, now in followed.items():
             self._read(name, now)
 
     def _lost(self, files: list[str]) -> bool:
-        """Whether what was read of the newest files is gone: not renamed, nor compacted, which old files are."""
+        """Return whether what was read of the newest files is gone, and not just renamed or compressed."""
         sizes = {about.st_ino: about.st_size for about in ((self._folder / name).stat() for name in files)}
-        newest = sorted(self._reached)[-STILL_WRITTEN:]
+        newest = [name for name in sorted(self._reached)[-STILL_WRITTEN:] if f"{name}{COMPRESSED}" not in files]
         return any(sizes.get(which, -1) < reached for which, reached in map(self._reached.__getitem__, newest))
 
     def _is_another(self, name: str, now: os.stat_result) -> bool:
-        """Whether another file took the place of one that was read."""
+        """Return whether another file took the place of one that was read."""
         which, reached = self._reached.get(name, (now.st_ino, 0))
         return which != now.st_ino or now.st_size < reached
 
     def _files(self) -> list[str]:
         try:
-            return sorted(name for name in os.listdir(self._folder) if OF_A_MONTH.fullmatch(name))  # noqa: PTH208 - quicker
+            names = [name for name in os.listdir(self._folder) if OWN_FILE.fullmatch(name)]  # noqa: PTH208 - quicker
         except FileNotFoundError:
             return []
+        # A compressed file whose original is still there is being written, or was left behind.
+        return sorted(set(names) - {f"{name}{COMPRESSED}" for name in names})
 
     def _read(self, name: str, now: os.stat_result) -> None:
         _, reached = self._reached.get(name, (now.st_ino, 0))
-        if now.st_size > reached:
-            with (self._folder / name).open("rb") as file:
-                file.seek(reached)
-                for piece in _whole_lines(file):
-                    self._note(piece)
-                    reached += len(piece)
-        self._reached[name] = now.st_ino, reached
+        if now.st_size > reached or name not in self._reached:
+            try:
+                with records.open_file(self._folder / name) as file:
+                    file.seek(reached)
+                    for piece in _whole_lines(file):
+                        self._apply(piece)
+                        reached += len(piece)
+            except records.NOT_DECOMPRESSED as error:
+                raise OSError(errno.EIO, f"{name} cannot be decompressed: {error}") from None
+            except NewerFormat as error:
+                raise error.in_file(name) from None
+        self._reached[name] = now.st_ino, now.st_size if name.endswith(COMPRESSED) else reached
 
-    def _note(self, piece: bytes) -> None:
+    def _apply(self, piece: bytes) -> None:
         end = 0
-        for telling in _TELLING.finditer(piece):
-            if telling.start() < end:
-                continue  # in a line that was read
-            start, end = piece.rfind(b"\n", 0, telling.start()) + 1, piece.find(b"\n", telling.end()) + 1
-            for record in records.decode_all(
-                piece[start:end], records.decode_header
-            ):  # `gate recover` reports damaged ones
-                self._take(record)
-
-    def _take(self, record: Record) -> None:
-        """Only an epoch's own record makes or changes an epoch. An intent of the one before was never sent."""
-        match record["event"]:
-            case "checkpoint":
-                if record.get("anew"):
-                    self._known = {agent: replace(known, lacks=True) for agent, known in self._known.items()}
-                for agent, (epoch, fence, *before) in record["known"].items():
-                    # It says what its writer knew a moment before; what is known by now is newer.
-                    self._known.setdefault(agent, JournalHead(epoch, 0, *before))
-                    self._raise(agent, fence)
-            case "epoch":
-                here = self._known.get(record["agent"], JournalHead("", 0))
-                self._known[record["agent"]] = JournalHead(record["epoch"], here.fence, record.get("before", ""))
-                self._raise(record["agent"], record["fence"])
-            case "intent" if record["agent"] in self._known:
-                if record["epoch"] == self._known[record["agent"]].epoch:
-                    self._raise(record["agent"], record["fence"])
-
-    def _raise(self, agent: str, fence: int) -> None:
-        here = self._known[agent]
-        self._known[agent] = replace(here, fence=max(fence, here.fence))
+        for found in _RELEVANT.finditer(piece):
+            if found.start() < end:
+                continue  # in a line that was applied
+            start, end = piece.rfind(b"\n", 0, found.start()) + 1, piece.find(b"\n", found.end()) + 1
+            # Damaged lines are skipped; `gate recover` reports them.
+            for record in records.decode_all(piece[start:end], records.decode_header):
+                self._heads.apply(record)
 
 
 def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
-    """The rest of a file in pieces that end with a line; what is still being written, or torn, is left."""
+    """Yield the rest of a file in pieces that end with a line, without a last line that is unfinished or torn."""
     rest = b""
     while piece := file.read(PIECE):
         end = piece.rfind(b"\n") + 1

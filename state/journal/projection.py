@@ -1,24 +1,24 @@
-"""What a whole journal says of every key: its last intent, its outcome, and the calls that never ended.
+"""The projection of a journal: the state of every key, and the calls that never ended.
 
-A journal may be far larger than memory, so only places in it are kept; the records themselves are read once more.
+A journal may be far larger than memory, so a projection keeps offsets; the records themselves are read once more.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import NamedTuple
 
 from state.journal import records
-from state.journal.heads import JournalHead
+from state.journal.heads import Heads
 from state.journal.records import CorruptRecord, Record
 
-#: The month, whose copy it is, and, while it is compacted, an unfinished name around that.
-_NAMED = re.compile(r"\.?\d{4}-\d{2}(.*?)\.jsonl")
+#: The month, and of copies from other machines whose they are.
+_NAME = re.compile(r"\d{4}-\d{2}(.*?)\.jsonl(?:\.gz)?")
 
 
 class RecordOffset(NamedTuple):
@@ -39,213 +39,197 @@ class KeyState:
     outcome: RecordOffset | None = None
     why: str = ""
     epoch: str = ""  #: in which that fence was given
-    doubted: bool = False  #: an attempt may have sent its text without saying itself that nothing happened
+    doubted: bool = False  #: an attempt may have sent its text without reporting that nothing happened
+
+
+Name = tuple[str, str]  #: an agent, and a key or a call of it
 
 
 @dataclass
 class Projection:
-    """A journal, folded."""
+    """What the records of some files amount to."""
 
     files: list[Path]
-    keys: dict[tuple[str, str], KeyState] = field(default_factory=dict)  #: by agent and key
-    calls: dict[tuple[str, str], tuple[str, RecordOffset]] = field(default_factory=dict)  #: open ones: key and place
-    points: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)  #: by agent and key
-    followed: set[tuple[str, str]] = field(
-        default_factory=set
-    )  #: calls whose followers are registered, with their agent
-    forbidden: dict[str, tuple[list[str], str]] = field(
-        default_factory=dict
-    )  #: ids that were revoked before their calls were made: for which agents, and by whom
-    fences: dict[str, int] = field(default_factory=dict)  #: highest, by agent
-    epochs: dict[str, str] = field(default_factory=dict)  #: by agent, in the journal that is being read
-    known: list[dict[str, JournalHead]] = field(
-        default_factory=list
-    )  #: of each file: what was known at its end, by agent
+    keys: dict[Name, KeyState] = field(default_factory=dict)
+    calls: dict[Name, tuple[str, RecordOffset]] = field(default_factory=dict)  #: open ones: key, and `registered`
+    points: dict[Name, dict[str, str]] = field(default_factory=dict)  #: of each key
+    followed: set[Name] = field(default_factory=set)  #: calls whose followers are registered
+    #: Ids that were revoked before their calls were made: for which agents, and by whom.
+    forbidden: dict[str, tuple[list[str], str]] = field(default_factory=dict)
     damages: list[CorruptRecord] = field(default_factory=list)
     records: int = 0
+    heads: Heads = field(default_factory=Heads)  #: of the machine whose files are being read; each has its own epochs
+    fences: dict[str, int] = field(default_factory=dict)  #: the highest of all machines, by agent
 
     @property
     def agents(self) -> list[str]:
-        return sorted({*self.fences, *self.epochs, *(agent for agent, _ in self.keys)})
+        return sorted({*self.fences, *(agent for agent, _ in self.keys)})
 
 
-def project(
-    files: Iterable[Path],
-    progress: Callable[[int], None] = lambda _: None,
-    key: str = "",
-    ends: Mapping[Path, int] = MappingProxyType({}),
-) -> Projection:
-    """Read every record, oldest first, or those of one key; `progress` is told of the bytes read.
+def project(files: Iterable[Path], progress: Callable[[int], None] = lambda _: None, key: str = "") -> Projection:
+    """Read every record, or those of one key, and apply each.
 
-    `ends` says of some files how far they are to be read.
+    Args:
+        files: Oldest first.
+        progress: Called with the number of bytes that were read since the last call.
+        key: Read only what concerns this key.
+
+    Raises:
+        NewerFormat: A newer version of Gatehouse wrote one of the files.
+
     """
-    whole, epochs = Projection(list(files)), dict[str, dict[str, str]]()
-    holding = json.dumps(key, ensure_ascii=False).encode() if key else b""
-    for number, path in enumerate(whole.files):
-        whole.epochs = epochs.setdefault(_writer(path), {})
-        for offset, length, found in records.scan(path, holding, records.decode_header, ends.get(path)):
+    projection, heads = Projection(list(files)), defaultdict[str, Heads](Heads)
+    containing = json.dumps(key, ensure_ascii=False).encode() if key else b""
+    for number, path in enumerate(projection.files):
+        projection.heads = heads[_writer(path)]
+        for offset, length, found in records.scan(path, containing, records.decode_header):
             progress(length)
             if isinstance(found, CorruptRecord):
-                whole.damages.append(found)
+                projection.damages.append(found)
                 continue
-            whole.records += 1
-            take = _TAKERS.get(found["event"])
-            if take:
-                take(whole, found, RecordOffset(number, offset))
-        whole.known.append(
-            {agent: JournalHead(whole.epochs.get(agent, ""), fence) for agent, fence in whole.fences.items()}
-        )
-    return whole
+            projection.records += 1
+            if apply := _APPLY.get(found["event"]):
+                apply(projection, found, RecordOffset(number, offset))
+    for each in heads.values():
+        for agent, head in each.items():
+            projection.fences[agent] = max(head.fence, projection.fences.get(agent, 0))
+    return projection
 
 
 def _writer(path: Path) -> str:
-    """Whose journal a file is of: "" for this machine's, else what stands behind the month. Each has epochs of its own."""
-    named = _NAMED.match(path.name)
+    """Return which machine wrote a file: "" for this one, else what stands behind the month."""
+    named = _NAME.fullmatch(path.name)
     return named[1] if named else path.name
 
 
-def _take_known(whole: Projection, record: Record, _place: RecordOffset) -> None:
-    for agent, (epoch, fence, *_) in record["known"].items():
-        _raise(whole, agent, fence)
-        whole.epochs.setdefault(agent, epoch)  # its writer knew this a moment before; what was read by now is newer
-
-
-def _take_epoch(whole: Projection, record: Record, _: RecordOffset) -> None:
-    _raise(whole, record["agent"], record["fence"])
-    whole.epochs[record["agent"]] = record["epoch"]
-
-
-def _take_followed(whole: Projection, record: Record, _: RecordOffset) -> None:
-    whole.followed.add((record["agent"], record["call"]))
-
-
-def _take_forbidden(whole: Projection, record: Record, _place: RecordOffset) -> None:
-    known, _ = whole.forbidden.get(record["call"], ([], ""))
-    whole.forbidden[record["call"]] = sorted({*known, *record["agents"]}), record["by"]
-
-
-def _take_registered(whole: Projection, record: Record, place: RecordOffset) -> None:
-    whole.followed.discard((record["agent"], record["call"]))  # replayed by a person: it ends once more
-    standing = whole.keys.get((record["agent"], record["key"]))
-    if standing and standing.call == record["call"] and standing.state == "rejected":
-        standing.state = "waiting"  # replayed by a person
-    else:
-        whole.calls[record["agent"], record["call"]] = record["key"], place
-
-
-def _take_intent(whole: Projection, record: Record, place: RecordOffset) -> None:
-    name, fence = (record["agent"], record["key"]), record["fence"]
-    epoch = whole.epochs.get(record["agent"], "")
-    if epoch and record.get("epoch", epoch) != epoch:
-        return  # of an epoch that was over by then: it was not sent, and its fence may have been given again
-    _raise(whole, record["agent"], fence)
-    before = whole.keys.get(name)
-    if before is None:
-        whole.keys[name] = KeyState(record["call"], "unknown", fence, place, epoch=epoch)
-    elif fence >= before.fence and before.state != "done":
-        before.doubted |= before.state in {"unknown", "held"}
-        before.call, before.state, before.fence, before.intent = record["call"], "unknown", fence, place
-        before.outcome, before.why, before.epoch = None, "", epoch
-    if record.get("doubted"):
-        whole.keys[name].doubted = True
-    whole.calls.pop((record["agent"], record["call"]), None)
-
-
 def point_name(name: str, text: str) -> str:
-    """The name under which a point is stored that belongs to a text; one that was kept before the line belongs to none."""
+    """Return the name under which a checkpoint is stored; `text` names the text it belongs to, "" before there is one."""
     return f"{name}@{text}" if text else name
 
 
-def _take_point(whole: Projection, record: Record, _: RecordOffset) -> None:
+def _apply_head(projection: Projection, record: Record, _: RecordOffset) -> None:
+    projection.heads.apply(record)
+
+
+def _apply_followed(projection: Projection, record: Record, _: RecordOffset) -> None:
+    projection.followed.add((record["agent"], record["call"]))
+
+
+def _apply_forbidden(projection: Projection, record: Record, _: RecordOffset) -> None:
+    agents, _by = projection.forbidden.get(record["call"], ([], ""))
+    projection.forbidden[record["call"]] = sorted({*agents, *record["agents"]}), record["by"]
+
+
+def _apply_registered(projection: Projection, record: Record, offset: RecordOffset) -> None:
+    call = record["agent"], record["call"]
+    projection.followed.discard(call)  # a person replayed it: it ends once more
+    key = projection.keys.get((record["agent"], record["key"]))
+    if key and key.call == record["call"] and key.state == "rejected":
+        key.state = "waiting"  # a person replayed it
+    else:
+        projection.calls[call] = record["key"], offset
+
+
+def _apply_intent(projection: Projection, record: Record, offset: RecordOffset) -> None:
+    agent, fence, epoch = record["agent"], record["fence"], projection.heads.epoch(record["agent"])
+    if epoch and record.get("epoch", epoch) != epoch:
+        return  # of an epoch that was over by then: it was not sent, and its fence may have been given again
+    projection.heads.raise_fence(agent, fence)
+    key = projection.keys.setdefault((agent, record["key"]), KeyState("", "", -1, offset))
+    if fence >= key.fence and key.state != "done":
+        key.doubted |= key.state in {"unknown", "held"}
+        key.call, key.state, key.fence, key.intent = record["call"], "unknown", fence, offset
+        key.outcome, key.why, key.epoch = None, "", epoch
+    key.doubted |= bool(record.get("doubted"))
+    projection.calls.pop((agent, record["call"]), None)
+
+
+def _apply_point(projection: Projection, record: Record, _: RecordOffset) -> None:
     name = point_name(record["name"], record.get("text", ""))
-    whole.points.setdefault((record["agent"], record["key"]), {})[name] = record["value"]
+    projection.points.setdefault((record["agent"], record["key"]), {})[name] = record["value"]
 
 
-def _take_outcome(whole: Projection, record: Record, place: RecordOffset) -> None:
-    """What happened, happened, whichever attempt it was; anything else is said of the newest attempt only."""
-    standing = whole.keys.get((record["agent"], record["key"]))
-    kind = record["outcome"]
-    if standing is None or standing.state == "done":
+def _apply_outcome(projection: Projection, record: Record, offset: RecordOffset) -> None:
+    """Apply "done" whichever attempt reports it, and any other outcome only if the newest attempt does."""
+    key, outcome = projection.keys.get((record["agent"], record["key"])), record["outcome"]
+    if key is None or key.state == "done":
         return
-    is_newest = (record["fence"], record.get("epoch", standing.epoch)) == (standing.fence, standing.epoch)
-    if kind != "done" and not is_newest:
+    is_newest = (record["fence"], record.get("epoch", key.epoch)) == (key.fence, key.epoch)
+    if outcome != "done" and not is_newest:
         return
-    standing.doubted |= kind == "unknown"
-    if kind == "failed" and not standing.doubted:
-        _forget_what_was_kept_before_the_line(whole, record)
-    if kind in {"failed", "refused"}:
-        kind = "waiting" if record["retry"] else "rejected"
-    standing.state, standing.outcome, standing.why = kind, place, record.get("error", "")
+    key.doubted |= outcome == "unknown"
+    if outcome == "failed" and not key.doubted:
+        _forget_points_without_text(projection, record)
+    if outcome in {"failed", "refused"}:
+        outcome = "waiting" if record["retry"] else "rejected"
+    key.state, key.outcome, key.why = outcome, offset, record.get("error", "")
 
 
-def _forget_what_was_kept_before_the_line(whole: Projection, record: Record) -> None:
-    """It may belong to a text that is not sent any more; settle.lua forgets it too."""
-    points = whole.points.get((record["agent"], record["key"]), {})
+def _forget_points_without_text(projection: Projection, record: Record) -> None:
+    """Drop what was stored before the payload was frozen: it may belong to a text that is not sent. settle.lua does too."""
+    points = projection.points.get((record["agent"], record["key"]), {})
     for name in [name for name in points if "@" not in name]:
         del points[name]
 
 
-def _take_absent(whole: Projection, record: Record, _: RecordOffset) -> None:
-    standing = whole.keys.get((record["agent"], record["key"]))
-    if standing and standing.fence == record["fence"] and standing.state == "unknown":
-        standing.state, standing.doubted = "waiting", True
+def _apply_absent(projection: Projection, record: Record, _: RecordOffset) -> None:
+    key = projection.keys.get((record["agent"], record["key"]))
+    if key and key.fence == record["fence"] and key.state == "unknown":
+        key.state, key.doubted = "waiting", True
 
 
-def _take_held(whole: Projection, record: Record, _: RecordOffset) -> None:
-    """A call that took its workers down with it before the line is held; a doubt stays one, with the reason why it was held."""
+def _apply_held(projection: Projection, record: Record, _: RecordOffset) -> None:
+    """Hold a call that killed its workers before it sent anything; note on a key in doubt only why it was held."""
     name, fence = (record["agent"], record["key"]), record["fence"]
-    was_open = whole.calls.get((record["agent"], record["call"]))
-    if was_open and name not in whole.keys:
-        whole.keys[name] = KeyState(record["call"], "waiting", fence, was_open[1])
-    standing = whole.keys.get(name)
-    if standing is None or standing.call != record["call"]:
+    was_open = projection.calls.get((record["agent"], record["call"]))
+    if was_open and name not in projection.keys:
+        projection.keys[name] = KeyState(record["call"], "waiting", fence, was_open[1])
+    key = projection.keys.get(name)
+    if key is None or key.call != record["call"]:
         return
-    if standing.state == "waiting" and standing.fence <= fence:
-        standing.state, standing.why, standing.fence = "held", record["why"], fence
-        whole.calls.pop((record["agent"], record["call"]), None)
-    elif standing.state == "unknown" and standing.fence == fence:
-        standing.why = record["why"]
+    if key.state == "waiting" and key.fence <= fence:
+        key.state, key.why, key.fence = "held", record["why"], fence
+        projection.calls.pop((record["agent"], record["call"]), None)
+    elif key.state == "unknown" and key.fence == fence:
+        key.why = record["why"]
 
 
 _RESOLVED = {"applied": "done", "not-applied": "waiting", "approve": "waiting", "cancel": "cancelled"}
 
 
-def _take_resolved(whole: Projection, record: Record, place: RecordOffset) -> None:
-    """A person spoke of the attempt that they saw; if another one had begun by then, it was not about that."""
+def _apply_resolved(projection: Projection, record: Record, offset: RecordOffset) -> None:
+    """Apply what a person decided about the attempt that they saw; a newer attempt is not affected."""
     name, to = (record["agent"], record["key"]), _RESOLVED[record["how"]]
     if to != "waiting":
-        whole.calls.pop((record["agent"], record["call"]), None)
-        whole.keys.setdefault(name, KeyState(record["call"], "", record["fence"], place))
-    standing = whole.keys.get(name)
-    if standing and standing.fence == record["fence"] and standing.state != "done":
-        standing.state, standing.outcome, standing.why, standing.doubted = to, place, record["why"], True
+        projection.calls.pop((record["agent"], record["call"]), None)
+        projection.keys.setdefault(name, KeyState(record["call"], "", record["fence"], offset))
+    key = projection.keys.get(name)
+    if key and key.fence == record["fence"] and key.state != "done":
+        key.state, key.outcome, key.why, key.doubted = to, offset, record["why"], True
 
 
-def _take_ended(whole: Projection, record: Record, _: RecordOffset) -> None:
-    was_open = whole.calls.pop((record["agent"], record["call"]), None)
+def _apply_ended(projection: Projection, record: Record, _: RecordOffset) -> None:
+    name = record["agent"], record["key"]
+    was_open = projection.calls.pop((record["agent"], record["call"]), None)
     if was_open and record["state"] == "cancelled" and not record.get("alone"):
-        whole.keys.setdefault((record["agent"], record["key"]), KeyState(record["call"], "waiting", 0, was_open[1]))
-    standing = whole.keys.get((record["agent"], record["key"]))
-    if standing and standing.call == record["call"] and standing.state == "waiting":
-        standing.state, standing.why = record["state"], record.get("why", "")
+        projection.keys.setdefault(name, KeyState(record["call"], "waiting", 0, was_open[1]))
+    key = projection.keys.get(name)
+    if key and key.call == record["call"] and key.state == "waiting":
+        key.state, key.why = record["state"], record.get("why", "")
 
 
-def _raise(whole: Projection, agent: str, fence: int) -> None:
-    whole.fences[agent] = max(fence, whole.fences.get(agent, 0))
-
-
-_TAKERS: dict[str, Callable[[Projection, Record, RecordOffset], None]] = {
-    "checkpoint": _take_known,
-    "epoch": _take_epoch,
-    "registered": _take_registered,
-    "intent": _take_intent,
-    "carried over": _take_intent,
-    "point": _take_point,
-    "outcome": _take_outcome,
-    "absent": _take_absent,
-    "held": _take_held,
-    "resolved": _take_resolved,
-    "ended": _take_ended,
-    "followed": _take_followed,
-    "forbidden": _take_forbidden,
+_APPLY: dict[str, Callable[[Projection, Record, RecordOffset], None]] = {
+    "checkpoint": _apply_head,
+    "epoch": _apply_head,
+    "registered": _apply_registered,
+    "intent": _apply_intent,
+    "carried over": _apply_intent,
+    "point": _apply_point,
+    "outcome": _apply_outcome,
+    "absent": _apply_absent,
+    "held": _apply_held,
+    "resolved": _apply_resolved,
+    "ended": _apply_ended,
+    "followed": _apply_followed,
+    "forbidden": _apply_forbidden,
 }

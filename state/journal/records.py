@@ -2,34 +2,51 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
+import shutil
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from pydantic_core import from_json
 
 from state import terminal
+from state.errors import NewerFormat
 
+#: The version of the format that is written, and the newest that is read. Every record ends with its own, so that a file
+#: to which two versions of Gatehouse wrote can be read; a record without a version has version 1.
+FORMAT = 1
 #: What every record begins with, in this order: a person who tails the file reads the same columns each time, and
-#: `brief` need not read further.
+#: `decode_header` need not read further.
 FIRST = ("at", "event", "agent", "key", "call", "fence", "epoch", "outcome", "retry")
+#: What the name of a file that was compressed with gzip ends in.
+COMPRESSED = ".gz"
+#: What reading a compressed file raises if the file is cut off or damaged.
+NOT_DECOMPRESSED = (EOFError, gzip.BadGzipFile, zlib.error)
+#: Bytes at the end of a record among which its version stands.
+MAX_VERSION = 20
+#: Finds the end of a record that another version of the format has.
+NEWER_VERSION = rb',"v":(?!%d,)\d+,"sum":"' % FORMAT
 
 _BEGINNING = b'{"at":"'
+_VERSION = re.compile(rb',"v":(\d+)\}\Z')
 _SUM = b',"sum":"'
 _END = re.compile(rb',"sum":"[0-9a-f]{8}"\}')
-_BRIEF = re.compile(
+_HEADER = re.compile(
     rb'\{"at":"[^"\\]*","event":"([a-z]+)","agent":"([^"\\]*)","key":"([^"\\]*)","call":"([^"\\]*)"'
     rb'(?:,"fence":(\d+)(?:,"epoch":"([^"\\]*)")?(?:,"outcome":"([a-z]+)"(?:,"retry":(true|false))?)?)?[,}]'
 )
-#: What is said of every key.
+#: Records that matter to every key.
 _EPOCH = re.compile(rb'^\{"at":"[^"]*","event":"(?:epoch|checkpoint)"')
-#: The events of which a journal is full, and whether they carry a fence, an epoch and an outcome.
-_BRIEF_HAS = {b"registered": (False, False, False), b"intent": (True, True, False), b"outcome": (True, True, True)}
+#: The most common events, and whether their headers carry a fence, an epoch and an outcome.
+_HEADER_HAS = {b"registered": (False, False, False), b"intent": (True, True, False), b"outcome": (True, True, True)}
 
 Record = dict[str, Any]
 
@@ -42,7 +59,7 @@ class Damaged(ValueError):
 class CorruptRecord:
     """A line, or its beginning, that cannot be read.
 
-    A torn one was cut off while it was written, by a kill or a full disk: nobody was told that it was safe.
+    A torn one was cut off while it was written, by a kill or a full disk: its writer did not go on.
     """
 
     path: Path
@@ -55,39 +72,44 @@ class CorruptRecord:
 
 
 def now() -> str:
-    """This machine's time as the journal writes it. For people: nothing is decided by it."""
+    """Return this machine's time as the journal writes it. For people: nothing is decided by it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def encode(event: str, fields: Mapping[str, Any]) -> bytes:
-    """One record as a line, dated now."""
+    """Return one record as a line of the journal, dated now."""
     dated = {"at": now(), "event": event, **fields}
-    ordered = {name: dated[name] for name in FIRST if name in dated} | dated
-    return line(ordered)
+    return line({name: dated[name] for name in FIRST if name in dated} | dated)
 
 
 def line(record: Record) -> bytes:
-    """A record as it stands in the journal."""
+    """Return a record as a line of the journal, with its version and its checksum."""
     text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
     if not text.isascii() or "\x7f" in text:
         text = terminal.json_text(text.encode(errors="replace").decode())
-    body = text.encode()
+    body = b'%b,"v":%d}' % (text.encode()[:-1], FORMAT)
     return b'%b%b%08x"}\n' % (body[:-1], _SUM, zlib.crc32(body))
 
 
 def decode(line: bytes) -> Record:
-    """The record of one line; raises Damaged."""
+    """Return the record of one line.
+
+    Raises:
+        Damaged: The line is not what was written.
+        NewerFormat: A newer version of Gatehouse wrote the record.
+
+    """
     return _parsed(_checked(line))
 
 
 def decode_header(line: bytes) -> Record:
-    """The same, but of the events of which a journal is full only what they begin with: a sixth of the time."""
+    """Decode only the header fields of the three most common events; six times faster than `decode`. Raises as it does."""
     body = _checked(line)
-    begins = _BRIEF.match(body)
-    if begins is None:
+    header = _HEADER.match(body)
+    if header is None:
         return _parsed(body)
-    event, agent, key, call, fence, epoch, outcome, retry = begins.groups()
-    if _BRIEF_HAS.get(event) != (fence is not None, epoch is not None, outcome is not None):
+    event, agent, key, call, fence, epoch, outcome, retry = header.groups()
+    if _HEADER_HAS.get(event) != (fence is not None, epoch is not None, outcome is not None):
         return _parsed(body)
     record: Record = {"event": event.decode(), "agent": agent.decode(), "key": key.decode(), "call": call.decode()}
     if fence is not None:
@@ -101,43 +123,84 @@ def decode_header(line: bytes) -> Record:
     return record
 
 
-def read(path: Path) -> Iterator[Record | CorruptRecord]:
-    """Every record of one file, in order, and a Damage for what cannot be read."""
-    return (found for _, _, found in scan(path))
-
-
-#: Where a record begins, how long it is with what stood before it, and the record.
-Found = tuple[int, int, Record | CorruptRecord]
-
-
-def scan(
-    path: Path, holding: bytes = b"", reader: Callable[[bytes], Record] = decode, end: int | None = None
-) -> Iterator[Found]:
-    """The same with the offset and the length of each, for the lines before `end` that hold these bytes."""
-    offset = 0
-    with path.open("rb") as file:
-        for number, text in enumerate(file, 1):
-            if end is not None and offset >= end:
-                break
-            if holding in text or _EPOCH.search(text):
-                try:
-                    yield offset, len(text), reader(text)
-                except Damaged:
-                    yield from ((offset + at, length, found) for at, length, found in _broken(path, number, text))
-            offset += len(text)
-
-
-def decode_all(line: bytes, reader: Callable[[bytes], Record] = decode) -> Iterator[Record]:
-    """Every whole record of a line: the one, or those that were appended behind a torn one."""
+def decode_all(line: bytes, decoder: Callable[[bytes], Record] = decode) -> Iterator[Record]:
+    """Yield every whole record of a line: the one, or those that were appended behind a torn one."""
     try:
-        yield reader(line)
+        yield decoder(line)
     except Damaged:
         for start, end in _pieces(line):
             yield decode(line[start:end])
 
 
+def age(name: str) -> tuple[str, bool]:
+    """Return the key by which names of files are sorted from the oldest to the newest; a compressed file is the older one."""
+    return name.removesuffix(COMPRESSED), not name.endswith(COMPRESSED)
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open a file of the journal for reading, also one that was compressed with gzip."""
+    if path.suffix != COMPRESSED:
+        return path.open("rb")
+    if path.stat().st_size == 0:
+        raise EOFError("it is empty")  # gzip.open takes that for a file without records
+    return cast("BinaryIO", gzip.open(path))
+
+
+def open_seekable(path: Path) -> BinaryIO:
+    """Open a file for reading at any offset; a compressed one is unpacked into an unnamed file beside it."""
+    if path.suffix != COMPRESSED:
+        return path.open("rb", buffering=0)
+    unpacked = cast("BinaryIO", tempfile.TemporaryFile(dir=path.parent))  # noqa: SIM115 - the caller closes it
+    with suppress(*NOT_DECOMPRESSED), open_file(path) as packed:  # `scan` reports where it cannot be read
+        shutil.copyfileobj(packed, unpacked)
+    unpacked.flush()
+    return unpacked
+
+
+def read(path: Path) -> Iterator[Record | CorruptRecord]:
+    """Yield every record of one file, in order, and a CorruptRecord for each part that cannot be read."""
+    return (found for _, _, found in scan(path))
+
+
+#: Where a record begins, the length of it and of what stood before it, and the record.
+Found = tuple[int, int, Record | CorruptRecord]
+
+
+def scan(path: Path, containing: bytes = b"", decoder: Callable[[bytes], Record] = decode) -> Iterator[Found]:
+    """Yield the records of the lines that contain these bytes, and every epoch and checkpoint, with their places.
+
+    Args:
+        path: The file. In a compressed one, offsets and lengths count the bytes before compression.
+        containing: What the line of a record must contain.
+        decoder: `decode` or `decode_header`.
+
+    Raises:
+        NewerFormat: A newer version of Gatehouse wrote the file.
+
+    """
+    offset = number = 0
+    try:
+        with open_file(path) as file:
+            for number, line in enumerate(file, 1):
+                if containing in line or _EPOCH.search(line):
+                    for at, length, found in _records_of(path, number, line, decoder):
+                        yield offset + at, length, found
+                offset += len(line)
+    except NOT_DECOMPRESSED:
+        yield offset, 0, CorruptRecord(path, number + 1, torn=False)
+    except NewerFormat as error:
+        raise error.in_file(path.name) from None
+
+
+def _records_of(path: Path, number: int, line: bytes, decoder: Callable[[bytes], Record]) -> Iterator[Found]:
+    try:
+        yield 0, len(line), decoder(line)
+    except Damaged:
+        yield from _broken(path, number, line)
+
+
 def _broken(path: Path, number: int, line: bytes) -> Iterator[Found]:
-    """What is left of a line that is not one record: whole records, and a Damage for each gap before or behind them."""
+    """Yield what is left of a line that is not one record: whole records, and the gaps before or behind them."""
     reached = 0
     for start, end in _pieces(line):
         if start > reached:
@@ -150,7 +213,7 @@ def _broken(path: Path, number: int, line: bytes) -> Iterator[Found]:
 
 
 def _pieces(line: bytes) -> Iterator[tuple[int, int]]:
-    """Where whole records begin and end in a line. A writer that is cut off leaves no newline, so others follow there."""
+    """Yield where whole records begin and end in a line. A writer that is cut off leaves no newline, so others follow there."""
     reached = 0
     for found in _END.finditer(line):
         start = line.find(_BEGINNING, reached, found.end())
@@ -171,12 +234,17 @@ def _is_whole(text: bytes) -> bool:
 
 
 def _checked(line: bytes) -> bytes:
-    """The JSON text whose checksum the line ends with; raises Damaged."""
+    """Return the JSON text of a line without its checksum and its version; raises Damaged and NewerFormat."""
     body, found, tail = line.rpartition(_SUM)
     body += b"}"
     if not found or tail.rstrip(b"\n") != b'%08x"}' % zlib.crc32(body):
         raise Damaged("the checksum does not fit")
-    return body
+    version = _VERSION.search(body, max(0, len(body) - MAX_VERSION))
+    if version is None:
+        return body
+    if int(version[1]) > FORMAT:
+        raise NewerFormat(int(version[1]), FORMAT)
+    return body[: version.start()] + b"}"
 
 
 def _parsed(body: bytes) -> Record:
@@ -188,7 +256,7 @@ def _parsed(body: bytes) -> Record:
 
 
 def _parsed_slowly(body: bytes) -> Record:
-    """By the standard library, which reads whatever it wrote, however deep."""
+    """Parse with the standard library, which reads whatever it wrote, however deep."""
     try:
         record: Record = json.loads(body)
     except (ValueError, RecursionError) as error:

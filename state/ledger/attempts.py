@@ -103,7 +103,7 @@ class Attempts(Stores):
         if claim.epoch:
             evidence.intent(self.journal, call, claim, payload, terms.verify)
             here = self.journal.known(claim.agent)
-            if here is None or here.lacks or here.epoch != claim.epoch:
+            if here is None or here.incomplete or here.epoch != claim.epoch:
                 evidence.not_sent(self.journal, claim, "another epoch began")
                 return ["closed"]
         answer = [""]

@@ -44,7 +44,7 @@ class Ledger(Registrar, Attempts):
         Raises JournalUnavailable.
         """
         self.journal.append("probe", {}, sync=True)
-        with self.journal.alone():
+        with self.journal.exclusive():
             return self.statuses(agents)
 
     def pending(self, agents: Sequence[str]) -> dict[str, Pending]:

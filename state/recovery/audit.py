@@ -21,7 +21,7 @@ def audit(redis: Redis, journal: Journal, agent: str) -> bool:
     A crash loses the newest writes at most. A lost claim shows in the fence. A claim that was about to be sent is put
     back to where the journal saw it, and calls that were lost are registered again. Raises JournalUnavailable.
     """
-    with journal.alone():
+    with journal.exclusive():
         run = epoch.run_id(redis)
         before, fence = redis.hmget(Keys(agent).ledger, "epoch", "fence")
         is_empty, here = before is None, journal.known(agent)

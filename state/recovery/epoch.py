@@ -34,7 +34,7 @@ def known(redis: Redis, journal: Journal, agent: str) -> JournalHead:
     Raises JournalUnavailable.
     """
     here = journal.known(agent)
-    return here if here and not here.lacks else _begin(redis, journal, agent)
+    return here if here and not here.incomplete else _begin(redis, journal, agent)
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,12 @@ def _compare(
         return LedgerStatus(closed, unchecked, incomplete=here is None)
     if epoch is None:
         return LedgerStatus("Redis lost its data" if here.fence else None, unchecked)
-    is_interrupted = unchecked and epoch == here.before  # who began the journal's epoch did not get to its end
+    is_interrupted = unchecked and epoch == here.previous_epoch  # who began the journal's epoch did not get to its end
     if epoch != here.epoch and not is_interrupted:
         return LedgerStatus("the ledger in Redis is not the one that the journal belongs to", unchecked)
     if int(fence or 0) < here.fence:
         return LedgerStatus(f"Redis fell back to fence {fence or 0}, the journal knows {here.fence}", unchecked)
-    return LedgerStatus(None, unchecked, incomplete=here.lacks)
+    return LedgerStatus(None, unchecked, incomplete=here.incomplete)
 
 
 def has_something_to_lose(redis: Redis, agent: str) -> bool:
@@ -117,9 +117,9 @@ def reopen(redis: Redis, agent: str, opening: ReopenCondition) -> bool:
 
 def _begin(redis: Redis, journal: Journal, agent: str) -> JournalHead:
     """The first effect of this agent here: agree with Redis on an epoch."""
-    with journal.alone():
+    with journal.exclusive():
         here = journal.known(agent)
-        if here and not here.lacks:
+        if here and not here.incomplete:
             return here
         run = run_id(redis)
         epoch, fence = redis.hmget(Keys(agent).ledger, "epoch", "fence")

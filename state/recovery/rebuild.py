@@ -120,7 +120,7 @@ class Rebuilding:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._files = [self._stack.enter_context(path.open("rb", buffering=0)) for path in self._whole.files]
+        self._files = [self._stack.enter_context(records.open_seekable(path)) for path in self._whole.files]
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

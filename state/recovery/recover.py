@@ -42,7 +42,7 @@ def recover(
     Raises Unrecoverable if a line cannot be read (`skip_damaged` goes on without it), or if Redis loses data again
     meanwhile; effects stay closed then.
     """
-    with journal.alone(), _without_collector():
+    with journal.exclusive(), _without_collector():
         run, token = epoch.run_id(redis), epoch.new()
         # Closed before the journal is read: an effect that crosses the line later would not be in what was read.
         standings = epoch.ledger_statuses(redis, journal, journal.agents())

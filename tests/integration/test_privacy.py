@@ -34,7 +34,7 @@ def lived(house: Install, shell_with_open_umask: Shell) -> None:
         clerk.post(post_id="private")
         mirror.write("clerk")
         deliver(Reply(channel="chat", conversation="c1", message_id="m1", sender="ada", message="x", reply="y", rung=Rung.RULES, by="rules"))
-        with drafts.alone():
+        with drafts.exclusive():
             from state.files import write_whole
             write_whole(drafts.folder() / "digest-x.md", b"x")
         """
@@ -88,7 +88,7 @@ def test_folders_of_an_earlier_version_are_closed_by_whoever_writes_next(
         from state.agents import state_file as mirror
         mirror.write("clerk")
         deliver(Reply(channel="chat", conversation="c1", message_id="m2", sender="ada", message="x", reply="y", rung=Rung.RULES, by="rules"))
-        with journal.current().alone():
+        with journal.current().exclusive():
             pass
         """
     )

@@ -288,12 +288,12 @@ def test_a_process_that_never_read_the_file_learns_of_it_from_the_journal(poster
     other = Journal(poster.ledger.journal.folder)
     known = other.known(AGENT)
     assert known is not None
-    assert known.lacks
+    assert known.incomplete
     epoch.known(poster.redis, other, AGENT)
 
     again = poster.ledger.journal.known(AGENT)
     assert again is not None
-    assert not again.lacks
+    assert not again.incomplete
 
 
 def test_a_file_that_is_gone_together_with_redis_leaves_effects_closed(poster: Poster) -> None:

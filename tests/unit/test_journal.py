@@ -421,12 +421,15 @@ book.append("ended", {"agent": "clerk", "key": "parent"}, sync=True)
 
 def test_only_one_process_at_a_time_is_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PATIENCE", 0.1)
-    with Journal(folder).alone():
+    with Journal(folder).exclusive():
         note(Journal(folder), 1)
-        with pytest.raises(JournalUnavailable, match=r"another process .* wait until it ends"), Journal(folder).alone():
+        with (
+            pytest.raises(JournalUnavailable, match=r"another process .* wait until it ends"),
+            Journal(folder).exclusive(),
+        ):
             pass
 
-    with Journal(folder).alone():
+    with Journal(folder).exclusive():
         pass
     assert fences(folder) == [1]
 
@@ -436,7 +439,7 @@ def test_a_process_that_is_killed_while_it_is_alone_stops_nobody(folder: Path) -
 import sys, time
 from pathlib import Path
 from state.journal.journal import Journal
-with Journal(Path(sys.argv[1])).alone():
+with Journal(Path(sys.argv[1])).exclusive():
     print("alone", flush=True)
     time.sleep(60)
 """
@@ -447,7 +450,7 @@ with Journal(Path(sys.argv[1])).alone():
         assert holder.stdout.readline() == "alone\n"
         holder.kill()
 
-    with Journal(folder).alone():
+    with Journal(folder).exclusive():
         pass
 
 

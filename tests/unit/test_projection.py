@@ -252,7 +252,7 @@ def test_what_another_journal_knew_counts_as_sent(book: Book) -> None:
 
     assert (book.state(), book.state("post:b")) == ("unknown", "done")
     assert book.fold().fences == {AGENT: 9}
-    assert book.fold().epochs == {AGENT: "e1"}
+    assert book.fold().heads.epoch(AGENT) == "e1"
 
 
 def test_checkpoints_and_epochs_raise_the_fence_and_never_lower_it(book: Book) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from state.journal import heads, records
-from state.journal.heads import JournalHead, Watermark
+from state.journal.heads import HeadReader, JournalHead
 from state.journal.records import Record
 
 Write = Callable[..., None]
@@ -40,37 +40,37 @@ def intent(write: Write, fence: int, epoch: str = "e1", month: str = "2026-11", 
 
 
 def test_nothing_is_known_of_an_agent_that_never_had_an_effect(folder: Path, write: Write) -> None:
-    seen = Watermark(folder)
-    assert seen.known("clerk") is None
+    seen = HeadReader(folder)
+    assert seen.head("clerk") is None
 
     write("registered", key="k", call="c")
     write("carried over", key="k", call="c", fence=3)
     intent(write, 4)  # the journal was removed while it was on its way
 
-    assert seen.known("clerk") is None
-    assert seen.agents() == []
+    assert seen.head("clerk") is None
+    assert seen.heads() == {}
 
 
 def test_what_others_append_is_followed(folder: Path, write: Write) -> None:
-    seen = Watermark(folder)
+    seen = HeadReader(folder)
     write("epoch", epoch="e1", fence=0)
-    assert seen.known("clerk") == JournalHead("e1", 0)
+    assert seen.head("clerk") == JournalHead("e1", 0)
 
     intent(write, 5)
     intent(write, 4)
-    assert seen.known("clerk") == JournalHead("e1", 5)
+    assert seen.head("clerk") == JournalHead("e1", 5)
 
     write("epoch", epoch="e2", fence=5)
-    assert seen.known("clerk") == JournalHead("e2", 5)
-    assert Watermark(folder).known("clerk") == JournalHead("e2", 5)
+    assert seen.head("clerk") == JournalHead("e2", 5)
+    assert HeadReader(folder).head("clerk") == JournalHead("e2", 5)
 
 
 def test_only_what_is_new_is_read(folder: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     write("epoch", epoch="e1", fence=0)
     for fence in range(1, 100):
         intent(write, fence)
-    seen = Watermark(folder)
-    seen.known("clerk")
+    seen = HeadReader(folder)
+    seen.head("clerk")
     read: list[bytes] = []
     original = records.decode_header
 
@@ -82,7 +82,7 @@ def test_only_what_is_new_is_read(folder: Path, write: Write, monkeypatch: pytes
 
     intent(write, 100)
 
-    assert seen.known("clerk") == JournalHead("e1", 100)
+    assert seen.head("clerk") == JournalHead("e1", 100)
     assert len(read) == 1
 
 
@@ -90,21 +90,21 @@ def test_agents_are_kept_apart(folder: Path, write: Write) -> None:
     write("epoch", epoch="e1", fence=3)
     write("epoch", agent="crier", epoch="f1", fence=9)
 
-    assert Watermark(folder).known("clerk") == JournalHead("e1", 3)
-    assert Watermark(folder).known("crier") == JournalHead("f1", 9)
-    assert Watermark(folder).agents() == ["clerk", "crier"]
+    assert HeadReader(folder).head("clerk") == JournalHead("e1", 3)
+    assert HeadReader(folder).head("crier") == JournalHead("f1", 9)
+    assert sorted(HeadReader(folder).heads()) == ["clerk", "crier"]
 
 
 def test_an_intent_that_comes_late_does_not_bring_its_epoch_back(folder: Path, write: Write) -> None:
     """A worker claims, `gate recover` begins another epoch, and then the worker writes its intent, which it never sends."""
     write("epoch", epoch="e1", fence=0)
-    seen = Watermark(folder)
-    assert seen.known("clerk") == JournalHead("e1", 0)
+    seen = HeadReader(folder)
+    assert seen.head("clerk") == JournalHead("e1", 0)
     write("epoch", epoch="e2", fence=0)
     intent(write, 1, epoch="e1")
 
-    assert seen.known("clerk") == JournalHead("e2", 0)
-    assert Watermark(folder).known("clerk") == JournalHead("e2", 0)
+    assert seen.head("clerk") == JournalHead("e2", 0)
+    assert HeadReader(folder).head("clerk") == JournalHead("e2", 0)
 
 
 def test_a_checkpoint_that_comes_late_does_not_bring_its_epoch_back(folder: Path, write: Write) -> None:
@@ -113,7 +113,7 @@ def test_a_checkpoint_that_comes_late_does_not_bring_its_epoch_back(folder: Path
     write("epoch", "2026-12", epoch="e2", fence=2)
     write("checkpoint", "2026-12", known={"clerk": ["e1", 2]})
 
-    assert Watermark(folder).known("clerk") == JournalHead("e2", 2)
+    assert HeadReader(folder).head("clerk") == JournalHead("e2", 2)
 
 
 def test_the_words_of_a_payload_say_nothing(folder: Path, write: Write) -> None:
@@ -122,34 +122,34 @@ def test_the_words_of_a_payload_say_nothing(folder: Path, write: Write) -> None:
     write("point", key="k", call="c", fence=1, name="x", value='{"event":"epoch"}')
     write("outcome", key="k", call="c", fence=1, outcome="done", result={"event": "checkpoint"})
 
-    assert Watermark(folder).known("clerk") == JournalHead("e1", 1)
+    assert HeadReader(folder).head("clerk") == JournalHead("e1", 1)
 
 
 def test_a_record_is_not_taken_before_it_is_whole(folder: Path, write: Write) -> None:
     write("epoch", epoch="e1", fence=0)
     intent(write, 1)
-    seen = Watermark(folder)
+    seen = HeadReader(folder)
     line = records.encode("intent", {"agent": "clerk", "key": "k", "call": "c", "fence": 2, "epoch": "e1"})
     with (folder / "2026-11.jsonl").open("ab", buffering=0) as file:
         for byte in line[:-1]:
             file.write(bytes([byte]))
-            assert seen.known("clerk") == JournalHead("e1", 1)
+            assert seen.head("clerk") == JournalHead("e1", 1)
         file.write(b"\n")
 
-    assert seen.known("clerk") == JournalHead("e1", 2)
+    assert seen.head("clerk") == JournalHead("e1", 2)
 
 
 def test_a_torn_line_hides_nothing_behind_it(folder: Path, write: Write) -> None:
     write("epoch", epoch="e1", fence=0)
     intent(write, 1)
-    seen = Watermark(folder)
-    seen.known("clerk")
+    seen = HeadReader(folder)
+    seen.head("clerk")
     line = records.encode("intent", {"agent": "clerk", "key": "k", "call": "c", "fence": 8, "epoch": "e1"})
     with (folder / "2026-11.jsonl").open("ab") as file:
         file.write(line[:70])
     intent(write, 2)
 
-    assert seen.known("clerk") == JournalHead("e1", 2)
+    assert seen.head("clerk") == JournalHead("e1", 2)
 
 
 def test_lines_longer_than_a_piece_are_read_whole(folder: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,20 +159,20 @@ def test_lines_longer_than_a_piece_are_read_whole(folder: Path, write: Write, mo
     for size in (1, 7, 100, 300, 1000, 100_000):
         monkeypatch.setattr(heads, "PIECE", size)
 
-        assert Watermark(folder).known("clerk") == JournalHead("e1", 7), size
+        assert HeadReader(folder).head("clerk") == JournalHead("e1", 7), size
 
 
 def test_a_new_months_file_is_followed_however_soon_it_comes(folder: Path, write: Write) -> None:
     """Within one tick of the file system's clock the folder's own date does not change."""
     for number in range(200):
-        seen = Watermark(folder)
+        seen = HeadReader(folder)
         write("epoch", epoch="e1", fence=1)
         dates = folder.stat()
-        assert seen.known("clerk") == JournalHead("e1", 1)
+        assert seen.head("clerk") == JournalHead("e1", 1)
         intent(write, 2, month="2026-12")
         os.utime(folder, ns=(dates.st_atime_ns, dates.st_mtime_ns))
 
-        assert seen.known("clerk") == JournalHead("e1", 2), number
+        assert seen.head("clerk") == JournalHead("e1", 2), number
         shutil.rmtree(folder)
 
 
@@ -183,10 +183,10 @@ def test_an_agent_that_was_silent_for_months_is_not_forgotten(folder: Path, writ
     write("epoch", "2026-02", agent="crier", epoch="e1", fence=0)
     for month in ("2026-02", "2026-03", "2026-04", "2026-05"):
         intent(write, 1, month=month, agent="crier")
-    seen = Watermark(folder)
+    seen = HeadReader(folder)
 
-    assert seen.known("clerk") == JournalHead("e1", 7)
-    assert seen.known("crier") == JournalHead("e1", 1)
+    assert seen.head("clerk") == JournalHead("e1", 7)
+    assert seen.head("crier") == JournalHead("e1", 1)
 
 
 def test_months_with_a_checkpoint_are_not_read_again(
@@ -204,7 +204,7 @@ def test_months_with_a_checkpoint_are_not_read_again(
 
     monkeypatch.setattr(Path, "open", counted)
 
-    assert Watermark(folder).known("clerk") == JournalHead("e1", 9)
+    assert HeadReader(folder).head("clerk") == JournalHead("e1", 9)
     assert set(opened) == {"2026-08.jsonl", "2026-09.jsonl"}
 
 
@@ -212,15 +212,15 @@ def test_months_with_a_checkpoint_are_not_read_again(
 def test_a_journal_that_is_gone_is_forgotten(folder: Path, write: Write, how: str) -> None:
     write("epoch", epoch="e1", fence=0)
     intent(write, 9)
-    seen = Watermark(folder)
-    assert seen.known("clerk") == JournalHead("e1", 9)
+    seen = HeadReader(folder)
+    assert seen.head("clerk") == JournalHead("e1", 9)
     shutil.rmtree(folder)
     if how == "replaced":
         write("epoch", "2026-12", epoch="e7", fence=1)
     elif how == "made anew":  # before this process looked, and under the same name
         write("checkpoint", known={})
 
-    assert seen.known("clerk") == (JournalHead("e7", 1) if how == "replaced" else None)
+    assert seen.head("clerk") == (JournalHead("e7", 1) if how == "replaced" else None)
 
 
 def test_a_file_that_an_older_copy_took_the_place_of_is_read_anew(folder: Path, write: Write, tmp_path: Path) -> None:
@@ -228,21 +228,21 @@ def test_a_file_that_an_older_copy_took_the_place_of_is_read_anew(folder: Path, 
     intent(write, 1)
     shutil.copytree(folder, tmp_path / "copy")
     intent(write, 2)
-    seen = Watermark(folder)
-    assert seen.known("clerk") == JournalHead("e1", 2)
+    seen = HeadReader(folder)
+    assert seen.head("clerk") == JournalHead("e1", 2)
     (tmp_path / "copy" / "2026-11.jsonl").replace(folder / "2026-11.jsonl")
     write("epoch", epoch="e3", fence=2)
 
-    assert seen.known("clerk") == JournalHead("e3", 2)
+    assert seen.head("clerk") == JournalHead("e3", 2)
 
 
 def test_many_threads_may_ask_at_once(folder: Path, write: Write) -> None:
     write("epoch", epoch="e1", fence=0)
     for fence in range(1, 500):
         intent(write, fence)
-    seen = Watermark(folder)
+    seen = HeadReader(folder)
 
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: seen.known("clerk"), range(64)))
+        answers = list(pool.map(lambda _: seen.head("clerk"), range(64)))
 
     assert set(answers) == {JournalHead("e1", 499)}
