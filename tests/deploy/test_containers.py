@@ -1,4 +1,4 @@
-"""The image and its compose file: their own tools accept them, and they give away nothing."""
+"""The image and its compose file: their linters accept them, and the image contains nothing private."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ COMPOSE = DEPLOY / "compose.yaml"
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text())["services"]
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 
-#: What differs inside a container, where 127.0.0.1 is nobody else's.
+#: Options that differ in a container, which has a 127.0.0.1 of its own.
 ADDRESSES = {"--host", "--port", "--address"}
 
 
 def words(command: str) -> list[str]:
-    """A command without its addresses."""
+    """Return the words of a command without the options of ADDRESSES."""
     parts = iter(shlex.split(command))
-    kept = []
+    remaining = []
     for part in parts:
         name, _, value = part.partition("=")
         if name not in ADDRESSES:
-            kept.append(part)
+            remaining.append(part)
         elif not value:
             next(parts)
-    return kept
+    return remaining
 
 
 def test_compose_accepts_the_file() -> None:
@@ -55,7 +55,7 @@ def test_a_container_runs_the_line_of_the_procfile(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_container_can_do_only_what_it_must(name: str) -> None:
+def test_a_container_has_no_needless_privileges(name: str) -> None:
     service = SERVICES[name]
 
     assert service["read_only"] is True
@@ -81,7 +81,7 @@ def test_every_container_sees_the_same_state(name: str) -> None:
     assert SERVICES[name]["environment"]["STATE_DIR"] == "/data/state"
 
 
-def test_the_image_runs_as_nobody_in_particular() -> None:
+def test_the_image_runs_as_an_unprivileged_user() -> None:
     final = DOCKERFILE.rpartition("\nFROM ")[2]
 
     users = [line.split()[1] for line in final.splitlines() if line.startswith("USER ")]
@@ -90,12 +90,12 @@ def test_the_image_runs_as_nobody_in_particular() -> None:
     assert final.index("\nUSER ") < final.index("\nCMD ")
 
 
-def test_nothing_gets_into_the_image_that_is_not_named() -> None:
+def test_the_image_contains_only_files_that_dockerignore_names() -> None:
     patterns = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
 
     assert patterns[0] == "*"
     assert not {"!.env", "!.git", "!.*", "!*"} & set(patterns)
-    # Where `make up` keeps what is of this machine.
+    # Where `make up` keeps the data of this machine.
     assert not {"!var", "!public"} & set(patterns)
-    # Where earlier versions kept it, beside the code.
+    # Where earlier versions kept their data, beside the code.
     assert {"state/agents/**/*.json*", "state/journal/**/*.json*", "state/run", "state/secrets"} <= set(patterns)

@@ -42,13 +42,13 @@ def locked() -> list[Requirement]:
     return [Requirement(found["line"]) for found in LOCKED.finditer(TEXT)]
 
 
-def test_the_lock_was_made_from_the_dependencies_that_there_are() -> None:
+def test_the_lock_was_made_from_the_current_dependencies() -> None:
     direct = {Requirement(found["line"]).name for found in LOCKED.finditer(TEXT) if "gatehouse (" in found["via"]}
 
     assert direct == {canonicalize_name(Requirement(text).name) for text in WANTED}, "run: make lock"
 
 
-def test_the_lock_holds_what_builds_the_program() -> None:
+def test_the_lock_includes_the_build_requirements() -> None:
     assert PROJECT["dependency-groups"]["build"] == PROJECT["build-system"]["requires"]
 
 
@@ -78,7 +78,7 @@ def test_the_lock_names_no_index_and_no_file_of_this_machine() -> None:
 
 
 @pytest.mark.parametrize("name", ["install.sh", "Dockerfile"])
-def test_what_installs_a_server_takes_nothing_without_a_hash(name: str) -> None:
+def test_a_server_installs_nothing_without_a_hash(name: str) -> None:
     text = (DEPLOY / name).read_text()
 
     assert "--require-hashes --requirement" in text

@@ -1,4 +1,4 @@
-"""`python -m deploy.memory`, and what it says about the whole system."""
+"""`python -m deploy.memory`, and the memory of the whole system."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ import pytest
 from tests.deploy.tools import ROOT, run
 from tests.harness.polling import until
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="only Linux tells it")
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/smaps_rollup").exists(), reason="only Linux has the proportional set size"
+)
 
 ROW = re.compile(r"(?P<name>\S+) +(?P<pid>\d+) +(?P<mb>[\d.]+) MB")
 
-#: The promise of the whole: it fits beside the rest of a server with 1 GB.
+#: The limit for the whole system, which must fit on a server with 1 GB beside everything else.
 MAX_MB = 300
 
 
@@ -37,7 +39,7 @@ def rows(text: str) -> dict[str, tuple[int, float]]:
 
 @pytest.fixture
 def family() -> Iterator[subprocess.Popen[str]]:
-    """A process with one child, which prints the child's id."""
+    """Start a process with one child, whose id it prints."""
     code = "import subprocess; child = subprocess.Popen(['sleep', '60']); print(child.pid, flush=True); child.wait()"
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True)
     yield parent
@@ -45,7 +47,7 @@ def family() -> Iterator[subprocess.Popen[str]]:
     parent.communicate()
 
 
-def test_it_counts_a_process_and_what_it_started(family: subprocess.Popen[str]) -> None:
+def test_it_measures_a_process_and_its_children(family: subprocess.Popen[str]) -> None:
     assert family.stdout
     child = int(family.stdout.readline())
 
@@ -63,7 +65,7 @@ def test_it_fails_above_the_limit(family: subprocess.Popen[str]) -> None:
     )
 
 
-def test_where_nothing_runs_it_says_so_in_one_line(tmp_path: Path) -> None:
+def test_it_says_in_one_line_that_nothing_runs(tmp_path: Path) -> None:
     refused = measure(env={"STATE_DIR": str(tmp_path)})
 
     assert (1, 1) == (refused.returncode, len(refused.stderr.splitlines()))
@@ -76,11 +78,11 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def everything(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """What `make up` runs, with an environment that finds it."""
+def system(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Run what `make up` runs; yield the environment with which commands find it."""
     inherited = {name: value for name, value in os.environ.items() if name not in {"REDIS_URL", "BROKER_URL"}}
     own = {"WEB_PORT": str(free_port()), "FLOWER_PORT": str(free_port())}
-    # Only a developer has rich, and structlog imports it where it is: 4 MB in each process.
+    # structlog imports rich if it is installed, which takes 4 MB in each process; only developers have it.
     hidden = tmp_path / "hidden"
     hidden.mkdir()
     (hidden / "rich.py").write_text("raise ImportError")
@@ -106,15 +108,13 @@ def has_published(state: Path) -> bool:
     return file.is_file() and bool(json.loads(file.read_text())["published"])
 
 
-def test_the_whole_system_at_rest_is_small(everything: dict[str, str]) -> None:
-    until(lambda: answers(f"http://127.0.0.1:{everything['WEB_PORT']}/readyz"), 30)
-    until(lambda: answers(f"http://127.0.0.1:{everything['FLOWER_PORT']}/healthcheck"), 30)
-    until(lambda: has_published(Path(everything["STATE_DIR"])), 30)
-    until(
-        lambda: "python" not in rows(measure(env=everything).stdout), 30, "the processes that render posts to be over"
-    )
+def test_the_whole_system_at_rest_is_small(system: dict[str, str]) -> None:
+    until(lambda: answers(f"http://127.0.0.1:{system['WEB_PORT']}/readyz"), 30)
+    until(lambda: answers(f"http://127.0.0.1:{system['FLOWER_PORT']}/healthcheck"), 30)
+    until(lambda: has_published(Path(system["STATE_DIR"])), 30)
+    until(lambda: "python" not in rows(measure(env=system).stdout), 30, "the processes that render posts to be over")
 
-    measured = measure("--limit", str(MAX_MB), env=everything)
+    measured = measure("--limit", str(MAX_MB), env=system)
 
     assert measured.returncode == 0, measured.stdout + measured.stderr
     assert {"up", "watchdog", "worker", "beat", "web", "flower"} <= rows(measured.stdout).keys(), measured.stdout

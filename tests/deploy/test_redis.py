@@ -14,21 +14,23 @@ import settings
 from tests.deploy.tools import ROOT, run
 
 
-def own(folder: Path) -> dict[str, str]:
-    """An environment with this STATE_DIR and no REDIS_URL; empty counts as not given."""
+def environment(folder: Path) -> dict[str, str]:
+    """Return an environment with a STATE_DIR and without REDIS_URL; an empty value counts as not set."""
     return {"STATE_DIR": str(folder / "state"), "REDIS_URL": "", "BROKER_URL": ""}
 
 
-def ask(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def deploy_redis(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return run(sys.executable, "-m", "deploy.redis", *arguments, env=env)
 
 
 def test_the_process_becomes_the_server_with_our_configuration_and_further_options(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "deploy.redis", "--maxmemory", "96mb"]
-    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, **own(tmp_path)}, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, **environment(tmp_path)}, stdout=subprocess.DEVNULL
+    ) as process:
         try:
-            waited = ask("--wait", env=own(tmp_path))
-            server = Redis.from_url(settings.read(own(tmp_path)).redis_url, decode_responses=True)
+            waited = deploy_redis("--wait", env=environment(tmp_path))
+            server = Redis.from_url(settings.read(environment(tmp_path)).redis_url, decode_responses=True)
 
             assert waited.returncode == 0, waited.stderr
             assert server.info("server")["process_id"] == process.pid
@@ -41,11 +43,11 @@ def test_the_process_becomes_the_server_with_our_configuration_and_further_optio
 
 @pytest.mark.parametrize(("url", "code"), [("", 0), ("redis://127.0.0.1:1/0", 1)])
 def test_it_is_wanted_unless_another_server_is_named(tmp_path: Path, url: str, code: int) -> None:
-    assert ask("--wanted", env={**own(tmp_path), "REDIS_URL": url}).returncode == code
+    assert deploy_redis("--wanted", env={**environment(tmp_path), "REDIS_URL": url}).returncode == code
 
 
 def test_it_is_not_started_beside_another_server(tmp_path: Path) -> None:
-    refused = ask(env={**own(tmp_path), "REDIS_URL": "redis://127.0.0.1:1/0"})
+    refused = deploy_redis(env={**environment(tmp_path), "REDIS_URL": "redis://127.0.0.1:1/0"})
 
     assert (1, 1) == (refused.returncode, len(refused.stderr.splitlines()))
     assert not (tmp_path / "state").exists()

