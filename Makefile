@@ -11,6 +11,8 @@ TOOLS := .venv/tools
 # Most tests wait for processes to start, so twice as many run as a small machine has cores; a file stays in one process.
 IN_PARALLEL := -n 4 --dist loadfile
 
+PACKAGES := state gatekeeper clients tasks workers web deploy
+
 .PHONY: help up test check docs coverage bench memory model torture torture-short teeth peers lock audit clean
 
 help:
@@ -18,7 +20,7 @@ help:
 	@echo 'make test    install and run the tests, but for the slow ones'
 	@echo 'make check   what CI runs, before make torture-short: format, lint, types, layers, documentation, all tests'
 	@echo 'make docs    build the documentation and the API reference into site/'
-	@echo 'make coverage run all tests and show which lines and branches they miss'
+	@echo 'make coverage run all tests, and show what they miss in each file and package; TESTS=… runs some'
 	@echo 'make bench   measure the gate against plain Celery'
 	@echo 'make model   try every interleaving of the protocol, and what happens without each defence'
 	@echo 'make torture kill, stop, cut, empty and fill everything, for about half an hour; torture-short: for about five minutes'
@@ -51,12 +53,15 @@ docs: $(INSTALLED_DEV)
 	@$(BIN)/mkdocs build --strict
 	@echo 'Open site/index.html'
 
-# Workers and commands that the tests start are measured too; what a test kills with SIGKILL is not.
+# Workers and commands that the tests start are measured too; what a test kills with SIGKILL is not. TESTS names some
+# tests instead of all, such as TESTS='tests/unit tests/scripts'. The report comes also if a test fails.
 coverage: $(INSTALLED_DEV)
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest $(IN_PARALLEL)
-	@$(BIN)/coverage combine --quiet
-	@$(BIN)/coverage report
+	@code=0; $(BIN)/coverage run -m pytest $(IN_PARALLEL) $(TESTS) || code=$$?; \
+	$(BIN)/coverage combine --quiet && $(BIN)/coverage report && \
+	for package in $(PACKAGES); do \
+	  printf '%-11s %4s %%\n' $$package "$$($(BIN)/coverage report --include="$$package/*" --format=total)"; \
+	done && exit $$code
 
 bench: $(INSTALLED_DEV)
 	@$(BIN)/python -m bench
