@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -108,3 +109,7 @@ def is_quiet() -> bool:
         channel: Any = connection.default_channel  # kombu's types do not cover the transport's own attributes
         waiting = channel.client.llen(app.conf.task_default_queue)
         return not waiting and not channel.client.hlen(channel.unacked_key)
+
+
+if __name__ == "__main__":
+    Sandbox(Path(sys.argv[1])).clear()
