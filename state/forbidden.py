@@ -12,7 +12,7 @@ from state.redis.script import Script
 _forbid = Script("forbid")
 
 
-def was_taken_back(redis: Redis, agent: str, call: str) -> bool:
+def is_forbidden(redis: Redis, agent: str, call: str) -> bool:
     """Return whether this id was revoked before a call was registered under it."""
     state, key = redis.hmget(Keys(agent).call(call), "state", "key")
     return state == "cancelled" and key is None

@@ -76,7 +76,7 @@ class Gatehouse(Celery):
         with origin.errors_for_command_line():
             call, asked = self._asked(name, args, kwargs, given)
             fresh = self.accept(call, asked.delay_ms, asked.expires_ms, **asked.sending)
-            if not fresh and Ledger().was_taken_back(call.agent, call.id):
+            if not fresh and Ledger().is_forbidden(call.agent, call.id):
                 raise InvalidArguments(
                     f"the id {call.id} was revoked before this call was made: give the call another id"
                 )

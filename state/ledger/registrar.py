@@ -63,7 +63,7 @@ class Registrar(Stores):
                     kept = {"at_ms": str(due or ""), "expires_ms": str(ends or ""), "digest": digest}
                     self._write_down_registered(call, kept)
                 return True
-            case ["known", "cancelled", *_] if forbidden.was_taken_back(self.redis, call.agent, call.id):
+            case ["known", "cancelled", *_] if forbidden.is_forbidden(self.redis, call.agent, call.id):
                 return False
             case ["known", _, made_from, task, kwargs, _] if digest and made_from != digest:
                 raise ContentMismatch(f"call {call.id} was made before, from something else", task, kwargs)
@@ -133,9 +133,9 @@ class Registrar(Stores):
         """End a call that has not begun; False if it has, or is not known."""
         return revoke.cancel(self.redis, self.journal, agent, call, by).is_new
 
-    def was_taken_back(self, agent: str, call: str) -> bool:
+    def is_forbidden(self, agent: str, call: str) -> bool:
         """Return whether this id was revoked before anybody registered it."""
-        return forbidden.was_taken_back(self.redis, agent, call)
+        return forbidden.is_forbidden(self.redis, agent, call)
 
 
 def _other_content(call: Call, what: str, task: str, kwargs: str, *, options_only: bool = False) -> ContentMismatch:

@@ -89,7 +89,7 @@ def test_calls_without_an_effect_need_no_journal(poster: Poster) -> None:
     assert poster.records("ended") == []
 
 
-def test_the_message_of_an_id_that_was_taken_back_before_does_not_run(poster: Poster) -> None:
+def test_the_message_of_an_id_that_is_forbidden_before_does_not_run(poster: Poster) -> None:
     (said,) = take_back(poster, "later")
     call = poster.call(id="later")
 
@@ -101,11 +101,11 @@ def test_the_message_of_an_id_that_was_taken_back_before_does_not_run(poster: Po
     assert poster.redis.pttl(Keys("other").call("later")) > 0
 
 
-def test_an_id_that_was_taken_back_before_is_not_registered(poster: Poster) -> None:
+def test_an_id_that_is_forbidden_before_is_not_registered(poster: Poster) -> None:
     take_back(poster, "later")
 
     assert not poster.ledger.register(poster.call(id="later"))
-    assert forbidden.was_taken_back(poster.redis, AGENT, "later")
+    assert forbidden.is_forbidden(poster.redis, AGENT, "later")
     assert take_back(poster, "later")[0].state == "cancelled"
     assert poster.redis.zcard(poster.n.queued) == 0
 
@@ -125,5 +125,5 @@ def test_an_id_that_was_revoked_before_its_call_is_made_stays_so_after_a_loss_of
 
     call = replace(poster.call(), id="follower")
     assert not poster.ledger.register(call)
-    assert forbidden.was_taken_back(poster.redis, AGENT, "follower")
+    assert forbidden.is_forbidden(poster.redis, AGENT, "follower")
     assert poster.redis.ttl(Keys(AGENT).call("follower")) > 0
