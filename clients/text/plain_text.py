@@ -19,13 +19,13 @@ def text_of(source: str) -> str:
 
 def text_here(source: str) -> str:
     """Do the work of `text_of` in this process, without limits."""
-    page = _Page()
+    page = _PlainTextBuilder()
     for token in markdown.tokens(source):
         page.take(token)
     return page.text
 
 
-class _Page:
+class _PlainTextBuilder:
     """Plain text, built block by block from Markdown tokens."""
 
     def __init__(self) -> None:

@@ -43,8 +43,8 @@ RULES = {
 ACKNOWLEDGEMENT = "Your message was received."
 
 
-class Answer(BaseModel):
-    """What a model is asked for."""
+class ModelReply(BaseModel):
+    """The reply that a model is asked for."""
 
     reply: Annotated[str, StringConstraints(min_length=1, max_length=output_guard.MAX_LENGTH)]
 
@@ -82,16 +82,16 @@ def is_no_person(sender: str) -> str:
     return ""
 
 
-def by_rules(text: str) -> Answer:
+def by_rules(text: str) -> ModelReply:
     """A polite answer without any model."""
     folded = text.casefold().strip()
-    return Answer(reply=next(reply for pattern, reply in RULES.items() if re.search(pattern, folded)))
+    return ModelReply(reply=next(reply for pattern, reply in RULES.items() if re.search(pattern, folded)))
 
 
 def _reply(text: str, **message: str) -> Reply:
     """The best answer that may be sent. One that may not gives way to the rules', which hold nothing of the message."""
-    question = fallback.Question(system=INSTRUCTIONS, prompt=text, schema=Answer)
-    answered = fallback.ask(question, rules=lambda: by_rules(text), raw=lambda: Answer(reply=ACKNOWLEDGEMENT))
+    question = fallback.Question(system=INSTRUCTIONS, prompt=text, schema=ModelReply)
+    answered = fallback.ask(question, rules=lambda: by_rules(text), raw=lambda: ModelReply(reply=ACKNOWLEDGEMENT))
     try:
         words, rung, by = output_guard.check(answered.value.reply, text), answered.rung, answered.by
     except output_guard.Unfit as error:

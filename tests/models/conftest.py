@@ -24,6 +24,8 @@ from tests.models.verdict import RAW, RULES, Verdict
 KEY = "gsk-very-secret"
 #: How answers name their makers, with the models that are asked when none is set.
 GROQ, MINIMAX = "groq/llama-3.3-70b-versatile", "minimax/MiniMax-M2"
+#: Connects to REDIS_URL, which tests change; the fixture `valkey` replaces it by a client of its own server.
+CLIENT_OF_SETTINGS = client.client
 
 
 @pytest.fixture
@@ -105,6 +107,7 @@ def asker(
     log = LogCapture()
     before = structlog.get_config()
     structlog.configure(processors=[log], cache_logger_on_first_use=False)
+    monkeypatch.setattr(client, "client", CLIENT_OF_SETTINGS)
     made = Asker(monkeypatch, log)
     made.set(
         STATE_DIR=str(tmp_path), REDIS_URL=valkey.url, HTTP_TIMEOUT="5", GROQ_URL=groq.url, GROQ_API_KEY=KEY,

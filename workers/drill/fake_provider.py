@@ -26,7 +26,7 @@ MAX_HOLD = 60.0
 Fate = Literal["ok", "lost", "answer lost", "cut"]
 
 
-class Account:
+class ProviderAccount:
     """What one fault's task sent to the provider, and the stages at which a request is held back.
 
     The account is in memory, and notes a request before the answer leaves.
@@ -83,7 +83,7 @@ class FakeProvider(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, accounts: Mapping[str, Account]) -> None:
+    def __init__(self, accounts: Mapping[str, ProviderAccount]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.accounts = accounts
 
@@ -129,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _sender(self) -> int:
         return int(self.headers["X-Sender"])
 
-    def _route(self) -> tuple[Account, list[str]]:
+    def _route(self) -> tuple[ProviderAccount, list[str]]:
         name, *rest = unquote(urlsplit(self.path).path).strip("/").split("/")
         return cast("FakeProvider", self.server).accounts[name], rest
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from gatekeeper.redact import clean, describe
 from workers.drill import sandbox, stub_tasks
-from workers.drill.fake_provider import Account, FakeProvider
+from workers.drill.fake_provider import FakeProvider, ProviderAccount
 from workers.drill.faults import FAULTS, Fault
 from workers.drill.sandbox import Sandbox
 from workers.drill.scenario import NotDrilled, Scenario
@@ -43,7 +43,7 @@ class Runner:
     def __init__(self, box: Sandbox, task: str | None, within: float) -> None:
         self._box, self._task, self._within = box, task, within
         self._agents = [f"{box.name}-{number}" for number, _ in enumerate(FAULTS)]
-        self._accounts = {agent: Account() for agent in self._agents}
+        self._accounts = {agent: ProviderAccount() for agent in self._agents}
         self._end = time.monotonic() + TOTAL_SHARE * within
         self._pool: WorkerPool | None = None
 

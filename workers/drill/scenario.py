@@ -14,7 +14,7 @@ from state.ledger import Ledger
 from state.ledger.resolve import Resolution
 from state.ledger.sweep import DueCall
 from workers.application import Gatehouse
-from workers.drill.fake_provider import Account
+from workers.drill.fake_provider import ProviderAccount
 from workers.drill.worker_pool import WorkerPool
 
 #: Seconds between two checks of a condition.
@@ -39,7 +39,9 @@ class Scenario:
 
     """
 
-    def __init__(self, app: Gatehouse, task: GateTask, account: Account, pool: WorkerPool, deadline: float) -> None:
+    def __init__(
+        self, app: Gatehouse, task: GateTask, account: ProviderAccount, pool: WorkerPool, deadline: float
+    ) -> None:
         self._app, self._task, self._pool = app, task, pool
         self.account, self.deadline = account, deadline
         self._kwargs = dict.fromkeys(task.gate.contract.parameters, task.gate.agent)
