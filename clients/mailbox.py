@@ -41,7 +41,7 @@ class Reply(BaseModel):
 
 
 class Delivered(BaseModel):
-    """Where and when a reply was delivered, and how it was made; `file` is relative to STATE_DIR."""
+    """A delivered reply: when, in which file (relative to STATE_DIR), and how it was made."""
 
     model_config = ConfigDict(frozen=True)
 

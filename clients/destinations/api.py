@@ -98,7 +98,7 @@ def error_of(error: HTTPError) -> Any:
 
 @dataclass(frozen=True)
 class Hint:
-    """What a provider's refusal means for the next attempt; the fields are those of `NotApplied`."""
+    """The meaning of a provider's refusal for the next attempt; the fields are those of `NotApplied`."""
 
     temporary: bool | None = None
     change: str = ""

@@ -1,4 +1,4 @@
-"""What an attempt notes before it sends, so that later attempts send the same text and look-ups know where to look."""
+"""The note that an attempt stores before it sends: later attempts send the same text, and look-ups know where to look."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""When a call runs: the entries of `beat_schedule.py` and their due times."""
+"""The schedule: the entries of `beat_schedule.py` and their due times."""

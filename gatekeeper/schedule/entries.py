@@ -1,4 +1,4 @@
-"""The schedule: the entries of `beat_schedule.py`, checked, and the due times of each."""
+"""The entries of `beat_schedule.py`: read, validated, and the due times of each."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from gatekeeper.policies.spec import TICK_PREFIX, TaskSpec, registered
 from gatekeeper.schedule.cron import Cron, CronError
 from gatekeeper.tables import config_lines
 
-#: With "all", at most this many missed ticks are made up for: a day of an hourly entry.
+#: With `missed: "all"`, at most this many missed ticks run: a day of an hourly entry.
 MAX_MISSED = 24
-#: A tick that is seen this late was missed; until then beat was only slow.
+#: A tick that is noticed later than this was missed; until then beat was only slow.
 ON_TIME = timedelta(seconds=60)
-#: A newest tick this far ahead was started by a clock that was wrong; waiting for its time would be silence.
+#: A newest tick further ahead than this came from a wrong clock; waiting until its time would stop the entry.
 WRONG_CLOCK = timedelta(days=1)
 
 #: Characters of an entry's name.
@@ -31,7 +31,7 @@ MAX_NAME = 100
 
 
 class ScheduleError(ValueError):
-    """Raised when the table names something that does not exist or cannot run; says in which line."""
+    """Raised when the table or a row of it cannot be used; the message names the line."""
 
 
 def _duration(text: Any) -> timedelta:
@@ -40,7 +40,7 @@ def _duration(text: Any) -> timedelta:
     except PolicyError as error:
         raise ValueError(str(error)) from None
     except OverflowError:
-        raise ValueError("is longer than time itself; write for example '2h'") from None
+        raise ValueError("is too long; write for example '2h'") from None
 
 
 class _Row(BaseModel):
@@ -56,7 +56,19 @@ class _Row(BaseModel):
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the schedule. Due times are in UTC."""
+    """One row of the schedule. All due times are in UTC.
+
+    Attributes:
+        name: The row's name.
+        cron: Its cron expression.
+        gate: The specification of its task.
+        kwargs: The task's arguments.
+        missed: What happens to ticks that were missed.
+        overlap: What happens to a tick whose predecessor still runs.
+        deadline: How late a tick may still start; None for any time.
+        zone: The time zone of the cron expression.
+
+    """
 
     name: str
     cron: str
@@ -64,23 +76,37 @@ class Entry:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     missed: Literal["latest", "all", "skip"] = "latest"
     overlap: Literal["skip", "queue"] = "skip"
-    deadline: timedelta | None = None  #: how late a tick may still start
+    deadline: timedelta | None = None
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+
+    @property
+    def agent(self) -> str:
+        return self.gate.agent
+
+    @property
+    def task(self) -> str:
+        return self.gate.name
 
     @cached_property
     def times(self) -> Cron:
         return Cron(self.cron, self.zone)
 
     def next_after(self, moment: datetime) -> datetime:
-        """The first due time after `moment`."""
+        """Return the first due time after `moment`."""
         return self.times.next_after(moment)
 
     def latest_before(self, moment: datetime) -> datetime:
-        """The newest due time that is not after `moment`."""
+        """Return the newest due time that is not after `moment`."""
         return self.times.latest_before(moment)
 
     def dues(self, last: datetime | None, now: datetime) -> list[datetime]:
-        """The ticks to run now, oldest first, given the last one that ran. On a first start that is the latest."""
+        """Return the due times to run now, oldest first.
+
+        Args:
+            last: The newest due time that was started; None on a first start, when only the latest one runs.
+            now: The current time.
+
+        """
         latest = self.latest_before(now)
         if last is None or last > now + WRONG_CLOCK:
             return [latest]
@@ -93,15 +119,15 @@ class Entry:
         return list(islice(takewhile(lambda due: due > last, self._backwards(now)), MAX_MISSED))[::-1]
 
     def is_too_late(self, due: datetime, now: datetime) -> bool:
-        """Whether the tick of this time is past its deadline."""
+        """Return whether the tick of this time is past its deadline."""
         return self.deadline is not None and now - due > self.deadline
 
     def makes_up_for(self, due: datetime, now: datetime) -> bool:
-        """Whether this tick was missed and runs in any case: an overlap policy is for ticks that come in time."""
+        """Return whether this tick was missed and runs whatever `overlap` says, which applies to ticks on time only."""
         return self.missed == "all" and now - due >= ON_TIME
 
     def slots(self, begin: datetime, end: datetime) -> Iterator[datetime]:
-        """Every due time from `begin` to `end`, both included, oldest first."""
+        """Yield every due time from `begin` to `end`, both included, oldest first."""
         return self.times.between(begin, end)
 
     def _backwards(self, moment: datetime) -> Iterator[datetime]:
@@ -112,20 +138,28 @@ class Entry:
 
 
 def tick(entry: Entry, due: datetime) -> str:
-    """The identity of one tick: the entry and its due time, never "now"."""
+    """Return the id of the call of one tick, made of the entry's name and its due time."""
     return f"{TICK_PREFIX}{entry.name}:{due.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')}"
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The table as it was read: the entries that can run, and why each of the others cannot."""
+    """The rows of the table: `entries` can run, `refused` has the error of each other row."""
 
     entries: dict[str, Entry]
     refused: dict[str, ScheduleError]
 
 
 def read(table: ModuleType | None = None) -> Schedule:
-    """The table, with each row judged on its own; raises ScheduleError if there is no table to read."""
+    """Read the table and validate each row on its own.
+
+    Args:
+        table: The module with the table; `beat_schedule` by default.
+
+    Raises:
+        ScheduleError: the file cannot be imported or has no table.
+
+    """
     try:
         table = table or config_lines.load(config_lines.SCHEDULE)
         rows, zone = config_lines.rows(table, "schedule"), config_lines.zone(table)
@@ -163,13 +197,13 @@ def _entry(table: ModuleType, name: Any, given: Any, zone: ZoneInfo) -> Entry:
 
 
 def _check_name(name: Any) -> None:
-    """The name stands in the ids of calls, in names in Redis and in commands."""
+    """Check the name, which becomes part of call ids, Redis keys and commands."""
     if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME or not name.isprintable():
         raise ValueError(f"{name!r} cannot name an entry; write a short text such as 'publish'")
 
 
 def _check_call(entry: Entry) -> None:
-    """Make the call of a tick, and throw it away: whatever would fail at each tick fails here, before the first."""
+    """Build the call of a tick and discard it, so that an error of every tick is found before the first one."""
     try:
         bound = entry.gate.contract.bind((), entry.kwargs)
         entry.gate.call_with(bound, id=tick(entry, datetime.now(UTC)), door="beat")

@@ -1,1 +1,1 @@
-"""What people write in Python: import it, and name the line of a mistake."""
+"""Import the Python files that people write, and name the line of a mistake in them."""

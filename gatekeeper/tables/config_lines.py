@@ -1,4 +1,4 @@
-"""The tables at the root: where in its file a row stands, so that whoever wrote it finds it."""
+"""Read the tables at the root of the project, and find the line of a row for error messages."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ ROUTES = "webhook_routes"
 
 
 class TableError(ValueError):
-    """Raised when a table cannot be used as a whole; says in which file, and what to write."""
+    """Raised when a whole table cannot be used; the message names the file and what to write."""
 
 
 def load(name: str) -> ModuleType:
-    """The table of this name; raises TableError if the file cannot be read."""
+    """Import a table by its module name; raises TableError if the file cannot be imported."""
     try:
         return modules.load(name)
     except modules.BrokenModule as error:
@@ -29,7 +29,7 @@ def load(name: str) -> ModuleType:
 
 
 def rows(table: ModuleType, name: str) -> Mapping[str, Any]:
-    """The dict of rows that the table calls `name`; raises TableError if there is none."""
+    """Return the dict of rows in the variable `name` of a table; raises TableError if there is none."""
     found = getattr(table, name, None)
     if not isinstance(found, Mapping):
         what = f"{name} is a {type(found).__name__}" if hasattr(table, name) else f"there is no {name}"
@@ -38,7 +38,7 @@ def rows(table: ModuleType, name: str) -> Mapping[str, Any]:
 
 
 def zone(table: ModuleType) -> ZoneInfo:
-    """The time zone of the schedule, given by its name or as a ZoneInfo; raises TableError."""
+    """Return the schedule's `timezone`, a name or a ZoneInfo; raises TableError if it is not known."""
     given = getattr(table, "timezone", "UTC")
     try:
         return given if isinstance(given, ZoneInfo) else ZoneInfo(given)
@@ -49,7 +49,13 @@ def zone(table: ModuleType) -> ZoneInfo:
 
 
 def place(table: ModuleType, names: Sequence[Any]) -> str:
-    """Where the row stands to which these names lead, one inside the other: `beat_schedule.py, line 11`."""
+    """Return where a row is written, such as `beat_schedule.py, line 11`.
+
+    Args:
+        table: The module of the table.
+        names: The keys that lead to the row, from the outer dict to the inner.
+
+    """
     file = _file(table)
     return f"{file.name}, line {_line(ast.parse(file.read_text('utf-8')), names)}"
 
@@ -59,7 +65,7 @@ def _file(table: ModuleType) -> Path:
 
 
 def _line(within: ast.AST, names: Sequence[Any]) -> int:
-    """The line of the innermost name that is written down; 1 if the row is made by code."""
+    """Return the line of the innermost key that is written literally; 1 if the row is computed."""
     line = 1
     for name in names:
         found = _entry(within, name)

@@ -1,4 +1,4 @@
-"""Import what people wrote, an agent or a table: a mistake in it is one line with its file and line number."""
+"""Import modules that people write, agents and tables; a mistake becomes one message with its file and line."""
 
 from __future__ import annotations
 
@@ -13,20 +13,26 @@ from gatekeeper.errors import PolicyError
 from gatekeeper.redact import clean
 from settings import SettingsError
 
-#: Where the code of others is: a frame in there is not where the mistake was made.
-_OTHERS = (*(sysconfig.get_path(name) for name in ("stdlib", "purelib")), str(Path(__file__).parents[1]))
+#: Folders of library code; a mistake is in the innermost frame outside them.
+_LIBRARIES = (*(sysconfig.get_path(name) for name in ("stdlib", "purelib")), str(Path(__file__).parents[1]))
 
 
 class BrokenModule(Exception):
-    """Raised when a module cannot be imported; says where and why."""
+    """Raised when a module cannot be imported; the message says where and why."""
 
 
 class NoModule(BrokenModule):
-    """Raised when there is no module of that name."""
+    """Raised when there is no module of this name."""
 
 
 def load(name: str) -> ModuleType:
-    """Import a module; raises BrokenModule whatever is wrong in it, NoModule if it is not there."""
+    """Import a module.
+
+    Raises:
+        NoModule: there is no module of this name.
+        BrokenModule: importing it raised an exception.
+
+    """
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -46,7 +52,7 @@ def _in_one_line(name: str, error: BaseException) -> str:
 
 
 def _place(name: str, error: BaseException) -> str:
-    """The innermost line that is not a library's."""
+    """Return the innermost line of the traceback that is not in a library."""
     own = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_own(frame.filename)]
     if own:
         return f"{own[-1].filename}, line {own[-1].lineno}"
@@ -55,4 +61,4 @@ def _place(name: str, error: BaseException) -> str:
 
 
 def _is_own(filename: str) -> bool:
-    return not filename.startswith(("<", *_OTHERS))  # "<string>": code that a library made, such as a dataclass's
+    return not filename.startswith(("<", *_LIBRARIES))  # "<string>": code that a library made, such as a dataclass's

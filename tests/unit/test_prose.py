@@ -15,6 +15,7 @@ from settings import ROOT
 
 #: Rooms whose prose has been read and rewritten. The others follow; a room never leaves this list.
 ROOMS = (
+    "clients",
     "gatekeeper/__init__.py",
     "gatekeeper/errors.py",
     "gatekeeper/hostile.py",
@@ -22,6 +23,8 @@ ROOMS = (
     "gatekeeper/origin.py",
     "gatekeeper/policies",
     "gatekeeper/redact.py",
+    "gatekeeper/schedule",
+    "gatekeeper/tables",
     "gatekeeper/task.py",
     "state/agents",
     "state/processes",
