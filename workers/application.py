@@ -42,12 +42,15 @@ log = structlog.get_logger("gatehouse.app")
 
 
 class Gatehouse(Celery):
-    """Celery whose `send_task`, the one way out of every door, goes through the register, and so do its revokes."""
+    """A Celery application that registers every call and every revoke in the ledger first.
+
+    `.delay()`, `apply_async`, `celery call`, Flower and beat all call `send_task`.
+    """
 
     control_cls = "workers.control:RegisteredControl"
 
     def _load_config(self) -> Settings:
-        return OwnAddresses.take_over(super()._load_config())  # type: ignore[misc]  # Celery's own, of which its types do not know
+        return OwnAddresses.take_over(super()._load_config())  # type: ignore[misc]  # a private method that its types leave out
 
     def send_task(  # type: ignore[override]
         self,
@@ -61,79 +64,104 @@ class Gatehouse(Celery):
     ) -> AsyncResult[Any]:
         """Register the call, then send its message.
 
-        Options are kept in the register, not in the message, so that every message of the call is sent with them. Once
-        the call is registered nothing raises any more: the caller would believe that it was refused.
+        The register keeps the options, so that every message of the call is sent with them. After the registration
+        nothing raises: the caller would take the call for refused.
+
+        Args:
+            name: The task's name.
+            args: Positional arguments.
+            kwargs: Named arguments.
+            countdown: Seconds from now until the call may run.
+            eta: When the call may run; UTC without a time zone.
+            task_id: The call's id; a random one by default.
+            **given: Other options of Celery; see docs/celery-options.md.
 
         Raises:
-            InvalidArguments: The arguments do not fit the task.
-            UnsupportedOption: An option cannot be kept with the call.
+            InvalidArguments: The arguments do not fit the task, or the id was revoked before.
+            UnsupportedOption: An option is not supported.
+            IdInUse: The id belongs to another call.
+            StoreError: Redis does not answer; nothing was registered.
+            JournalUnavailable: The journal cannot be written; nothing was registered.
 
         """
         given |= {"countdown": countdown, "eta": eta, "task_id": task_id}
-        if name in self.tasks and name not in registered():  # Celery's own
+        if name in self.tasks and name not in registered():  # a task of Celery's own
             options.check_celery_task(name, kwargs)
             return super().send_task(name, args, kwargs, **given)
         with origin.errors_for_command_line():
-            call, asked = self._asked(name, args, kwargs, given)
-            fresh = self.accept(call, asked.delay_ms, asked.expires_ms, **asked.sending)
-            if not fresh and Ledger().is_forbidden(call.agent, call.id):
+            call, checked = self._make_call(name, args, kwargs, given)
+            created = self.accept(call, checked.delay_ms, checked.expires_ms, **checked.sending)
+            if not created and Ledger().is_forbidden(call.agent, call.id):
                 raise InvalidArguments(
                     f"the id {call.id} was revoked before this call was made: give the call another id"
                 )
         return self.AsyncResult(call.id)
 
     def check(self, name: str, args: Any, kwargs: Any, given: dict[str, Any]) -> None:
-        """Raise what `send_task` would raise before it registers a call of a gated task."""
+        """Raise what `send_task` would raise before it registers this call."""
         if name in registered() or name not in self.tasks:
             with origin.errors_for_command_line():
-                self._asked(name, args, kwargs, dict(given))
+                self._make_call(name, args, kwargs, dict(given))
         else:
             options.check_celery_task(name, kwargs)
 
-    def _asked(self, name: str, args: Any, kwargs: Any, given: dict[str, Any]) -> tuple[Call, options.CallOptions]:
-        gate = _gate(name)
+    def _make_call(self, name: str, args: Any, kwargs: Any, given: dict[str, Any]) -> tuple[Call, options.CallOptions]:
+        gate = _spec(name)
         follow = followers.take(given)
-        asked = options.read(gate, given, self.conf.task_default_queue)
-        said = replace(asked.options, then=follow.then, otherwise=follow.otherwise, chain=follow.chain)
-        call = gate.call(args or (), kwargs or {}, id=asked.call, door=origin.current(), options=said.as_json())
-        return call, asked
+        checked = options.read(gate, given, self.conf.task_default_queue)
+        kept = replace(checked.options, then=follow.then, otherwise=follow.otherwise, chain=follow.chain)
+        call = gate.call(args or (), kwargs or {}, id=checked.call, door=origin.current(), options=kept.as_json())
+        return call, checked
 
     def accept(self, call: Call, delay_ms: int = 0, expires_ms: int = 0, *, digest: str = "", **sending: Any) -> bool:
-        """Register the call, then send its message; False if this very call was known already.
+        """Register the call, then send its message unless it has a delay.
 
-        `digest` is that of what the call was made from; raises ContentMismatch if the known one was made from another, and
-        without it IdInUse if the known one is another call.
-        `sending` is how the first message is sent.
+        Args:
+            call: The call.
+            delay_ms: ms from now until it may run.
+            expires_ms: ms from now until it expires; 0 for never.
+            digest: The digest of the content that the call was made from, such as a webhook's body.
+            **sending: Options for sending the first message.
+
+        Returns:
+            False if this very call was registered before; nothing was sent then.
+
+        Raises:
+            ContentMismatch: The id belongs to a call that was made from other content. Only with a digest.
+            IdInUse: The id belongs to another call. Only without a digest.
+
         """
         known.check_id(call.id)
-        fresh = known.register(Ledger(), call, delay_ms, expires_ms, digest)
-        if fresh and not delay_ms:
+        created = known.register(Ledger(), call, delay_ms, expires_ms, digest)
+        if created and not delay_ms:
             self._send(DueCall(call.id, call.task, call.kwargs, call.options), **sending)
-        return fresh
+        return created
 
     def resend(self, due: DueCall) -> None:
-        """Send the message of a registered call once more; its answer takes the place of a "not yet"."""
+        """Send the message of a registered call again, and forget its stored result, which says "not yet"."""
         self.backend.forget(due.call)
         self._send(due)
 
     def _send(self, due: DueCall, **sending: Any) -> None:
-        """The message is a hint: where it cannot be sent now, whatever the reason, the sweeper sends it later."""
+        """Send a message; if that fails for whatever reason, leave it to the sweeper."""
         try:
-            super().send_task(due.task, (), json.loads(due.kwargs), task_id=due.call, **sending, **_kept(due.options))
-        except Exception as error:  # noqa: BLE001 - the call is accepted, and its caller must not be told that it is not
+            super().send_task(
+                due.task, (), json.loads(due.kwargs), task_id=due.call, **sending, **_message_options(due.options)
+            )
+        except Exception as error:  # noqa: BLE001 - the call is registered: an error would say that it is not
             log.warning(
-                "message not sent", task=due.task, call=due.call, error=describe(error), next="the sweeper sends it"
+                "message not sent", task=due.task, call=due.call, error=describe(error), hint="the sweeper sends it"
             )
 
 
-def _kept(options_json: str) -> dict[str, Any]:
-    """What of a call's options each of its messages carries."""
-    said = from_json(options_json)
-    carried = {"queue": said.queue or None, "priority": said.priority, "ignore_result": said.ignore_result or None}
-    return {name: value for name, value in carried.items() if value is not None}
+def _message_options(options_json: str) -> dict[str, Any]:
+    """Return the options of a call that each of its messages is sent with."""
+    kept = from_json(options_json)
+    sent = {"queue": kept.queue or None, "priority": kept.priority, "ignore_result": kept.ignore_result or None}
+    return {name: value for name, value in sent.items() if value is not None}
 
 
-def _gate(name: str) -> TaskSpec:
+def _spec(name: str) -> TaskSpec:
     try:
         return registered()[name]
     except KeyError:
@@ -169,7 +197,7 @@ def _create() -> Gatehouse:
     application.set_default()
     application.steps["consumer"].add(Sweeper)
     application.steps["consumer"].add(QueueProbe)
-    application.steps["consumer"].add(pulse.WorkersPulse)
+    application.steps["consumer"].add(pulse.PulseStep)
     _load_agents()
     command_line.install()
     broker.install()
@@ -186,22 +214,22 @@ def _configure_logs(**_: Any) -> None:
 
 @worker_shutting_down.connect
 @worker_process_shutdown.connect
-def _leave(**_: Any) -> None:
+def _mark_claims(**_: Any) -> None:
     owner.leave()
 
 
 @worker_shutting_down.connect
-def _sign_off(**_: Any) -> None:
-    pulse.of_worker().leave()
+def _report_stop(**_: Any) -> None:
+    pulse.of_worker().stop()
 
 
 @worker_ready.connect
-def _say_worker_ready(**_: Any) -> None:
+def _log_worker_ready(**_: Any) -> None:
     log.info("worker ready")
 
 
 @beat_init.connect
-def _say_beat_ready(**_: Any) -> None:
+def _log_beat_ready(**_: Any) -> None:
     log.info("beat ready")
 
 

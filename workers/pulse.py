@@ -1,7 +1,8 @@
-"""The pulse: workers and beat say every few seconds that they live, in Redis for people, in a file for the supervisor.
+"""The pulse: workers and beat report every few seconds that they are alive, to Redis and to a file.
 
-Both are written in the loop that does the work: a process that is stopped, or stuck in it, goes silent. Where the loop
-waits for the broker, the file is gone, and nobody takes the process for stuck.
+The event loop that does the work writes both, so a process that is stopped or stuck goes silent. Commands and the
+monitor read Redis, for all machines. The supervisor reads the file: it must be able to judge a process while Redis is
+away or hangs. While the loop waits for the broker the file is gone, so that the process is not taken for stuck.
 """
 
 from __future__ import annotations
@@ -25,83 +26,91 @@ from state.processes import liveness
 
 log = structlog.get_logger("gatehouse.pulse")
 
-#: Seconds for the last sign of a process that stops; longer would hold up its end.
-LAST_WORDS = 1.0
-#: Seconds between two looks at the others: one read each.
-LISTEN_EVERY = 30.0
+#: Seconds for the last report of a process that stops.
+STOP_TIMEOUT = 1.0
+#: Seconds between two checks of the other processes; each costs one round trip.
+CHECK_EVERY = 30.0
 
 
-class Pulse:
-    """What one process says of itself."""
+class PulseWriter:
+    """The reports of one process.
+
+    Args:
+        kind: "worker" or "beat".
+
+    """
 
     def __init__(self, kind: str) -> None:
-        self.me = liveness.ThisProcess(kind, _version())
+        self.process = liveness.ThisProcess(kind, _version())
         self.stopped = False
-        self._said: float | None = None
-        self._listened = time.monotonic()  # whoever starts beside us has until then
+        self._reported: float | None = None
+        self._checked = time.monotonic()  # processes that start at the same time get CHECK_EVERY seconds
         self._silent: set[str] = set()
 
-    def give(self, swept_ago_ms: int = -1, queues: Sequence[str] | None = None) -> None:
-        """Say that this process lives, unless it did so a moment ago; a store that is away is told by others.
+    def report(self, swept_ago_ms: int = -1, queues: Sequence[str] | None = None) -> None:
+        """Report that this process is alive, unless it did so less than `liveness.INTERVAL` seconds ago.
 
-        `queues` are those that a worker takes messages from.
+        Args:
+            swept_ago_ms: ms since this worker's last successful sweep; -1 for none.
+            queues: The queues that a worker consumes from, "" for the default one.
+
         """
         self.touch()
-        if self._said is not None and time.monotonic() - self._said < liveness.INTERVAL:
+        if self._reported is not None and time.monotonic() - self._reported < liveness.INTERVAL:
             return
-        self._said = time.monotonic()
+        self._reported = time.monotonic()
         try:
-            liveness.report(self.me, swept_ago_ms=swept_ago_ms, stopped=self.stopped, queues=queues)
-            if time.monotonic() - self._listened >= LISTEN_EVERY:
-                self._listened = time.monotonic()
-                self._listen()
+            liveness.report(self.process, swept_ago_ms=swept_ago_ms, stopped=self.stopped, queues=queues)
+            if time.monotonic() - self._checked >= CHECK_EVERY:
+                self._checked = time.monotonic()
+                self._check_others()
         except StoreError as error:
-            log.debug("no sign of life", error=str(error))
+            log.debug("liveness not reported", error=str(error))
 
-    def _listen(self) -> None:
-        """Say once in the log whoever of the other kind is silent: workers tell of beat, and beat tells of the workers."""
+    def _check_others(self) -> None:
+        """Log once when a process of the other kind falls silent: workers check beat, and beat checks the workers."""
         others = [each for each in liveness.current().silent if each.kind in liveness.KINDS]
-        silent = {f"{each.kind} {each.pid}": each for each in others if each.kind != self.me.kind}
+        silent = {f"{each.kind} {each.pid}": each for each in others if each.kind != self.process.kind}
         for each in (silent[name] for name in silent.keys() - self._silent):
-            log.error("process silent", silent=str(each), since=each.since, next="celery -A workers gate doctor")
+            log.error("process silent", silent=str(each), since=each.since, hint="celery -A workers gate doctor")
         for name in self._silent - silent.keys():
             log.info("process no longer silent", silent=name)
         self._silent = set(silent)
 
     def touch(self) -> None:
-        """The part that the supervisor reads, which needs no store."""
+        """Touch the file that the supervisor reads; needs no Redis."""
         if self.stopped:
             return
-        with suppress(OSError):  # a full disk stops other things, and they tell
+        with suppress(OSError):  # a full disk is reported where it does harm
             private.folder(_folder())
             self._file.touch(mode=0o600)
 
     def pause(self) -> None:
-        """The loop stands still for a good reason: nobody shall judge by the file."""
+        """Remove the file: the loop waits for a good reason, and the supervisor must not judge the process."""
         with suppress(OSError):
             self._file.unlink()
 
-    def leave(self) -> None:
-        """Say that this process was asked to stop. In a thread: a signal may have come in the middle of a command."""
+    def stop(self) -> None:
+        """Report that this process was asked to stop. Use a thread: a signal may interrupt a command to Redis."""
         if self.stopped:
             return
         self.stopped = True
         self.pause()
-        last = threading.Thread(target=self._say_last, daemon=True)
-        last.start()
-        last.join(LAST_WORDS)
+        thread = threading.Thread(target=self._report_stop, daemon=True)
+        thread.start()
+        thread.join(STOP_TIMEOUT)
 
-    def _say_last(self) -> None:
+    def _report_stop(self) -> None:
         with suppress(StoreError):
-            liveness.report(self.me, stopped=True)
+            liveness.report(self.process, stopped=True)
 
     @property
     def _file(self) -> Path:
-        return _folder() / str(self.me.pid)
+        return _folder() / str(self.process.pid)
 
 
-class WorkersPulse(bootsteps.StartStopStep):
-    """The pulse of a worker, in its own loop; it stops and starts with the consumer."""
+class PulseStep(bootsteps.StartStopStep):
+    """The timer that writes a worker's pulse, in its event loop; starts and stops with the consumer."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
@@ -110,14 +119,16 @@ class WorkersPulse(bootsteps.StartStopStep):
         self._timer: Any = None
 
     def start(self, parent: Any) -> None:
-        """Sign at once, and then every few seconds."""
-        of_worker().give(_swept_ago_ms(), _queues(parent))
-        self._timer = parent.timer.call_repeatedly(
-            liveness.INTERVAL, lambda: of_worker().give(_swept_ago_ms(), _queues(parent))
-        )
+        """Report at once, and then every few seconds."""
+
+        def report() -> None:
+            of_worker().report(_swept_ago_ms(), _queues(parent))
+
+        report()
+        self._timer = parent.timer.call_repeatedly(liveness.INTERVAL, report)
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
-        """End with the consumer."""
+        """Stop the timer, and remove the file."""
         of_worker().pause()
         if self._timer is not None:
             self._timer.cancel()
@@ -125,23 +136,23 @@ class WorkersPulse(bootsteps.StartStopStep):
 
 
 def _queues(consumer: Any) -> list[str]:
-    """Return the queues that a worker takes from now, "" for the default one: a remote command may change them."""
+    """Return the queues that a worker consumes from now, "" for the default one; remote commands may change them."""
     names = {queue.name for queue in consumer.task_consumer.queues}
     default = consumer.app.conf.task_default_queue
     return sorted("" if name == default else name for name in names)
 
 
 @cache
-def of_worker() -> Pulse:
-    """The pulse of this worker's main process."""
-    return Pulse("worker")
+def of_worker() -> PulseWriter:
+    """Return the pulse of this worker's main process."""
+    return PulseWriter("worker")
 
 
 _swept: float | None = None
 
 
-def swept() -> None:
-    """A sweep of this worker went well."""
+def record_sweep() -> None:
+    """Record that a sweep of this worker succeeded now."""
     global _swept  # noqa: PLW0603 - one sweeper per process
     _swept = time.monotonic()
 

@@ -1,4 +1,4 @@
-"""The scheduler that beat runs: each tick of each entry becomes one call, however many beats there are."""
+"""The scheduler that beat runs: it turns each due time of each entry into one call, however many beats run."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from gatekeeper.schedule.entries import MAX_MISSED, Entry, ScheduleError, read, 
 from state.agents import history
 from state.errors import JournalUnavailable, RedisAway, StoreError
 from state.ledger import schedule_runs
-from workers.pulse import Pulse
+from workers.pulse import PulseWriter
 
 log = structlog.get_logger("gatehouse.scheduler")
 
-#: Seconds. Beat looks at least this often, so that a clock that was set, or a store that came back, is noticed.
+#: Seconds: the longest sleep, so that beat notices a clock that was set, or a Redis that came back.
 MAX_SLEEP = 5.0
-#: Seconds until the next look when the store is away, or a tick waits for the run before; neither is lost.
+#: Seconds to sleep while Redis is away, or while a tick waits for the run before it; no tick is lost meanwhile.
 RETRY = 1.0
 
 
 class TickScheduler(Scheduler):
-    """`celery beat` with the schedule of `beat_schedule.py`; what already ran is kept in Redis."""
+    """The scheduler of `celery beat` for `beat_schedule.py`. Redis keeps which ticks have been started."""
 
     def setup_schedule(self) -> None:
-        """Read and check the table. A row that cannot run is told and left out; without any row beat ends."""
+        """Read and check the table. Log each row that cannot run, and leave it out; exit if no row is left."""
         try:
             schedule = read()
         except ScheduleError as error:
@@ -38,63 +38,63 @@ class TickScheduler(Scheduler):
             raise SystemExit("\n".join(f"gatehouse: {error}" for error in schedule.refused.values()))
         for name, refusal in schedule.refused.items():
             log.error(
-                "schedule row refused", entry=name, error=str(refusal), next="the other rows run; correct this one"
+                "schedule row refused", entry=name, error=str(refusal), hint="the other rows run; correct this one"
             )
         self.entries = schedule.entries
-        self._again: dict[str, datetime] = {}
-        self._told: dict[str, str] = {}
-        self._pulse = Pulse("beat")
+        self._retry_at: dict[str, datetime] = {}  #: by entry that failed
+        self._logged: dict[str, str] = {}  #: by entry that failed: the error that was logged
+        self._pulse = PulseWriter("beat")
 
     def tick(self, *_: Any, **__: Any) -> float:
-        """Start what is due; returns the seconds to sleep."""
-        self._pulse.give()
+        """Start every tick that is due, and return the seconds to sleep."""
+        self._pulse.report()
         try:
             now = schedule_runs.now()
             waits = [self._try(entry, now) for entry in self.entries.values()]
         except StoreError as error:
-            log.warning("tick waits", error=str(error), next=f"again in {RETRY} s")
+            log.warning("tick waits", error=str(error), hint=f"tried again in {RETRY} s")
             return RETRY
         sleep = min((_until_next(entry, now) for entry in self.entries.values()), default=0.01)
         return min(sleep, RETRY if any(waits) else MAX_SLEEP)
 
     def close(self) -> None:
-        """Say that this beat was asked to stop; the ledger has the rest."""
-        self._pulse.leave()
+        """Report that this beat was asked to stop. Nothing has to be saved: Redis has it all."""
+        self._pulse.stop()
 
     def should_sync(self) -> bool:
-        """Never, for the same reason."""
+        """Return False: there is nothing to save."""
         return False
 
     def _try(self, entry: Entry, now: datetime) -> bool:
-        """True if a tick of this entry waits. What is wrong with one entry, or its agent, holds up no other."""
-        if now < self._again.get(entry.name, now):
+        """Start the due ticks of one entry, and tell whether one has to wait. An error does not stop the other entries."""
+        if now < self._retry_at.get(entry.name, now):
             return False
         try:
             waits = self._catch_up(entry, now)
         except JournalUnavailable as error:
-            log.warning("tick waits", entry=entry.name, error=str(error), next=f"again in {RETRY} s")
+            log.warning("tick waits", entry=entry.name, error=str(error), hint=f"tried again in {RETRY} s")
             return True
         except RedisAway:
-            raise  # the entry is not to blame
-        except Exception as error:  # noqa: BLE001 - whatever it was, it is told, and the other rows run
+            raise  # every entry would fail
+        except Exception as error:  # noqa: BLE001 - one broken row must not stop the others; it is logged and kept for `gate schedule`
             self._failed(entry, now, describe(error))
             return False
-        self._again.pop(entry.name, None)
-        self._told.pop(entry.name, None)
+        self._retry_at.pop(entry.name, None)
+        self._logged.pop(entry.name, None)
         return waits
 
     def _failed(self, entry: Entry, now: datetime, why: str) -> None:
-        """Say once what is wrong with this entry, and try it again at its next time."""
-        again = now + timedelta(seconds=_until_next(entry, now))
-        self._again[entry.name] = again
-        if self._told.get(entry.name) != why:
-            self._told[entry.name] = why
-            next_ = f"again at {again.isoformat()}; the other rows run; see: celery -A workers gate schedule"
-            log.error("schedule row failed", entry=entry.name, agent=entry.gate.agent, error=why, next=next_)
+        """Log an entry's error once, and try the entry again at its next due time."""
+        retry_at = now + timedelta(seconds=_until_next(entry, now))
+        self._retry_at[entry.name] = retry_at
+        if self._logged.get(entry.name) != why:
+            self._logged[entry.name] = why
+            hint = f"tried again at {retry_at.isoformat()}; the other rows run; see: celery -A workers gate schedule"
+            log.error("schedule row failed", entry=entry.name, agent=entry.gate.agent, error=why, hint=hint)
         schedule_runs.failed(entry.gate.agent, entry.name, now, why)
 
     def _catch_up(self, entry: Entry, now: datetime) -> bool:
-        """Start what is due of one entry, oldest first; True if a tick waits until the run before is over."""
+        """Start one entry's due ticks, oldest first, and tell whether one waits for the end of the run before it."""
         agent = entry.gate.agent
         dues = entry.dues(schedule_runs.last(agent, entry.name), now)
         queues, overlaps = entry.overlap == "queue", bool(dues) and _is_running(entry, dues)
@@ -114,21 +114,29 @@ class TickScheduler(Scheduler):
 
 
 def _until_next(entry: Entry, now: datetime) -> float:
-    """Seconds until the entry is due again."""
+    """Return the seconds until the entry is due again."""
     return max((entry.next_after(now) - now).total_seconds(), 0.01)
 
 
 def _is_running(entry: Entry, dues: list[datetime]) -> bool:
-    """Whether a run of this entry is not over. One of `dues` itself may be: another beat was quicker."""
+    """Tell whether an earlier run of this entry is not over; another beat may have started one of `dues` already."""
     agent = entry.gate.agent
     newest = schedule_runs.newest_started(agent, entry.name, 2 * MAX_MISSED)
     return schedule_runs.any_open(agent, [tick(entry, due) for due in newest if due not in dues])
 
 
 def start(app: Any, entry: Entry, due: datetime, through: str) -> str:
-    """Make the call of one tick; a tick that was started before is not started again, also if its row was changed since.
+    """Start one tick, unless it was started before; that holds also if its row has been changed since.
 
-    Answers the call's id.
+    Args:
+        app: The Celery application.
+        entry: The schedule entry.
+        due: The tick's due time.
+        through: The origin of the call, such as "beat" or "gate run".
+
+    Returns:
+        The call's id.
+
     """
     call = tick(entry, due)
     with origin.coming_from(through):
@@ -141,9 +149,9 @@ def start(app: Any, entry: Entry, due: datetime, through: str) -> str:
 
 
 def before(entry: Entry, due: datetime) -> str | None:
-    """Where the run of this tick stands; "over" if it ran too long ago to know more, None if it never started."""
+    """Return the state of this tick's call; "over" if its record has expired, None if it was never started."""
     agent = entry.gate.agent
-    told = history.of_call(agent, tick(entry, due))
-    if told is not None:
-        return str(told["state"])
+    record = history.of_call(agent, tick(entry, due))
+    if record is not None:
+        return str(record["state"])
     return "over" if schedule_runs.was_started(agent, entry.name, due) else None

@@ -1,4 +1,7 @@
-"""The sweeper: a timer in each worker's own loop that sends what is due, reclaims what is lost, and mirrors state."""
+"""The sweeper: a timer in each worker that sends due calls, reclaims lost claims and writes the state files.
+
+A sweep of an idle system costs two round trips, however many agents there are.
+"""
 
 from __future__ import annotations
 
@@ -20,18 +23,18 @@ from workers import followers, pulse
 
 log = structlog.get_logger("gatehouse.sweeper")
 
-#: Seconds between two sweeps: half of the second within which a mirror must follow Redis.
+#: Seconds between two sweeps: half of the second within which a state file must follow Redis.
 EVERY = 0.5
-#: Seconds between two looks at the broker's queue, each of which costs a connection.
-LOOK_EVERY = 2.0
-#: Lock files of dead processes are cleared this often (in sweeps): about once a minute.
-BURY_EVERY = 120
-#: A look at the clock of Redis, about every ten seconds and with the first sweep.
+#: Seconds for which the answer whether a queue is empty is reused; asking costs a connection to the broker.
+QUEUE_CHECK_EVERY = 2.0
+#: Sweeps between two removals of the lock files of dead processes: about a minute.
+STALE_LOCKS_EVERY = 120
+#: Sweeps between two checks of the clock of Redis: about ten seconds. The first sweep checks it too.
 CLOCK_EVERY = 20
 
 
 class Sweeper(bootsteps.StartStopStep):
-    """Runs in the worker's main loop, so a pool that forks never forks a thread of ours."""
+    """The timer. It runs in the worker's event loop and not in a thread, which a pool that forks would copy."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
@@ -39,102 +42,102 @@ class Sweeper(bootsteps.StartStopStep):
         super().__init__(parent, **options)
         self._timer: Any = None
         self._sweeps = 0
-        self._empty: dict[str, tuple[float, bool]] = {}  #: by queue: when somebody looked, and what was seen
+        self._empty: dict[str, tuple[float, bool]] = {}  #: by queue: when it was checked, and the answer
         self._closed: dict[str, str | None] = {}
 
     def start(self, parent: Any) -> None:
-        """Begin with the consumer; after a lost connection it is started anew."""
+        """Start the timer. Celery calls this after every reconnection, too."""
         self._app, self._ledger = parent.app, Ledger()
-        self._mirror = StateFiles(agents())
-        pulse.swept()  # from now on it is expected to
+        self._state_files = StateFiles(agents())
+        pulse.record_sweep()  # a sweeper that never succeeds is reported from now on
         self._timer = parent.timer.call_repeatedly(EVERY, self.sweep)
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
-        """End with the consumer."""
+        """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def sweep(self) -> None:
-        """One round; a store that is away is a reason to come back, not to stop."""
-        with _coming_back():
-            standings = self._ledger.statuses(agents())
+        """Run one sweep. Log an error of Redis, the broker or the disk; the next sweep tries again."""
+        with _logged():
+            statuses = self._ledger.statuses(agents())
             pending = self._ledger.pending(agents())
             arrived_ms = sweep.newest_arrival(pending.values())
             for agent in agents():
-                with _coming_back():  # the trouble of one is not that of the others
-                    self._look_after_ledger(agent, standings[agent])
-                with _coming_back():
+                with _logged():  # an error with one agent must not stop the sweep of the others
+                    self._check_ledger(agent, statuses[agent])
+                with _logged():
                     if pending[agent].needs_sweep:
                         self._sweep_calls(agent, arrived_ms)
                     if pending[agent].has_followed:
                         followers.sweep(self._app, agent)
-                    self._look_at_clock(agent)
-            self._mirror.refresh({agent: each.revision for agent, each in pending.items()})
-            self._bury()
-            pulse.swept()
+                    self._check_clock(agent)
+            self._state_files.refresh({agent: each.revision for agent, each in pending.items()})
+            self._clean_up()
+            pulse.record_sweep()
 
     def _sweep_calls(self, agent: str, arrived_ms: Mapping[str, int]) -> None:
-        for key, stands in self._ledger.reclaim_lost(agent).items():
-            log.warning("reclaimed", agent=agent, key=key, state=stands)
+        for key, state in self._ledger.reclaim_lost(agent).items():
+            log.warning("reclaimed", agent=agent, key=key, state=state)
         for due in self._ledger.due(agent, registered(), self._queue_is_empty, arrived_ms):
             log.info("sent again", agent=agent, task=due.task, call=due.call)
             self._app.resend(due)
 
-    def _look_at_clock(self, agent: str) -> None:
+    def _check_clock(self, agent: str) -> None:
         if self._sweeps % CLOCK_EVERY == 0:
             leases = [gate.lease_ms for gate in registered().values() if gate.agent == agent]
             self._ledger.mend_clock(agent, max(leases, default=0))
 
-    def _look_after_ledger(self, agent: str, standing: LedgerStatus) -> None:
-        """After a restart of Redis effects go on by themselves if nothing was lost; else say so, once."""
-        why = standing.closed
-        if why is None and standing.unchecked:
-            why = self._ledger.resync(agent)
-            log.info("redis checked after a restart", agent=agent, effects="closed" if why else "open")
-        if why is None and standing.incomplete and agent in _with_effects():
-            why = self._ledger.take_over(agent)
-        self._say(agent, why)
+    def _check_ledger(self, agent: str, status: LedgerStatus) -> None:
+        """Compare Redis with the journal after a restart of Redis, and log whether effects are open."""
+        reason = status.closed
+        if reason is None and status.unchecked:
+            reason = self._ledger.resync(agent)
+            log.info("redis checked after a restart", agent=agent, effects="closed" if reason else "open")
+        if reason is None and status.incomplete and agent in _agents_with_effects():
+            reason = self._ledger.take_over(agent)
+        self._log_change(agent, reason)
 
-    def _say(self, agent: str, why: str | None) -> None:
-        if why == self._closed.get(agent):
+    def _log_change(self, agent: str, reason: str | None) -> None:
+        if reason == self._closed.get(agent):
             return
-        self._closed[agent] = why
-        if why:
-            log.critical("effects are closed", agent=agent, why=why, next="celery -A workers gate recover")
+        self._closed[agent] = reason
+        if reason:
+            log.critical("effects are closed", agent=agent, why=reason, hint="celery -A workers gate recover")
         else:
             log.info("effects are open", agent=agent)
 
     def _queue_is_empty(self, name: str) -> bool:
-        """While messages wait in a queue, none of the calls behind them is lost."""
-        looked, is_empty = self._empty.get(name, (-LOOK_EVERY, False))
-        if time.monotonic() - looked >= LOOK_EVERY:
-            is_empty = self._look_into_queue(name or self._app.conf.task_default_queue)
+        """Tell whether a queue has no messages: while it has, a call whose message did not arrive is not lost."""
+        checked, is_empty = self._empty.get(name, (-QUEUE_CHECK_EVERY, False))
+        if time.monotonic() - checked >= QUEUE_CHECK_EVERY:
+            is_empty = self._ask_broker(name or self._app.conf.task_default_queue)
             self._empty[name] = time.monotonic(), is_empty
         return is_empty
 
-    def _look_into_queue(self, name: str) -> bool:
+    def _ask_broker(self, name: str) -> bool:
         with self._app.connection_for_read() as connection:
             queue: Any = Queue(name)
             try:
                 return bool(queue.bind(connection.default_channel).queue_declare(passive=True).message_count == 0)
             except connection.channel_errors:
-                return True  # Redis keeps no empty lists, so an empty queue is one that is not there
+                return True  # Redis deletes a list when it becomes empty
 
-    def _bury(self) -> None:
+    def _clean_up(self) -> None:
         self._sweeps += 1
-        if self._sweeps % BURY_EVERY == 0 and not any(self._closed.values()):
-            # While Redis has forgotten something, an owner that nobody names may still be asked about.
+        if self._sweeps % STALE_LOCKS_EVERY == 0 and not any(self._closed.values()):
+            # While a ledger is closed, Redis may lack claims whose owners `gate recover` will have to check.
             self._ledger.remove_stale_locks(agents())
 
 
-def _with_effects() -> set[str]:
+def _agents_with_effects() -> set[str]:
     return {gate.agent for gate in registered().values() if gate.effect}
 
 
 @contextmanager
-def _coming_back() -> Iterator[None]:
+def _logged() -> Iterator[None]:
     try:
         yield
     except (StoreError, OperationalError, OSError, ValueError) as error:
-        log.warning("sweep failed", error=str(error), next=f"again in {EVERY} s")
+        log.warning("sweep failed", error=str(error), hint=f"tried again in {EVERY} s")

@@ -118,7 +118,7 @@ def test_a_beat_that_is_stopped_is_told_and_work_goes_on(
 
 @pytest.mark.slow
 def test_beat_says_that_the_workers_are_silent_and_when_they_are_back(house: Install, valkey: Valkey) -> None:
-    code = "import sys; from workers import pulse; pulse.LISTEN_EVERY = 1.0; from celery.__main__ import main; main()"
+    code = "import sys; from workers import pulse; pulse.CHECK_EVERY = 1.0; from celery.__main__ import main; main()"
     beat = house.start(
         "beat", [sys.executable, "-c", code, "-A", "workers", "--quiet", "beat", "--loglevel", "warning"]
     )
