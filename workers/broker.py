@@ -1,8 +1,8 @@
-"""The broker's transport, as kombu's, but an entry of a queue that is not a message is dropped instead of ending the worker.
+"""The broker's transport: kombu's own, except that it drops queue entries that are not messages.
 
-Anybody who can write into Redis can put anything into the list that is a queue. kombu 5.7.0 raises whatever goes wrong with
-an entry out of the worker's loop, and one that was noted as delivered comes back to the next worker. Nothing is lost with
-it: the register sends the message of an accepted call again.
+Every client of Redis can write anything into the list that is a queue. kombu 5.7.0 raises an error of an entry out of
+the worker's event loop, which ends the worker, and the entry comes back to the next one. Dropping it loses nothing: the
+sweeper sends the message of a registered call again.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from state.redis import client as store
 
 log = structlog.get_logger("gatehouse.broker")
 
-#: Characters of one message; arguments have at most 256 Ki, of which JSON and base64 may make sixteen times as much.
+#: Characters of one message: arguments have at most 256 Ki, which JSON and base64 may make sixteen times longer.
 MAX_MESSAGE_LENGTH = 8 * 1024 * 1024
-#: Characters of a message that is dropped, in the log.
-SHOWN = 200
+#: Characters of a dropped message in the log.
+MAX_SHOWN = 200
 
 
 class Unreadable(ValueError):
-    """Raised for what is not a message; `text` is its beginning, if it is known."""
+    """Raised for an entry that is not a message; `text` is the entry, if it is known."""
 
     def __init__(self, why: str, text: str = "") -> None:
         super().__init__(why)
@@ -37,22 +37,32 @@ class Unreadable(ValueError):
 
 
 def log_dropped(why: str, queue: str, text: str, **known: str) -> None:
-    """Say in one line that a message is dropped."""
-    begins = clean(text[: 10 * SHOWN])[:SHOWN]  # a secret must not be cut before it is recognised
-    shown = {name: clean(value)[:SHOWN] for name, value in known.items()}
+    """Log that a message is dropped.
+
+    Args:
+        why: What is wrong with it.
+        queue: The name of its queue.
+        text: The message.
+        **known: Fields of the message that could be read.
+
+    """
+    begins = clean(text[: 10 * MAX_SHOWN])[:MAX_SHOWN]  # clean before the cut: half a secret is not recognised
+    shown = {name: clean(value)[:MAX_SHOWN] for name, value in known.items()}
     log.error(
         "message dropped", why=clean(why), queue=queue, begins=begins, **shown,
-        next="an accepted call is sent again by the register; look who writes into the broker",
+        hint="a registered call is sent again by the sweeper; look who writes into the broker",
     )  # fmt: skip
 
 
 def first_problem(error: ValidationError) -> str:
-    """The first thing that does not fit, without the value."""
+    """Return the first problem of a validation, without the value."""
     problem = error.errors(include_url=False, include_input=False)[0]
     return f"{'.'.join(map(str, problem['loc'])) or 'it'}: {problem['msg']}"
 
 
 class _Properties(BaseModel):
+    """The properties of a message that kombu reads."""
+
     model_config = ConfigDict(strict=True)
 
     body_encoding: Literal["base64"] | None = None
@@ -62,7 +72,7 @@ class _Properties(BaseModel):
 
 
 class _Envelope(BaseModel):
-    """What kombu puts around every message; what it does not read is not looked at."""
+    """The fields of a message that kombu reads; others are not checked."""
 
     model_config = ConfigDict(strict=True)
 
@@ -74,13 +84,13 @@ class _Envelope(BaseModel):
 
 
 def check(message: Any) -> None:
-    """Raise Unreadable for what kombu cannot take for a message."""
+    """Raise Unreadable if kombu cannot read this entry as a message."""
     try:
         envelope = _Envelope.model_validate(message)
     except ValidationError as error:
         raise Unreadable(first_problem(error)) from None
     if (envelope.headers or {}).get("compression"):
-        raise Unreadable("it is compressed, and nobody knows how large it is; send it as it is")
+        raise Unreadable("it is compressed, so its size is not known; send it uncompressed")
     if envelope.properties.body_encoding:
         try:
             base64.b64decode(envelope.body or "", validate=True)
@@ -89,12 +99,12 @@ def check(message: Any) -> None:
 
 
 def _loads(text: str) -> Any:
-    """Read JSON as kombu does; raises Unreadable for whatever is wrong with it."""
+    """Parse JSON as kombu does. Raises Unreadable for any error."""
     if len(text) > MAX_MESSAGE_LENGTH:
         raise Unreadable(f"{len(text)} characters; at most {MAX_MESSAGE_LENGTH}", text)
     try:
         return json.loads(text)
-    except Exception as error:  # noqa: BLE001 - the decoders of kombu's own types raise what they like
+    except Exception as error:  # noqa: BLE001 - the decoders of kombu's own types raise any error
         raise Unreadable(f"it is not JSON: {describe(error)}", text) from None
 
 
@@ -105,10 +115,10 @@ else:
 
 
 class QoS(kombu_redis.QoS):
-    """Remembers what was delivered and not acknowledged."""
+    """Kombu's record of delivered messages that are not acknowledged."""
 
     def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
-        """Put a message back into its queue; an entry that is not one is dropped, or none behind it would come back."""
+        """Put a message back into its queue. Drop an entry that is not a message: it would block those behind it."""
         try:
             super().restore_by_tag(tag, client, leftmost)
         except (ValueError, TypeError) as error:
@@ -117,12 +127,12 @@ class QoS(kombu_redis.QoS):
 
 
 class _CheckingChannel:
-    """Drops what is not a message, and treats a server that is restarting or refuses writes as a lost connection.
+    """A channel that drops entries that are not messages, and treats a restarting or read-only Redis as a lost connection.
 
-    kombu takes such an answer for an error of the program: the worker ends, or it lives on and consumes nothing. And
+    kombu takes such an answer for a programming error: the worker ends, or runs on and consumes nothing. Besides,
     Celery 5.7.0 closes its broker connection after `connection.client` is gone; kombu then asks the missing client for
     its host name, and the AttributeError ends the worker. tests/acceptance/test_redis_restart.py and
-    test_redis_killed_under_a_stream.py show when this can go.
+    test_redis_killed_under_a_stream.py fail for as long as this is needed and missing.
     """
 
     active_queues: set[str]
@@ -133,14 +143,14 @@ class _CheckingChannel:
     def _connparams(self, *args: Any, **options: Any) -> Any:
         if self.connection is None or self.connection.client is None:
             raise RedisAway("the broker connection is gone")
-        return super()._connparams(*args, **options)  # type: ignore[misc]  # its stubs leave out what is not public
+        return super()._connparams(*args, **options)  # type: ignore[misc]  # a private method that the stubs leave out
 
     def _get_client(self) -> Any:
-        return super()._get_client() if self.global_keyprefix else store.Client  # type: ignore[misc]  # likewise
+        return super()._get_client() if self.global_keyprefix else store.Client  # type: ignore[misc]  # a private method that the stubs leave out
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
-            return super()._brpop_read(**options)  # type: ignore[misc]  # its stubs leave out what is not public
+            return super()._brpop_read(**options)  # type: ignore[misc]  # a private method that the stubs leave out
         except Unreadable as error:
             log_dropped(str(error), ", ".join(sorted(self.active_queues)), error.text)
             return True
@@ -150,13 +160,15 @@ class _CheckingChannel:
 
 
 class _CheckingTransport(_Transport):
+    """A transport that drops entries that are not messages."""
+
     def _deliver(self, message: Any, queue: Any) -> None:
         try:
             check(message)
         except Unreadable as error:
             log_dropped(str(error), queue, json.dumps(message))
             return
-        # Two messages of one tag would be acknowledged together, and one that goes back belongs where it came from.
+        # Messages with one tag would be acknowledged together. A message must go back to the queue it came from.
         message["properties"]["delivery_tag"] = uuid()
         info = message["properties"].get("delivery_info")
         if not self._is_fanout(queue) or not isinstance(info, dict):
@@ -169,7 +181,7 @@ class _CheckingTransport(_Transport):
 
 
 class Channel(_CheckingChannel, kombu_redis.Channel):
-    """A channel of one server."""
+    """A channel to one server."""
 
     QoS = QoS
 
@@ -193,7 +205,7 @@ class SentinelTransport(_CheckingTransport, kombu_redis.SentinelTransport):
 
 
 def install() -> None:
-    """Make it the transport of every connection that is opened from now on."""
-    kombu_redis.loads = _loads  # type: ignore[attr-defined]  # its stubs leave out what it imports
+    """Use this transport for every connection that is opened from now on."""
+    kombu_redis.loads = _loads  # type: ignore[attr-defined]  # an import that the stubs leave out
     ours = f"{__name__}:Transport"
     TRANSPORT_ALIASES.update(redis=ours, rediss=ours, sentinel=f"{__name__}:SentinelTransport")

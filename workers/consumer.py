@@ -1,6 +1,6 @@
-"""The worker's consumer, as Celery's, but a message that cannot be read is dropped.
+"""The worker's consumer: Celery's own, except that it drops a message that it cannot read.
 
-So is one that carries the id of a call of ours and is for a task without a gate.
+It also drops a message for a task without a gate that carries the id of a registered call.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import structlog
 from celery.worker import state
 from kombu.message import Message
 
-from gatekeeper.policies.spec import agents, registered
+from gatekeeper.policies.spec import registered
 from gatekeeper.redact import describe
+from gatekeeper.run import known
 from state.errors import StoreError
 from state.ledger import Ledger
 from workers import queue_probe, reading
@@ -22,7 +23,7 @@ from workers.broker import Unreadable, log_dropped
 if TYPE_CHECKING:
 
     class CeleryConsumer:
-        """What its stubs leave out."""
+        """The attributes that the type stubs leave out."""
 
         connection_errors: tuple[type[Exception], ...]
         connection: Any
@@ -36,10 +37,10 @@ log = structlog.stdlib.get_logger("gatehouse.broker")
 
 
 class Consumer(CeleryConsumer):
-    """Hands well-formed messages to Celery."""
+    """A consumer that hands only well-formed messages to Celery."""
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Message], None]:
-        """Return what is called with each message of a task."""
+        """Return the function that Celery calls with each task message."""
         handle = super().create_task_handler(*args, **kwargs)
 
         def on_task_received(message: Message) -> None:
@@ -54,45 +55,45 @@ class Consumer(CeleryConsumer):
         return on_task_received
 
     def on_decode_error(self, message: Message, exc: Exception) -> None:
-        """Drop what cannot be decoded."""
+        """Drop a message that cannot be decoded."""
         self._drop(message, describe(exc))
 
     def on_unknown_message(self, body: Any, message: Message) -> None:  # noqa: ARG002 - Celery's signature
-        """Drop what is not a task."""
+        """Drop a message that is not a task message."""
         self._drop(message, "it is not a task message")
 
-    def on_invalid_task(self, body: Any, message: Message, exc: Exception) -> None:  # noqa: ARG002 - likewise
-        """Drop what Celery refuses."""
+    def on_invalid_task(self, body: Any, message: Message, exc: Exception) -> None:  # noqa: ARG002 - Celery's signature
+        """Drop a message that Celery refuses."""
         self._drop(message, describe(exc))
 
     def _handle(self, handle: Callable[[Message], None], message: Message) -> None:
-        """Let Celery have it; what it cannot take although it can be read must not come back for ever."""
+        """Hand a message to Celery; drop it if that fails, because it would come back for ever."""
         try:
             handle(message)
         except (*self.connection_errors, *self.connection.channel_errors):
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, it would end this worker and the next
+        except Exception as error:  # noqa: BLE001 - any error would end this worker and the next
             request = state.requests.get(message.headers["id"])
             if request is not None:
                 state.task_ready(request)
             self._drop(message, f"Celery cannot take it: {describe(error)}")
 
     def _drop(self, message: Message, why: str) -> None:
-        known = {name: value for name in ("task", "id") if isinstance(value := message.headers.get(name), str)}
+        fields = {name: value for name in ("task", "id") if isinstance(value := message.headers.get(name), str)}
         body = message.body.decode(errors="replace") if isinstance(message.body, bytes) else str(message.body)
-        log_dropped(why, str(message.delivery_info.get("routing_key")), body, **known)
+        log_dropped(why, str(message.delivery_info.get("routing_key")), body, **fields)
         if not message.acknowledged:
             message.ack_log_error(log, self.connection_errors)
 
 
 def _check_id(headers: dict[str, Any]) -> None:
-    """Raise Unreadable for a task that no gate looks after, under the id of a call: its result would become that call's."""
+    """Raise Unreadable for a task without a gate under the id of a registered call: its result would replace the call's."""
     task, call = headers["task"], headers["id"]
     if task in registered() or task == queue_probe.NAME:
         return
     try:
-        agent = Ledger().agent_of(call, agents())
+        agent = known.find_agent(Ledger(), call)
     except StoreError as error:
-        raise Unreadable(f"nobody can say now whose id it carries: {describe(error)}") from None
+        raise Unreadable(f"its id cannot be checked while Redis is away: {describe(error)}") from None
     if agent is not None:
         raise Unreadable(f"it carries the id of a call of the agent {agent}, and is for another task")

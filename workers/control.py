@@ -1,8 +1,8 @@
-"""Remote control: what a person revokes is cancelled in the register, at every door, whether or not a worker runs.
+"""Remote control: a revoke cancels the call in the register, whether or not a worker runs.
 
-Celery keeps revoked ids in the memory of its workers, and a restart forgets them. Here the sender writes the word into
-the register and the journal before anything is broadcast, and a worker does the same with the broadcast of a Celery
-client that is not ours. What a worker remembers decides about no call of ours, so a later word of a person counts too.
+Celery keeps revoked ids in the memory of its workers, and a restart forgets them. Here the sender cancels the call in
+the register and the journal before it broadcasts anything, and a worker does the same for the broadcast of a Celery
+client that is not ours. A worker's memory decides nothing about registered calls, so a later `gate resolve` counts.
 """
 
 from __future__ import annotations
@@ -32,26 +32,27 @@ from workers.people import all_agents, person
 
 log = structlog.get_logger("gatehouse.app")
 
-#: What the register answers as, beside the workers' names.
+#: The name under which the register answers, beside the names of the workers.
 REGISTER = "register"
-#: States of a call that has begun and is not over.
+#: The states of a call that has begun and has not ended.
 BEGUN = frozenset({"claimed", "sending", "unknown", "held"})
 
+#: The answer to a revoke by stamped headers.
 STAMPS = (
     "nothing was revoked: the register keeps no stamps, so calls cannot be revoked by them; revoke each call by its id: "
     "celery -A workers control revoke ID"
 )
 
-#: What Celery's clients say of a queue besides its name, where nobody asked for anything.
-_PLAIN: Mapping[str, tuple[Any, ...]] = {"exchange_type": (None, "", "direct")}
+#: Arguments that Celery's clients pass with a queue's name by default, and their values.
+_DEFAULTS: Mapping[str, tuple[Any, ...]] = {"exchange_type": (None, "", "direct")}
 
 _panel_revoke: Callable[..., Any] = Panel.data["revoke"]
 
 
 class RegisteredControl(Control):
-    """Celery's remote control, whose revokes go into the register first."""
+    """Celery's remote control, with revokes that cancel calls in the register first."""
 
-    def broadcast(  # type: ignore[override]  # what it does not look at it hands on as it is
+    def broadcast(  # type: ignore[override]  # other arguments are passed on unchanged
         self,
         command: str,
         arguments: Mapping[str, Any] | None = None,
@@ -60,11 +61,18 @@ class RegisteredControl(Control):
         reply: bool = False,
         **options: Any,
     ) -> Any:
-        """Send a command to the workers; a revoke is written down before.
+        """Send a command to the workers; cancel the calls of a revoke in the register before.
+
+        Args:
+            command: The command's name.
+            arguments: Its arguments, by name.
+            destination: The workers that get it; None for all.
+            reply: Whether to wait for answers, and return them.
+            **options: Other arguments of `Control.broadcast`.
 
         Raises:
-            NotRevoked: A call has begun, or cannot be found by what was given. The other calls are cancelled.
-            JournalUnavailable: The word could not be written down.
+            NotRevoked: A call has begun, or calls were named by stamped headers. The other calls are cancelled.
+            JournalUnavailable: The journal cannot be written; revoke the calls again.
 
         """
         if command == "revoke_by_stamped_headers":
@@ -72,39 +80,49 @@ class RegisteredControl(Control):
         ids = _ids((arguments or {}).get("task_id")) if command in {"revoke", "terminate"} else []
         if not ids:
             return super().broadcast(command, arguments, destination, reply=reply, **options)
-        said = cancel(self.app, ids, _who())
-        replies = [{REGISTER: {"ok": "\n".join(map(in_words, said))}}]
+        revoked = cancel(self.app, ids, _revoked_by())
+        replies = [{REGISTER: {"ok": "\n".join(map(describe, revoked))}}]
         if reply and options.get("callback"):
             options["callback"](replies[0])
-        unknown = [each.call for each in said if each.state == UNKNOWN]
-        if unknown:  # a task of Celery's own, or a message that nobody registered and a worker may hold
+        unknown = [each.call for each in revoked if each.state == UNKNOWN]
+        if unknown:  # a task of Celery's own, or an unregistered message that a worker may hold
             rest = {**(arguments or {}), "task_id": unknown}
             replies += super().broadcast(command, rest, destination, reply=reply, **options) or []
-        if begun := [each for each in said if each.state in BEGUN]:
-            raise NotRevoked("; ".join(map(in_words, begun)))
+        if begun := [each for each in revoked if each.state in BEGUN]:
+            raise NotRevoked("; ".join(map(describe, begun)))
         return replies if reply else None
 
 
 def cancel(app: Celery, ids: Iterable[str], by: str) -> list[Revoked]:
-    """Cancel these calls in the register and in the journal; a result that somebody waits for is REVOKED at once."""
-    said = Ledger().revoke(
+    """Cancel calls in the register and the journal, and store the result REVOKED for each at once.
+
+    Args:
+        app: The Celery application.
+        ids: The ids of the calls.
+        by: Who revokes them, for the history of their keys.
+
+    Returns:
+        What became of each call.
+
+    """
+    revoked = Ledger().revoke(
         agents=all_agents(),
         calls=ids,
         by=by,
         keep_ms=settings.current().ledger_days * DAY_MS,
         safe={name for name, gate in registered().items() if gate.effect is None},
     )
-    for each in said:
+    for each in revoked:
         log.info("revoked", agent=each.agent, call=each.call, key=each.key, by=by, state=each.state, now=each.is_new)
         if each.is_new and each.state == "cancelled":
-            _answer(app, each.call)
-    return said
+            _store_result(app, each.call)
+    return revoked
 
 
-def in_words(revoked: Revoked) -> str:
-    """What became of one id, and what a person may do next."""
+def describe(revoked: Revoked) -> str:
+    """Return one sentence: what became of one id, and what a person can do next."""
     if revoked.state in BEGUN:
-        return _has_begun(revoked)
+        return _describe_begun(revoked)
     match revoked:
         case Revoked(state="cancelled", is_new=True, has_key=True):
             return (
@@ -120,13 +138,11 @@ def in_words(revoked: Revoked) -> str:
     return f"call {revoked.call} is over ({revoked.state}): there is nothing to revoke; {_see(revoked)}"
 
 
-def _has_begun(revoked: Revoked) -> str:
-    words = (
-        f"call {revoked.call} has begun ({revoked.state}) and is not stopped; its effect may be out; {_see(revoked)}"
-    )
+def _describe_begun(revoked: Revoked) -> str:
+    text = f"call {revoked.call} has begun ({revoked.state}) and is not stopped; its effect may be out; {_see(revoked)}"
     if revoked.state in {"unknown", "held"}:
-        words += f"; to end it: celery -A workers gate resolve '{revoked.key}' --cancel --why …"
-    return words
+        text += f"; to end it: celery -A workers gate resolve '{revoked.key}' --cancel --why …"
+    return text
 
 
 def _see(revoked: Revoked) -> str:
@@ -134,7 +150,7 @@ def _see(revoked: Revoked) -> str:
 
 
 def install() -> None:
-    """Take the place of Celery's own commands in the workers of this process."""
+    """Replace Celery's own commands in the workers of this process."""
     for name in ("add_consumer", "cancel_consumer"):
         Panel.data[name] = _checked(Panel.data[name])
     for name, command in (("revoke", _revoke), ("terminate", _terminate), ("revoke_by_stamped_headers", _by_stamps)):
@@ -142,13 +158,13 @@ def install() -> None:
 
 
 def _checked(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a command about a queue that refuses what is not one: Celery looks at it later, where it ends the worker."""
+    """Return a command that refuses an invalid queue name: Celery checks it later, where an error ends the worker."""
 
     @wraps(command)
     def about_queue(state: Any, queue: Any = None, **given: Any) -> Any:
-        odd = sorted(name for name, value in given.items() if value not in _PLAIN.get(name, (None,)))
-        if odd:
-            return {"error": f"{odd[0]} is not supported: a queue of Redis has nothing but its name"}
+        refused = sorted(name for name, value in given.items() if value not in _DEFAULTS.get(name, (None,)))
+        if refused:
+            return {"error": f"{refused[0]} is not supported: a queue of Redis has nothing but its name"}
         try:
             return command(state, queue=options.queue_name(queue))
         except UnsupportedOption as error:
@@ -158,12 +174,12 @@ def _checked(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _revoke(state: Any, task_id: Any, **options: Any) -> dict[str, Any]:
-    """In a worker: what a broadcast revokes. A call of ours that runs is not ended: its effect may be on its way."""
-    said = cancel(state.app, _ids(task_id), "revoke")
-    others = [each.call for each in said if each.state == UNKNOWN]
-    told = _panel_revoke(state, others, **options) if others else {}
-    words = [*map(in_words, said), *map(str, told.values())]
-    return {"error" if any(each.state in BEGUN for each in said) else "ok": "\n".join(words)}
+    """Handle a broadcast revoke in a worker. A registered call that runs is not ended: its effect may be on its way."""
+    revoked = cancel(state.app, _ids(task_id), "revoke")
+    unknown = [each.call for each in revoked if each.state == UNKNOWN]
+    answers = _panel_revoke(state, unknown, **options) if unknown else {}
+    lines = [*map(describe, revoked), *map(str, answers.values())]
+    return {"error" if any(each.state in BEGUN for each in revoked) else "ok": "\n".join(lines)}
 
 
 def _terminate(state: Any, signal: Any, task_id: Any, **options: Any) -> dict[str, Any]:
@@ -178,18 +194,18 @@ def _ids(given: Any) -> list[str]:
     return [str(each) for each in maybe_list(given) or []]
 
 
-def _who() -> str:
-    """Who revokes, for the story."""
+def _revoked_by() -> str:
+    """Return who revokes, for the history of the keys."""
     command = click.get_current_context(silent=True)
     if command is not None and command.info_name == "control":
         return clean(f"{person()} through celery control")
     return clean(f"revoke through {origin.current()}")
 
 
-def _answer(app: Celery, call: str) -> None:
-    """Give the result that Celery gives for a revoked task; a "not yet" that was stored before is replaced."""
+def _store_result(app: Celery, call: str) -> None:
+    """Store the result of a revoked task, in place of a stored "not yet"."""
     try:
         app.backend.forget(call)
         app.backend.mark_as_revoked(call, reason="revoked", store_result=True)
     except (OperationalError, OSError, StoreError) as error:
-        log.warning("result not stored", call=call, error=clean(str(error)), next="the call is cancelled all the same")
+        log.warning("result not stored", call=call, error=clean(str(error)), hint="the call is cancelled all the same")

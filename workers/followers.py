@@ -1,7 +1,7 @@
-"""What follows a call: `link`, `link_error` and the rest of a chain. The register keeps it, and a sweeper starts it.
+"""The followers of a call: `link`, `link_error` and the rest of a chain. The register keeps them; a sweeper starts them.
 
-Celery starts followers when a message is over. Here a message may be over although its call is not: it was deferred, or
-is tried again. So no message carries followers; they are started once, after the end of the call.
+Celery starts followers when a message is done. Here a message may be done although its call has not ended: the call was
+deferred, or is tried again. So messages carry no followers, and the sweeper starts them once, after the call has ended.
 """
 
 from __future__ import annotations
@@ -29,41 +29,53 @@ from workers import options
 
 log = structlog.get_logger("gatehouse.followers")
 
-#: How long followers wait that cannot be started now: the journal's disk is full, or this worker has other code.
-LATER_MS = 10_000
-#: Signatures in signatures: more than a person writes, and far less than what makes reading them hard.
-DEEPEST = 20
-#: What stands in the options of a group or a chain besides what follows it.
-_FROZEN = options.IGNORED | {"task_id"}
+#: ms until followers are tried again that cannot be started: the journal's disk is full, or this worker has other code.
+RETRY_MS = 10_000
+#: Levels of signatures inside signatures: more than a person writes, and far below Python's recursion limit.
+MAX_DEPTH = 20
+#: Options of a group or a chain that Celery sets itself.
+_SET_BY_CELERY = options.IGNORED | {"task_id"}
 
-Written = dict[str, Any]
+#: A signature as JSON.
+Serialized = dict[str, Any]
 
 
 def take(given: dict[str, Any]) -> Options:
-    """Take the followers out of a caller's options, checked and with ids of their own; raises UnsupportedOption."""
+    """Remove the followers from a caller's options.
+
+    Args:
+        given: The caller's options, by name; the followers are removed from it.
+
+    Returns:
+        The followers, checked, with an id for each call in them.
+
+    Raises:
+        UnsupportedOption: A follower is not supported.
+
+    """
     then, otherwise, rest = (
-        [_written(name, one) for one in _listed(given.pop(name, None))] for name in options.FOLLOWERS
+        [_serialized(name, each) for each in _listed(given.pop(name, None))] for name in options.FOLLOWERS
     )
-    if any(one.get("subtask_type") == "group" for one in rest[1:]):
+    if any(each.get("subtask_type") == "group" for each in rest[1:]):
         raise UnsupportedOption(f"chain: a group that something follows is a chord. {_CHORD}")
     return Options(then=then, otherwise=otherwise, chain=rest)
 
 
-def start(app: Any, of: Ended) -> None:
-    """Register the calls that follow one that has ended; doing it twice registers each of them once."""
-    with origin.coming_from(of.task):
-        if of.state == "done" and not of.flaw:
-            for one in of.options.then:
-                _start(app, one, [of.result])
-            if of.options.chain:
-                *rest, following = of.options.chain
-                _start(app, following, [of.result], rest)
+def start(app: Any, ended: Ended) -> None:
+    """Register the followers of a call that has ended. A second run changes nothing: their ids are fixed."""
+    with origin.coming_from(ended.task):
+        if ended.state == "done" and not ended.flaw:
+            for follower in ended.options.then:
+                _start(app, follower, [ended.result])
+            if ended.options.chain:
+                *rest, follower = ended.options.chain
+                _start(app, follower, [ended.result], rest)
             return
-        if of.state != "done":
-            for one in of.options.otherwise:
-                _start(app, one, [of.call])
-        for one in reversed(of.options.chain):
-            _give_up(app, one, of.call, of.state)
+        if ended.state != "done":
+            for follower in ended.options.otherwise:
+                _start(app, follower, [ended.call])
+        for follower in reversed(ended.options.chain):
+            _abandon(app, follower, ended.call, ended.state)
 
 
 _CHORD = f"A chord is not supported: {options.REFUSED['chord']}"
@@ -75,10 +87,10 @@ def _listed(value: Any) -> Sequence[Any]:
     return value if isinstance(value, list | tuple) else (value,)
 
 
-def _written(name: str, one: Any) -> Written:
-    """A signature as it is kept: JSON, checked, every call in it with an id."""
+def _serialized(name: str, follower: Any) -> Serialized:
+    """Return a signature as the register keeps it: checked, as JSON, with an id for each call in it."""
     try:
-        text = dumps(one, allow_nan=False)
+        text = dumps(follower, allow_nan=False)
         plain = loads(text)
     except (TypeError, ValueError, RecursionError) as error:
         raise UnsupportedOption(f"{name} cannot be written as JSON: {error}") from None
@@ -87,115 +99,113 @@ def _written(name: str, one: Any) -> Written:
     _check(name, plain)
     frozen = signature(plain)
     frozen.freeze()
-    written: Written = json.loads(dumps(frozen))
-    return written
+    return _as_json(frozen)
 
 
-def _check(name: str, one: Any, depth: int = 1) -> None:
-    """Raise UnsupportedOption if this cannot follow a call."""
-    if not isinstance(one, Mapping) or not isinstance(one.get("task"), str):
-        raise UnsupportedOption(f"{name}={str(one)[:80]!r} is not a signature; write task.s(…)")
-    if depth > DEEPEST:
-        raise UnsupportedOption(f"{name}: more than {DEEPEST} signatures stand in one another")
-    kind, said = one.get("subtask_type"), dict(one.get("options") or {})
-    nested = {other: _listed(said.pop(other, None)) for other in options.FOLLOWERS}
-    for other, followings in nested.items():
-        for following in followings:
-            _check(other, following, depth + 1)
+def _check(name: str, follower: Any, depth: int = 1) -> None:
+    """Raise UnsupportedOption if this signature cannot follow a call."""
+    if not isinstance(follower, Mapping) or not isinstance(follower.get("task"), str):
+        raise UnsupportedOption(f"{name}={str(follower)[:80]!r} is not a signature; write task.s(…)")
+    if depth > MAX_DEPTH:
+        raise UnsupportedOption(f"{name}: more than {MAX_DEPTH} signatures are nested in one another")
+    kind, given = follower.get("subtask_type"), dict(follower.get("options") or {})
+    nested = {option: _listed(given.pop(option, None)) for option in options.FOLLOWERS}
+    for option, inner in nested.items():
+        for each in inner:
+            _check(option, each, depth + 1)
     if kind in {"chain", "group"}:
-        _check_many(name, one, {**said, **(nested if kind == "group" else {"chain": nested["chain"]})}, depth)
+        _check_many(name, follower, {**given, **(nested if kind == "group" else {"chain": nested["chain"]})}, depth)
     elif kind:
         raise UnsupportedOption(
             f"{name}: a {kind} cannot follow a call. {_CHORD if kind == 'chord' else 'Make a group'}"
         )
     else:
-        _check_one(name, one, said)
+        _check_one(name, follower, given)
 
 
-def _check_many(name: str, one: Mapping[str, Any], said: Mapping[str, Any], depth: int) -> None:
-    kind, members = one["subtask_type"], (one.get("kwargs") or {}).get("tasks")
+def _check_many(name: str, follower: Mapping[str, Any], given: Mapping[str, Any], depth: int) -> None:
+    kind, members = follower["subtask_type"], (follower.get("kwargs") or {}).get("tasks")
     if not isinstance(members, list) or not members:
         raise UnsupportedOption(f"{name}: a {kind} without members follows nothing")
-    odd = sorted(option for option, value in said.items() if value and option not in _FROZEN)
-    if odd:
-        raise UnsupportedOption(f"{name}: options of a {kind} that follows ({odd[0]}) belong to its members")
+    refused = sorted(option for option, value in given.items() if value and option not in _SET_BY_CELERY)
+    if refused:
+        raise UnsupportedOption(f"{name}: options of a {kind} that follows ({refused[0]}) belong to its members")
     for member in members:
         _check(name, member, depth + 1)
     if kind == "chain" and any(member.get("subtask_type") == "group" for member in members[:-1]):
         raise UnsupportedOption(f"{name}: a group that something follows is a chord. {_CHORD}")
 
 
-def _check_one(name: str, one: Mapping[str, Any], said: Mapping[str, Any]) -> None:
-    gate = registered().get(one["task"])
+def _check_one(name: str, follower: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    gate = registered().get(follower["task"])
     if gate is None:
         raise UnsupportedOption(
-            f"{name}: {one['task']!r} is not a task with @gatekeeper.task, so it may run twice or never"
+            f"{name}: {follower['task']!r} is not a task with @gatekeeper.task, so it may run twice or never"
         )
-    options.read(gate, said, "")
-    if one.get("immutable"):
-        gate.contract.bind(one.get("args") or (), one.get("kwargs") or {})
+    options.read(gate, given, "")
+    if follower.get("immutable"):
+        gate.contract.bind(follower.get("args") or (), follower.get("kwargs") or {})
 
 
-def _start(app: Any, written: Written, args: list[Any], rest: Sequence[Written] = ()) -> None:
-    """Call what a signature says, with these arguments before its own; `rest` follows it."""
-    one: Any = signature(loads(json.dumps(written)))
-    match one.subtask_type:
+def _start(app: Any, serialized: Serialized, args: list[Any], rest: Sequence[Serialized] = ()) -> None:
+    """Call the tasks of a signature, with these arguments before its own; `rest` is what follows it in its chain."""
+    follower = _signature(serialized)
+    match follower.subtask_type:
         case "group":
-            for member in one.tasks:
-                _start(app, _plain(member), args)
+            for member in follower.tasks:
+                _start(app, _as_json(member), args)
         case "chain":
-            first, *others = map(_plain, one.unchain_tasks())
+            first, *others = map(_as_json, follower.unchain_tasks())
             _start(app, first, args, [*rest, *reversed(others)])
         case _:
-            _call(app, one, () if one.immutable else args, rest)
+            _call(app, follower, () if follower.immutable else args, rest)
 
 
-def _plain(one: Any) -> Written:
-    written: Written = json.loads(dumps(one))
-    return written
+def _as_json(follower: Any) -> Serialized:
+    serialized: Serialized = json.loads(dumps(follower))
+    return serialized
 
 
-def _call(app: Any, one: Any, args: Sequence[Any], rest: Sequence[Written]) -> None:
-    given = dict(one.options)
+def _signature(serialized: Serialized) -> Any:
+    return signature(loads(json.dumps(serialized)))
+
+
+def _call(app: Any, follower: Any, args: Sequence[Any], rest: Sequence[Serialized]) -> None:
+    given = dict(follower.options)
     given["chain"] = [*rest, *_listed(given.get("chain"))]
     try:
-        app.send_task(one.task, [*args, *one.args], dict(one.kwargs), **given)
+        app.send_task(follower.task, [*args, *follower.args], dict(follower.kwargs), **given)
     except IdInUse as error:
-        told = {
-            "task": one.task,
-            "call": one.id,
-            "error": str(error),
-            "next": "its id is another call's: give it another",
-        }
-        log.warning("follower not started", **told)
+        fields = {"task": follower.task, "call": follower.id, "error": str(error)}
+        log.warning("follower not started", **fields, hint="its id belongs to another call: give it another id")
     except InvalidArguments as error:
         receipt = {"error": "invalid arguments", "stage": "input", "detail": clean(str(error))}
-        if not _refuse(app, one, receipt, take(dict(given))):  # its id is known: a person revoked it
+        if not _refuse(app, follower, receipt, take(dict(given))):  # a person revoked its id
             for later in reversed(given["chain"]):
-                _give_up(app, later, str(one.id), "cancelled")
+                _abandon(app, later, str(follower.id), "cancelled")
 
 
-def _give_up(app: Any, written: Written, before: str, state: str) -> None:
-    """What would have come later in a chain never will; its ids say so, so that nobody waits for them."""
+def _abandon(app: Any, serialized: Serialized, before: str, state: str) -> None:
+    """Store a refusal for each call in the rest of a chain that will not run, for whoever waits for its result."""
     receipt = {"error": "the call before it gave no result", "stage": "chain", "before": before, "state": state}
-    for one in _calls(signature(loads(json.dumps(written)))):
-        _refuse(app, one, receipt, Options())
+    for follower in _calls(_signature(serialized)):
+        _refuse(app, follower, receipt, Options())
 
 
-def _calls(one: Any) -> Iterator[Any]:
-    """Every call in a signature."""
-    if one.subtask_type in {"group", "chain"}:
-        for member in one.tasks:
+def _calls(follower: Any) -> Iterator[Any]:
+    """Yield every call in a signature."""
+    if follower.subtask_type in {"group", "chain"}:
+        for member in follower.tasks:
             yield from _calls(signature(member))
     else:
-        yield one
+        yield follower
 
 
-def _refuse(app: Any, one: Any, receipt: dict[str, Any], follow: Options) -> bool:
-    """Record that a follower cannot be called; False if its id is known already."""
-    gate, call = registered()[one.task], str(one.id)
-    asked = Call(call, gate.agent, gate.name, "", "{}", "", origin.current(), options=follow.as_json())
-    if not Ledger().refuse_follower(asked, receipt, KEEP_MS):
+def _refuse(app: Any, follower: Any, receipt: dict[str, Any], follow: Options) -> bool:
+    """Record that a follower cannot be called; returns False if its id is known already."""
+    gate, call = registered()[follower.task], str(follower.id)
+    refused = Call(call, gate.agent, gate.name, "", "{}", "", origin.current(), options=follow.as_json())
+    if not Ledger().refuse_follower(refused, receipt, KEEP_MS):
         return False
     app.backend.store_result(call, responses.refusal(None, receipt), "SUCCESS")
     log.info("refused", agent=gate.agent, task=gate.name, call=call, **receipt)
@@ -203,18 +213,18 @@ def _refuse(app: Any, one: Any, receipt: dict[str, Any], follow: Options) -> boo
 
 
 def sweep(app: Any, agent: str) -> None:
-    """Start what follows the calls of an agent that have ended. One that cannot be started now holds up no other."""
+    """Start the followers of each call of an agent that has ended; one that fails does not stop the others."""
     ledger = Ledger()
     effects = [name for name, gate in registered().items() if gate.effect]
-    for of in ledger.ended(agent):
+    for ended in ledger.ended(agent):
+        fields = {"agent": agent, "task": ended.task, "call": ended.call}
         try:
-            start(app, of)
+            start(app, ended)
         except StoreError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it was, it is told, and looked at again
-            told = {"agent": agent, "task": of.task, "call": of.call, "error": describe(error)}
-            log.warning("followers wait", **told, next=f"tried again in {LATER_MS / 1000:g} s")
-            ledger.postpone_followers(of, LATER_MS)
+        except Exception as error:  # noqa: BLE001 - it is logged, and tried again later
+            log.warning("followers wait", **fields, error=describe(error), hint=f"tried again in {RETRY_MS / 1000:g} s")
+            ledger.postpone_followers(ended, RETRY_MS)
         else:
-            log.info("followed", agent=agent, task=of.task, call=of.call, state=of.state)
-            ledger.let_go(of, effects)
+            log.info("followed", **fields, state=ended.state)
+            ledger.let_go(ended, effects)

@@ -9,7 +9,6 @@ from typing import Any
 import structlog
 
 from gatekeeper.policies import json_values
-from gatekeeper.policies.spec import agents
 from gatekeeper.redact import clean
 from gatekeeper.run import known
 from state.ledger import Ledger
@@ -52,7 +51,7 @@ class Arrival:
         """
         if call.id.startswith(known.OWN_IDS):
             raise refusal(call, "its id, which only beat or a webhook registers")
-        agent = ledger.agent_of(call.id, [agent for agent in agents() if agent != call.agent])
+        agent = known.find_agent(ledger, call.id, besides=call.agent)
         if agent is not None:
             raise refusal(call, f"the agent: {call.agent} instead of {agent}")
         return replace(self, checked=True)

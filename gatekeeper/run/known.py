@@ -31,6 +31,24 @@ def is_id(text: object) -> TypeGuard[str]:
     return isinstance(text, str) and 0 < len(text) <= MAX_ID and text.isprintable()
 
 
+def find_agent(ledger: Ledger, call: str, besides: str = "") -> str | None:
+    """Return the agent that has a call of this id. Takes one round trip.
+
+    Args:
+        ledger: The ledger.
+        call: The call's id.
+        besides: An agent that is not looked at.
+
+    Returns:
+        The agent's name, or None if no other agent has such a call.
+
+    Raises:
+        StoreError: Redis does not answer.
+
+    """
+    return ledger.agent_of(call, [agent for agent in agents() if agent != besides])
+
+
 def register(ledger: Ledger, call: Call, delay_ms: int = 0, expires_ms: int = 0, digest: str = "") -> bool:
     """Write the call down as `Ledger.register` does.
 
@@ -57,7 +75,7 @@ def _check_elsewhere(ledger: Ledger, call: Call) -> None:
     """Raise ContentMismatch if another agent has a call of this id. A random id needs no look, which is a round trip."""
     if _is_random(call.id):
         return
-    agent = ledger.agent_of(call.id, [agent for agent in agents() if agent != call.agent])
+    agent = find_agent(ledger, call.id, besides=call.agent)
     if agent is not None:
         raise ContentMismatch(
             f"the id {call.id} belongs to a call of the agent {agent} already. Nothing was started: give this one an id "
