@@ -30,6 +30,7 @@ ROOMS = (
     "state/processes",
     "state/redis",
     *sorted(f"state/{path.name}" for path in (ROOT / "state").glob("*.py")),
+    "workers",
 )
 PRODUCT = ("state", "gatekeeper", "clients", "tasks", "workers", "web", "deploy")
 DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

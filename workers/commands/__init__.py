@@ -1,4 +1,4 @@
-"""`celery -A workers gate …`: the commands for the person who runs this."""
+"""`celery -A workers gate …`: the commands for the operator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`gate dead` and `gate replay`: calls that ended without a result, and how to run one again."""
+"""`gate dead` and `gate replay`: list the calls that ended without a result, and run one again."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from workers.people import all_agents, person
 def dead(*, json_: bool) -> None:
     """List the calls whose attempts are used up, newest first."""
     ledger = Ledger()
-    found = [entry for agent in all_agents() for entry in ledger.dead(agent)]
-    rows = [(entry["call"], entry["key"], entry["at"], entry["error"]) for entry in found]
-    show(json_, found, table(rows) or "no call is dead")
+    entries = [entry for agent in all_agents() for entry in ledger.dead(agent)]
+    rows = [(entry["call"], entry["key"], entry["at"], entry["error"]) for entry in entries]
+    show(json_, entries, table(rows) or "no call is dead")
 
 
 @command("replay")

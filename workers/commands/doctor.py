@@ -1,4 +1,4 @@
-"""`gate doctor`: looks at everything the system stands on, and says what to change."""
+"""`gate doctor`: checks everything that the system depends on, and says what to change."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from workers.commands import privacy, vitals
 from workers.commands.finding import Finding
 from workers.commands.output import command, show, table
 
-#: The oldest server whose scripts and data structures are used here.
+#: The oldest server that has every command used here.
 OLDEST_REDIS = (6, 2)
-#: Seconds. Leases are minutes, so a second of difference does no harm yet.
-WORST_SKEW = 1.0
-#: Bytes. Below this a busy day's logs no longer fit.
+#: Seconds between our clock and that of Redis that do no harm: leases are minutes.
+MAX_SKEW = 1.0
+#: Bytes: free space for a busy day's logs.
 MIN_DISK = 500 * 1024 * 1024
-#: Rows of a table that are told one by one.
+#: Broken rows of a table that are listed.
 MAX_ROWS = 20
 
 
@@ -51,7 +51,7 @@ def doctor(*, json_: bool) -> None:
 
 
 def examine(config: settings.Settings) -> Iterator[Finding]:
-    """Every finding, connections first."""
+    """Run every check, connections first, and yield what each found."""
     yield from _redis(config)
     yield from _broker(config)
     yield from _schedule()
@@ -63,8 +63,9 @@ def examine(config: settings.Settings) -> Iterator[Finding]:
     yield _disk(config.state_dir)
     yield _port("web port", config.web_host, config.web_port, "WEB_PORT")
     yield _port("flower port", "127.0.0.1", config.flower_port, "FLOWER_PORT")
-    made = config.secrets_dir / "flower-password"
-    yield Finding("flower password", f"user admin, password in {'DESK_PASSWORD' if config.desk_password else made}")
+    generated = config.secrets_dir / "flower-password"
+    source = "DESK_PASSWORD" if config.desk_password else generated
+    yield Finding("flower password", f"user admin, password in {source}")
 
 
 def _redis(config: settings.Settings) -> Iterator[Finding]:
@@ -82,7 +83,7 @@ def _redis(config: settings.Settings) -> Iterator[Finding]:
     yield Finding(
         "redis eviction",
         policy,
-        "" if policy == "noeviction" else "set maxmemory-policy noeviction: keys are never to be forgotten",
+        "" if policy == "noeviction" else "set maxmemory-policy noeviction: Redis must never evict a key",
     )
     yield _effects()
     yield from vitals.findings()
@@ -90,18 +91,18 @@ def _redis(config: settings.Settings) -> Iterator[Finding]:
     yield Finding(
         "clock",
         f"{skew:+.2f} s against Redis",
-        "" if abs(skew) < WORST_SKEW else "run a time service (chrony) on both machines",
+        "" if abs(skew) < MAX_SKEW else "run a time service (chrony) on both machines",
     )
 
 
 def _effects() -> Finding:
-    """Whether Redis knows all that the journal knows; a journal that cannot be written is told too."""
+    """Check that the journal can be written, and that Redis knows everything that it holds."""
     folder = settings.current().journal_dir
     try:
-        standings = Ledger().checked_statuses(agents()).values()
+        statuses = Ledger().checked_statuses(agents()).values()
     except JournalUnavailable as error:
         return Finding("effects", f"closed: {error.strerror}", "what is said there; nothing is sent until then")
-    if closed := [standing.closed for standing in standings if standing.closed]:
+    if closed := [status.closed for status in statuses if status.closed]:
         return Finding("effects", f"closed: {closed[0]}", "run celery -A workers gate recover")
     return Finding("effects", f"open, journal in {folder}")
 
@@ -123,7 +124,7 @@ def _persistence(info: dict[str, Any]) -> Finding:
 
 
 def _skew() -> float:
-    """Seconds by which this clock is ahead, with the round trip taken out."""
+    """Return the seconds by which our clock is ahead of Redis; the round trip is taken into account."""
     before = time.time()
     server = health.time_ms() / 1000
     return (before + time.time()) / 2 - server
@@ -145,7 +146,7 @@ def _broker(config: settings.Settings) -> Iterator[Finding]:
 
 
 def _schedule() -> Iterator[Finding]:
-    """The table, and each row that beat leaves out or cannot start."""
+    """Check the schedule, and list each row that beat leaves out or could not start."""
     try:
         schedule = read()
     except ScheduleError as error:
@@ -162,7 +163,7 @@ def _schedule() -> Iterator[Finding]:
 
 
 def _webhooks() -> Iterator[Finding]:
-    """The table of webhooks belongs to the web process, so it is read in another process here, too."""
+    """Check the table of webhooks, in a process of its own: workers/ must not import web/."""
     command = [sys.executable, "-m", "web.validate_config", "webhooks"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ourselves
     if done.returncode == 0:
@@ -212,11 +213,11 @@ def _port(what: str, host: str, port: int, variable: str) -> Finding:
         return Finding(what, f"{host}:{port} is held and silent", f"free the port, or set {variable}")
     except OSError:
         return Finding(what, f"{host}:{port} is free: nothing runs there, or it was started with another {variable}")
-    spoken = answer.startswith(b"HTTP/")
+    is_http = answer.startswith(b"HTTP/")
     return Finding(
         what,
-        f"{host}:{port} {'answers' if spoken else 'is held by something else'}",
-        "" if spoken else f"set {variable}",
+        f"{host}:{port} {'answers' if is_http else 'is held by something else'}",
+        "" if is_http else f"set {variable}",
     )
 
 

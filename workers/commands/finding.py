@@ -1,4 +1,4 @@
-"""One thing that `gate doctor` looked at."""
+"""The result of one check of `gate doctor`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found. `change` is empty when it is well."""
+    """A check, what it found, and what to change; `change` is empty if nothing is wrong."""
 
     check: str
     found: str
@@ -15,4 +15,5 @@ class Finding:
 
     @property
     def ok(self) -> bool:
+        """True if nothing has to be changed."""
         return not self.change

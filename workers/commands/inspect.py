@@ -1,4 +1,4 @@
-"""`gate status` and `gate explain`."""
+"""`gate status` and `gate explain`: the state of the system, and the history of one key or call."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from workers.commands import vitals
 from workers.commands.output import Failed, command, known_agent, plain, show, table
 from workers.people import all_agents
 
-#: What may stand below a story.
-_ENDS = ("result", "flaw", "why", "waits", "answer")
+#: Fields that are printed below the history.
+_FOOTER = ("result", "flaw", "why", "waits", "answer")
 
 
 @command("status")
@@ -26,57 +26,58 @@ def status(agent: str | None, *, json_: bool) -> None:
     """Show who runs and who is silent, and each agent: when it ran, what it counts, whether it is paused, what is held."""
     if agent:
         known_agent(agent)
-    standing, late = overdue.look()
-    silent = {"silent": vitals.silent_in_json(standing)}
+    liveness, late = overdue.look()
+    silent = {"silent": vitals.silent_in_json(liveness)}
     names = [agent] if agent else agents()
     heads = [_head(name) | silent | {"overdue": vitals.overdue_in_json(late, name)} for name in names]
-    words = [_in_words(plain(head), idle=not standing.can_run()) for head in heads]
-    show(json_, heads, "\n\n".join([vitals.in_words(standing, late), *words]))
+    texts = [_agent_text(plain(head), idle=not liveness.can_run()) for head in heads]
+    show(json_, heads, "\n\n".join([vitals.summary(liveness, late), *texts]))
 
 
 @command("explain")
 @click.argument("key")
 def explain(key: str, *, json_: bool) -> None:
-    """Tell the whole story of one key or call, in order."""
-    told = history.read_history(all_agents(), key)
-    if told is None:
+    """Show the whole history of one key or call, in order."""
+    record = history.read_history(all_agents(), key)
+    if record is None:
         raise Failed(f"no key and no call {key!r} is known; keys look like publish:feed:hello")
-    show(json_, told, _story_in_words(told))
+    show(json_, record, _history_text(record))
 
 
 def _head(agent: str) -> dict[str, Any]:
-    """The head of the state file, and why effects are closed, if they are."""
+    """Return the head of the state file, and why effects are closed, if they are."""
     return state.snapshot(agent).head | {"closed": Ledger().statuses([agent])[agent].closed}
 
 
-def _in_words(head: dict[str, Any], *, idle: bool) -> str:
-    standing = f"PAUSED by {head['pause']['by']}: {head['pause']['why']}" if head["paused"] else "running"
-    standing = "NOT RUNNING: there is no worker" if idle and not head["paused"] else standing
+def _agent_text(head: dict[str, Any], *, idle: bool) -> str:
+    activity = f"PAUSED by {head['pause']['by']}: {head['pause']['why']}" if head["paused"] else "running"
+    activity = "NOT RUNNING: there is no worker" if idle and not head["paused"] else activity
     totals = {name: count for name, count in head["metrics"].items() if name.startswith("total_")}
     counts = "  ".join(f"{name.removeprefix('total_')} {count}" for name, count in totals.items())
-    lines = [f"{head['agent']:12}{standing}", f"  last run  {head['last_run'] or 'never'}", f"  counts    {counts}"]
+    lines = [f"{head['agent']:12}{activity}", f"  last run  {head['last_run'] or 'never'}", f"  counts    {counts}"]
     lines += [f"  EFFECTS CLOSED: {head['closed']}; run: celery -A workers gate recover"] if head["closed"] else []
     lines += [
         f"  held      {held['key']}  {held['state']} since {held['since']}: {held['why']}" for held in head["held"]
     ]
     lines += [
-        f"  error     {error['at']}  {error['key']}: {error['error']}{_wait(error)}" for error in head["errors"][:3]
+        f"  error     {error['at']}  {error['key']}: {error['error']}{_wait_text(error)}"
+        for error in head["errors"][:3]
     ]
     return "\n".join(lines)
 
 
-def _wait(error: dict[str, Any]) -> str:
-    """What is added to an error that is waited out."""
+def _wait_text(error: dict[str, Any]) -> str:
+    """Return what is added to an error after which the call waits."""
     return f"; waits since {error['since']}, tried again at {error['until']}" if "until" in error else ""
 
 
-def _story_in_words(told: dict[str, Any]) -> str:
-    ends = [f"{name}: {json.dumps(told[name], ensure_ascii=False)}" for name in _ENDS if told.get(name)]
-    told = plain(told)
-    flawed = f", but {told['flaw']['error']}" if told.get("flaw") else ""
-    attempts = "1 attempt" if told["attempts"] == 1 else f"{told['attempts']} attempts"
-    head = f"{told['key'] or told['call']}  {told['state'].upper()}{flawed}  ({told['task']}, {attempts})"
-    return "\n".join([head, *table([_event_row(event) for event in told["story"]]).splitlines(), *ends])
+def _history_text(record: dict[str, Any]) -> str:
+    footer = [f"{name}: {json.dumps(record[name], ensure_ascii=False)}" for name in _FOOTER if record.get(name)]
+    record = plain(record)
+    flaw = f", but {record['flaw']['error']}" if record.get("flaw") else ""
+    attempts = "1 attempt" if record["attempts"] == 1 else f"{record['attempts']} attempts"
+    head = f"{record['key'] or record['call']}  {record['state'].upper()}{flaw}  ({record['task']}, {attempts})"
+    return "\n".join([head, *table([_event_row(event) for event in record["story"]]).splitlines(), *footer])
 
 
 def _event_row(event: dict[str, Any]) -> tuple[str, str, str]:

@@ -1,4 +1,4 @@
-"""How the commands speak: plain lines for people, JSON with `--json`, and a non-zero exit on failure."""
+"""The output of the commands: plain lines, or JSON with `--json`, and a non-zero exit on failure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,12 @@ as_json = click.option("--json", "json_", is_flag=True, help="Print JSON.")
 
 
 def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """A command with `--json`, whose errors are one clear line."""
+    """Return a decorator that makes a command with `--json`, whose expected errors are printed as one line.
+
+    Args:
+        name: The command's name.
+
+    """
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         return click.command(name, help=function.__doc__)(as_json(_with_clear_errors(function)))
@@ -31,7 +36,14 @@ def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
 
 
 def show(json_: bool, value: Any, text: str) -> None:  # noqa: FBT001 - the flag as click passes it
-    """Print `value` as JSON or `text` for people."""
+    """Print the result of a command.
+
+    Args:
+        json_: Whether the caller asked for JSON.
+        value: What is printed as JSON.
+        text: What is printed otherwise.
+
+    """
     if json_:
         click.echo(terminal.json_text(json.dumps(value, indent=2, ensure_ascii=False, default=str)))
     else:
@@ -39,17 +51,17 @@ def show(json_: bool, value: Any, text: str) -> None:  # noqa: FBT001 - the flag
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Print a text for people, who may be at a terminal: what others wrote in it is shown and not obeyed."""
+    """Print a text; control characters in it are shown, so that a terminal does not obey them. `err`: to stderr."""
     click.echo(terminal.lines(text), err=err)
 
 
 def explain(name: str) -> str:
-    """The command that explains a key or a call, to be pasted into a shell whatever its name holds."""
+    """Return the command that explains a key or a call, quoted for a shell."""
     return f"celery -A workers gate explain {shlex.quote(terminal.one_line(name))}"
 
 
 def plain(value: Any) -> Any:
-    """A structure of dicts and lists in which each text is one line, so that none can pass for a line of ours."""
+    """Return a structure of dicts and lists with each text on one line, so that no text can imitate a line of output."""
     if isinstance(value, str):
         return terminal.one_line(value)
     if isinstance(value, dict):
@@ -60,21 +72,21 @@ def plain(value: Any) -> Any:
 
 
 class Failed(Exception):
-    """Raised by a command that cannot do what it was asked; its words are the answer."""
+    """Raised by a command that cannot do what was asked; its text is printed."""
 
 
 class Misused(Failed):
-    """Raised for options that do not go together; the command did nothing, and exits with 2 as for any wrong usage."""
+    """Raised for options that contradict each other; the command did nothing, and exits with 2, the code of wrong usage."""
 
 
 def known_agent(agent: str) -> None:
-    """Fail unless there is such an agent."""
+    """Raise Failed unless there is such an agent."""
     if agent not in agents():
         raise Failed(f"there is no agent {agent!r}; there are: {', '.join(agents())}")
 
 
 def table(rows: list[tuple[Any, ...]]) -> str:
-    """Rows in aligned columns."""
+    """Return rows as text with aligned columns."""
     if not rows:
         return ""
     texts = [[("" if cell is None else terminal.one_line(cell)) for cell in row] for row in rows]
@@ -98,7 +110,7 @@ def _with_clear_errors(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _fail(why: str, *, json_: bool, code: int = 1) -> None:
-    """Say why on stderr (and as JSON on stdout) and exit with this code."""
+    """Print the reason on stderr, and as JSON on stdout, and exit with this code."""
     if json_:
         click.echo(terminal.json_text(json.dumps({"error": why}, ensure_ascii=False)))
     say(why, err=True)

@@ -1,4 +1,4 @@
-"""`gate pause`, `gate resume`, `gate stop-all`."""
+"""`gate pause`, `gate resume` and `gate stop-all`: stop agents from starting calls, and let them start again."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def resume(agent: str, *, json_: bool) -> None:
 @command("stop-all")
 @click.option("--why", default="stop-all", show_default=True, help="What to tell the next person who looks.")
 def stop_all(why: str, *, json_: bool) -> None:
-    """Pause every agent at once; what has not crossed the line is not sent."""
+    """Pause every agent at once; an effect that has not started is not sent."""
     for agent in agents():
         _pause(agent, why)
     show(json_, {"paused": agents()}, f"paused: {', '.join(agents())}")

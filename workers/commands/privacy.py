@@ -1,4 +1,4 @@
-"""What other users of this machine could read or change: the settings, and what Gatehouse keeps in STATE_DIR."""
+"""Finds settings and files of STATE_DIR that other users of this machine can read or change."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 from settings import ROOT, Settings
 from state import private
 
-#: Bits that let everybody write, read or enter.
-_EVERYBODY_WRITES, _EVERYBODY = 0o002, 0o007
+#: Permission bits of all other users: to write, and to do anything.
+_OTHERS_WRITE, _OTHERS = 0o002, 0o007
 _STICKY = stat.S_ISVTX
 
 
 def leaks(config: Settings) -> Iterator[tuple[str, str]]:
-    """What is open, and the command that closes it."""
+    """Yield each problem in words, and the command that fixes it."""
     env = ROOT / ".env"
-    if _mode(env) & _EVERYBODY and _holds_a_secret(env, config):
+    if _mode(env) & _OTHERS and _holds_a_secret(env, config):
         yield f"every user of this machine can read {env}", f"chmod o= {_quoted(env)}"
     mode = _mode(config.state_dir)
-    if mode & _EVERYBODY_WRITES and not mode & _STICKY:
+    if mode & _OTHERS_WRITE and not mode & _STICKY:
         yield f"every user of this machine can write into {config.state_dir}", f"chmod o-w {_quoted(config.state_dir)}"
     kept = (config.agents_dir, config.journal_dir, config.run_dir, config.secrets_dir, config.state_dir / "mailbox")
     for folder in (*kept, config.content_dir / "drafts"):
@@ -30,7 +30,7 @@ def leaks(config: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _mode(path: Path) -> int:
-    """Its permissions; none for what is not there, or not this user's to look at."""
+    """Return the permission bits; 0 for a path that does not exist or that this user may not see."""
     try:
         return stat.S_IMODE(path.stat().st_mode)
     except OSError:

@@ -1,4 +1,4 @@
-"""`gate recover`: from the journal back into a Redis that lost something."""
+"""`gate recover`: rebuilds a Redis that lost data from the journal."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def _ask_before_skipping() -> None:
 
 
 def rebuild(*, hidden: bool, skip_damaged: bool = False) -> RecoveryReport:
-    """Recover, with a progress bar on stderr unless `hidden`; raises Failed."""
+    """Recover, with a progress bar on stderr unless it is hidden. Raises Failed."""
     ledger = Ledger()
     size = ledger.journal_size()
     try:
         with click.progressbar(length=2 * size, label="recover", file=sys.stderr, hidden=hidden) as bar:
-            report = ledger.recover(_caps_of, _Shown(bar, size), skip_damaged=skip_damaged)
+            report = ledger.recover(_caps_of, _ProgressBar(bar, size), skip_damaged=skip_damaged)
     except (Unrecoverable, JournalUnavailable, RestoreError) as error:
         raise Failed(str(error)) from None
     for agent in set(report.epochs) & set(agents()):
@@ -54,8 +54,8 @@ def rebuild(*, hidden: bool, skip_damaged: bool = False) -> RecoveryReport:
     return report
 
 
-class _Shown(Progress):
-    """One bar: reading is its first half, writing its second."""
+class _ProgressBar(Progress):
+    """The progress bar: its first half is reading the journal, its second writing to Redis."""
 
     def __init__(self, bar: Any, size: int) -> None:
         self._bar, self._size, self._written = bar, size, 0
@@ -69,7 +69,7 @@ class _Shown(Progress):
 
 
 def _caps_of(task: str, kwargs: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """The caps of a task as it is written today; none for one that is gone, or takes other arguments now."""
+    """Return the caps of a task as it is defined now; none if it is gone or takes other arguments."""
     gate = registered().get(task)
     try:
         names = gate.limits(gate.contract.bind((), kwargs)).caps if gate else ()
@@ -79,7 +79,7 @@ def _caps_of(task: str, kwargs: Mapping[str, Any]) -> list[tuple[str, int]]:
 
 
 def in_words(report: RecoveryReport) -> str:
-    """What a recovery did, line by line."""
+    """Return what a recovery did, one fact per line."""
     if not report.epochs:
         return "the journal is empty: there is nothing to recover"
     lines = [f"read {report.records} records of {', '.join(sorted(report.epochs))}; effects are open again"]

@@ -1,4 +1,4 @@
-"""`gate held`, `gate approve` and `gate resolve`: what waits for a person, and the person's word."""
+"""`gate held`, `gate approve` and `gate resolve`: list the keys that wait for a person, and decide about one."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from workers.commands.output import Failed, Misused, command, explain, say, show
 from workers.people import all_agents, person
 
 #: Characters of a payload that are shown before it is sent again.
-SHOWN = 1000
+MAX_SHOWN = 1000
 
 
 @command("held")
 def held(*, json_: bool) -> None:
     """List every key that waits for a person, or for a look-up at its provider."""
     ledger = Ledger()
-    found = [entry for agent in all_agents() for entry in ledger.held(agent)]
-    rows = [(entry["key"], entry["state"], entry["since"], entry["why"]) for entry in found]
-    show(json_, found, table(rows) or "nothing is held")
+    entries = [entry for agent in all_agents() for entry in ledger.held(agent)]
+    rows = [(entry["key"], entry["state"], entry["since"], entry["why"]) for entry in entries]
+    show(json_, entries, table(rows) or "nothing is held")
 
 
 @command("approve")
 @click.argument("key")
 @click.option("--why", default="approved", show_default=True, help="What to tell the next person who looks.")
 def approve(key: str, why: str, *, json_: bool) -> None:
-    """Let KEY run, which was held before anything of it was sent."""
-    _say(key, Resolution("approve", person(), clean(why)), json_=json_)
+    """Let KEY run, which was held before anything was sent."""
+    _resolve(key, Resolution("approve", person(), clean(why)), json_=json_)
 
 
 @command("resolve")
@@ -61,27 +61,27 @@ def decide(  # noqa: PLR0913 - one argument per option, all by name
     yes: bool,
     json_: bool,
 ) -> None:
-    """Say what became of KEY, whose outcome nobody else can tell: one of --applied, --not-applied and --cancel."""
+    """Decide what happened to KEY, whose outcome is unknown: one of --applied, --not-applied and --cancel."""
     how = _one_of(applied=applied, not_applied=not_applied, cancel=cancel)
     _check_options(how, result=result, force=force, yes=yes)
-    word = Resolution(how, person(), clean(why), _checked(result or "null"), force)
+    resolution = Resolution(how, person(), clean(why), _check_json(result or "null"), force)
     if how == "not-applied" and not yes and sys.stdin.isatty():
         _ask_before_sending(key)
-    _say(key, word, json_=json_)
+    _resolve(key, resolution, json_=json_)
 
 
-def _one_of(**said: bool) -> How:
-    """The one word that was said; contradictory words say nothing."""
-    words = [name.replace("_", "-") for name, is_said in said.items() if is_said]
-    if not words:
+def _one_of(**flags: bool) -> How:
+    """Return the one flag that was given. Raises Misused for none and for several."""
+    given = [name.replace("_", "-") for name, is_given in flags.items() if is_given]
+    if not given:
         raise Misused("say what became of it: --applied, --not-applied or --cancel")
-    if len(words) > 1:
-        raise Misused(f"--{' and --'.join(words)} contradict each other; say exactly one of them")
-    return cast("How", words[0])
+    if len(given) > 1:
+        raise Misused(f"--{' and --'.join(given)} contradict each other; say exactly one of them")
+    return cast("How", given[0])
 
 
 def _check_options(how: How, *, result: str | None, force: bool, yes: bool) -> None:
-    """Fail for an option that belongs to another word: whoever wrote it meant something else."""
+    """Raise Misused for an option that belongs to another flag than the one that was given."""
     given = {
         "--result": (result is not None, "applied"),
         "--force": (force, "not-applied"),
@@ -93,39 +93,41 @@ def _check_options(how: How, *, result: str | None, force: bool, yes: bool) -> N
 
 
 def _ask_before_sending(key: str) -> None:
-    """Show what goes out, and stop unless the person at the terminal agrees."""
-    told = _known(key)
-    payload = json.dumps(told.get("payload"), ensure_ascii=False)
-    shown = payload[:SHOWN] + (f"… ({len(payload)} characters)" if len(payload) > SHOWN else "")
-    say(f"{one_line(told['key'])} is {told['state']}. It will be sent with this payload:\n{shown}", err=True)
+    """Show what will be sent, and raise Failed unless the person at the terminal agrees."""
+    record = _read(key)
+    payload = json.dumps(record.get("payload"), ensure_ascii=False)
+    shown = payload[:MAX_SHOWN] + (f"… ({len(payload)} characters)" if len(payload) > MAX_SHOWN else "")
+    say(f"{one_line(record['key'])} is {record['state']}. It will be sent with this payload:\n{shown}", err=True)
     if not click.confirm("Are you sure that it is not out there, and shall it be sent?", err=True):
-        raise Failed(f"{told['key']} is left as it is: nothing was said, nothing is sent")
+        raise Failed(f"{record['key']} is unchanged, and nothing is sent")
 
 
-def _known(key: str) -> dict[str, Any]:
-    told = history.read_history(all_agents(), key)
-    if told is None:
+def _read(key: str) -> dict[str, Any]:
+    record = history.read_history(all_agents(), key)
+    if record is None:
         raise Failed(f"no key {key!r} is known; see: celery -A workers gate held")
-    return told
+    return record
 
 
-def _say(key: str, word: Resolution, *, json_: bool) -> None:
-    told = _known(key)
-    agent, key = told["agent"], told["key"]
+def _resolve(key: str, resolution: Resolution, *, json_: bool) -> None:
+    record = _read(key)
+    agent, key = record["agent"], record["key"]
     try:
-        state = Ledger().resolve(agent, key, word)
+        state = Ledger().resolve(agent, key, resolution)
     except NotResolved as error:
         raise Failed(str(error)) from None
     state_file.write(agent)
-    answer: dict[str, Any] = {"key": key, "agent": agent, "state": state, "by": word.by, "why": word.why}
+    answer: dict[str, Any] = {"key": key, "agent": agent, "state": state, "by": resolution.by, "why": resolution.why}
     show(json_, answer, f"{one_line(key)} is {state} now; see: {explain(key)}")
 
 
-def _checked(text: str) -> str:
+def _check_json(text: str) -> str:
     try:
         return json.dumps(strict_json.loads(text), ensure_ascii=False)
     except (ValueError, RecursionError):
-        raise Misused(f'--result {text[:SHOWN]!r} is not JSON; write for example --result \'{{"id": "42"}}\'') from None
+        raise Misused(
+            f'--result {text[:MAX_SHOWN]!r} is not JSON; write for example --result \'{{"id": "42"}}\''
+        ) from None
 
 
 commands = (held, approve, decide)

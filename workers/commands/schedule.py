@@ -1,4 +1,4 @@
-"""`gate schedule`, `gate run` and `gate backfill`: what runs when, one entry now, or at the times that it missed."""
+"""`gate schedule`, `gate run` and `gate backfill`: show the schedule, and run an entry now or for missed due times."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from state.ledger import schedule_runs
 from workers.commands.output import Failed, command, explain, show, table
 from workers.scheduler import before, start
 
-#: More at once would flood the queue, and is rather a slip in a date: three weeks of a half-hourly entry.
-MAX_SLOTS = 1000
-#: Outside of them are slips of the hand, and the ends of the calendar.
+#: Due times per backfill: three weeks of a half-hourly entry. More would flood the queue, and suggest a wrong date.
+MAX_DUE_TIMES = 1000
+#: Accepted years: others are typing errors.
 YEARS = range(2000, 3000)
 
 
 @command("schedule")
 def show_schedule(*, json_: bool) -> None:
     """Show each entry of the schedule: when it ran last, when it is due next, and what is wrong with it."""
-    found = read()
+    schedule = read()
     now = datetime.now(UTC)
-    rows = [_standing(entry, now) for entry in found.entries.values()]
-    rows += [{"entry": name, "problem": str(error)} for name, error in found.refused.items()]
+    rows = [_describe(entry, now) for entry in schedule.entries.values()]
+    rows += [{"entry": name, "problem": str(error)} for name, error in schedule.refused.items()]
     lines = [
         (
             "WRONG" if row["problem"] else "ok",
@@ -42,7 +42,7 @@ def show_schedule(*, json_: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _standing(entry: Entry, now: datetime) -> dict[str, Any]:
+def _describe(entry: Entry, now: datetime) -> dict[str, Any]:
     agent = entry.gate.agent
     last, failure = schedule_runs.last(agent, entry.name), schedule_runs.failure(agent, entry.name)
     return {
@@ -64,12 +64,12 @@ def _standing(entry: Entry, now: datetime) -> dict[str, Any]:
 @click.pass_context
 def run(context: click.Context, entry: str, due: str | None, *, json_: bool) -> None:
     """Run one schedule ENTRY now. Its identity is the entry and this second, or the time given by --due."""
-    found = _known(entry)
-    moment = _moment(due) if due else datetime.now(UTC).replace(microsecond=0)
-    stood = before(found, moment)
-    call = tick(found, moment) if stood == "over" else start(context.obj.app, found, moment, "gate run")
-    answer = {"entry": entry, "task": found.gate.name, "call": call, "due": moment.isoformat(), "before": stood}
-    done = f"this tick ran before and is {stood}; nothing new was started" if stood else f"call {call}"
+    known = _entry(entry)
+    time = _parse_time(due) if due else datetime.now(UTC).replace(microsecond=0)
+    state = before(known, time)
+    call = tick(known, time) if state == "over" else start(context.obj.app, known, time, "gate run")
+    answer = {"entry": entry, "task": known.gate.name, "call": call, "due": time.isoformat(), "before": state}
+    done = f"this tick ran before and is {state}; nothing new was started" if state else f"call {call}"
     show(json_, answer, f"{entry}: {done}\nsee: {explain(call)}")
 
 
@@ -81,55 +81,55 @@ def run(context: click.Context, entry: str, due: str | None, *, json_: bool) -> 
 @click.pass_context
 def backfill(context: click.Context, entry: str, begin: str, end: str, *, dry_run: bool, json_: bool) -> None:
     """Run one schedule ENTRY for each time from --from to --to at which it was due and did not run."""
-    found = _known(entry)
-    slots = _slots(found, _moment(begin), _moment(end))
-    rows = [_row(context.obj.app, found, due, dry_run=dry_run) for due in slots]
-    show(json_, rows, _in_words(entry, rows, dry_run=dry_run))
+    known = _entry(entry)
+    due_times = _due_times(known, _parse_time(begin), _parse_time(end))
+    rows = [_row(context.obj.app, known, due, dry_run=dry_run) for due in due_times]
+    show(json_, rows, _summary(entry, rows, dry_run=dry_run))
 
 
-def _known(entry: str) -> Entry:
-    found = read()
-    if entry in found.refused:
-        raise found.refused[entry]
-    if entry not in found.entries:
-        raise Failed(f"there is no schedule entry {entry!r}; there are: {', '.join(found.entries)}")
-    return found.entries[entry]
+def _entry(name: str) -> Entry:
+    schedule = read()
+    if name in schedule.refused:
+        raise schedule.refused[name]
+    if name not in schedule.entries:
+        raise Failed(f"there is no schedule entry {name!r}; there are: {', '.join(schedule.entries)}")
+    return schedule.entries[name]
 
 
-def _moment(text: str) -> datetime:
+def _parse_time(text: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
-        moment = moment.replace(microsecond=0, tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+        time = datetime.fromisoformat(text)
+        time = time.replace(microsecond=0, tzinfo=time.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError):
         raise Failed(f"{text!r} is not a time; write for example 2026-11-22T06:00Z") from None
-    if not YEARS.start <= moment.year < YEARS.stop:
+    if not YEARS.start <= time.year < YEARS.stop:
         raise Failed(f"{text!r} is not a time that an entry was due at; the year must be in {YEARS.start}…{YEARS.stop}")
-    return moment
+    return time
 
 
-def _slots(entry: Entry, begin: datetime, end: datetime) -> list[datetime]:
+def _due_times(entry: Entry, begin: datetime, end: datetime) -> list[datetime]:
     if begin > end:
         raise Failed(f"--from {begin.isoformat()} is later than --to {end.isoformat()}")
-    slots = list(islice(entry.slots(begin, min(end, datetime.now(UTC))), MAX_SLOTS + 1))
-    if len(slots) > MAX_SLOTS:
-        raise Failed(f"{entry.name} was due more than {MAX_SLOTS} times in that range; choose a narrower one")
-    return slots
+    due_times = list(islice(entry.slots(begin, min(end, datetime.now(UTC))), MAX_DUE_TIMES + 1))
+    if len(due_times) > MAX_DUE_TIMES:
+        raise Failed(f"{entry.name} was due more than {MAX_DUE_TIMES} times in that range; choose a narrower one")
+    return due_times
 
 
 def _row(app: Any, entry: Entry, due: datetime, *, dry_run: bool) -> dict[str, Any]:
-    stood = before(entry, due)
-    starts = stood is None and not dry_run
+    state = before(entry, due)
+    starts = state is None and not dry_run
     call = start(app, entry, due, "gate backfill") if starts else tick(entry, due)
-    return {"due": due.isoformat(), "call": call, "before": stood, "started": starts}
+    return {"due": due.isoformat(), "call": call, "before": state, "started": starts}
 
 
-def _in_words(entry: str, rows: list[dict[str, Any]], *, dry_run: bool) -> str:
+def _summary(entry: str, rows: list[dict[str, Any]], *, dry_run: bool) -> str:
     if not rows:
         return f"{entry}: never due in that range, up to now"
     verb = "would start" if dry_run else "started"
-    fresh = sum(row["before"] is None for row in rows)
+    count = sum(row["before"] is None for row in rows)
     lines = table([(row["due"], f"ran before: {row['before']}" if row["before"] else verb) for row in rows])
-    return f"{lines}\n{entry}: {verb} {fresh} of {len(rows)}"
+    return f"{lines}\n{entry}: {verb} {count} of {len(rows)}"
 
 
 commands = (show_schedule, run, backfill)

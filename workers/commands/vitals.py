@@ -1,4 +1,4 @@
-"""Who runs, who is silent, and which ticks are overdue: what `gate doctor` and `gate status` say of the processes."""
+"""The processes in `gate doctor` and `gate status`: those that run, those that are silent, and overdue ticks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tasks.monitor import overdue
 from tasks.monitor.overdue import Overdue
 from workers.commands.finding import Finding
 
-#: What to do about a process that is silent, by its kind.
+#: What to do about a silent process, by its kind.
 CHANGE = {
     "worker": "see docs/operations.md, Nothing runs; one that is stuck: kill -9 its pid, and it is started again",
     "beat": "see docs/operations.md, Nothing runs; one that is stuck: kill -9 its pid, and it is started again",
@@ -21,21 +21,23 @@ CHANGE = {
 
 
 def findings() -> Iterator[Finding]:
-    """Workers, beats and sweepers, and the ticks that are overdue; raises StoreError."""
-    standing, late = overdue.look()
+    """Yield a finding for each kind of process, each silent queue or sweeper, and the overdue ticks. Raises StoreError."""
+    liveness, late = overdue.look()
     for kind in KINDS:
-        yield from _of_kind(kind, standing)
-    for silence in (each for each in standing.silent if each.kind not in KINDS):
+        yield from _of_kind(kind, liveness)
+    for silence in (each for each in liveness.silent if each.kind not in KINDS):
         yield Finding(silence.kind, str(silence), CHANGE[silence.kind])
-    told = "; ".join(map(str, late[:5]))
-    yield Finding("ticks", told or "none is overdue", "look at beat and the workers" if late else "")
+    text = "; ".join(map(str, late[:5]))
+    yield Finding("ticks", text or "none is overdue", "look at beat and the workers" if late else "")
 
 
-def _of_kind(kind: str, standing: Liveness) -> Iterator[Finding]:
-    running = [f"{sign.pid} on {sign.host} since {iso(sign.since_ms, 'seconds')}" for sign in standing.of(kind)]
+def _of_kind(kind: str, liveness: Liveness) -> Iterator[Finding]:
+    running = [
+        f"{process.pid} on {process.host} since {iso(process.since_ms, 'seconds')}" for process in liveness.of(kind)
+    ]
     if running:
         yield Finding(kind, f"{len(running)} alive: {', '.join(running[:5])}")
-    for silence in (each for each in standing.silent if each.kind == kind):
+    for silence in (each for each in liveness.silent if each.kind == kind):
         yield Finding(kind, str(silence), CHANGE[kind] if silence.pid else f"start it: {_start(kind)}")
 
 
@@ -43,9 +45,9 @@ def _start(kind: str) -> str:
     return f"make up, or systemctl start gatehouse-{kind}"
 
 
-def silent_in_json(standing: Liveness) -> list[dict[str, Any]]:
-    """Everybody who is silent, for programs."""
-    return [_in_json(silence) for silence in standing.silent]
+def silent_in_json(liveness: Liveness) -> list[dict[str, Any]]:
+    """Return every silent process as JSON."""
+    return [_in_json(silence) for silence in liveness.silent]
 
 
 def _in_json(silence: Silence) -> dict[str, Any]:
@@ -54,13 +56,13 @@ def _in_json(silence: Silence) -> dict[str, Any]:
 
 
 def overdue_in_json(late: list[Overdue], agent: str) -> list[dict[str, Any]]:
-    """The ticks of one agent that are overdue, for programs."""
+    """Return the overdue ticks of one agent as JSON."""
     return [{"entry": each.entry, "due": each.due.isoformat(), "why": each.why} for each in late if each.agent == agent]
 
 
-def in_words(standing: Liveness, late: list[Overdue]) -> str:
-    """What is wrong, line by line; who runs, if nothing is."""
-    if not standing.silent and not late:
-        counts = ", ".join(f"{len(standing.of(kind))} {kind}" for kind in KINDS)
+def summary(liveness: Liveness, late: list[Overdue]) -> str:
+    """Return one line per problem; if there are none, the number of processes."""
+    if not liveness.silent and not late:
+        counts = ", ".join(f"{len(liveness.of(kind))} {kind}" for kind in KINDS)
         return f"{'processes':12}{counts} alive"
-    return "\n".join([*(f"SILENT      {each}" for each in standing.silent), *(f"OVERDUE     {each}" for each in late)])
+    return "\n".join([*(f"SILENT      {each}" for each in liveness.silent), *(f"OVERDUE     {each}" for each in late)])

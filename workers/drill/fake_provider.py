@@ -27,7 +27,7 @@ Fate = Literal["ok", "lost", "answer lost", "cut"]
 
 
 class ProviderAccount:
-    """What one fault's task sent to the provider, and the stages at which a request is held back.
+    """The requests of one fault's task, and the stages at which the next one is held back.
 
     The account is in memory, and notes a request before the answer leaves.
     """

@@ -28,7 +28,7 @@ class NotDrilled(RuntimeError):
 
 
 class Scenario:
-    """What a fault is injected into.
+    """The target of one fault.
 
     Args:
         app: The application, isolated in the sandbox.
