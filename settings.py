@@ -95,6 +95,11 @@ class Settings:
         return self.state_dir / "run"
 
     @property
+    def pulse_dir(self) -> Path:
+        """The files that workers and beat touch for the supervisor, each named by the process id."""
+        return self.run_dir / "pulse"
+
+    @property
     def web_url(self) -> str:
         return _web_url(self.web_host, self.web_port)
 

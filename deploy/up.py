@@ -81,7 +81,7 @@ def up(path: Path) -> int:
         # It inherits the lock, so that no other copy starts while it stops what a killed supervisor left.
         watchdog=Process("watchdog", [sys.executable, "-S", "-m", "deploy.watchdog"], environment, keep=[lock]),
         output=output,
-        pulses=chosen.run_dir / "pulse",
+        pulses=chosen.pulse_dir,
     )
     supervisor.run(Announcement(chosen, output).make_once)
     return 0

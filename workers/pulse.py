@@ -82,7 +82,7 @@ class PulseWriter:
         if self.stopped:
             return
         with suppress(OSError):  # a full disk is reported where it does harm
-            private.folder(_folder())
+            private.folder(settings.current().pulse_dir)
             self._file.touch(mode=0o600)
 
     def pause(self) -> None:
@@ -106,7 +106,7 @@ class PulseWriter:
 
     @property
     def _file(self) -> Path:
-        return _folder() / str(self.process.pid)
+        return settings.current().pulse_dir / str(self.process.pid)
 
 
 class PulseStep(bootsteps.StartStopStep):
@@ -167,7 +167,3 @@ def _version() -> str:
         return metadata.version("gatehouse")
     except metadata.PackageNotFoundError:
         return "unknown"
-
-
-def _folder() -> Path:
-    return settings.current().run_dir / "pulse"

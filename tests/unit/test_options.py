@@ -1,4 +1,4 @@
-"""What a door takes besides a task and its arguments: a short list. Everything else is refused with one sentence."""
+"""The options of a call: a short list is supported, and every other one is refused with one sentence."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read(gate: TaskSpec, **given: Any) -> CallOptions:
     return options.read(gate, given, DEFAULT)
 
 
-# What is taken
+# Supported
 
 
 def test_without_options_a_call_runs_now_in_the_default_queue(gate: TaskSpec) -> None:
@@ -43,7 +43,7 @@ def test_without_options_a_call_runs_now_in_the_default_queue(gate: TaskSpec) ->
 
 
 @pytest.mark.parametrize("nothing", [None, "", {}, [], ()])
-def test_an_option_that_says_nothing_is_none(gate: TaskSpec, nothing: Any) -> None:
+def test_an_empty_option_is_ignored(gate: TaskSpec, nothing: Any) -> None:
     given = dict.fromkeys([*options.REFUSED, "queue", "priority", "countdown", "eta", "expires", "task_id"], nothing)
 
     assert options.read(gate, given, DEFAULT).options == Options()
@@ -83,12 +83,12 @@ def test_a_date_is_counted_from_now(gate: TaskSpec) -> None:
     assert read(gate, expires=-5).expires_ms == 1, "what has expired is refused, not kept for ever"
 
 
-def test_limits_of_the_task_itself_are_no_option(gate: TaskSpec) -> None:
-    """`Task.apply_async` repeats them."""
+def test_the_limits_of_the_task_itself_are_not_refused(gate: TaskSpec) -> None:
+    """`Task.apply_async` passes them with every call."""
     assert options.read(gate, {"serializer": "json", **time_limits(gate)}, DEFAULT).options == Options()
 
 
-# What is refused
+# Refused
 
 
 @pytest.mark.parametrize(
