@@ -1,4 +1,4 @@
-"""What is asked about an effect, `verify` of the payload and `undo` of the output, and what is refused at import."""
+"""The callbacks of an effect: how they are called, and which functions are refused at import."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_first_parameter_named_as_an_argument_is_the_payload_all_the_same() ->
 
 
 def test_without_an_annotation_the_payload_comes_as_plain_json() -> None:
-    def find(post):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - an author may write it so
+    def find(post):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - an author may leave the annotation out
         return post
 
     assert a_callback(find).call_json('{"id": "x", "n": [1]}', GIVEN) == {"id": "x", "n": [1]}
@@ -113,7 +113,7 @@ def test_a_function_that_takes_nothing_is_refused() -> None:
 
 
 def test_a_function_whose_parameters_cannot_be_given_is_refused() -> None:
-    """Each look-up would fail, and say so only when there is a doubt."""
+    """Without this, each look-up would fail, and only once an effect is in doubt."""
 
     def only_by_name(*, post: Post) -> None: ...
 
@@ -127,7 +127,7 @@ def test_a_function_whose_parameters_cannot_be_given_is_refused() -> None:
 
 
 def test_a_function_that_nobody_waits_for_is_refused() -> None:
-    """What it answers is not None, so every effect in doubt would be done."""
+    """A coroutine is not None, so every effect in doubt would count as done."""
 
     async def find(post: Post) -> None: ...
 
@@ -151,7 +151,7 @@ body.__module__, body.__name__ = "tasks.asker", "post"
 
 @pytest.mark.parametrize("name", ["verify", "undo"])
 def test_the_gate_checks_both_when_the_task_is_imported(name: str) -> None:
-    effect = Effect(**{name: lambda post, place: None})  # type: ignore[arg-type]  # either of the two
+    effect = Effect(**{name: lambda post, place: None})  # type: ignore[arg-type]  # verify or undo
 
     with pytest.raises(PolicyError, match=rf"tasks.asker.post: Effect\({name}=…\): parameter 'place'"):
         TaskSpec(body, Policies("post:{post_id}", (), (), None, effect, "2m", None, None, "10s", "7d"))

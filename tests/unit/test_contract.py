@@ -1,4 +1,4 @@
-"""The signature is the contract: what fits it comes through, everything else is refused in words."""
+"""The signature is the contract: arguments that fit it pass, and all others are refused with a clear message."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def contract(body: Callable[..., Any]) -> Contract:
 
 
 def through_json(body: Callable[..., Any], **kwargs: Any) -> dict[str, Any]:
-    """Arguments as the worker gets them: bound at the door, sent as JSON, bound again."""
+    """Return arguments as the worker gets them: bound by the caller, sent as JSON, bound again."""
     made = contract(body)
     sent = json.loads(made.as_json(made.bind((), kwargs)))
     return made.bind((), sent)
@@ -119,7 +119,7 @@ def test_every_wrong_argument_is_named() -> None:
     assert "b: " not in str(refusal.value).partition("; it takes")[0]
 
 
-#: Names that models of some libraries keep for themselves.
+#: Names that the models of some libraries reserve.
 RESERVED = ("copy", "json", "schema", "dict", "validate", "construct", "model_config", "model_fields", "cls", "args", "kwargs",
             "items", "keys", "values", "key", "name", "id", "type", "call", "task", "_private", "task_id", "countdown", "headers")  # fmt: skip
 
@@ -206,7 +206,7 @@ def test_what_does_not_fit_is_named_with_its_path(change: dict[str, Any], says: 
 
 
 def test_one_call_cannot_change_the_default_of_the_next() -> None:
-    def body(tags: list[str] = []) -> None: ...  # noqa: B006  that is what is tested
+    def body(tags: list[str] = []) -> None: ...  # noqa: B006 - the test needs it
 
     first = contract(body).bind((), {})
     first["tags"].append("mine")

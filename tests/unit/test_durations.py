@@ -1,4 +1,4 @@
-"""Durations and rates as people say them."""
+"""Durations and rates as authors write them."""
 
 from __future__ import annotations
 

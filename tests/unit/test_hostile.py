@@ -1,4 +1,4 @@
-"""Exceptions that raise when somebody looks at them are described all the same."""
+"""Exceptions that raise when they are read are still described."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is silent: by the signs alone, whatever order they come in."""
+"""Which processes are silent follows from their records alone, in any order."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_worker_whose_sweeps_fail_is_told_although_it_lives() -> None:
     assert told(worker(swept_ms=JUST_NOW)) == []
 
 
-# What is kept
+# How long records are kept
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_old_signs_are_forgotten_and_never_more_kept_than_a_few_hundred(redis: R
     assert KEEP_MS > REPORTED_MS
 
 
-# Queues that nobody takes from
+# Queues from which no worker takes messages
 
 
 def deserted(*queues: str | None, waits: str = "slowq", since: int = LONG_AGO) -> list[str]:

@@ -1,4 +1,4 @@
-"""Policies that make no sense are refused where they are written, with a message that says what to do."""
+"""Policies that make no sense are refused at import, with a message that says what to do."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def post(post_id: str, destination: str = "feed") -> str:
 
 
 def import_with(**policies: Any) -> TaskSpec:
-    """What happens when a module with this task is imported."""
+    """Do what the import of a module with this task does."""
     gatekeeper.task(**policies)(post)
     return registered()[f"{__name__}.post"]
 
@@ -301,4 +301,4 @@ def test_where_nobody_can_ask_there_is_no_proof() -> None:
 @pytest.mark.parametrize("name", ["verify", "undo"])
 def test_a_look_up_that_names_no_argument_of_the_task_is_refused(name: str) -> None:
     with pytest.raises(PolicyError, match=rf"Effect\({name}=…\): parameter 'place' is not an argument"):
-        import_with(**KEYED, effect=Effect(**{name: lambda post, place: None}))  # type: ignore[arg-type]  # either of the two
+        import_with(**KEYED, effect=Effect(**{name: lambda post, place: None}))  # type: ignore[arg-type]  # verify or undo

@@ -1,4 +1,4 @@
-"""Folders and secrets of an installation: for their owner alone, made once, and never taken from somebody else."""
+"""Folders and secrets of an installation belong to its user alone, are created once, and are refused if another user owns them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import settings
 from state import private
 from state.private import NotPrivate
 
-#: What a process sees that has an ordinary user's rights.
+#: The user of a process without root's rights.
 OTHER_USER = 54321
 
 
@@ -39,7 +39,7 @@ def _open_umask() -> Iterator[None]:
 
 @pytest.fixture
 def world() -> Iterator[Path]:
-    """A folder that every user may enter; pytest's own are for its user alone."""
+    """Return a folder that every user may enter; pytest's own folders are private."""
     with tempfile.TemporaryDirectory() as made:
         Path(made).chmod(0o755)
         yield Path(made)
@@ -130,7 +130,7 @@ except private.NotPrivate as error:
 
 @pytest.fixture
 def long_state_dir(tmp_path: Path) -> Iterator[Path]:
-    """A STATE_DIR whose socket does not fit below it, and no folder for it yet."""
+    """Return a STATE_DIR whose socket path would be too long, without a folder for the socket yet."""
     state_dir = tmp_path / ("deep" * 25)
     place = data_dir.embedded_socket(state_dir).parent
     assert place.parent == data_dir.SHORT_PLACE
@@ -143,7 +143,7 @@ def long_state_dir(tmp_path: Path) -> Iterator[Path]:
 
 
 def process(state_dir: Path) -> subprocess.CompletedProcess[str]:
-    """A process that wants to talk to the embedded server, as all do that load the application."""
+    """Start a process that talks to the embedded server, as every process does that loads the application."""
     env = {**os.environ, "STATE_DIR": str(state_dir), "REDIS_URL": "", "BROKER_URL": ""}
     command = [sys.executable, "-c", "import workers"]
     return subprocess.run(command, cwd=settings.ROOT, env=env, capture_output=True, text=True, check=False)

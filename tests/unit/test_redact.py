@@ -1,4 +1,4 @@
-"""Secrets never survive, however a text spells them."""
+"""Secrets are removed, in every form in which a text can hold them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from clients.http import exchange
 from gatekeeper import redact
 from gatekeeper.redact import HIDDEN, MAX_TEXT, clean, clean_all, describe, hide_secrets
 
-#: Long enough that finding it in other text is no accident; with all that quoting changes.
+#: Long enough not to occur in other text by chance, with every character that quoting changes.
 secrets = st.text(
     st.one_of(st.sampled_from("\"'\\/@:%&?#+ éß€\n\t"), st.characters(codec="utf-8")), min_size=6, max_size=20
 )
 around = st.text(st.characters(codec="utf-8"), max_size=20)
 
-#: How a secret gets into a log line, a state file or Redis.
+#: The forms in which a secret gets into a log line, a state file or Redis.
 SPELLINGS: dict[str, Callable[[str], str]] = {
     "as it is": lambda text: text,
     "in JSON": json.dumps,
@@ -40,7 +40,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 
 @pytest.fixture
 def with_secret(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    """Make this text the one secret of the installation."""
+    """Make this text the only secret of the installation."""
 
     def install(secret: str) -> None:
         monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""One reading of a Redis URL for every reader: the same server, user, password and database, or a refusal."""
+"""Every client understands a Redis URL in the same way, with one server, user, password and database, or it is refused."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _seen_by_redis_py(url: str) -> dict[str, Any]:
 
 
 def _seen_by_kombu(url: str) -> dict[str, Any]:
-    """What the broker's channel hands to redis-py."""
+    """Return what the broker's channel passes to redis-py."""
     with Connection(url) as connection:
         transport: Any = connection.transport
         channel = transport.Channel.__new__(transport.Channel)

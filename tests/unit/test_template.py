@@ -19,7 +19,7 @@ from gatekeeper.policies.key_template import MAX_KEY, Template
 
 PARAMETERS = ("destination", "post_id")
 
-#: What could reach into its neighbour: the separator, the escape, control characters, unicode, and the rest.
+#: Characters that could run into the next field: the separator, the escape, control characters, Unicode, and others.
 texts = st.text(
     alphabet=st.one_of(st.sampled_from(":%{}/ \n\r\t\0\x1f\x7f025AFaf"), st.characters(codec="utf-8")), max_size=12
 )
@@ -47,7 +47,7 @@ def test_two_different_sets_of_values_never_give_the_same_key(one: tuple[str, st
 
 
 def composed(values: tuple[str, str]) -> list[str]:
-    """Both in one spelling: what looks the same is the same."""
+    """Both have one spelling, so texts that look the same are the same."""
     return [unicodedata.normalize("NFC", value) for value in values]
 
 
@@ -111,7 +111,7 @@ class Author(BaseModel):
     "value", [{"b", "a"}, ["a"], {"a": 1}, ("a",), Author(name="ada"), SecretStr("s"), b"bytes", object()]
 )
 def test_what_has_no_single_spelling_cannot_stand_in_a_key(value: Any) -> None:
-    """A set is written in another order by each process; a hidden text is always the same stars."""
+    """The order of a set differs between processes, and every secret is written as the same asterisks."""
     with pytest.raises(InvalidArguments, match="destination"):
         filled((value, "x"))
 

@@ -1,4 +1,4 @@
-"""What others wrote is shown on a terminal and never obeyed by it."""
+"""Untrusted text is shown on a terminal, which never acts on it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from deploy.output import Lines, Output
 from state import terminal
 from state.journal import records
 
-#: A screen that is cleared, a clipboard that is written, a link, 8-bit controls, a title, a bell, what hides and what turns.
+#: Texts that clear the screen, write the clipboard, make a link, set the title, ring the bell, hide text or turn its direction.
 HOSTILE = [
     "\x1b[2J\x1b[H", "\x1b]52;c;ZXZpbA==\x07", "\x1b]8;;http://evil\x1b\\text\x1b]8;;\x1b\\", "\x9b31m", "\x9d0;title\x9c",
     "\x90q\x9c", "\a", "\b\b\b", "a\rb", "\x7f", "\v\f", "\x00", "\u202eexe.txt", "\u2066x\u2069", "a\u200bb", "\u200f",
     "\ufeff", "\u2028line", "\u2029", "\u0085", "\ud800", "\U000e0041\U000e0042", "\u115f", "\u3164", "\u00ad",
 ]  # fmt: skip
-#: What people write.
+#: Texts that people write.
 ORDINARY = [
     "plain",
     "grün",
@@ -38,7 +38,7 @@ ORDINARY = [
 
 
 def obeyed(text: str, *, but: str = "\n\t") -> list[str]:
-    """What a terminal would act on, or nobody see."""
+    """Return the characters on which a terminal would act, or which it would not show."""
     kinds = {"Cc", "Cf", "Cs", "Zl", "Zp"}
     return [c for c in text if c not in but and (unicodedata.category(c) in kinds or c in "\u115f\u1160\u3164\uffa0")]
 
@@ -59,7 +59,7 @@ def test_what_people_write_stays_as_it_is(text: str) -> None:
 
 
 def test_every_character_that_unicode_calls_a_control_or_a_direction_is_covered() -> None:
-    # Cf has signs of Arabic and hieroglyphs too, which are seen and change nothing
+    # Cf also has visible Arabic signs and hieroglyphs, which change nothing
     visible = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD, *range(0x13430, 0x13460)}
 
     missed = [c for c in obeyed("".join(map(chr, range(sys.maxunicode + 1))), but="") if terminal.one_line(c) == c]
@@ -97,7 +97,7 @@ def test_a_record_of_the_journal_is_safe_to_look_at_and_read_back(text: str) -> 
 
 
 def logged(log_format: str, code: str) -> str:
-    """What a process writes that logs."""
+    """Return what a process with these log calls writes."""
     prelude = f"import structlog, logging\nfrom gatekeeper import logs\nHOSTILE = {HOSTILE!a}\nlogs.configure()\n"
     done = subprocess.run(
         [sys.executable, "-c", prelude + code], cwd=settings.ROOT, capture_output=True, check=True,
@@ -162,7 +162,7 @@ def test_make_up_speaks_json_without_obeying_it(capfd: pytest.CaptureFixture[str
 
 
 def test_every_word_of_a_command_goes_through_the_one_place() -> None:
-    """A `click.echo` or a `print` of a command would be a second way to a terminal."""
+    """A `click.echo` or a `print` in a command would bypass the escaping."""
     ways = [
         f"{path.relative_to(settings.ROOT)}: {line.strip()}"
         for folder in ("workers/commands", "deploy", "web", "gatekeeper", "clients", "tasks", "state")
