@@ -1,6 +1,6 @@
-"""The name of every key Gatehouse keeps in Redis, built here and nowhere else.
+"""The name of every key of an agent in Redis; no other module builds one.
 
-All keys of one agent share the hash tag `{agent}`, so that one script may touch any of them on a cluster too.
+All keys of one agent share the hash tag `{agent}`, so that one script may use any of them on a cluster too.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import cache
 
 @dataclass(frozen=True)
 class Keys:
-    """The keys of one agent; each comment gives the Redis type and what a member or field means."""
+    """The keys of one agent; each docstring gives the Redis type and the meaning of its members or fields."""
 
     agent: str
 
@@ -27,7 +27,7 @@ class Keys:
         return self._name("key", key)
 
     def story(self, key: str) -> str:
-        """list: what happened to one key, as JSON objects, oldest first"""
+        """list: the events of one key, as JSON objects, oldest first"""
         return self._name("story", key)
 
     def call(self, call: str) -> str:
@@ -40,7 +40,7 @@ class Keys:
 
     @property
     def queued(self) -> str:
-        """zset: call → ms when its message counts as lost"""
+        """zset: call → ms when a sweeper checks whether its message is lost"""
         return self._name("queued")
 
     @property
@@ -50,7 +50,7 @@ class Keys:
 
     @property
     def followed(self) -> str:
-        """zset: call that other calls follow → ms when somebody looks next whether it has ended"""
+        """zset: call that other calls follow → ms when a sweeper next checks whether it has ended"""
         return self._name("followed")
 
     @property
@@ -69,7 +69,7 @@ class Keys:
 
     @property
     def dead(self) -> str:
-        """zset: call → ms when its last attempt failed or it was refused for its age"""
+        """zset: call → ms when its last attempt failed, or when it was refused because of its age"""
         return self._name("dead")
 
     @property
@@ -113,7 +113,7 @@ class Keys:
 
     @property
     def failing(self) -> str:
-        """hash: schedule entry → JSON {at why} of its newest tick, if that could not be started"""
+        """hash: schedule entry → JSON {at why} of its newest tick, if it could not be started"""
         return self._name("failing")
 
     def started(self, entry: str) -> str:
@@ -125,7 +125,7 @@ class Keys:
         return self._name("rate", task, rule, scope)
 
     def cap(self, task: str, rule: str, scope: str) -> str:
-        """zset: key → ms of every effect that counts, and of every one under way"""
+        """zset: key → ms, of every effect that counts and of every effect under way"""
         return self._name("cap", task, rule, scope)
 
     def breaker(self, task: str, scope: str) -> str:
