@@ -53,12 +53,13 @@ docs: $(INSTALLED_DEV)
 	@$(BIN)/mkdocs build --strict
 	@echo 'Open site/index.html'
 
-# Workers and commands that the tests start are measured too; what a test kills with SIGKILL is not. TESTS names some
-# tests instead of all, such as TESTS='tests/unit tests/scripts'. The report comes also if a test fails.
+# Workers and commands that the tests start are measured too; what a test kills with SIGKILL is not, and may leave a
+# broken file. TESTS names some tests instead of all, such as TESTS='tests/unit tests/scripts'. The report also comes if
+# a test fails.
 coverage: $(INSTALLED_DEV)
 	@$(BIN)/coverage erase
 	@code=0; $(BIN)/coverage run -m pytest $(IN_PARALLEL) $(TESTS) || code=$$?; \
-	$(BIN)/coverage combine --quiet && $(BIN)/coverage report && \
+	$(BIN)/coverage combine --quiet; rm -f .coverage.*; $(BIN)/coverage report && \
 	for package in $(PACKAGES); do \
 	  printf '%-11s %4s %%\n' $$package "$$($(BIN)/coverage report --include="$$package/*" --format=total)"; \
 	done && exit $$code
