@@ -1,4 +1,4 @@
-"""What runs when: this table replaces the crontab.
+"""The schedule: which task runs when. This table replaces the crontab.
 
 `cron` reads as in crontab(5): minute hour day month weekday, in the time zone below. `kwargs` are arguments.
 `missed` says what happens to times that passed while nothing ran: "latest" (run once), "all" (run each, the newest 24

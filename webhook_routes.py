@@ -1,4 +1,4 @@
-"""What comes in from where, and which task it starts. Each source is served at `POST /hooks/SOURCE`.
+"""The sources of webhooks, and the task that each event starts. Each source is served at `POST /hooks/SOURCE`.
 
 A source is on as soon as WEBHOOK_SECRET_<SOURCE> is set; nothing is ever accepted unsigned. `scheme` says how it signs:
 "standard" (Standard Webhooks), "github", or "hmac", which wants the name of its header as `signature`. `event` and

@@ -1,1 +1,1 @@
-"""What Gatehouse serves over HTTP: health, the feed, webhooks, and what Flower needs."""
+"""The web process: health, the feed, webhooks, and additions to Flower."""

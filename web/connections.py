@@ -36,7 +36,7 @@ _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close
 
 @dataclass
 class _Progress:
-    """How far one connection is: its request, whether that is in progress, since when, and the bytes since then."""
+    """The progress of one connection: its request, whether that is in progress, since when, and the bytes since then."""
 
     cycle: Any = None
     busy: bool = False

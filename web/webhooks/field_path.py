@@ -18,7 +18,7 @@ class FieldPathError(ValueError):
 
 @dataclass(frozen=True)
 class FieldPath:
-    """Where a field stands; the names of a path in the body are joined by dots, and a number picks from a list."""
+    """The place of a field; dots join the names of a path in the body, and a number selects an item of a list."""
 
     kind: str
     name: str

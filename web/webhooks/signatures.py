@@ -47,7 +47,7 @@ class Signed:
 
 @dataclass(frozen=True)
 class Scheme:
-    """How a kind of sender signs, and how the text of its secret becomes a key."""
+    """The way in which a kind of sender signs, and in which the text of its secret becomes a key."""
 
     verify: Callable[[Signed], None]
     key: Callable[[str], bytes] = str.encode
