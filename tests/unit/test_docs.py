@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
+import gatekeeper.errors
 import settings
 from deploy import procfile
 from tests.harness import Install, Valkey
@@ -279,3 +280,11 @@ def test_the_index_of_decisions_lists_each_with_its_title() -> None:
     headings = [(page.read_text().partition("\n")[0], page.name) for page in sorted(folder.glob("0*.md"))]
 
     assert [(f"# {number}. {title}", name) for number, title, name in listed] == headings
+
+
+def test_the_reference_has_every_public_name_of_the_gatekeeper() -> None:
+    page = (ROOT / "docs" / "reference" / "gatekeeper.md").read_text()
+    listed = {name.rpartition(".")[2] for name in re.findall(r"^::: (gatekeeper\S*)$", page, re.MULTILINE)}
+    errors = {name for name in vars(gatekeeper.errors) if name[0].isupper()}
+
+    assert set(gatekeeper.__all__) - listed - errors == set()
