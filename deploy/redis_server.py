@@ -21,6 +21,7 @@ from data_dir import check_socket_folder, embedded_socket
 from settings import ROOT, Settings, SettingsError
 from state import private
 from state.redis import connections
+from state.redis import format as redis_format
 
 CONFIGURATION = ROOT / "deploy" / "redis.conf"
 
@@ -97,11 +98,14 @@ def wait_until_ready(settings: Settings, deadline: float) -> None:
 
 
 def check_reachable(url: str) -> None:
-    """Raise ServerError unless the server at `url` answers; the message never contains a password."""
+    """Raise ServerError unless the server at `url` answers and holds data that this version reads; never show a password."""
     address = _without_secrets(url)
     try:
         with closing(_connect(url)) as server:
-            server.ping()
+            found = server.get(redis_format.key())
+        redis_format.compare(int(found or redis_format.FORMAT))
+    except redis_format.NewerRedisFormat as error:
+        raise ServerError(f"REDIS_URL: {error}") from None
     except AuthenticationError as error:
         raise ServerError(f"REDIS_URL: the server at {address} refuses this user and password") from error
     except (RedisError, OSError, ValueError) as error:

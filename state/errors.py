@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from state.redis.away import RedisAway, lineage
 from state.redis.client import StoreError
+from state.redis.format import NewerRedisFormat
 
-__all__ = ["JournalUnavailable", "NewerFormat", "RedisAway", "StoreError", "lineage"]
+__all__ = ["JournalUnavailable", "NewerFormat", "NewerRedisFormat", "RedisAway", "StoreError", "lineage"]
 
 
 class JournalUnavailable(OSError):

@@ -18,6 +18,7 @@ import settings
 from gatekeeper import logs
 from gatekeeper.redact import clean
 from state.errors import StoreError
+from state.redis import format as redis_format
 from tasks.monitor import overdue
 from web import calls, connections, problems
 from web.guard import Guard
@@ -66,8 +67,9 @@ def feed(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
 
 
 def create() -> Starlette:
-    """Create the application for this process's settings."""
+    """Create the application for this process's settings; exit if a newer version wrote what Redis holds."""
     logs.configure()
+    redis_format.check_at_start()
     connections.install()
     public = settings.current().public_dir
     app = Starlette(

@@ -15,6 +15,7 @@ from celery.result import AsyncResult
 from celery.signals import (
     beat_init,
     setup_logging,
+    worker_init,
     worker_process_shutdown,
     worker_ready,
     worker_shutting_down,
@@ -33,6 +34,7 @@ from state.ledger import Ledger, owner
 from state.ledger.sweep import DueCall
 from state.model import Call
 from state.options import from_json
+from state.redis import format as redis_format
 from workers import broker, canvas, command_line, control, followers, options, pulse, shutdown
 from workers.config import OwnAddresses, celery_config
 from workers.queue_probe import QueueProbe
@@ -205,6 +207,12 @@ def _create() -> Gatehouse:
     shutdown.install()
     control.install()
     return application
+
+
+@worker_init.connect
+@beat_init.connect
+def _check_format(**_: Any) -> None:
+    redis_format.check_at_start()
 
 
 @setup_logging.connect

@@ -18,10 +18,11 @@ from typing import Any
 
 import structlog
 from celery import bootsteps
+from celery.worker import state as worker_state
 
 import settings
 from state import private
-from state.errors import StoreError
+from state.errors import NewerRedisFormat, StoreError
 from state.processes import liveness
 
 log = structlog.get_logger("gatehouse.pulse")
@@ -64,8 +65,17 @@ class PulseWriter:
             if time.monotonic() - self._checked >= CHECK_EVERY:
                 self._checked = time.monotonic()
                 self._check_others()
+        except NewerRedisFormat as error:
+            log.error("data of a newer version", error=str(error))  # noqa: TRY400 - the sentence says all
+            self._end_process()
         except StoreError as error:
             log.debug("liveness not reported", error=str(error))
+
+    def _end_process(self) -> None:
+        """Let a worker finish what it runs, and end; beat ends at once."""
+        if self.process.kind != "worker":
+            raise SystemExit(1)
+        worker_state.should_stop = 1
 
     def _check_others(self) -> None:
         """Log once when a process of the other kind falls silent: workers check beat, and beat checks the workers."""

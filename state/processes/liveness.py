@@ -17,6 +17,7 @@ import psutil
 from state.model import iso
 from state.processes.backlog import Backlog
 from state.redis import client
+from state.redis import format as redis_format
 from state.redis.script import Script
 
 #: Seconds between two writes of a process's record.
@@ -119,20 +120,25 @@ def report(
         stopped: Whether the process was asked to stop.
         queues: The queues that a worker takes from, "" for the default one.
 
+    Raises:
+        NewerRedisFormat: A newer version of Gatehouse wrote what Redis holds.
+
     """
     process = f"{me.kind}@{me.host}:{me.pid}"
     state = "stopped" if stopped else "alive"
     own = asdict(me) | ({} if queues is None else {"queues": json.dumps(queues)})
-    _sign(
+    answer = _sign(
         client.client(),
-        {"signs": key()},
+        {"signs": key(), "format": redis_format.key()},
         process=process,
         sign=json.dumps(own),
         state=state,
         swept_ago_ms=swept_ago_ms,
         keep_ms=KEEP_MS,
+        own_format=redis_format.FORMAT,
         max_signs=MAX_PROCESSES,
     )
+    redis_format.compare(int(answer[2]))
 
 
 def current() -> Liveness:

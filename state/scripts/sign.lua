@@ -2,18 +2,20 @@
 --
 -- Keys:
 --   signs: process → its sign, JSON
+--   format: the format of what Redis holds, as in state/redis/format.py
 -- Arguments:
 --   process: its kind, machine and pid
 --   sign: what it reports about itself, JSON
 --   state: "alive" | "stopped"
 --   swept_ago_ms: ms since its last good sweep, -1 for a process that does not sweep
 --   keep_ms: ms after which the sign of a silent process is deleted
+--   own_format: written if Redis has none, because it was emptied
 --   max_signs: how many signs are kept at most
 -- Returns:
---   {"kept", now}
+--   {"kept", now, format of what Redis holds}
 --! include prelude now
-local K = named({"signs"}, KEYS)
-local A = named({"process", "sign", "state", "swept_ago_ms", "keep_ms", "max_signs"}, ARGV)
+local K = named({"signs", "format"}, KEYS)
+local A = named({"process", "sign", "state", "swept_ago_ms", "keep_ms", "own_format", "max_signs"}, ARGV)
 local name = A.process
 
 local sign = cjson.decode(A.sign)
@@ -47,4 +49,5 @@ if not known or redis.call("HLEN", K.signs) > tonumber(A.max_signs) then -- a ne
     redis.call("HDEL", K.signs, oldest[i][2])
   end
 end
-return {"kept", now}
+redis.call("SET", K.format, A.own_format, "NX")
+return {"kept", now, redis.call("GET", K.format)}

@@ -16,7 +16,8 @@ from gatekeeper.policies.spec import agents
 from gatekeeper.redact import clean
 from gatekeeper.schedule.entries import ScheduleError
 from state import terminal
-from state.errors import JournalUnavailable, StoreError
+from state.errors import JournalUnavailable, NewerRedisFormat, StoreError
+from state.redis import format as redis_format
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON.")
 
@@ -99,14 +100,27 @@ def _with_clear_errors(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def wrapped(*args: Any, json_: bool, **kwargs: Any) -> None:
         try:
+            _check_format()
             function(*args, json_=json_, **kwargs)
         except (Failed, ScheduleError, GatekeeperError, JournalUnavailable) as error:
             _fail(str(error), json_=json_, code=2 if isinstance(error, Misused) else 1)
+        except NewerRedisFormat as error:
+            _fail(str(error), json_=json_)
         except StoreError as error:
             hint = "start the system with: make up" if settings.current().embedded else "look at REDIS_URL"
             _fail(f"Redis does not answer ({clean(str(error))}); {hint}", json_=json_)
 
     return wrapped
+
+
+def _check_format() -> None:
+    """Raise NewerRedisFormat if a newer version wrote what Redis holds; a Redis that is away is the command's own concern."""
+    try:
+        redis_format.check()
+    except NewerRedisFormat:
+        raise
+    except StoreError:
+        return
 
 
 def _fail(why: str, *, json_: bool, code: int = 1) -> None:

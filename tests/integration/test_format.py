@@ -1,0 +1,54 @@
+"""A Redis that a newer version of Gatehouse wrote is refused by every process; one without a format is taken over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from redis import Redis
+
+from state.redis.format import FORMAT, key
+from tests.harness import Install, until
+
+SENTENCE = f"Redis holds data of format {FORMAT + 1}, and this version of Gatehouse reads up to format {FORMAT}"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("start", [Install.worker, Install.beat, Install.web], ids=["worker", "beat", "web"])
+def test_a_process_does_not_start_on_the_data_of_a_newer_version(
+    house: Install, store: Redis, start: Callable[[Install], object]
+) -> None:
+    store.set(key(), FORMAT + 1)
+
+    with pytest.raises(AssertionError):
+        start(house)
+    process = house.processes[-1]
+
+    assert process.wait() == 1
+    assert f"gatehouse: {SENTENCE}" in process.output
+    assert "Traceback" not in process.output
+
+
+def test_no_command_touches_the_data_of_a_newer_version(house: Install, store: Redis) -> None:
+    store.set(key(), FORMAT + 1)
+
+    done = house.celery("gate", "pause", "storyteller", "--why", "to see")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(SENTENCE)
+    assert not store.keys("gate:{storyteller}:*")
+
+
+def test_processes_that_run_already_end_when_a_newer_version_has_taken_the_data_over(
+    house: Install, store: Redis
+) -> None:
+    store.delete(key())
+    worker, beat = house.worker(), house.beat()
+    until(lambda: store.get(key()) == str(FORMAT), 5, "the format to be written into a Redis without one")
+
+    store.set(key(), FORMAT + 1)
+
+    assert (worker.wait(15), beat.wait(15)) == (1, 0)  # Celery makes 0 of whatever ends beat
+    for process in (worker, beat):
+        assert SENTENCE in process.events("data of a newer version")[0]["error"]

@@ -1,0 +1,58 @@
+"""The format of what Redis holds: written into a Redis that has none, and a newer one is refused."""
+
+from __future__ import annotations
+
+import pytest
+from redis import Redis
+
+from state.errors import NewerRedisFormat
+from state.processes import liveness
+from state.redis import format as redis_format
+from tests.harness import Valkey
+
+SENTENCE = (
+    r"Redis holds data of format 2, and this version of Gatehouse reads up to format 1; start the version that wrote it"
+)
+
+
+@pytest.fixture
+def redis(valkey: Valkey) -> Redis:
+    return valkey.client()
+
+
+def test_a_redis_of_a_version_without_formats_gets_ours(redis: Redis) -> None:
+    redis_format.check()
+
+    assert redis.get(redis_format.key()) == "1"
+
+
+def test_a_newer_format_is_refused_and_stays(redis: Redis) -> None:
+    redis.set(redis_format.key(), 2)
+
+    with pytest.raises(NewerRedisFormat, match=SENTENCE):
+        redis_format.check()
+    with pytest.raises(SystemExit, match=f"gatehouse: {SENTENCE}"):
+        redis_format.check_at_start()
+    assert redis.get(redis_format.key()) == "2"
+
+
+def test_a_redis_that_was_emptied_gets_it_back_with_the_next_report_of_a_process(redis: Redis) -> None:
+    liveness.report(liveness.ThisProcess("worker", "1"))
+
+    assert redis.get(redis_format.key()) == "1"
+
+
+def test_a_process_that_runs_already_is_told_with_its_next_report(redis: Redis) -> None:
+    redis.set(redis_format.key(), 2)
+
+    with pytest.raises(NewerRedisFormat, match=SENTENCE):
+        liveness.report(liveness.ThisProcess("worker", "1"))
+
+
+def test_a_redis_that_is_away_is_compared_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> None:
+        raise redis_format.client.StoreError("Connection refused")
+
+    monkeypatch.setattr(redis_format, "check", away)
+
+    redis_format.check_at_start()
