@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from state.journal.projection import project
+from state.redis import format as redis_format
 from tests.conftest import MADE, a_valkey
 from tests.effects.client import EffectServer
 from tests.harness import Install, until
@@ -103,6 +104,7 @@ def test_what_waited_is_sent_once_and_nothing_else_is_sent(old: Old) -> None:
     old.run()
 
     sent_once(old)
+    assert old.store.get(redis_format.key()) == "1"
     until(lambda: old.install.notes("after-queued") and old.install.notes("after-eve"), 20, "the followers to run")
 
 
