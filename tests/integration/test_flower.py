@@ -1,4 +1,4 @@
-"""Who may use Flower, and what it answers to mistakes: real requests from this user, from another one, and from a browser."""
+"""Access to Flower, and its answers to mistakes: real requests from this user, from another user, and from a browser."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.harness import Install
 from tests.harness.process import Process
 
 OTHER_USER = 54321
-linux = pytest.mark.skipif(not os.path.exists("/proc/net/tcp"), reason="only Linux tells whose a connection is")  # noqa: PTH110
+linux = pytest.mark.skipif(not os.path.exists("/proc/net/tcp"), reason="only Linux shows the user of a connection")  # noqa: PTH110
 root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 
 PAGES = ["/", "/workers", "/tasks", "/broker", "/metrics", "/api/workers", "/api/tasks", "/api/task/types", "/static/css/flower.css", "/nowhere"]  # fmt: skip
@@ -38,7 +38,7 @@ def flower(house: Install) -> Process:
 
 
 def ask(house: Install, path: str, content: Any = None, method: str = "", **headers: str) -> Said:
-    """A request as this user's own program makes it."""
+    """Send a request as a program of this user does."""
     body = content if isinstance(content, bytes) else b"" if content is None else json.dumps(content).encode()
     connection = HTTPConnection(urlsplit(house.flower_url).netloc, timeout=15)
     try:
@@ -57,7 +57,7 @@ def basic(text: str) -> str:
     return f"Basic {base64.b64encode(text.encode()).decode()}"
 
 
-# Whose process it is
+# The user whose process connects
 
 
 @linux
@@ -85,8 +85,8 @@ def test_another_user_starts_nothing_and_ends_nothing(house: Install) -> None:
 
 
 @root
-def test_another_user_who_hangs_up_at_once_is_not_taken_for_root(house: Install) -> None:
-    """Of a socket that its process has closed the kernel says that it is user 0's."""
+def test_another_user_who_disconnects_at_once_is_not_taken_for_root(house: Install) -> None:
+    """The kernel shows user 0 for a socket that its process has closed."""
     with redis.Redis.from_url(house.redis_url) as store:
 
         def calls() -> int:
@@ -95,9 +95,9 @@ def test_another_user_who_hangs_up_at_once_is_not_taken_for_root(house: Install)
         before = calls()
         for _ in range(20):
             as_other_user(
-                house, "POST", "/api/task/async-apply/counter.add", '{"kwargs": {"a": 1, "b": 2}}', hang_up=True
+                house, "POST", "/api/task/async-apply/counter.add", '{"kwargs": {"a": 1, "b": 2}}', disconnect=True
             )
-        ask(house, "/api/task/async-apply/counter.add", {"kwargs": {"a": 1, "b": 2}})  # behind all of them
+        ask(house, "/api/task/async-apply/counter.add", {"kwargs": {"a": 1, "b": 2}})  # after all of them
 
         assert calls() == before + 1
 
@@ -110,9 +110,9 @@ def test_another_user_who_knows_the_password_gets_in(house: Install) -> None:
 
 
 def as_other_user(
-    house: Install, method: str, path: str, body: str = "", headers: str = "", *, hang_up: bool = False
+    house: Install, method: str, path: str, body: str = "", headers: str = "", *, disconnect: bool = False
 ) -> str:
-    """What the process of another user is answered."""
+    """Send a request from a process of another user; return the answer."""
     request = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{house.flower_port}\r\nConnection: close\r\n{headers}"
     request += f"Content-Length: {len(body)}\r\n\r\n{body}"
     code = f"""
@@ -120,7 +120,7 @@ import encodings.idna, os, socket
 os.setgid({OTHER_USER}); os.setuid({OTHER_USER})
 with socket.create_connection(("127.0.0.1", {house.flower_port}), 10) as connection:
     connection.sendall({request!r}.encode())
-    if not {hang_up}:
+    if not {disconnect}:
         answer = b""
         while part := connection.recv(65536):
             answer += part
@@ -138,7 +138,7 @@ with socket.create_connection(("127.0.0.1", {house.flower_port}), 10) as connect
     ],
     ids=str,
 )  # fmt: skip
-def test_what_came_through_a_proxy_or_under_another_name_needs_the_password(
+def test_a_request_through_a_proxy_or_with_another_host_needs_the_password(
     house: Install, headers: dict[str, str]
 ) -> None:
     assert ask(house, "/api/tasks", **headers).status == 401
@@ -157,7 +157,7 @@ def test_a_wrong_password_is_refused(house: Install, authorization: str) -> None
     assert "flower-password" in answer.text
 
 
-def test_the_password_is_made_once_and_for_its_owner_alone(house: Install) -> None:
+def test_the_password_is_made_once_and_only_its_owner_can_read_it(house: Install) -> None:
     file = house.state_dir / "secrets" / "flower-password"
 
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -165,7 +165,7 @@ def test_the_password_is_made_once_and_for_its_owner_alone(house: Install) -> No
     assert ask(house, "/metrics", Host="elsewhere", Authorization=basic(f"admin:{password(house)}")).status == 200
 
 
-# Pages in this user's browser
+# Pages of other sites in this user's browser
 
 
 @pytest.mark.parametrize(
@@ -219,11 +219,11 @@ def test_nothing_of_flower_can_be_framed_or_read_by_other_sites(
     assert "access-control-allow-origin" not in found
 
 
-def test_whether_flower_lives_is_no_secret(house: Install) -> None:
+def test_the_health_check_needs_no_password(house: Install) -> None:
     assert ask(house, "/healthcheck", Host="elsewhere").text == "OK"
 
 
-def test_with_a_desk_password_everybody_is_asked_for_it_everywhere(house: Install) -> None:
+def test_with_a_desk_password_every_page_requires_it(house: Install) -> None:
     locked = Install(house.folder / "locked", house.redis_url, task_modules=(), env={"DESK_PASSWORD": "open: sesame"})
     try:
         locked.flower()
@@ -288,17 +288,17 @@ def test_a_call_that_cannot_be_made_is_400_and_a_sentence(
 @pytest.mark.parametrize(
     "options", [{"countdown": 3600}, {"eta": "2030-01-01T00:00:00Z"}, {"eta": "2030-01-01 00:00:00.000000"}]
 )
-def test_every_form_of_a_time_is_taken(house: Install, way: str, options: dict[str, Any]) -> None:
+def test_every_form_of_a_time_is_accepted(house: Install, way: str, options: dict[str, Any]) -> None:
     assert ask(house, f"/api/task/{way}/counter.add", GOOD | options).status == 200
 
 
-def test_a_number_in_quotes_is_taken_where_flower_takes_it(house: Install) -> None:
+def test_a_number_in_quotes_is_accepted_where_flower_accepts_it(house: Install) -> None:
     assert ask(house, "/api/task/async-apply/counter.add", {**GOOD, "countdown": "3600"}).status == 200
 
 
 @pytest.mark.parametrize("way", ["async-apply", "send-task", "apply"])
 @pytest.mark.parametrize("name", ["nosuch.task", "counter.ad", "%1b%5b2J", "celery.nosuch"])
-def test_a_task_that_nobody_has_is_404_and_a_sentence(house: Install, way: str, name: str) -> None:
+def test_an_unknown_task_is_404_and_a_sentence(house: Install, way: str, name: str) -> None:
     answer = ask(house, f"/api/task/{way}/{name}", {})
 
     assert answer.status == 404, answer
@@ -310,20 +310,20 @@ def test_a_task_that_nobody_has_is_404_and_a_sentence(house: Install, way: str, 
     ["/api/task/result/x?timeout=soon", "/api/tasks?limit=many", "/api/tasks?offset=x", "/api/task/info/nosuch", "/api/worker/pool/grow/nosuch",
      "/api/task/timeout/nosuch", "/api/task/rate-limit/nosuch"],
 )  # fmt: skip
-def test_other_mistakes_are_no_fault_of_ours_either(house: Install, path: str) -> None:
+def test_other_mistakes_are_not_answered_500(house: Install, path: str) -> None:
     method = "POST" if "worker" in path or "limit/" in path or "timeout/" in path else "GET"
 
     assert 400 <= ask(house, path, b"", method).status < 500
 
 
-def test_the_log_tells_mistakes_without_a_traceback(house: Install, flower: Process) -> None:
+def test_the_log_has_no_traceback_for_a_mistake(house: Install, flower: Process) -> None:
     ask(house, "/api/task/async-apply/counter.add", {"kwargs": {"a": "unlikely"}})
 
     assert "a call was refused" in flower.output
     assert "Traceback" not in flower.output
 
 
-def test_a_port_that_is_asked_in_something_else_answers_on(house: Install) -> None:
+def test_malformed_http_does_not_stop_flower(house: Install) -> None:
     for said in (
         b"\x00\x01\x02\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: [\r\n\r\n",

@@ -1,4 +1,4 @@
-"""The embedded server and the check of a given one, with real servers."""
+"""The embedded server, and the check of a server that REDIS_URL names, with real servers."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_what_was_written_survives_a_kill_9_and_the_stale_socket_does_not_matter
         assert b"yes" == redis.get("kept")
 
 
-def test_a_living_server_on_the_socket_is_found_before_a_second_one_takes_it(chosen: Settings) -> None:
+def test_a_running_server_on_the_socket_is_found_before_a_second_one_takes_it(chosen: Settings) -> None:
     with running(chosen) as child, pytest.raises(redis_server.ServerError, match=f"already running .* pid {child.pid}"):
         redis_server.check_not_running(chosen)
 
@@ -118,7 +118,7 @@ def test_a_server_on_path_comes_before_the_one_in_the_wheel(tmp_path: Path, monk
     assert fake_server(tmp_path, "redis-server", "6.2.14") == redis_server.find_server()
 
 
-def test_a_server_on_path_that_is_too_old_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_on_path_that_is_too_old_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     fake_server(tmp_path, "redis-server", "6.0.16")
 
@@ -167,7 +167,7 @@ def test_an_unreachable_server_is_named_in_one_line_without_its_password(url: st
     assert "\n" not in str(caught.value)
 
 
-def test_a_refused_password_is_said_without_the_password(chosen: Settings) -> None:
+def test_a_refused_password_is_reported_without_the_password(chosen: Settings) -> None:
     with running(chosen), Redis.from_url(chosen.redis_url) as redis:
         redis.config_set("requirepass", "another")
         address = chosen.redis_url.removeprefix("unix://")
@@ -177,7 +177,7 @@ def test_a_refused_password_is_said_without_the_password(chosen: Settings) -> No
     assert CANARY not in str(caught.value)
 
 
-def test_a_server_that_accepts_and_never_answers_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_accepts_but_never_answers_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_server, "REACH_SECONDS", 0.2)
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
@@ -187,7 +187,7 @@ def test_a_server_that_accepts_and_never_answers_is_not_waited_for_long(monkeypa
         redis_server.check_reachable(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
 
 
-def test_a_server_that_comes_late_is_waited_for(chosen: Settings) -> None:
+def test_a_server_that_starts_late_is_waited_for(chosen: Settings) -> None:
     waiting = threading.Thread(target=redis_server.wait_until_ready, args=(chosen, time.monotonic() + patient(5)))
     waiting.start()
 

@@ -1,4 +1,4 @@
-"""Half-sent requests by the hundred stop nobody: the web process has few file descriptors, and answers all the same."""
+"""Hundreds of unfinished requests do not stop a web process with few file descriptors from answering others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _answers(url: str) -> bool:
     return http_status(url) in {200, 503}  # no worker runs here, and /readyz says so
 
 
-def test_more_half_sent_requests_than_file_descriptors_stop_nobody(house: Install) -> None:
+def test_more_unfinished_requests_than_file_descriptors_do_not_stop_others(house: Install) -> None:
     command = f"ulimit -n {DESCRIPTORS}; exec uvicorn web.app:app --port {house.web_port} --log-level warning"
     web = house.start("web", ["sh", "-c", command])
     until(lambda: http_status(f"{house.web_url}/healthz") == 200, 30, "the web process")

@@ -1,4 +1,4 @@
-"""`make up`, run for real: small programs in a Procfile, a real server, real signals."""
+"""`make up` with small programs in a Procfile, a real server and real signals."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def redis_of(up: Up) -> Redis:
     return Redis.from_url(chosen.redis_url)
 
 
-def test_a_process_that_is_killed_is_started_again_and_takes_no_other_down(start: Start) -> None:
+def test_a_killed_process_is_restarted_and_no_other_is_affected(start: Start) -> None:
     up = start().wait_for("one", "two")
     first = up.pid("one")
 
@@ -147,7 +147,7 @@ def test_a_process_that_is_killed_is_started_again_and_takes_no_other_down(start
     assert "signal SIGKILL" in next(event["reason"] for event in up.events if "died" in event["event"])
 
 
-def test_a_server_that_is_killed_is_started_again_with_everything_it_had(start: Start) -> None:
+def test_a_killed_server_is_restarted_with_all_its_data(start: Start) -> None:
     up = start().wait_for("one", "two")
     with redis_of(up) as redis:
         redis.set("kept", "yes")
@@ -201,7 +201,7 @@ def test_a_working_process_and_one_that_waits_for_the_server_are_left_alone(star
     assert len(up.pids("other")) == 1
 
 
-def test_a_process_that_cannot_start_is_tried_again_ever_more_slowly_and_never_given_up(start: Start) -> None:
+def test_a_process_that_cannot_start_is_retried_with_growing_pauses(start: Start) -> None:
     up = start(lines={"broken": "no-such-program", "two": SLEEPER})
 
     until(lambda: up.said.count("process died") == 2)
@@ -212,7 +212,7 @@ def test_a_process_that_cannot_start_is_tried_again_ever_more_slowly_and_never_g
     assert 1 == len(up.pids("two"))
 
 
-def test_the_pause_grows_to_its_longest_and_begins_anew_after_a_good_life() -> None:
+def test_the_pause_grows_to_its_maximum_and_is_reset_after_a_steady_run() -> None:
     failing = Process("failing", ["false"], {}, started=time.monotonic())
 
     assert [1, 2, 4, 8, 16, 30, 30] == [failing.schedule_restart() for _ in range(7)]
@@ -266,9 +266,9 @@ def test_a_second_ctrl_c_does_not_wait(start: Start) -> None:
     assert up.is_gone()
 
 
-def test_a_killed_supervisor_leaves_nobody_behind_and_the_next_one_starts_after_them(start: Start) -> None:
+def test_a_killed_supervisor_leaves_no_process_behind_and_the_next_one_waits_for_that(start: Start) -> None:
     up = start().wait_for("one", "two")
-    os.kill(up.pid("watchdog"), signal.SIGKILL)  # its successor must know everybody, too
+    os.kill(up.pid("watchdog"), signal.SIGKILL)  # its successor must know every process, too
     until(lambda: len(up.pids("watchdog")) == 2)
 
     up.child.kill()
@@ -325,7 +325,7 @@ def test_two_copies_with_other_folders_and_ports_run_side_by_side(start: Start) 
     assert first.child.poll() is second.child.poll() is None
 
 
-def test_a_second_copy_for_the_same_folder_is_refused_with_the_number_of_the_first(start: Start) -> None:
+def test_a_second_copy_for_the_same_folder_is_refused_with_the_pid_of_the_first(start: Start) -> None:
     first = start().wait_for("one")
 
     second = start(folder="second", STATE_DIR=str(first.state))
@@ -357,7 +357,7 @@ def test_one_port_for_two_processes_is_refused(start: Start) -> None:
         ({"STATE_DIR": "/dev/null/state"}, "/dev/null is a file; write the path of a folder"),
     ],
 )
-def test_what_cannot_work_is_said_in_one_line(start: Start, given: dict[str, str], said: str) -> None:
+def test_a_setting_that_cannot_work_is_reported_in_one_line(start: Start, given: dict[str, str], said: str) -> None:
     line = start(**given).refused()
 
     assert said in line
@@ -383,7 +383,7 @@ def test_processes_see_the_settings_and_our_programs_first(start: Start, tmp_pat
     assert "SMTP_URL" not in seen
 
 
-def test_where_to_look_is_said_once_the_web_process_answers(start: Start) -> None:
+def test_the_addresses_are_shown_once_the_web_process_answers(start: Start) -> None:
     up = start(lines={"web": "python -m http.server --bind 127.0.0.1 $WEB_PORT"})
     address = f"http://127.0.0.1:{up.environment['WEB_PORT']}"
 
@@ -395,7 +395,7 @@ def test_where_to_look_is_said_once_the_web_process_answers(start: Start) -> Non
     assert said["status"].endswith("celery -A workers gate status")
 
 
-def test_stdout_is_nothing_but_the_json_lines_of_the_processes_and_our_own(tmp_path: Path) -> None:
+def test_stdout_has_only_json_lines(tmp_path: Path) -> None:
     talker = """sh -c 'echo trouble >&2; echo "{\\"event\\": \\"mine\\"}"; exec sleep 600'"""
     command, environment = configure(tmp_path, {"one": talker})
     pipe = subprocess.PIPE
@@ -411,7 +411,7 @@ def test_stdout_is_nothing_but_the_json_lines_of_the_processes_and_our_own(tmp_p
     assert "trouble" in errors
 
 
-def test_a_terminal_shows_readable_lines_under_the_name_of_their_process(tmp_path: Path) -> None:
+def test_a_terminal_shows_readable_lines_with_the_name_of_their_process(tmp_path: Path) -> None:
     talker = """sh -c 'printf "format $LOG_FORMAT\\nhalf a line"'"""
     command, environment = configure(tmp_path, {"long-name": talker}, LOG_FORMAT="")
     ours, theirs = pty.openpty()
@@ -429,7 +429,7 @@ def test_a_terminal_shows_readable_lines_under_the_name_of_their_process(tmp_pat
         os.close(descriptor)
 
 
-def test_a_procfile_holds_names_and_commands(tmp_path: Path) -> None:
+def test_a_procfile_has_names_and_commands(tmp_path: Path) -> None:
     path = tmp_path / "Procfile"
     path.write_text("# all of it\n\nweb: serve --port ${PORT:-80}\n worker-2:run a:b\n")
 
@@ -446,7 +446,7 @@ def test_a_procfile_that_cannot_be_used_is_refused(tmp_path: Path, text: str | N
         procfile.read(path)
 
 
-def test_an_old_python_is_told_in_one_line() -> None:
+def test_an_old_python_is_refused_in_one_line() -> None:
     told = subprocess.run(
         [sys.executable, "-c", "import sys; sys.version_info = (3, 10, 4); import deploy.up"],
         cwd=settings.ROOT,

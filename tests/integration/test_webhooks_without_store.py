@@ -1,4 +1,4 @@
-"""The store is away, full or silent: nothing is accepted that cannot be kept, and the sender is told when to come again."""
+"""While the store is unavailable, full or silent, no delivery is accepted, and the sender is told when to retry."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SECRET = "whsec_a2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="
 
 @pytest.fixture
 def house(install_on: Callable[[Valkey], Install], fragile_valkey: Valkey) -> Install:
-    """A web process, and nobody who works."""
+    """Start a web process without a worker."""
     install = install_on(fragile_valkey)
     install.env["WEBHOOK_SECRET_STANDARD"] = SECRET
     install.web()
@@ -43,18 +43,18 @@ def test_a_store_that_is_down_or_silent_is_503_and_the_same_delivery_is_accepted
     forged = senders.send(
         f"{house.web_url}/hooks/standard", body, {**senders.standard(SECRET, body, "x"), "webhook-id": "y"}
     )
-    assert forged.status == 401, "who is not known is not told how we are"
+    assert forged.status == 401, "a forged delivery does not learn the state of the store"
     fragile_valkey.start()
     assert deliver(house, "m1").status == 202
 
     fragile_valkey.pause()
-    refused(deliver(house, "m2"))  # while Redis still says nothing
+    refused(deliver(house, "m2"))  # while Redis does not answer
     fragile_valkey.resume()
-    assert deliver(house, "m2").status in {200, 202}, "what was given up may have arrived after all"
+    assert deliver(house, "m2").status in {200, 202}, "the delivery that was answered 503 may have arrived"
     assert deliver(house, "m2").status == 200
 
 
-def test_a_store_that_is_full_is_503_and_keeps_nothing_half(house: Install, fragile_valkey: Valkey) -> None:
+def test_a_full_store_is_503_and_stores_nothing_partially(house: Install, fragile_valkey: Valkey) -> None:
     client = fragile_valkey.client()
     client.config_set("maxmemory", "1")
     refused(deliver(house, "m1"))

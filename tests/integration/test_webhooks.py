@@ -1,4 +1,4 @@
-"""The webhook door over real HTTP: each kind of good and bad input has its own answer, and none is a 500."""
+"""Webhooks over real HTTP: each kind of valid and invalid input has its own answer, and none is a 500."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ ENV = {
 }
 
 
-def a_web(house: Install) -> Process:
-    """The web process with the routes of the tests."""
+def start_web(house: Install) -> Process:
+    """Start the web process with the routes of the tests."""
     options = ["--app-dir", str(ROOT / "tests" / "tables"), "--port", str(house.web_port), "--log-level", "warning"]
     web = house.start("web", [sys.executable, "-m", "uvicorn", "web.app:app", *options])
     until(lambda: http_status(f"{house.web_url}/healthz") == 200, 30, "the web process")
@@ -48,17 +48,17 @@ def a_web(house: Install) -> Process:
 
 @pytest.fixture(scope="module", autouse=True)
 def web(house: Install) -> Process:
-    """The web process and a worker, started together."""
+    """Start the web process and a worker together; return the web process."""
     house.env.update(ENV)
     with ThreadPoolExecutor(2) as pool:
-        web = pool.submit(a_web, house)
+        web = pool.submit(start_web, house)
         pool.submit(house.worker).result()
         return web.result()
 
 
 @pytest.fixture(autouse=True)
 def _no_bug(web: Process) -> Iterator[None]:
-    """Whatever a test sends: nothing breaks in the web process."""
+    """Check after each test that nothing broke in the web process."""
     yield
     assert "Traceback" not in web.output
     assert web.alive
@@ -82,7 +82,7 @@ def forge(house: Install, **content: Any) -> Answer:
 
 
 def problem(answer: Answer, status: int) -> str:
-    """The words of a refusal, which must be a problem document of this status."""
+    """Return the detail of a refusal, which must be a problem document of this status."""
     assert answer.status == status, answer
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.content["status"] == status
@@ -92,17 +92,17 @@ def problem(answer: Answer, status: int) -> str:
 
 
 def ended(house: Install, answer: Answer) -> dict[str, Any]:
-    """What the call's page shows when the call is over."""
+    """Wait until the call has ended, and return what its page shows."""
 
-    def looked() -> dict[str, Any] | None:
+    def look() -> dict[str, Any] | None:
         seen = senders.send(answer.content["status_url"], b"", {}, "GET")
         assert seen.status == 200, seen
         return seen.content if seen.content["state"] in {"done", "rejected"} else None
 
-    return until(looked, 20, f"the end of {answer.content['call']}")
+    return until(look, 20, f"the end of {answer.content['call']}")
 
 
-# What is good
+# Valid deliveries
 
 
 def test_a_signed_delivery_is_accepted_runs_and_its_page_shows_the_result(house: Install) -> None:
@@ -117,7 +117,7 @@ def test_a_signed_delivery_is_accepted_runs_and_its_page_shows_the_result(house:
     }  # fmt: skip
 
 
-def test_the_story_of_a_call_names_this_door(house: Install, shell: Shell) -> None:
+def test_the_story_of_a_call_names_its_origin(house: Install, shell: Shell) -> None:
     ended(house, forge(house, kind="add", id="door", a=1, b=2))
 
     story = shell.gate("explain", "hook:forge:door")["story"]
@@ -125,7 +125,7 @@ def test_the_story_of_a_call_names_this_door(house: Install, shell: Shell) -> No
     assert (story[0]["event"], story[0]["door"]) == ("registered", "webhook")
 
 
-def test_a_secret_that_is_being_exchanged_is_still_good(house: Install) -> None:
+def test_the_old_secret_is_valid_while_it_is_rotated(house: Install) -> None:
     body = message("rotated")
 
     answer = senders.send(f"{house.web_url}/hooks/standard", body, senders.standard(OLD_SECRET, body, "rotated"))
@@ -133,7 +133,7 @@ def test_a_secret_that_is_being_exchanged_is_still_good(house: Install) -> None:
     assert answer.status == 202
 
 
-def test_one_good_signature_among_several_is_enough(house: Install) -> None:
+def test_one_valid_signature_among_several_is_enough(house: Install) -> None:
     body = message("several")
     good = senders.standard(SECRET, body, "several")["webhook-signature"]
 
@@ -150,14 +150,14 @@ def test_the_action_of_an_event_is_part_of_its_type(house: Install) -> None:
     assert "message_id: Input should be a valid string" in problem(refused, 400)
 
 
-def test_an_event_that_starts_nothing_is_answered_and_forgotten(house: Install, shell: Shell) -> None:
+def test_an_event_that_starts_nothing_is_answered_and_not_stored(house: Install, shell: Shell) -> None:
     answer = forge(house, kind="other", id="ignored")
 
     assert (answer.status, answer.content) == (200, {"ignored": "other"})
     assert senders.send(f"{house.web_url}/calls/hook:forge:ignored", b"", {}, "GET").status == 404
 
 
-# The same again
+# Duplicates
 
 
 def test_the_same_delivery_again_is_answered_with_the_same_call(house: Install) -> None:
@@ -170,13 +170,13 @@ def test_the_same_delivery_again_is_answered_with_the_same_call(house: Install) 
     assert first.content == again.content == late.content
 
 
-def test_the_same_id_with_another_body_is_told(house: Install) -> None:
+def test_the_same_id_with_another_body_is_refused(house: Install) -> None:
     forge(house, kind="add", id="changed", a=1, b=1)
 
     assert "another body" in problem(forge(house, kind="add", id="changed", a=1, b=2), 422)
 
 
-def test_the_same_id_for_another_agent_is_told(house: Install) -> None:
+def test_the_same_id_for_another_agent_is_refused(house: Install) -> None:
     issue = {"id": "i1", "body": "Hello?", "user": {"login": "ada"}}
     opened = json.dumps({"action": "opened", "repository": {"name": "r1"}, "issue": issue}).encode()
     pushed = json.dumps({"name": "pushed", "value": 1}).encode()
@@ -185,7 +185,7 @@ def test_the_same_id_for_another_agent_is_told(house: Install) -> None:
     assert "another task" in problem(github(house, opened, "two agents", "issues"), 422)
 
 
-def test_two_sources_and_two_ids_never_meet(house: Install) -> None:
+def test_ids_that_look_alike_never_become_one_call(house: Install) -> None:
     ids = ["a:b", "a%3Ab", "a b", "a+b", "a/b", "a\nb", "a\r\n\x00b", "../x", "ü", 7, "?", "#"]
 
     answers = [forge(house, kind="add", id=each, a=1, b=1) for each in ids]
@@ -196,7 +196,7 @@ def test_two_sources_and_two_ids_never_meet(house: Install) -> None:
     assert [ended(house, answer)["result"] for answer in answers] == [2] * len(ids)
 
 
-def test_a_hundred_at_once_are_one_call(house: Install) -> None:
+def test_a_hundred_concurrent_deliveries_with_one_id_are_one_call(house: Install) -> None:
     with ThreadPoolExecutor(25) as pool:
         answers = list(pool.map(lambda _: forge(house, kind="add", id="hundred", a=1, b=1), range(100)))
 
@@ -205,11 +205,11 @@ def test_a_hundred_at_once_are_one_call(house: Install) -> None:
     assert set(seen) <= {202, 200, 503}, seen
 
 
-def test_an_answer_that_got_lost_is_given_again(house: Install) -> None:
+def test_a_sender_that_lost_the_answer_gets_it_again(house: Install) -> None:
     body = json.dumps({"kind": "add", "id": "lost", "a": 1, "b": 1}).encode()
     raw = _request(house, "forge", body, senders.generic(HUB, body, "X-Forge-Signature"))
     with _connection(house) as connection:
-        connection.sendall(raw)  # and away, before there is an answer
+        connection.sendall(raw)  # and close it before there is an answer
 
     again = forge(house, kind="add", id="lost", a=1, b=1)
 
@@ -252,11 +252,11 @@ def test_an_old_or_early_delivery_is_refused_though_it_is_signed(house: Install,
     assert "300 seconds" in problem(answer, 401)
 
 
-def test_a_delivery_a_little_beside_the_clock_is_accepted(house: Install) -> None:
+def test_a_delivery_within_the_tolerance_of_the_clock_is_accepted(house: Install) -> None:
     assert standard(house, message("beside"), "beside", at=time.time() - 290).status == 202
 
 
-def test_nothing_that_is_refused_shows_a_secret(house: Install, web: Process) -> None:
+def test_no_refusal_shows_a_secret(house: Install, web: Process) -> None:
     forged = standard(house, message("leak"), "leak", None, **{"webhook-signature": "v1,AAAA"})
 
     for secret in ENV.values():
@@ -298,7 +298,7 @@ def test_a_signed_body_that_cannot_be_used_says_why(house: Install, body: bytes,
     assert words in problem(github(house, body, "bad-body"), status)
 
 
-def test_odd_text_that_is_text_is_taken_as_it_is(house: Install) -> None:
+def test_unusual_but_valid_text_is_accepted_unchanged(house: Install) -> None:
     for number, value in enumerate(["a\u0000b", "\u202e\u200b", "\u001b[31m", "9" * 4000, 10**4000, [[]] * 20]):
         body = json.dumps({"name": "odd", "value": value}).encode()
         answer = github(house, body, f"odd-{number}")
@@ -309,17 +309,17 @@ def test_odd_text_that_is_text_is_taken_as_it_is(house: Install) -> None:
     ("event", "body"),
     [("", b"{}"), ("x" * 101, b"{}"), ("push", b'{"action": "' + b"x" * 100 + b'"}')],
 )
-def test_an_event_without_a_usable_type_is_told(house: Install, event: str, body: bytes) -> None:
+def test_an_event_without_a_usable_type_is_refused(house: Install, event: str, body: bytes) -> None:
     assert "type of the event" in problem(github(house, body, "no-type", event), 400)
 
 
 @pytest.mark.parametrize("kind", [None, 7, "", ["add"], "\ud800"])
-def test_a_type_that_is_no_text_is_told(house: Install, kind: Any) -> None:
+def test_a_type_that_is_not_text_is_refused(house: Install, kind: Any) -> None:
     assert "type of the event" in problem(forge(house, kind=kind, id="no-type"), 400)
 
 
 @pytest.mark.parametrize("delivery", [None, "", "  ", True, 1.5, {}, "x" * 201, "ü" * 40, "\ud800"])
-def test_a_delivery_without_a_usable_id_is_told(house: Install, delivery: Any) -> None:
+def test_a_delivery_without_a_usable_id_is_refused(house: Install, delivery: Any) -> None:
     assert "id of the delivery" in problem(forge(house, kind="add", id=delivery, a=1, b=1), 400)
 
 
@@ -345,8 +345,8 @@ def test_another_type_or_a_compressed_body_is_refused_by_its_header(house: Insta
 @pytest.mark.parametrize(
     "kind", ["application/json; charset=UTF-8", "APPLICATION/JSON", "application/cloudevents+json"]
 )
-def test_json_may_be_called_by_its_other_names(house: Install, kind: str) -> None:
-    assert github(house, b"{}", "names", **{"Content-Type": kind}).status == 400, "it came as far as its arguments"
+def test_other_media_types_of_json_are_accepted(house: Install, kind: str) -> None:
+    assert github(house, b"{}", "names", **{"Content-Type": kind}).status == 400, "it got as far as its arguments"
 
 
 # HTTP itself
@@ -363,14 +363,14 @@ def _request(house: Install, source: str, body: bytes, headers: dict[str, str], 
 
 
 def _status(connection: socket.socket) -> int:
-    """The status of the first answer; 0 if the connection was closed without one."""
+    """Return the status of the first answer; 0 if the connection was closed without one."""
     with connection.makefile("rb") as answer:
         line = answer.readline().split()
     return int(line[1]) if line else 0
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])
-def test_other_methods_are_told_which_one_there_is(house: Install, method: str) -> None:
+def test_other_methods_are_answered_with_the_allowed_one(house: Install, method: str) -> None:
     answer = senders.send(f"{house.web_url}/hooks/github", b"", {}, method)
 
     assert answer.status in {405, 400}, "a method that HTTP does not have ends in the parser"
@@ -383,7 +383,7 @@ def test_other_methods_are_told_which_one_there_is(house: Install, method: str) 
     ["/hooks/unknown", "/hooks/silent", "/hooks/", "/hooks", "/hooks/github/more", "/hooks/%00", "/hooks/..%2fgithub",
      "/hooks/GITHUB", "/hooks/github%20", "/hooks/%ff", "/hooks/" + "x" * 5000],
 )  # fmt: skip
-def test_a_source_that_is_not_set_up_is_not_there(house: Install, path: str) -> None:
+def test_a_source_that_is_not_set_up_is_404(house: Install, path: str) -> None:
     body = b'{"kind": "add"}'
 
     answer = senders.send(f"{house.web_url}{path}", body, senders.github(HUB, body, "d1"))
@@ -397,7 +397,7 @@ def test_the_log_says_which_variable_a_source_lacks(house: Install, web: Process
     assert any("WEBHOOK_SECRET_SILENT" in line["hint"] for line in web.events("webhook without a secret"))
 
 
-def test_what_a_stranger_says_of_his_address_changes_nothing(house: Install) -> None:
+def test_forged_forwarding_headers_change_nothing(house: Install) -> None:
     forged = {
         "X-Forwarded-For": "127.0.0.1",
         "X-Forwarded-Proto": "https",
@@ -412,7 +412,7 @@ def test_what_a_stranger_says_of_his_address_changes_nothing(house: Install) -> 
     assert accepted.content["status_url"].startswith(house.web_url)
 
 
-def test_a_body_that_is_shorter_than_it_says_is_no_delivery(house: Install) -> None:
+def test_a_body_that_is_shorter_than_its_declared_length_is_not_accepted(house: Install) -> None:
     body = b'{"name": "short", "value": 1}'
     with _connection(house) as connection:
         connection.sendall(_request(house, "github", body, senders.github(HUB, body, "short"), "Content-Length: 500"))
@@ -422,14 +422,14 @@ def test_a_body_that_is_shorter_than_it_says_is_no_delivery(house: Install) -> N
     assert senders.send(f"{house.web_url}/calls/hook:github:short", b"", {}, "GET").status == 404
 
 
-def test_a_sender_that_drips_is_told_after_a_while(house: Install) -> None:
+def test_a_slow_sender_gets_a_timeout(house: Install) -> None:
     body = b'{"name": "drip", "value": 1}'
     with _connection(house) as connection:
         connection.sendall(_request(house, "github", body[:5], senders.github(HUB, body, "drip"), "Content-Length: 28"))
         assert _status(connection) == 408
 
 
-def test_chunks_without_end_are_cut_at_the_limit(house: Install) -> None:
+def test_endless_chunks_are_cut_off_at_the_limit(house: Install) -> None:
     head = _request(house, "github", b"", senders.github(HUB, b"", "endless"), "Transfer-Encoding: chunked")
     chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
     with _connection(house) as connection:
@@ -438,7 +438,7 @@ def test_chunks_without_end_are_cut_at_the_limit(house: Install) -> None:
             for _ in range(40):
                 connection.sendall(chunk)
         except ConnectionError:
-            pass  # it hung up on us, as it should
+            pass  # it closed the connection, as it should
         assert _status_or_reset(connection) in {0, 413}
 
 
@@ -479,7 +479,7 @@ def test_a_header_with_a_line_break_in_it_makes_no_second_header(house: Install)
 # Too much
 
 
-def test_a_source_above_its_rate_is_told_when_to_come_again(house: Install) -> None:
+def test_a_source_above_its_rate_is_told_when_to_retry(house: Install) -> None:
     answers = [github(house, b'{"kind": "add"}', f"slow-{n}", source="slow") for n in range(8)]
 
     assert [answer.status for answer in answers] == [202] * 5 + [429] * 3
@@ -508,7 +508,7 @@ def test_a_burst_of_a_thousand_breaks_nothing_and_what_is_accepted_runs(house: I
 
 
 @pytest.mark.parametrize("path", ["/calls/unknown", "/calls/", "/calls/%00", "/calls/../x", "/calls/hook:github:%ff"])
-def test_a_call_that_nobody_knows_is_not_there(house: Install, path: str) -> None:
+def test_an_unknown_call_is_404(house: Install, path: str) -> None:
     assert problem(senders.send(f"{house.web_url}{path}", b"", {}, "GET"), 404)
 
 
