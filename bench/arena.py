@@ -51,14 +51,14 @@ class Arena:
 
     @contextmanager
     def worker(self, app: str, pool: str, concurrency: int) -> Iterator[subprocess.Popen[bytes]]:
-        """A worker with the options of the Procfile, and the pool to be measured."""
+        """Start a worker with the options of the Procfile, and the pool to be measured."""
         options = ["--pool", pool, "--concurrency", str(concurrency), "--without-mingle", "--without-gossip"]
         celery = [sys.executable, "-m", "celery", "-A", app, "--quiet", "worker", "--loglevel", "warning"]
         with self._running("worker", [*celery, *options]) as process:
             yield process
 
     def log(self, name: str) -> str:
-        """What a process wrote last."""
+        """Return the last lines that a process wrote."""
         return (self.folder / f"{name}.log").read_text()[-2000:]
 
     @contextmanager
@@ -73,7 +73,7 @@ class Arena:
             _end(process)
 
     def _own_settings(self) -> dict[str, str]:
-        """The defaults, whatever the environment and `.env` say, with everything inside the folder."""
+        """Return the default settings, whatever the environment and `.env` say, with all data inside the folder."""
         places = {"STATE_DIR": "state", "CONTENT_DIR": "content", "PUBLIC_DIR": "public"}
         defaults = dict.fromkeys(("REDIS_URL", "BROKER_URL", "LOG_FORMAT", "LOG_LEVEL", "LEDGER_DAYS"), "")
         own = {name: str(self.folder / folder) for name, folder in places.items()}

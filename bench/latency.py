@@ -55,7 +55,7 @@ def _one_call(redis: Redis, n: int, watch: Stopwatch) -> None:
 
 
 def _settlement(claim: Claim) -> Settlement:
-    """What an attempt that went well leaves behind."""
+    """Return the result of a successful attempt."""
     at = claim.admitted_ms
     claimed = {"at": at, "event": "claimed", "attempt": 1, "fence": claim.fence, "owner": claim.owner}
     return Settlement(

@@ -61,7 +61,7 @@ def _written(journal: Journal, keys: int) -> Path:
 
 
 def _life(number: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What one key leaves in the journal."""
+    """Yield the journal's records of one key."""
     post, call = f"post-{number}", f"{number:08x}-0000-4000-8000-000000000000"
     which = {"agent": "publisher", "key": f"publish:feed:{post}", "call": call}
     kwargs = {"post_id": post, "destination": "feed"}

@@ -18,11 +18,11 @@ class Report:
     latencies: dict[str, list[float]]
 
     def ratio(self, side: Side) -> float:
-        """The middle one of the rounds' ratios to plain Celery: neighbours in time share the machine's noise."""
+        """Return the median of the rounds' ratios to plain Celery: measurements close in time share the machine's noise."""
         return median(own / plain for own, plain in zip(self.rounds[side], self.rounds[PLAIN], strict=True))
 
     def fsync_share(self) -> float | None:
-        """The part of an effect's time that goes into bringing the journal to the disk, as the middle of the rounds'."""
+        """Return the share of an effect's time that the journal's fsync takes, as the median of the rounds."""
         if UNSYNCED not in self.rounds:
             return None
         pairs = zip(self.rounds[EFFECT], self.rounds[UNSYNCED], strict=True)

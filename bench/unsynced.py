@@ -10,7 +10,7 @@ __all__ = ["app"]
 
 
 def _pretend(_: object) -> None:
-    """The record is with the operating system, as after any write; a power cut would lose it."""
+    """Pretend to sync: the operating system has the record, and a power cut would lose it."""
 
 
 os.fsync = _pretend  # type: ignore[assignment]  # it takes whatever fsync takes

@@ -49,6 +49,7 @@ def take_over(chosen: Settings) -> str:
     Raises:
         TakeoverError: If both folders hold data, if a process still uses one of them, or if the disk refuses.
         SettingsError: If a folder cannot be read.
+
     """
     if chosen.state_dir != DEFAULT_STATE_DIR or not (_old_data() or UNFINISHED_MOVE.exists()):
         return ""

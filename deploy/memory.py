@@ -40,6 +40,7 @@ def main() -> int:
 
     Returns:
         The exit code: 1 if nothing could be measured, or if the sum is above the limit.
+
     """
     parser = argparse.ArgumentParser(prog="python -m deploy.memory", description=__doc__)
     parser.add_argument("pid", type=int, nargs="*", help="measure these and their children (default: `make up`)")
@@ -73,6 +74,7 @@ def measure(pids: list[int]) -> list[Row]:
 
     Raises:
         MemoryReadError: if none of them runs, if one belongs to another user, or if this is not Linux.
+
     """
     if not psutil.LINUX:
         raise MemoryReadError("only Linux tells the proportional set size of a process")

@@ -44,6 +44,7 @@ class Lines:
         name: The name of the process.
         descriptor: The read end of the pipe that is its stdout and stderr.
         output: Where to show the lines.
+
     """
 
     def __init__(self, name: str, descriptor: int, output: Output) -> None:

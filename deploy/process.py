@@ -48,6 +48,7 @@ class Process:
         Args:
             stdout: A descriptor for its output and its errors; None leaves it those of the supervisor.
             stdin: A descriptor for its input.
+
         """
         self.started = time.monotonic()
         self.child = subprocess.Popen(
@@ -66,6 +67,7 @@ class Process:
 
         Returns:
             The exit code, the negative number of a signal, or None if it runs or was not started.
+
         """
         if not self.child or (code := self.child.poll()) is None:
             return None

@@ -17,6 +17,7 @@ def read(path: Path) -> dict[str, str]:
 
     Raises:
         ProcfileError: If the file cannot be read, has a line of another form, or names no process.
+
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

@@ -21,6 +21,7 @@ class PulseFile:
     Args:
         folder: The folder of all pulse files.
         pid: The process id, which is the file's name.
+
     """
 
     def __init__(self, folder: Path, pid: int) -> None:

@@ -61,6 +61,7 @@ def become_server(chosen: Settings, options: list[str]) -> None:
 
     Raises:
         ServerError: If REDIS_URL names another server, or if the embedded one cannot run here.
+
     """
     if not chosen.embedded:
         raise ServerError("REDIS_URL names a server, so none is started here; remove it to use the embedded one")

@@ -56,6 +56,7 @@ def command(settings: Settings) -> list[str]:
     Raises:
         ServerError: If there is no program to run, or if another user owns the folder of the socket.
         OSError: If a folder cannot be created.
+
     """
     socket = embedded_socket(settings.state_dir)
     data = settings.run_dir / "redis"

@@ -43,6 +43,7 @@ class Supervisor:
         watchdog: The process that stops the others if this one is killed.
         output: Where to log.
         pulses: The folder of the pulse files.
+
     """
 
     def __init__(

@@ -62,6 +62,7 @@ def up(path: Path) -> int:
         ProcfileError: If the Procfile cannot be used.
         TakeoverError: If the data of an earlier version cannot be moved.
         UpError: If a port is in use, a server cannot be reached, or another copy runs with this STATE_DIR.
+
     """
     environment = child_environment()
     chosen = settings.read(environment)
@@ -106,6 +107,7 @@ def take_lock(chosen: Settings) -> int:
 
     Raises:
         UpError: If another supervisor runs with this STATE_DIR.
+
     """
     private.folder(chosen.run_dir)
     path = chosen.run_dir / "up.lock"
@@ -150,6 +152,7 @@ def prepare_server(chosen: Settings, environment: Mapping[str, str]) -> Process 
 
     Raises:
         UpError: If the check fails.
+
     """
     # A process of its own checks: redis-py would take 12 MB of this one for as long as the system runs.
     command = [sys.executable, "-m", "deploy.redis"]

@@ -131,7 +131,7 @@ def task(  # noqa: PLR0913 - one argument per policy, all by name
     """Make a function a Celery task behind the gate.
 
     Args:
-        misplaced: Nothing: every policy has a name.
+        misplaced: Positional arguments, which are refused: every policy has a name.
         key: A template over the arguments, such as `"publish:{post_id}"`; two calls with one key are the same intent.
         rate: How often the task runs, such as `"10/hour"`.
         cap: How many effects may happen, such as `"30/day"`; an agent that reaches it is paused.
@@ -142,7 +142,7 @@ def task(  # noqa: PLR0913 - one argument per policy, all by name
         attempts: How many times a failed call is tried; 3 if it is None, or 1 for an effect.
         backoff: The pause after the first failure; it doubles with each attempt.
         max_age: An older call is refused.
-        unknown: Nothing: an option of Celery's decorator is refused with what to write instead.
+        unknown: Other options, such as those of Celery's decorator, which are refused with what to write instead.
 
     Raises:
         PolicyError: at import, a policy makes no sense or is not known.

@@ -36,7 +36,7 @@ class ProviderKeys:
         return f"gate:{{provider/{self.provider}}}:record"
 
     def refused(self, question: str) -> str:
-        """string: why the provider refused one question; until it expires, the question is not sent again"""
+        """string: why the provider refused one question; until it expires, the question is not sent again"""  # noqa: D401 - the Redis type
         return f"gate:{{provider/{self.provider}}}:refused:{question}"
 
 

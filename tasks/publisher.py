@@ -60,7 +60,7 @@ def publish_next() -> dict[str, list[str]]:
 
 
 def _lost(posts: Iterable[Post]) -> dict[str, str]:
-    """The posts that name a destination there is not: it would be waited for, for ever."""
+    """Return the posts that name an unknown destination, for which they would wait for ever."""
     known = destinations.names()
     return {
         post.id: f"{post.id}: destinations: {name!r} is no destination; there are: {', '.join(known)}"

@@ -100,6 +100,7 @@ def _webhooks() -> sources.Routes | None:
 
     Returns:
         The routes, without the rows that cannot work; None if the whole table cannot be read.
+
     """
     try:
         routes = sources.read()

@@ -38,6 +38,7 @@ async def call_store(action: Callable[[], Result]) -> Result:
 
     Raises:
         HTTPException: 503 if Redis or the journal is unavailable, or if `action` takes longer than MAX_SECONDS.
+
     """
     try:
         with anyio.fail_after(MAX_SECONDS):

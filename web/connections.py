@@ -49,6 +49,7 @@ class ConnectionLimits:
 
     Args:
         max_connections: How many connections may be open at once.
+
     """
 
     def __init__(self, max_connections: int) -> None:
@@ -122,6 +123,7 @@ def install(protocol: Any = AutoHTTPProtocol) -> None:
 
     Args:
         protocol: uvicorn's protocol class, whose methods are wrapped.
+
     """
     if hasattr(protocol, "_gatehouse_limits"):
         return

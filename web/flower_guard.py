@@ -44,6 +44,7 @@ def install() -> str:
 
     Returns:
         `user:password`, which Flower's own handlers require.
+
     """
     credentials = f"{USER}:{settings.current().desk_password or private.secret(SECRET)}"
     needs_password = bool(settings.current().desk_password)

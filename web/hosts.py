@@ -28,6 +28,7 @@ def read(headers: Headers) -> str | None:
     Returns:
         The name or address in lower case, without port and brackets; "" if the header is missing or empty; None if
         it is not a host, or if there are several.
+
     """
     values = headers.getlist("host")
     if not values or values == [""]:

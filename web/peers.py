@@ -24,6 +24,7 @@ def peer_uid(connection: socket.socket) -> int | None:
 
     Returns:
         The user id; None if that process is on another machine, has closed its socket, or cannot be found.
+
     """
     if connection.family not in {socket.AF_INET, socket.AF_INET6}:
         return None

@@ -34,7 +34,7 @@ class Door:
         self._answers += 1
 
     def answer(self, deadline: float = 40.0) -> str:
-        """What came of the last key: `called`, or how the peer refused."""
+        """Return what became of the last key: `called`, or how the peer refused."""
         until(lambda: len(self._lines()) > self._answers, deadline, "a door to answer")
         return self._lines()[self._answers]
 

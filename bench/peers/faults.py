@@ -42,7 +42,7 @@ def lose_answers(stage: Stage, keys: Sequence[str]) -> None:
 
 
 def kill_workers(stage: Stage, keys: Sequence[str]) -> None:
-    """The process that waits for the answer dies; its supervisor lives, if it has one."""
+    """Kill the process that waits for the answer; its supervisor lives, if it has one."""
     _begin_effects(stage, keys)
     stage.settle(UNDER_WAY)
     stage.kill_workers(*keys)
@@ -70,7 +70,7 @@ def call_at_once(stage: Stage, keys: Sequence[str]) -> None:
 
 
 def call_again(stage: Stage, keys: Sequence[str]) -> None:
-    """The same key is asked for again when the first call is long over."""
+    """Ask for the same key again when the first call is long over."""
     stage.call(*keys)
     stage.wait_for_effects(*keys)
     stage.settle(BESIDE)
@@ -88,7 +88,7 @@ def kill_before(stage: Stage, keys: Sequence[str]) -> None:
 
 
 def refuse_once(stage: Stage, keys: Sequence[str]) -> None:
-    """The first request is refused with 429 and not applied."""
+    """Refuse the first request with 429, without applying it."""
     for key in keys:
         stage.effects.mode("refuse:429", key=key, for_next=1)
     stage.call(*keys)

@@ -108,7 +108,7 @@ class Stage:
         return self._worker.output[-3000:]
 
     def _check(self, answer: str) -> None:
-        """A call must have been taken, or refused as the peer documents it; a door that is broken proves nothing."""
+        """Raise unless the call was taken, or refused as the peer documents it; a broken door proves nothing."""
         if answer != "called" and not answer.startswith(self._peer.refuses):
             raise GaveUp(f"a call failed: {answer}")
 

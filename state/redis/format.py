@@ -19,7 +19,7 @@ class NewerRedisFormat(client.StoreError):
 
 
 def key() -> str:
-    """string: the format of everything that Gatehouse keeps in this Redis"""
+    """string: the format of everything that Gatehouse keeps in this Redis"""  # noqa: D401 - the Redis type
     return "gate:{house}:format"
 
 

@@ -28,6 +28,7 @@ async def read(request: Request) -> bytes:
     Raises:
         HTTPException: 400 if the connection ends too early, 408 if the body takes longer than MAX_READ_SECONDS, 413 if
             it is larger than MAX_BODY, 415 if it is not JSON in UTF-8 or is compressed.
+
     """
     _check_type(request.headers)
     declared = request.headers.get("content-length", "0")

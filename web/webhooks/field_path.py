@@ -39,6 +39,7 @@ class FieldPath:
         Args:
             headers: The headers of the delivery.
             body: The JSON object in its body.
+
         """
         if self.kind == "text":
             return self.name

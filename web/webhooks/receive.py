@@ -135,6 +135,7 @@ def _accept(delivery: Delivery, call: Call) -> bool:
 
     Raises:
         HTTPException: 429 above the source's rate, 422 if the id belongs to another delivery.
+
     """
     rate = delivery.source.rate
     seconds = limits.throttle(delivery.source.name, rate.burst, rate.every_ms)

@@ -97,6 +97,7 @@ def read(table: ModuleType | None = None) -> Routes:
 
     Raises:
         RouteError: If the table as a whole cannot be read.
+
     """
     try:
         table = table or config_lines.load(config_lines.ROUTES)
