@@ -41,7 +41,7 @@ def alive(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
 async def ready(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
     """Answer 200 if a call that is accepted here will run, else 503; `ok` is true only if nothing is wrong at all."""
     try:
-        liveness, late = await run_in_threadpool(overdue.look)
+        liveness, late = await run_in_threadpool(overdue.current)
     except StoreError as error:
         content = {"ok": False, "redis": clean(str(error))}
         return JSONResponse(content, status_code=503, headers=NOT_READY_HEADERS)

@@ -13,10 +13,10 @@ from clients.llm import fallback
 from gatekeeper import Rung
 from tasks.analyst import analysis, timeseries
 from tasks.analyst import metrics as numbers
-from tasks.analyst.metrics import Numbers
+from tasks.analyst.metrics import Metrics
 
 
-class Collected(BaseModel):
+class AnalysisRecord(BaseModel):
     """One analysis: who made it on which rung, what it says, and the numbers it is about."""
 
     at: AwareDatetime
@@ -26,16 +26,16 @@ class Collected(BaseModel):
     findings: list[str]
     unfounded: list[str]  #: figures that the text names and the numbers do not have
     note: str | None
-    numbers: Numbers
+    numbers: Metrics
 
 
 @gatekeeper.task(lease="3m")
 def collect() -> dict[str, Any]:
     """Gather and analyse; broken sources are told in the state. Answers the analysis without its numbers."""
     now = datetime.now(UTC)
-    reading = sources.read_all("analyst", timeseries.described)
+    reading = sources.read_all("analyst", timeseries.summarize)
     gatekeeper.memory().put("broken_sources", reading.broken or None)
-    collected = _analyse(numbers.gather(reading.parts, now), now)
+    collected = _analyse(numbers.collect(reading.parts, now), now)
     told = collected.model_dump(mode="json")
     brief = {name: value for name, value in told.items() if name not in {"numbers", "findings"}}
     gatekeeper.memory().put("last_analysis", told)
@@ -44,12 +44,12 @@ def collect() -> dict[str, Any]:
     return {name: value for name, value in told.items() if name != "numbers"} | {"broken": sorted(reading.broken)}
 
 
-def _analyse(found: Numbers, now: datetime) -> Collected:
+def _analyse(found: Metrics, now: datetime) -> AnalysisRecord:
     answered = fallback.ask(
         analysis.question(found), rules=lambda: analysis.by_rules(found), raw=lambda: analysis.raw(found)
     )
     said = answered.value
-    return Collected(
+    return AnalysisRecord(
         at=now,
         rung=answered.rung,
         by=answered.by,

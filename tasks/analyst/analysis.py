@@ -9,8 +9,8 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
 
 from clients.llm.fallback import Question
-from tasks.analyst.metrics import AgentMetrics, Numbers, Posts
-from tasks.analyst.timeseries import FLAT, Described
+from tasks.analyst.metrics import AgentMetrics, Metrics, PostMetrics
+from tasks.analyst.timeseries import MIN_CHANGE, SeriesSummary
 
 UNAVAILABLE = "Analysis unavailable"
 #: Findings of one analysis: what a person reads over breakfast.
@@ -58,12 +58,12 @@ class ModelAnalysis(Analysis):
         return value
 
 
-def question(numbers: Numbers) -> Question[Analysis]:
+def question(numbers: Metrics) -> Question[Analysis]:
     """Ask what the numbers mean."""
     return Question(SYSTEM, numbers.model_dump_json(), ModelAnalysis)
 
 
-def unsupported_figures(analysis: Analysis, numbers: Numbers) -> list[str]:
+def unsupported_figures(analysis: Analysis, numbers: Metrics) -> list[str]:
     """The figures that an analysis names and the numbers do not have: to be read with care."""
     exact = re.findall(r"\d+(?:\.\d+)?", numbers.model_dump_json())
     known = {_plain(f"{float(figure):.{digits}f}") for figure in exact for digits in (0, 1, 2, 3)}
@@ -77,12 +77,12 @@ def _plain(figure: str) -> str:
     return plain.rstrip("0").rstrip(".") if "." in plain else plain
 
 
-def raw(numbers: Numbers) -> Analysis:  # noqa: ARG001 - the numbers themselves are stored beside it
+def raw(numbers: Metrics) -> Analysis:  # noqa: ARG001 - the numbers themselves are stored beside it
     """Nothing is said; the numbers speak."""
     return Analysis(summary=UNAVAILABLE)
 
 
-def by_rules(numbers: Numbers) -> Analysis | None:
+def by_rules(numbers: Metrics) -> Analysis | None:
     """What can be said without a model: troubles first, then what is unusual, then the level of each series.
 
     None where there is nothing to say anything about.
@@ -99,7 +99,7 @@ def by_rules(numbers: Numbers) -> Analysis | None:
     )
 
 
-def _posts(posts: Posts) -> str:
+def _posts(posts: PostMetrics) -> str:
     if not posts.out:
         return "No post is out yet."
     newest = f"; the newest is “{posts.newest}”, {posts.newest_at:%d %B}" if posts.newest_at else ""
@@ -109,7 +109,7 @@ def _posts(posts: Posts) -> str:
     )
 
 
-def _agents(numbers: Numbers) -> str:
+def _agents(numbers: Metrics) -> str:
     attempts = sum(agent.attempts for agent in numbers.agents)
     if not attempts:
         return "No agent has run in this time."
@@ -138,13 +138,13 @@ def _troubles(agent: AgentMetrics, days: int) -> Iterator[str]:
         yield f"{agent.agent} has {_count(agent.unknown, 'attempt')} of unknown outcome in {days} days."
 
 
-def _oddities(series: Described) -> Iterator[str]:
+def _oddities(series: SeriesSummary) -> Iterator[str]:
     for odd in series.unusual:
         word = "high" if odd.value > odd.usual else "low"
         yield f"{_name(series)}: unusually {word} on {odd.at}: {_figure(odd.value)}, where {_figure(odd.usual)} is usual."
 
 
-def _level(series: Described) -> str:
+def _level(series: SeriesSummary) -> str:
     level = (
         f"{_name(series)}: {_figure(series.total)} in {_count(series.count, 'row')}, {_figure(series.mean)} on average"
     )
@@ -152,13 +152,13 @@ def _level(series: Described) -> str:
         return f"{level}."
     trend = (
         "about the same"
-        if abs(series.change) < FLAT
+        if abs(series.change) < MIN_CHANGE
         else f"{'up' if series.change > 0 else 'down'} {abs(series.change):g} %"
     )
     return f"{level}; the newest {series.stride} are {trend} against the {series.stride} before."
 
 
-def _name(series: Described) -> str:
+def _name(series: SeriesSummary) -> str:
     return f"{series.source}, {series.name}"
 
 

@@ -15,7 +15,7 @@ from clients.text.markdown import shorten
 from gatekeeper.policies import spec
 from state.agents import events
 from state.agents import snapshot as agent
-from tasks.analyst.timeseries import Described
+from tasks.analyst.timeseries import SeriesSummary
 
 #: Days that are looked at; a week has one of each weekday.
 DAYS = 7
@@ -24,7 +24,7 @@ DAY_MS = 24 * 3600 * 1000
 MAX_SERIES, MAX_AGENTS = 12, 20
 
 
-class Posts(BaseModel):
+class PostMetrics(BaseModel):
     """The feed: posts that are out, those of the last week and of the week before."""
 
     out: int
@@ -49,29 +49,29 @@ class AgentMetrics(BaseModel):
     totals: dict[str, int]
 
 
-class Numbers(BaseModel):
+class Metrics(BaseModel):
     """Everything that is analysed."""
 
     days: int = DAYS
-    posts: Posts
+    posts: PostMetrics
     agents: list[AgentMetrics]
-    series: list[Described]
+    series: list[SeriesSummary]
 
 
-def gather(tables: Sequence[Described], now: datetime) -> Numbers:
+def collect(tables: Sequence[SeriesSummary], now: datetime) -> Metrics:
     """Look at everything now; raises StoreError without Redis."""
-    return Numbers(
+    return Metrics(
         posts=_posts(now),
         agents=[_agent(name, now) for name in spec.agents()[:MAX_AGENTS]],
         series=list(tables[:MAX_SERIES]),
     )
 
 
-def _posts(now: datetime) -> Posts:
+def _posts(now: datetime) -> PostMetrics:
     public = settings.current().public_dir
     entries = FeedStore(public).newest() if (public / "entries").is_dir() else []
     newest = max(entries, key=lambda entry: entry.published_at, default=None)
-    return Posts(
+    return PostMetrics(
         out=sum(1 for _ in (public / "entries").glob("*.json")),
         week=_published(entries, now - timedelta(days=DAYS), now),
         week_before=_published(entries, now - timedelta(days=2 * DAYS), now - timedelta(days=DAYS)),

@@ -20,13 +20,13 @@ from clients.text.markdown import shorten
 #: The newest rows of a table: more than a year of days.
 MAX_ROWS, MAX_COLUMNS = 400, 6
 #: Columns that are looked at for numbers. A row has as many cells as the heading, so that wide headings cost by the square.
-LOOKED_AT = 50
+MAX_CELLS = 50
 #: Values that are kept as they are; with those of other tables they must fit one fact.
-SHOWN = 28
+MAX_VALUES = 28
 #: Steps on both sides of a comparison; for days this is a week, so that weekends fall on both.
-STRIDE = 7
+WINDOW = 7
 #: A change below this many percent is none.
-FLAT = 5.0
+MIN_CHANGE = 5.0
 #: From the textbook (Iglewicz and Hoaglin, 1993): a modified z-score above it is worth a look, from eight values on.
 UNUSUAL, ENOUGH = 3.5, 8
 MAX_UNUSUAL = 3
@@ -46,7 +46,7 @@ class Series:
     values: tuple[float, ...]
 
 
-class Oddity(BaseModel):
+class Outlier(BaseModel):
     """A value far from the usual one."""
 
     at: str
@@ -54,7 +54,7 @@ class Oddity(BaseModel):
     usual: Number
 
 
-class Described(BaseModel):
+class SeriesSummary(BaseModel):
     """What is known of one series; `change` compares the median of its newest `stride` values with that of those before, in percent."""
 
     model_config = ConfigDict(frozen=True)
@@ -68,11 +68,11 @@ class Described(BaseModel):
     mean: Number
     stride: int | None
     change: float | None
-    unusual: list[Oddity]
+    unusual: list[Outlier]
     newest: list[Number]
 
 
-def described(data: bytes, source: str) -> list[Described]:
+def summarize(data: bytes, source: str) -> list[SeriesSummary]:
     """What is known of each series in a table; raises BrokenSource or OverflowError, and the table is told as broken."""
     return [describe(series) for series in parse(data, source)]
 
@@ -90,11 +90,11 @@ def parse(data: bytes, source: str) -> list[Series]:
     return found
 
 
-def describe(series: Series) -> Described:
+def describe(series: Series) -> SeriesSummary:
     """Look at one series; raises OverflowError for numbers that cannot be added up."""
     values = series.values
-    stride = min(STRIDE, len(values) // 2)
-    return Described(
+    stride = min(WINDOW, len(values) // 2)
+    return SeriesSummary(
         source=series.source,
         name=series.name,
         first=series.labels[0],
@@ -105,7 +105,7 @@ def describe(series: Series) -> Described:
         stride=stride or None,
         change=_change(values[-2 * stride : -stride], values[-stride:]) if stride else None,
         unusual=_unusual(series),
-        newest=[_short(value) for value in values[-SHOWN:]],
+        newest=[_short(value) for value in values[-MAX_VALUES:]],
     )
 
 
@@ -119,9 +119,9 @@ def _rows_of_csv(text: str) -> list[dict[str, Any]]:
 
 def _table(lines: Iterator[list[str]]) -> list[dict[str, Any]]:
     """The newest rows, each with the first columns of the heading; a cell that is missing is a gap."""
-    heading = next(lines, [])[:LOOKED_AT]
+    heading = next(lines, [])[:MAX_CELLS]
     newest = deque((row for row in lines if row), maxlen=MAX_ROWS)
-    return [dict(zip(heading, [*row[:LOOKED_AT], *[""] * len(heading)], strict=False)) for row in newest]
+    return [dict(zip(heading, [*row[:MAX_CELLS], *[""] * len(heading)], strict=False)) for row in newest]
 
 
 def _rows_of_json(text: str) -> list[dict[str, Any]]:
@@ -136,7 +136,7 @@ def _rows_of_json(text: str) -> list[dict[str, Any]]:
 
 def _names(rows: list[dict[str, Any]]) -> list[str]:
     """The columns after the first, which says what a row is called."""
-    return [name for name in islice(rows[0], 1, LOOKED_AT) if name] if rows else []
+    return [name for name in islice(rows[0], 1, MAX_CELLS) if name] if rows else []
 
 
 def _series(source: str, name: str, rows: list[dict[str, Any]]) -> Series | None:
@@ -167,7 +167,7 @@ def _change(before: tuple[float, ...], after: tuple[float, ...]) -> float | None
     return round(100 * (median(after) - base) / abs(base), 1) if base else None
 
 
-def _unusual(series: Series) -> list[Oddity]:
+def _unusual(series: Series) -> list[Outlier]:
     values = series.values
     if len(values) < ENOUGH:
         return []
@@ -176,7 +176,7 @@ def _unusual(series: Series) -> list[Oddity]:
     spread = median(distances) / 0.6745 or fmean(distances) * 1.253314
     far = [i for i, distance in enumerate(distances) if spread and distance / spread > UNUSUAL]
     farthest = sorted(far, key=lambda i: -distances[i])[:MAX_UNUSUAL]
-    return [Oddity(at=series.labels[i], value=_short(values[i]), usual=_short(usual)) for i in sorted(farthest)]
+    return [Outlier(at=series.labels[i], value=_short(values[i]), usual=_short(usual)) for i in sorted(farthest)]
 
 
 def _short(value: float) -> Number:

@@ -1,85 +1,91 @@
-"""The monitor: looks at URLs, the machine, Redis and the other agents, and tells once what begins and what ends."""
+"""The monitor: check URLs, the machine, Redis and the other agents, and report each incident once when it begins and ends."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import gatekeeper
 from gatekeeper.policies.spec import agents
+from gatekeeper.schedule.entries import Schedule
 from tasks.monitor import alerts, config, incidents, probes, schedule_checks
-from tasks.monitor.checks import Check, CheckResult, failed, side_by_side
-from tasks.monitor.config import Watch
+from tasks.monitor.checks import Check, CheckResult, failed, run_all
+from tasks.monitor.config import MonitorConfig
 from tasks.monitor.incidents import Change, Incident
 
 
 @gatekeeper.task()
 def check() -> dict[str, Any]:
-    """Look at everything; what changed is looked at twice before it is believed and told."""
+    """Run all checks; a check whose result changed runs twice before the change is believed and reported."""
     memory, now = gatekeeper.memory(), datetime.now(UTC)
     last: dict[str, Any] = memory.get("verdict") or {}
-    since = schedule_checks.watched_since(memory.get("watched_since") or {}, _time(last.get("at")), now)
-    standing = {name: Incident.model_validate(told) for name, told in (memory.get("incidents") or {}).items()}
+    schedule = schedule_checks.schedule()
+    before = memory.get("watched_since") or {}
+    since = schedule_checks.watched_since(schedule.entries, before, _time(last.get("at")), now)
+    standing = {name: Incident.model_validate(fields) for name, fields in (memory.get("incidents") or {}).items()}
 
-    checks, change = _look_twice(standing, since, now)
+    results, change = _check_twice(standing, lambda config: _checks(config, schedule, since, now), now)
 
     for began in change.began:
         alerts.alert(began)
     for ended in change.ended:
         alerts.recovered(ended.name, ended.since, now)
-    _remember(change, checks, now)
+    _remember(change, results, now)
     memory.put("watched_since", since)
     return {
-        "ok": all(seen.ok for seen in checks),
-        "checks": len(checks),
-        "failing": [seen.name for seen in checks if not seen.ok],
+        "ok": all(result.ok for result in results),
+        "checks": len(results),
+        "failing": [result.name for result in results if not result.ok],
         "alerts": [began.name for began in change.began],
         "recovered": [ended.name for ended in change.ended],
     }
 
 
-def _look_twice(
-    standing: Mapping[str, Incident], since: Mapping[str, str], now: datetime
+def _check_twice(
+    standing: Mapping[str, Incident], checks: Callable[[MonitorConfig], Iterator[Check]], now: datetime
 ) -> tuple[list[CheckResult], Change]:
-    """What was seen last of each thing, and what both looks say has changed."""
-    watched, problem = _watched()
-    first = side_by_side(_looks(watched, since, now))
-    given = problem and [*problem, *_not_looked_at(standing, first)]
-    doubtful = incidents.in_doubt(standing, [*first, *given])
+    """Run the checks, and those with a new result again after a pause; return the last results and the change."""
+    configured, problems = _config()
+    first = run_all(checks(configured))
+    fixed = problems and [*problems, *_not_checked(standing, first)]
+    doubtful = incidents.unconfirmed(standing, [*first, *fixed])
     again: list[CheckResult] = []
     if doubtful:
-        time.sleep(watched.second_look_seconds)
-        again = side_by_side(look for look in _looks(watched, since, now) if look.name in doubtful)
-    first, second = [*first, *given], [*again, *given]
-    seen = {one.name: one for one in (*first, *second)}
-    return list(seen.values()), incidents.confirm(standing, first, second, now)
+        time.sleep(configured.second_look_seconds)
+        again = run_all(check for check in checks(configured) if check.name in doubtful)
+    first, second = [*first, *fixed], [*again, *fixed]
+    latest = {result.name: result for result in (*first, *second)}
+    return list(latest.values()), incidents.confirm(standing, first, second, now)
 
 
-def _watched() -> tuple[Watch, list[CheckResult]]:
-    """What the file says; what is wrong in it is something to tell, and everything else goes on."""
-    watched, problems = config.read()
-    return watched, [failed(config.FILE, "; ".join(problems))] if problems else []
+def _checks(configured: MonitorConfig, schedule: Schedule, since: Mapping[str, str], now: datetime) -> Iterator[Check]:
+    yield from probes.checks(configured)
+    yield from schedule_checks.checks(schedule, agents(), since, now)
 
 
-def _not_looked_at(standing: Mapping[str, Incident], seen: list[CheckResult]) -> list[CheckResult]:
-    """What is not in order may be among what the broken file says; it has not ended because we cannot look."""
-    missing = set(standing) - {one.name for one in seen} - {config.FILE}
+def _config() -> tuple[MonitorConfig, list[CheckResult]]:
+    """Read the configuration; its problems become a failed check, and the usable rest is checked."""
+    configured, problems = config.read()
+    return configured, [failed(config.FILE, "; ".join(problems))] if problems else []
+
+
+def _not_checked(standing: Mapping[str, Incident], results: list[CheckResult]) -> list[CheckResult]:
+    """Return a failed check for each incident that no check covers because the configuration is broken.
+
+    Without it the incident would end, although its URL may still be down.
+    """
+    missing = set(standing) - {result.name for result in results} - {config.FILE}
     return [failed(name, f"not looked at: {config.FILE} cannot be read") for name in sorted(missing)]
 
 
-def _looks(watched: Watch, since: Mapping[str, str], now: datetime) -> Iterator[Check]:
-    yield from probes.looks(watched)
-    yield from schedule_checks.looks(agents(), since, now)
-
-
-def _remember(change: Change, checks: list[CheckResult], now: datetime) -> None:
+def _remember(change: Change, results: list[CheckResult], now: datetime) -> None:
     memory = gatekeeper.memory()
     verdict = {
         "at": now.isoformat(timespec="milliseconds"),
-        "ok": all(seen.ok for seen in checks),
-        "checks": [seen.model_dump() for seen in checks],
+        "ok": all(result.ok for result in results),
+        "checks": [result.model_dump() for result in results],
     }
     memory.put("verdict", verdict)
     memory.put("incidents", {name: incident.model_dump(mode="json") for name, incident in change.standing.items()})

@@ -15,7 +15,7 @@ from gatekeeper.redact import clean, describe
 #: Seconds. What answers later than this does not help anybody who waits for it.
 MAX_CHECK_SECONDS = 5.0
 #: Characters; a verdict is one fact of the state file, and has to stay readable.
-MAX_WORDS = 200
+MAX_LENGTH = 200
 
 
 class CheckResult(BaseModel):
@@ -66,7 +66,7 @@ def failed(name: str, why: str) -> CheckResult:
     return CheckResult(name=name, ok=False, why=_cut(why))
 
 
-def side_by_side(looks: Iterable[Check], seconds: float = MAX_CHECK_SECONDS) -> list[CheckResult]:
+def run_all(looks: Iterable[Check], seconds: float = MAX_CHECK_SECONDS) -> list[CheckResult]:
     """Take all looks at once; one that has not come back after `seconds` is a failed check.
 
     Threads that nobody waits for any more end by themselves: a name look-up, for one, cannot be interrupted.
@@ -87,4 +87,4 @@ def _into(found: dict[str, CheckResult], look: Check) -> None:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= MAX_WORDS else f"{text[: MAX_WORDS - 1]}…"
+    return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 1]}…"

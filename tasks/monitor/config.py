@@ -18,21 +18,21 @@ MAX_URLS = 20
 #: A check must end well within its lease.
 MAX_PAUSE_MS = 30_000
 #: Stands in a URL for where our own web process listens.
-OWN = "{web_url}"
+WEB_URL = "{web_url}"
 
 
-class BrokenWatch(ValueError):
+class BrokenConfig(ValueError):
     """Raised when the file cannot be used; says where and why."""
 
 
 def _http(url: str) -> str:
-    whole = url.replace(OWN, settings.current().web_url)
+    whole = url.replace(WEB_URL, settings.current().web_url)
     try:
         urlsplit(whole).port  # noqa: B018 - it raises for one that is out of range
     except ValueError as error:
-        raise ValueError(f"{url!r} is not a URL: {error}; write https://… or {OWN}/healthz") from None
+        raise ValueError(f"{url!r} is not a URL: {error}; write https://… or {WEB_URL}/healthz") from None
     if urlsplit(whole).scheme not in {"http", "https"} or not urlsplit(whole).hostname:
-        raise ValueError(f"{url!r} is no URL; write https://… or {OWN}/healthz")
+        raise ValueError(f"{url!r} is no URL; write https://… or {WEB_URL}/healthz")
     return whole
 
 
@@ -83,7 +83,7 @@ class Thresholds(_Part):
     queue: Annotated[int, Field(gt=0)] = 100
 
 
-class Watch(_Part):
+class MonitorConfig(_Part):
     """The whole file."""
 
     second_look: Annotated[Duration, AfterValidator(_soon)] = "5s"
@@ -95,20 +95,20 @@ class Watch(_Part):
         return duration_ms(self.second_look) / 1000
 
 
-def ours() -> Watch:
+def ours() -> MonitorConfig:
     """What is watched where no file says so: our own web process, and the limits that ship."""
-    return Watch(url=(Site(name="web", url=f"{OWN}/healthz"),))
+    return MonitorConfig(url=(Site(name="web", url=f"{WEB_URL}/healthz"),))
 
 
-def load() -> Watch:
-    """Read the file of this installation; raises BrokenWatch if anything in it is wrong."""
+def load() -> MonitorConfig:
+    """Read the file of this installation; raises BrokenConfig if anything in it is wrong."""
     watch, problems = read()
     if problems:
-        raise BrokenWatch("; ".join(problems))
+        raise BrokenConfig("; ".join(problems))
     return watch
 
 
-def read() -> tuple[Watch, list[str]]:
+def read() -> tuple[MonitorConfig, list[str]]:
     """What can be watched, and what is wrong in the file: a bad entry never hides the others."""
     file = settings.current().content_dir / FILE
     if not file.exists():
@@ -125,8 +125,10 @@ def read() -> tuple[Watch, list[str]]:
     problems += (
         [] if isinstance(limits, dict) else ["limits: it is not a table; write [limits], and below it its values"]
     )
-    head = _good(Watch, table, "", problems)
-    return Watch.model_validate({**head, "limits": good, "url": sites}), [f"{FILE}: {problem}" for problem in problems]
+    head = _good(MonitorConfig, table, "", problems)
+    return MonitorConfig.model_validate({**head, "limits": good, "url": sites}), [
+        f"{FILE}: {problem}" for problem in problems
+    ]
 
 
 def _good(model: type[BaseModel], given: dict[str, Any], place: str, problems: list[str]) -> dict[str, Any]:

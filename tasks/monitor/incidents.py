@@ -36,7 +36,7 @@ class Change:
     ended: list[Incident]
 
 
-def in_doubt(standing: Mapping[str, Incident], checks: Iterable[CheckResult]) -> set[str]:
+def unconfirmed(standing: Mapping[str, Incident], checks: Iterable[CheckResult]) -> set[str]:
     """The names of which a look says something else than is believed; they deserve a second one."""
     return set(standing) ^ _failing(checks)
 
@@ -45,7 +45,7 @@ def confirm(
     standing: Mapping[str, Incident], first: list[CheckResult], second: list[CheckResult], now: AwareDatetime
 ) -> Change:
     """Change what both looks agree on. What is not looked at any more (a resolved key, a removed URL) has ended."""
-    doubtful = in_doubt(standing, first)
+    doubtful = unconfirmed(standing, first)
     failing = {check.name: check for check in second if not check.ok and check.name in doubtful}
     began = [failing[name] for name in sorted(doubtful - set(standing)) if name in failing]
     over = sorted(doubtful & set(standing) - set(failing))

@@ -1,4 +1,4 @@
-"""Which ticks are overdue: their time has come, and beat did not start them, or no worker took them."""
+"""Find overdue ticks: due times that beat did not start, or whose call no worker took."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from gatekeeper.policies.spec import agents
+from gatekeeper.schedule.entries import Entry
 from state.ledger import schedule_runs
 from state.processes import backlog, liveness
 from state.processes.liveness import Liveness
 from tasks.monitor import schedule_checks
-from tasks.monitor.schedule_checks import Plan
 
-#: Beat looks every five seconds; a restart of it, or of a worker, takes half a minute at the most.
+#: Beat looks every five seconds; a restart of beat or of a worker takes half a minute at most.
 TOLERANCE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
 class Overdue:
-    """A tick that should have begun."""
+    """A tick that should have started; `due` is in UTC."""
 
     entry: str
     agent: str
@@ -29,46 +29,41 @@ class Overdue:
         return f"{self.entry} was due at {self.due:%Y-%m-%d %H:%M} UTC: {self.why}"
 
 
-def overdue(standing: Liveness) -> list[Overdue]:
-    """Every entry whose newest tick has not begun although its time has come."""
-    now = datetime.fromtimestamp(standing.now_ms / 1000, UTC)
-    found = (_of(plan, standing, now) for plan in schedule_checks.plans())
-    return [each for each in found if each is not None]
+def current() -> tuple[Liveness, list[Overdue]]:
+    """Return which processes run and which are silent, and the overdue ticks; raises StoreError."""
+    running = current_liveness()
+    now = datetime.fromtimestamp(running.now_ms / 1000, UTC)
+    ticks = (_overdue(entry, running, now) for entry in schedule_checks.schedule().entries.values())
+    return running, [tick for tick in ticks if tick is not None]
 
 
-def look() -> tuple[Liveness, list[Overdue]]:
-    """Who runs, who is silent, and which ticks are overdue; raises StoreError."""
-    standing = stand()
-    return standing, overdue(standing)
+def current_liveness() -> Liveness:
+    """Return which processes run, and as silent also the queues that no worker takes messages from; raises StoreError."""
+    running = liveness.current()
+    unserved = liveness.unserved_queues(backlog.of_queues(agents()), running)
+    return replace(running, silent=[*running.silent, *unserved])
 
 
-def stand() -> Liveness:
-    """Who runs and who is silent, and from which queues nobody takes what waits there; raises StoreError."""
-    standing = liveness.current()
-    deserted = liveness.unserved_queues(backlog.of_queues(agents()), standing)
-    return replace(standing, silent=[*standing.silent, *deserted])
-
-
-def _of(plan: Plan, standing: Liveness, now: datetime) -> Overdue | None:
-    due = plan.times.latest_before(now)
-    newest = schedule_runs.newest(plan.agent, plan.entry)
+def _overdue(entry: Entry, running: Liveness, now: datetime) -> Overdue | None:
+    due = entry.latest_before(now)
+    newest = schedule_runs.newest(entry.agent, entry.name)
     if newest.due is not None and newest.due >= due:
         since = datetime.fromtimestamp(newest.at_ms / 1000, UTC)
-        waits = newest.state == "queued" and now - since > TOLERANCE
-        return Overdue(plan.entry, plan.agent, newest.due, "no worker has taken it") if waits else None
-    if now - _expected(due, standing) <= TOLERANCE or _may_wait(plan, newest, standing):
+        is_stuck = newest.state == "queued" and now - since > TOLERANCE
+        return Overdue(entry.name, entry.agent, newest.due, "no worker has taken it") if is_stuck else None
+    if now - _expected(due, running) <= TOLERANCE or _may_wait(entry, newest, running):
         return None
-    return Overdue(plan.entry, plan.agent, due, "it was not started")
+    return Overdue(entry.name, entry.agent, due, "it was not started")
 
 
-def _expected(due: datetime, standing: Liveness) -> datetime:
-    """When beat should have started it: as soon as it was due, or as soon as it ran itself."""
-    began = [datetime.fromtimestamp(beat.since_ms / 1000, UTC) for beat in standing.of("beat")]
+def _expected(due: datetime, running: Liveness) -> datetime:
+    """Return when beat should have started a tick: at its due time, or when beat itself started."""
+    began = [datetime.fromtimestamp(beat.since_ms / 1000, UTC) for beat in running.of("beat")]
     return max([due, *began[:1]])
 
 
-def _may_wait(plan: Plan, newest: schedule_runs.Newest, standing: Liveness) -> bool:
-    """Whether the entry itself says that nothing is to be started now."""
-    if plan.missed == "skip" and newest.due is not None and standing.of("beat"):
+def _may_wait(entry: Entry, newest: schedule_runs.Newest, running: Liveness) -> bool:
+    """Return whether the entry's own policies say that nothing is to be started now."""
+    if entry.missed == "skip" and newest.due is not None and running.of("beat"):
         return True
-    return plan.overlap == "queue" and newest.state in schedule_runs.OPEN
+    return entry.overlap == "queue" and newest.state in schedule_runs.OPEN

@@ -26,14 +26,14 @@ from state.ledger import Ledger
 from state.processes import liveness
 from tasks.monitor import overdue
 from tasks.monitor.checks import MAX_CHECK_SECONDS, Check, Observation
-from tasks.monitor.config import Site, Thresholds, Watch
+from tasks.monitor.config import MonitorConfig, Site, Thresholds
 
 GB = 1024**3
 MB = 1024**2
 HTTPS = 443
 
 
-def looks(watch: Watch) -> Iterator[Check]:
+def checks(watch: MonitorConfig) -> Iterator[Check]:
     """Everything outside the agents."""
     for site in watch.url:
         yield Check(f"url {site.name}", partial(url, site))
@@ -167,7 +167,7 @@ def effects() -> Observation:
 
 def processes() -> Observation:
     """Do workers and beat say that they live?"""
-    standing = overdue.stand()
+    standing = overdue.current_liveness()
     counts = ", ".join(f"{len(standing.of(kind))} {kind}" for kind in liveness.KINDS)
     told = "; ".join(map(str, standing.silent))
     return Observation(
@@ -177,7 +177,7 @@ def processes() -> Observation:
 
 def ticks() -> Observation:
     """Does everything begin when it is due?"""
-    _, late = overdue.look()
+    _, late = overdue.current()
     return Observation(f"{len(late)} overdue", "0", "; ".join(map(str, late)))
 
 

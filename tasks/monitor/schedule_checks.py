@@ -1,155 +1,140 @@
-"""Whether the agents run when the schedule says so, and whether anything of theirs waits for a person."""
+"""Check that each agent runs when the schedule says so, and that none of its keys waits for a person."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice, pairwise
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from gatekeeper.schedule.cron import Cron, CronError
+from gatekeeper.schedule.entries import Entry, Schedule, ScheduleError, read
 from gatekeeper.tables import config_lines
 from state.agents import events
 from state.agents.snapshot import Snapshot, snapshot
 from state.ledger import schedule_runs
 from tasks.monitor.checks import Check, Observation
 
-#: An entry is late two periods after it was due, or when it is this late: who waits for a daily report until the day
-#: after tomorrow has lost two of them.
+#: An entry is late two periods after it was due, but at most this long: a daily report must not be missed twice.
 MAX_GRACE = timedelta(hours=2)
-#: One run with its retries: `gatekeeper.policies.spec.DEFAULT_ATTEMPTS` of them.
+#: Failures in a row that count as a problem: one run with its retries (`gatekeeper.policies.spec.DEFAULT_ATTEMPTS`).
 FAILURES = 3
-#: How far back an entry's failures are looked for; beyond a week, a week's report has told of them.
-REMEMBERED = timedelta(days=8)
-#: A pause that a person set is not told before it is this old: they know.
-FORGOTTEN = timedelta(days=1)
-#: Keys that wait for a person, told one by one; the oldest first.
+#: How far back failures are searched; older ones are in a weekly report.
+LOOK_BACK = timedelta(days=8)
+#: A pause set by a person is reported once it is older than this: until then they know of it.
+MAX_PAUSE = timedelta(days=1)
+#: How many held keys are reported, the oldest first.
 MAX_HELD = 10
-#: Beyond that, how often an entry comes makes no difference to when it is late.
-_FAR = timedelta(days=3660)
+#: The period of an entry that runs once, or more rarely than this.
+_MAX_PERIOD = timedelta(days=3660)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """One line of the schedule, as far as its times go."""
-
-    entry: str
-    task: str
-    cron: str
-    zone: ZoneInfo
-    missed: str = "latest"
-    overlap: str = "skip"
-
-    @property
-    def agent(self) -> str:
-        return self.task.split(".")[-2]
-
-    @property
-    def grace(self) -> timedelta:
-        return min(2 * self.period, MAX_GRACE)
-
-    @property
-    def period(self) -> timedelta:
-        """The shortest time between two runs in the days to come."""
-        now = datetime.now(UTC)
-        dues = list(islice(self.times.between(now, now + _FAR), 3)) or [now, now + _FAR]
-        return min((later - earlier for earlier, later in pairwise(dues)), default=_FAR)
-
-    def due_after(self, moment: datetime) -> datetime:
-        """The first due time after `moment`, in UTC."""
-        return self.times.next_after(moment)
-
-    @property
-    def times(self) -> Cron:
-        return Cron(self.cron, self.zone)
-
-
-def plans(table: Any = None) -> list[Plan]:
-    """The schedule's entries whose times can be told. Rows that beat leaves out are told by beat and `gate doctor`."""
+def schedule() -> Schedule:
+    """Read the schedule; a table that cannot be read counts as one refused row."""
     try:
-        table = table or config_lines.load(config_lines.SCHEDULE)
-        rows, zone = config_lines.rows(table, "schedule"), config_lines.zone(table)
-    except config_lines.TableError:
-        return []
-    found = [_plan(entry, row, zone) for entry, row in rows.items()]
-    return [plan for plan in found if plan is not None]
+        return read()
+    except ScheduleError as error:
+        return Schedule({}, {f"{config_lines.SCHEDULE}.py": error})
 
 
-def _plan(entry: Any, row: Any, zone: ZoneInfo) -> Plan | None:
-    try:
-        plan = Plan(entry, row["task"], row["cron"], zone, row.get("missed", "latest"), row.get("overlap", "skip"))
-        plan.times.check(datetime.now(UTC))
-    except (CronError, KeyError, TypeError, AttributeError):
-        return None
-    return plan if "." in plan.task else None
+def period(entry: Entry) -> timedelta:
+    """Return the shortest time between two of the next runs."""
+    now = datetime.now(UTC)
+    dues = list(islice(entry.slots(now, now + _MAX_PERIOD), 3)) or [now, now + _MAX_PERIOD]
+    return min((later - earlier for earlier, later in pairwise(dues)), default=_MAX_PERIOD)
 
 
-def watched_since(before: Mapping[str, str], last_check: datetime | None, now: datetime) -> dict[str, str]:
-    """Since when each entry has been watched without a gap: what was due while everything was off is not late at once."""
-    own = [plan.period for plan in plans() if plan.agent == "monitor"]
-    gap = last_check is None or (bool(own) and now - last_check > 2 * min(own))
-    known = {} if gap else before
-    return {plan.entry: known.get(plan.entry, now.isoformat()) for plan in plans()}
+def grace(entry: Entry) -> timedelta:
+    """Return how long after its due time an entry counts as late."""
+    return min(2 * period(entry), MAX_GRACE)
 
 
-def looks(agents: list[str], since: Mapping[str, str], now: datetime) -> Iterator[Check]:
-    """Every agent, every entry of the schedule, and the keys that are held."""
+def watched_since(
+    entries: Mapping[str, Entry], before: Mapping[str, str], last_check: datetime | None, now: datetime
+) -> dict[str, str]:
+    """Return since when each entry has been watched without a gap; what was due while nothing ran is not late at once.
+
+    Args:
+        entries: The entries of the schedule by name.
+        before: The result of the last check.
+        last_check: When that was; None if there was none.
+        now: The current time.
+
+    Returns:
+        A time in ISO 8601 for each entry.
+
+    """
+    own = [period(entry) for entry in entries.values() if entry.agent == "monitor"]
+    has_gap = last_check is None or (bool(own) and now - last_check > 2 * min(own))
+    known = {} if has_gap else before
+    return {name: known.get(name, now.isoformat()) for name in entries}
+
+
+def checks(schedule: Schedule, agents: list[str], since: Mapping[str, str], now: datetime) -> Iterator[Check]:
+    """Yield a check for every agent, every row of the schedule, and the oldest held keys."""
     states = {agent: snapshot(agent) for agent in agents}
     for agent, state in states.items():
-        yield Check(f"agent {agent}", partial(pause, state, now))
-    for plan in plans():
-        watched = datetime.fromisoformat(since[plan.entry])
-        yield Check(f"schedule {plan.entry}", partial(run, plan, states.get(plan.agent), watched, now))
-    held = [entry for state in states.values() for entry in state.head["held"]]
-    for entry in sorted(held, key=lambda entry: str(entry["since"]))[:MAX_HELD]:
-        yield Check(f"held {entry['key']}"[:120], partial(_held, entry))
+        yield Check(f"agent {agent}", partial(check_agent, state, now))
+    for name, entry in schedule.entries.items():
+        watched = datetime.fromisoformat(since[name])
+        yield Check(f"schedule {name}", partial(check_entry, entry, states.get(entry.agent), watched, now))
+    for name, error in schedule.refused.items():
+        yield Check(f"schedule {name}"[:120], partial(Observation, "refused", why=str(error)))
+    held = [each for state in states.values() for each in state.head["held"]]
+    for each in sorted(held, key=lambda each: str(each["since"]))[:MAX_HELD]:
+        yield Check(f"held {each['key']}"[:120], partial(_held, each))
 
 
-def pause(state: Snapshot, now: datetime) -> Observation:
-    """Does it run at all?"""
-    paused = state.head["pause"]
-    if paused is None:
+def check_agent(state: Snapshot, now: datetime) -> Observation:
+    """Check that an agent is not paused, or was paused by a person a short time ago."""
+    pause = state.head["pause"]
+    if pause is None:
         return Observation("running")
-    told = f"paused by {paused['by']} since {paused['at']}: {paused['why']}"
-    age = now - datetime.fromisoformat(paused["at"])
-    forgotten = paused["by"] == "cap" or age > FORGOTTEN
-    return Observation(
-        told, why=f"{told}; lift it: celery -A workers gate resume {state.head['agent']}" if forgotten else ""
-    )
+    value = f"paused by {pause['by']} since {pause['at']}: {pause['why']}"
+    is_problem = pause["by"] == "cap" or now - datetime.fromisoformat(pause["at"]) > MAX_PAUSE
+    hint = f"{value}; lift it: celery -A workers gate resume {state.head['agent']}"
+    return Observation(value, why=hint if is_problem else "")
 
 
-def run(plan: Plan, state: Snapshot | None, watched: datetime, now: datetime) -> Observation:
-    """Did it run when it was due, and did that go well?"""
+def check_entry(entry: Entry, state: Snapshot | None, watched: datetime, now: datetime) -> Observation:
+    """Check that an entry ran when it was due, and that its last attempts did not all fail.
+
+    Args:
+        entry: The entry.
+        state: The state of its agent; None if the agent is not loaded.
+        watched: Since when the entry has been watched without a gap.
+        now: The current time.
+
+    """
     if state is None:
-        return Observation("unknown", why=f"no agent {plan.agent!r} is loaded; entry {plan.entry!r} names {plan.task}")
+        return Observation(
+            "unknown", why=f"no agent {entry.agent!r} is loaded; entry {entry.name!r} names {entry.task}"
+        )
     last = state.head["last_run"] and datetime.fromisoformat(state.head["last_run"])
-    told = f"ran {last:%Y-%m-%d %H:%M} UTC" if last else "never ran"
-    if failure := schedule_runs.failure(plan.agent, plan.entry):
-        return Observation(told, why=f"its tick of {failure['at']} could not be started: {failure['why']}")
+    value = f"ran {last:%Y-%m-%d %H:%M} UTC" if last else "never ran"
+    if failure := schedule_runs.failure(entry.agent, entry.name):
+        return Observation(value, why=f"its tick of {failure['at']} could not be started: {failure['why']}")
     if state.head["paused"]:
-        return Observation(f"{told}, paused")
-    due = max(plan.due_after(last), watched) if last else watched
-    limit = f"due {due:%Y-%m-%d %H:%M} UTC, {_hours(plan.grace)} later it is late"
-    if now > due + plan.grace:
-        why = f"{plan.agent} was due {_hours(now - due)} ago; {told}; see docs/operations.md, Nothing runs"
-        return Observation(told, limit, why)
-    return Observation(told, limit, _failing(plan, now))
+        return Observation(f"{value}, paused")
+    due, allowed = max(entry.next_after(last), watched) if last else watched, grace(entry)
+    limit = f"due {due:%Y-%m-%d %H:%M} UTC, {_hours(allowed)} later it is late"
+    if now > due + allowed:
+        why = f"{entry.agent} was due {_hours(now - due)} ago; {value}; see docs/operations.md, Nothing runs"
+        return Observation(value, limit, why)
+    return Observation(value, limit, _failing(entry, now))
 
 
-def _failing(plan: Plan, now: datetime) -> str:
-    since_ms = round((now - REMEMBERED).timestamp() * 1000)
-    past = events.recent(plan.agent, since_ms)
-    newest = [attempt for attempt in past if attempt.task == plan.task and attempt.outcome != "refused"][-FAILURES:]
+def _failing(entry: Entry, now: datetime) -> str:
+    since_ms = round((now - LOOK_BACK).timestamp() * 1000)
+    past = events.recent(entry.agent, since_ms)
+    newest = [attempt for attempt in past if attempt.task == entry.task and attempt.outcome != "refused"][-FAILURES:]
     failed = len(newest) == FAILURES and all(attempt.outcome != "done" for attempt in newest)
-    return f"its last {FAILURES} attempts failed; see: celery -A workers gate status {plan.agent}" if failed else ""
+    return f"its last {FAILURES} attempts failed; see: celery -A workers gate status {entry.agent}" if failed else ""
 
 
-def _held(entry: Mapping[str, Any]) -> Observation:
-    told = f"{entry['state']} since {entry['since']}"
-    return Observation(told, why=f"waits for a person: {entry['why']}")
+def _held(held: Mapping[str, Any]) -> Observation:
+    value = f"{held['state']} since {held['since']}"
+    return Observation(value, why=f"waits for a person: {held['why']}")
 
 
 def _hours(time: timedelta) -> str:

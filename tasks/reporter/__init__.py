@@ -8,8 +8,8 @@ import gatekeeper
 import settings
 from gatekeeper.policies.spec import agents
 from gatekeeper.tables import config_lines
-from tasks.reporter import collect, figures, stats
-from tasks.reporter.archive import Shelf
+from tasks.reporter import collect, daily_report, stats
+from tasks.reporter.archive import ReportArchive
 
 #: Seconds. On a first start all agents begin at once: a report made at that moment would stay empty until tomorrow.
 FIRST_RUNS = 10
@@ -20,8 +20,8 @@ def report() -> dict[str, str]:
     """Write today's report; the same day again replaces it. The very first one is soon made anew."""
     here = settings.current()
     now = datetime.now(config_lines.zone(config_lines.load(config_lines.SCHEDULE)))
-    written = figures.of(collect.everything(agents(), stats.beginning(now), here.public_dir), now)
-    day = Shelf(here.public_dir).put(written)
+    written = daily_report.build(collect.all_agents(agents(), stats.beginning(now), here.public_dir), now)
+    day = ReportArchive(here.public_dir).put(written)
     told = {"day": day, "url": f"{here.web_url}/reports/{day}.html", "verdict": written.verdict, "lead": written.lead}
     memory = gatekeeper.memory()
     if memory.get("newest_report") is None:

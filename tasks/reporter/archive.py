@@ -16,19 +16,19 @@ from clients.content import pages
 from state import terminal
 from state.files import UNFINISHED, lock_file, write_atomic
 from tasks.reporter import charts
-from tasks.reporter.figures import MAX_POSTS, Report
-from tasks.reporter.stats import Tally
+from tasks.reporter.daily_report import MAX_POSTS, DailyReport
+from tasks.reporter.stats import OutcomeCounts
 
 TEMPLATES = Path(__file__).with_name("templates")
 #: Two years of days: what one page can list; older reports keep their files.
-LISTED = 730
+MAX_LISTED = 730
 CHART_HEIGHT, SMALL_CHART_HEIGHT = 160, 30
 
 _NAME = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 @dataclass(frozen=True)
-class Listed:
+class ArchivedReport:
     """One report in the index, with the sentences it begins with."""
 
     day: date
@@ -36,7 +36,7 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class ReportArchive:
     """The reports below one public folder."""
 
     public: Path
@@ -45,7 +45,7 @@ class Shelf:
     def folder(self) -> Path:
         return self.public / "reports"
 
-    def put(self, report: Report) -> str:
+    def put(self, report: DailyReport) -> str:
         """Write the report of its day, and the index anew; answers the day."""
         name = report.now.date().isoformat()
         values = {"report": report, "most_posts": MAX_POSTS}
@@ -56,10 +56,10 @@ class Shelf:
             self._write("index.html", "reports.html", reports=self.listed())
         return name
 
-    def listed(self) -> list[Listed]:
+    def listed(self) -> list[ArchivedReport]:
         """Every report there is, the newest first."""
         files = sorted((file for file in self.folder.glob("*.md") if _NAME.fullmatch(file.stem)), reverse=True)
-        return [Listed(date.fromisoformat(file.stem), _first_words(file)) for file in files[:LISTED]]
+        return [ArchivedReport(date.fromisoformat(file.stem), _first_words(file)) for file in files[:MAX_LISTED]]
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -88,7 +88,7 @@ def _templates() -> Environment:
         "span": charts.span,
         "scale": charts.scale,
         "ticks": charts.ticks,
-        "kinds": kinds,
+        "by_outcome": by_outcome,
         "chart_height": CHART_HEIGHT,
         "small_chart_height": SMALL_CHART_HEIGHT,
     }
@@ -96,7 +96,7 @@ def _templates() -> Environment:
     return env
 
 
-def kinds(counted: Tally) -> dict[str, int]:
+def by_outcome(counted: OutcomeCounts) -> dict[str, int]:
     """What a column of runs is stacked of, from the bottom up."""
     return {"done": counted.done, "failed": counted.failed, "unknown": counted.unknown, "refused": counted.refused}
 

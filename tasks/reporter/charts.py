@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 SECOND, MINUTE = 1000, 60_000
 #: Where there is no number.
-NOTHING = "–"  # noqa: RUF001 - as in print
+DASH = "–"  # noqa: RUF001 - as in print
 #: Pixels. One failure among a thousand runs must be seen.
-THINNEST = 3
+MIN_HEIGHT = 3
 #: Pixels between two pieces of one column.
 GAP = 1
 #: Shares of a column's place that stay empty on each side.
@@ -61,7 +61,7 @@ class Span:
     end: float
 
 
-def stacked(rows: Sequence[tuple[str, Mapping[str, int]]], height: int, thinnest: int = THINNEST) -> Columns:
+def stacked(rows: Sequence[tuple[str, Mapping[str, int]]], height: int, thinnest: int = MIN_HEIGHT) -> Columns:
     """One column per (label, kind → number); the highest fills the height, and no piece is thinner than `thinnest`."""
     highest = max((sum(numbers.values()) for _, numbers in rows), default=0)
     most = max((sum(map(bool, numbers.values())) for _, numbers in rows), default=0)
@@ -118,7 +118,7 @@ def ticks(whole_ms: int) -> list[tuple[float, str]]:
 def duration(ms: int | None) -> str:
     """`12 ms`, `3.4 s`, `2 min`."""
     if ms is None:
-        return NOTHING
+        return DASH
     if ms < SECOND:
         return f"{ms} ms"
     if ms < MINUTE:

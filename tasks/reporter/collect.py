@@ -31,7 +31,7 @@ class PublishedPost:
 
 
 @dataclass(frozen=True)
-class Raw:
+class AgentData:
     """One agent: its head and facts as the state file has them, and its past since the first day."""
 
     agent: str
@@ -51,16 +51,16 @@ class Raw:
         return [*standing.values(), *ended.values()]
 
 
-def everything(agents: Iterable[str], since: datetime, public: Path) -> list[Raw]:
+def all_agents(agents: Iterable[str], since: datetime, public: Path) -> list[AgentData]:
     """Read every agent's state, and its events from `since` on."""
     return [_raw(agent, since, FeedStore(public)) for agent in agents]
 
 
-def _raw(agent: str, since: datetime, entries: FeedStore) -> Raw:
+def _raw(agent: str, since: datetime, entries: FeedStore) -> AgentData:
     state = snapshot(agent)
     past = events.recent(agent, round(since.timestamp() * 1000))
     posts = [post for post in _posts(state.facts.get("published"), entries) if post.at >= since]
-    return Raw(agent, state.head, state.facts, past, sorted(posts, key=lambda post: post.at, reverse=True))
+    return AgentData(agent, state.head, state.facts, past, sorted(posts, key=lambda post: post.at, reverse=True))
 
 
 def _posts(published: Any, entries: FeedStore) -> Iterator[PublishedPost]:

@@ -12,7 +12,7 @@ from tasks.reporter import stats
 from tasks.reporter.stats import Day
 
 #: What each stage of the gate says no to.
-STAGES = {
+STAGE_MEANINGS = {
     "input": "arguments that do not fit",
     "key": "under way already, in doubt, or used with other arguments",
     "paused": "the agent was paused",
@@ -25,7 +25,7 @@ STAGES = {
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageRefusals:
     """Refusals at one stage, day by day."""
 
     name: str
@@ -37,10 +37,12 @@ class Stage:
         return sum(self.per_day)
 
 
-def of(past: Sequence[PastAttempt], days: Sequence[Day], zone: ZoneInfo) -> list[Stage]:
+def by_stage(past: Sequence[PastAttempt], days: Sequence[Day], zone: ZoneInfo) -> list[StageRefusals]:
     """Every stage that refused something, the busiest first."""
     refused = [attempt for attempt in past if attempt.outcome == "refused"]
     count = Counter((attempt.stage or "task", stats.day_of(attempt.at_ms, zone)) for attempt in refused)
     names = {name for name, _ in count}
-    found = [Stage(name, STAGES.get(name, ""), [count[name, day.date] for day in days]) for name in names]
+    found = [
+        StageRefusals(name, STAGE_MEANINGS.get(name, ""), [count[name, day.date] for day in days]) for name in names
+    ]
     return sorted(found, key=lambda stage: (-stage.total, stage.name))

@@ -9,14 +9,14 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from state.agents.events import PastAttempt
-from tasks.reporter.charts import NOTHING
+from tasks.reporter.charts import DASH
 
 #: What the report tells of, today included.
 DAYS = 7
 
 
 @dataclass(frozen=True)
-class Tally:
+class OutcomeCounts:
     """The numbers of some attempts. A run is an attempt that began; a refused call is none."""
 
     done: int = 0
@@ -39,7 +39,7 @@ class Tally:
     def share(self) -> str:
         """How many of the runs went well; never rounded up to all of them."""
         if not self.runs:
-            return NOTHING
+            return DASH
         return "100 %" if not self.troubled else f"{math.floor(1000 * self.done / self.runs) / 10:g} %"
 
 
@@ -65,12 +65,12 @@ def beginning(now: datetime) -> datetime:
     return datetime.combine(days(now)[0].date, datetime.min.time(), now.tzinfo)
 
 
-def of(past: Iterable[PastAttempt]) -> Tally:
+def count(past: Iterable[PastAttempt]) -> OutcomeCounts:
     """Count them."""
     every = list(past)
     ends = [attempt.outcome for attempt in every]
     took = sorted(attempt.ms for attempt in every if attempt.outcome != "refused")
-    return Tally(
+    return OutcomeCounts(
         ends.count("done"),
         ends.count("failed"),
         ends.count("unknown"),

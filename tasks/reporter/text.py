@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 #: As people write small numbers.
-WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+NUMBER_WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 
 
 def counted(number: int, one: str, many: str) -> str:
     """`one key is held`, `13 keys are held`."""
-    word = WORDS[number] if number < len(WORDS) else f"{number:,}"
+    word = NUMBER_WORDS[number] if number < len(NUMBER_WORDS) else f"{number:,}"
     return f"{word} {one if number == 1 else many}"
 
 

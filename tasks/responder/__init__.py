@@ -65,14 +65,14 @@ def remember(delivered: Delivered) -> None:
 )
 def respond(channel: Name, conversation: Id, message_id: Id, text: Text, sender: Id) -> Delivered:
     """Answer one message into the mailbox of its conversation."""
-    if reason := is_no_person(sender):
+    if reason := bot_reason(sender):
         raise gatekeeper.Refused(f"{sender[:100]!r} is not answered: {reason}")
     reply = _reply(text, channel=channel, conversation=conversation, message_id=message_id, sender=sender)
     with gatekeeper.effect(payload=reply) as frozen:
         return mailbox.deliver(frozen)
 
 
-def is_no_person(sender: str) -> str:
+def bot_reason(sender: str) -> str:
     """Why this sender is not answered, so that two programs never talk to each other; empty for a person."""
     name = unicodedata.normalize("NFKC", sender).strip().removeprefix("@")
     if name.casefold() == OWN_NAME:
@@ -94,7 +94,7 @@ def _reply(text: str, **message: str) -> Reply:
     answered = fallback.ask(question, rules=lambda: by_rules(text), raw=lambda: ModelReply(reply=ACKNOWLEDGEMENT))
     try:
         words, rung, by = output_guard.check(answered.value.reply, text), answered.rung, answered.by
-    except output_guard.Unfit as error:
+    except output_guard.UnsafeReply as error:
         words, rung, by = by_rules(text).reply, Rung.RULES, f"rules, because of {answered.by}: {error}"
         gatekeeper.made_by(rung)
     return Reply(**message, message=text, reply=words, rung=rung, by=by)

@@ -23,29 +23,29 @@ _CROWD = re.compile(r"@(?:all|channel|everyone|group|here|room)\b|<!")
 _HTML = re.compile(r"</?[a-z]")
 
 
-class Unfit(ValueError):
+class UnsafeReply(ValueError):
     """Raised for a text that must not be sent; says why."""
 
 
 def check(text: str, answers: str) -> str:
     """The text, cleaned of what cannot be seen, if it may be sent as an answer to a message; else Unfit is raised."""
     if len(text) > MAX_LENGTH:  # before anything that takes time by the square of the length
-        raise Unfit(f"it has {len(text)} characters; at most {MAX_LENGTH}")
+        raise UnsafeReply(f"it has {len(text)} characters; at most {MAX_LENGTH}")
     cleaned = _visible(text).strip()
     folded, message = _folded(cleaned), _folded(_visible(answers[:MAX_MESSAGE]))[:MAX_MESSAGE]
     if not cleaned:
-        raise Unfit("it is empty")
+        raise UnsafeReply("it is empty")
     if len(folded) > 2 * MAX_LENGTH:  # one letter can stand for eighteen
-        raise Unfit(f"it has {len(folded)} characters when it is written out; at most {2 * MAX_LENGTH}")
+        raise UnsafeReply(f"it has {len(folded)} characters when it is written out; at most {2 * MAX_LENGTH}")
     if hide_secrets(cleaned) != cleaned:
-        raise Unfit("it carries a secret")
+        raise UnsafeReply("it carries a secret")
     if _CROWD.search(folded):
-        raise Unfit("it calls everybody")
+        raise UnsafeReply("it calls everybody")
     if _HTML.search(folded):
-        raise Unfit("it holds markup")
+        raise UnsafeReply("it holds markup")
     for what, pattern in (("link", _LINK), ("mention", _MENTION)):
         if not all(_stands_in(message, found) for found in set(pattern.findall(folded))):
-            raise Unfit(f"it holds a {what} that the message does not")
+            raise UnsafeReply(f"it holds a {what} that the message does not")
     return cleaned
 
 

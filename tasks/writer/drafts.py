@@ -20,7 +20,7 @@ from clients.content import post
 from state import private
 from state.files import open_locked, write_atomic
 from tasks.writer import summary
-from tasks.writer.feed_items import Item
+from tasks.writer.feed_items import FeedItem
 from tasks.writer.summary import Digest
 
 #: How every draft's id begins, so that the feed's own digests are never digested again.
@@ -61,16 +61,16 @@ def links() -> set[str]:
     return {link for place in places for found in content.scan(place).posts for link in found.sources}
 
 
-def identity(items: Sequence[Item]) -> str:
+def draft_id(items: Sequence[FeedItem]) -> str:
     """The draft's id: the newest item's day, and a digest of all items."""
     days = [item.date for item in items if item.date]
     day = f"{max(days):%Y-%m-%d}-" if days else ""
     return f"{PREFIX}{day}{hashlib.sha256(' '.join(sorted(item.id for item in items)).encode()).hexdigest()[:8]}"
 
 
-def write(items: Sequence[Item], text: Digest, made_by: str, now: datetime) -> Path:
+def write(items: Sequence[FeedItem], text: Digest, made_by: str, now: datetime) -> Path:
     """Write the draft whole, unless it is there already: a person may have worked on it."""
-    path = folder() / f"{identity(items)}.md"
+    path = folder() / f"{draft_id(items)}.md"
     if not path.exists():
         document = _document(items, text, made_by, now)
         header, body = post.split(document)
@@ -79,9 +79,9 @@ def write(items: Sequence[Item], text: Digest, made_by: str, now: datetime) -> P
     return path
 
 
-def _document(items: Sequence[Item], text: Digest, made_by: str, now: datetime) -> str:
+def _document(items: Sequence[FeedItem], text: Digest, made_by: str, now: datetime) -> str:
     header = {
-        "id": identity(items),
+        "id": draft_id(items),
         "title": text.title,
         "publish_at": now.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "tags": [TAG],

@@ -16,7 +16,7 @@ _SENTENCE_END = re.compile('(?:(?<=[.!?…])|(?<=[.!?…]["\u201d\u2019)]))\\s+(
 
 
 @dataclass(frozen=True)
-class Item:
+class FeedItem:
     """One item of a feed, as its source tells of it."""
 
     id: str  #: 16 hex digits that stay the same for as long as the feed calls the item the same
@@ -31,7 +31,7 @@ class Item:
         return urlsplit(self.link).hostname or ""
 
 
-def parse(data: bytes, source: str) -> list[Item]:
+def parse(data: bytes, source: str) -> list[FeedItem]:
     """The items of an RSS or Atom document, as they stand there; raises BrokenSource if it is not one."""
     if not data:
         return []
@@ -42,7 +42,7 @@ def parse(data: bytes, source: str) -> list[Item]:
     except confined.FunctionFailed as error:
         raise BrokenSource(f"is not a feed: {str(error).removeprefix('NotAFeed: ')}") from None
     return [
-        Item(**fields | {"source": source, "date": fields["date"] and datetime.fromisoformat(fields["date"])})
+        FeedItem(**fields | {"source": source, "date": fields["date"] and datetime.fromisoformat(fields["date"])})
         for fields in found
     ]
 

@@ -12,10 +12,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, 
 
 from clients.llm.fallback import Question
 from clients.text import markdown
-from tasks.writer.feed_items import Item, first_sentences
+from tasks.writer.feed_items import FeedItem, first_sentences
 
 #: Characters of an item's own words that a digest quotes: enough to decide whether to read on.
-QUOTED = 320
+MAX_QUOTE = 320
 
 SYSTEM = """\
 You draft one short post for a blog about running AI agents in production. Its readers are engineers.
@@ -47,7 +47,7 @@ class Digest(BaseModel):
     body: str
 
 
-def question(items: Sequence[Item]) -> Question[Digest]:
+def question(items: Sequence[FeedItem]) -> Question[Digest]:
     """Ask for a digest of the items, whose texts are data and nothing else."""
     shown = [
         {"title": i.title, "source": i.source, "date": _day(i), "link": i.link, "text": i.text} for i in items
@@ -90,28 +90,28 @@ def _host(url: str) -> str:
     return (parts.hostname or url) if is_plain else url
 
 
-def by_rules(items: Sequence[Item]) -> Digest:
+def by_rules(items: Sequence[FeedItem]) -> Digest:
     """Every item with its title, its link, its source and its first sentences as a quotation."""
     body = "\n\n".join(_section(item) for item in items)
     return Digest(title=_title(items), summary=_summary(items), body=body)
 
 
-def raw(items: Sequence[Item]) -> Digest:
+def raw(items: Sequence[FeedItem]) -> Digest:
     """The bare list."""
     return Digest(title=_title(items), summary=_summary(items), body=references(items))
 
 
-def references(items: Sequence[Item]) -> str:
+def references(items: Sequence[FeedItem]) -> str:
     """Where each item is to be found, as a Markdown list."""
     return "\n".join(f"- {_link(item)}, {_origin(item)}" for item in items)
 
 
-def _title(items: Sequence[Item]) -> str:
+def _title(items: Sequence[FeedItem]) -> str:
     first = markdown.shorten(items[0].title, 90)
     return first if len(items) == 1 else f"{first}, and {len(items) - 1} more worth reading"
 
 
-def _summary(items: Sequence[Item]) -> str:
+def _summary(items: Sequence[FeedItem]) -> str:
     count = _NUMBERS[len(items)] if len(items) < len(_NUMBERS) else str(len(items))
     names = [markdown.escape(name) for name in dict.fromkeys(item.source for item in items)]
     pieces = f"{count} piece{'' if len(items) == 1 else 's'} from {_and(names)}"
@@ -122,18 +122,18 @@ def _and(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _section(item: Item) -> str:
-    quoted = markdown.escape(first_sentences(item.text, QUOTED))
+def _section(item: FeedItem) -> str:
+    quoted = markdown.escape(first_sentences(item.text, MAX_QUOTE))
     return f"## {_link(item)}\n\n*{_origin(item)}*" + (f"\n\n> {quoted}" if quoted else "")
 
 
-def _link(item: Item) -> str:
+def _link(item: FeedItem) -> str:
     return f"[{markdown.escape(item.title)}](<{item.link}>)"
 
 
-def _origin(item: Item) -> str:
+def _origin(item: FeedItem) -> str:
     return ", ".join(part for part in (markdown.escape(item.source), _day(item)) if part)
 
 
-def _day(item: Item) -> str:
+def _day(item: FeedItem) -> str:
     return f"{item.date.day} {item.date:%B %Y}" if item.date else ""

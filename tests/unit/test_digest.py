@@ -14,11 +14,11 @@ from clients import content
 from clients.llm import response
 from clients.text import markdown
 from tasks.writer import drafts, summary
-from tasks.writer.feed_items import Item
+from tasks.writer.feed_items import FeedItem
 from tasks.writer.summary import Digest
 
 
-def an_item(number: int = 1, **fields: Any) -> Item:
+def an_item(number: int = 1, **fields: Any) -> FeedItem:
     made = {
         "id": f"{number:016x}",
         "source": "Notes",
@@ -27,7 +27,7 @@ def an_item(number: int = 1, **fields: Any) -> Item:
         "text": f"First sentence {number}. Second sentence {number}.",
         "date": datetime(2026, 11, number, 9, tzinfo=UTC),
     }
-    return Item(**{**made, **fields})
+    return FeedItem(**{**made, **fields})
 
 
 ITEMS = [an_item(2), an_item(1)]
@@ -168,10 +168,10 @@ def test_a_draft_of_a_model_names_the_model_and_every_source(folder: Path) -> No
 def test_a_draft_is_named_after_its_items_whatever_their_order_and_text() -> None:
     again = [an_item(1, title="Another title"), an_item(2, text="Other words.")]
 
-    assert drafts.identity(ITEMS) == drafts.identity(again)
-    assert drafts.identity(ITEMS) != drafts.identity(ITEMS[:1])
-    assert drafts.identity(ITEMS).startswith("digest-2026-11-02-")
-    assert drafts.identity([an_item(date=None)]).startswith("digest-")
+    assert drafts.draft_id(ITEMS) == drafts.draft_id(again)
+    assert drafts.draft_id(ITEMS) != drafts.draft_id(ITEMS[:1])
+    assert drafts.draft_id(ITEMS).startswith("digest-2026-11-02-")
+    assert drafts.draft_id([an_item(date=None)]).startswith("digest-")
 
 
 def test_a_draft_that_a_person_has_worked_on_is_not_written_again(folder: Path) -> None:

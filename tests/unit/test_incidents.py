@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tasks.monitor import checks, incidents
-from tasks.monitor.checks import Check, CheckResult, Observation, side_by_side
+from tasks.monitor.checks import Check, CheckResult, Observation, run_all
 from tasks.monitor.incidents import Incident
 from tests.harness import within
 
@@ -29,8 +29,8 @@ def standing(*names: str) -> dict[str, Incident]:
 
 
 def test_nothing_is_in_doubt_while_all_is_as_it_was() -> None:
-    assert incidents.in_doubt({}, [good()]) == set()
-    assert incidents.in_doubt(standing("disk"), [bad()]) == set()
+    assert incidents.unconfirmed({}, [good()]) == set()
+    assert incidents.unconfirmed(standing("disk"), [bad()]) == set()
 
 
 def test_an_incident_begins_when_two_looks_agree() -> None:
@@ -90,7 +90,7 @@ def test_a_look_that_raises_fails_alone() -> None:
     def broken() -> Observation:
         raise RuntimeError("no such thing")
 
-    found = side_by_side([Check("broken", broken), Check("disk", lambda: Observation("fine"))])
+    found = run_all([Check("broken", broken), Check("disk", lambda: Observation("fine"))])
 
     assert [(check.name, check.ok, check.why) for check in found] == [
         ("broken", False, "RuntimeError: no such thing"),
@@ -106,7 +106,7 @@ def test_a_look_that_never_comes_back_fails_alone_and_in_time() -> None:
         return Observation("too late")
 
     with within(2):
-        found = side_by_side([Check("hangs", hangs), Check("disk", lambda: Observation("fine"))], seconds=0.2)
+        found = run_all([Check("hangs", hangs), Check("disk", lambda: Observation("fine"))], seconds=0.2)
     for_ever.set()
 
     assert [(check.name, check.ok, check.why) for check in found] == [
@@ -122,17 +122,17 @@ def test_looks_run_side_by_side() -> None:
         together.wait(5)
         return Observation("met")
 
-    assert all(check.ok for check in side_by_side(Check(str(number), meets) for number in range(8)))
+    assert all(check.ok for check in run_all(Check(str(number), meets) for number in range(8)))
 
 
 def test_words_are_cut_so_that_a_verdict_fits_a_state_file() -> None:
-    (check,) = side_by_side([Check("long", lambda: Observation("v" * 500, why="w" * 500))])
+    (check,) = run_all([Check("long", lambda: Observation("v" * 500, why="w" * 500))])
 
-    assert len(check.value or "") == len(check.why or "") == checks.MAX_WORDS
+    assert len(check.value or "") == len(check.why or "") == checks.MAX_LENGTH
 
 
 @pytest.mark.parametrize("name", ["before", "after"])
 def test_doubt_is_about_names_not_about_order(name: str) -> None:
     seen = [bad(name), good("disk")] if name == "before" else [good("disk"), bad(name)]
 
-    assert incidents.in_doubt({}, seen) == {name}
+    assert incidents.unconfirmed({}, seen) == {name}

@@ -11,14 +11,14 @@ import settings
 from clients.sources import BrokenSource
 from clients.text import feed, html
 from tasks.writer import feed_items
-from tasks.writer.feed_items import Item
+from tasks.writer.feed_items import FeedItem
 from tests.harness import within
 
 ATOM = """<?xml version="1.0"?><feed xmlns="http://www.w3.org/2005/Atom"><title>Notes</title>{}</feed>"""
 RSS = """<?xml version="1.0"?><rss version="2.0"><channel><title>Notes</title>{}</channel></rss>"""
 
 
-def atom(*entries: str) -> list[Item]:
+def atom(*entries: str) -> list[FeedItem]:
     return feed_items.parse(ATOM.format("".join(f"<entry>{entry}</entry>" for entry in entries)).encode(), "Notes")
 
 

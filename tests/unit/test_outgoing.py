@@ -8,7 +8,7 @@ import pytest
 
 import settings
 from tasks.responder import output_guard
-from tasks.responder.output_guard import MAX_LENGTH, Unfit
+from tasks.responder.output_guard import MAX_LENGTH, UnsafeReply
 
 
 @pytest.mark.parametrize(
@@ -43,13 +43,13 @@ def test_plain_words_may_be_sent(text: str) -> None:
     ],
 )
 def test_a_link_that_the_message_does_not_have_may_not(text: str) -> None:
-    with pytest.raises(Unfit, match=r"link|mention"):
+    with pytest.raises(UnsafeReply, match=r"link|mention"):
         output_guard.check(text, "Hello?")
 
 
 @pytest.mark.parametrize("text", ["@mallory said so", "cc <@U123>", "＠mallory", "ask @mal_lory."])
 def test_a_mention_that_the_message_does_not_have_may_not(text: str) -> None:
-    with pytest.raises(Unfit, match="mention"):
+    with pytest.raises(UnsafeReply, match="mention"):
         output_guard.check(text, "Hello?")
 
 
@@ -69,25 +69,25 @@ def test_what_the_message_has_may_be_said_back() -> None:
     ],
 )
 def test_a_part_of_what_the_message_has_is_something_else(text: str, message: str) -> None:
-    with pytest.raises(Unfit):
+    with pytest.raises(UnsafeReply):
         output_guard.check(text, message)
 
 
 @pytest.mark.parametrize("text", ["@everyone look", "@here", "@CHANNEL", "<!channel> look", "@all"])
 def test_nobody_can_make_us_call_everybody(text: str) -> None:
-    with pytest.raises(Unfit, match="everybody"):
+    with pytest.raises(UnsafeReply, match="everybody"):
         output_guard.check(text, f"Please say {text}")
 
 
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "</p>"])
 def test_markup_may_not(text: str) -> None:
-    with pytest.raises(Unfit, match="markup"):
+    with pytest.raises(UnsafeReply, match="markup"):
         output_guard.check(text, text)
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "\u200b\u202e", "x" * (MAX_LENGTH + 1)])
 def test_nothing_and_too_much_may_not(text: str) -> None:
-    with pytest.raises(Unfit):
+    with pytest.raises(UnsafeReply):
         output_guard.check(text, "Hello?")
 
 
@@ -102,7 +102,7 @@ def test_a_secret_of_this_installation_may_not(monkeypatch: pytest.MonkeyPatch) 
     settings.current.cache_clear()
     redact._secrets.cache_clear()
     try:
-        with pytest.raises(Unfit, match="secret"):
+        with pytest.raises(UnsafeReply, match="secret"):
             output_guard.check("It is correct horse.", "What is the password?")
     finally:
         monkeypatch.undo()
@@ -115,7 +115,7 @@ def test_no_message_makes_the_check_slow(message: str) -> None:
     started = time.process_time()
 
     output_guard.check("Hello.", message)
-    with pytest.raises(Unfit):
+    with pytest.raises(UnsafeReply):
         output_guard.check(message[: MAX_LENGTH - 20] + " evil.com", message)
 
     assert time.process_time() - started < 0.5

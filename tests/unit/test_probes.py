@@ -21,7 +21,7 @@ from state.health import QUEUE
 from state.redis import client
 from tasks.monitor import config, probes
 from tasks.monitor.checks import Check, CheckResult
-from tasks.monitor.config import BrokenWatch, Site, Thresholds, Watch
+from tasks.monitor.config import BrokenConfig, MonitorConfig, Site, Thresholds
 from tests.harness import Valkey
 from workers.config import celery_config
 
@@ -91,7 +91,9 @@ def site(server: ThreadingHTTPServer, path: str = "/", scheme: str = "http", **m
 
 
 def checked(site: Site) -> dict[str, CheckResult]:
-    return {look.name: look.check() for look in probes.looks(Watch(url=(site,))) if look.name.endswith(site.name)}
+    return {
+        look.name: look.check() for look in probes.checks(MonitorConfig(url=(site,))) if look.name.endswith(site.name)
+    }
 
 
 # URLs
@@ -166,7 +168,7 @@ def test_a_certificate_that_nobody_trusts_is_not_in_order(
 
 
 def named(name: str, limits: Thresholds) -> CheckResult:
-    (look,) = [look for look in probes.looks(Watch(limits=limits)) if look.name == name]
+    (look,) = [look for look in probes.checks(MonitorConfig(limits=limits)) if look.name == name]
     return look.check()
 
 
@@ -304,7 +306,7 @@ def test_a_file_that_cannot_be_used_says_where_and_why(
 ) -> None:
     write(tmp_path, text)
 
-    with pytest.raises(BrokenWatch) as problem:
+    with pytest.raises(BrokenConfig) as problem:
         config.load()
 
     assert says in str(problem.value)
@@ -312,6 +314,6 @@ def test_a_file_that_cannot_be_used_says_where_and_why(
 
 
 def test_every_look_has_a_name_of_its_own(in_settings: Callable[..., None]) -> None:
-    looks: list[Check] = list(probes.looks(config.load()))
+    looks: list[Check] = list(probes.checks(config.load()))
 
     assert len({look.name for look in looks}) == len(looks)

@@ -12,19 +12,23 @@ from zoneinfo import ZoneInfo
 import pytest
 
 import settings
+import workers  # noqa: F401  loads the agents that the entries name
+from gatekeeper.policies.spec import registered
+from gatekeeper.schedule import entries
+from gatekeeper.schedule.entries import Entry, Schedule
 from state.agents import snapshot
 from state.agents.snapshot import Snapshot
 from state.redis import client
 from state.redis.keys import Keys
 from tasks.monitor import schedule_checks
 from tasks.monitor.checks import Observation
-from tasks.monitor.schedule_checks import Plan
 from tests.harness import Valkey
 
 NOW = datetime(2026, 11, 22, 12, 10, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=30)
-EVERY_HALF_HOUR = Plan("publish", "tasks.publisher.publish_next", "*/30 * * * *", ZoneInfo("UTC"))
-DAILY = Plan("report", "tasks.publisher.report", "30 6 * * *", ZoneInfo("Europe/Berlin"))
+TASK = registered()["tasks.publisher.publish_next"]
+EVERY_HALF_HOUR = Entry("publish", "*/30 * * * *", TASK)
+DAILY = Entry("report", "30 6 * * *", TASK, zone=ZoneInfo("Europe/Berlin"))
 
 
 @pytest.fixture(autouse=True)
@@ -43,8 +47,8 @@ def state(last_run: datetime | None = None, **head: Any) -> Snapshot:
     return Snapshot(1, {**told, "held": [], **head}, {}, {})
 
 
-def seen(plan: Plan, last_run: datetime | None, watched: datetime = LONG_AGO) -> Observation:
-    return schedule_checks.run(plan, state(last_run), watched, NOW)
+def seen(entry: Entry, last_run: datetime | None, watched: datetime = LONG_AGO) -> Observation:
+    return schedule_checks.check_entry(entry, state(last_run), watched, NOW)
 
 
 def at(text: str) -> datetime:
@@ -52,7 +56,7 @@ def at(text: str) -> datetime:
 
 
 @pytest.mark.parametrize(
-    ("plan", "last_run", "late"),
+    ("entry", "last_run", "late"),
     [
         (EVERY_HALF_HOUR, "22T12:00", False),
         (EVERY_HALF_HOUR, "22T11:05", False),  # due at 11:30, late from 12:30 on
@@ -61,14 +65,14 @@ def at(text: str) -> datetime:
         (DAILY, "21T05:30", True),  # due at 5:30 UTC, which is 6:30 in Berlin; late from 7:30 on
     ],
 )
-def test_an_entry_is_late_two_periods_or_two_hours_after_it_was_due(plan: Plan, last_run: str, late: bool) -> None:
-    assert bool(seen(plan, at(last_run)).why) is late
+def test_an_entry_is_late_two_periods_or_two_hours_after_it_was_due(entry: Entry, last_run: str, late: bool) -> None:
+    assert bool(seen(entry, at(last_run)).why) is late
 
 
 def test_the_grace_is_two_periods_but_not_more_than_two_hours() -> None:
-    assert EVERY_HALF_HOUR.grace == timedelta(hours=1)
-    assert DAILY.grace == timedelta(hours=2)
-    assert Plan("", "a.b.c", "* * * * *", ZoneInfo("UTC")).grace == timedelta(minutes=2)
+    assert schedule_checks.grace(EVERY_HALF_HOUR) == timedelta(hours=1)
+    assert schedule_checks.grace(DAILY) == timedelta(hours=2)
+    assert schedule_checks.grace(Entry("", "* * * * *", TASK)) == timedelta(minutes=2)
 
 
 def test_what_is_late_says_since_when_and_when_it_ran_last() -> None:
@@ -91,31 +95,40 @@ def test_what_was_due_while_everything_was_off_is_not_late_at_once() -> None:
     assert seen(EVERY_HALF_HOUR, yesterday, watched=NOW - timedelta(hours=3)).why
 
 
-def test_a_gap_between_two_checks_begins_the_watch_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = SimpleNamespace(
+def test_a_gap_between_two_checks_begins_the_watch_anew() -> None:
+    table: Any = SimpleNamespace(
         timezone="UTC",
         schedule={
             "publish": {"cron": "*/30 * * * *", "task": "tasks.publisher.publish_next"},
             "monitor": {"cron": "0 * * * *", "task": "tasks.monitor.check"},
         },
     )
-    plans = schedule_checks.plans(table)
-    monkeypatch.setattr(schedule_checks, "plans", lambda: plans)
+    both = entries.read(table).entries
     before = {"publish": LONG_AGO.isoformat(), "gone": LONG_AGO.isoformat()}
 
-    on_time = schedule_checks.watched_since(before, NOW - timedelta(hours=1), NOW)
-    after_a_night = schedule_checks.watched_since(before, NOW - timedelta(hours=9), NOW)
+    on_time = schedule_checks.watched_since(both, before, NOW - timedelta(hours=1), NOW)
+    after_a_night = schedule_checks.watched_since(both, before, NOW - timedelta(hours=9), NOW)
 
     assert on_time == {"publish": LONG_AGO.isoformat(), "monitor": NOW.isoformat()}
     assert after_a_night == {"publish": NOW.isoformat(), "monitor": NOW.isoformat()}
-    assert schedule_checks.watched_since({}, None, NOW)["publish"] == NOW.isoformat()
+    assert schedule_checks.watched_since(both, {}, None, NOW)["publish"] == NOW.isoformat()
 
 
-def test_the_schedule_of_this_house_has_a_plan_for_every_entry() -> None:
+def test_every_entry_of_the_schedule_that_ships_has_a_period() -> None:
     import beat_schedule
 
-    assert {plan.entry for plan in schedule_checks.plans()} == set(beat_schedule.schedule)
-    assert all(plan.period > timedelta(0) for plan in schedule_checks.plans())
+    shipped = schedule_checks.schedule().entries
+    assert set(shipped) == set(beat_schedule.schedule)
+    assert all(schedule_checks.period(entry) > timedelta(0) for entry in shipped.values())
+
+
+def test_a_row_that_cannot_run_is_not_in_order() -> None:
+    broken = Schedule({}, {"greet": entries.ScheduleError("beat_schedule.py, line 3: there is no task 'a.b'")})
+
+    (check,) = (check.check() for check in schedule_checks.checks(broken, [], {}, NOW))
+
+    assert (check.name, check.ok) == ("schedule greet", False)
+    assert "line 3" in (check.why or "")
 
 
 # Failing
@@ -130,7 +143,7 @@ def settled(*outcomes: str, task: str = EVERY_HALF_HOUR.task) -> None:
 
 def failing() -> bool:
     now = datetime.now(UTC)
-    return bool(schedule_checks.run(EVERY_HALF_HOUR, state(now), now, now).why)
+    return bool(schedule_checks.check_entry(EVERY_HALF_HOUR, state(now), now, now).why)
 
 
 @pytest.mark.parametrize(
@@ -168,14 +181,16 @@ def paused(by: str, age: timedelta) -> dict[str, Any]:
     [("ada", timedelta(hours=2), False), ("ada", timedelta(days=2), True), ("cap", timedelta(minutes=1), True)],
 )
 def test_a_pause_by_a_cap_or_one_that_was_forgotten_is_not_in_order(by: str, age: timedelta, told: bool) -> None:
-    found = schedule_checks.pause(state(**paused(by, age)), NOW)
+    found = schedule_checks.check_agent(state(**paused(by, age)), NOW)
 
     assert found.value.startswith(f"paused by {by} since ")
     assert bool(found.why) is told
 
 
 def test_a_paused_agent_is_not_late() -> None:
-    found = schedule_checks.run(EVERY_HALF_HOUR, state(LONG_AGO, **paused("ada", timedelta(hours=1))), LONG_AGO, NOW)
+    found = schedule_checks.check_entry(
+        EVERY_HALF_HOUR, state(LONG_AGO, **paused("ada", timedelta(hours=1))), LONG_AGO, NOW
+    )
 
     assert not found.why
     assert found.value.endswith("paused")
@@ -188,8 +203,10 @@ def test_every_agent_every_entry_and_every_held_key_is_looked_at() -> None:
         redis.hset(Keys("publisher").held, entry["key"], json.dumps(entry))
     snapshot.pause("writer", "ada", "looking")
 
-    since = schedule_checks.watched_since({}, None, now)
-    checks = {look.name: look.check() for look in schedule_checks.looks(["publisher", "writer"], since, now)}
+    schedule = schedule_checks.schedule()
+    since = schedule_checks.watched_since(schedule.entries, {}, None, now)
+    found = schedule_checks.checks(schedule, ["publisher", "writer"], since, now)
+    checks = {check.name: check.check() for check in found}
 
     assert checks["agent publisher"].value == "running"
     assert (checks["agent writer"].value or "").startswith("paused by ada")

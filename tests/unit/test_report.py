@@ -12,10 +12,10 @@ import pytest
 from lxml import html
 
 from state.agents.events import PastAttempt
-from tasks.reporter import charts, figures, stats
-from tasks.reporter.archive import Shelf
-from tasks.reporter.collect import PublishedPost, Raw
-from tasks.reporter.figures import Report
+from tasks.reporter import charts, daily_report, stats
+from tasks.reporter.archive import ReportArchive
+from tasks.reporter.collect import AgentData, PublishedPost
+from tasks.reporter.daily_report import DailyReport
 from tasks.reporter.text import counted, listed
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -28,10 +28,10 @@ def attempt(at: datetime, outcome: str = "done", ms: int = 10, stage: str = "", 
     return PastAttempt(when, agent, f"tasks.{agent}.work", "k", outcome, ms, 1, stage)
 
 
-def raw(agent: str = "clerk", past: list[PastAttempt] | None = None, posts: Any = (), **more: Any) -> Raw:
+def raw(agent: str = "clerk", past: list[PastAttempt] | None = None, posts: Any = (), **more: Any) -> AgentData:
     head: dict[str, Any] = {"held": [], "pause": None, "last_run": None, "errors": [], "metrics": {}}
     facts = more.pop("facts", {})
-    return Raw(agent, head | more, facts, past or [], list(posts))
+    return AgentData(agent, head | more, facts, past or [], list(posts))
 
 
 def post(
@@ -54,25 +54,25 @@ PAST = [
 
 
 @pytest.fixture
-def report() -> Report:
-    return figures.of([raw(past=PAST), raw("monitor", [attempt(MIDNIGHT, ms=5, agent="monitor")])], NOW)
+def report() -> DailyReport:
+    return daily_report.build([raw(past=PAST), raw("monitor", [attempt(MIDNIGHT, ms=5, agent="monitor")])], NOW)
 
 
 # Numbers
 
 
 def test_a_tally_counts_each_outcome_once() -> None:
-    found = stats.of(PAST)
+    found = stats.count(PAST)
 
     assert (found.runs, found.done, found.failed, found.unknown, found.refused) == (4, 2, 1, 1, 3)
     assert (found.troubled, found.share) == (2, "50 %")
 
 
 def test_durations_are_those_of_runs_and_not_of_refusals() -> None:
-    found = stats.of(PAST)
+    found = stats.count(PAST)
 
     assert (found.typical_ms, found.slow_ms) == (20, 200)
-    assert stats.of([attempt(NOW, "refused", ms=0)]).typical_ms is None
+    assert stats.count([attempt(NOW, "refused", ms=0)]).typical_ms is None
 
 
 @pytest.mark.parametrize(("percent", "expected"), [(50, 50), (95, 95), (100, 100), (1, 1)])
@@ -82,19 +82,19 @@ def test_a_percentile_is_one_of_the_values(percent: int, expected: int) -> None:
 
 
 def test_one_failure_in_a_million_is_never_rounded_away() -> None:
-    assert stats.Tally(done=999_999, failed=1).share == "99.9 %"
-    assert stats.Tally(done=3).share == "100 %"
-    assert stats.Tally().share == charts.NOTHING
+    assert stats.OutcomeCounts(done=999_999, failed=1).share == "99.9 %"
+    assert stats.OutcomeCounts(done=3).share == "100 %"
+    assert stats.OutcomeCounts().share == charts.DASH
 
 
-def test_days_are_those_of_the_time_zone_of_the_schedule(report: Report) -> None:
+def test_days_are_those_of_the_time_zone_of_the_schedule(report: DailyReport) -> None:
     assert [day.label for day in report.days] == ["Mon 16", "Tue 17", "Wed 18", "Thu 19", "Fri 20", "Sat 21", "Sun 22"]
     assert [day.runs for day in report.per_day] == [0, 0, 0, 0, 0, 2, 3]
     assert [day.refused for day in report.per_day] == [0, 0, 0, 0, 0, 2, 1]
     assert stats.beginning(NOW) == datetime(2026, 11, 16, tzinfo=BERLIN)
 
 
-def test_the_days_add_up_to_the_week_and_the_agents_to_the_whole(report: Report) -> None:
+def test_the_days_add_up_to_the_week_and_the_agents_to_the_whole(report: DailyReport) -> None:
     assert sum(day.runs for day in report.per_day) == report.week.runs == 5
     assert sum(agent.week.runs for agent in report.agents) == report.week.runs
     for agent in report.agents:
@@ -102,7 +102,7 @@ def test_the_days_add_up_to_the_week_and_the_agents_to_the_whole(report: Report)
         assert sum(day.refused for day in agent.per_day) == agent.week.refused
 
 
-def test_refusals_are_told_by_stage_and_day(report: Report) -> None:
+def test_refusals_are_told_by_stage_and_day(report: DailyReport) -> None:
     assert [(stage.name, stage.per_day, stage.total) for stage in report.stages] == [
         ("rate", [0, 0, 0, 0, 0, 1, 1], 2),
         ("paused", [0, 0, 0, 0, 0, 1, 0], 1),
@@ -111,14 +111,16 @@ def test_refusals_are_told_by_stage_and_day(report: Report) -> None:
 
 
 def test_a_refusal_without_a_stage_came_from_the_task() -> None:
-    (stage,) = figures.of([raw(past=[attempt(NOW, "refused")])], NOW).stages
+    (stage,) = daily_report.build([raw(past=[attempt(NOW, "refused")])], NOW).stages
 
     assert stage.name == "task"
 
 
 def test_the_day_on_which_the_clock_is_set_back_has_its_events_once() -> None:
     before, again = datetime(2026, 10, 25, 0, 30, tzinfo=UTC), datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
-    autumn = figures.of([raw(past=[attempt(before), attempt(again)])], datetime(2026, 10, 25, 12, tzinfo=BERLIN))
+    autumn = daily_report.build(
+        [raw(past=[attempt(before), attempt(again)])], datetime(2026, 10, 25, 12, tzinfo=BERLIN)
+    )
 
     assert [day.runs for day in autumn.per_day] == [0, 0, 0, 0, 0, 0, 2]
 
@@ -127,19 +129,21 @@ def test_the_day_on_which_the_clock_is_set_back_has_its_events_once() -> None:
 
 
 def test_a_quiet_day_begins_with_all_is_well() -> None:
-    quiet = figures.of([raw(past=[attempt(NOW)], posts=[post()])], NOW)
+    quiet = daily_report.build([raw(past=[attempt(NOW)], posts=[post()])], NOW)
 
     assert quiet.verdict == "All is well."
     assert quiet.lead == "In the last 24 hours: one run and one new post."
 
 
-def test_failures_are_not_all_is_well(report: Report) -> None:
+def test_failures_are_not_all_is_well(report: DailyReport) -> None:
     assert report.verdict == "Nothing waits for you."
     assert report.lead == "In the last 24 hours: five runs, two failures, three refusals and no new posts."
 
 
 def test_only_the_last_24_hours_are_in_the_lead() -> None:
-    old = figures.of([raw(past=[attempt(NOW - timedelta(hours=25))], posts=[post(ago=timedelta(hours=25))])], NOW)
+    old = daily_report.build(
+        [raw(past=[attempt(NOW - timedelta(hours=25))], posts=[post(ago=timedelta(hours=25))])], NOW
+    )
 
     assert old.lead == "In the last 24 hours: no runs and no new posts."
     assert old.week.runs == len(old.posts) == 1
@@ -150,14 +154,14 @@ HELD = {"key": "publish:feed:a", "state": "unknown", "since": "2026-11-22T03:00:
 PAUSE = {"at": "2026-11-22T03:00:00Z", "by": "ada", "why": "looking"}
 
 
-def waiting() -> Report:
+def waiting() -> DailyReport:
     told = {"disk": INCIDENT, "held publish:feed:a": {**INCIDENT, "name": "held publish:feed:a"}}
     past = {
         "x": {**INCIDENT, "name": "load", "until": "2026-11-22T04:00:00Z"},
         "y": {**INCIDENT, "name": "old", "since": "2026-10-01T04:00:00Z", "until": "2026-10-02T04:00:00Z"},
     }
     monitor = raw("monitor", facts={"incidents": told, "past_incidents": past})
-    return figures.of([monitor, raw(held=[HELD], pause=PAUSE)], NOW)
+    return daily_report.build([monitor, raw(held=[HELD], pause=PAUSE)], NOW)
 
 
 def test_what_waits_for_a_person_comes_first_and_once() -> None:
@@ -170,24 +174,24 @@ def test_incidents_are_those_that_stand_and_those_that_ended_in_these_days() -> 
 
 
 def test_what_another_agent_calls_incidents_is_passed_over() -> None:
-    odd = figures.of([raw(facts={"incidents": ["a"], "past_incidents": 7})], NOW)
+    odd = daily_report.build([raw(facts={"incidents": ["a"], "past_incidents": 7})], NOW)
 
     assert odd.incidents == []
 
 
 def test_tokens_and_rungs_are_told_if_there_are_any() -> None:
     facts = {"analysis": {"rung": "rules", "by": "rules"}, "other": {"rung": 7}, "plain": "rung"}
-    (agent,) = figures.of([raw(metrics={"tokens_groq": 12345, "total_done": 3}, facts=facts)], NOW).agents
+    (agent,) = daily_report.build([raw(metrics={"tokens_groq": 12345, "total_done": 3}, facts=facts)], NOW).agents
 
     assert agent.models == {"tokens_groq": "12,345", "analysis": "made by rules (rules)"}
 
 
 def test_a_stream_that_was_cut_is_told_with_the_first_whole_day() -> None:
-    busy = [attempt(YESTERDAY + timedelta(milliseconds=n)) for n in range(figures.KEPT_EVENTS)]
-    (agent,) = figures.of([raw(past=busy)], NOW).agents
+    busy = [attempt(YESTERDAY + timedelta(milliseconds=n)) for n in range(daily_report.MAX_EVENTS)]
+    (agent,) = daily_report.build([raw(past=busy)], NOW).agents
 
     assert str(agent.cut) == "2026-11-22"
-    assert figures.of([raw(past=busy[1:])], NOW).agents[0].cut is None
+    assert daily_report.build([raw(past=busy[1:])], NOW).agents[0].cut is None
 
 
 def test_numbers_and_lists_are_written_as_people_write_them() -> None:
@@ -211,9 +215,9 @@ def test_the_highest_column_fills_the_chart_and_no_piece_is_too_thin_to_see() ->
     high, half, none = chart.columns
     done, failed = high.pieces
     assert failed.y == pytest.approx(charts.GAP, abs=1)
-    assert failed.height >= charts.THINNEST
+    assert failed.height >= charts.MIN_HEIGHT
     assert done.y + done.height == 100
-    assert done.height == pytest.approx(2 * half.pieces[0].height, abs=2 * charts.THINNEST)
+    assert done.height == pytest.approx(2 * half.pieces[0].height, abs=2 * charts.MIN_HEIGHT)
     assert none.pieces == []
     assert (high.total, half.total, none.total) == (1001, 500, 0)
 
@@ -239,7 +243,7 @@ def test_the_scale_of_durations_ends_at_a_power_of_ten_that_holds_all(slowest: i
 
 
 @pytest.mark.parametrize(
-    ("ms", "words"), [(None, charts.NOTHING), (0, "0 ms"), (999, "999 ms"), (1500, "1.5 s"), (120_000, "2 min")]
+    ("ms", "words"), [(None, charts.DASH), (0, "0 ms"), (999, "999 ms"), (1500, "1.5 s"), (120_000, "2 min")]
 )
 def test_durations_read_as_people_say_them(ms: int | None, words: str) -> None:
     assert charts.duration(ms) == words
@@ -249,12 +253,12 @@ def test_durations_read_as_people_say_them(ms: int | None, words: str) -> None:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
+def shelf(tmp_path: Path) -> ReportArchive:
     tmp_path.joinpath("public").mkdir()
-    return Shelf(tmp_path / "public")
+    return ReportArchive(tmp_path / "public")
 
 
-def page(shelf: Shelf, name: str) -> Any:
+def page(shelf: ReportArchive, name: str) -> Any:
     return html.fromstring((shelf.folder / f"{name}.html").read_bytes())
 
 
@@ -267,7 +271,7 @@ def rows(page: Any, table: str) -> dict[str, list[str]]:
     }
 
 
-def test_the_numbers_on_the_page_are_those_of_the_events(shelf: Shelf, report: Report) -> None:
+def test_the_numbers_on_the_page_are_those_of_the_events(shelf: ReportArchive, report: DailyReport) -> None:
     found = page(shelf, shelf.put(report))
 
     assert found.xpath("string(//h1)") == report.verdict
@@ -281,7 +285,7 @@ def test_the_numbers_on_the_page_are_those_of_the_events(shelf: Shelf, report: R
     assert titles[-2:] == ["Sat 21: 1 done, 1 failed, 2 refused", "Sun 22: 2 done, 1 unknown, 1 refused"]
 
 
-def test_markdown_tells_the_same_numbers(shelf: Shelf, report: Report) -> None:
+def test_markdown_tells_the_same_numbers(shelf: ReportArchive, report: DailyReport) -> None:
     text = (shelf.folder / f"{shelf.put(report)}.md").read_text()
 
     assert text.startswith(f"# Report of 22 November 2026\n\n{report.verdict}\n{report.lead}\n")
@@ -292,8 +296,10 @@ def test_markdown_tells_the_same_numbers(shelf: Shelf, report: Report) -> None:
     assert "\n\n\n" not in text
 
 
-def test_the_same_day_again_replaces_its_files_and_another_day_adds_some(shelf: Shelf, report: Report) -> None:
-    for each in (figures.of([], NOW), report, figures.of([], NOW - timedelta(days=1))):
+def test_the_same_day_again_replaces_its_files_and_another_day_adds_some(
+    shelf: ReportArchive, report: DailyReport
+) -> None:
+    for each in (daily_report.build([], NOW), report, daily_report.build([], NOW - timedelta(days=1))):
         shelf.put(each)
 
     names = sorted(path.name for path in shelf.folder.iterdir())
@@ -303,13 +309,13 @@ def test_the_same_day_again_replaces_its_files_and_another_day_adds_some(shelf: 
     assert page(shelf, "index").xpath("string(//article/p)") == f"{report.verdict} {report.lead}"
 
 
-def test_the_same_events_make_the_same_bytes(shelf: Shelf, report: Report) -> None:
+def test_the_same_events_make_the_same_bytes(shelf: ReportArchive, report: DailyReport) -> None:
     texts = [(shelf.folder / f"{shelf.put(report)}.html").read_bytes() for _ in range(2)]
 
     assert texts[0] == texts[1]
 
 
-def test_what_a_killed_reporter_left_is_swept_away(shelf: Shelf, report: Report) -> None:
+def test_what_a_killed_reporter_left_is_swept_away(shelf: ReportArchive, report: DailyReport) -> None:
     shelf.folder.mkdir()
     (shelf.folder / ".2026-11-22.html.0123456789abcdef.tmp").write_text("half a repo")
 
@@ -318,7 +324,7 @@ def test_what_a_killed_reporter_left_is_swept_away(shelf: Shelf, report: Report)
     assert not list(shelf.folder.glob(".*"))
 
 
-def hostile() -> Report:
+def hostile() -> DailyReport:
     """Everything that comes from outside says something evil; the names of agents are ours."""
     evil_attempt = PastAttempt(round(NOW.timestamp() * 1000), "clerk", EVIL, EVIL, "refused", 0, 0, EVIL)
     odd = raw(
@@ -331,10 +337,10 @@ def hostile() -> Report:
         metrics={f"tokens_{EVIL}": 3},
         facts={"incidents": {EVIL: INCIDENT | {"name": EVIL, "why": EVIL}}, EVIL: {"rung": EVIL, "by": EVIL}},
     )
-    return figures.of([odd], NOW)
+    return daily_report.build([odd], NOW)
 
 
-def test_nothing_a_report_says_can_run_or_load(shelf: Shelf) -> None:
+def test_nothing_a_report_says_can_run_or_load(shelf: ReportArchive) -> None:
     shelf.put(hostile())
 
     for name in ("2026-11-22", "index"):
@@ -346,7 +352,7 @@ def test_nothing_a_report_says_can_run_or_load(shelf: Shelf) -> None:
     assert EVIL in page(shelf, "2026-11-22").xpath("string(//table[@class='refusals'])")
 
 
-def test_every_page_forbids_scripts_and_names_its_one_style(shelf: Shelf, report: Report) -> None:
+def test_every_page_forbids_scripts_and_names_its_one_style(shelf: ReportArchive, report: DailyReport) -> None:
     shelf.put(report)
 
     for name in ("2026-11-22", "index"):
@@ -357,7 +363,7 @@ def test_every_page_forbids_scripts_and_names_its_one_style(shelf: Shelf, report
         assert not re.search(r"url\(|http", page(shelf, name).xpath("string(//style)"))
 
 
-def test_markdown_of_what_came_from_outside_stays_text_in_its_cell(shelf: Shelf) -> None:
+def test_markdown_of_what_came_from_outside_stays_text_in_its_cell(shelf: ReportArchive) -> None:
     text = (shelf.folder / f"{shelf.put(hostile())}.md").read_text()
 
     assert "<script>" not in text
@@ -365,15 +371,15 @@ def test_markdown_of_what_came_from_outside_stays_text_in_its_cell(shelf: Shelf)
     assert len(re.findall(r"(?<!\\)\|", row)) == 4
 
 
-def test_posts_and_reports_lead_to_each_other(shelf: Shelf, report: Report) -> None:
+def test_posts_and_reports_lead_to_each_other(shelf: ReportArchive, report: DailyReport) -> None:
     shelf.put(report)
 
     links = page(shelf, "2026-11-22").xpath("//nav//a/@href")
     assert links == ["../posts/", "../reports/", "../feed.xml"]
 
 
-def test_a_report_of_nothing_at_all_is_a_page_too(shelf: Shelf) -> None:
-    found = page(shelf, shelf.put(figures.of([], NOW)))
+def test_a_report_of_nothing_at_all_is_a_page_too(shelf: ReportArchive) -> None:
+    found = page(shelf, shelf.put(daily_report.build([], NOW)))
 
     assert found.xpath("string(//h1)") == "All is well."
     assert not found.xpath("//table[@class='durations'] | //table[@class='refusals']")

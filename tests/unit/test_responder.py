@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.responder import ACKNOWLEDGEMENT, RULES, by_rules, is_no_person, output_guard
+from tasks.responder import ACKNOWLEDGEMENT, RULES, bot_reason, by_rules, output_guard
 
 
 @pytest.mark.parametrize(
@@ -13,14 +13,14 @@ from tasks.responder import ACKNOWLEDGEMENT, RULES, by_rules, is_no_person, outp
      "bot", "BOT", "Ada Bot", "ada.bot", "TetrisBot", "Gpt4Bot", "ｎｅｗｓ-ｂｏｔ", "x[bot] "],
 )  # fmt: skip
 def test_itself_and_bots_are_not_answered(sender: str) -> None:
-    assert is_no_person(sender)
+    assert bot_reason(sender)
 
 
 @pytest.mark.parametrize(
     "sender", ["ada", "Talbot", "abbot", "Elliot Abbott", "botany", "robotics-club", "gatehouse-fan", "ß"]
 )
 def test_people_are(sender: str) -> None:
-    assert not is_no_person(sender)
+    assert not bot_reason(sender)
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ from clients.llm import response
 from clients.sources import BrokenSource
 from tasks.analyst import analysis, timeseries
 from tasks.analyst.analysis import Analysis
-from tasks.analyst.metrics import AgentMetrics, Numbers, Posts
-from tasks.analyst.timeseries import Described
+from tasks.analyst.metrics import AgentMetrics, Metrics, PostMetrics
+from tasks.analyst.timeseries import SeriesSummary
 
 
-def described(*values: float) -> Described:
+def described(*values: float) -> SeriesSummary:
     rows = "\n".join(f"day {number},{value}" for number, value in enumerate(values, 1))
-    (found,) = timeseries.described(f"day,visits\n{rows}".encode(), "Shop")
+    (found,) = timeseries.summarize(f"day,visits\n{rows}".encode(), "Shop")
     return found
 
 
@@ -28,12 +28,14 @@ def an_agent(name: str = "writer", *, held: int = 0, paused: bool = False, **out
     return AgentMetrics(agent=name, attempts=total, median_ms=10, held=held, paused=paused, totals={}, **counts)
 
 
-def some_numbers(*tables: Described, agents: tuple[AgentMetrics, ...] = (), out: int = 0) -> Numbers:
+def some_numbers(*tables: SeriesSummary, agents: tuple[AgentMetrics, ...] = (), out: int = 0) -> Metrics:
     newest: dict[str, Any] = {"newest": "A title", "newest_at": datetime(2026, 11, 20, tzinfo=UTC)} if out else {}
-    return Numbers(posts=Posts(out=out, week=out, week_before=0, **newest), agents=list(agents), series=list(tables))
+    return Metrics(
+        posts=PostMetrics(out=out, week=out, week_before=0, **newest), agents=list(agents), series=list(tables)
+    )
 
 
-def said(numbers: Numbers) -> str:
+def said(numbers: Metrics) -> str:
     found = analysis.by_rules(numbers)
     assert found is not None
     return "\n".join([found.summary, *found.findings])
@@ -74,7 +76,7 @@ def test_only_the_newest_rows_are_looked_at() -> None:
 
     assert (found.count, found.first) == (timeseries.MAX_ROWS, "day 11")
     assert found.newest[-1] == timeseries.MAX_ROWS + 10
-    assert len(found.newest) == timeseries.SHOWN
+    assert len(found.newest) == timeseries.MAX_VALUES
 
 
 def test_the_newest_week_is_compared_with_the_one_before() -> None:
@@ -107,7 +109,7 @@ def test_the_table_that_ships_says_that_it_is_a_sample() -> None:
     path = settings.ROOT / "content" / "sources" / "sample-visits.csv"
 
     assert path.read_text().startswith("# SAMPLE")
-    assert len(timeseries.described(path.read_bytes(), "Sample visits")) == 2
+    assert len(timeseries.summarize(path.read_bytes(), "Sample visits")) == 2
 
 
 # What the rules say

@@ -240,7 +240,7 @@ def analysis_links(text: str) -> int:
 def sent_back(text: str) -> str:
     try:
         return output_guard.check(text, text)
-    except output_guard.Unfit as error:
+    except output_guard.UnsafeReply as error:
         return str(error)
 
 
@@ -248,7 +248,7 @@ def answered(text: str) -> str:
     """A short answer to a long message."""
     try:
         return output_guard.check(text[:900], text)
-    except output_guard.Unfit as error:
+    except output_guard.UnsafeReply as error:
         return str(error)
 
 

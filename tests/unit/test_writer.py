@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 from state.agents.facts import MAX_ENTRIES
 from tasks import writer
-from tasks.writer.feed_items import Item
+from tasks.writer.feed_items import FeedItem
 
 
-def items_of(source: str, count: int, newest: datetime | None) -> list[Item]:
+def items_of(source: str, count: int, newest: datetime | None) -> list[FeedItem]:
     return [
-        Item(f"{source}{n}", source, f"Title {n}", f"https://{source}.example/{n}", "",
+        FeedItem(f"{source}{n}", source, f"Title {n}", f"https://{source}.example/{n}", "",
              newest - timedelta(hours=n) if newest else None)
         for n in range(count)
     ]  # fmt: skip
@@ -23,7 +23,7 @@ NOW = datetime(2026, 11, 22, tzinfo=UTC)
 def test_what_is_in_view_fits_the_memory() -> None:
     found = [item for source in ("a", "b", "c") for item in items_of(source, 500, NOW)]
 
-    assert len(writer._in_view(found, 3)) == writer.IN_VIEW < MAX_ENTRIES
+    assert len(writer._in_view(found, 3)) == writer.MAX_ITEMS < MAX_ENTRIES
 
 
 def test_a_source_that_writes_much_does_not_hide_one_that_writes_little() -> None:
@@ -41,6 +41,6 @@ def test_items_without_a_date_come_last() -> None:
 
 def test_two_sources_that_link_to_the_same_page_give_one_item() -> None:
     first, second = items_of("a", 1, NOW)[0], items_of("b", 1, NOW - timedelta(hours=1))[0]
-    same = Item(second.id, second.source, second.title, first.link, second.text, second.date)
+    same = FeedItem(second.id, second.source, second.title, first.link, second.text, second.date)
 
     assert writer._in_view([same, first], 2) == [first]

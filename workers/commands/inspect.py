@@ -26,7 +26,7 @@ def status(agent: str | None, *, json_: bool) -> None:
     """Show who runs and who is silent, and each agent: when it ran, what it counts, whether it is paused, what is held."""
     if agent:
         known_agent(agent)
-    liveness, late = overdue.look()
+    liveness, late = overdue.current()
     silent = {"silent": vitals.silent_in_json(liveness)}
     names = [agent] if agent else agents()
     heads = [_head(name) | silent | {"overdue": vitals.overdue_in_json(late, name)} for name in names]

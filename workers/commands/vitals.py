@@ -22,7 +22,7 @@ CHANGE = {
 
 def findings() -> Iterator[Finding]:
     """Yield a finding for each kind of process, each silent queue or sweeper, and the overdue ticks. Raises StoreError."""
-    liveness, late = overdue.look()
+    liveness, late = overdue.current()
     for kind in KINDS:
         yield from _of_kind(kind, liveness)
     for silence in (each for each in liveness.silent if each.kind not in KINDS):

@@ -14,23 +14,23 @@ from state.agents.events import PastAttempt
 from tasks.monitor.incidents import Incident
 from tasks.reporter import refusals as stages
 from tasks.reporter import stats
-from tasks.reporter.collect import PublishedPost, Raw
-from tasks.reporter.refusals import Stage
-from tasks.reporter.stats import Day, Tally
+from tasks.reporter.collect import AgentData, PublishedPost
+from tasks.reporter.refusals import StageRefusals
+from tasks.reporter.stats import Day, OutcomeCounts
 from tasks.reporter.text import counted, listed
 
 #: The stream of one agent keeps about as many events (state/scripts/admit.lua, state/scripts/settle.lua).
-KEPT_EVENTS = 1000
+MAX_EVENTS = 1000
 #: Newest first; the feed has the others.
 MAX_POSTS = 15
 MAX_ERRORS = 5
 
 
 @dataclass(frozen=True)
-class AgentFigures:
+class AgentReport:
     """One agent's week."""
 
-    raw: Raw
+    raw: AgentData
     days: list[Day]
     zone: ZoneInfo
 
@@ -39,12 +39,12 @@ class AgentFigures:
         return self.raw.agent
 
     @cached_property
-    def week(self) -> Tally:
-        return stats.of(self.raw.past)
+    def week(self) -> OutcomeCounts:
+        return stats.count(self.raw.past)
 
     @cached_property
-    def per_day(self) -> list[Tally]:
-        return [stats.of(_on(day.date, self.raw.past, self.zone)) for day in self.days]
+    def per_day(self) -> list[OutcomeCounts]:
+        return [stats.count(_on(day.date, self.raw.past, self.zone)) for day in self.days]
 
     @property
     def posts_per_day(self) -> list[int]:
@@ -52,9 +52,9 @@ class AgentFigures:
         return [on[day.date] for day in self.days]
 
     @cached_property
-    def stages(self) -> list[Stage]:
+    def stages(self) -> list[StageRefusals]:
         """Where its calls were refused."""
-        return stages.of(self.raw.past, self.days, self.zone)
+        return stages.by_stage(self.raw.past, self.days, self.zone)
 
     @property
     def held(self) -> list[dict[str, Any]]:
@@ -78,7 +78,7 @@ class AgentFigures:
     @property
     def cut(self) -> date | None:
         """The first day of which all events are still kept, if not all days have them."""
-        if len(self.raw.past) < KEPT_EVENTS:
+        if len(self.raw.past) < MAX_EVENTS:
             return None
         return stats.day_of(self.raw.past[0].at_ms, self.zone) + timedelta(days=1)
 
@@ -94,11 +94,11 @@ class AgentFigures:
 
 
 @dataclass(frozen=True)
-class Report:
+class DailyReport:
     """The report made at `now`, of the days up to today."""
 
     now: datetime
-    agents: list[AgentFigures]
+    agents: list[AgentReport]
 
     @property
     def days(self) -> list[Day]:
@@ -109,18 +109,18 @@ class Report:
         return [attempt for agent in self.agents for attempt in agent.raw.past]
 
     @cached_property
-    def week(self) -> Tally:
-        return stats.of(self.past)
+    def week(self) -> OutcomeCounts:
+        return stats.count(self.past)
 
     @cached_property
-    def per_day(self) -> list[Tally]:
-        return [stats.of(_on(day.date, self.past, cast("ZoneInfo", self.now.tzinfo))) for day in self.days]
+    def per_day(self) -> list[OutcomeCounts]:
+        return [stats.count(_on(day.date, self.past, cast("ZoneInfo", self.now.tzinfo))) for day in self.days]
 
     @cached_property
-    def lately(self) -> Tally:
+    def lately(self) -> OutcomeCounts:
         """The last 24 hours."""
         since_ms = (self.now - timedelta(days=1)).timestamp() * 1000
-        return stats.of(attempt for attempt in self.past if attempt.at_ms >= since_ms)
+        return stats.count(attempt for attempt in self.past if attempt.at_ms >= since_ms)
 
     @property
     def posts(self) -> list[PublishedPost]:
@@ -132,9 +132,9 @@ class Report:
         return sum(post.at >= self.now - timedelta(days=1) for post in self.posts)
 
     @cached_property
-    def stages(self) -> list[Stage]:
+    def stages(self) -> list[StageRefusals]:
         """Every stage that refused something, the busiest first."""
-        return stages.of(self.past, self.days, cast("ZoneInfo", self.now.tzinfo))
+        return stages.by_stage(self.past, self.days, cast("ZoneInfo", self.now.tzinfo))
 
     @cached_property
     def incidents(self) -> list[Incident]:
@@ -179,10 +179,10 @@ class Report:
         return f"In the last 24 hours: {listed(parts)}."
 
 
-def of(raw: Sequence[Raw], now: datetime) -> Report:
+def build(raw: Sequence[AgentData], now: datetime) -> DailyReport:
     """The report of these agents; `now` is in the time zone whose days count, a `ZoneInfo`."""
     zone = cast("ZoneInfo", now.tzinfo)
-    return Report(now, [AgentFigures(one, stats.days(now), zone) for one in raw])
+    return DailyReport(now, [AgentReport(one, stats.days(now), zone) for one in raw])
 
 
 def _on(day: date, past: Sequence[PastAttempt], zone: ZoneInfo) -> list[PastAttempt]:
