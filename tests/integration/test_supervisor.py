@@ -395,6 +395,16 @@ def test_the_addresses_are_shown_once_the_web_process_answers(start: Start) -> N
     assert said["status"].endswith("celery -A workers gate status")
 
 
+def test_the_addresses_are_shown_with_a_warning_when_the_web_process_does_not_answer(start: Start) -> None:
+    driver = "import sys\nfrom deploy import up\nup.ANNOUNCE_SECONDS = 0.5\nsys.exit(up.main())"
+    up = start(lines={"web": SLEEPER}, driver=driver)
+
+    until(lambda: any(event["event"] == "up" for event in up.events))
+
+    [warning] = [event for event in up.events if event["level"] == "warning"]
+    assert warning["event"] == f"http://127.0.0.1:{up.environment['WEB_PORT']} does not answer yet"
+
+
 def test_stdout_has_only_json_lines(tmp_path: Path) -> None:
     talker = """sh -c 'echo trouble >&2; echo "{\\"event\\": \\"mine\\"}"; exec sleep 600'"""
     command, environment = configure(tmp_path, {"one": talker})
