@@ -75,7 +75,7 @@ class PulseWriter:
         """Let a worker finish what it runs, and end; beat ends at once."""
         if self.process.kind != "worker":
             raise SystemExit(1)
-        worker_state.should_stop = 1
+        worker_state.should_stop = 1  # type: ignore[assignment]  # its type says: always None
 
     def _check_others(self) -> None:
         """Log once when a process of the other kind falls silent: workers check beat, and beat checks the workers."""

@@ -34,7 +34,7 @@ def read_history(agents: list[str], key_or_call: str) -> dict[str, Any] | None:
 def _of_key(redis: Redis, agent: str, key: str) -> dict[str, Any] | None:
     n = Keys(agent)
     with redis.pipeline(transaction=True) as pipe:
-        pipe.hgetall(n.key(key)).lrange(n.story(key), 0, -1)
+        pipe.hgetall(n.key(key)).lrange(n.history(key), 0, -1)
         record, story = pipe.execute()
     if not record:
         return None

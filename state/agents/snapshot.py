@@ -37,7 +37,7 @@ def snapshot(agent: str) -> Snapshot:
     """Read the agent's state in one transaction, so that its parts are consistent."""
     n = Keys(agent)
     with client.client().pipeline(transaction=True) as pipe:
-        pipe.hgetall(n.head).hgetall(n.metrics).lrange(n.errors, 0, -1).hgetall(n.held).hgetall(n.facts)
+        pipe.hgetall(n.agent_meta).hgetall(n.metrics).lrange(n.errors, 0, -1).hgetall(n.held).hgetall(n.facts)
         head, metrics, errors, held, flat = pipe.execute()
     described = _head(agent, head, metrics, errors, held)
     return Snapshot(described["revision"], described, facts.nested(flat), facts.depths(flat))
@@ -47,7 +47,7 @@ def revisions(agents: list[str]) -> dict[str, int]:
     """Return the revision of each agent; 0 for an agent that has no state yet."""
     with client.client().pipeline(transaction=False) as pipe:
         for agent in agents:
-            pipe.hget(Keys(agent).head, "revision")
+            pipe.hget(Keys(agent).agent_meta, "revision")
         return {agent: int(number or 0) for agent, number in zip(agents, pipe.execute(), strict=True)}
 
 
@@ -65,7 +65,7 @@ def pause(agent: str, by: str, why: str) -> None:
     fields = {"pause": json.dumps({"at": now, "by": by, "why": why}), "updated_ms": str(now)}
     n = Keys(agent)
     with redis.pipeline(transaction=True) as pipe:
-        pipe.hset(n.head, mapping=fields).hincrby(n.head, "revision", 1)
+        pipe.hset(n.agent_meta, mapping=fields).hincrby(n.agent_meta, "revision", 1)
         pipe.execute()
 
 
@@ -78,9 +78,9 @@ def resume(agent: str) -> bool:
     """
     redis = client.client()
     n = Keys(agent)
-    record, at = json.loads(redis.hget(n.head, "pause") or "{}"), now_ms(redis)
+    record, at = json.loads(redis.hget(n.agent_meta, "pause") or "{}"), now_ms(redis)
     with redis.pipeline(transaction=True) as pipe:
-        pipe.hdel(n.head, "pause").hincrby(n.head, "revision", 1).hset(n.head, "updated_ms", at)
+        pipe.hdel(n.agent_meta, "pause").hincrby(n.agent_meta, "revision", 1).hset(n.agent_meta, "updated_ms", at)
         if "cap" in record:
             pipe.delete(record["cap"])
         return bool(pipe.execute()[0])

@@ -59,7 +59,7 @@ def pending(redis: Redis, agents: Sequence[str]) -> dict[str, Pending]:
     with redis.pipeline(transaction=False) as pipe:
         pipe.time()
         for n in map(Keys, agents):
-            pipe.hgetall(n.head).zcard(n.running)
+            pipe.hgetall(n.agent_meta).zcard(n.running)
             for queue in (n.waiting, n.queued, n.followed):
                 pipe.zrange(queue, 0, 0, withscores=True)
         (seconds, micros), *answers = pipe.execute()

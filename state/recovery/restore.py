@@ -21,7 +21,7 @@ class RestoreError(Exception):
 
 def restore(redis: Redis, agents: list[str]) -> list[str]:
     """Load every agent's mirror; answers whose. Nothing is written unless all of them can be."""
-    living = [agent for agent in agents if redis.exists(Keys(agent).head)]
+    living = [agent for agent in agents if redis.exists(Keys(agent).agent_meta)]
     if living:
         raise RestoreError(
             f"Redis holds living state of {', '.join(living)}; restore only into an empty Redis; "
@@ -45,16 +45,16 @@ def merge(redis: Redis, agent: str, *, lost_all: bool) -> bool:
     A copy that the mirror set aside is marked as read. Raises RestoreError for a file that cannot be read.
     """
     n = Keys(agent)
-    revision = int(redis.hget(n.head, "revision") or 0)
+    revision = int(redis.hget(n.agent_meta, "revision") or 0)
     file = _newest(agent, revision)
     if file is None:
         return False
     document = _read(agent, file)
     with redis.pipeline(transaction=True) as pipe:
-        pipe.hincrby(n.head, "revision", int(document["revision"]) + 1)
-        pipe.hincrby(n.head, "fence", int(document["revision"]))
+        pipe.hincrby(n.agent_meta, "revision", int(document["revision"]) + 1)
+        pipe.hincrby(n.agent_meta, "fence", int(document["revision"]))
         if document.get("pause"):
-            pipe.hsetnx(n.head, "pause", _pause(document))
+            pipe.hsetnx(n.agent_meta, "pause", _pause(document))
         for name, total in document.get("metrics", {}).items():
             before = 0 if lost_all else int(redis.hget(n.metrics, name) or 0)
             pipe.hincrby(n.metrics, name, max(total - before, 0))
@@ -100,7 +100,7 @@ def _write(pipe: Any, n: Keys, document: dict[str, Any]) -> None:
     head |= {to: from_iso(document[name]) for name, to in _TIMES.items() if document.get(name)}
     if document.get("pause"):
         head["pause"] = _pause(document)
-    pipe.hset(n.head, mapping=head)
+    pipe.hset(n.agent_meta, mapping=head)
     if document.get("metrics"):
         pipe.hset(n.metrics, mapping=document["metrics"])
     for error in document.get("errors", []):

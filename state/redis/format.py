@@ -8,7 +8,7 @@ from state.redis import client
 FORMAT = 1
 
 
-class NewerRedisFormat(client.StoreError):
+class NewerRedisFormat(client.StoreError):  # type: ignore[misc]  # mypy does not see redis-py's types
     """Raised for a Redis that a newer version of Gatehouse wrote: what it holds must not be guessed."""
 
     def __init__(self, found: int) -> None:

@@ -1,6 +1,7 @@
 """The name of every key of an agent in Redis; no other module builds one.
 
 All keys of one agent share the hash tag `{agent}`, so that one script may use any of them on a cluster too.
+Names of keys and fields never change: during a rolling deploy workers of two versions read each other's.
 """
 
 from __future__ import annotations
@@ -17,22 +18,28 @@ class Keys:
 
     def of(self, key: str = "", call: str = "") -> dict[str, str]:
         """Return the names by which scripts know what belongs to the agent, to one of its keys and to one of its calls."""
-        return _of_agent(self) | {"key": self.key(key), "call": self.call(call), "history": self.story(key)}
+        return _of_agent(self) | {"key": self.key(key), "call": self.call(call), "history": self.history(key)}
 
     def _name(self, *parts: str) -> str:
         return ":".join((f"gate:{{{self.agent}}}", *parts))
 
     def key(self, key: str) -> str:
-        """hash: state task call fingerprint owner fence lease_ms attempts result payload verify … of one idempotency key"""
+        """hash: state task call fingerprint owner fence lease_ms attempts result payload verify … of one idempotency key
+
+        `gone` is the fence of an attempt that cannot send any more, `looks` how many look-ups there were, `absences` how
+        many of them prove that the effect did not happen, `proofs` how often that was enough to send it again.
+        """
         return self._name("key", key)
 
-    def story(self, key: str) -> str:
+    def history(self, key: str) -> str:
         """list: the events of one key, as JSON objects, oldest first"""
         return self._name("story", key)
 
     def call(self, call: str) -> str:
         """hash: task key kwargs fingerprint digest door options lane state at_ms delay_ms sent_ms expires_ms booked_ms attempts again sends lost answer unwritten of one call
 
+        `door` is the origin of the call, `again` says that its caller does not retry, `booked_ms` is the slot that it got
+        of a rate, `sends` how many messages in a row were lost, `lost` how many workers its claims were lost with.
         `waits` is how often in a row its service could not take it, `waits_since_ms` since when, `waits_why` why;
         `paid_ms` is when it took slots of its rates for a try that reached nothing.
         """
@@ -73,7 +80,7 @@ class Keys:
         return self._name("dead")
 
     @property
-    def head(self) -> str:
+    def agent_meta(self) -> str:
         """hash: revision fence updated_ms last_run_ms clock_ms pause, and arrived_ms:LANE: when the newest message that arrived in a lane was sent"""
         return self._name("head")
 
@@ -142,7 +149,7 @@ def _of_agent(names: Keys) -> dict[str, str]:
         "running": names.running,
         "ledger": names.ledger,
         "dead": names.dead,
-        "agent_meta": names.head,
+        "agent_meta": names.agent_meta,
         "metrics": names.metrics,
         "errors": names.errors,
         "held": names.held,

@@ -108,7 +108,7 @@ def test_a_slot_whose_call_is_long_forgotten_is_not_run_again(
     store = clerks._redis
     if any(process.alive for process in clerks.processes):  # a worker of the test before: it must not come too late
         until(lambda: store.hget(CLERK.call(call_of(due)), "state") == "done", 30, "the call to end")
-    store.delete(CLERK.call(call_of(due)), CLERK.key(call_of(due)), CLERK.story(call_of(due)))
+    store.delete(CLERK.call(call_of(due)), CLERK.key(call_of(due)), CLERK.history(call_of(due)))
 
     again = backfill(commands, due, due)
     by_hand = commands.gate("run", "quarter", "--due", due.isoformat())

@@ -127,7 +127,7 @@ def test_what_was_refused_never_runs(house: Install, store: redis.Redis, effects
             print("refused")
     """)
     assert "refused" in refused
-    assert store.exists(n.queued, n.waiting, n.key("post:refused"), n.story("post:refused")) == 0
+    assert store.exists(n.queued, n.waiting, n.key("post:refused"), n.history("post:refused")) == 0
     assert list(store.scan_iter("gate:{clerk}:call:*")) == []
     open_again(house)
 

@@ -272,7 +272,7 @@ def test_followers_survive_a_loss_of_redis(
         followed = publish.apply_async(('followed',), link=add.si(7, 7)).id
         """,
     )
-    store.hset(STORYTELLER.head, "x", 1)
+    store.hset(STORYTELLER.agent_meta, "x", 1)
     store.flushall()
     house.gate("recover")
     assert store.zcard(STORYTELLER.followed) == 3

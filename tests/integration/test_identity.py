@@ -46,7 +46,7 @@ def rows(store: redis.Redis, call: str) -> dict[str, Any]:
     return {
         "call": store.hgetall(STORIES.call(call)),
         "key": store.hgetall(STORIES.key(key)),
-        "story": store.lrange(STORIES.story(key), 0, -1),
+        "story": store.lrange(STORIES.history(key), 0, -1),
         "due": store.zscore(STORIES.waiting, call),
         "queued": store.zscore(STORIES.queued, call),
         "result": store.get(f"celery-task-meta-{call}"),

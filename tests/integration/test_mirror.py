@@ -148,7 +148,7 @@ def test_the_file_is_whole_and_never_ahead_while_writers_write_and_are_killed(
     while kills < 8 or len(set(seen)) <= 50:
         assert time.monotonic() < end, f"{kills} kills and {len(set(seen))} revisions in this time"
         found = read(path)
-        ahead = found["revision"] - int(client.hget(n.head, "revision") or 0)
+        ahead = found["revision"] - int(client.hget(n.agent_meta, "revision") or 0)
         assert ahead <= 0, f"the file is {ahead} revisions ahead of Redis"
         assert found["agent"] == "poster"
         seen.append(found["revision"])

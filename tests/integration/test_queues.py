@@ -67,7 +67,7 @@ def test_a_backlog_in_another_queue_is_not_run_by_the_default_worker(
     until(lambda: len(house.notes("slowly")) == 1, what="the slow worker to have its hand full")
     backlog = [into_slowq(shell, "counter.add", a=number, b=0) for number in range(8)]
     silent_for_long(store, *backlog)
-    store.hincrby(COUNTER.head, "arrived_ms:slowq", -LONG_AGO_MS)  # the one that blocks was sent before them
+    store.hincrby(COUNTER.agent_meta, "arrived_ms:slowq", -LONG_AGO_MS)  # the one that blocks was sent before them
     for answer in (house.answer(call) for call in shell.delay("counter.add", *[{"a": 1, "b": 1}] * 3)):
         assert answer["ok"]
 
@@ -162,7 +162,7 @@ def test_the_priority_of_a_call_is_that_of_each_of_its_messages(
     assert house.answer(last)["ok"]
 
     assert store.hget(COUNTER.call(last), "sends") is None
-    assert store.hget(COUNTER.head, "arrived_ms:/9") is not None
+    assert store.hget(COUNTER.agent_meta, "arrived_ms:/9") is not None
     assert all(house.answer(call)["ok"] for call in blocks)
 
 

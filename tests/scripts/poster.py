@@ -245,7 +245,7 @@ class Poster:
         return dict(self.redis.hgetall(self.n.call(call.id if isinstance(call, Call) else call.call)))
 
     def story(self, key: str) -> list[dict[str, Any]]:
-        return [json.loads(event) for event in self.redis.lrange(self.n.story(key), 0, -1)]
+        return [json.loads(event) for event in self.redis.lrange(self.n.history(key), 0, -1)]
 
     def marks(self) -> dict[str, str]:
         """Key → fence, of every effect that is on its way or happened."""
@@ -261,7 +261,7 @@ class Poster:
         return {name: int(total) for name, total in self.redis.hgetall(self.n.metrics).items()}
 
     def revision(self) -> int:
-        return int(self.redis.hget(self.n.head, "revision") or 0)
+        return int(self.redis.hget(self.n.agent_meta, "revision") or 0)
 
     def document(self) -> dict[str, Any]:
         """What the mirror would write."""

@@ -19,7 +19,7 @@ TOLD = ("metrics", "story", "call", "head", "queued", "waiting", "events")
 def taken(poster: Poster) -> dict[str, object]:
     """Everything that a claim takes: the key, rate tokens, cap places, the probe, the lease, the fence."""
     found = poster.dump(without=lambda name: name.split(":")[2] in TOLD)
-    found["fence"] = poster.redis.hget(poster.n.head, "fence")
+    found["fence"] = poster.redis.hget(poster.n.agent_meta, "fence")
     for name, (_, value) in [item for item in found.items() if item[0].startswith("gate:{poster}:key:")]:
         state = value["state"]
         found[name] = "nobody's" if state in {"rejected", "queued", "waiting"} else value
@@ -119,7 +119,7 @@ def test_a_key_that_ran_after_a_refusal_and_a_deferral_is_kept_for_ever(
     poster.settle(claim)
 
     assert poster.redis.pttl(poster.n.key(claim.key)) == -1, "the key would be forgotten, and the effect happen again"
-    assert poster.redis.pttl(poster.n.story(claim.key)) == -1
+    assert poster.redis.pttl(poster.n.history(claim.key)) == -1
 
 
 # "replay"
@@ -334,7 +334,7 @@ def test_a_second_message_of_a_running_call_is_busy_even_with_a_living_holder(po
 
 
 def test_a_paused_agent_refuses_and_says_who_paused_it_and_why(poster: Poster) -> None:
-    poster.redis.hset(poster.n.head, "pause", '{"at": 1, "by": "ada", "why": "looking"}')
+    poster.redis.hset(poster.n.agent_meta, "pause", '{"at": 1, "by": "ada", "why": "looking"}')
     before = taken(poster)
 
     receipt = poster.refused()
@@ -345,9 +345,9 @@ def test_a_paused_agent_refuses_and_says_who_paused_it_and_why(poster: Poster) -
 
 
 def test_a_resumed_agent_goes_on(poster: Poster) -> None:
-    poster.redis.hset(poster.n.head, "pause", '{"at": 1, "by": "ada", "why": "looking"}')
+    poster.redis.hset(poster.n.agent_meta, "pause", '{"at": 1, "by": "ada", "why": "looking"}')
     poster.refused("hello")
-    poster.redis.hdel(poster.n.head, "pause")
+    poster.redis.hdel(poster.n.agent_meta, "pause")
 
     assert poster.claim("hello")
 
@@ -366,7 +366,7 @@ def test_a_call_that_is_too_old_is_refused(poster_with: WithPolicies) -> None:
 
 
 def test_a_refused_call_is_over_and_forgotten_when_the_ledger_ends(poster: Poster) -> None:
-    poster.redis.hset(poster.n.head, "pause", '{"at": 1, "by": "ada", "why": "looking"}')
+    poster.redis.hset(poster.n.agent_meta, "pause", '{"at": 1, "by": "ada", "why": "looking"}')
     call = poster.register()
 
     poster.refused(call)
@@ -374,7 +374,7 @@ def test_a_refused_call_is_over_and_forgotten_when_the_ledger_ends(poster: Poste
     assert poster.call_of(call)["state"] == "rejected"
     assert poster.key_of(call.key)["state"] == "rejected"
     assert poster.redis.zscore(poster.n.queued, call.id) is None
-    for name in (poster.n.call(call.id), poster.n.key(call.key), poster.n.story(call.key)):
+    for name in (poster.n.call(call.id), poster.n.key(call.key), poster.n.history(call.key)):
         assert LEDGER - DAY < poster.redis.pttl(name) <= LEDGER
     assert poster.metrics() == {"total_refused": 1, "refused_paused": 1}
     assert poster.story(call.key)[-1]["event"] == "refused"
@@ -385,7 +385,7 @@ def test_a_refusal_of_one_call_does_not_reject_another_that_waits_for_the_same_k
     poster.publish("other")
     waiting = poster.call("hello")
     poster.deferred(waiting)
-    poster.redis.hset(poster.n.head, "pause", '{"at": 1, "by": "ada", "why": "looking"}')
+    poster.redis.hset(poster.n.agent_meta, "pause", '{"at": 1, "by": "ada", "why": "looking"}')
 
     poster.refused("hello")
 
@@ -587,7 +587,7 @@ def test_an_unknown_outcome_holds_its_place_below_the_cap(poster_with: WithPolic
 def test_a_cap_says_its_numbers_and_when_it_opens(poster_with: WithPolicies) -> None:
     poster = poster_with(cap="1/day")
     poster.publish("one")
-    poster.redis.hdel(poster.n.head, "pause")
+    poster.redis.hdel(poster.n.agent_meta, "pause")
 
     receipt = poster.refused("two")
 
@@ -598,7 +598,7 @@ def test_a_cap_says_its_numbers_and_when_it_opens(poster_with: WithPolicies) -> 
 def test_a_cap_opens_when_its_window_has_passed(poster_with: WithPolicies) -> None:
     poster = poster_with(cap="1/day")
     poster.publish("one")
-    poster.redis.hdel(poster.n.head, "pause")
+    poster.redis.hdel(poster.n.agent_meta, "pause")
     poster.pass_time_for_caps(DAY)
 
     assert poster.claim("two")

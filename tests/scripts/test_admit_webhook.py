@@ -10,7 +10,7 @@ from tests.scripts.poster import DAY, HOUR, MINUTE, SECOND, Poster
 
 
 def pause(poster: Poster) -> None:
-    poster.redis.hset(poster.n.head, "pause", '{"at": 1, "by": "ada", "why": "looking"}')
+    poster.redis.hset(poster.n.agent_meta, "pause", '{"at": 1, "by": "ada", "why": "looking"}')
 
 
 def a_webhook(poster: Poster, post_id: str = "hello") -> Call:
@@ -40,7 +40,7 @@ def test_it_runs_when_the_pause_is_over(poster: Poster) -> None:
     pause(poster)
     call = a_webhook(poster)
     poster.deferred(call)
-    poster.redis.hdel(poster.n.head, "pause")
+    poster.redis.hdel(poster.n.agent_meta, "pause")
 
     assert isinstance(poster.admit(call), Claim)
     assert poster.redis.zscore(poster.n.waiting, call.id) is None
@@ -90,7 +90,7 @@ def test_a_pause_gives_no_slot_of_the_rate_so_that_those_who_waited_for_it_come_
     calls = [a_webhook(poster, post_id) for post_id in ("one", "two", "three")]
     for call in calls:
         poster.deferred(call)
-    poster.redis.hdel(poster.n.head, "pause")
+    poster.redis.hdel(poster.n.agent_meta, "pause")
 
     poster.claim(calls[0])
     waits = [poster.deferred(call)["retry_after"] for call in calls[1:]]

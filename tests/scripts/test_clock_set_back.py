@@ -75,7 +75,7 @@ def test_a_slot_that_was_booked_while_the_clock_was_ahead_is_nobodys(poster_with
 def test_a_cap_counts_what_was_taken_while_the_clock_was_ahead_for_one_window(poster_with: WithPolicies) -> None:
     poster = poster_with(cap="1/10m")
     poster.publish("first")
-    poster.redis.hdel(poster.n.head, "pause")
+    poster.redis.hdel(poster.n.agent_meta, "pause")
     was_ahead(poster.redis)
 
     assert poster.refused("second")["retry_after"] <= 600
@@ -170,10 +170,10 @@ def test_a_pause_that_a_provider_asks_for_now_is_not_prolonged_by_one_of_then(po
 def test_a_clock_that_goes_on_changes_nothing(poster: Poster) -> None:
     poster.register(delay_ms=HOUR)
     assert mend(poster) == 0
-    before = poster.dump(lambda name: name == poster.n.head)
+    before = poster.dump(lambda name: name == poster.n.agent_meta)
 
     assert mend(poster) == 0
-    assert poster.dump(lambda name: name == poster.n.head) == before
+    assert poster.dump(lambda name: name == poster.n.agent_meta) == before
 
 
 def test_one_caller_is_told_and_it_is_over(poster: Poster) -> None:
@@ -223,7 +223,7 @@ def test_a_due_time_of_which_the_delay_is_not_known_is_left_alone(poster: Poster
     call = poster.register(delay_ms=HOUR)
     poster.redis.hdel(poster.n.call(call.id), "delay_ms")
     mend(poster)  # a sweep, while the clock is ahead
-    was_ahead(poster.redis, poster.n.head)
+    was_ahead(poster.redis, poster.n.agent_meta)
 
     assert mend(poster)
 
@@ -255,11 +255,11 @@ def test_a_lease_ends_as_if_it_were_renewed_now(poster: Poster) -> None:
 
 def test_arrivals_of_then_do_not_hide_those_of_now(poster: Poster) -> None:
     poster.claim(poster.register())
-    fields = [field for field in poster.redis.hkeys(poster.n.head) if field.startswith("arrived_ms")]
+    fields = [field for field in poster.redis.hkeys(poster.n.agent_meta) if field.startswith("arrived_ms")]
     assert fields
     for field in fields:
-        poster.redis.hincrby(poster.n.head, field, AHEAD)
+        poster.redis.hincrby(poster.n.agent_meta, field, AHEAD)
 
     poster.claim(poster.register(poster.call("next")))
 
-    assert all(int(poster.redis.hget(poster.n.head, field) or 0) <= poster.now() for field in fields)
+    assert all(int(poster.redis.hget(poster.n.agent_meta, field) or 0) <= poster.now() for field in fields)

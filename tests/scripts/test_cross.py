@@ -125,7 +125,7 @@ def test_a_key_that_is_gone_cannot_be_crossed(poster: Poster) -> None:
 def test_an_agent_that_was_paused_meanwhile_stops_at_the_line(poster: Poster) -> None:
     claim = poster.claim()
     pause = {"at": 1, "by": "ada", "why": "looking"}
-    poster.redis.hset(poster.n.head, "pause", json.dumps(pause))
+    poster.redis.hset(poster.n.agent_meta, "pause", json.dumps(pause))
 
     word, told = poster.cross(claim)
 
@@ -137,7 +137,7 @@ def test_an_agent_that_was_paused_meanwhile_stops_at_the_line(poster: Poster) ->
 @pytest.mark.parametrize("tried_before", [False, True])
 def test_a_pause_at_the_line_only_delays_a_call_for_which_nobody_asks_again(poster: Poster, tried_before: bool) -> None:
     def paused_meanwhile(**_: str) -> None:
-        poster.redis.hset(poster.n.head, "pause", json.dumps({"at": 1, "by": "ada", "why": "looking"}))
+        poster.redis.hset(poster.n.agent_meta, "pause", json.dumps({"at": 1, "by": "ada", "why": "looking"}))
         with effect(payload="hello"):
             raise AssertionError("behind the line")
 
@@ -183,7 +183,7 @@ def test_crossing_leaves_a_mark_with_the_fence(poster: Poster) -> None:
 def test_who_does_not_cross_leaves_no_mark(poster: Poster, how: str) -> None:
     claim = poster.claim()
     if how == "paused":
-        poster.redis.hset(poster.n.head, "pause", '{"at": 1, "by": "ada", "why": "looking"}')
+        poster.redis.hset(poster.n.agent_meta, "pause", '{"at": 1, "by": "ada", "why": "looking"}')
     else:
         poster.reclaim(claim, dead=True)
 

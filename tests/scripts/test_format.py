@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from redis import Redis
 
-from state.errors import NewerRedisFormat
+from state.errors import NewerRedisFormat, StoreError
 from state.processes import liveness
 from state.redis import format as redis_format
 from tests.harness import Valkey
@@ -51,7 +51,7 @@ def test_a_process_that_runs_already_is_told_with_its_next_report(redis: Redis) 
 
 def test_a_redis_that_is_away_is_compared_later(monkeypatch: pytest.MonkeyPatch) -> None:
     def away() -> None:
-        raise redis_format.client.StoreError("Connection refused")
+        raise StoreError("Connection refused")
 
     monkeypatch.setattr(redis_format, "check", away)
 

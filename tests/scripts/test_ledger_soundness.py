@@ -333,7 +333,7 @@ def test_a_paused_agent_s_call_that_was_deferred_by_the_ledger_is_told_of_again(
     change(poster, closed="why")
     poster.deferred(call)
     poster.redis.hdel(LEDGER, "closed")
-    poster.redis.hset(poster.n.head, "pause", '{"at": 1, "by": "ada", "why": "looking"}')
+    poster.redis.hset(poster.n.agent_meta, "pause", '{"at": 1, "by": "ada", "why": "looking"}')
 
     assert poster.refused(call)["stage"] == "paused"
 
@@ -428,7 +428,7 @@ def test_who_did_not_cross_says_so_in_the_journal(poster: Poster, answer: str) -
         case "lost":
             poster.reclaim(claim, dead=True)
         case "paused":
-            poster.redis.hset(poster.n.head, "pause", '{"at": 1, "by": "ada", "why": "looking"}')
+            poster.redis.hset(poster.n.agent_meta, "pause", '{"at": 1, "by": "ada", "why": "looking"}')
         case "closed":
             change(poster, closed="why")
 

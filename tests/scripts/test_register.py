@@ -92,7 +92,7 @@ def test_a_call_of_a_rejected_key_takes_the_key_over_and_keeps_it_from_expiring(
     assert poster.key_of(failed)["state"] == "queued"
     assert poster.key_of(failed)["call"] == call.id
     assert poster.redis.pttl(poster.n.key(failed.key)) == -1
-    assert poster.redis.pttl(poster.n.story(failed.key)) == -1
+    assert poster.redis.pttl(poster.n.history(failed.key)) == -1
 
 
 def test_each_registration_is_told_in_the_story_of_its_key(poster: Poster) -> None:
@@ -110,7 +110,7 @@ def test_a_key_that_is_asked_for_again_and_again_keeps_a_short_story(poster: Pos
     for _ in range(250):
         poster.register(poster.call("hello"))
 
-    assert poster.redis.llen(poster.n.story("post:feed:hello")) <= 220
+    assert poster.redis.llen(poster.n.history("post:feed:hello")) <= 220
 
 
 # What a call was made from

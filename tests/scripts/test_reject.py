@@ -59,7 +59,7 @@ def test_a_call_that_waits_behind_another_of_its_key_is_rejected_alone(poster: P
     reject(poster, second.id)
 
     assert poster.key_of(first.key)["state"] == "queued"
-    assert poster.redis.pttl(poster.n.story(first.key)) == -1
+    assert poster.redis.pttl(poster.n.history(first.key)) == -1
     assert poster.claim(first)
 
 

@@ -61,7 +61,7 @@ def test_a_dead_call_runs_again_under_its_own_id_as_if_it_were_new(poster: Poste
 
 def test_nothing_of_a_replayed_call_expires(poster: Poster) -> None:
     call = dead(poster)
-    names = (poster.n.key(call.key), poster.n.call(call.id), poster.n.story(call.key))
+    names = (poster.n.key(call.key), poster.n.call(call.id), poster.n.history(call.key))
     for name in names:
         assert LEDGER - DAY < poster.redis.pttl(name) <= LEDGER
 
@@ -130,11 +130,11 @@ def test_a_call_whose_key_is_gone_gets_it_back_whole(poster: Poster) -> None:
 
 def test_a_replayed_call_waits_while_the_agent_is_paused(poster: Poster) -> None:
     call = dead(poster)
-    poster.redis.hset(poster.n.head, "pause", '{"at": 1, "by": "ada", "why": "looking"}')
+    poster.redis.hset(poster.n.agent_meta, "pause", '{"at": 1, "by": "ada", "why": "looking"}')
     replay(poster, call)
 
     assert poster.deferred(call)["stage"] == "paused"
-    poster.redis.hdel(poster.n.head, "pause")
+    poster.redis.hdel(poster.n.agent_meta, "pause")
 
     assert poster.claim(call)
 

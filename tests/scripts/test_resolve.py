@@ -44,7 +44,7 @@ def state_of(poster: Poster, claim: Claim) -> str:
 
 
 def nothing_expires(poster: Poster, claim: Claim) -> bool:
-    names = (poster.n.key(claim.key), poster.n.story(claim.key))
+    names = (poster.n.key(claim.key), poster.n.history(claim.key))
     return all(poster.redis.pttl(name) == -1 for name in names)
 
 
@@ -248,12 +248,12 @@ def test_the_place_of_what_is_sent_again_in_the_cap_is_taken_once(poster_with: W
 def test_what_a_person_wants_sent_waits_while_the_agent_is_paused(poster: Poster, how: How) -> None:
     """Who is woken pauses first, and looks then; nobody else would ask for the call again."""
     claim = poisoned(poster) if how == "approve" else poster.doubt(poster.register())
-    poster.redis.hset(poster.n.head, "pause", '{"at": 1, "by": "ada", "why": "looking"}')
+    poster.redis.hset(poster.n.agent_meta, "pause", '{"at": 1, "by": "ada", "why": "looking"}')
     say(poster, claim.key, how)
     call = poster.call("hello", id=claim.call)
 
     assert poster.deferred(call)["stage"] == "paused"
-    poster.redis.hdel(poster.n.head, "pause")
+    poster.redis.hdel(poster.n.agent_meta, "pause")
 
     assert poster.claim(call)
 

@@ -35,7 +35,7 @@ def test_a_finished_effect_is_kept_for_ever_with_its_result(poster: Poster) -> N
     key = poster.key_of(claim)
     assert (key["state"], key["result"]) == ("done", '{"result":"it went well","rung":null}')
     assert poster.redis.pttl(poster.n.key(claim.key)) == -1
-    assert poster.redis.pttl(poster.n.story(claim.key)) == -1
+    assert poster.redis.pttl(poster.n.history(claim.key)) == -1
     assert poster.call_of(claim)["state"] == "done"
     assert LEDGER - DAY < poster.redis.pttl(poster.n.call(claim.call)) <= LEDGER
     assert poster.redis.zscore(poster.n.running, claim.key) is None
@@ -48,7 +48,7 @@ def test_a_finished_repeat_safe_key_is_forgotten_after_a_week(poster_with: WithP
     poster.settle(claim)
 
     assert 0 < poster.redis.pttl(poster.n.key(claim.key)) <= 7 * DAY
-    assert 0 < poster.redis.pttl(poster.n.story(claim.key)) <= 7 * DAY
+    assert 0 < poster.redis.pttl(poster.n.history(claim.key)) <= 7 * DAY
 
 
 def test_a_flaw_is_kept_with_the_result(poster: Poster) -> None:
@@ -64,7 +64,7 @@ def test_a_failure_without_another_attempt_is_rejected_and_its_key_is_free(poste
 
     assert poster.key_of(claim)["state"] == "rejected"
     assert poster.call_of(claim)["state"] == "rejected"
-    for name in (poster.n.key(claim.key), poster.n.call(claim.call), poster.n.story(claim.key)):
+    for name in (poster.n.key(claim.key), poster.n.call(claim.call), poster.n.history(claim.key)):
         assert LEDGER - DAY < poster.redis.pttl(name) <= LEDGER
 
 
@@ -101,7 +101,7 @@ def test_an_unknown_outcome_stands_held_for_a_person(poster: Poster) -> None:
     [held] = poster.document()["held"]
     assert (held["key"], held["state"], held["why"]) == (claim.key, "unknown", "read timeout")
     assert held["since"].endswith("Z")
-    for name in (poster.n.key(claim.key), poster.n.call(claim.call), poster.n.story(claim.key)):
+    for name in (poster.n.key(claim.key), poster.n.call(claim.call), poster.n.history(claim.key)):
         assert poster.redis.pttl(name) == -1
 
 
@@ -428,7 +428,7 @@ def test_a_result_without_an_effect_does_not_count_below_the_cap(poster_with: Wi
 def test_a_pause_by_a_person_is_not_overwritten_by_the_cap(poster_with: WithPolicies) -> None:
     poster = poster_with(cap="1/day")
     claim = poster.claim()
-    poster.redis.hset(poster.n.head, "pause", '{"at": 1, "by": "ada", "why": "looking"}')
+    poster.redis.hset(poster.n.agent_meta, "pause", '{"at": 1, "by": "ada", "why": "looking"}')
 
     poster.settle(claim)
 

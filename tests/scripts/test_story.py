@@ -71,7 +71,7 @@ def test_one_event_says_how_many_were_left_out(poster: Poster) -> None:
 @pytest.mark.parametrize("script", ["register", "cancel", "refused", "reclaimed", "settled"])
 def test_whatever_is_told_of_a_key_with_a_long_story_is_there(poster: Poster, script: str) -> None:
     """Each script appends in the same way."""
-    name = poster.n.story(KEY)
+    name = poster.n.history(KEY)
     call = poster.register()
     claim = poster.claim(call)
     poster.redis.rpush(name, *[event(f"e{number}") for number in range(BEGINNING + NEWEST + SLACK)])
@@ -128,7 +128,7 @@ def test_an_attempt_counts_anew_once_its_events_are_taken(poster: Poster) -> Non
 
 
 def test_what_an_attempt_left_out_counts_when_the_story_is_shortened(poster: Poster) -> None:
-    name = poster.n.story(KEY)
+    name = poster.n.history(KEY)
     poster.register()
     poster.redis.rpush(name, *[event(f"e{number}") for number in range(BEGINNING)])
     poster.redis.rpush(name, json.dumps({"at": 0, "event": "left out", "events": 41}))

@@ -48,7 +48,7 @@ def test_a_call_that_others_follow_is_pending_until_it_is_let_go(poster: Poster)
 
 def test_the_look_at_many_agents_is_one_round_trip(poster: Poster) -> None:
     agents = [AGENT, *(f"agent{number}" for number in range(8))]
-    poster.redis.hset(Keys("agent7").head, "revision", 7)
+    poster.redis.hset(Keys("agent7").agent_meta, "revision", 7)
 
     def reads() -> int:
         return int(poster.redis.info("stats")["total_reads_processed"])

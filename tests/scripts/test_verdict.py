@@ -78,11 +78,11 @@ def test_while_its_agent_is_paused_what_was_proven_absent_waits_and_is_not_given
     """Nobody would ask for it again."""
     call = poster.register()
     claim = poster.doubt(call)
-    poster.redis.hset(poster.n.head, "pause", '{"at": 1, "by": "ada", "why": "looking"}')
+    poster.redis.hset(poster.n.agent_meta, "pause", '{"at": 1, "by": "ada", "why": "looking"}')
     prove_absent(poster, claim)
 
     assert poster.deferred(call)["stage"] == "paused"
-    poster.redis.hdel(poster.n.head, "pause")
+    poster.redis.hdel(poster.n.agent_meta, "pause")
 
     assert poster.claim(call).payload == '"hello"'
 
@@ -97,7 +97,7 @@ def test_a_key_proven_absent_carries_nothing_of_the_doubt_any_more(poster: Poste
     ]
     assert left == []
     assert poster.marks() == {}
-    for name in (poster.n.key(claim.key), poster.n.call(claim.call), poster.n.story(claim.key)):
+    for name in (poster.n.key(claim.key), poster.n.call(claim.call), poster.n.history(claim.key)):
         assert poster.redis.pttl(name) == -1
 
 

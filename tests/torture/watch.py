@@ -39,7 +39,7 @@ def about(client: redis.Redis, key: str) -> dict[str, object]:
     return {
         "key": kept,
         "call": client.hgetall(names.call(call)),
-        "story": client.lrange(names.story(key), 0, -1),
+        "story": client.lrange(names.history(key), 0, -1),
         "places": {**places, names.running: client.zscore(names.running, key)},
         "ledger": client.hmget(names.ledger, "epoch", "fence", "closed", f"sent:{key}"),
     }
