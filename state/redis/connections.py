@@ -11,7 +11,7 @@ from redis.connection import Connection, SSLConnection
 from state import dial
 
 
-class Dialled(Connection):  # type: ignore[misc]  # mypy does not see redis-py's types
+class DeadlineConnection(Connection):  # type: ignore[misc]  # mypy does not see redis-py's types
     """A TCP connection with one deadline; redis-py applies its timeout to each address, and not to the look-up."""
 
     def _connect(self) -> socket.socket:
@@ -24,14 +24,14 @@ class Dialled(Connection):  # type: ignore[misc]  # mypy does not see redis-py's
         return connected
 
 
-class DialledTLS(SSLConnection, Dialled):  # type: ignore[misc]  # likewise
+class DeadlineTLSConnection(SSLConnection, DeadlineConnection):  # type: ignore[misc]  # likewise
     """A TLS connection with one deadline."""
 
 
 def with_deadline(client: Redis) -> Redis:
     """Make a client open its TCP connections within its connect timeout, and return it."""
     pool = client.connection_pool
-    pool.connection_class = {Connection: Dialled, SSLConnection: DialledTLS}.get(
+    pool.connection_class = {Connection: DeadlineConnection, SSLConnection: DeadlineTLSConnection}.get(
         pool.connection_class, pool.connection_class
     )
     return client
