@@ -186,7 +186,7 @@ def _call(app: Any, follower: Any, args: Sequence[Any], rest: Sequence[Serialize
 
 
 def _abandon(app: Any, serialized: Serialized, before: str, state: str) -> None:
-    """Store a refusal for each call in the rest of a chain that will not run, for whoever waits for its result."""
+    """Store a refusal for each call in the rest of a chain that will not run, for processes that wait for its result."""
     receipt = {"error": "the call before it gave no result", "stage": "chain", "before": before, "state": state}
     for follower in _calls(_signature(serialized)):
         _refuse(app, follower, receipt, Options())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -25,6 +25,9 @@ NOT_VERBS = QUESTIONS | frozenset(
 )
 #: "is not a …" is what a native writer says; "there is no …" and "is no longer …" are fine.
 IS_NO = re.compile(r"(?<!there )\b(is|are|was|were) no (?!longer\b|more than\b|later than\b|doubt\b)", re.IGNORECASE)
+
+#: Programs have callers, users and other processes, which have names.
+PERSONS = re.compile(r"\b(whoever|whomever|anybody|everybody)\b", re.IGNORECASE)
 
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -76,26 +79,31 @@ def test_a_docstring_begins_with_a_verb_or_a_noun() -> None:
     assert not found, "begin with a verb (a class or module: with a noun):\n" + "\n".join(found)
 
 
-def test_the_code_says_is_not_instead_of_is_no() -> None:
-    found = [
+def lines_with(pattern: re.Pattern[str], paths: Iterable[Path]) -> list[str]:
+    return [
         place(path, number) + f": {line.strip()}"
-        for path in read_files()
+        for path in paths
         for number, line in enumerate(path.read_text().splitlines(), 1)
-        if IS_NO.search(line)
+        if pattern.search(line)
     ]
+
+
+def test_the_code_says_is_not_instead_of_is_no() -> None:
+    found = lines_with(IS_NO, read_files())
 
     assert not found, "write 'is not a':\n" + "\n".join(found)
 
 
 def test_the_documentation_says_is_not_instead_of_is_no() -> None:
-    found = [
-        place(path, number) + f": {line.strip()}"
-        for path in DOCS
-        for number, line in enumerate(path.read_text().splitlines(), 1)
-        if IS_NO.search(line)
-    ]
+    found = lines_with(IS_NO, DOCS)
 
     assert not found, "write 'is not a':\n" + "\n".join(found)
+
+
+def test_the_code_names_its_subjects() -> None:
+    found = lines_with(PERSONS, read_files())
+
+    assert not found, "name the process, the caller or the person:\n" + "\n".join(found)
 
 
 def test_no_two_classes_have_one_name() -> None:
