@@ -23,12 +23,12 @@ spec.loader.exec_module(module)
 fault = sys.argv.pop(1)
 if fault.startswith("night "):
     import time
-    from datetime import datetime
-    from state.redis import client as store
+    from datetime import UTC, datetime, timedelta
+    from state.ledger import schedule_runs
     import workers.scheduler
     workers.scheduler.MAX_SLEEP = 0.02
-    begin, began = datetime.fromisoformat(fault.split()[1]).timestamp(), time.monotonic()
-    store.now_ms = lambda _: int(1000 * (begin + 600 * (time.monotonic() - began)))  # ten minutes a second
+    begin, began = datetime.fromisoformat(fault.split()[1]).astimezone(UTC), time.monotonic()
+    schedule_runs.now = lambda: begin + timedelta(minutes=10) * (time.monotonic() - began)  # ten minutes a second
 elif fault.startswith("dies in "):
     from state.ledger import schedule_runs as ticks
     setattr(ticks, fault.removeprefix("dies in "), lambda *_: os.kill(os.getpid(), 9))
