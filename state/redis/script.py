@@ -21,6 +21,9 @@ KeyNames = Mapping[str, str | Sequence[str]]
 #: One argument, or the list behind a name that ends in "...".
 Argument = str | bytes | int | Sequence[str | bytes]
 
+#: At the end of a last name: it takes all values that are left, as a list.
+REST = "..."
+
 _INCLUDE = re.compile(r"^--! include (.+)\n", re.MULTILINE)
 _CONSTANTS = re.compile(r"^--! constants (.+)$", re.MULTILINE)
 _NAMED = re.compile(r"^local [KA] = named\(\{([^}]*)\}, (KEYS|ARGV)\)$", re.MULTILINE)
@@ -38,6 +41,7 @@ class Script:
         self._digest = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
         tables = {source: tuple(re.findall(r'"([^"]+)"', names)) for names, source in _NAMED.findall(self.text)}
         self.keys, self.arguments = tables["KEYS"], tables["ARGV"]
+        self._keys, self._arguments = _Names("key", name, self.keys), _Names("argument", name, self.arguments)
 
     def __call__(self, redis: Redis, keys: KeyNames, /, **arguments: Argument) -> list[Any]:
         """Run the script atomically, in one round trip.
@@ -68,27 +72,32 @@ class Script:
 
     def _values(self, keys: KeyNames, arguments: Mapping[str, Argument]) -> list[Any]:
         """Return the number of keys, the keys and the arguments, in the order of the file."""
-        for name in arguments:
-            if name not in self.arguments and f"{name}..." not in self.arguments:
-                raise TypeError(
-                    f"{self.name}.lua: no argument is called {name!r}; it takes: {', '.join(self.arguments)}"
-                )
-        in_order = self._in_order("key", self.keys, keys)
-        return [len(in_order), *in_order, *self._in_order("argument", self.arguments, arguments)]
+        unknown = arguments.keys() - self._arguments.known
+        if unknown:
+            raise TypeError(
+                f"{self.name}.lua: no argument is called {min(unknown)!r}; it takes: {', '.join(self.arguments)}"
+            )
+        in_order = self._keys.in_order(keys)
+        return [len(in_order), *in_order, *self._arguments.in_order(arguments)]
 
-    def _in_order(self, kind: str, names: Sequence[str], given: Mapping[str, Any]) -> list[Any]:
-        values: list[Any] = []
-        for name in names:
-            try:
-                value = given[name.removesuffix("...")]
-            except KeyError:
-                raise TypeError(
-                    f"{self.name}.lua: the {kind} {name!r} is missing; it takes: {', '.join(names)}"
-                ) from None
-            if name.endswith("..."):
-                values += value
-            else:
-                values.append(value)
+
+class _Names:
+    """The names of a script's keys, or of its arguments."""
+
+    def __init__(self, kind: str, script: str, names: Sequence[str]) -> None:
+        self._sentence = f"{script}.lua: the {kind} {{!r}} is missing; it takes: {', '.join(names)}"
+        self._single = [name for name in names if not name.endswith(REST)]
+        self._rest = names[-1].removesuffix(REST) if names[-1].endswith(REST) else None
+        self.known = {name.removesuffix(REST) for name in names}
+
+    def in_order(self, given: Mapping[str, Any]) -> list[Any]:
+        """Return the values of all names; raise TypeError if one is missing."""
+        try:
+            values = [given[name] for name in self._single]
+            if self._rest is not None:
+                values += given[self._rest]
+        except KeyError as error:
+            raise TypeError(self._sentence.format(error.args[0])) from None
         return values
 
 

@@ -90,6 +90,8 @@ def test_every_key_and_argument_that_is_used_is_named_and_the_other_way_round(pa
     lua = Lua(path)
 
     assert lua.used("K") == bare(lua.script.keys)
+    for names in (lua.script.keys, lua.script.arguments):
+        assert not any(name.endswith("...") for name in names[:-1]), "only the last name may be a list"
     assert lua.used("A") == bare(lua.script.arguments)
     assert not re.search(r"\b(KEYS|ARGV)\b(?!\))", lua.code), "only `named` reads them"
 
