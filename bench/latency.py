@@ -12,9 +12,8 @@ from redis import Redis
 
 from bench.agents import noop
 from gatekeeper.run.responses import kept
-from state.journal.events import Settlement
 from state.ledger import Ledger
-from state.model import Claim
+from state.model import AttemptResult, Claim
 
 #: Not timed: the scripts are loaded, and the processor wakes up.
 WARM_UP = 200
@@ -47,21 +46,20 @@ def latencies(redis: Redis, tries: int) -> dict[str, list[float]]:
 def _one_call(redis: Redis, n: int, watch: Stopwatch) -> None:
     ledger, gate = Ledger(redis), noop.nothing.gate
     arguments = {"n": n}
-    call, scope = gate.call_with(arguments, id=f"call-{n}", door="bench"), gate.limits(arguments)
+    call, limits = gate.call_with(arguments, id=f"call-{n}", door="bench"), gate.limits(arguments)
     ledger.register(call)
     watch.time("PING", redis.ping)
-    claim: Claim = watch.time("admit", ledger.admit, call, f"bench/{n}", scope)
-    watch.time("settle", ledger.settle, claim, scope, _settlement(claim))
+    claim: Claim = watch.time("admit", ledger.admit, call, limits)
+    watch.time("settle", ledger.settle, call, claim, limits, _result(claim))
 
 
-def _settlement(claim: Claim) -> Settlement:
+def _result(claim: Claim) -> AttemptResult:
     """Return the result of a successful attempt."""
     at = claim.admitted_ms
     claimed = {"at": at, "event": "claimed", "attempt": 1, "fence": claim.fence, "owner": claim.owner}
-    return Settlement(
+    return AttemptResult(
         "done",
         result=kept("0", None),
         counters={"total_done": 1},
-        summary=json.dumps({"outcome": "done", "task": noop.nothing.name, "key": claim.key, "ms": 0, "attempt": 1}),
         events=[json.dumps(claimed), json.dumps({"at": at, "event": "done", "ms": 0, "attempt": 1})],
     )

@@ -19,9 +19,8 @@ from redis.retry import Retry
 
 from data_dir import check_socket_folder, embedded_socket
 from settings import ROOT, Settings, SettingsError
-from state import private
+from state import private, redis_format
 from state.redis import connections
-from state.redis import format as redis_format
 
 CONFIGURATION = ROOT / "deploy" / "redis.conf"
 

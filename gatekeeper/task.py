@@ -21,6 +21,7 @@ from gatekeeper.policies.spec import DEFAULT_LEASE, MAX_AGE, Policies, TaskSpec,
 from gatekeeper.redact import describe, redacted
 from gatekeeper.run import pipeline
 from gatekeeper.run.arrival import EXPIRES, MESSAGE, Arrival, NotThisCall
+from gatekeeper.run.decisions import Duplicate
 from gatekeeper.run.responses import Answer
 from state.ledger import Ledger
 
@@ -64,9 +65,9 @@ class GateTask(_Task):
         try:
             if direct:
                 return pipeline.run(self.gate, args, kwargs, call_id=str(uuid4()), door=origin.current())
-            came = Arrival.of_message(args, kwargs, request.get(EXPIRES))
-            return pipeline.run(self.gate, args, kwargs, call_id=str(request.id), door=MESSAGE, came=came)
-        except (pipeline.Duplicate, NotThisCall) as unwanted:
+            arrival = Arrival.of_message(args, kwargs, request.get(EXPIRES))
+            return pipeline.run(self.gate, args, kwargs, call_id=str(request.id), door=MESSAGE, arrival=arrival)
+        except (Duplicate, NotThisCall) as unwanted:
             raise Ignore(str(unwanted)) from None  # this message must not overwrite the result of the call
         except LedgerUnavailable as error:
             if direct:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from state.redis.away import RedisAway, lineage
 from state.redis.client import StoreError
-from state.redis.format import NewerRedisFormat
+from state.redis_format import NewerRedisFormat
 
 __all__ = ["JournalUnavailable", "NewerFormat", "NewerRedisFormat", "RedisAway", "StoreError", "lineage"]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 #: The states of a call that has ended; all other states are open.
 ENDED = frozenset({"done", "rejected", "cancelled"})
@@ -30,6 +30,10 @@ class Call:
     door: str
     effect: bool = False  #: its task changes the world outside, so the journal records it
     options: str = ""  #: JSON text of its `state.options.Options`; empty if the caller set none
+
+    def log_fields(self) -> dict[str, str]:
+        """Return what every log line of the call names."""
+        return {"agent": self.agent, "task": self.task, "call": self.id, "key": self.key}
 
 
 def canonical_json(arguments: Any) -> str:
@@ -111,6 +115,57 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class FactChange:
+    """One change to an agent's facts, applied when the attempt settles; `value` is JSON text, None removes."""
+
+    path: tuple[str, ...]
+    value: str | None
+    collection: str = ""
+
+
+Outcome = Literal["done", "failed", "refused", "unknown"]
+
+
+@dataclass(frozen=True)
+class AttemptResult:
+    """How one attempt ended. What it remembered and counted is kept only if it is `done`."""
+
+    outcome: Outcome
+    result: str = ""  #: JSON text; empty if there is none
+    flaw: str = ""  #: JSON text: what is wrong with an answer that came
+    error: str = ""
+    retry_ms: int | None = None  #: ms after which the call asks again; None: it is over
+    receipt: dict[str, Any] = field(default_factory=dict)  #: of a refusal, or of a failure that is waited out
+    waits: bool = False  #: it failed without effect for a reason that passes: not an attempt of the call
+    look_ms: int = 0  #: ms for which the provider wants to be left alone before it is asked
+    payload: str = ""  #: JSON text that was frozen, if an effect began
+    effect_began: bool = False
+    effect_happened: bool = False
+    facts: Sequence[FactChange] = ()
+    counters: Mapping[str, int] = field(default_factory=dict)
+    events: Sequence[str] = ()  #: for the history of the key, as JSON texts
+    ms: int = 0  #: how long the attempt took
+
+    @property
+    def answer(self) -> str:
+        """What a second message of the call is answered with, as JSON text; empty if it is done."""
+        return "" if self.outcome == "done" else json.dumps(self.receipt or {"error": self.error, "stage": "task"})
+
+    def listed_error(self, call: Call, claim: Claim) -> str:
+        """Return the error as the state file lists it, as JSON text; empty if there is none."""
+        if not self.error:
+            return ""
+        at = claim.admitted_ms + self.ms
+        return json.dumps({"at": at, "task": call.task, "key": call.key, "call": call.id, "error": self.error})
+
+    def summary(self, call: Call, claim: Claim) -> str:
+        """Return the attempt as the event stream keeps it, as JSON text."""
+        stage = {"stage": self.receipt["stage"]} if self.receipt else {}
+        told = {"outcome": self.outcome, "task": call.task, "key": claim.key, **stage}
+        return json.dumps({**told, "ms": self.ms, "attempt": claim.attempt})
+
+
+@dataclass(frozen=True)
 class NeedsLookup:
     """The effect of `claim` is in doubt, and its next look-up at the provider is due."""
 
@@ -131,6 +186,10 @@ class Refusal:
 
     receipt: dict[str, Any]
     again: bool = False  #: this call was refused before, and the first answer is repeated
+
+    @property
+    def is_deferred(self) -> bool:
+        return bool(self.receipt.get("deferred"))
 
     @property
     def text(self) -> str:

@@ -46,7 +46,7 @@ def _each_test_begins_as_a_process_does(monkeypatch: pytest.MonkeyPatch) -> None
     sockets.forget()
     for name in sockets.UNSEEN:  # a test that imports uvicorn loads uvloop, and then no error proves anything any more
         monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.setattr(client, "is_own", lambda _: True)
+    monkeypatch.setattr(sockets, "is_own", lambda _: True)
 
 
 @pytest.fixture(scope="session")

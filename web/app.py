@@ -17,8 +17,8 @@ from starlette.staticfiles import StaticFiles
 import settings
 from gatekeeper import logs
 from gatekeeper.redact import clean
+from state import redis_format
 from state.errors import StoreError
-from state.redis import format as redis_format
 from tasks.monitor import overdue
 from web import calls, connections, problems
 from web.guard import Guard

@@ -30,11 +30,11 @@ from gatekeeper.policies.spec import TaskSpec, registered
 from gatekeeper.redact import describe
 from gatekeeper.run import known
 from gatekeeper.tables import modules
+from state import redis_format
 from state.ledger import Ledger, owner
 from state.ledger.sweep import DueCall
 from state.model import Call
 from state.options import from_json
-from state.redis import format as redis_format
 from workers import broker, canvas, command_line, control, followers, options, pulse, shutdown
 from workers.config import OwnAddresses, celery_config
 from workers.queue_probe import QueueProbe

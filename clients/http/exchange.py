@@ -84,7 +84,7 @@ def _check_is_conclusive(response: Response) -> None:
     """Raise HTTPError if the response to an effect is a redirect or the like, which `raise_for_status` lets pass."""
     attempt, status = current_or_none(), response.status_code
     is_conclusive = 200 <= status < 300 or status >= 400  # noqa: PLR2004 - the classes of HTTP statuses
-    if attempt is None or attempt.line != "sending" or response.request.method in SAFE or is_conclusive:
+    if attempt is None or attempt.phase != "sending" or response.request.method in SAFE or is_conclusive:
         return
     where = clean(response.headers.get("Location", ""))
     raise requests.HTTPError(
@@ -119,7 +119,7 @@ def _record(prepared: PreparedRequest, started: float, *, outcome: str, **fields
             "key": attempt.call.key,
         }
         names["attempt"] = attempt.claim.attempt
-        attempt.tell("http", **line, **{name: value for name, value in fields.items() if name != "response"})
+        attempt.append_event("http", **line, **{name: value for name, value in fields.items() if name != "response"})
     log.info("http", **names, **line, request=_shown(prepared.body), **fields)
 
 

@@ -220,7 +220,8 @@ class _Ladder(Generic[Schema]):
 def _requires_model() -> bool:
     """Return whether the running task's effect accepts only what a model made."""
     attempt = current_or_none()
-    return attempt is not None and attempt.effect is not None and Rung.RULES.is_below(attempt.effect.accepts)
+    effect = attempt.spec.effect if attempt else None
+    return effect is not None and Rung.RULES.is_below(effect.accepts)
 
 
 def _record(rung: Rung, by: str, outcome: RungOutcome, **details: Any) -> None:
@@ -228,9 +229,8 @@ def _record(rung: Rung, by: str, outcome: RungOutcome, **details: Any) -> None:
     attempt = current_or_none()
     names: dict[str, Any] = {}
     if attempt is not None:
-        attempt.tell("rung", rung=rung, by=by, outcome=outcome, **details)
-        call = attempt.call
-        names = {"agent": call.agent, "task": call.task, "call": call.id, "key": call.key}
+        attempt.append_event("rung", rung=rung, by=by, outcome=outcome, **details)
+        names = attempt.call.log_fields()
     level = "warning" if outcome == "failed" else "info"
     getattr(log, level)("rung", **names, rung=str(rung), by=by, outcome=outcome, **details)
 

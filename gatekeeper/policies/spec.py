@@ -16,8 +16,8 @@ from gatekeeper.policies.contract import Contract, fingerprint
 from gatekeeper.policies.durations import Duration, duration_ms
 from gatekeeper.policies.key_template import Template
 from gatekeeper.policies.policy import Breaker, Cap, Effect, Rate
+from state.ledger.arguments import call_limits
 from state.model import Call, CallLimits
-from state.redis.keys import Keys
 
 #: Longer than any request should take, and short enough that a lost worker is noticed within two minutes.
 DEFAULT_LEASE = "2m"
@@ -135,12 +135,17 @@ class TaskSpec:
 
     def limits(self, arguments: Mapping[str, Any]) -> CallLimits:
         """Return the policy, and the Redis keys of the caps, rates and breaker that these arguments select."""
-        n = Keys(self.agent)
         filled = [template.fill(arguments) for template in self._scopes]
-        caps = tuple(n.cap(self.name, p.text, s) for p, s in zip(self.caps, filled, strict=False))
-        rates = tuple(n.rate(self.name, p.text, s) for p, s in zip(self.rates, filled[len(caps) :], strict=True))
-        breaker = n.breaker(self.name, self._breaker_scope.fill(arguments))
-        return CallLimits(self._policy, self.lease_ms, breaker, caps, rates, self.effect.proof if self.effect else "")
+        return call_limits(
+            self.agent,
+            self.name,
+            policy=self._policy,
+            lease_ms=self.lease_ms,
+            breaker=self._breaker_scope.fill(arguments),
+            caps=[(cap.text, scope) for cap, scope in zip(self.caps, filled, strict=False)],
+            rates=[(rate.text, scope) for rate, scope in zip(self.rates, filled[len(self.caps) :], strict=True)],
+            verify=self.effect.proof if self.effect else "",
+        )
 
     def _callback(self, name: str) -> Callback | None:
         function = getattr(self.effect, name, None)

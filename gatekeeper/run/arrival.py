@@ -63,6 +63,10 @@ class Arrival:
         return replace(call, kwargs=self.sent, fingerprint=claim.fingerprint)
 
 
+#: How a call arrives that is made right here.
+DIRECT = Arrival()
+
+
 def _as_sent(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
     try:
         return "" if args else json_values.dumps(kwargs, sort_keys=True)

@@ -1,94 +1,116 @@
-"""The attempt under way: what the running task may ask and tell, gathered until it settles."""
+"""The attempt under way: what the running task asks and reports, gathered until the attempt settles."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any
 
 from gatekeeper.errors import NoRunningTask
-from gatekeeper.policies.policy import Effect, Rung
-from gatekeeper.run import http_guard as wire
+from gatekeeper.policies.policy import Rung
+from gatekeeper.policies.spec import TaskSpec
+from gatekeeper.run import http_guard
 from gatekeeper.run.http_guard import Wire
-from state.agents.facts import FactChange
 from state.ledger import Ledger
-from state.model import Call, CallLimits, Claim
-from state.redis import client
+from state.model import AttemptResult, Call, CallLimits, Claim, FactChange
 
-#: A story keeps this many events of one attempt, the first and the newest; the log has them all.
+#: A history keeps this many events of one attempt, the first and the newest; the log has them all.
 MAX_EVENTS = 100
 #: So many of them are the first.
 FIRST_EVENTS = 30
-#: Seconds. An attempt behind the line, or at its end, waits this long for Redis to come back: longer than a restart takes.
+#: Seconds. An attempt whose effect began waits this long for Redis to come back: longer than a restart takes.
 PATIENCE = 60.0
-
-Result = TypeVar("Result")
+#: The total that an outcome adds to; every other outcome counts as a failure.
+_TOTALS = {"done": "total_done", "refused": "total_refused"}
 
 
 @dataclass
 class Attempt:
-    """One execution of a call. `line` is where it stands: before, `sending` or `applied`."""
+    """One execution of a call. `phase` is how far its effect is: `before`, `sending` or `applied`."""
 
+    spec: TaskSpec
+    arguments: dict[str, Any]
     call: Call
     claim: Claim
     ledger: Ledger
-    terms: CallLimits
-    effect: Effect | None = None
-    line: str = "before"
-    payload: str = ""  #: JSON text: what was frozen when the line was crossed
+    limits: CallLimits
+    phase: str = "before"
+    payload: str = ""  #: JSON text that was frozen when the effect began
     wire: Wire = field(default_factory=Wire)
-    crossing: Lock = field(default_factory=Lock)
+    beginning: Lock = field(default_factory=Lock)  #: held while the effect begins
     rung: Rung | None = None
     facts: dict[tuple[str, ...], FactChange] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
-    left_out: int = 0  #: how many of the events told so far are missing between the first and the newest
+    left_out: int = 0  #: how many events are missing between the first and the newest
     started: float = field(default_factory=time.monotonic)
 
     @property
     def elapsed_ms(self) -> int:
         return round((time.monotonic() - self.started) * 1000)
 
-    def tell(self, event: str, **fields: Any) -> None:
-        """Add an event to the key's story, dated by the server's clock."""
+    @property
+    def patience(self) -> float:
+        """Seconds to wait for a store that is away, as far as the lease allows.
+
+        To give up would leave an effect in doubt. Before the effect nothing is lost if the whole call waits.
+        """
+        return 0.0 if self.phase == "before" else min(PATIENCE, self.wire.left_ms / 1000)
+
+    def append_event(self, event: str, **fields: Any) -> None:
+        """Add an event to the history of the key, dated by the server's clock."""
         at = self.claim.admitted_ms + self.elapsed_ms
         text = json.dumps({"at": at, "event": event, **fields}, ensure_ascii=False, default=str)
         self.events.append(text.encode(errors="replace").decode())
         if len(self.events) > MAX_EVENTS:
             self._leave_out()
 
-    def _leave_out(self) -> None:
-        """Leave the oldest event behind the first ones out, and say in its place how many there were, as history.lua.inc does."""
-        places = 1 if self.left_out else 2  # the sentence itself takes a place
-        self.left_out += places
-        at = json.loads(self.events[FIRST_EVENTS + 1])["at"]
-        told = json.dumps({"at": at, "event": "left out", "events": self.left_out})
-        self.events[FIRST_EVENTS : FIRST_EVENTS + 2] = [told]
-
-    def patiently(self, ask_store: Callable[[], Result]) -> Result:
-        """Ask the store; behind the line, wait for one that is away, as long as the lease allows.
-
-        Giving up there would leave the effect in doubt. Before the line nothing is lost if the whole call waits.
-        """
-        if self.line == "before":
-            return ask_store()
-        return client.retry_while_unavailable(ask_store, min(PATIENCE, self.wire.left_ms / 1000))
-
     def take_events(self) -> list[str]:
-        """The events told so far, which are then no longer pending."""
+        """Return the pending events, which are then not pending any more."""
         events, self.events, self.left_out = self.events, [], 0
         return events
+
+    def completed(self, result: AttemptResult) -> tuple[AttemptResult, dict[str, Any]]:
+        """Return the result with everything that the attempt gathered, and the fields of its log line.
+
+        The pending events are taken, with the result as the last of them.
+        """
+        ms, is_done = self.elapsed_ms, result.outcome == "done"
+        fields: dict[str, Any] = {"ms": ms, "attempt": self.claim.attempt}
+        fields |= ({"error": result.error} if result.error else {}) | result.receipt
+        fields |= {} if result.retry_ms is None else {"retry_after": result.retry_ms / 1000}
+        remembered = {"remembered": ["/".join(path) for path in self.facts]} if is_done and self.facts else {}
+        self.append_event(result.outcome, **fields, **remembered)
+        totals = {"total_deferred" if result.waits else _TOTALS.get(result.outcome, "total_failed"): 1}
+        complete = replace(
+            result,
+            ms=ms,
+            payload=self.payload,
+            effect_began=self.phase != "before",
+            effect_happened=self.phase == "applied",
+            facts=tuple(self.facts.values()) if is_done else (),
+            counters=(self.counters if is_done else {}) | totals | ({"total_flawed": 1} if result.flaw else {}),
+            events=self.take_events(),
+        )
+        return complete, fields
+
+    def _leave_out(self) -> None:
+        """Replace the oldest event behind the first ones by their number, as history.lua.inc does."""
+        places = 1 if self.left_out else 2  # the number itself takes a place
+        self.left_out += places
+        at = json.loads(self.events[FIRST_EVENTS + 1])["at"]
+        number = json.dumps({"at": at, "event": "left out", "events": self.left_out})
+        self.events[FIRST_EVENTS : FIRST_EVENTS + 2] = [number]
 
 
 _current: ContextVar[Attempt | None] = ContextVar("attempt", default=None)
 
 
 def current() -> Attempt:
-    """The running attempt; raises NoRunningTask outside one."""
+    """Return the running attempt; raises NoRunningTask outside one."""
     attempt = _current.get()
     if attempt is None:
         raise NoRunningTask("no task is running here; call this inside a function that carries @gatekeeper.task")
@@ -96,21 +118,21 @@ def current() -> Attempt:
 
 
 def current_or_none() -> Attempt | None:
-    """The running attempt, or None outside a task."""
+    """Return the running attempt, or None outside a task."""
     return _current.get()
 
 
 class running:  # noqa: N801 - reads as a statement: `with running(attempt):`
-    """Make an attempt the current one for a while."""
+    """Make an attempt the current one inside the block."""
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
 
     def __enter__(self) -> None:
-        self._attempt.wire.parent = wire.current.get()
-        self._tokens = _current.set(self._attempt), wire.current.set(self._attempt.wire)
+        self._attempt.wire.parent = http_guard.current.get()
+        self._tokens = _current.set(self._attempt), http_guard.current.set(self._attempt.wire)
 
     def __exit__(self, *_: object) -> None:
-        attempt, sent = self._tokens
-        wire.current.reset(sent)
+        attempt, wire = self._tokens
+        http_guard.current.reset(wire)
         _current.reset(attempt)

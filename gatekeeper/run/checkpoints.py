@@ -10,33 +10,44 @@ from gatekeeper.run.attempt import Attempt, current
 
 
 def recall(name: str) -> str | None:
-    """What an attempt of this key kept under `name`, or None.
+    """Return what an attempt of this key kept under a name.
 
-    What was kept behind the line belongs to the payload that was frozen there, and is found for that one only: the first
-    of two steps with another text is another first step.
+    What was kept after the effect began belongs to the payload that was frozen then, and is found for that payload only:
+    with another text the first of two steps has to be done again.
+
+    Args:
+        name: The name that it was kept under.
+
+    Returns:
+        The value, or None if nothing was kept.
+
     """
     attempt = current()
-    return attempt.patiently(lambda: attempt.ledger.point(attempt.claim, name, _text(attempt)))
+    return attempt.ledger.checkpoint(attempt.claim, name, _digest(attempt), attempt.patience)
 
 
 def keep(name: str, value: str) -> None:
-    """Keep `value` for every later attempt of this key; it is on the disk when this returns.
+    """Keep a value for every later attempt of this key; it is on the disk when this returns.
 
-    Raises ClaimLost if the key belongs to another attempt by now, and JournalUnavailable.
+    Args:
+        name: What to recall it by.
+        value: What the provider gave, such as the id of a container.
+
+    Raises:
+        ClaimLost: The key belongs to another attempt by now.
+        JournalUnavailable: The journal could not be written.
+
     """
     attempt = current()
-    text = _text(attempt)
-    attempt.ledger.write_point(attempt.claim, name, value, text)
-    if not attempt.patiently(lambda: attempt.ledger.keep_point(attempt.claim, name, value, text)):
-        raise ClaimLost(
-            attempt.claim.agent, attempt.claim.key, f"before {name} could be kept; somebody else has the key"
-        )
-    attempt.tell("recovery point", name=name, value=value)
+    claim = attempt.claim
+    if not attempt.ledger.save_checkpoint(claim, name, value, _digest(attempt), attempt.patience):
+        raise ClaimLost(claim.agent, claim.key, f"before {name} could be kept; another attempt has the key")
+    attempt.append_event("recovery point", name=name, value=value)
 
 
-def _text(attempt: Attempt) -> str:
-    """A name for the frozen payload, however its JSON is spelled; empty before the line."""
-    if attempt.line == "before" or not attempt.payload:
+def _digest(attempt: Attempt) -> str:
+    """Return a digest of the frozen payload, however its JSON is spelled; empty before the effect."""
+    if attempt.phase == "before" or not attempt.payload:
         return ""
     plain = json.dumps(json.loads(attempt.payload), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(plain.encode()).hexdigest()[:16]

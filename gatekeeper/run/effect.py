@@ -1,4 +1,4 @@
-"""The line: the point in a task after which the outcome of its effect may be unknown."""
+"""The effect: the part of a task after whose beginning the outcome may be unknown."""
 
 from __future__ import annotations
 
@@ -25,11 +25,25 @@ MAX_PAYLOAD = 1024 * 1024
 
 
 class effect(Generic[Payload]):  # noqa: N801 - reads as a statement: `with gatekeeper.effect(payload=post) as frozen:`
-    """Cross the line for the length of a `with` block, which sends the effect and does nothing else.
+    """Begin the effect of the running task: `with gatekeeper.effect(payload=post) as frozen:`.
 
-    Yields the payload that was frozen when this key first crossed the line: send that one. Leaving the block without
-    an exception says that the effect happened. An exception that proves the opposite frees the key; any other leaves
-    the key `unknown`.
+    The block sends the effect and does nothing else. To leave it without an exception says that the effect happened. An
+    exception that proves the opposite frees the key; any other leaves the key `unknown`.
+
+    Args:
+        payload: What is about to be sent: plain values, a dataclass or a pydantic model without secrets.
+
+    Returns:
+        The payload that was frozen when an effect of this key first began. Send that one.
+
+    Raises:
+        EffectError: The effect cannot be protected: it is not declared, it is the second one, or its payload cannot be
+            frozen as JSON.
+        AgentPaused: The agent was paused meanwhile; nothing was sent.
+        EffectsClosed: The effect could not be remembered for certain; nothing was sent, and the call waits.
+        RungTooLow: The answer was made by a lower rung than the effect accepts; nothing was sent.
+        ClaimLost: The key belongs to another attempt by now; nothing was sent.
+
     """
 
     def __init__(self, *, payload: Payload) -> None:
@@ -39,22 +53,22 @@ class effect(Generic[Payload]):  # noqa: N801 - reads as a statement: `with gate
     def __enter__(self) -> Payload:
         self._attempt = current()
         mine = self._freeze()
-        with self._attempt.crossing:
+        with self._attempt.beginning:
             _check(self._attempt)
             frozen = self._attempt.claim.payload or mine
             payload = self._type.validate_json(frozen)
-            _cross(self._attempt, frozen)
-            self._attempt.wire.cross()
-            self._attempt.payload, self._attempt.line = frozen, "sending"
+            _begin(self._attempt, frozen)
+            self._attempt.wire.begin_effect()
+            self._attempt.payload, self._attempt.phase = frozen, "sending"
         return payload
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if kind is None:
-            self._attempt.line = "applied"
-            self._attempt.tell("applied")
+            self._attempt.phase = "applied"
+            self._attempt.append_event("applied")
 
     def _freeze(self) -> str:
-        """The payload as JSON text; raises EffectError if what is read back would be something else."""
+        """Return the payload as JSON text; raises EffectError if it would be read back as something else."""
         if _holds_a_secret(cast("Hashable", type(self._payload))):
             raise EffectError(
                 "a secret in the payload would be frozen as asterisks; take it from the settings when sending"
@@ -90,32 +104,40 @@ def _holds_a_secret(kind: Hashable) -> bool:
 
 
 def made_by(rung: Rung) -> None:
-    """Say how the running task's answer was made; the lowest rung named counts."""
+    """Name the rung that made the answer of the running task; the lowest rung that is named counts.
+
+    Raises:
+        NoRunningTask: No task is running here.
+
+    """
     attempt = current()
     if attempt.rung is None or rung.is_below(attempt.rung):
         attempt.rung = rung
 
 
 def _check(attempt: Attempt) -> None:
-    if attempt.effect is None:
+    effect = attempt.spec.effect
+    if effect is None:
         raise EffectError(
             f"{attempt.call.task} crosses the line but declares no effect; write @gatekeeper.task(effect=Effect())"
         )
-    if attempt.line != "before":
+    if attempt.phase != "before":
         raise EffectError(
             f"{attempt.call.task} crosses the line a second time; one key protects one effect: use two tasks"
         )
-    if attempt.rung is not None and attempt.rung.is_below(attempt.effect.accepts):
+    if attempt.rung is not None and attempt.rung.is_below(effect.accepts):
         raise RungTooLow(
-            f"{attempt.call.key}: made by {attempt.rung}, but the effect accepts {attempt.effect.accepts} or better"
+            f"{attempt.call.key}: made by {attempt.rung}, but the effect accepts {effect.accepts} or better"
         )
 
 
-def _cross(attempt: Attempt, payload: str) -> None:
-    attempt.tell("sending", payload_size=len(payload))
+def _begin(attempt: Attempt, payload: str) -> None:
+    attempt.append_event("sending", payload_size=len(payload))
     key, agent = attempt.call.key, attempt.call.agent
     try:
-        answer = attempt.ledger.cross(attempt.call, attempt.claim, attempt.terms, payload, attempt.take_events())
+        answer = attempt.ledger.begin_effect(
+            attempt.call, attempt.claim, attempt.limits, payload, attempt.take_events()
+        )
     except JournalUnavailable as error:
         raise EffectsClosed(f"{key}: nothing was sent: {error}") from error
     match answer:

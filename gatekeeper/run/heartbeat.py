@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -40,10 +42,18 @@ class Heartbeat:
         self._thread: threading.Thread | None = None
         self._pid = 0
 
-    def watch(self, attempt: Attempt, limit_ms: int) -> None:
-        """Renew this attempt's claim from now on; `limit_ms` is how long it should take."""
+    @contextmanager
+    def renewing(self, attempt: Attempt) -> Iterator[None]:
+        """Renew the claim of an attempt inside the block."""
+        self._watch(attempt)
+        try:
+            yield
+        finally:
+            self._forget(attempt.claim)
+
+    def _watch(self, attempt: Attempt) -> None:
         now = time.monotonic()
-        beat = _Beat(attempt, now + attempt.terms.lease_ms / 3000, now + limit_ms / 1000)
+        beat = _Beat(attempt, now + attempt.limits.lease_ms / 3000, now + attempt.spec.limit_ms / 1000)
         with self._lock:
             self._beats[attempt.claim.owner] = beat
             if self._thread is None or not self._thread.is_alive() or self._pid != os.getpid():
@@ -51,8 +61,7 @@ class Heartbeat:
                 self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
                 self._thread.start()
 
-    def forget(self, claim: Claim) -> None:
-        """The attempt is over."""
+    def _forget(self, claim: Claim) -> None:
         with self._lock:
             self._beats.pop(claim.owner, None)
 
@@ -73,18 +82,18 @@ class Heartbeat:
         attempt, claim = beat.attempt, beat.attempt.claim
         asked_at = owner.boot_clock().ms
         try:
-            held = attempt.ledger.renew(claim, attempt.terms)
+            held = attempt.ledger.renew(claim, attempt.limits)
         except StoreError as error:
             log.warning("heartbeat failed", key=claim.key, error=str(error))
             return
-        beat.renew_at = now + attempt.terms.lease_ms / 3000
+        beat.renew_at = now + attempt.limits.lease_ms / 3000
         if now >= beat.overdue_at:
             log.warning("over its time limit", agent=claim.agent, key=claim.key, owner=claim.owner)
         if held:
-            attempt.wire.lease_ends_ms = asked_at + attempt.terms.lease_ms
+            attempt.wire.lease_ends_ms = asked_at + attempt.limits.lease_ms
         else:
             log.error("claim lost", agent=claim.agent, call=claim.call, key=claim.key, owner=claim.owner)
-            self.forget(claim)
+            self._forget(claim)
 
 
 heartbeat = Heartbeat()

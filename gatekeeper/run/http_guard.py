@@ -39,8 +39,8 @@ class Wire:
         self._at_the_line: tuple[int, int] | None = None
         self._kept: Kept | None = None
 
-    def cross(self) -> None:
-        """The line is crossed now."""
+    def begin_effect(self) -> None:
+        """Count from now on what is sent for the effect."""
         self._kept = Kept()
         self._at_the_line = (self.sent, _elsewhere.sent)
 

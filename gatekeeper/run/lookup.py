@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from gatekeeper.policies.spec import MAX_RETRY_AFTER, TaskSpec
+from gatekeeper.policies.spec import MAX_RETRY_AFTER
 from gatekeeper.redact import describe
 from gatekeeper.run import prospects
 from gatekeeper.run.attempt import Attempt, running
@@ -26,20 +26,21 @@ class Unanswered:
         return round(min(self.prospect.retry_after or 0, MAX_RETRY_AFTER) * 1000)
 
 
-def look_up(gate: TaskSpec, attempt: Attempt, arguments: dict[str, Any]) -> Any:
-    """What the provider has of this effect, None if it has nothing, Unanswered if nobody knows."""
-    if not gate.verify:
+def look_up(attempt: Attempt) -> Any:
+    """Return what the provider has of this effect, None if it has nothing, Unanswered if it does not say."""
+    verify = attempt.spec.verify
+    if not verify:
         return Unanswered()
     try:
         with running(attempt):
-            found = gate.verify.call_json(attempt.payload, arguments)
+            found = verify.call_json(attempt.payload, attempt.arguments)
     except BaseException as problem:  # noqa: BLE001 - a look-up that fails, however it does, proves nothing, and is told
-        attempt.tell("verify", outcome=f"failed: {describe(problem)}")
+        attempt.append_event("verify", outcome=f"failed: {describe(problem)}")
         return Unanswered(prospects.of(problem))
     if found is False:
-        attempt.tell("verify", outcome="failed: it answered False; answer None if nothing is there")
+        attempt.append_event("verify", outcome="failed: it answered False; answer None if nothing is there")
         return Unanswered()
-    attempt.tell("verify", outcome="not found" if found is None else "found")
+    attempt.append_event("verify", outcome="not found" if found is None else "found")
     if found is not None:
-        attempt.line = "applied"
+        attempt.phase = "applied"
     return found

@@ -7,9 +7,8 @@ from typing import Any
 
 from gatekeeper.errors import GatekeeperError
 from gatekeeper.run.attempt import Attempt, current
-from state.agents import facts
-from state.agents.facts import FactChange
 from state.agents.snapshot import HEAD_FIELDS
+from state.model import FactChange
 
 #: A fact is read by people; a text of this size belongs in a file.
 MAX_FACT = 16 * 1024
@@ -28,12 +27,12 @@ class Memory:
         self._attempt = attempt
 
     def get(self, *path: str) -> Any:
-        """The fact or entry at `path`, or None."""
+        """Return the fact or entry at `path`, or None."""
         change = self._attempt.facts.get(path)
         if change is not None:
             return None if change.value is None else json.loads(change.value)
         attempt = self._attempt
-        return attempt.patiently(lambda: facts.read(attempt.claim.agent, path))
+        return attempt.ledger.fact(attempt.claim.agent, path, attempt.patience)
 
     def put(self, name: str, value: Any) -> None:
         """Remember a plain fact; None forgets it."""

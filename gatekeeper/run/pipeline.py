@@ -1,199 +1,120 @@
-"""The way of one call through the gate: check, admit, attempt, settle, answer."""
+"""The way of one call through the gate: bind, admit, run, settle, answer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import structlog
 
-from gatekeeper.errors import InvalidArguments, LedgerUnavailable
-from gatekeeper.policies.spec import KEEP_MS, TaskSpec
-from gatekeeper.redact import clean, describe
-from gatekeeper.run import arrival, reconcile
-from gatekeeper.run.arrival import Arrival
+from gatekeeper.errors import ClaimLost, InvalidArguments
+from gatekeeper.policies.spec import TaskSpec
+from gatekeeper.run import decisions, execution, reconcile
+from gatekeeper.run.arrival import DIRECT, Arrival
 from gatekeeper.run.attempt import Attempt
-from gatekeeper.run.execution import Execution
+from gatekeeper.run.execution import Ending
+from gatekeeper.run.heartbeat import heartbeat
 from gatekeeper.run.http_guard import Wire
-from gatekeeper.run.responses import Answer, flawed, refusal, success
-from state.errors import JournalUnavailable, RedisAway
+from gatekeeper.run.responses import Answer
+from state.errors import RedisAway
 from state.ledger import Ledger, owner
-from state.model import (
-    ArgumentsDiffer,
-    Call,
-    CallLimits,
-    Claim,
-    Decision,
-    KeyInUse,
-    NeedsLookup,
-    NeedsResync,
-    NotDue,
-    Refusal,
-    RegisteredKey,
-    Replay,
-    Unregistered,
-)
-from state.recovery import audit, epoch
+from state.model import AttemptResult, Call, CallLimits, Claim, Decision, NeedsLookup, RegisteredKey, Unregistered
 
 log = structlog.get_logger("gatehouse.gate")
 
 
-class Duplicate(Exception):
-    """Raised for a second message of a call whose first is still at work; there is nothing to answer."""
-
-
 def run(
-    gate: TaskSpec,
+    spec: TaskSpec,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     *,
     call_id: str,
     door: str,
-    came: Arrival | None = None,
+    arrival: Arrival = DIRECT,
 ) -> Answer:
-    """Take one call through the gate; `came` says how its message differs from a call made right here.
+    """Take one call through the gate.
 
-    Returns the answer; raises what the task raised if the attempt failed, OutcomeUnknown if its effect is in doubt,
-    Duplicate if another message of the same call is at work, NotThisCall if the message is not that of its call.
+    Args:
+        spec: The task.
+        args: The positional arguments.
+        kwargs: The named arguments.
+        call_id: The id of the call.
+        door: Where the call came in.
+        arrival: How its message differs from a call made right here.
+
+    Returns:
+        The answer: a success, a flaw or a refusal.
+
+    Raises:
+        Exception: What the task raised, if the attempt failed.
+        OutcomeUnknown: It is unknown whether the effect happened.
+        Duplicate: Another message of the same call is at work.
+        NotThisCall: The message is not that of its call.
+        LedgerUnavailable: Redis does not answer; nothing ran.
+
     """
-    ledger, came = Ledger(), came or Arrival()
+    ledger = Ledger()
     try:
-        arguments = gate.contract.bind(args, kwargs)
-        call = gate.call_with(arguments, id=call_id, door=door)
+        arguments = spec.contract.bind(args, kwargs)
+        call = spec.call_with(arguments, id=call_id, door=door)
     except InvalidArguments as error:
-        return _reject(ledger, Call(call_id, gate.agent, gate.name, "", "{}", "", door), came, error)
-    terms, began = gate.limits(arguments), owner.boot_clock()
-    with _needing_redis(call):
-        call, decision = _admit(ledger, call, terms, came)
+        return decisions.reject(ledger, Call(call_id, spec.agent, spec.name, "", "{}", "", door), arrival, error)
+    limits, began = spec.limits(arguments), owner.boot_clock()
+    call, decision = _admit(ledger, call, limits, arrival)
     match decision:
         case Claim() as claim:
-            call = came.registered(call, claim)
-            wire = Wire(began.ms + terms.lease_ms)
-            return Execution(gate, Attempt(call, claim, ledger, terms, gate.effect, wire=wire), arguments).run()
+            call, wire = arrival.registered(call, claim), Wire(began.ms + limits.lease_ms)
+            attempt = Attempt(spec, arguments, call, claim, ledger, limits, wire=wire)
+            return run_attempt(attempt)
         case NeedsLookup(claim):
-            return reconcile.look(Execution(gate, Attempt(call, claim, ledger, terms, gate.effect), arguments))
-        case Replay() as replay:
-            return _replayed(ledger, call, replay)
-        case Refusal() as refused:
-            return _refused(ledger, call, refused)
-        case KeyInUse(call=at_work):
-            raise Duplicate(f"{call.key}: call {at_work} is at work")
-        case ArgumentsDiffer() as found:
-            raise arrival.differs(call, found)
-        case NotDue() as found:
-            raise arrival.early(call, found)
-        case NeedsResync() | RegisteredKey() | Unregistered():
-            raise LedgerUnavailable(
-                f"call {call.id} of {call.task}: nothing ran, Redis was started anew once more, or recovers; the call is sent again"
-            )
+            attempt = Attempt(spec, arguments, call, claim, ledger, limits)
+            return _settle(attempt, reconcile.look_up_again(attempt))
+    return decisions.answer(call, decision)
 
 
-def _replayed(ledger: Ledger, call: Call, replay: Replay) -> Answer:
-    _log("replayed", call)
-    ledger.end(call, "done")
-    if replay.flaw:
-        return flawed(call.key, replay.flaw, replayed=True)
-    return success(call.key, replay.result, replayed=True)
+def run_attempt(attempt: Attempt) -> Answer:
+    """Run an attempt whose call was admitted, settle it, and answer; raises what `run` does."""
+    claim = attempt.claim
+    attempt.append_event("claimed", attempt=claim.attempt, fence=claim.fence, owner=claim.owner)
+    with heartbeat.renewing(attempt):
+        return _settle(attempt, execution.run(attempt))
 
 
-def _refused(ledger: Ledger, call: Call, refused: Refusal) -> Answer:
-    is_deferred = bool(refused.receipt.get("deferred"))
-    _log("deferred" if is_deferred else "refused", call, **refused.receipt)
-    if not (refused.again or is_deferred):
-        ledger.end(call, "rejected", refused.text)
-    return refusal(call.key, refused.receipt)
-
-
-def _admit(ledger: Ledger, call: Call, terms: CallLimits, came: Arrival) -> tuple[Call, Decision]:
-    """Ask the ledger; answers the call as well, under the key with which it was registered."""
-    decision = _ask(ledger, call, terms, came)
-    if isinstance(decision, Unregistered):
-        came = came.check_elsewhere(ledger, call)
-        decision = _ask(ledger, call, terms, came)
-    if not isinstance(decision, RegisteredKey):
-        return call, decision
-    call = replace(call, key=decision.key)
-    return call, _ask(ledger, call, terms, came)
-
-
-def _ask(ledger: Ledger, call: Call, terms: CallLimits, came: Arrival) -> Decision:
-    """Ask in the name of a new owner. If the answer gets lost, the claim that may have been made is given up at once."""
-    mine = owner.new()
+def _admit(ledger: Ledger, call: Call, limits: CallLimits, arrival: Arrival) -> tuple[Call, Decision]:
+    """Ask the ledger; return the call as well, under the key with which it was registered."""
     try:
-        return _ask_as(mine, ledger, call, terms, came)
-    except RedisAway:
-        owner.abandon(mine)
-        raise
-
-
-def _ask_as(mine: str, ledger: Ledger, call: Call, terms: CallLimits, came: Arrival) -> Decision:
-    """Where somebody holds the key, look whether they are alive, and ask again."""
-    admit = partial(ledger.admit, call, mine, terms, **vars(came), **_soundness(ledger, call))
-    decision = admit()
-    if isinstance(decision, NeedsResync):
-        decision = admit(**_checked(ledger, call))
-    if not isinstance(decision, KeyInUse):
-        return decision
-    dead = owner.is_dead(decision.owner)
-    if dead or decision.lease_ms <= decision.now_ms:
-        ledger.reclaim(call.agent, call.key, decision.call, decision.owner, decision.fence, dead=dead)
-        return admit()
-    if decision.call == call.id:
-        return decision
-    return admit(alive=decision.owner)
-
-
-def _soundness(ledger: Ledger, call: Call) -> dict[str, Any]:
-    """What the journal knows of the agent's effects, which Redis must know too; nothing for a task without one."""
-    if not call.effect:
-        return {}
-    try:
-        ledger.journal.try_again()
-        return {"known": epoch.known(ledger.redis, ledger.journal, call.agent)}
-    except JournalUnavailable as error:
-        return {"closed": str(error)}
-
-
-def _checked(ledger: Ledger, call: Call) -> dict[str, Any]:
-    """The same once more, after Redis was compared with the journal."""
-    try:
-        if not audit.audit(ledger.redis, ledger.journal, call.agent):
-            why = epoch.why_closed(ledger.redis, ledger.journal, call.agent)
-            return {
-                "closed": f"{why}; run celery -A workers gate recover" if why else "Redis was started anew once more"
-            }
-    except JournalUnavailable as error:
-        return {"closed": str(error)}
-    return _soundness(ledger, call)
-
-
-def _reject(ledger: Ledger, call: Call, came: Arrival, error: InvalidArguments) -> Answer:
-    receipt = {"error": "invalid arguments", "stage": "input", "detail": clean(str(error))}
-    with _needing_redis(call):
-        stands = ledger.reject(call, receipt, KEEP_MS, came.sent, checked=came.checked)
-        if isinstance(stands, Unregistered):
-            came = came.check_elsewhere(ledger, call)
-            stands = ledger.reject(call, receipt, KEEP_MS, came.sent, checked=came.checked)
-    if isinstance(stands, ArgumentsDiffer):
-        raise arrival.refusal(call, f"its arguments: {error}")
-    if stands != "rejected":
-        raise Duplicate(f"call {call.id} is {stands}; these arguments change nothing")
-    _log("refused", call, **receipt)
-    return refusal(None, receipt)
-
-
-@contextmanager
-def _needing_redis(call: Call) -> Iterator[None]:
-    try:
-        yield
+        decision = ledger.admit(call, limits, **vars(arrival))
+        if isinstance(decision, Unregistered):
+            arrival = arrival.check_elsewhere(ledger, call)
+            decision = ledger.admit(call, limits, **vars(arrival))
+        if isinstance(decision, RegisteredKey):
+            call = replace(call, key=decision.key)
+            decision = ledger.admit(call, limits, **vars(arrival))
     except RedisAway as error:
-        raise LedgerUnavailable(
-            f"call {call.id} of {call.task}: nothing ran, Redis does not answer: {describe(error)}"
-        ) from error
+        raise decisions.unavailable(call, error) from error
+    return call, decision
 
 
-def _log(event: str, call: Call, **fields: Any) -> None:
-    log.info(event, agent=call.agent, task=call.task, call=call.id, key=call.key, **fields)
+def _settle(attempt: Attempt, ending: Ending) -> Answer:
+    """Record how the attempt ended; then answer, or raise what the caller is to see."""
+    if ending.result is not None:
+        try:
+            _record(attempt, ending.result)
+        except ClaimLost:
+            if not ending.claim_is_lost:
+                raise
+    if ending.error is not None:
+        raise ending.error
+    assert ending.answer is not None  # noqa: S101 - without an error there is one
+    return ending.answer
+
+
+def _record(attempt: Attempt, result: AttemptResult) -> None:
+    """Settle in one atomic step; raises ClaimLost if the claim passed to another owner meanwhile."""
+    complete, fields = attempt.completed(result)
+    lost = attempt.ledger.settle(attempt.call, attempt.claim, attempt.limits, complete)
+    if lost is not None:
+        log.error("claim lost", **attempt.call.log_fields(), stands=lost, outcome=result.outcome, **fields)
+        raise ClaimLost(attempt.call.agent, attempt.claim.key, f"while the task ran; the key is {lost} now")
+    is_good = result.outcome == "refused" or (result.outcome == "done" and not result.error)
+    (log.info if is_good else log.error)(result.outcome, **attempt.call.log_fields(), **fields)

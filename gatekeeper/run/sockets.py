@@ -19,7 +19,8 @@ from http.client import HTTPConnection
 from types import FrameType
 from typing import Any
 
-from state.redis import client
+import redis_url
+import settings
 
 #: Audit events of what leaves the process in another way than through a connection.
 LEAVING = frozenset(
@@ -96,8 +97,15 @@ def _is_accounted_for() -> bool:
         if isinstance(caller, HTTPConnection):
             return type(caller).send is HTTPConnection.send
         if str(frame.f_globals.get("__name__", "")).startswith("redis."):
-            return client.is_own(caller)
+            return is_own(caller)
     return False
+
+
+def is_own(connection: Any) -> bool:
+    """Return whether a connection of the Redis client goes to our Redis or our broker."""
+    path, host, port = (getattr(connection, name, None) for name in ("path", "host", "port"))
+    ours = map(redis_url.read, (settings.current().redis_url, settings.current().broker_url))
+    return any(path == each.path if each.path else (host, port) == (each.host, each.port) for each in ours)
 
 
 def _callers() -> Iterator[FrameType]:

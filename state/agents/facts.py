@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from redis import Redis
 
+from state.model import FactChange
 from state.redis import client
 from state.redis.keys import Keys
 
@@ -16,24 +16,18 @@ from state.redis.keys import Keys
 MAX_ENTRIES = 200
 
 
-@dataclass(frozen=True)
-class FactChange:
-    """One change to the facts, applied when the attempt settles; a `value` of None removes the fact."""
-
-    path: tuple[str, ...]
-    value: str | None
-    collection: str = ""
-
-    def as_row(self, collections: Sequence[str]) -> list[str | int | None]:
-        """Return the change as settle.lua reads it: [path, value, number of the collection or 0, size of a collection]."""
-        number = collections.index(self.collection) + 1 if self.collection else 0
-        return [_path(self.path), self.value, number, MAX_ENTRIES]
-
-
 def read(agent: str, path: tuple[str, ...]) -> Any:
     """Return the fact at `path`, or None."""
     text = client.client().hget(Keys(agent).facts, _path(path))
     return None if text is None else json.loads(str(text))
+
+
+def rows(changes: Iterable[FactChange], collections: Sequence[str]) -> list[list[str | int | None]]:
+    """Return changes as settle.lua reads them: [path, value, number of the collection or 0, how many it keeps]."""
+    return [
+        [_path(each.path), each.value, collections.index(each.collection) + 1 if each.collection else 0, MAX_ENTRIES]
+        for each in changes
+    ]
 
 
 def remember(pipe: Any, agent: str, changes: Iterable[tuple[Sequence[str], str | None, str]], at_ms: int) -> None:

@@ -4,40 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import structlog
 
-from state.agents.facts import FactChange
 from state.errors import JournalUnavailable
 from state.journal.journal import Journal
-from state.model import Call, Claim, iso
+from state.model import AttemptResult, Call, Claim, iso
 
 log = structlog.get_logger("gatehouse.journal")
-
-Outcome = Literal["done", "failed", "refused", "unknown"]
-
-
-@dataclass(frozen=True)
-class Settlement:
-    """How one attempt ended; the texts are JSON, empty when there is none."""
-
-    outcome: Outcome
-    result: str = ""
-    flaw: str = ""
-    error: str = ""
-    answer: str = ""
-    retry_ms: int | None = None
-    waits: bool = False  #: it is waited out, and no attempt of the call
-    look_ms: int = 0  #: ms for which the provider wants to be left alone before it is asked
-    effect_happened: bool = False
-    facts: Sequence[FactChange] = ()
-    counters: dict[str, int] = field(default_factory=dict)
-    summary: str = "{}"
-    payload: str = ""  #: what was frozen, if the attempt crossed the line
-    events: Sequence[str] = ()
-
 
 #: Times of a call as the journal names them, and the fields in which Redis keeps them, in ms.
 TIMES = {"due": "at_ms", "expires": "expires_ms"}
@@ -90,7 +66,7 @@ def not_sent(journal: Journal, claim: Claim, why: str) -> None:
     _tell(journal, "outcome", _of_claim(claim) | {"outcome": "refused", "retry": True, "error": why}, sync=False)
 
 
-def outcome(journal: Journal, claim: Claim, end: Settlement) -> None:
+def outcome(journal: Journal, claim: Claim, end: AttemptResult) -> None:
     """An effect that was on its way has an outcome."""
     record: dict[str, Any] = _of_claim(claim) | {"outcome": end.outcome}
     if end.outcome in {"failed", "refused"}:
@@ -99,7 +75,7 @@ def outcome(journal: Journal, claim: Claim, end: Settlement) -> None:
         if text:
             record[name] = json.loads(text)
     if end.error:
-        record["error"] = json.loads(end.error)["error"]
+        record["error"] = end.error
     if end.facts:
         record["facts"] = [[list(change.path), change.value, change.collection] for change in end.facts]
     _tell(journal, "outcome", record, sync=True)

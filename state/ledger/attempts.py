@@ -1,4 +1,4 @@
-"""The way of one attempt: admitted, about to send its effect, settled; and what becomes of the claims of the dead."""
+"""The way of one attempt from its claim to its end, and what becomes of claims whose owner is lost."""
 
 from __future__ import annotations
 
@@ -6,38 +6,25 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from state import options
+from state.agents import facts
 from state.journal import events as evidence
-from state.journal.events import Settlement
-from state.journal.heads import JournalHead
 from state.journal.projection import point_name, project
-from state.ledger import arguments
+from state.ledger import arguments, reconcile
 from state.ledger import owner as owners
+from state.ledger.owner import Moment
 from state.ledger.stores import Stores
-from state.model import (
-    ArgumentsDiffer,
-    Call,
-    CallLimits,
-    Claim,
-    Decision,
-    KeyInUse,
-    NeedsLookup,
-    NeedsResync,
-    NotDue,
-    Refusal,
-    RegisteredKey,
-    Replay,
-    Unregistered,
-)
+from state.model import AttemptResult, Call, CallLimits, Claim
 from state.recovery import rebuild
+from state.redis.client import retry_while_unavailable
 from state.redis.keys import Keys
 from state.redis.script import Script
 
 #: A call that took this many workers down with it is poison.
 POISON_AFTER = 3
-#: For a task without an effect, of which no journal is kept.
-NOTHING = JournalHead("", 0)
+#: Seconds. An attempt waits this long for Redis to come back where giving up would cost more: longer than a restart takes.
+PATIENCE = 60.0
 
-_admit = Script("admit")
 _begin_effect = Script("begin_effect")
 _checkpoint = Script("checkpoint")
 _settle = Script("settle")
@@ -46,62 +33,32 @@ _reclaim = Script("reclaim")
 
 
 class Attempts(Stores):
-    """The part of the ledger that admits calls, and follows each attempt to its end."""
+    """The part of the ledger that follows an attempt from its claim to its end."""
 
-    def admit(  # noqa: PLR0913 - one argument per thing that a caller may have found out
-        self,
-        call: Call,
-        owner: str,
-        terms: CallLimits,
-        alive: str = "",
-        known: JournalHead = NOTHING,
-        closed: str = "",
-        *,
-        sent: str = "",
-        checked: bool = True,
-        expires_ms: int | None = None,
-    ) -> Decision:
-        """Decide in one step; a `Claim` must be settled. `alive` names a holder that is known to live.
-
-        For a task with an effect, `known` is what the journal holds, and `closed` why no effect may happen here.
-        `sent` are the arguments as the message carries them. Without `checked`, a call that nobody registered is not
-        admitted but `Unregistered`; `expires_ms` is when such a call is too old.
-        """
-        limits = {"breaker": terms.breaker, "limits": (*terms.caps, *terms.rates)}
-        answer = _admit(
-            self.redis,
-            {**Keys(call.agent).of(call.key, call.id), **limits},
-            **arguments.of_call(call),
-            owner=owner,
-            lease_ms=terms.lease_ms,
-            policy=terms.policy,
-            alive_owner=alive,
-            epoch=known.epoch,
-            fence=known.fence,
-            closed_reason=closed,
-            sent_kwargs=sent,
-            accepts_unregistered=arguments.flag(checked),
-            expires_ms="" if expires_ms is None else expires_ms,
-        )
-        match answer:
-            case ["claimed", fence, attempt, now, payload, door, waits, said, before, fingerprint]:
-                which = (call.agent, call.key, call.id, owner, fence, attempt, now, known.epoch)
-                kept = {"options": said, "waits_before": before, "fingerprint": fingerprint}
-                return Claim(*which, payload, door, waits=bool(waits), **kept)
-            case ["verify", now, in_doubt, fence, attempt, payload]:
-                return NeedsLookup(
-                    Claim(call.agent, call.key, call.id, in_doubt, fence, attempt, now, known.epoch, payload)
-                )
-        return _without_claim(answer)
-
-    def cross(self, call: Call, claim: Claim, terms: CallLimits, payload: str, events: Sequence[str]) -> list[Any]:
-        """Step over the line; answers ["sending", payload], ["lost", state], ["paused", pause] or ["closed"].
+    def begin_effect(
+        self, call: Call, claim: Claim, limits: CallLimits, payload: str, events: Sequence[str]
+    ) -> list[Any]:
+        """Write the intent down, then let Redis mark the key as sent, if the claim is still good.
 
         The intent is on the disk before Redis is asked: the other way round, a loss of Redis in between would leave an
-        effect that nobody knows of. Raises JournalUnavailable; nothing was sent then.
+        effect that nobody knows of.
+
+        Args:
+            call: The call.
+            claim: The attempt.
+            limits: What its task's policy says.
+            payload: What is about to be sent, as JSON text.
+            events: For the history of the key, as JSON texts.
+
+        Returns:
+            ["sending", payload], ["lost", state of the key], ["paused", pause as JSON text] or ["closed"].
+
+        Raises:
+            JournalUnavailable: The intent could not be written; nothing was sent.
+
         """
         if claim.epoch:
-            evidence.intent(self.journal, call, claim, payload, terms.verify)
+            evidence.intent(self.journal, call, claim, payload, limits.verify)
             here = self.journal.known(claim.agent)
             if here is None or here.incomplete or here.epoch != claim.epoch:
                 evidence.not_sent(self.journal, claim, "another epoch began")
@@ -116,7 +73,7 @@ class Attempts(Stores):
                 payload=payload,
                 epoch=claim.epoch,
                 key=claim.key,
-                verify=terms.verify,
+                verify=limits.verify,
                 events=events,
             )
         finally:
@@ -124,82 +81,97 @@ class Attempts(Stores):
                 evidence.not_sent(self.journal, claim, str(answer[0]) or "Redis gave no answer")
         return answer
 
-    def point(self, claim: Claim, name: str, text: str = "") -> str | None:
-        """What an attempt of this key kept under a name for this text, or before it had one."""
-        names = list(dict.fromkeys([point_name(name, text), name]))
-        found = self.redis.hmget(Keys(claim.agent).key(claim.key), [f"point:{one}" for one in names])
-        value = next((one for one in found if one is not None), None)
-        if value is None and claim.payload:  # an earlier attempt was here, and may have died before Redis was told
-            points = project(self.journal.files(), key=claim.key).points.get((claim.agent, claim.key), {})
-            value = next((points[one] for one in names if one in points), None)
-        return None if value is None else str(value)
+    def fact(self, agent: str, path: tuple[str, ...], patience: float) -> Any:
+        """Return the agent's fact at `path`, or None; wait `patience` seconds for a Redis that is away."""
+        return retry_while_unavailable(lambda: facts.read(agent, path), patience)
 
-    def write_point(self, claim: Claim, name: str, value: str, text: str = "") -> None:
-        """Journal what an attempt keeps, before Redis is told. Raises JournalUnavailable."""
+    def checkpoint(self, claim: Claim, name: str, text: str, patience: float) -> str | None:
+        """Return what an attempt of this key saved under a name.
+
+        Args:
+            claim: The attempt that asks.
+            name: The name.
+            text: A digest of the payload that it belongs to; what was saved before there was one is found too.
+            patience: Seconds to wait for a Redis that is away.
+
+        """
+        return retry_while_unavailable(lambda: self._checkpoint(claim, name, text), patience)
+
+    def save_checkpoint(self, claim: Claim, name: str, value: str, text: str, patience: float) -> bool:
+        """Save a value for every later attempt of the key: on the disk first, then in Redis.
+
+        Args:
+            claim: The attempt that saves it.
+            name: The name.
+            value: The value.
+            text: A digest of the payload that it belongs to; empty before there is one.
+            patience: Seconds to wait for a Redis that is away.
+
+        Returns:
+            False if the claim is lost.
+
+        Raises:
+            JournalUnavailable: It could not be written.
+
+        """
         if claim.epoch:
             evidence.point(self.journal, claim, name, value, text)
+        return retry_while_unavailable(lambda: self._save_checkpoint(claim, name, value, text), patience)
 
-    def keep_point(self, claim: Claim, name: str, value: str, text: str = "") -> bool:
-        """Keep it; False if the claim is lost. `text` names the text that it belongs to; empty before there is one."""
-        answer = _checkpoint(
-            self.redis,
-            Keys(claim.agent).of(claim.key),
-            owner=claim.owner,
-            fence=claim.fence,
-            name=point_name(name, text),
-            value=value,
+    def settle(self, call: Call, claim: Claim, limits: CallLimits, result: AttemptResult) -> str | None:
+        """Record the end of an attempt.
+
+        The outcome of an effect is in the journal before Redis knows it. The end of a call without an effect comes after:
+        Redis may be compared with the journal meanwhile, and would learn of an end that never came.
+
+        Returns:
+            The state of the key if the claim was lost, else None.
+
+        Raises:
+            RedisAway: Redis was away for longer than PATIENCE.
+
+        """
+        if result.effect_began:
+            self._write_outcome(claim, result)
+        lost = retry_while_unavailable(lambda: self._settle_once(call, claim, limits, result), PATIENCE)
+        if lost is None and result.retry_ms is None and not result.effect_began:
+            self._note_result(call, claim, result)
+        return lost
+
+    def reconcile(
+        self,
+        claim: Claim,
+        *,
+        absent: bool,
+        dead: bool,
+        began: Moment,
+        events: Sequence[str],
+        away_ms: int | None = None,
+    ) -> list[Any]:
+        """Note a look-up that did not find the effect of an attempt in doubt; see `reconcile.record`."""
+        return retry_while_unavailable(
+            lambda: reconcile.record(
+                self.redis,
+                self.journal,
+                claim,
+                absent=absent,
+                dead=dead,
+                began=began,
+                events=events,
+                away_ms=away_ms,
+            ),
+            PATIENCE,
         )
-        return bool(answer[0] == "kept")
 
-    def write_down(self, claim: Claim, end: Settlement) -> None:
-        """Journal the outcome of an attempt that crossed the line, before Redis is told."""
-        if claim.epoch:
-            evidence.outcome(self.journal, claim, end)
-
-    def end(self, call: Call, state: str, why: str = "") -> None:
-        """Journal that a call ended without crossing the line."""
-        if call.effect:
-            evidence.ended(self.journal, call.agent, call.key, call.id, state, why)
-
-    def settle(self, claim: Claim, terms: CallLimits, end: Settlement) -> str | None:
-        """Record the end of an attempt; answers the key's state if the claim was lost, else None."""
-        n = Keys(claim.agent)
-        collections = list(dict.fromkeys(change.collection for change in end.facts if change.collection))
-        lists = {"caps_and_collections": (*terms.caps, *map(n.collection, collections))}
-        facts = [change.as_row(collections) for change in end.facts]
-        answer = _settle(
-            self.redis,
-            {**n.of(claim.key, claim.call), "breaker": terms.breaker, **lists},
-            **arguments.of_claim(claim),
-            **arguments.now(),
-            outcome=end.outcome,
-            result=end.result,
-            flaw=end.flaw,
-            error=end.error,
-            retry_ms="" if end.retry_ms is None else end.retry_ms,
-            effect_happened=int(end.effect_happened),
-            policy=terms.policy,
-            facts=json.dumps(facts) if facts else "",
-            counters=json.dumps(end.counters),
-            summary=end.summary,
-            answer=end.answer,
-            payload=end.payload,
-            verify=terms.verify,
-            waits=int(end.waits),
-            look_ms=end.look_ms,
-            events=end.events,
-        )
-        return str(answer[2]) if answer[0] == "lost" else None
-
-    def renew(self, claim: Claim, terms: CallLimits) -> bool:
-        """Prolong the claim, and the probe if it is one; False if it is no longer held."""
+    def renew(self, claim: Claim, limits: CallLimits) -> bool:
+        """Prolong the claim, and the probe if it is one; return False if it is not held any more."""
         answer = _renew(
             self.redis,
-            {**Keys(claim.agent).of(claim.key), "breaker": terms.breaker},
+            {**Keys(claim.agent).of(claim.key), "breaker": limits.breaker},
             key=claim.key,
             owner=claim.owner,
             fence=claim.fence,
-            lease_ms=terms.lease_ms,
+            lease_ms=limits.lease_ms,
         )
         return bool(answer[0] == "renewed")
 
@@ -235,30 +207,71 @@ class Attempts(Stores):
                 return str(stands)
         raise AssertionError("reclaim.lua gave no answer")
 
+    def _checkpoint(self, claim: Claim, name: str, text: str = "") -> str | None:
+        names = list(dict.fromkeys([point_name(name, text), name]))
+        found = self.redis.hmget(Keys(claim.agent).key(claim.key), [f"point:{one}" for one in names])
+        value = next((one for one in found if one is not None), None)
+        if value is None and claim.payload:  # an earlier attempt was here, and may have died before Redis was told
+            points = project(self.journal.files(), key=claim.key).points.get((claim.agent, claim.key), {})
+            value = next((points[one] for one in names if one in points), None)
+        return None if value is None else str(value)
 
-def _without_claim(answer: list[Any]) -> Decision:
-    """What admit.lua answers to a call that may not run now."""
-    match answer:
-        case ["replay", _, result, flaw]:
-            return Replay(result, flaw)
-        case ["refused" | "deferred" | "ended" as word, _, receipt]:
-            return Refusal(json.loads(receipt), again=word == "ended")
-        case ["busy", now, holder, fence, lease_ms, held_by]:
-            return KeyInUse(holder, fence, lease_ms, held_by, now)
-        case ["unchecked", _]:
-            return NeedsResync()
-        case ["other key", _, key]:
-            return RegisteredKey(key)
-    return _unwanted(answer)
+    def _save_checkpoint(self, claim: Claim, name: str, value: str, text: str = "") -> bool:
+        answer = _checkpoint(
+            self.redis,
+            Keys(claim.agent).of(claim.key),
+            owner=claim.owner,
+            fence=claim.fence,
+            name=point_name(name, text),
+            value=value,
+        )
+        return bool(answer[0] == "kept")
 
+    def _write_outcome(self, claim: Claim, result: AttemptResult) -> None:
+        """Journal the outcome of an attempt whose effect began."""
+        if claim.epoch:
+            evidence.outcome(self.journal, claim, result)
 
-def _unwanted(answer: list[Any]) -> Decision:
-    """What admit.lua answers to a message that is not that of its call now."""
-    match answer:
-        case ["unregistered", _]:
-            return Unregistered()
-        case ["differs", _, task, kwargs]:
-            return ArgumentsDiffer(task, kwargs)
-        case ["early", now, due]:
-            return NotDue(due, now)
-    raise AssertionError(f"admit.lua answered {answer!r}")
+    def _settle_once(self, call: Call, claim: Claim, limits: CallLimits, result: AttemptResult) -> str | None:
+        """Ask Redis once; return the state of the key if the claim was lost."""
+        n = Keys(claim.agent)
+        collections = list(dict.fromkeys(change.collection for change in result.facts if change.collection))
+        lists = {"caps_and_collections": (*limits.caps, *map(n.collection, collections))}
+        rows = facts.rows(result.facts, collections)
+        answer = _settle(
+            self.redis,
+            {**n.of(claim.key, claim.call), "breaker": limits.breaker, **lists},
+            **arguments.of_claim(claim),
+            **arguments.now(),
+            outcome=result.outcome,
+            result=result.result,
+            flaw=result.flaw,
+            error=result.listed_error(call, claim),
+            retry_ms="" if result.retry_ms is None else result.retry_ms,
+            effect_happened=int(result.effect_happened),
+            policy=limits.policy,
+            facts=json.dumps(rows) if rows else "",
+            counters=json.dumps(dict(result.counters)),
+            summary=result.summary(call, claim),
+            answer=result.answer,
+            payload=result.payload,
+            verify=limits.verify,
+            waits=int(result.waits),
+            look_ms=result.look_ms,
+            events=result.events,
+        )
+        return str(answer[2]) if answer[0] == "lost" else None
+
+    def _note_result(self, call: Call, claim: Claim, result: AttemptResult) -> None:
+        """Journal the end of a call without an effect.
+
+        A done call that others follow stays open in the journal: after a loss it is run again, and they are started.
+        """
+        if result.outcome != "done":
+            self._journal_end(call, "rejected", result.error or str(result.receipt.get("error", "")))
+        elif not options.from_json(claim.options).has_followers:
+            self._journal_end(call, "done")
+
+    def _journal_end(self, call: Call, state: str, why: str = "") -> None:
+        if call.effect:
+            evidence.ended(self.journal, call.agent, call.key, call.id, state, why)

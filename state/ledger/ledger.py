@@ -12,7 +12,7 @@ from typing import Any
 
 from state.errors import JournalUnavailable
 from state.ledger import clock, followers, owner, resolve, revoke, sweep
-from state.ledger.attempts import Attempts
+from state.ledger.admission import Admission
 from state.ledger.followers import Ended
 from state.ledger.registrar import Registrar
 from state.ledger.resolve import Resolution
@@ -25,10 +25,10 @@ from state.recovery.rebuild import CapsOf, Progress
 from state.recovery.recover import RecoveryReport
 
 
-class Ledger(Registrar, Attempts):
+class Ledger(Registrar, Admission):
     """Who may run which key, and how each attempt ended: in Redis, and of effects in the journal too.
 
-    `Registrar` has the calls that were asked for, `Attempts` the way of one attempt. Here is what a sweeper does, what a
+    `Registrar` has the calls that were asked for, `Admission` and `Attempts` the way of one attempt. Here is what a sweeper does, what a
     person decides, and what follows a loss of Redis.
     """
 

@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass, field, fields
 
 import psutil
 
+from state import redis_format
 from state.model import iso
 from state.processes.backlog import Backlog
 from state.redis import client
-from state.redis import format as redis_format
 from state.redis.script import Script
 
 #: Seconds between two writes of a process's record.

@@ -10,8 +10,8 @@ from redis import Redis
 
 from state.agents import facts, state_file
 from state.agents.snapshot import HEAD_FIELDS
+from state.constants import MAX_ERRORS
 from state.model import from_iso
-from state.redis.constants import MAX_ERRORS
 from state.redis.keys import Keys
 
 

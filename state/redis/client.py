@@ -11,7 +11,6 @@ from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import RedisError
 
-import redis_url
 import settings
 from state.redis import connections
 from state.redis.away import RedisAway, is_transient
@@ -22,7 +21,6 @@ __all__ = [
     "StoreError",
     "as_away",
     "client",
-    "is_own",
     "now_ms",
     "retry_while_unavailable",
 ]
@@ -79,13 +77,6 @@ def client(url: str | None = None) -> Redis:
         client_name="gatehouse",
     )
     return connections.with_deadline(created)
-
-
-def is_own(connection: Any) -> bool:
-    """Return whether a connection of redis-py goes to REDIS_URL or BROKER_URL."""
-    path, host, port = (getattr(connection, name, None) for name in ("path", "host", "port"))
-    ours = map(redis_url.read, (settings.current().redis_url, settings.current().broker_url))
-    return any(path == each.path if each.path else (host, port) == (each.host, each.port) for each in ours)
 
 
 def now_ms(redis: Redis) -> int:

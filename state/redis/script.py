@@ -13,7 +13,7 @@ from hiredis import pack_command
 from redis import Redis
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from state.redis import constants
+from state import constants
 from state.redis.client import as_away
 
 #: What a script calls each key, and the key's name in Redis. A name that ends in "..." stands for a list of keys.

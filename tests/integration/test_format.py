@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from redis import Redis
 
-from state.redis.format import FORMAT, key
+from state.redis_format import FORMAT, key
 from tests.harness import Install, until
 
 SENTENCE = f"Redis holds data of format {FORMAT + 1}, and this version of Gatehouse reads up to format {FORMAT}"

@@ -16,7 +16,8 @@ import redis
 
 import settings
 from state.agents import snapshot, state_file
-from state.agents.facts import MAX_ENTRIES, FactChange
+from state.agents.facts import MAX_ENTRIES
+from state.model import FactChange
 from state.redis.keys import Keys
 from tests.harness import Install, Process, Valkey, patient, until
 from tests.harness.install import ROOT

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import redis
 
+from state import redis_format
 from state.journal.projection import project
-from state.redis import format as redis_format
 from tests.conftest import MADE, a_valkey
 from tests.effects.client import EffectServer
 from tests.harness import Install, until

@@ -15,11 +15,10 @@ from unittest.mock import patch
 
 from redis import Redis
 
-from state.journal.events import Settlement
 from state.journal.journal import Journal
 from state.ledger import Ledger, owner, reconcile
 from state.ledger.owner import Moment
-from state.model import Call, CallLimits, Claim
+from state.model import AttemptResult, Call, CallLimits, Claim
 from state.recovery import audit, epoch
 from state.redis.keys import Keys
 from tests.model.losses import KEY, Losses
@@ -44,7 +43,7 @@ class Attempt:
     stops: Stops | None = None
     thread: threading.Thread | None = None
     answer: str = "nothing"
-    end: Settlement | None = None
+    end: AttemptResult | None = None
 
     def kill(self) -> None:
         if self.stops and self.thread and self.thread.is_alive():
@@ -73,15 +72,15 @@ class Stage(Losses, Recoveries):
     def _publish_another(self, gate: Any) -> None:
         """Another key is done, so that a recovery always has something to write."""
         call = gate.call((), {"post_id": "another"}, id="call0", door="test")
-        claim = self.ledger.admit(call, "another/1", self.terms, known=self._known())
+        claim = self.ledger._admit_once(call, "another/1", self.terms, known=self._known())
         if not isinstance(claim, Claim):
             assert audit.audit(self.redis, self.journal, AGENT)
-            claim = self.ledger.admit(call, "another/1", self.terms, known=self._known())
+            claim = self.ledger._admit_once(call, "another/1", self.terms, known=self._known())
         assert isinstance(claim, Claim), claim
-        assert self.ledger.cross(call, claim, self.terms, '"another"', [event("sending")])[0] == "sending"
-        end = Settlement("done", result='{"result":null,"rung":null}', effect_happened=True)
-        self.ledger.write_down(claim, end)
-        assert self.ledger.settle(claim, self.terms, end) is None
+        assert self.ledger.begin_effect(call, claim, self.terms, '"another"', [event("sending")])[0] == "sending"
+        end = AttemptResult("done", result='{"result":null,"rung":null}', effect_happened=True)
+        self.ledger._write_outcome(claim, end)
+        assert self.ledger._settle_once(call, claim, self.terms, end) is None
 
     def close(self) -> None:
         """End what still runs."""
@@ -136,7 +135,7 @@ class Stage(Losses, Recoveries):
         process = Process(f"{AGENT}-{id(self):x}-{self._number}")
         known = self._read or self._known()
         self.redis.zadd(self.n.waiting, {self.call.id: 0}, xx=True)  # a message comes when a call's time has come
-        decision = self.ledger.admit(self.call, process.owner, self.terms, known=known)
+        decision = self.ledger._admit_once(self.call, process.owner, self.terms, known=known)
         if not isinstance(decision, Claim):
             process.die()
         return decision, process
@@ -158,7 +157,7 @@ class Stage(Losses, Recoveries):
         ledger = Ledger(self.redis, StoppingJournal(self.folder, stops))
 
         def run() -> None:
-            answer = ledger.cross(self.call, attempt.claim, self.terms, attempt.text, [event("sending")])
+            answer = ledger.begin_effect(self.call, attempt.claim, self.terms, attempt.text, [event("sending")])
             attempt.answer = answer[0]
 
         attempt.stops, attempt.thread = stops, thread(run)
@@ -184,13 +183,13 @@ class Stage(Losses, Recoveries):
     def outcome(self, number: int, outcome: Any) -> None:
         attempt = self.attempts[number]
         attempt.end = _settlement(outcome, attempt.text)
-        self.ledger.write_down(attempt.claim, attempt.end)
+        self.ledger._write_outcome(attempt.claim, attempt.end)
 
     def settle(self, number: int) -> str | None:
         """Answers the key's state if the claim was lost, else None."""
         attempt = self.attempts[number]
         assert attempt.end
-        lost = self.ledger.settle(attempt.claim, self.terms, attempt.end)
+        lost = self.ledger._settle_once(self.call, attempt.claim, self.terms, attempt.end)
         attempt.process.die()
         return lost
 
@@ -218,8 +217,8 @@ class Stage(Losses, Recoveries):
     def find(self, number: int) -> str | None:
         """A look-up that finds the effect."""
         claim, end = self.attempts[number].claim, _settlement("done", self.attempts[number].text)
-        self.ledger.write_down(claim, end)
-        return self.ledger.settle(claim, self.terms, end)
+        self.ledger._write_outcome(claim, end)
+        return self.ledger._settle_once(self.call, claim, self.terms, end)
 
     def hold(self, number: int) -> None:
         for _ in range(reconcile.MAX_LOOKS):
@@ -235,8 +234,7 @@ class Stage(Losses, Recoveries):
         return audit.audit(self.redis, self.journal, AGENT)
 
 
-def _settlement(outcome: Any, payload: str) -> Settlement:
+def _settlement(outcome: Any, payload: str) -> AttemptResult:
     if outcome == "done":
-        return Settlement("done", result='{"result":null,"rung":null}', effect_happened=True, payload=payload)
-    error = json.dumps({"at": 0, "key": KEY, "call": "call1", "error": "it broke"})
-    return Settlement(outcome, error=error, answer=error, retry_ms=0 if outcome == "failed" else None, payload=payload)
+        return AttemptResult("done", result='{"result":null,"rung":null}', effect_happened=True, payload=payload)
+    return AttemptResult(outcome, error="it broke", retry_ms=0 if outcome == "failed" else None, payload=payload)

@@ -14,14 +14,23 @@ from gatekeeper.policies.durations import Duration
 from gatekeeper.policies.policy import Breaker, Cap, Effect, Rate
 from gatekeeper.policies.spec import Policies, TaskSpec
 from state.agents import snapshot
-from state.agents.facts import FactChange
 from state.journal import records
-from state.journal.events import Outcome, Settlement
 from state.journal.heads import JournalHead
 from state.ledger import Ledger, owner, reconcile, resolve
-from state.ledger.attempts import NOTHING
+from state.ledger.admission import NOTHING
 from state.ledger.owner import Moment
-from state.model import Call, Claim, Decision, KeyInUse, NeedsLookup, Refusal, Replay
+from state.model import (
+    AttemptResult,
+    Call,
+    Claim,
+    Decision,
+    FactChange,
+    KeyInUse,
+    NeedsLookup,
+    Outcome,
+    Refusal,
+    Replay,
+)
 from state.recovery import epoch
 from state.redis.keys import Keys
 
@@ -100,7 +109,7 @@ class Poster:
         owner = owner or f"owner{next(_numbers)}/1"
         if (self.redis.zscore(self.n.waiting, call.id) or 0) > self.now():
             self.come_due(call, "waiting")  # nobody sends the message of a call that waits before that
-        return self.ledger.admit(call, owner, self.scope_of(call), alive, self.known, closed)
+        return self.ledger._admit_once(call, owner, self.scope_of(call), alive, self.known, closed)
 
     def scope_of(self, call: Call) -> Any:
         return self.gate.limits(self.gate.contract.bind((), json.loads(call.kwargs)))
@@ -136,7 +145,7 @@ class Poster:
 
     def cross(self, claim: Claim, payload: str = '"hello"', events: Sequence[str] = ()) -> list[Any]:
         call = self._calls[claim.call]
-        answer = self.ledger.cross(call, claim, self.scope_of(call), payload, events or [event("sending")])
+        answer = self.ledger.begin_effect(call, claim, self.scope_of(call), payload, events or [event("sending")])
         if answer[0] == "sending":
             self._frozen[claim] = answer[1]
         return answer
@@ -156,15 +165,12 @@ class Poster:
     ) -> str | None:
         """Settle the attempt; `journaled` writes it down first, as an attempt behind the line does."""
         done = outcome == "done"
-        problem = {"at": claim.admitted_ms, "key": claim.key, "call": claim.call, "error": error}
-        answer = {"error": error, "stage": "task"}
-        scope = self.scope_of(self._calls[claim.call])
-        settlement = Settlement(
+        call = self._calls[claim.call]
+        settlement = AttemptResult(
             outcome,
             result='{"result":"it went well","rung":null}' if done else "",
             flaw=flaw,
-            error="" if done else json.dumps(problem),
-            answer="" if done else json.dumps(answer),
+            error="" if done else error,
             retry_ms=retry_ms,
             effect_happened=done if applied is None else applied,
             facts=facts,
@@ -173,8 +179,8 @@ class Poster:
             events=[event(outcome)],
         )
         if journaled:
-            self.ledger.write_down(claim, settlement)
-        return self.ledger.settle(claim, scope, settlement)
+            self.ledger._write_outcome(claim, settlement)
+        return self.ledger._settle_once(call, claim, self.scope_of(call), settlement)
 
     def publish(self, post_id: str = "hello") -> Claim:
         """One whole attempt that goes well."""

@@ -716,7 +716,7 @@ def test_each_visible_decision_increases_the_revision(poster_with: WithPolicies,
 def arrives(poster: Poster, call: Call, sent: str | None = None, **how: Any) -> Decision:
     """The decision on a message that carries these arguments; nobody looked whether another agent has its id."""
     sent = call.kwargs if sent is None else sent
-    return poster.ledger.admit(call, "me/1", poster.scope_of(call), sent=sent, checked=False, **how)
+    return poster.ledger._admit_once(call, "me/1", poster.scope_of(call), sent=sent, checked=False, **how)
 
 
 @pytest.mark.parametrize("stands", ["queued", "waiting", "claimed", "done", "cancelled"])
@@ -786,7 +786,7 @@ def test_a_message_that_nobody_registered_is_admitted_once_it_is_known_to_be_nob
 def test_a_message_that_nobody_registered_is_refused_when_it_has_expired(poster: Poster) -> None:
     call = poster.call("strange")
 
-    late = poster.ledger.admit(call, "me/1", poster.scope_of(call), expires_ms=poster.now() - 1)
+    late = poster.ledger._admit_once(call, "me/1", poster.scope_of(call), expires_ms=poster.now() - 1)
 
     assert isinstance(late, Refusal)
     assert (late.receipt["stage"], late.receipt["error"]) == ("age", "expired")

@@ -9,7 +9,7 @@ import pytest
 
 from gatekeeper.run.attempt import Attempt
 from gatekeeper.run.effect import effect
-from gatekeeper.run.execution import Execution
+from gatekeeper.run.pipeline import run_attempt
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import Poster, event, sure
 
@@ -97,7 +97,9 @@ def test_another_owner_under_the_same_fence_cannot_cross(poster: Poster) -> None
     claim = poster.claim()
     call = poster.call("hello", id=claim.call)
 
-    answer = poster.ledger.cross(call, replace(claim, owner="somebody/1"), poster.scope_of(call), '"x"', [event("x")])
+    answer = poster.ledger.begin_effect(
+        call, replace(claim, owner="somebody/1"), poster.scope_of(call), '"x"', [event("x")]
+    )
 
     assert answer == ["lost", "claimed"]
     assert "payload" not in poster.key_of(claim)
@@ -107,7 +109,7 @@ def test_another_owner_under_the_same_fence_cannot_cross(poster: Poster) -> None
 def test_a_settled_attempt_cannot_cross_again(poster: Poster, end: str) -> None:
     claim = poster.claim()
     poster.cross(claim)
-    poster.settle(claim, end)  # type: ignore[arg-type]  # the parameter is one of its words
+    poster.settle(claim, end)  # type: ignore[arg-type]
 
     answer = poster.cross(claim)
 
@@ -146,9 +148,9 @@ def test_a_pause_at_the_line_only_delays_a_call_for_which_nobody_asks_again(post
         poster.settle(poster.claim(call), "failed", retry_ms=1)
     claim = poster.claim(call)
     poster.gate.body = paused_meanwhile
-    attempt = Attempt(call, claim, poster.ledger, poster.scope_of(call), poster.gate.effect)
+    attempt = Attempt(poster.gate, {"post_id": "hello"}, call, claim, poster.ledger, poster.scope_of(call))
 
-    answer = Execution(poster.gate, attempt, {"post_id": "hello"}).run()
+    answer = run_attempt(attempt)
 
     assert (answer["error"], answer["stage"]) == ("paused", "line")
     assert poster.call_of(call)["state"] == ("waiting" if tried_before else "rejected")

@@ -18,7 +18,7 @@ from gatekeeper.run import pipeline
 from gatekeeper.run.attempt import Attempt, current
 from gatekeeper.run.checkpoints import keep
 from gatekeeper.run.effect import effect
-from gatekeeper.run.execution import Execution
+from gatekeeper.run.pipeline import run_attempt
 from gatekeeper.run.responses import Answer
 from state.errors import JournalUnavailable
 from state.ledger import resolve
@@ -43,9 +43,9 @@ def run(poster: Poster, body: Body, call: Call | None = None) -> tuple[Claim, An
     call = call or poster.register()
     claim = poster.claim(call)
     poster.gate.body = body
-    attempt = Attempt(call, claim, poster.ledger, poster.scope_of(call), poster.gate.effect)
+    attempt = Attempt(poster.gate, {"post_id": "hello"}, call, claim, poster.ledger, poster.scope_of(call))
     try:
-        return claim, Execution(poster.gate, attempt, {"post_id": "hello"}).run()
+        return claim, run_attempt(attempt)
     except Exception as error:
         error.add_note(claim.key)
         raise

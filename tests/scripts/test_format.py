@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from redis import Redis
 
+from state import redis_format
 from state.errors import NewerRedisFormat, StoreError
 from state.processes import liveness
-from state.redis import format as redis_format
 from tests.harness import Valkey
 
 SENTENCE = (

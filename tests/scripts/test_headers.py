@@ -232,7 +232,7 @@ def go_through_everything(poster: Poster) -> None:
     list(sweep.due(poster.redis, AGENT, [poster.gate.name], lambda _queue: True))
     poster.publish("other")
     poster.ledger.reject(poster.call("fourth"), {"error": "invalid arguments", "stage": "input"}, 1000)
-    poster.ledger.keep_point(poster.claim("fifth"), "container", "17")
+    poster.ledger._save_checkpoint(poster.claim("fifth"), "container", "17")
     doubt(poster)
     poster.ledger.cancel(AGENT, poster.register(poster.call("third")).id, "ada")
     with NamedTemporaryFile() as no_folder, pytest.raises(JournalUnavailable):

@@ -10,9 +10,9 @@ import pytest
 from gatekeeper.run import attempt as attempt_module
 from gatekeeper.run.attempt import Attempt
 from state.agents import history
-from state.redis.constants import HISTORY_NEWEST as NEWEST
-from state.redis.constants import HISTORY_OLDEST as BEGINNING
-from state.redis.constants import HISTORY_SLACK as SLACK
+from state.constants import HISTORY_NEWEST as NEWEST
+from state.constants import HISTORY_OLDEST as BEGINNING
+from state.constants import HISTORY_SLACK as SLACK
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, Poster, event
 from workers.commands.inspect import _history_text
@@ -33,7 +33,9 @@ def numbered(poster: Poster, number: int) -> None:
     """One attempt that fails; its event carries the number."""
     call = poster.call()
     claim = poster.claim(call)
-    poster.ledger.cross(call, claim, poster.scope_of(call), '"hello"', [json.dumps({"at": number, "event": "sending"})])
+    poster.ledger.begin_effect(
+        call, claim, poster.scope_of(call), '"hello"', [json.dumps({"at": number, "event": "sending"})]
+    )
     poster.settle(claim, "failed", retry_ms=1, journaled=True)
 
 
@@ -101,11 +103,11 @@ def test_whatever_is_told_of_a_key_with_a_long_story_is_there(poster: Poster, sc
 
 def test_an_attempt_that_tells_much_tells_its_end_too(poster: Poster) -> None:
     call = poster.register()
-    attempt = Attempt(call, poster.claim(call), poster.ledger, poster.scope_of(call), poster.gate.effect)
+    attempt = Attempt(poster.gate, {"post_id": "hello"}, call, poster.claim(call), poster.ledger, poster.scope_of(call))
 
     for number in range(1000):
-        attempt.tell("http", number=number)
-    attempt.tell("done")
+        attempt.append_event("http", number=number)
+    attempt.append_event("done")
 
     events = [json.loads(text) for text in attempt.take_events()]
     assert len(events) == attempt_module.MAX_EVENTS
@@ -117,12 +119,12 @@ def test_an_attempt_that_tells_much_tells_its_end_too(poster: Poster) -> None:
 
 def test_an_attempt_counts_anew_once_its_events_are_taken(poster: Poster) -> None:
     call = poster.register()
-    attempt = Attempt(call, poster.claim(call), poster.ledger, poster.scope_of(call), poster.gate.effect)
+    attempt = Attempt(poster.gate, {"post_id": "hello"}, call, poster.claim(call), poster.ledger, poster.scope_of(call))
     for number in range(200):
-        attempt.tell("http", number=number)
+        attempt.append_event("http", number=number)
     attempt.take_events()
 
-    attempt.tell("done")
+    attempt.append_event("done")
 
     assert [json.loads(text)["event"] for text in attempt.take_events()] == ["done"]
 

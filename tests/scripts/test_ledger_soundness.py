@@ -8,13 +8,12 @@ import pytest
 
 from gatekeeper.errors import Refused
 from gatekeeper.run.attempt import Attempt
-from gatekeeper.run.execution import Execution
+from gatekeeper.run.pipeline import run_attempt
 from state.journal import events
-from state.journal.events import Settlement
 from state.journal.heads import JournalHead
 from state.ledger import owner
 from state.ledger.owner import Moment
-from state.model import Claim, NeedsResync, Refusal, Replay
+from state.model import AttemptResult, Claim, NeedsResync, Refusal, Replay
 from state.recovery import audit, epoch
 from state.recovery.epoch import LedgerStatus
 from state.recovery.rebuild import Progress
@@ -535,8 +534,8 @@ def test_a_doubt_that_the_journal_ends_is_over_with_all_that_belongs_to_it(poste
     """What a look-up found was written down, and Redis forgot it."""
     poster = poster_with(effect=sure()).open()
     claim = poster.doubt(poster.register())
-    found = Settlement("done", result='{"result":1,"rung":null}', effect_happened=True)
-    poster.ledger.write_down(claim, found)
+    found = AttemptResult("done", result='{"result":1,"rung":null}', effect_happened=True)
+    poster.ledger._write_outcome(claim, found)
     change(poster, run="of yesterday")
 
     assert audit.audit(poster.redis, poster.ledger.journal, AGENT)
@@ -606,7 +605,7 @@ def test_who_settles_a_claim_that_fell_back_brings_back_what_redis_forgot(
     before = poster.key_of(claim)
     fall_back(poster, claim)
 
-    poster.settle(claim, outcome)  # type: ignore[arg-type]  # the parameter is one of its words
+    poster.settle(claim, outcome)  # type: ignore[arg-type]
 
     key = poster.key_of(claim)
     assert (key["state"], key["payload"], key["verify"]) == (outcome, before["payload"], before["verify"])
@@ -654,9 +653,9 @@ def test_a_call_that_ended_for_good_before_the_line_does_not_come_back_with_a_re
     call = poster.register()
     claim = poster.claim(call)
     poster.gate.body = broken
-    attempt = Attempt(call, claim, poster.ledger, poster.scope_of(call), poster.gate.effect)
+    attempt = Attempt(poster.gate, {"post_id": "hello"}, call, claim, poster.ledger, poster.scope_of(call))
     with suppress(RuntimeError):
-        Execution(poster.gate, attempt, {"post_id": "hello"}).run()
+        run_attempt(attempt)
     assert poster.call_of(call)["state"] == "rejected"
     poster.redis.flushall()
 

@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 from pydantic_core import to_json
 
-from state.agents.facts import MAX_ENTRIES, FactChange
+from state.agents.facts import MAX_ENTRIES
 from state.journal import events
-from state.journal.events import Settlement
 from state.journal.journal import Journal
 from state.journal.projection import project
 from state.ledger import resolve
-from state.model import Call, Claim, Decision, NeedsResync, Refusal
+from state.model import AttemptResult, Call, Claim, Decision, FactChange, NeedsResync, Refusal
 from state.recovery import audit, epoch, rebuild, recover
 from state.recovery.rebuild import Progress
 from state.recovery.recover import RecoveryReport, Unrecoverable
@@ -270,12 +269,12 @@ def test_a_call_that_was_revoked_alone_leaves_its_key_to_the_other(poster: Booke
 
 def test_points_come_back(poster: BookedPoster) -> None:
     claim = poster.send()
-    poster.ledger.write_point(claim, "container", "17")
-    assert poster.ledger.keep_point(claim, "container", "17")
+    poster.ledger.save_checkpoint(claim, "container", "17", "", 0)
+    assert poster.ledger._save_checkpoint(claim, "container", "17")
 
     poster.lose_everything()
 
-    assert poster.ledger.point(claim, "container") == "17"
+    assert poster.ledger._checkpoint(claim, "container") == "17"
 
 
 def test_fences_go_on_where_they_were(poster: BookedPoster) -> None:
@@ -424,7 +423,7 @@ def test_of_a_collection_the_newest_entries_come_back(poster: BookedPoster) -> N
         call = poster.call(str(number), id=f"c{number}")
         events.intent(poster.book, call, claim, '"x"', "")
         facts = (a_fact(f"{number:04}", number, "published"),)
-        events.outcome(poster.book, claim, Settlement("done", result=RESULT, facts=facts))
+        events.outcome(poster.book, claim, AttemptResult("done", result=RESULT, facts=facts))
     poster.book.append("epoch", {"agent": AGENT, "epoch": "e1", "fence": 0}, sync=True)
 
     poster.recover()
@@ -555,7 +554,7 @@ def test_an_empty_journal_recovers_to_nothing(poster: BookedPoster) -> None:
 def test_the_last_word_of_a_dead_owner_is_taken(poster: BookedPoster, outcome: Any, state: str) -> None:
     claim = poster.send()
     result, error = (RESULT, "") if outcome == "done" else ("", json.dumps({"error": "it broke"}))
-    events.outcome(poster.book, claim, Settlement(outcome, result=result, error=error))
+    events.outcome(poster.book, claim, AttemptResult(outcome, result=result, error=error))
 
     assert poster.reclaim(claim, dead=True) == state
 

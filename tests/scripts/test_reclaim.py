@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from gatekeeper.policies.policy import Breaker
-from state.journal.events import Settlement
 from state.ledger import owner, sweep
+from state.model import AttemptResult
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, MINUTE, SECOND, Poster, sure
 
@@ -101,7 +101,7 @@ def test_a_claim_that_passed_on_is_kept_for_its_new_owner(poster: Poster) -> Non
 @pytest.mark.parametrize("end", ["done", "failed", "unknown"])
 def test_a_settled_claim_is_kept_as_it_is(poster: Poster, end: str) -> None:
     claim = poster.claim()
-    poster.settle(claim, end)  # type: ignore[arg-type]  # the parameter is one of its words
+    poster.settle(claim, end)  # type: ignore[arg-type]
     before = poster.dump()
 
     assert poster.reclaim(claim, dead=True) == "kept"
@@ -175,7 +175,7 @@ def test_what_the_owner_wrote_down_last_counts_and_not_that_it_died(poster_with:
     call = poster.register()
     claim = poster.claim(call)
     poster.cross(claim)
-    poster.ledger.write_down(claim, Settlement("done", result='{"result":1,"rung":null}', effect_happened=True))
+    poster.ledger._write_outcome(claim, AttemptResult("done", result='{"result":1,"rung":null}', effect_happened=True))
 
     assert poster.reclaim(claim, dead=True) == "done"
 
@@ -191,8 +191,7 @@ def test_a_failure_that_the_owner_wrote_down_frees_the_key(poster: Poster, retry
     call = poster.register()
     claim = poster.claim(call)
     poster.cross(claim)
-    error = '{"error": "404"}'
-    poster.ledger.write_down(claim, Settlement("failed", error=error, retry_ms=retry_ms))
+    poster.ledger._write_outcome(claim, AttemptResult("failed", error="404", retry_ms=retry_ms))
 
     assert poster.reclaim(claim, dead=True) == stands
 

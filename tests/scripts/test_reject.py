@@ -73,7 +73,7 @@ def test_a_call_that_has_begun_or_ended_is_kept_as_it_is(poster: Poster, stands:
     if stands in {"sending", "unknown"}:
         poster.cross(claim)
     if stands in {"done", "unknown"}:
-        poster.settle(claim, stands)  # type: ignore[arg-type]  # the parameter is one of its words
+        poster.settle(claim, stands)  # type: ignore[arg-type]
     before = poster.dump()
 
     reject(poster, call.id)

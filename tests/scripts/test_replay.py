@@ -205,7 +205,7 @@ def test_a_call_that_is_not_over_or_has_a_result_is_kept(poster: Poster, stands:
         if stands == "waiting":
             poster.settle(claim, "failed", retry_ms=DAY)
         elif stands in {"done", "unknown"}:
-            poster.settle(claim, stands)  # type: ignore[arg-type]  # the parameter is one of its words
+            poster.settle(claim, stands)  # type: ignore[arg-type]
     before = poster.dump()
 
     with pytest.raises(NotResolved, match=f"is {stands}; only a call that was rejected can be replayed"):

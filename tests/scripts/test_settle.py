@@ -8,12 +8,11 @@ from dataclasses import replace
 import pytest
 
 from gatekeeper.policies.policy import Breaker
-from state.agents.facts import MAX_ENTRIES, FactChange
-from state.journal.events import Settlement
+from state.agents.facts import MAX_ENTRIES
 from state.ledger import owner, sweep
 from state.ledger.owner import Moment
 from state.ledger.reconcile import MAX_LOOKS
-from state.model import Claim, Refusal
+from state.model import AttemptResult, Claim, FactChange, Refusal
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, DAY, HOUR, LEDGER, MINUTE, SECOND, Poster, event, sure
 
@@ -127,7 +126,7 @@ def test_an_attempt_without_anything_to_tell_can_settle(poster: Poster) -> None:
     call = poster.call()
     claim = poster.claim(call)
 
-    lost = poster.ledger.settle(claim, poster.scope_of(call), Settlement("done", result="{}"))
+    lost = poster.ledger._settle_once(call, claim, poster.scope_of(call), AttemptResult("done", result="{}"))
 
     assert lost is None
     assert poster.key_of(claim)["state"] == "done"
@@ -141,7 +140,7 @@ def test_settling_twice_is_settling_once(poster_with: WithPolicies, outcome: str
     poster = poster_with(cap="10/day", breaker=Breaker(after=2, cooldown="5m"))
     claim = poster.claim()
     poster.cross(claim)
-    poster.settle(claim, outcome, counters={"total": 1})  # type: ignore[arg-type]  # the parameter is one of its words
+    poster.settle(claim, outcome, counters={"total": 1})  # type: ignore[arg-type]
     before = poster.dump()
 
     again = poster.settle(claim, outcome, counters={"total": 1})  # type: ignore[arg-type]
@@ -213,7 +212,7 @@ def test_an_owner_that_knows_better_ends_the_doubt(poster_with: WithPolicies, ou
     poster = poster_with(effect=sure(), cap="10/day")
     claim = poster.doubt(how="lease ended")
 
-    poster.settle(claim, outcome)  # type: ignore[arg-type]  # the parameter is one of its words
+    poster.settle(claim, outcome)  # type: ignore[arg-type]
 
     assert poster.key_of(claim)["state"] == state
     assert poster.document()["held"] == []
@@ -259,7 +258,7 @@ def test_a_held_key_stays_held_if_its_owner_says_anything_else(poster_with: With
     poster = poster_with(effect=sure())
     claim = held_after_look_ups(poster)
 
-    assert poster.settle(claim, outcome) == "held"  # type: ignore[arg-type]  # the parameter is one of its words
+    assert poster.settle(claim, outcome) == "held"  # type: ignore[arg-type]
     assert poster.key_of(claim)["state"] == "held"
 
 
@@ -305,7 +304,7 @@ def test_the_mark_stays_for_what_happened_or_may_have(poster: Poster, outcome: s
     claim = poster.claim()
     poster.cross(claim)
 
-    poster.settle(claim, outcome)  # type: ignore[arg-type]  # the parameter is one of its words
+    poster.settle(claim, outcome)  # type: ignore[arg-type]
 
     assert poster.marks() == ({claim.key: str(claim.fence)} if marked else {})
 
@@ -621,7 +620,7 @@ def test_every_end_of_an_attempt_increases_the_revision(poster: Poster, outcome:
     claim = poster.claim()
     before = poster.revision()
 
-    poster.settle(claim, outcome)  # type: ignore[arg-type]  # the parameter is one of its words
+    poster.settle(claim, outcome)  # type: ignore[arg-type]
 
     assert poster.revision() > before
 
@@ -641,7 +640,7 @@ def test_the_event_stream_stays_short(poster: Poster) -> None:
 def test_an_attempt_with_a_hundred_events_settles(poster: Poster) -> None:
     call = poster.call()
     claim = poster.claim(call)
-    settlement = Settlement("done", result="{}", events=[event(f"event {number}") for number in range(100)])
+    settlement = AttemptResult("done", result="{}", events=[event(f"event {number}") for number in range(100)])
 
-    assert poster.ledger.settle(claim, poster.scope_of(call), settlement) is None
+    assert poster.ledger._settle_once(call, claim, poster.scope_of(call), settlement) is None
     assert len(poster.story(claim.key)) == 101

@@ -19,7 +19,7 @@ from gatekeeper.errors import LedgerUnavailable, NotApplied, OutcomeUnknown
 from gatekeeper.run import pipeline
 from gatekeeper.run.attempt import Attempt
 from gatekeeper.run.effect import effect
-from gatekeeper.run.execution import Execution
+from gatekeeper.run.pipeline import run_attempt
 from gatekeeper.run.responses import Answer
 from state.ledger import Ledger, resolve
 from state.redis import client as store
@@ -113,8 +113,8 @@ def run(poster: Poster, body: Body) -> Answer:
     call = poster.register()
     claim = poster.claim(call)
     poster.gate.body = body
-    attempt = Attempt(call, claim, poster.ledger, poster.scope_of(call), poster.gate.effect)
-    return Execution(poster.gate, attempt, {"post_id": "hello"}).run()
+    attempt = Attempt(poster.gate, {"post_id": "hello"}, call, claim, poster.ledger, poster.scope_of(call))
+    return run_attempt(attempt)
 
 
 def waits_unspent(poster: Poster, answer: Answer) -> None:

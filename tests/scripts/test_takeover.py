@@ -138,13 +138,13 @@ def test_a_call_that_was_sent_and_proven_absent_comes_back_with_its_frozen_paylo
 def test_what_was_kept_before_the_line_comes_back(poster: Poster) -> None:
     call = poster.register()
     claim = poster.claim(call)
-    poster.ledger.write_point(claim, "container", "17")
-    poster.ledger.keep_point(claim, "container", "17")
+    poster.ledger.save_checkpoint(claim, "container", "17", "", 0)
+    poster.ledger._save_checkpoint(claim, "container", "17")
     remove_journal(poster)
 
     lose_and_recover(poster)
 
-    assert poster.ledger.point(poster.claim(call), "container") == "17"
+    assert poster.ledger._checkpoint(poster.claim(call), "container") == "17"
 
 
 def test_a_call_that_was_held_before_the_line_is_held_again(poster: Poster) -> None:
@@ -206,7 +206,7 @@ def test_calls_that_ended_and_those_without_an_effect_are_left_out(poster: Poste
     safe = Poster(poster.redis, a_gate(effect=False))
     safe.register(safe.call("safe"))
     claim = safe.claim(safe.register(safe.call("kept")))
-    safe.ledger.keep_point(claim, "step", "1")
+    safe.ledger._save_checkpoint(claim, "step", "1")
     safe.settle(claim, "failed", retry_ms=MINUTE)
     assert safe.ledger.cancel(AGENT, safe.register(safe.call("cancelled")).id, "revoke")
 
@@ -362,7 +362,7 @@ def test_a_doubt_that_no_look_up_could_end_is_looked_up_again_and_listed_with_it
 def test_a_task_that_is_done_without_an_effect_is_not_run_again_after_a_loss(poster: Poster) -> None:
     call = poster.register()
     poster.settle(poster.claim(call))
-    poster.ledger.end(call, "done")
+    poster.ledger._journal_end(call, "done")
     poster.redis.flushall()
 
     report = recover.recover(poster.redis, poster.ledger.journal, lambda _task, _kwargs: [], Progress())

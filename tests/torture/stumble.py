@@ -27,12 +27,12 @@ STEPS = {
     "fetch": ("kombu.transport.redis", "QoS.append"),  # between the broker's list and the list of the unacknowledged
     "ack": ("kombu.transport.redis", "QoS.ack"),
     "register": ("state.ledger.ledger", "Ledger.register"),
-    "admit": ("state.ledger.ledger", "Ledger.admit"),
-    "cross": ("state.ledger.ledger", "Ledger.cross"),
+    "admit": ("state.ledger.ledger", "Ledger._admit_once"),
+    "cross": ("state.ledger.ledger", "Ledger.begin_effect"),
     "script": ("state.ledger.attempts", "_begin_effect"),  # the compare-and-set alone
     "answer": ("clients.http", "request"),
     "keep": ("gatekeeper", "keep"),  # a recovery point
-    "settle": ("state.ledger.ledger", "Ledger.settle"),
+    "settle": ("state.ledger.ledger", "Ledger._settle_once"),
     "renew": ("state.ledger.ledger", "Ledger.renew"),
     "reclaim": ("state.ledger.ledger", "Ledger.reclaim"),
     "resend": ("workers.application", "Gatehouse.resend"),

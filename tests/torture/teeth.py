@@ -108,14 +108,14 @@ TEETH = (
         (
             Change(
                 "state/ledger/attempts.py",
-                "            evidence.intent(self.journal, call, claim, payload, terms.verify)\n            here =",
+                "            evidence.intent(self.journal, call, claim, payload, limits.verify)\n            here =",
                 "            here =",
             ),
             Change(
                 "state/ledger/attempts.py",
                 "                events=events,\n            )\n        finally:",
                 "                events=events,\n            )\n"
-                "            evidence.intent(self.journal, call, claim, payload, terms.verify)\n"
+                "            evidence.intent(self.journal, call, claim, payload, limits.verify)\n"
                 "        finally:",
             ),
         ),
@@ -152,8 +152,8 @@ TEETH = (
         (
             Change(
                 "gatekeeper/run/execution.py",
-                'elif self.attempt.line == "before" or proves_nothing_was_sent(',
-                "elif True or proves_nothing_was_sent(",
+                'if attempt.phase == "before" or proves_nothing_was_sent(',
+                "if True or proves_nothing_was_sent(",
             ),
         ),
         ("broken_answers",),
@@ -176,7 +176,7 @@ TEETH = (
         (
             Change(
                 "state/ledger/attempts.py",
-                "            evidence.intent(self.journal, call, claim, payload, terms.verify)\n",
+                "            evidence.intent(self.journal, call, claim, payload, limits.verify)\n",
                 "",
             ),
         ),

@@ -47,7 +47,7 @@ class Seen(NamedTuple):
 def seen_of(action: Callable[[], Any]) -> Seen:
     behind_the_line = http_guard.Wire()
     token = http_guard.current.set(behind_the_line)
-    behind_the_line.cross()
+    behind_the_line.begin_effect()
     try:
         error = error_of(action)
     finally:

@@ -24,9 +24,10 @@ from urllib3.connection import HTTPConnection
 import settings
 from clients.text import confined, markdown
 from gatekeeper.errors import LeaseExpired
+from gatekeeper.run import sockets
 from gatekeeper.run.http_outcome import proves_nothing_was_sent
+from gatekeeper.run.sockets import is_own
 from state.redis import client as store
-from state.redis.client import is_own
 from tests.harness import Valkey
 from tests.unit.test_wire import attempt
 
@@ -234,7 +235,7 @@ def test_a_refused_connection_of_requests_stays_proof() -> None:
 
 
 def test_our_own_redis_is_no_effect_and_another_one_is(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "is_own", is_own)
+    monkeypatch.setattr(sockets, "is_own", is_own)
     another, own = Redis.from_url(valkey.url), Redis.from_url(valkey.url)
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
 

@@ -74,7 +74,7 @@ def attempt(*, lease_ms: float = math.inf, crossed: bool = True) -> Iterator[Wir
     made = Wire(owner.boot_clock().ms + lease_ms)
     made.parent = http_guard.current.get()
     if crossed:
-        made.cross()
+        made.begin_effect()
     token = http_guard.current.set(made)
     try:
         yield made
@@ -97,7 +97,7 @@ def test_only_what_may_change_something_is_counted(site: Site, method: str) -> N
 def test_what_was_sent_before_the_line_is_not_counted(site: Site) -> None:
     with attempt(crossed=False) as mine:
         send(site)
-        mine.cross()
+        mine.begin_effect()
         send(site)
         send(site)
 

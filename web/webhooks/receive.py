@@ -21,8 +21,8 @@ from starlette.responses import JSONResponse, Response
 from gatekeeper.errors import InvalidArguments
 from gatekeeper.redact import clean
 from state import limits
+from state.constants import WEBHOOK
 from state.model import Call, ContentMismatch
-from state.redis.constants import WEBHOOK
 from web import blocking, calls, problems
 from web.webhooks import body
 from web.webhooks.field_path import MISSING, is_storable

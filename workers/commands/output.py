@@ -15,9 +15,8 @@ from gatekeeper.errors import GatekeeperError
 from gatekeeper.policies.spec import agents
 from gatekeeper.redact import clean
 from gatekeeper.schedule.entries import ScheduleError
-from state import terminal
+from state import redis_format, terminal
 from state.errors import JournalUnavailable, NewerRedisFormat, StoreError
-from state.redis import format as redis_format
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON.")
 
