@@ -128,7 +128,7 @@ Outcome = Literal["done", "failed", "refused", "unknown"]
 
 @dataclass(frozen=True)
 class AttemptResult:
-    """How one attempt ended. What it remembered and counted is kept only if it is `done`."""
+    """The end of one attempt. What it remembered and counted is kept only if it is `done`."""
 
     outcome: Outcome
     result: str = ""  #: JSON text; empty if there is none
@@ -148,7 +148,7 @@ class AttemptResult:
 
     @property
     def answer(self) -> str:
-        """What a second message of the call is answered with, as JSON text; empty if it is done."""
+        """Return the answer to another message of the call, as JSON text; empty if the attempt is done."""
         return "" if self.outcome == "done" else json.dumps(self.receipt or {"error": self.error, "stage": "task"})
 
     def listed_error(self, call: Call, claim: Claim) -> str:
@@ -189,6 +189,7 @@ class Refusal:
 
     @property
     def is_deferred(self) -> bool:
+        """Return whether the call will be sent again."""
         return bool(self.receipt.get("deferred"))
 
     @property
