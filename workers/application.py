@@ -108,11 +108,11 @@ class Gatehouse(Celery):
             options.check_celery_task(name, kwargs)
 
     def _make_call(self, name: str, args: Any, kwargs: Any, given: dict[str, Any]) -> tuple[Call, options.CallOptions]:
-        gate = _spec(name)
+        spec = _spec(name)
         follow = followers.take(given)
-        checked = options.read(gate, given, self.conf.task_default_queue)
+        checked = options.read(spec, given, self.conf.task_default_queue)
         kept = replace(checked.options, then=follow.then, otherwise=follow.otherwise, chain=follow.chain)
-        call = gate.call(args or (), kwargs or {}, id=checked.call, door=origin.current(), options=kept.as_json())
+        call = spec.call(args or (), kwargs or {}, id=checked.call, door=origin.current(), options=kept.as_json())
         return call, checked
 
     def accept(self, call: Call, delay_ms: int = 0, expires_ms: int = 0, *, digest: str = "", **sending: Any) -> bool:

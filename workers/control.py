@@ -110,7 +110,7 @@ def cancel(app: Celery, ids: Iterable[str], by: str) -> list[Revoked]:
         calls=ids,
         by=by,
         keep_ms=settings.current().ledger_days * DAY_MS,
-        safe={name for name, gate in registered().items() if gate.effect is None},
+        safe={name for name, spec in registered().items() if spec.effect is None},
     )
     for each in revoked:
         log.info("revoked", agent=each.agent, call=each.call, key=each.key, by=by, state=each.state, now=each.is_new)

@@ -137,14 +137,14 @@ def _check_many(name: str, follower: Mapping[str, Any], given: Mapping[str, Any]
 
 
 def _check_one(name: str, follower: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    gate = registered().get(follower["task"])
-    if gate is None:
+    spec = registered().get(follower["task"])
+    if spec is None:
         raise UnsupportedOption(
             f"{name}: {follower['task']!r} is not a task with @gatekeeper.task, so it may run twice or never"
         )
-    options.read(gate, given, "")
+    options.read(spec, given, "")
     if follower.get("immutable"):
-        gate.contract.bind(follower.get("args") or (), follower.get("kwargs") or {})
+        spec.contract.bind(follower.get("args") or (), follower.get("kwargs") or {})
 
 
 def _start(app: Any, serialized: Serialized, args: list[Any], rest: Sequence[Serialized] = ()) -> None:
@@ -203,19 +203,19 @@ def _calls(follower: Any) -> Iterator[Any]:
 
 def _refuse(app: Any, follower: Any, receipt: dict[str, Any], follow: Options) -> bool:
     """Record that a follower cannot be called; returns False if its id is known already."""
-    gate, call = registered()[follower.task], str(follower.id)
-    refused = Call(call, gate.agent, gate.name, "", "{}", "", origin.current(), options=follow.as_json())
+    spec, call = registered()[follower.task], str(follower.id)
+    refused = Call(call, spec.agent, spec.name, "", "{}", "", origin.current(), options=follow.as_json())
     if not Ledger().refuse_follower(refused, receipt, KEEP_MS):
         return False
     app.backend.store_result(call, responses.refusal(None, receipt), "SUCCESS")
-    log.info("refused", agent=gate.agent, task=gate.name, call=call, **receipt)
+    log.info("refused", agent=spec.agent, task=spec.name, call=call, **receipt)
     return True
 
 
 def sweep(app: Any, agent: str) -> None:
     """Start the followers of each call of an agent that has ended; one that fails does not stop the others."""
     ledger = Ledger()
-    effects = [name for name, gate in registered().items() if gate.effect]
+    effects = [name for name, spec in registered().items() if spec.effect]
     for ended in ledger.ended(agent):
         fields = {"agent": agent, "task": ended.task, "call": ended.call}
         try:

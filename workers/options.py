@@ -93,11 +93,11 @@ def check_celery_task(name: str, kwargs: Any) -> None:
         )
 
 
-def read(gate: TaskSpec, given: Mapping[str, Any], default_queue: str) -> CallOptions:
+def read(spec: TaskSpec, given: Mapping[str, Any], default_queue: str) -> CallOptions:
     """Check every option of a call.
 
     Args:
-        gate: The task.
+        spec: The task.
         given: The options, by name, as the caller gave them.
         default_queue: The name of the queue that a call goes to without the option `queue`.
 
@@ -106,17 +106,17 @@ def read(gate: TaskSpec, given: Mapping[str, Any], default_queue: str) -> CallOp
 
     """
     present = {name: value for name, value in given.items() if not _is_empty(name, value)}
-    for name, own in ({"serializer": "json"} | time_limits(gate)).items():
+    for name, own in ({"serializer": "json"} | time_limits(spec)).items():
         if present.get(name) == own:
             del present[name]  # Task.apply_async repeats the task's own options
     # Options with a reason of their own come first.
     refused = sorted(present.keys() - _READERS.keys(), key=lambda name: name not in REFUSED)
     if refused:
-        raise UnsupportedOption(f"{gate.name}: {_why_refused(refused[0])}")
+        raise UnsupportedOption(f"{spec.name}: {_why_refused(refused[0])}")
     try:
         values = {name: _READERS[name](value) for name, value in present.items()}
     except UnsupportedOption as error:
-        raise UnsupportedOption(f"{gate.name}: {error}") from None
+        raise UnsupportedOption(f"{spec.name}: {error}") from None
     return _call_options(values, default_queue)
 
 

@@ -86,7 +86,7 @@ class Sweeper(bootsteps.StartStopStep):
 
     def _check_clock(self, agent: str) -> None:
         if self._sweeps % CLOCK_EVERY == 0:
-            leases = [gate.lease_ms for gate in registered().values() if gate.agent == agent]
+            leases = [spec.lease_ms for spec in registered().values() if spec.agent == agent]
             self._ledger.mend_clock(agent, max(leases, default=0))
 
     def _check_ledger(self, agent: str, status: LedgerStatus) -> None:
@@ -132,7 +132,7 @@ class Sweeper(bootsteps.StartStopStep):
 
 
 def _agents_with_effects() -> set[str]:
-    return {gate.agent for gate in registered().values() if gate.effect}
+    return {spec.agent for spec in registered().values() if spec.effect}
 
 
 @contextmanager

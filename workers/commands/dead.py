@@ -28,7 +28,7 @@ def dead(*, json_: bool) -> None:
 @click.argument("call")
 def replay(call: str, *, json_: bool) -> None:
     """Run CALL again, with the same arguments and under the same id."""
-    effects = {name for name, gate in registered().items() if gate.effect}
+    effects = {name for name, spec in registered().items() if spec.effect}
     again = partial(Ledger().replay, call=call, by=person(), effects=effects)
     try:
         owner = next((agent for agent in all_agents() if again(agent=agent)), None)

@@ -57,11 +57,11 @@ def drill(task: str | None, within: float, *, json_: bool) -> None:
 
 def _check(task: str | None) -> None:
     health.ping_ms()
-    gate = registered().get(task) if task else None
-    if task and gate is None:
-        effects = sorted(name for name, gate in registered().items() if gate.effect)
+    spec = registered().get(task) if task else None
+    if task and spec is None:
+        effects = sorted(name for name, spec in registered().items() if spec.effect)
         raise Failed(f"there is no task {task!r}; those with an effect are: {', '.join(effects) or 'none'}")
-    if gate and not gate.effect:
+    if spec and not spec.effect:
         raise Failed(f"{task} has no effect, so there is nothing that could happen twice; name a task that has one")
 
 

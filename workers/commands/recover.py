@@ -70,12 +70,12 @@ class _ProgressBar(Progress):
 
 def _caps_of(task: str, kwargs: Mapping[str, Any]) -> list[tuple[str, int]]:
     """Return the caps of a task as it is defined now; none if it is gone or takes other arguments."""
-    gate = registered().get(task)
+    spec = registered().get(task)
     try:
-        names = gate.limits(gate.contract.bind((), kwargs)).caps if gate else ()
+        names = spec.limits(spec.contract.bind((), kwargs)).caps if spec else ()
     except InvalidArguments:
         return []
-    return [(name, cap.window_ms) for name, cap in zip(names, gate.caps if gate else (), strict=True)]
+    return [(name, cap.window_ms) for name, cap in zip(names, spec.caps if spec else (), strict=True)]
 
 
 def in_words(report: RecoveryReport) -> str:
