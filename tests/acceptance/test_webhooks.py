@@ -1,4 +1,4 @@
-"""A message comes in over a signed webhook and is answered once: the same one again, a forged one, a hundred at once."""
+"""A message from a signed webhook is answered once, also if it is repeated, forged, or sent a hundred times at once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Installs = Callable[[Valkey], Install]
 
 @pytest.fixture
 def house(install: Install) -> Install:
-    """An installation as it ships, with one secret set."""
+    """Return an installation as it ships, with one secret set."""
     install.env["WEBHOOK_SECRET_STANDARD"] = SECRET
     return install
 
@@ -127,7 +127,7 @@ def test_what_was_accepted_is_answered_though_no_worker_ran_and_its_message_was_
 
 
 def test_a_person_who_pauses_the_responder_while_it_thinks_loses_no_message(house: Install, valkey: Valkey) -> None:
-    """The pause comes between admission and the line; the model takes its time until then, and never answers."""
+    """The pause comes between admission and the effect, while the model has not answered; it never does."""
     slow = _Silent()
     house.env.update(GROQ_URL=slow.url, GROQ_API_KEY="key")
     start(house)
@@ -163,10 +163,10 @@ class _Silent:
         return f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
 
     def accept(self) -> None:
-        """Wait for somebody to connect."""
+        """Wait for a connection."""
         self._taken.append(self._socket.accept()[0])
 
     def close(self) -> None:
-        """Hang up on everybody."""
+        """Close every connection."""
         for each in (*self._taken, self._socket):
             each.close()

@@ -1,4 +1,4 @@
-"""What somebody who guesses sees of the web process: nothing of a call without its signed address, and no foreign name."""
+"""Strangers at the web process: without its signed address a call is hidden, and a foreign Host is refused."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.senders import Answer
 
 HUB = "It's-a-secret"
 PUBLIC = "https://gatehouse.example.org"
-#: The name that a proxy passes on.
+#: The headers that a proxy passes on.
 ELSEWHERE = {"Host": "gatehouse.example.org", "X-Forwarded-For": "203.0.113.7"}
 
 
-def a_web(house: Install) -> Process:
+def start_web(house: Install) -> Process:
     options = ["--app-dir", str(ROOT / "tests" / "tables"), "--port", str(house.web_port), "--log-level", "warning"]
     web = house.start("web", [sys.executable, "-m", "uvicorn", "web.app:app", *options])
     until(lambda: http_status(f"{house.web_url}/healthz") == 200, 30, "the web process")
@@ -33,7 +33,7 @@ def a_web(house: Install) -> Process:
 @pytest.fixture(scope="module", autouse=True)
 def web(house: Install) -> Process:
     house.env |= {"WEBHOOK_SECRET_FORGE": HUB, "PUBLIC_URL": PUBLIC}
-    web = a_web(house)
+    web = start_web(house)
     house.worker()
     return web
 
@@ -50,7 +50,7 @@ def get(house: Install, path: str, **headers: str) -> Answer:
 
 
 def deliver(house: Install, delivery: str) -> str:
-    """The path, with its signature, of the page of a call that is over."""
+    """Deliver a webhook, wait until its call has ended, and return the signed path of the call's page."""
     body = json.dumps({"kind": "add", "id": delivery, "a": 20, "b": 22}).encode()
     answer = senders.send(f"{house.web_url}/hooks/forge", body, senders.generic(HUB, body, "X-Forge-Signature"))
     assert answer.status in {202, 200}, answer
@@ -70,7 +70,7 @@ def test_the_signed_address_shows_the_whole_call_also_through_a_proxy(house: Ins
         }  # fmt: skip
 
 
-def test_an_id_alone_shows_this_machine_how_far_the_call_is_and_nothing_that_it_made(house: Install) -> None:
+def test_an_id_alone_shows_this_machine_how_far_the_call_is_but_not_its_result(house: Install) -> None:
     deliver(house, "bare")
 
     seen = get(house, "/calls/hook:forge:bare")
@@ -94,9 +94,7 @@ def test_an_id_alone_shows_this_machine_how_far_the_call_is_and_nothing_that_it_
     ],
     ids=str,
 )
-def test_an_id_alone_shows_a_stranger_not_even_whether_there_is_such_a_call(
-    house: Install, headers: dict[str, str]
-) -> None:
+def test_an_id_alone_does_not_show_a_stranger_whether_the_call_exists(house: Install, headers: dict[str, str]) -> None:
     deliver(house, "guessed")
 
     known, unknown = (get(house, f"/calls/hook:forge:{name}", **headers) for name in ("guessed", "nobody"))
@@ -115,7 +113,7 @@ def test_a_signature_opens_its_own_call_and_no_other(house: Install) -> None:
         assert get(house, f"/calls/hook:forge:theirs?{given}", **ELSEWHERE).status == 401, given
 
 
-def test_a_tick_that_can_be_guessed_does_not_tell_what_it_made(house: Install, shell: Shell) -> None:
+def test_the_guessable_id_of_a_schedule_run_does_not_show_its_result(house: Install, shell: Shell) -> None:
     guessed = "tick:analyse:2026-11-29T20:00:00Z"
     shell.run(
         """
@@ -130,14 +128,14 @@ def test_a_tick_that_can_be_guessed_does_not_tell_what_it_made(house: Install, s
     assert set(get(house, f"/calls/{guessed}").content) == {"call", "agent", "task", "state"}
 
 
-def test_another_web_process_of_the_installation_signs_alike_and_the_secret_is_for_its_owner_alone(
+def test_web_processes_of_one_installation_share_a_secret_that_only_its_owner_can_read(
     house: Install,
 ) -> None:
     path = deliver(house, "shared")
     secret = house.state_dir / "secrets" / "status-links"
     first, house.web_port = house.web_port, house.web_port + 1
     try:
-        other = a_web(house)
+        other = start_web(house)
         assert get(house, path, **ELSEWHERE).content["result"] == 42
         other.kill9()
     finally:
@@ -156,7 +154,7 @@ def test_another_web_process_of_the_installation_signs_alike_and_the_secret_is_f
      "evil.example#localhost", "[::1", "a b", "127.0.0.1:port", "-", "gatehouse.example.org.evil.example", "\x9b"],
 )  # fmt: skip
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/posts/", "/feed.xml", "/calls/x", "/hooks", "/nowhere"])
-def test_a_name_that_is_not_ours_is_told_so_whatever_it_asks_for(house: Install, path: str, host: str) -> None:
+def test_a_foreign_host_is_refused_at_every_path(house: Install, path: str, host: str) -> None:
     answer = get(house, path, Host=host)
 
     assert answer.status == 400
@@ -176,7 +174,7 @@ def test_our_names_and_every_address_are_answered(house: Install, host: str) -> 
 @pytest.mark.parametrize(
     "path", ["/healthz", "/readyz", "/", "/posts/", "/reports/", "/feed.xml", "/calls/x", "/hooks/forge", "/nowhere"]
 )
-def test_no_answer_can_be_framed_guessed_at_or_told_to_others(house: Install, path: str) -> None:
+def test_every_answer_has_the_security_headers(house: Install, path: str) -> None:
     headers: dict[str, Any] = get(house, path).headers
 
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
