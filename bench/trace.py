@@ -22,7 +22,9 @@ import settings
 from bench.arena import Arena
 from gatekeeper import logs
 
-POST = "---\ntitle: A traced post {n}\n---\n\nNothing to see here.\n"
+POST = "---\ntitle: A traced post {n}\npublish_at: 2026-11-01T09:00:00Z\n---\n\nNothing to see here.\n"
+#: Comprehensions and generator expressions: the profiler sees a call, a reader sees one line of the function around them.
+INLINE = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
 
 
 @dataclass
@@ -41,7 +43,7 @@ class Trace:
 
     def _hear(self, frame: FrameType, event: str, _: Any) -> None:
         code = frame.f_code
-        if event == "call" and code.co_filename.startswith(f"{settings.ROOT}{os.sep}"):
+        if event == "call" and code.co_filename.startswith(f"{settings.ROOT}{os.sep}") and code.co_name not in INLINE:
             file = os.path.relpath(code.co_filename, settings.ROOT)
             if not file.startswith((".venv", "bench")):
                 self.calls.append((file, code.co_qualname if hasattr(code, "co_qualname") else code.co_name))
@@ -96,9 +98,11 @@ def _trace_call(task: Any, kwargs: dict[str, Any]) -> tuple[Trace, Trace]:
     call = door.record(partial(task.delay, **kwargs)).id
     task.push_request(id=call, called_directly=False)
     try:
-        worker.record(partial(task, **kwargs))
+        answer = worker.record(partial(task, **kwargs))
     finally:
         task.pop_request()
+    if not answer["ok"]:
+        raise SystemExit(f"{task.name} did not go the whole way: {answer}")
     return door, worker
 
 
