@@ -84,6 +84,11 @@ def test_a_json_example_is_json(found: Block) -> None:
     json.loads(found.text)
 
 
+@pytest.mark.parametrize(("file", "part"), [("greeter.py", "def greet("), ("test_greeter.py", "def test_")])
+def test_the_greeter_of_the_examples_is_the_one_of_the_guide(file: str, part: str) -> None:
+    assert (ROOT / "examples" / "greeter" / file).read_text() == block("docs/add-your-agent.md", part)
+
+
 @pytest.fixture
 def examples(tmp_path: Path, valkey: Valkey) -> Iterator[Install]:
     """An installation with the two tasks of the documentation as its agents."""
