@@ -25,7 +25,7 @@ class Snapshot:
     revision: int
     head: dict[str, Any]
     facts: dict[str, Any]
-    collections: dict[str, int]  #: collection → levels of names below it, for `gate restore`
+    collections: dict[str, int]  #: collection → levels of names below it, for `gate recover`
 
     def document(self) -> dict[str, Any]:
         """Return the contents of the state file, with the facts between the first and the last fields of the head."""

@@ -26,7 +26,7 @@ from state.model import (
     Replay,
     Unregistered,
 )
-from state.recovery import audit, epoch
+from state.recovery import epoch, recover
 from state.redis.keys import Keys
 from state.redis.script import Script
 
@@ -97,7 +97,7 @@ class Admission(Attempts):
     def _resynced(self, call: Call) -> dict[str, Any]:
         """Return the same once more, after Redis was compared with the journal."""
         try:
-            if not audit.audit(self.redis, self.journal, call.agent):
+            if not recover.resync(self.redis, self.journal, call.agent):
                 why = epoch.why_closed(self.redis, self.journal, call.agent)
                 again = "Redis was started anew once more"
                 return {"closed": f"{why}; run celery -A workers gate recover" if why else again}

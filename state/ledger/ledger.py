@@ -19,7 +19,7 @@ from state.ledger.resolve import Resolution
 from state.ledger.revoke import Revoked
 from state.ledger.sweep import DueCall, Pending
 from state.model import Call
-from state.recovery import audit, epoch, recover, restore
+from state.recovery import epoch, recover
 from state.recovery.epoch import LedgerStatus
 from state.recovery.rebuild import CapsOf, Progress
 from state.recovery.recover import RecoveryReport
@@ -81,7 +81,7 @@ class Ledger(Registrar, Admission):
 
         """
         try:
-            is_open = audit.audit(self.redis, self.journal, agent)
+            is_open = recover.resync(self.redis, self.journal, agent)
         except JournalUnavailable as error:
             return str(error)
         return None if is_open else "Redis was started anew and could not be checked"
@@ -164,14 +164,6 @@ class Ledger(Registrar, Admission):
         """Rebuild Redis from the journal. Raises Unrecoverable, JournalUnavailable or RestoreError."""
         return recover.recover(self.redis, self.journal, caps_of, progress, skip_damaged=skip_damaged)
 
-    def restore(self, agents: list[str]) -> list[str]:
-        """Load the state files of these agents into an empty Redis; return whose. Raises RestoreError."""
-        return restore.restore(self.redis, agents)
-
     def journal_size(self) -> int:
         """Return the bytes that a recovery has to read."""
         return sum(path.stat().st_size for path in self.journal.files())
-
-    def has_journal(self) -> bool:
-        """Return whether any agent ever had an effect here. Raises JournalUnavailable."""
-        return bool(self.journal.agents())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,7 +17,6 @@ from redis import Redis
 
 import settings
 from state import forbidden
-from state.agents import facts
 from state.journal import events, records
 from state.journal.heads import STILL_WRITTEN
 from state.journal.journal import Journal
@@ -25,6 +24,7 @@ from state.journal.projection import KeyState, Projection, RecordOffset, project
 from state.journal.records import Record
 from state.model import canonical_json, from_iso
 from state.options import Options
+from state.recovery.remembered import RememberedFacts
 from state.redis.client import now_ms
 from state.redis.keys import Keys
 from state.redis.script import Argument, Script
@@ -105,14 +105,18 @@ def _of_call(asked: Record) -> dict[str, str]:
     return fields | {name: str(asked[name]) for name in events.MARKS if name in asked}
 
 
+def _no_caps(_task: str, _kwargs: Mapping[str, Any]) -> list[tuple[str, int]]:
+    return []
+
+
 class Rebuilding:
     """One pass over a folded journal."""
 
-    def __init__(self, redis: Redis, whole: Projection, caps_of: CapsOf, token: str = "") -> None:
+    def __init__(self, redis: Redis, whole: Projection, caps_of: CapsOf = _no_caps, token: str = "") -> None:
         self.rebuilt: dict[str, int] = {}
         self.kept = 0
         self.calls = 0
-        self._facts = _Facts()
+        self._facts = RememberedFacts()
         self._windows: dict[str, int] = {}
         self._redis, self._whole, self._caps_of, self._token = redis, whole, caps_of, token
         self._now_ms = now_ms(redis)
@@ -228,45 +232,24 @@ def _flat(fields: Mapping[str, str | bytes]) -> tuple[str | bytes, ...]:
     return tuple(chain.from_iterable(fields.items()))
 
 
-class _Facts:
-    """What attempts remembered: of each path the newest, and of each collection the newest entries."""
-
-    def __init__(self) -> None:
-        self._kept: dict[
-            tuple[str, str], dict[tuple[str, ...], tuple[int, str | None]]
-        ] = {}  #: by agent and collection
-
-    def add(self, agent: str, changes: Sequence[Any], at_ms: int) -> None:
-        """Take in what one attempt remembered, as the journal has it: path, JSON value, collection."""
-        for names, value, collection in changes:
-            kept, path = self._kept.setdefault((agent, collection), {}), tuple(names)
-            if path not in kept or kept[path][0] <= at_ms:
-                kept[path] = at_ms, value
-            if collection and len(kept) > 2 * facts.MAX_ENTRIES:
-                newest = sorted(kept.items(), key=lambda item: item[1][0])[-facts.MAX_ENTRIES :]
-                self._kept[agent, collection] = dict(newest)
-
-    def write(self, redis: Redis) -> None:
-        """What Redis holds of the same facts is newer, and stays."""
-        for (agent, collection), kept in self._kept.items():
-            with redis.pipeline(transaction=False) as pipe:
-                for path, (at_ms, value) in kept.items():
-                    facts.remember(pipe, agent, [(path, value, collection)], at_ms)
-                pipe.execute()
-            if collection:
-                facts.trim(redis, agent, [collection])
-
-
 def settle_from_journal(redis: Redis, journal: Journal, agent: str, key: str, fence: int) -> str | None:
-    """Settle a key as its attempt's outcome in the journal says; None if the journal has none."""
-    whole = project(journal.own_files()[-STILL_WRITTEN:], key=key)
-    standing = whole.keys.get((agent, key))
-    if standing is None or standing.fence != fence or standing.state not in {"done", "waiting", "rejected"}:
+    """Settle one key with the outcome that its attempt wrote to the journal before its process died.
+
+    Returns:
+        The key's state; None if the journal has no outcome of the attempt with this fence.
+
+    Raises:
+        NewerFormat: A newer version of Gatehouse wrote the journal.
+
+    """
+    projection = project(journal.own_files()[-STILL_WRITTEN:], key=key)
+    state = projection.keys.get((agent, key))
+    if state is None or state.fence != fence or state.state not in {"done", "waiting", "rejected"}:
         return None
-    whole.keys, whole.calls, whole.forbidden = {(agent, key): standing}, {}, {}
-    with Rebuilding(redis, whole, lambda _task, _kwargs: []) as rebuilding:
+    projection.keys, projection.calls, projection.forbidden = {(agent, key): state}, {}, {}
+    with Rebuilding(redis, projection) as rebuilding:
         rebuilding.run(Progress())
-    return standing.state if rebuilding.rebuilt else None
+    return state.state if rebuilding.rebuilt else None
 
 
 def _line_at(file: int, offset: int) -> bytes:

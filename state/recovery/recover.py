@@ -1,4 +1,8 @@
-"""From the journal back into Redis: what was sent, what is in doubt and what waits, under a new epoch."""
+"""From the journal back into Redis: everything after a loss, and what a crash may have lost after a restart.
+
+Both ways begin an epoch in the journal, write what it knows into Redis, and reopen effects only if Redis is still the
+same server and lost nothing meanwhile. A crash in between leaves effects closed.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +13,17 @@ from dataclasses import dataclass, field
 
 from redis import Redis
 
+from state.journal.heads import STILL_WRITTEN
 from state.journal.journal import Journal
-from state.journal.projection import Projection, project
+from state.journal.projection import KeyState, Projection, project
 from state.recovery import epoch, restore
+from state.recovery.epoch import ReopenCondition
 from state.recovery.rebuild import CapsOf, Progress, Rebuilding, RedisLostData
 from state.redis.keys import Keys
 
 
 class Unrecoverable(Exception):
-    """Raised when the journal has damaged lines, or Redis keeps losing what is written; says what to do."""
+    """Raised when the journal has damaged lines, or Redis loses data during a recovery; says what to do."""
 
 
 @dataclass
@@ -31,42 +37,139 @@ class RecoveryReport:
     restored: list[str] = field(default_factory=list)  #: agents whose state file knew more than Redis
     epochs: dict[str, str] = field(default_factory=dict)  #: agent → its new epoch
     torn: list[str] = field(default_factory=list)  #: lines that were cut off; harmless
-    damaged: list[str] = field(default_factory=list)  #: lines that were gone without
+    damaged: list[str] = field(default_factory=list)  #: lines that were skipped
 
 
 def recover(
     redis: Redis, journal: Journal, caps_of: CapsOf, progress: Progress, *, skip_damaged: bool = False
 ) -> RecoveryReport:
-    """Rebuild the ledger of every agent that the journal knows. Harmless to repeat, and while workers run.
+    """Rebuild the ledger of every agent that the journal or a state file knows, after Redis lost data.
 
-    Raises Unrecoverable if a line cannot be read (`skip_damaged` goes on without it), or if Redis loses data again
-    meanwhile; effects stay closed then.
+    It may be repeated, and workers may run meanwhile.
+
+    Args:
+        redis: The connection.
+        journal: The journal of this machine, with copies of others beside it.
+        caps_of: Returns the caps that count an effect of a task and its arguments.
+        progress: Told how far the work is.
+        skip_damaged: Go on without lines of the journal that cannot be read.
+
+    Raises:
+        Unrecoverable: A line cannot be read, or Redis loses data again; effects stay closed in the second case.
+        RestoreError: A state file cannot be read; nothing was changed.
+        JournalUnavailable: The journal cannot be read or written.
+
     """
+    restore.check(redis)
     with journal.exclusive(), _without_collector():
-        run, token = epoch.run_id(redis), epoch.new()
-        # Closed before the journal is read: an effect that crosses the line later would not be in what was read.
-        standings = epoch.ledger_statuses(redis, journal, journal.agents())
-        before = _close(redis, standings, token)
-        # And its epoch ends: an intent that is written from now on is never sent, so that none is missed.
-        fresh = {agent: _end_epoch(journal, agent) for agent in before}
-        whole = project(journal.files(), progress.reads)
+        closed = _Closed(redis, journal)
+        statuses = epoch.ledger_statuses(redis, journal, journal.agents())
+        closed.close(statuses)
+        projection = project(journal.files(), progress.reads)
         try:
-            report = _report(whole, skip_damaged=skip_damaged)
+            report = _report(projection, skip_damaged=skip_damaged)
         except Unrecoverable:
-            for agent in (agent for agent, standing in standings.items() if standing.is_sound):
-                _reopen(redis, agent, epoch.ReopenCondition(token, run, fresh[agent], whole.fences.get(agent, 0)))
+            for agent in (agent for agent, status in statuses.items() if status.is_sound):
+                closed.reopen(agent, projection)
             raise
-        unknown = set(whole.agents) - before.keys()
-        before |= _close(redis, unknown, token)
-        fresh |= {agent: _end_epoch(journal, agent) for agent in unknown}
-        for agent in whole.agents:
-            if restore.merge(redis, agent, lost_all=not before[agent]):
+        closed.close(set(projection.agents) - statuses.keys())
+        for agent in sorted({*projection.agents, *restore.lost_agents(redis)}):
+            if restore.merge(redis, agent, lost_all=not closed.previous.get(agent)):
                 report.restored.append(agent)
-        _rebuild(Rebuilding(redis, whole, caps_of, token), progress, report)
-        for agent in whole.agents:
-            opening = epoch.ReopenCondition(token, run, fresh[agent], whole.fences.get(agent, 0))
-            report.epochs[agent] = _reopen(redis, agent, opening)
+        _rebuild(Rebuilding(redis, projection, caps_of, closed.token), progress, report)
+        for agent in projection.agents:
+            report.epochs[agent] = closed.reopen(agent, projection)
     return report
+
+
+def resync(redis: Redis, journal: Journal, agent: str) -> bool:
+    """Reopen the ledger of an agent on a server that was restarted, if it lost nothing that matters.
+
+    A crash loses the newest writes at most. A lost claim shows in the fence. A claim that was about to be sent is put
+    back to where the journal has it, and calls that were lost are registered again.
+
+    Returns:
+        False if effects stay closed.
+
+    Raises:
+        JournalUnavailable: The journal cannot be read or written.
+
+    """
+    with journal.exclusive():
+        run = epoch.run_id(redis)
+        previous, fence = redis.hmget(Keys(agent).ledger, "epoch", "fence")
+        head, status = journal.known(agent), epoch.ledger_statuses(redis, journal, [agent])[agent]
+        if head is None or (previous is None and head.fence) or status.closed:
+            return False
+        if previous is not None and not status.unchecked:
+            return True  # another process reopened it already; claims that were made since need no repair
+        # A claim that fell back to before its effect may belong to a living worker, and must not begin the effect now.
+        fresh = _begin_epoch(journal, agent, epoch.new(), before=previous or "")
+        head = journal.known(agent) or head
+        if int(fence or 0) < head.fence:
+            return False  # an intent was written meanwhile, for a claim that Redis lost
+        projection = _of_agent(redis, project(journal.own_files()[-STILL_WRITTEN:]), agent)
+        with Rebuilding(redis, projection) as rebuilding:
+            rebuilding.run(Progress())
+        is_open = epoch.reopen(redis, agent, ReopenCondition("", run, fresh, head.fence, previous or ""))
+        if is_open:
+            _begin_epoch(journal, agent, fresh)  # a Redis that falls back behind this has lost something
+        return is_open
+
+
+def _of_agent(redis: Redis, projection: Projection, agent: str) -> Projection:
+    """Leave an agent's open calls, and the keys of attempts about which the journal may know more than Redis."""
+    projection.calls = {name: call for name, call in projection.calls.items() if name[0] == agent}
+    projection.keys = {(agent, key): state for key, state in _open_keys(redis, projection, agent)}
+    return projection
+
+
+def _open_keys(redis: Redis, projection: Projection, agent: str) -> Iterator[tuple[str, KeyState]]:
+    n = Keys(agent)
+    for key in {*redis.zrange(n.running, 0, -1), *redis.hkeys(n.held)}:
+        state = projection.keys.get((agent, key))
+        if state and state.fence == int(redis.hget(n.key(key), "fence") or 0):
+            yield key, state
+
+
+class _Closed:
+    """The ledgers that one recovery closed, and reopens."""
+
+    def __init__(self, redis: Redis, journal: Journal) -> None:
+        self.token = epoch.new()
+        self.previous: dict[str, str | None] = {}  #: the epoch that Redis had, by agent
+        self._redis, self._journal, self._run = redis, journal, epoch.run_id(redis)
+        self._fresh: dict[str, str] = {}  #: the epoch that begins, by agent
+
+    def close(self, agents: Iterable[str]) -> None:
+        """Let no call of these agents be claimed, and no effect begin; what they do later is not in the projection.
+
+        Their epochs end in the journal too: an intent that is written from now on is never sent, so that none is missed.
+        """
+        for agent in agents:
+            ledger = Keys(agent).ledger
+            with self._redis.pipeline(transaction=True) as pipe:
+                pipe.hget(ledger, "epoch").hdel(ledger, "epoch")
+                pipe.hset(ledger, mapping={"closed": "gate recover is at work, or was ended", "recovering": self.token})
+                self.previous[agent] = pipe.execute()[0]
+            self._fresh[agent] = _begin_epoch(self._journal, agent, epoch.new())
+
+    def reopen(self, agent: str, projection: Projection) -> str:
+        """Let effects of the agent happen under a new epoch, and return it. Raises Unrecoverable."""
+        fresh = self._fresh[agent]
+        condition = ReopenCondition(self.token, self._run, fresh, projection.fences.get(agent, 0))
+        if not epoch.reopen(self._redis, agent, condition):
+            raise Unrecoverable(
+                "Redis lost data again while it was being rebuilt; look at the server, then run this again"
+            )
+        return fresh
+
+
+def _begin_epoch(journal: Journal, agent: str, name: str, **more: str) -> str:
+    """Write an epoch into the journal, before Redis has it: a crash in between leaves effects closed."""
+    head = journal.known(agent)
+    journal.append("epoch", {"agent": agent, "epoch": name, "fence": head.fence if head else 0, **more}, sync=True)
+    return name
 
 
 def _rebuild(rebuilding: Rebuilding, progress: Progress, report: RecoveryReport) -> None:
@@ -80,7 +183,7 @@ def _rebuild(rebuilding: Rebuilding, progress: Progress, report: RecoveryReport)
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """A journal in memory is millions of objects and no cycles; looking for those would take a third of the time."""
+    """Switch the garbage collector off: a projection is millions of objects without cycles, and a third of the time."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -90,37 +193,12 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _report(whole: Projection, *, skip_damaged: bool) -> RecoveryReport:
-    torn = [str(damage) for damage in whole.damages if damage.torn]
-    damaged = [str(damage) for damage in whole.damages if not damage.torn]
+def _report(projection: Projection, *, skip_damaged: bool) -> RecoveryReport:
+    torn = [str(damage) for damage in projection.damages if damage.torn]
+    damaged = [str(damage) for damage in projection.damages if not damage.torn]
     if damaged and not skip_damaged:
         raise Unrecoverable(
             f"{'; '.join(damaged[:5])}. What stood there may have been sent: restore the journal from a backup, or look "
             "at the providers and go on without these lines: celery -A workers gate recover --skip-damaged"
         )
-    return RecoveryReport(whole.records, torn=torn, damaged=damaged)
-
-
-def _close(redis: Redis, agents: Iterable[str], token: str) -> dict[str, str | None]:
-    """From now on nobody claims a key or crosses the line; answers the epoch that Redis had, by agent."""
-    had = {}
-    for agent in agents:
-        ledger = Keys(agent).ledger
-        with redis.pipeline(transaction=True) as pipe:
-            pipe.hget(ledger, "epoch").hdel(ledger, "epoch")
-            pipe.hset(ledger, mapping={"closed": "gate recover is at work, or was ended", "recovering": token})
-            had[agent] = pipe.execute()[0]
-    return had
-
-
-def _end_epoch(journal: Journal, agent: str) -> str:
-    """The new epoch is in the journal before Redis has it: a crash in between leaves effects closed."""
-    fresh, here = epoch.new(), journal.known(agent)
-    journal.append("epoch", {"agent": agent, "epoch": fresh, "fence": here.fence if here else 0}, sync=True)
-    return fresh
-
-
-def _reopen(redis: Redis, agent: str, opening: epoch.ReopenCondition) -> str:
-    if not epoch.reopen(redis, agent, opening):
-        raise Unrecoverable("Redis lost data again while it was being rebuilt; look at the server, then run this again")
-    return opening.epoch
+    return RecoveryReport(projection.records, torn=torn, damaged=damaged)

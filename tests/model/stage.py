@@ -19,7 +19,7 @@ from state.journal.journal import Journal
 from state.ledger import Ledger, owner, reconcile
 from state.ledger.owner import Moment
 from state.model import AttemptResult, Call, CallLimits, Claim
-from state.recovery import audit, epoch
+from state.recovery import epoch, recover
 from state.redis.keys import Keys
 from tests.model.losses import KEY, Losses
 from tests.model.processes import PATIENCE, Process, StoppingJournal, Stops, thread
@@ -74,7 +74,7 @@ class Stage(Losses, Recoveries):
         call = gate.call((), {"post_id": "another"}, id="call0", door="test")
         claim = self.ledger._admit_once(call, "another/1", self.terms, known=self._known())
         if not isinstance(claim, Claim):
-            assert audit.audit(self.redis, self.journal, AGENT)
+            assert recover.resync(self.redis, self.journal, AGENT)
             claim = self.ledger._admit_once(call, "another/1", self.terms, known=self._known())
         assert isinstance(claim, Claim), claim
         assert self.ledger.begin_effect(call, claim, self.terms, '"another"', [event("sending")])[0] == "sending"
@@ -231,7 +231,7 @@ class Stage(Losses, Recoveries):
         self.now_ms += 2 * DRAIN_MS
 
     def audit(self) -> bool:
-        return audit.audit(self.redis, self.journal, AGENT)
+        return recover.resync(self.redis, self.journal, AGENT)
 
 
 def _settlement(outcome: Any, payload: str) -> AttemptResult:

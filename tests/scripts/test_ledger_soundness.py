@@ -14,10 +14,10 @@ from state.journal.heads import JournalHead
 from state.ledger import owner
 from state.ledger.owner import Moment
 from state.model import AttemptResult, Claim, NeedsResync, Refusal, Replay
-from state.recovery import audit, epoch
+from state.recovery import epoch
 from state.recovery.epoch import LedgerStatus
 from state.recovery.rebuild import Progress
-from state.recovery.recover import recover
+from state.recovery.recover import recover, resync
 from state.redis.keys import Keys
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, DAY, MINUTE, SECOND, Poster, a_gate, sure
@@ -104,12 +104,12 @@ def test_a_ledger_of_another_epoch_claims_nothing(poster: Poster) -> None:
 
     assert isinstance(poster.admit("hello"), NeedsResync)
     assert poster.dump() == before
-    assert not audit.audit(poster.redis, poster.ledger.journal, AGENT)
+    assert not resync(poster.redis, poster.ledger.journal, AGENT)
 
 
 def test_who_read_the_journal_right_before_another_epoch_began_only_looks_again(poster: Poster) -> None:
     change(poster, run="of yesterday")
-    assert audit.audit(poster.redis, poster.ledger.journal, AGENT)
+    assert resync(poster.redis, poster.ledger.journal, AGENT)
 
     assert isinstance(poster.admit("hello"), NeedsResync)
 
@@ -175,7 +175,7 @@ def test_a_server_that_was_started_anew_is_compared_before_it_is_believed(poster
     assert isinstance(poster.admit("hello"), NeedsResync)
     assert poster.dump() == before
 
-    assert audit.audit(poster.redis, poster.ledger.journal, AGENT)
+    assert resync(poster.redis, poster.ledger.journal, AGENT)
     poster.open()
     assert poster.claim("hello")
 
@@ -195,12 +195,12 @@ def test_a_comparison_that_was_ended_in_the_middle_is_made_again(
         context.setattr(epoch, "reopen", ends)
         for _ in range(times):
             with pytest.raises(ConnectionError):
-                audit.audit(poster.redis, poster.ledger.journal, AGENT)
+                resync(poster.redis, poster.ledger.journal, AGENT)
     assert epoch.ledger_statuses(poster.redis, poster.ledger.journal, [AGENT])[AGENT] == LedgerStatus(
         None, unchecked=True
     )
 
-    assert audit.audit(poster.redis, poster.ledger.journal, AGENT)
+    assert resync(poster.redis, poster.ledger.journal, AGENT)
 
     assert poster.open().claim("hello")
 
@@ -211,20 +211,20 @@ def test_a_comparison_that_was_ended_in_the_middle_makes_nothing_of_another_ledg
     change(poster, run="of yesterday")
     monkeypatch.setattr(epoch, "reopen", ends)
     with pytest.raises(ConnectionError):
-        audit.audit(poster.redis, poster.ledger.journal, AGENT)
+        resync(poster.redis, poster.ledger.journal, AGENT)
     change(poster, epoch="another")
 
-    assert not audit.audit(poster.redis, poster.ledger.journal, AGENT)
+    assert not resync(poster.redis, poster.ledger.journal, AGENT)
 
 
 def test_a_ledger_that_fell_back_behind_a_comparison_is_not_believed(poster: Poster) -> None:
     """What a person said before it, and what was cancelled, may be gone."""
     before = poster.known.epoch
     change(poster, run="of yesterday")
-    assert audit.audit(poster.redis, poster.ledger.journal, AGENT)
+    assert resync(poster.redis, poster.ledger.journal, AGENT)
     change(poster, run="of today", epoch=before)
 
-    assert not audit.audit(poster.redis, poster.ledger.journal, AGENT)
+    assert not resync(poster.redis, poster.ledger.journal, AGENT)
 
 
 def test_a_redis_without_an_epoch_is_not_adopted_by_a_claim(poster: Poster) -> None:
@@ -238,7 +238,7 @@ def test_a_redis_without_an_epoch_is_not_adopted_by_a_claim(poster: Poster) -> N
 def test_an_empty_journal_and_an_empty_redis_begin_anew_without_a_person(poster: Poster) -> None:
     poster.redis.flushall()
 
-    assert audit.audit(poster.redis, poster.ledger.journal, AGENT)
+    assert resync(poster.redis, poster.ledger.journal, AGENT)
 
     assert poster.open().claim("hello")
 
@@ -250,7 +250,7 @@ def test_a_comparison_opens_nothing_that_lost_something(poster: Poster, problem:
     poster.open()
     change(poster, run="of yesterday", **{problem: {"closed": "why", "fence": "1"}[problem]})
 
-    assert not audit.audit(poster.redis, poster.ledger.journal, AGENT)
+    assert not resync(poster.redis, poster.ledger.journal, AGENT)
 
     assert closed(poster)
 
@@ -465,7 +465,7 @@ def test_an_effect_s_claim_is_not_taken_back_on_a_server_that_was_not_compared(p
     assert poster.reclaim(claim, dead=True) == "kept"
     assert poster.dump() == before
 
-    assert audit.audit(poster.redis, poster.ledger.journal, AGENT)
+    assert resync(poster.redis, poster.ledger.journal, AGENT)
     poster.open()
     assert poster.reclaim(claim, dead=True) == {"before": "queued", "behind": "unknown"}[line]
 
@@ -478,7 +478,7 @@ def test_a_claim_that_fell_back_from_behind_the_line_is_in_doubt_and_not_sent_ag
     poster.cross(claim)
     fall_back(poster, claim)
 
-    assert audit.audit(poster.redis, poster.ledger.journal, AGENT)
+    assert resync(poster.redis, poster.ledger.journal, AGENT)
     poster.open()
 
     assert poster.key_of(claim)["state"] == "unknown"
@@ -494,7 +494,7 @@ def test_a_claim_that_fell_back_from_done_is_done(poster: Poster) -> None:
     poster.settle(claim, journaled=True)
     fall_back(poster, claim)
 
-    assert audit.audit(poster.redis, poster.ledger.journal, AGENT)
+    assert resync(poster.redis, poster.ledger.journal, AGENT)
     poster.open()
 
     assert poster.replayed(call).result == '{"result":"it went well","rung":null}'
@@ -509,7 +509,7 @@ def test_an_owner_that_settles_unknown_on_a_claim_that_fell_back_is_looked_up(po
     fall_back(poster, claim)
     poster.settle(claim, "unknown", error="read timeout", journaled=True)
 
-    assert audit.audit(poster.redis, poster.ledger.journal, AGENT)
+    assert resync(poster.redis, poster.ledger.journal, AGENT)
     poster.open()
 
     assert poster.redis.zscore(poster.n.waiting, claim.call) is not None
@@ -523,7 +523,7 @@ def test_an_owner_that_settles_failed_on_a_claim_that_fell_back_leaves_no_payloa
     fall_back(poster, claim)
     poster.settle(claim, "failed", retry_ms=MINUTE, journaled=True)
 
-    assert audit.audit(poster.redis, poster.ledger.journal, AGENT)
+    assert resync(poster.redis, poster.ledger.journal, AGENT)
     poster.open()
 
     again = poster.claim(call)
@@ -538,7 +538,7 @@ def test_a_doubt_that_the_journal_ends_is_over_with_all_that_belongs_to_it(poste
     poster.ledger._write_outcome(claim, found)
     change(poster, run="of yesterday")
 
-    assert audit.audit(poster.redis, poster.ledger.journal, AGENT)
+    assert resync(poster.redis, poster.ledger.journal, AGENT)
 
     assert poster.key_of(claim)["state"] == "done"
     assert poster.document()["held"] == []
@@ -558,7 +558,7 @@ def test_an_absence_that_was_proven_before_a_restart_is_not_counted_for_the_next
     assert poster.key_of(claim)["absences"] == "1"
     events.absent(poster.ledger.journal, claim)
     change(poster, run="of yesterday")
-    assert audit.audit(poster.redis, poster.ledger.journal, AGENT)
+    assert resync(poster.redis, poster.ledger.journal, AGENT)
     assert poster.key_of(claim)["state"] == "waiting"
 
     again = poster.open().doubt(call, how="died")
@@ -572,7 +572,7 @@ def test_a_doubt_whose_look_up_redis_forgot_is_looked_up_after_the_comparison(po
     poster.redis.zrem(poster.n.waiting, claim.call)
     change(poster, run="of yesterday")
 
-    assert audit.audit(poster.redis, poster.ledger.journal, AGENT)
+    assert resync(poster.redis, poster.ledger.journal, AGENT)
 
     assert poster.redis.zscore(poster.n.waiting, claim.call) is not None
     assert poster.open().asked(claim).fence == claim.fence
@@ -589,7 +589,7 @@ def test_claims_of_the_server_s_own_run_are_nobody_s_to_mend(poster: Poster, sta
         events.intent(poster.ledger.journal, call, claim, '"hello"', "")
     before = poster.dump()
 
-    assert audit.audit(poster.redis, poster.ledger.journal, AGENT)
+    assert resync(poster.redis, poster.ledger.journal, AGENT)
 
     assert poster.dump() == before
     assert poster.cross(claim)[0] == "sending"
@@ -668,6 +668,6 @@ def test_a_call_that_ended_for_good_before_the_line_does_not_come_back_with_a_re
 def test_a_mended_agent_leaves_others_alone(poster: Poster) -> None:
     poster.publish("hello")
     before = poster.dump()
-    audit.audit(poster.redis, poster.ledger.journal, "somebody-else")
+    resync(poster.redis, poster.ledger.journal, "somebody-else")
 
     assert poster.dump() == before

@@ -16,7 +16,7 @@ from state.journal.journal import Journal
 from state.journal.projection import project
 from state.ledger import resolve
 from state.model import AttemptResult, Call, Claim, Decision, FactChange, NeedsResync, Refusal
-from state.recovery import audit, epoch, rebuild, recover
+from state.recovery import epoch, rebuild, recover
 from state.recovery.rebuild import Progress
 from state.recovery.recover import RecoveryReport, Unrecoverable
 from state.redis.keys import Keys
@@ -49,7 +49,7 @@ class BookedPoster(Poster):
         self.open()
         decision = super().admit(call, owner, alive, closed)
         if isinstance(decision, NeedsResync):
-            assert audit.audit(self.redis, self.book, AGENT)
+            assert recover.resync(self.redis, self.book, AGENT)
             self.open()
             decision = super().admit(call, owner, alive, closed)
         return decision

@@ -10,9 +10,9 @@ import pytest
 from state.journal.journal import Journal
 from state.ledger import Ledger
 from state.model import Claim, NeedsResync
-from state.recovery import audit, epoch
+from state.recovery import epoch
 from state.recovery.rebuild import Progress
-from state.recovery.recover import recover
+from state.recovery.recover import recover, resync
 from state.redis.keys import Keys
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, Poster
@@ -39,7 +39,7 @@ def restart(poster: Poster, **left: str | int) -> None:
 
 
 def compare(poster: Poster) -> bool:
-    return audit.audit(poster.redis, poster.ledger.journal, AGENT)
+    return resync(poster.redis, poster.ledger.journal, AGENT)
 
 
 def publish(poster: Poster, post_id: str) -> None:

@@ -1,4 +1,4 @@
-"""`gate recover`: rebuilds a Redis that lost data from the journal."""
+"""`gate recover`: rebuilds a Redis that lost data from the journal and the state files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from workers.commands.output import Failed, Misused, command, say, show
 )
 @click.option("--yes", is_flag=True, help="Do not ask before damaged lines are skipped; with --skip-damaged.")
 def recover(*, skip_damaged: bool, yes: bool, json_: bool) -> None:
-    """Rebuild the ledger from the journal under a new epoch; effects are open again afterwards."""
+    """Rebuild the ledger from the journal and the state files under a new epoch; effects are open again afterwards."""
     if yes and not skip_damaged:
         raise Misused("--yes belongs to --skip-damaged; remove it, or say both")
     if skip_damaged and not yes and sys.stdin.isatty():
@@ -49,7 +49,7 @@ def rebuild(*, hidden: bool, skip_damaged: bool = False) -> RecoveryReport:
             report = ledger.recover(_caps_of, _ProgressBar(bar, size), skip_damaged=skip_damaged)
     except (Unrecoverable, JournalUnavailable, RestoreError) as error:
         raise Failed(str(error)) from None
-    for agent in set(report.epochs) & set(agents()):
+    for agent in {*report.epochs, *report.restored} & set(agents()):
         state_file.write(agent)
     return report
 
@@ -80,9 +80,10 @@ def _caps_of(task: str, kwargs: Mapping[str, Any]) -> list[tuple[str, int]]:
 
 def in_words(report: RecoveryReport) -> str:
     """Return what a recovery did, one fact per line."""
-    if not report.epochs:
-        return "the journal is empty: there is nothing to recover"
-    lines = [f"read {report.records} records of {', '.join(sorted(report.epochs))}; effects are open again"]
+    if not report.epochs and not report.restored:
+        return "the journal is empty, and no state file knows more than Redis: there is nothing to recover"
+    of_journal = f"read {report.records} records of {', '.join(sorted(report.epochs))}; effects are open again"
+    lines = [of_journal if report.epochs else "the journal is empty"]
     lines += [f"  {count} keys are {name} again" for name, count in sorted(report.rebuilt.items())]
     lines += [f"  {report.kept} keys were known to Redis"] if report.kept else []
     lines += [f"  {report.calls} calls that had not begun wait again"] if report.calls else []
