@@ -2,7 +2,7 @@
 
 It prints, for one `publish` and one repeat-safe task, how many of the project's files and functions run, and how often
 the next function called is in another file or another package. The first call of each task warms the caches; the
-second is counted, from the door to the settled attempt.
+second is counted, from the door to the settled attempt. The last line of each leaves out the work of the task itself.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from gatekeeper import logs
 POST = "---\ntitle: A traced post {n}\npublish_at: 2026-11-01T09:00:00Z\n---\n\nNothing to see here.\n"
 #: Comprehensions and generator expressions: the profiler sees a call, a reader sees one line of the function around them.
 INLINE = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
+#: The packages that the work of a task does not belong to.
+GATE = ("gatekeeper", "state")
 
 
 @dataclass
@@ -45,7 +47,7 @@ class Trace:
         code = frame.f_code
         if event == "call" and code.co_filename.startswith(f"{settings.ROOT}{os.sep}") and code.co_name not in INLINE:
             file = os.path.relpath(code.co_filename, settings.ROOT)
-            if not file.startswith((".venv", "bench")):
+            if file.endswith(".py") and not file.startswith((".venv", "bench")):
                 self.calls.append((file, code.co_qualname if hasattr(code, "co_qualname") else code.co_name))
 
     @property
@@ -111,6 +113,7 @@ def _print_second(name: str, task: Any, calls: list[dict[str, Any]], *, show: bo
     _print(name, Trace(door.calls + worker.calls))
     _print("  at the door", door)
     _print("  in the worker", worker)
+    _print("    of it, the gate", Trace([each for each in worker.calls if each[0].startswith(GATE)]))
     if show:
         for file, function in door.calls + worker.calls:
             print(f"    {file:44} {function}")

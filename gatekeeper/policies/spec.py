@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import settings
@@ -37,6 +38,9 @@ MAX_RETRY_AFTER = 86_400.0
 
 #: The ids of a schedule's ticks begin with this.
 TICK_PREFIX = "tick:"
+
+#: So many scopes of a task keep their limits in memory; a task has a few destinations, or an open number of customers.
+MAX_SCOPES = 128
 
 _AGENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
@@ -86,11 +90,11 @@ class TaskSpec:
         self.verify = self._callback("verify")
         self.undo = self._callback("undo")
         self.then = self._callback("then")
-        self._scopes = [
-            self._scope_template(s) for s in (*(c.scope for c in self.caps), *(r.scope for r in self.rates))
-        ]
-        self._breaker_scope = self._scope_template(policies.breaker.scope if policies.breaker else "")
+        scopes = [policies.breaker.scope if policies.breaker else ""]
+        scopes += [cap.scope for cap in self.caps] + [rate.scope for rate in self.rates]
+        self._scopes = [self._scope_template(scope) for scope in scopes]
         self._policy = json.dumps(self._as_read_by_scripts(policies))
+        self._limits_of = lru_cache(MAX_SCOPES)(self._make_limits)
 
     def key(self, arguments: Mapping[str, Any], call: str) -> str:
         """Return the idempotency key of a call: the filled template, or else the id of a tick, or a key of its own.
@@ -130,20 +134,23 @@ class TaskSpec:
     def call_with(self, arguments: dict[str, Any], *, id: str, door: str, options: str = "") -> Call:  # noqa: A002
         """Return a call with arguments that are already validated."""
         text = self.contract.as_json(arguments)
-        key, effect = self.key(arguments, id), self.effect is not None
-        return Call(id, self.agent, self.name, key, text, fingerprint(text), door, effect, options)
+        digest, key = fingerprint(text), self.key(arguments, id)
+        return Call(id, self.agent, self.name, key, text, digest, door, self.effect is not None, options)
 
     def limits(self, arguments: Mapping[str, Any]) -> CallLimits:
-        """Return the policy, and the Redis keys of the caps, rates and breaker that these arguments select."""
-        filled = [template.fill(arguments) for template in self._scopes]
+        """Return the policy, and the caps, rates and breaker that these arguments select."""
+        return self._limits_of(*(template.fill(arguments) for template in self._scopes))
+
+    def _make_limits(self, breaker: str, *scopes: str) -> CallLimits:
+        """Return the limits of the calls whose arguments give these scopes: of the breaker, each cap and each rate."""
         return call_limits(
             self.agent,
             self.name,
             policy=self._policy,
             lease_ms=self.lease_ms,
-            breaker=self._breaker_scope.fill(arguments),
-            caps=[(cap.text, scope) for cap, scope in zip(self.caps, filled, strict=False)],
-            rates=[(rate.text, scope) for rate, scope in zip(self.rates, filled[len(self.caps) :], strict=True)],
+            breaker=breaker,
+            caps=[(cap.text, scope) for cap, scope in zip(self.caps, scopes, strict=False)],
+            rates=[(rate.text, scope) for rate, scope in zip(self.rates, scopes[len(self.caps) :], strict=True)],
             verify=self.effect.proof if self.effect else "",
         )
 

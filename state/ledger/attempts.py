@@ -134,7 +134,7 @@ class Attempts(Stores):
         if result.effect_began:
             self._write_outcome(claim, result)
         lost = retry_while_unavailable(lambda: self._settle_once(call, claim, limits, result), PATIENCE)
-        if lost is None and result.retry_ms is None and not result.effect_began:
+        if call.effect and lost is None and result.retry_ms is None and not result.effect_began:
             self._note_result(call, claim, result)
         return lost
 
@@ -237,7 +237,7 @@ class Attempts(Stores):
         n = Keys(claim.agent)
         collections = list(dict.fromkeys(change.collection for change in result.facts if change.collection))
         lists = {"caps_and_collections": (*limits.caps, *map(n.collection, collections))}
-        rows = facts.rows(result.facts, collections)
+        rows = facts.rows(result.facts, collections) if result.facts else []
         answer = _settle(
             self.redis,
             {**n.of(claim.key, claim.call), "breaker": limits.breaker, **lists},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from redis import Redis
 
 from state.journal import journal
@@ -22,6 +24,6 @@ class Stores:
         self.redis = redis or client.client()
         self._book = book
 
-    @property
+    @cached_property
     def journal(self) -> Journal:
         return self._book or journal.current()
