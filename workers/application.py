@@ -16,9 +16,7 @@ from celery.signals import (
     beat_init,
     setup_logging,
     worker_init,
-    worker_process_shutdown,
     worker_ready,
-    worker_shutting_down,
 )
 
 import settings
@@ -31,7 +29,7 @@ from gatekeeper.redact import describe
 from gatekeeper.run import known
 from gatekeeper.tables import modules
 from state import redis_format
-from state.ledger import Ledger, owner
+from state.ledger import Ledger
 from state.ledger.sweep import DueCall
 from state.model import Call
 from state.options import from_json
@@ -100,7 +98,19 @@ class Gatehouse(Celery):
         return self.AsyncResult(call.id)
 
     def check(self, name: str, args: Any, kwargs: Any, given: dict[str, Any]) -> None:
-        """Raise what `send_task` would raise before it registers this call."""
+        """Raise what `send_task` would raise before it registers this call.
+
+        Args:
+            name: The task's name.
+            args: Positional arguments.
+            kwargs: Named arguments.
+            given: Options of Celery, by name.
+
+        Raises:
+            InvalidArguments: The arguments do not fit the task.
+            UnsupportedOption: An option is not supported.
+
+        """
         if name in registered() or name not in self.tasks:
             with origin.errors_for_command_line():
                 self._make_call(name, args, kwargs, dict(given))
@@ -218,17 +228,6 @@ def _check_format(**_: Any) -> None:
 @setup_logging.connect
 def _configure_logs(**_: Any) -> None:
     logs.configure()
-
-
-@worker_shutting_down.connect
-@worker_process_shutdown.connect
-def _mark_claims(**_: Any) -> None:
-    owner.leave()
-
-
-@worker_shutting_down.connect
-def _report_stop(**_: Any) -> None:
-    pulse.of_worker().stop()
 
 
 @worker_ready.connect

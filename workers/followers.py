@@ -62,7 +62,17 @@ def take(given: dict[str, Any]) -> Options:
 
 
 def start(app: Any, ended: Ended) -> None:
-    """Register the followers of a call that has ended. A second run changes nothing: their ids are fixed."""
+    """Register the followers of a call that has ended. A second run changes nothing: their ids are fixed.
+
+    Args:
+        app: The Celery application.
+        ended: The call.
+
+    Raises:
+        StoreError: Redis does not answer; some followers may be registered already.
+        JournalUnavailable: The journal cannot be written; likewise.
+
+    """
     with origin.coming_from(ended.task):
         if ended.state == "done" and not ended.flaw:
             for follower in ended.options.then:
@@ -213,7 +223,16 @@ def _refuse(app: Any, follower: Any, receipt: dict[str, Any], follow: Options) -
 
 
 def sweep(app: Any, agent: str) -> None:
-    """Start the followers of each call of an agent that has ended; one that fails does not stop the others."""
+    """Start the followers of each call of an agent that has ended. One that fails does not stop the others.
+
+    Args:
+        app: The Celery application.
+        agent: The agent.
+
+    Raises:
+        StoreError: Redis does not answer.
+
+    """
     ledger = Ledger()
     effects = [name for name, spec in registered().items() if spec.effect]
     for ended in ledger.ended(agent):

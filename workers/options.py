@@ -83,7 +83,16 @@ _CONTAINERS = ("celery.map", "celery.starmap", "celery.chunks")
 
 
 def check_celery_task(name: str, kwargs: Any) -> None:
-    """Raise UnsupportedOption for a task of Celery's own that would run a gated task unregistered."""
+    """Refuse a task of Celery's own that would run a gated task unregistered.
+
+    Args:
+        name: The name of the task, such as "celery.map".
+        kwargs: Its named arguments.
+
+    Raises:
+        UnsupportedOption: It would run a gated task.
+
+    """
     inner = kwargs.get("task") if isinstance(kwargs, Mapping) else None
     task = inner.get("task") if isinstance(inner, Mapping) else inner
     if name in _CONTAINERS and task in registered():

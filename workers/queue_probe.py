@@ -47,7 +47,16 @@ def probe(task: Any, queue: str, worker: str, hops: int) -> None:
 
 
 def send_probe(app: Celery, producer: Any, queue: str, worker: str = SELF, hops: int = 0) -> None:
-    """Send one probe to a queue, without a Celery event: probes would fill Flower's list of tasks."""
+    """Send one probe to a queue, without a Celery event: probes would fill Flower's list of tasks.
+
+    Args:
+        app: The Celery application.
+        producer: The kombu producer to send it with.
+        queue: The queue's name.
+        worker: The worker that the probe belongs to.
+        hops: How often it has been passed on.
+
+    """
     message = app.amqp.create_task_message(uuid(), NAME, args=(queue, worker, hops), ignore_result=True)
     app.amqp.send_task_message(producer, NAME, message, queue=queue, retry=False)
 

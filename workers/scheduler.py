@@ -148,7 +148,7 @@ def start(app: Any, entry: Entry, due: datetime, through: str) -> str:
     return call
 
 
-def before(entry: Entry, due: datetime) -> str | None:
+def tick_state(entry: Entry, due: datetime) -> str | None:
     """Return the state of this tick's call; "over" if its record has expired, None if it was never started."""
     agent = entry.gate.agent
     record = history.of_call(agent, tick(entry, due))

@@ -16,9 +16,10 @@ from functools import partial
 from typing import Any
 
 from celery.concurrency.base import BasePool
-from celery.signals import task_prerun, worker_ready
+from celery.signals import task_prerun, worker_process_shutdown, worker_ready, worker_shutting_down
 
 from state.ledger import owner
+from workers import pulse
 from workers.config import GRACE
 
 #: Seconds after the grace period in which Celery returns messages and closes its connections; `make up` kills after 8.
@@ -36,9 +37,20 @@ _child_pid = 0
 
 
 def install() -> None:
-    """Install the signal handlers of every worker that starts in this process."""
+    """Install the handlers of every worker that starts in this process."""
     worker_ready.connect(_handle_signals)
     task_prerun.connect(_handle_signals_in_child)
+    worker_shutting_down.connect(_mark_claims)
+    worker_process_shutdown.connect(_mark_claims)
+    worker_shutting_down.connect(_report_stop)
+
+
+def _mark_claims(**_: Any) -> None:
+    owner.leave()
+
+
+def _report_stop(**_: Any) -> None:
+    pulse.of_worker().stop()
 
 
 def _handle_signals(sender: Any, **_: Any) -> None:

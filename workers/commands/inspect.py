@@ -13,7 +13,7 @@ from state.agents import snapshot as state
 from state.ledger import Ledger
 from tasks.monitor import overdue
 from workers.commands import vitals
-from workers.commands.output import Failed, command, known_agent, plain, show, table
+from workers.commands.output import Failed, check_agent, command, plain, show, table
 from workers.people import all_agents
 
 #: Fields that are printed below the history.
@@ -25,7 +25,7 @@ _FOOTER = ("result", "flaw", "why", "waits", "answer")
 def status(agent: str | None, *, json_: bool) -> None:
     """Show who runs and who is silent, and each agent: when it ran, what it counts, whether it is paused, what is held."""
     if agent:
-        known_agent(agent)
+        check_agent(agent)
     liveness, late = overdue.current()
     silent = {"silent": vitals.silent_in_json(liveness)}
     names = [agent] if agent else agents()

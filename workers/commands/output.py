@@ -79,7 +79,7 @@ class Misused(Failed):
     """Raised for options that contradict each other; the command did nothing, and exits with 2, the code of wrong usage."""
 
 
-def known_agent(agent: str) -> None:
+def check_agent(agent: str) -> None:
     """Raise Failed unless there is such an agent."""
     if agent not in agents():
         raise Failed(f"there is no agent {agent!r}; there are: {', '.join(agents())}")

@@ -8,7 +8,7 @@ from gatekeeper.policies.spec import agents
 from gatekeeper.redact import clean
 from state.agents import snapshot as state
 from state.agents import state_file
-from workers.commands.output import command, known_agent, show
+from workers.commands.output import check_agent, command, show
 from workers.people import person
 
 
@@ -17,7 +17,7 @@ from workers.people import person
 @click.option("--why", required=True, help="What to tell the next person who looks.")
 def pause(agent: str, why: str, *, json_: bool) -> None:
     """Let nothing of AGENT start until it is resumed."""
-    known_agent(agent)
+    check_agent(agent)
     _pause(agent, why)
     show(
         json_,
@@ -30,7 +30,7 @@ def pause(agent: str, why: str, *, json_: bool) -> None:
 @click.argument("agent")
 def resume(agent: str, *, json_: bool) -> None:
     """Let AGENT run again."""
-    known_agent(agent)
+    check_agent(agent)
     was_paused = state.resume(agent)
     state_file.write(agent)
     show(json_, state.snapshot(agent).head, f"{agent} runs" if was_paused else f"{agent} was not paused")

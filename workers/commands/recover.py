@@ -31,7 +31,7 @@ def recover(*, skip_damaged: bool, yes: bool, json_: bool) -> None:
     if skip_damaged and not yes and sys.stdin.isatty():
         _ask_before_skipping()
     report = rebuild(hidden=json_, skip_damaged=skip_damaged)
-    show(json_, asdict(report), in_words(report))
+    show(json_, asdict(report), summary(report))
 
 
 def _ask_before_skipping() -> None:
@@ -41,7 +41,16 @@ def _ask_before_skipping() -> None:
 
 
 def rebuild(*, hidden: bool, skip_damaged: bool = False) -> RecoveryReport:
-    """Recover, with a progress bar on stderr unless it is hidden. Raises Failed."""
+    """Run a recovery, with a progress bar on stderr.
+
+    Args:
+        hidden: Whether to hide the progress bar.
+        skip_damaged: Whether to go on without journal lines that cannot be read.
+
+    Raises:
+        Failed: Nothing was recovered; the text says why.
+
+    """
     ledger = Ledger()
     size = ledger.journal_size()
     try:
@@ -78,7 +87,7 @@ def _caps_of(task: str, kwargs: Mapping[str, Any]) -> list[tuple[str, int]]:
     return [(name, cap.window_ms) for name, cap in zip(names, spec.caps if spec else (), strict=True)]
 
 
-def in_words(report: RecoveryReport) -> str:
+def summary(report: RecoveryReport) -> str:
     """Return what a recovery did, one fact per line."""
     if not report.epochs and not report.restored:
         return "the journal is empty, and no state file knows more than Redis: there is nothing to recover"

@@ -11,7 +11,7 @@ import click
 from gatekeeper.schedule.entries import Entry, read, tick
 from state.ledger import schedule_runs
 from workers.commands.output import Failed, command, explain, show, table
-from workers.scheduler import before, start
+from workers.scheduler import start, tick_state
 
 #: Due times per backfill: three weeks of a half-hourly entry. More would flood the queue, and suggest a wrong date.
 MAX_DUE_TIMES = 1000
@@ -66,7 +66,7 @@ def run(context: click.Context, entry: str, due: str | None, *, json_: bool) -> 
     """Run one schedule ENTRY now. Its identity is the entry and this second, or the time given by --due."""
     known = _entry(entry)
     time = _parse_time(due) if due else datetime.now(UTC).replace(microsecond=0)
-    state = before(known, time)
+    state = tick_state(known, time)
     call = tick(known, time) if state == "over" else start(context.obj.app, known, time, "gate run")
     answer = {"entry": entry, "task": known.gate.name, "call": call, "due": time.isoformat(), "before": state}
     done = f"this tick ran before and is {state}; nothing new was started" if state else f"call {call}"
@@ -117,7 +117,7 @@ def _due_times(entry: Entry, begin: datetime, end: datetime) -> list[datetime]:
 
 
 def _row(app: Any, entry: Entry, due: datetime, *, dry_run: bool) -> dict[str, Any]:
-    state = before(entry, due)
+    state = tick_state(entry, due)
     starts = state is None and not dry_run
     call = start(app, entry, due, "gate backfill") if starts else tick(entry, due)
     return {"due": due.isoformat(), "call": call, "before": state, "started": starts}
