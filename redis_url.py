@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qs, quote, unquote, urlencode, urlsplit
 
 DEFAULT_PORT = 6379
-HIGHEST_PORT = 65_535
+MAX_PORT = 65_535
 
 #: The schemes that redis-py and kombu accept, and the one that each is written as.
 _SCHEMES = {
@@ -160,7 +160,7 @@ def _split(url: str) -> SplitResult:
             "cannot be read; percent-encode special characters in its password, write a number as its port"
         ) from None
     if port == 0:
-        raise UnusableUrl(f"has the port 0; write a number from 1 to {HIGHEST_PORT}, the default is {DEFAULT_PORT}")
+        raise UnusableUrl(f"has the port 0; write a number from 1 to {MAX_PORT}, the default is {DEFAULT_PORT}")
     if parts.fragment or url.endswith("#"):
         raise UnusableUrl("has a '#' in it; write %23 where it belongs to the password or the path")
     if not (parts.password or parts.username or "").isprintable() or any(c.isspace() for c in url):

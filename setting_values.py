@@ -95,7 +95,7 @@ def whole_days(maximum: int) -> Callable[[str, str, str], int]:
 def port(name: str, value: str, default: str) -> int:
     """Return a TCP port."""
     is_number = value.isascii() and value.isdecimal() and len(value) <= _MAX_PORT_DIGITS
-    if not is_number or not 0 < int(value) <= redis_urls.HIGHEST_PORT:
+    if not is_number or not 0 < int(value) <= redis_urls.MAX_PORT:
         raise SettingsError(f"{name}={value!r} is not a port; write a number from 1 to 65535, the default is {default}")
     return int(value)
 
