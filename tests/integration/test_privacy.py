@@ -35,8 +35,8 @@ def lived(house: Install, shell_with_open_umask: Shell) -> None:
         mirror.write("clerk")
         deliver(Reply(channel="chat", conversation="c1", message_id="m1", sender="ada", message="x", reply="y", rung=Rung.RULES, by="rules"))
         with drafts.exclusive():
-            from state.files import write_whole
-            write_whole(drafts.folder() / "digest-x.md", b"x")
+            from state.files import write_atomic
+            write_atomic(drafts.folder() / "digest-x.md", b"x")
         """
     )
     house.web()
