@@ -46,7 +46,7 @@ def latencies(redis: Redis, tries: int) -> dict[str, list[float]]:
 def _one_call(redis: Redis, n: int, watch: Stopwatch) -> None:
     ledger, gate = Ledger(redis), noop.nothing.gate
     arguments = {"n": n}
-    call, limits = gate.call_with(arguments, id=f"call-{n}", door="bench"), gate.limits(arguments)
+    call, limits = gate.call_with(arguments, id=f"call-{n}", origin="bench"), gate.limits(arguments)
     ledger.register(call)
     watch.time("PING", redis.ping)
     claim: Claim = watch.time("admit", ledger.admit, call, limits)

@@ -64,9 +64,9 @@ class GateTask(_Task):
         _drop_followers(request)
         try:
             if direct:
-                return pipeline.run(self.gate, args, kwargs, call_id=str(uuid4()), door=origin.current())
+                return pipeline.run(self.gate, args, kwargs, call_id=str(uuid4()), origin=origin.current())
             arrival = Arrival.of_message(args, kwargs, request.get(EXPIRES))
-            return pipeline.run(self.gate, args, kwargs, call_id=str(request.id), door=MESSAGE, arrival=arrival)
+            return pipeline.run(self.gate, args, kwargs, call_id=str(request.id), origin=MESSAGE, arrival=arrival)
         except (Duplicate, NotThisCall) as unwanted:
             raise Ignore(str(unwanted)) from None  # this message must not overwrite the result of the call
         except LedgerUnavailable as error:

@@ -18,7 +18,7 @@ MAX_VALUE = 60
 class Call:
     """One requested run of a task, before anything is decided about it.
 
-    `kwargs` is JSON text of the validated arguments, `fingerprint` a digest of it; `door` says where the call came in.
+    `kwargs` is JSON text of the validated arguments, `fingerprint` a digest of it; `origin` says where the call came in.
     """
 
     id: str
@@ -27,7 +27,7 @@ class Call:
     key: str
     kwargs: str
     fingerprint: str
-    door: str
+    origin: str
     effect: bool = False  #: its task changes the world outside, so the journal records it
     options: str = ""  #: JSON text of its `state.options.Options`; empty if the caller set none
 
@@ -107,7 +107,7 @@ class Claim:
     admitted_ms: int
     epoch: str = ""  #: of the ledger that the claim was made in; empty for a task without an effect
     payload: str = ""  #: JSON text that an earlier attempt froze
-    door: str = ""  #: where the call came in; its message does not carry this
+    origin: str = ""  #: where the call came in; its message does not carry this
     waits: bool = False  #: no caller would ask again, so a pause may only delay the call
     options: str = ""  #: JSON text of the options with which the call was registered
     waits_before: int = 0  #: how many times in a row the call was deferred because its service was unavailable

@@ -122,7 +122,7 @@ class Gatehouse(Celery):
         follow = followers.take(given)
         checked = options.read(spec, given, self.conf.task_default_queue)
         kept = replace(checked.options, then=follow.then, otherwise=follow.otherwise, chain=follow.chain)
-        call = spec.call(args or (), kwargs or {}, id=checked.call, door=origin.current(), options=kept.as_json())
+        call = spec.call(args or (), kwargs or {}, id=checked.call, origin=origin.current(), options=kept.as_json())
         return call, checked
 
     def accept(self, call: Call, delay_ms: int = 0, expires_ms: int = 0, *, digest: str = "", **sending: Any) -> bool:

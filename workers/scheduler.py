@@ -141,7 +141,7 @@ def start(app: Any, entry: Entry, due: datetime, through: str) -> str:
     call = tick(entry, due)
     with origin.coming_from(through):
         try:
-            app.accept(entry.gate.call((), dict(entry.kwargs), id=call, door=origin.current()))
+            app.accept(entry.gate.call((), dict(entry.kwargs), id=call, origin=origin.current()))
         except IdInUse as error:
             log.warning("tick ran as it was before", entry=entry.name, call=call, why=str(error))
     schedule_runs.started(entry.gate.agent, entry.name, due)

@@ -1,4 +1,4 @@
-"""Values that JSON holds without a change: what a door registers is what the worker reads."""
+"""Values that JSON holds without a change: what a caller registers is what the worker reads."""
 
 from __future__ import annotations
 

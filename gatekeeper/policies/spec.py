@@ -113,7 +113,7 @@ class TaskSpec:
         kwargs: Mapping[str, Any],
         *,
         id: str,  # noqa: A002
-        door: str,
+        origin: str,
         options: str = "",
     ) -> Call:
         """Return a call of this task with these arguments.
@@ -122,20 +122,20 @@ class TaskSpec:
             args: The positional arguments.
             kwargs: The named arguments.
             id: The call's id.
-            door: Where the call came in.
+            origin: Where the call came in.
             options: JSON text of `state.options.Options`.
 
         Raises:
             InvalidArguments: the arguments do not fit the task.
 
         """
-        return self.call_with(self.contract.bind(args, kwargs), id=id, door=door, options=options)
+        return self.call_with(self.contract.bind(args, kwargs), id=id, origin=origin, options=options)
 
-    def call_with(self, arguments: dict[str, Any], *, id: str, door: str, options: str = "") -> Call:  # noqa: A002
+    def call_with(self, arguments: dict[str, Any], *, id: str, origin: str, options: str = "") -> Call:  # noqa: A002
         """Return a call with arguments that are already validated."""
         text = self.contract.as_json(arguments)
         digest, key = fingerprint(text), self.key(arguments, id)
-        return Call(id, self.agent, self.name, key, text, digest, door, self.effect is not None, options)
+        return Call(id, self.agent, self.name, key, text, digest, origin, self.effect is not None, options)
 
     def limits(self, arguments: Mapping[str, Any]) -> CallLimits:
         """Return the policy, and the caps, rates and breaker that these arguments select."""

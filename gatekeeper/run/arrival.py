@@ -16,7 +16,7 @@ from state.model import ArgumentsDiffer, Call, Claim, NotDue, describe_differenc
 
 log = structlog.get_logger("gatehouse.gate")
 
-#: The door of a call that was never registered: somebody put its message into the broker.
+#: The origin of a call that was never registered: another program put its message into the broker.
 MESSAGE = "message"
 #: The header in which the worker keeps when a message expires, in ms since 1970; Celery would end its call by itself.
 EXPIRES = "gatehouse_expires_ms"
@@ -46,7 +46,7 @@ class Arrival:
     def check_elsewhere(self, ledger: Ledger, call: Call) -> Arrival:
         """Look whether a call that nobody registered with this agent may have this id; raises NotThisCall if not.
 
-        It may not be another agent's, nor one that only beat or the webhook door registers: the tick or the delivery
+        It may not be another agent's, nor one that only beat or the web process registers: the tick or the delivery
         that comes later would be taken for this one.
         """
         if call.id.startswith(known.OWN_IDS):

@@ -1,4 +1,4 @@
-"""One id, one call: what a door does with an id that is known already."""
+"""One call per id: what happens when a caller uses an id that is already registered."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def run(
     kwargs: dict[str, Any],
     *,
     call_id: str,
-    door: str,
+    origin: str,
     arrival: Arrival = DIRECT,
 ) -> Answer:
     """Take one call through the gate.
@@ -39,7 +39,7 @@ def run(
         args: The positional arguments.
         kwargs: The named arguments.
         call_id: The id of the call.
-        door: Where the call came in.
+        origin: Where the call came in.
         arrival: How its message differs from a call made right here.
 
     Returns:
@@ -56,9 +56,9 @@ def run(
     ledger = Ledger()
     try:
         arguments = spec.contract.bind(args, kwargs)
-        call = spec.call_with(arguments, id=call_id, door=door)
+        call = spec.call_with(arguments, id=call_id, origin=origin)
     except InvalidArguments as error:
-        return decisions.reject(ledger, Call(call_id, spec.agent, spec.name, "", "{}", "", door), arrival, error)
+        return decisions.reject(ledger, Call(call_id, spec.agent, spec.name, "", "{}", "", origin), arrival, error)
     limits, began = spec.limits(arguments), owner.boot_clock()
     call, decision = _admit(ledger, call, limits, arrival)
     match decision:

@@ -206,7 +206,7 @@ def _check_call(entry: Entry) -> None:
     """Build the call of a tick and discard it, so that an error of every tick is found before the first one."""
     try:
         bound = entry.gate.contract.bind((), entry.kwargs)
-        entry.gate.call_with(bound, id=tick(entry, datetime.now(UTC)), door="beat")
+        entry.gate.call_with(bound, id=tick(entry, datetime.now(UTC)), origin="beat")
         entry.gate.limits(bound)
     except InvalidArguments as error:
         raise ValueError(f"{error}; correct its kwargs, or the key of {entry.gate.name}") from None

@@ -45,7 +45,7 @@ def intent(journal: Journal, call: Call, claim: Claim, payload: str, verify: str
     """The effect is about to be sent: on the disk when this returns. Raises JournalUnavailable."""
     proof = {"verify": json.loads(verify)} if verify else {}
     record = of_call(replace(call, options=claim.options)) | {
-        "door": claim.door,
+        "door": claim.origin,
         "fence": claim.fence,
         "epoch": claim.epoch,
         "owner": claim.owner,
@@ -123,7 +123,7 @@ def resolved(journal: Journal, call: Call, fence: int, word: Mapping[str, str]) 
 
 def of_call(call: Call) -> dict[str, Any]:
     """Describe a call as every record does that names one."""
-    what = {"agent": call.agent, "key": call.key, "task": call.task, "call": call.id, "door": call.door}
+    what = {"agent": call.agent, "key": call.key, "task": call.task, "call": call.id, "door": call.origin}
     options = {"options": json.loads(call.options)} if call.options else {}
     return what | {"fingerprint": call.fingerprint, "kwargs": json.loads(call.kwargs)} | options
 

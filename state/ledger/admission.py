@@ -144,10 +144,10 @@ class Admission(Attempts):
             expires_ms="" if expires_ms is None else expires_ms,
         )
         match answer:
-            case ["claimed", fence, attempt, now, payload, door, waits, said, before, fingerprint]:
+            case ["claimed", fence, attempt, now, payload, origin, waits, said, before, fingerprint]:
                 which = (call.agent, call.key, call.id, owner, fence, attempt, now, known.epoch)
                 kept = {"options": said, "waits_before": before, "fingerprint": fingerprint}
-                return Claim(*which, payload, door, waits=bool(waits), **kept)
+                return Claim(*which, payload, origin, waits=bool(waits), **kept)
             case ["verify", now, in_doubt, fence, attempt, payload]:
                 return NeedsLookup(
                     Claim(call.agent, call.key, call.id, in_doubt, fence, attempt, now, known.epoch, payload)

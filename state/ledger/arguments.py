@@ -17,7 +17,7 @@ def of_call(call: Call) -> dict[str, str]:
         "key": call.key,
         "kwargs": call.kwargs,
         "fingerprint": call.fingerprint,
-        "origin": call.door,
+        "origin": call.origin,
     }
 
 

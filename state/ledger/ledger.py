@@ -1,4 +1,4 @@
-"""The ledger: the only door to both stores. A caller cannot write to one of them and leave the other out.
+"""The ledger: the only way to both stores. A caller cannot write to one of them and leave the other out.
 
 What is said of an effect is in the journal before Redis knows it; a person's word and the end of a call without an
 effect are in Redis first, for the reasons that stand there.

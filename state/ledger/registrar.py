@@ -102,7 +102,7 @@ class Registrar(Stores):
             call=call.id,
             task=call.task,
             kwargs=call.kwargs,
-            origin=call.door,
+            origin=call.origin,
             receipt=json.dumps(receipt),
             keep_ms=keep_ms,
             sent_kwargs=sent,

@@ -141,8 +141,8 @@ def replay(redis: Redis, journal: Journal, agent: str, call: str, by: str, effec
         return False
     if kept["state"] == "rejected" and kept["task"] in effects:
         names = ("task", "key", "kwargs", "fingerprint", "door", "options")
-        task, key, kwargs, fingerprint, door, options = (kept.get(name, "") for name in names)
-        replayed = Call(call, agent, task, key, kwargs or "{}", fingerprint, door, options=options)
+        task, key, kwargs, fingerprint, origin, options = (kept.get(name, "") for name in names)
+        replayed = Call(call, agent, task, key, kwargs or "{}", fingerprint, origin, options=options)
         events.registered(journal, replayed, {"again": "1", "digest": kept.get("digest", "")})
     answer = _replay(redis, n.of(kept["key"], call), call=call, by=by)
     if answer[0] == "kept":
@@ -155,9 +155,9 @@ def replay(redis: Redis, journal: Journal, agent: str, call: str, by: str, effec
 
 def _call(redis: Redis, n: Keys, key: str, kept: dict[str, str]) -> Call:
     name = kept.get("call", "")  # none if the key was restored from a state file
-    kwargs, door, options = redis.hmget(n.call(name), "kwargs", "door", "options")
+    kwargs, origin, options = redis.hmget(n.call(name), "kwargs", "door", "options")
     task, fingerprint = kept.get("task", ""), kept.get("fingerprint", "")
-    return Call(name, n.agent, task, key, kwargs or "{}", fingerprint, door or "", options=options or "")
+    return Call(name, n.agent, task, key, kwargs or "{}", fingerprint, origin or "", options=options or "")
 
 
 def _check(key: str, kept: dict[str, str], word: Resolution) -> None:

@@ -54,9 +54,9 @@ def _open_calls(redis: Redis, n: Keys) -> Iterator[Record]:
         if not call or kept.get("state", "done") in ENDED or kept.get("effect", "1") != "1" or not kept.get("key"):
             continue
         named = [kept.get(name, "") for name in ("task", "key", "kwargs", "fingerprint", "door")]
-        task, key, kwargs, fingerprint, door = named
+        task, key, kwargs, fingerprint, origin = named
         accepted = Call(
-            call, n.agent, task, key, kwargs or "{}", fingerprint, door, effect=True, options=kept.get("options", "")
+            call, n.agent, task, key, kwargs or "{}", fingerprint, origin, effect=True, options=kept.get("options", "")
         )
         yield "registered", events.accepted(accepted, kept)
 
@@ -133,8 +133,8 @@ def _of_key(redis: Redis, n: Keys, key: str, kept: Hash) -> Iterator[Record]:
 
 
 def _asked(redis: Redis, n: Keys, call: str) -> dict[str, Any]:
-    kwargs, door, options = redis.hmget(n.call(call), "kwargs", "door", "options")
-    asked = {"door": door or "", "kwargs": json.loads(kwargs or "{}")}
+    kwargs, origin, options = redis.hmget(n.call(call), "kwargs", "door", "options")
+    asked = {"door": origin or "", "kwargs": json.loads(kwargs or "{}")}
     return asked | ({"options": json.loads(options)} if options else {})
 
 

@@ -59,7 +59,7 @@ class Stage(Losses, Recoveries):
         self.journal = Journal(folder)
         self.ledger = Ledger(redis, self.journal)
         gate = a_gate(attempts=100)
-        self.call: Call = gate.call((), {"post_id": "hello"}, id="call1", door="test")
+        self.call: Call = gate.call((), {"post_id": "hello"}, id="call1", origin="test")
         self.terms: CallLimits = replace(gate.limits(gate.contract.bind((), {"post_id": "hello"})), verify=PROOF)
         self.attempts: list[Attempt] = []
         self._read: Any = None
@@ -71,7 +71,7 @@ class Stage(Losses, Recoveries):
 
     def _publish_another(self, gate: Any) -> None:
         """Another key is done, so that a recovery always has something to write."""
-        call = gate.call((), {"post_id": "another"}, id="call0", door="test")
+        call = gate.call((), {"post_id": "another"}, id="call0", origin="test")
         claim = self.ledger._admit_once(call, "another/1", self.terms, known=self._known())
         if not isinstance(claim, Claim):
             assert recover.resync(self.redis, self.journal, AGENT)

@@ -94,7 +94,7 @@ class Poster:
         return self
 
     def call(self, post_id: str = "hello", *, id: str | None = None, **more: str) -> Call:
-        call = self.gate.call((), {"post_id": post_id, **more}, id=id or f"call{next(_numbers)}", door="test")
+        call = self.gate.call((), {"post_id": post_id, **more}, id=id or f"call{next(_numbers)}", origin="test")
         return self._calls.setdefault(call.id, call)
 
     def register(self, call: Call | None = None, delay_ms: int = 0) -> Call:

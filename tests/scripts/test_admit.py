@@ -730,7 +730,7 @@ def test_a_message_with_other_arguments_leaves_the_call_of_its_id_as_it_is(poste
         poster.cross(claim)
         poster.settle(claim)
     before = poster.dump()
-    forged = poster.gate.call((), {"post_id": "bob"}, id=call.id, door="message")
+    forged = poster.gate.call((), {"post_id": "bob"}, id=call.id, origin="message")
 
     assert arrives(poster, forged) == ArgumentsDiffer(call.task, call.kwargs)
     assert arrives(poster, replace(forged, key=call.key)) == ArgumentsDiffer(call.task, call.kwargs)
@@ -765,7 +765,7 @@ def test_a_message_that_comes_before_the_time_of_its_call_changes_nothing(poster
 
 def test_the_message_of_a_call_fits_although_its_task_has_a_new_argument_since(poster: Poster) -> None:
     call = poster.register(poster.call("hello"))
-    today = poster.gate.call((), {"post_id": "hello", "text": "new"}, id=call.id, door="message")
+    today = poster.gate.call((), {"post_id": "hello", "text": "new"}, id=call.id, origin="message")
 
     claim = arrives(poster, today, sent=call.kwargs)
 

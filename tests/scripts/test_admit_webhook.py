@@ -16,7 +16,7 @@ def pause(poster: Poster) -> None:
 def a_webhook(poster: Poster, post_id: str = "hello") -> Call:
     """A registered call of that door; its message, as every message, does not tell the door."""
     call = poster.call(post_id)
-    assert poster.ledger.register(replace(call, door="webhook"))
+    assert poster.ledger.register(replace(call, origin="webhook"))
     return call
 
 

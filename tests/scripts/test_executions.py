@@ -193,7 +193,7 @@ def test_a_call_that_may_have_been_sent_is_not_sent_again_under_another_key(post
     with suppress(OutcomeUnknown):
         run(poster, sends, call)
 
-    answer = pipeline.run(another_template(sends), (), {"post_id": "hello"}, call_id=call.id, door="test")
+    answer = pipeline.run(another_template(sends), (), {"post_id": "hello"}, call_id=call.id, origin="test")
 
     assert sent == ["hello"]
     assert (answer["ok"], answer["error"]) == (False, "unknown")
@@ -203,7 +203,9 @@ def test_a_call_that_may_have_been_sent_is_not_sent_again_under_another_key(post
 def test_a_call_that_waits_runs_under_its_old_key(poster: Poster) -> None:
     call = poster.register()
 
-    answer = pipeline.run(another_template(lambda **_: "fine"), (), {"post_id": "hello"}, call_id=call.id, door="test")
+    answer = pipeline.run(
+        another_template(lambda **_: "fine"), (), {"post_id": "hello"}, call_id=call.id, origin="test"
+    )
 
     assert answer["ok"]
     assert poster.key_of("post:feed:hello")["state"] == "done"

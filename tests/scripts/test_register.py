@@ -167,7 +167,7 @@ def test_a_call_without_options_keeps_none(poster: Poster) -> None:
 
 def test_a_known_id_with_other_arguments_is_an_error_that_says_what_differs(poster: Poster) -> None:
     poster.register(poster.call("ann", id="order-7"))
-    other = poster.gate.call((), {"post_id": "bob"}, id="order-7", door="test")
+    other = poster.gate.call((), {"post_id": "bob"}, id="order-7", origin="test")
     before = poster.dump()
 
     with pytest.raises(ContentMismatch, match=r'order-7 .* post_id: "bob" instead of "ann"'):
@@ -185,7 +185,7 @@ def test_a_known_id_of_another_task_is_an_error_that_names_both(poster: Poster) 
 
 def test_a_long_argument_that_differs_at_its_end_is_named(poster: Poster) -> None:
     poster.register(poster.call("p", id="order-7", text="x" * 100 + "a"))
-    other = poster.gate.call((), {"post_id": "p", "text": "x" * 100 + "b"}, id="order-7", door="test")
+    other = poster.gate.call((), {"post_id": "p", "text": "x" * 100 + "b"}, id="order-7", origin="test")
 
     with pytest.raises(ContentMismatch, match="text: "):
         poster.ledger.register(other)

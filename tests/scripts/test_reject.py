@@ -84,7 +84,7 @@ def test_a_call_that_has_begun_or_ended_is_kept_as_it_is(poster: Poster, stands:
 @pytest.mark.parametrize("waits_ms", [0, HOUR])
 def test_a_message_whose_arguments_fit_nothing_does_not_end_the_call_of_its_id(poster: Poster, waits_ms: int) -> None:
     call = poster.register(poster.call("hello"), delay_ms=waits_ms)
-    forged = replace(call, key="", kwargs="{}", fingerprint="", door="message")
+    forged = replace(call, key="", kwargs="{}", fingerprint="", origin="message")
     before = poster.dump()
 
     assert poster.ledger.reject(forged, RECEIPT, DAY, '{"nonsense":1}') == ArgumentsDiffer(call.task, call.kwargs)

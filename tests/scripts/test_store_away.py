@@ -256,7 +256,7 @@ def test_a_claim_whose_answer_was_lost_is_given_up_at_once_and_is_no_fault_of_th
     try:
         proxy.order(lose=1)
         with pytest.raises(LedgerUnavailable):
-            pipeline.run(poster.gate, (), {"post_id": "hello"}, call_id=call.id, door="message")
+            pipeline.run(poster.gate, (), {"post_id": "hello"}, call_id=call.id, origin="message")
         assert fragile_valkey.client().hget(poster.n.key(KEY), "state") == "claimed"
 
         assert Ledger(client).reclaim_lost(AGENT)[KEY] == "queued"

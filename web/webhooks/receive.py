@@ -89,7 +89,7 @@ class Delivery:
         values = {name: path.find(self.headers, self.content) for name, path in start.arguments.items()}
         arguments = {name: value for name, value in values.items() if value is not MISSING}
         try:
-            return start.task.call((), arguments, id=self.call_id, door=ORIGIN)
+            return start.task.call((), arguments, id=self.call_id, origin=ORIGIN)
         except InvalidArguments as error:
             raise HTTPException(400, clean(str(error))) from None
 

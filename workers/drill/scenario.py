@@ -61,7 +61,7 @@ class Scenario:
 
     def register(self) -> None:
         """Register a call without a message, as a process does that dies before it sends the message."""
-        call = self._task.gate.call((), self._kwargs, id=str(uuid4()), door="drill")
+        call = self._task.gate.call((), self._kwargs, id=str(uuid4()), origin="drill")
         Ledger().register(call)
 
     def deliver_again(self, times: int) -> None:
