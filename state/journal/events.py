@@ -1,4 +1,4 @@
-"""What the journal is told of an effect: that it was asked for, that it is about to be sent, and what came of it."""
+"""The records of the journal: one function per event, from a call's registration to the outcome of its effect."""
 
 from __future__ import annotations
 
@@ -22,27 +22,45 @@ MARKS = ("digest", "again")
 
 
 def registered(journal: Journal, call: Call, kept: Mapping[str, str]) -> None:
-    """A call was accepted; `kept` are the fields of its hash in Redis, or some of them.
+    """Record that a call was accepted. Raises JournalUnavailable.
 
-    Not synced: Redis has it too, and a power cut is the only thing that takes both.
+    The record is not synced: Redis has the call too, and only a power cut takes both.
+
+    Args:
+        journal: The journal.
+        call: The call.
+        kept: The fields of its hash in Redis, or some of them.
+
     """
     journal.append("registered", accepted(call, kept), sync=False)
 
 
 def accepted(call: Call, kept: Mapping[str, str]) -> dict[str, Any]:
-    """Describe a call that was accepted, with what Redis keeps of it."""
+    """Return the fields of a call that was accepted, with what Redis keeps of it."""
     times = {name: iso(kept[field]) for name, field in TIMES.items() if kept.get(field)}
     return of_call(call) | times | {name: kept[name] for name in MARKS if kept.get(name)}
 
 
 def held(journal: Journal, agent: str, key: str, call: str, fence: int, why: str) -> None:
-    """A key waits for a person, and why."""
+    """Record that a key waits for a person, and why."""
     record = {"agent": agent, "key": key, "call": call, "fence": fence, "why": why}
-    _tell(journal, "held", record, sync=False)
+    _append_or_log(journal, "held", record, sync=False)
 
 
 def intent(journal: Journal, call: Call, claim: Claim, payload: str, verify: str) -> None:
-    """The effect is about to be sent: on the disk when this returns. Raises JournalUnavailable."""
+    """Record that an effect is about to be sent; the record is on the disk when this returns.
+
+    Args:
+        journal: The journal.
+        call: The call.
+        claim: Its claim, with the options that Redis has of the call.
+        payload: JSON.
+        verify: JSON: how to prove that the effect did not happen; "" if that is not possible.
+
+    Raises:
+        JournalUnavailable: The record is not on the disk, so the effect must not be sent.
+
+    """
     proof = {"verify": json.loads(verify)} if verify else {}
     record = of_call(replace(call, options=claim.options)) | {
         "door": claim.origin,
@@ -55,19 +73,29 @@ def intent(journal: Journal, call: Call, claim: Claim, payload: str, verify: str
 
 
 def point(journal: Journal, claim: Claim, name: str, value: str, text: str = "") -> None:
-    """The provider gave something that a later attempt needs. On the disk when this returns; raises JournalUnavailable."""
-    journal.append(
-        "point", _of_claim(claim) | {"name": name, "value": value} | ({"text": text} if text else {}), sync=True
-    )
+    """Record a checkpoint of an attempt, on the disk when this returns. Raises JournalUnavailable.
+
+    Args:
+        journal: The journal.
+        claim: The claim of the attempt.
+        name: The checkpoint's name.
+        value: What a later attempt needs.
+        text: A digest of the payload that it belongs to; "" before there is one.
+
+    """
+    record = _of_claim(claim) | {"name": name, "value": value}
+    journal.append("point", record | ({"text": text} if text else {}), sync=True)
 
 
 def not_sent(journal: Journal, claim: Claim, why: str) -> None:
-    """The line was not crossed after all."""
-    _tell(journal, "outcome", _of_claim(claim) | {"outcome": "refused", "retry": True, "error": why}, sync=False)
+    """Record that the effect of an intent did not begin."""
+    _append_or_log(
+        journal, "outcome", _of_claim(claim) | {"outcome": "refused", "retry": True, "error": why}, sync=False
+    )
 
 
 def outcome(journal: Journal, claim: Claim, end: AttemptResult) -> None:
-    """An effect that was on its way has an outcome."""
+    """Record how an attempt ended whose effect had begun, on the disk when this returns."""
     record: dict[str, Any] = _of_claim(claim) | {"outcome": end.outcome}
     if end.outcome in {"failed", "refused"}:
         record["retry"] = end.retry_ms is not None
@@ -78,51 +106,51 @@ def outcome(journal: Journal, claim: Claim, end: AttemptResult) -> None:
         record["error"] = end.error
     if end.facts:
         record["facts"] = [[list(change.path), change.value, change.collection] for change in end.facts]
-    _tell(journal, "outcome", record, sync=True)
+    _append_or_log(journal, "outcome", record, sync=True)
 
 
 def ended(journal: Journal, agent: str, key: str, call: str, state: str, why: str) -> None:
-    """A call ended without an attempt that crossed the line."""
+    """Record that a call ended, and none of its attempts began the effect."""
     record = {"agent": agent, "key": key, "call": call, "state": state}
-    _tell(journal, "ended", record | ({"why": why} if why else {}), sync=False)
+    _append_or_log(journal, "ended", record | ({"why": why} if why else {}), sync=False)
 
 
 def cancelled(journal: Journal, agent: str, key: str, call: str, by: str, *, alone: bool) -> None:
-    """A person revoked a call that had not begun, with its key unless that is another call's (`alone`).
+    """Record that a person revoked a call that had not begun, on the disk when this returns. Raises JournalUnavailable.
 
-    On the disk when this returns. Raises JournalUnavailable.
+    With `alone`, the key belongs to another call and is not cancelled.
     """
     record = {"agent": agent, "key": key, "call": call, "state": "cancelled", "why": f"cancelled by {by}"}
     journal.append("ended", record | ({"alone": True} if alone else {}), sync=True)
 
 
 def forbidden(journal: Journal, agents: Sequence[str], call: str, by: str) -> None:
-    """A person revoked an id that no agent knows. On the disk when this returns. Raises JournalUnavailable."""
+    """Record that a person revoked an id that no agent knows, on the disk when this returns. Raises JournalUnavailable."""
     journal.append("forbidden", of_forbidden(agents, call, by), sync=True)
 
 
 def of_forbidden(agents: Sequence[str], call: str, by: str) -> dict[str, Any]:
-    """Describe an id that was revoked before its call was made, which has neither key nor task."""
+    """Return the fields of an id that was revoked before its call was made, which has neither key nor task."""
     return {"call": call, "agents": list(agents), "by": by}
 
 
 def followed(journal: Journal, agent: str, key: str, call: str) -> None:
-    """The calls that follow this one are registered."""
-    _tell(journal, "followed", {"agent": agent, "key": key, "call": call}, sync=False)
+    """Record that the calls which follow this one are registered."""
+    _append_or_log(journal, "followed", {"agent": agent, "key": key, "call": call}, sync=False)
 
 
 def absent(journal: Journal, claim: Claim) -> None:
-    """It is proven that the effect did not happen; the call is sent again."""
-    _tell(journal, "absent", _of_claim(claim), sync=True)
+    """Record that the effect is proven absent, and the call is sent again."""
+    _append_or_log(journal, "absent", _of_claim(claim), sync=True)
 
 
 def resolved(journal: Journal, call: Call, fence: int, word: Mapping[str, str]) -> None:
-    """A person said what became of the attempt with this fence. Raises JournalUnavailable."""
+    """Record what a person decided about the attempt with this fence. Raises JournalUnavailable."""
     journal.append("resolved", of_call(call) | {"fence": fence, **word}, sync=True)
 
 
 def of_call(call: Call) -> dict[str, Any]:
-    """Describe a call as every record does that names one."""
+    """Return the fields of a call as every record has them that names one."""
     what = {"agent": call.agent, "key": call.key, "task": call.task, "call": call.id, "door": call.origin}
     options = {"options": json.loads(call.options)} if call.options else {}
     return what | {"fingerprint": call.fingerprint, "kwargs": json.loads(call.kwargs)} | options
@@ -133,8 +161,8 @@ def _of_claim(claim: Claim) -> dict[str, Any]:
     return which | {"fence": claim.fence, "epoch": claim.epoch}  # a fence alone may be given again after a loss
 
 
-def _tell(journal: Journal, event: str, record: dict[str, Any], *, sync: bool) -> None:
-    """What happened, happened: if it cannot be written down, Redis still has it, and the next intent will be refused."""
+def _append_or_log(journal: Journal, event: str, record: dict[str, Any], *, sync: bool) -> None:
+    """Log a failed write instead of raising: Redis has the event, and the next intent will be refused."""
     try:
         journal.append(event, record, sync=sync)
     except JournalUnavailable as error:

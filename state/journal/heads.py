@@ -1,4 +1,4 @@
-"""How far the journal reaches: the epoch and the highest fence of each agent, followed as any process writes."""
+"""The heads of the journal: the epoch and the highest fence of each agent, followed as any process writes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PIECE = 1024 * 1024
 
 @dataclass(frozen=True)
 class JournalHead:
-    """What the journal holds of one agent."""
+    """The newest epoch and fence of one agent in the journal."""
 
     epoch: str
     fence: int  #: of the newest intent; 0 if no effect was ever about to be sent

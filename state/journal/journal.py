@@ -1,7 +1,7 @@
-"""The journal: what was about to be sent and what came of it, on this machine's disk, so that it survives the loss of Redis.
+"""The journal on this machine's disk: what was about to be sent, and its outcome. It survives the loss of Redis.
 
-Many processes append to one file, each record with a single write. Nobody takes a lock, so that a process that is
-stopped in the middle stops nobody else.
+Many processes append to one file, each record with a single write. They take no lock, so that a process that is stopped
+in the middle of a write does not stop the others.
 """
 
 from __future__ import annotations
@@ -41,7 +41,17 @@ class Journal:
         self._failed = False
 
     def append(self, event: str, fields: Mapping[str, Any], *, sync: bool) -> None:
-        """Write one record; with `sync` it is on the disk when this returns. Raises JournalUnavailable."""
+        """Write one record.
+
+        Args:
+            event: What happened.
+            fields: The rest of the record.
+            sync: Bring the record to the disk before this returns.
+
+        Raises:
+            JournalUnavailable: The record was not written, or is not on the disk.
+
+        """
         line = records.encode(event, fields)
         try:
             with self._writing:
@@ -50,13 +60,16 @@ class Journal:
             if sync:
                 file.sync(end)
                 file.check()
+        except JournalUnavailable:
+            self._failed = True
+            raise
         except OSError as error:
             self._failed = True
             raise _unavailable(self.folder, error) from error
         self._failed = False
 
     def try_again(self) -> None:
-        """After a record that could not be written: raise JournalUnavailable as long as none can be."""
+        """Write a probe if the last record could not be written. Raises JournalUnavailable as long as none can be."""
         if self._failed:
             self.append("probe", {}, sync=True)
 
@@ -124,7 +137,7 @@ class Journal:
             os.close(lock)
 
     def _current(self) -> MonthFile:
-        """The file of this month, or a later one if there is one: a clock that was set back changes nothing."""
+        """Return the file of this month, or a later one if there is one: a clock that was set back changes nothing."""
         if self._file is None or self._file.name < _month() or self._file.is_gone():
             was_removed = self._file is not None and not self._file.is_one_of(self.own_files())
             self._file = self._open(self._newest(), anew=was_removed)
@@ -194,12 +207,12 @@ def _readable(folder: Path) -> Iterator[None]:
 
 @cache
 def of(folder: Path) -> Journal:
-    """This process's journal in `folder`."""
+    """Return this process's journal in a folder."""
     return Journal(folder)
 
 
 def current() -> Journal:
-    """This process's journal in STATE_DIR."""
+    """Return this process's journal in STATE_DIR."""
     return of(settings.current().journal_dir)
 
 

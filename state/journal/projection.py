@@ -22,7 +22,7 @@ _NAME = re.compile(r"\d{4}-\d{2}(.*?)\.jsonl(?:\.gz)?")
 
 
 class RecordOffset(NamedTuple):
-    """Where a record stands: the number of its file, and the offset of its line there."""
+    """The place of a record: the number of its file, and the offset of its line there."""
 
     file: int
     offset: int
@@ -30,7 +30,7 @@ class RecordOffset(NamedTuple):
 
 @dataclass(slots=True)
 class KeyState:
-    """Where one key stands at the end of the journal."""
+    """The state of one key at the end of the journal."""
 
     call: str
     state: str  #: "waiting" | "unknown" | "held" | "done" | "rejected" | "cancelled"
@@ -47,7 +47,7 @@ Name = tuple[str, str]  #: an agent, and a key or a call of it
 
 @dataclass
 class Projection:
-    """What the records of some files amount to."""
+    """The state of all keys and calls after the records of some files."""
 
     files: list[Path]
     keys: dict[Name, KeyState] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The epoch: the identity of the ledger in Redis, written into the journal so that a loss of Redis is noticed."""
+"""The epoch: the identity of a ledger, in Redis and in the journal, so that a loss of Redis is noticed."""
 
 from __future__ import annotations
 
@@ -19,19 +19,21 @@ _reopen = Script("reopen")
 
 @dataclass(frozen=True)
 class ReopenCondition:
-    """What must still hold when a ledger is opened, and what it begins with."""
+    """The conditions under which a ledger is reopened, and the epoch and the fence with which it begins."""
 
-    token: str  #: of the recovery that filled it; empty after a mere check
-    run: str  #: the server that was checked or filled
+    token: str  #: of the recovery that filled the ledger; "" after a check
+    server_run_id: str  #: of the server that was checked or filled
     epoch: str
     fence: int
-    before: str = ""  #: the epoch that Redis still has
+    previous_epoch: str = ""  #: the epoch that Redis must have until then
 
 
 def known(redis: Redis, journal: Journal, agent: str) -> JournalHead:
-    """What this machine's journal holds of the agent; a journal that holds nothing takes over what Redis knows.
+    """Return the agent's head in the journal of this machine; a journal without one takes over what Redis knows first.
 
-    Raises JournalUnavailable.
+    Raises:
+        JournalUnavailable: The journal cannot be read or written.
+
     """
     here = journal.known(agent)
     return here if here and not here.incomplete else _begin(redis, journal, agent)
@@ -39,11 +41,11 @@ def known(redis: Redis, journal: Journal, agent: str) -> JournalHead:
 
 @dataclass(frozen=True)
 class LedgerStatus:
-    """How one agent's ledger in Redis stands to the journal."""
+    """The result of comparing one agent's ledger in Redis with the journal."""
 
     closed: str | None  #: why no effect may happen; None if they may
-    unchecked: bool  #: the server was started anew since the ledger was opened; `audit` looks after that
-    incomplete: bool = False  #: the journal begins anew here; `known` takes over what Redis knows
+    unchecked: bool  #: the server was restarted since the ledger was opened; `resync` compares it
+    incomplete: bool = False  #: the journal begins anew; `known` takes over what Redis knows
 
     @property
     def is_sound(self) -> bool:
@@ -51,7 +53,10 @@ class LedgerStatus:
 
 
 def ledger_statuses(redis: Redis, journal: Journal, agents: Sequence[str]) -> dict[str, LedgerStatus]:
-    """Each agent's, with one round trip. The rules are those of admit.lua, which lets its caller look again where the epochs differ."""
+    """Return the status of each agent's ledger, in one round trip.
+
+    The rules are those of soundness.lua.inc. Raises JournalUnavailable.
+    """
     known_here = {agent: journal.known(agent) for agent in agents}
     with redis.pipeline(transaction=False) as pipe:
         pipe.info("server")
@@ -65,7 +70,7 @@ def ledger_statuses(redis: Redis, journal: Journal, agents: Sequence[str]) -> di
 
 
 def why_closed(redis: Redis, journal: Journal, agent: str) -> str | None:
-    """Why no effect of this agent may happen; None if they may."""
+    """Return why no effect of this agent may happen; None if they may. Raises JournalUnavailable."""
     return ledger_statuses(redis, journal, [agent])[agent].closed
 
 
@@ -77,7 +82,9 @@ def _compare(
         return LedgerStatus(closed, unchecked, incomplete=here is None)
     if epoch is None:
         return LedgerStatus("Redis lost its data" if here.fence else None, unchecked)
-    is_interrupted = unchecked and epoch == here.previous_epoch  # who began the journal's epoch did not get to its end
+    is_interrupted = (
+        unchecked and epoch == here.previous_epoch
+    )  # the process that began the journal's epoch died before it reopened Redis
     if epoch != here.epoch and not is_interrupted:
         return LedgerStatus("the ledger in Redis is not the one that the journal belongs to", unchecked)
     if int(fence or 0) < here.fence:
@@ -86,37 +93,37 @@ def _compare(
 
 
 def has_something_to_lose(redis: Redis, agent: str) -> bool:
-    """Whether Redis has anything of this agent that a new journal must take over: a call that is open, or a ledger."""
+    """Return whether Redis has an open call or a ledger of this agent, which a new journal must take over."""
     n = Keys(agent)
     return bool(redis.exists(n.queued, n.waiting, n.running, n.ledger))
 
 
 def new() -> str:
-    """A name that no ledger had before."""
+    """Return a new name for an epoch or a recovery."""
     return secrets.token_hex(8)
 
 
 def run_id(redis: Redis) -> str:
-    """Which run of which server answers: another one after every restart and every failover."""
+    """Return the id of the server's run, which changes with every restart and every failover."""
     return str(redis.info("server")["run_id"])
 
 
-def reopen(redis: Redis, agent: str, opening: ReopenCondition) -> bool:
-    """Let effects of this agent happen; False if Redis lost something since the work for it began."""
+def reopen(redis: Redis, agent: str, condition: ReopenCondition) -> bool:
+    """Let effects of this agent happen; return False, and change nothing, if the condition does not hold any more."""
     answer = _reopen(
         redis,
         Keys(agent).of(),
-        token=opening.token,
-        server_run_id=opening.run,
-        epoch=opening.epoch,
-        fence=opening.fence,
-        previous_epoch=opening.before,
+        token=condition.token,
+        server_run_id=condition.server_run_id,
+        epoch=condition.epoch,
+        fence=condition.fence,
+        previous_epoch=condition.previous_epoch,
     )
     return bool(answer[0] == "open")
 
 
 def _begin(redis: Redis, journal: Journal, agent: str) -> JournalHead:
-    """The first effect of this agent here: agree with Redis on an epoch."""
+    """Agree with Redis on an epoch, before the agent's first effect on this machine."""
     with journal.exclusive():
         here = journal.known(agent)
         if here and not here.incomplete:
@@ -131,7 +138,7 @@ def _begin(redis: Redis, journal: Journal, agent: str) -> JournalHead:
         journal.append("epoch", {"agent": agent, "epoch": here.epoch, "fence": here.fence}, sync=True)
         if epoch or reopen(redis, agent, ReopenCondition("", run, here.epoch, here.fence)):
             return here
-        # Another machine was quicker, or Redis was started anew: what it has now is compared like any other ledger.
+        # Another machine opened it first, or Redis was restarted: what it has now is compared like any other ledger.
         epoch, fence = redis.hmget(Keys(agent).ledger, "epoch", "fence")
         here = JournalHead(str(epoch or new()), int(fence or 0))
         journal.append("epoch", {"agent": agent, "epoch": here.epoch, "fence": here.fence}, sync=True)

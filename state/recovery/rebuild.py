@@ -1,4 +1,4 @@
-"""The keys of a folded journal, written into Redis many at a time."""
+"""Writes the keys of a projection into Redis, many at a time."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ BATCH_SIZE = 2000
 PIECE = 4096
 DAY_MS = 86_400_000
 
-#: Answers the caps that count an effect of this task and these arguments: names in Redis and windows in ms.
+#: Returns the caps that count an effect of this task and these arguments: names in Redis and windows in ms.
 CapsOf = Callable[[str, Mapping[str, Any]], list[tuple[str, int]]]
 
 _rebuild = Script("rebuild")
 
 
 class RedisLostData(Exception):
-    """Raised when what was rebuilt so far is gone: begin anew."""
+    """Raised when Redis lost what was rebuilt so far: the recovery must begin again."""
 
 
 class Progress:
-    """Told how far the work is; this one tells nobody."""
+    """Receives how far a recovery is; this one ignores it."""
 
     def reads(self, size: int) -> None:
-        """So many more bytes of the journal were read."""
+        """Note that so many more bytes of the journal were read."""
 
     def writes(self, done: int, total: int) -> None:
-        """So many keys and calls of all were written."""
+        """Note that so many keys and calls were written, of this total."""
 
 
 @dataclass(slots=True)
@@ -100,7 +100,7 @@ class _Key:
 
 
 def _of_call(asked: Record) -> dict[str, str]:
-    """What the journal has of the call besides its task and its arguments, as Redis keeps it."""
+    """Return what the journal has of a call besides its task and its arguments, as Redis keeps it."""
     fields = {to: str(from_iso(asked[name])) for name, to in events.TIMES.items() if name in asked}
     return fields | {name: str(asked[name]) for name in events.MARKS if name in asked}
 
@@ -110,31 +110,44 @@ def _no_caps(_task: str, _kwargs: Mapping[str, Any]) -> list[tuple[str, int]]:
 
 
 class Rebuilding:
-    """One pass over a folded journal."""
+    """One pass over a projection: a context manager, whose `run` writes it into Redis.
 
-    def __init__(self, redis: Redis, whole: Projection, caps_of: CapsOf = _no_caps, token: str = "") -> None:
+    Args:
+        redis: The connection.
+        projection: What to write.
+        caps_of: Returns the caps that count an effect.
+        token: Of the recovery at work; "" after a restart that lost nothing.
+
+    """
+
+    def __init__(self, redis: Redis, projection: Projection, caps_of: CapsOf = _no_caps, token: str = "") -> None:
         self.rebuilt: dict[str, int] = {}
         self.kept = 0
         self.calls = 0
         self._facts = RememberedFacts()
         self._windows: dict[str, int] = {}
-        self._redis, self._whole, self._caps_of, self._token = redis, whole, caps_of, token
+        self._redis, self._projection, self._caps_of, self._token = redis, projection, caps_of, token
         self._now_ms = now_ms(redis)
         self._keep_ms = settings.current().ledger_days * DAY_MS  # the journal holds calls of effects only
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._files = [self._stack.enter_context(records.open_seekable(path)) for path in self._whole.files]
+        self._files = [self._stack.enter_context(records.open_seekable(path)) for path in self._projection.files]
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stack.close()
 
     def run(self, progress: Progress) -> None:
-        """Write every key, then every call that had not begun. While one batch is on its way the next is made."""
-        for call, (agents, by) in self._whole.forbidden.items():  # before what they may follow is there
+        """Write every key, then every call that had not begun; prepare a batch while the last one is written.
+
+        Raises:
+            RedisLostData: Redis lost what was written so far.
+
+        """
+        for call, (agents, by) in self._projection.forbidden.items():  # before what they may follow is there
             forbidden.forbid(self._redis, agents, call, by, self._keep_ms)
-        total, done = len(self._whole.keys) + len(self._whole.calls), 0
+        total, done = len(self._projection.keys) + len(self._projection.calls), 0
         with ThreadPoolExecutor(1) as writer:
             under_way: Future[None] | None = None
             for batch in _batches(chain(self._keys(), self._calls())):
@@ -161,7 +174,7 @@ class Rebuilding:
         self._count(batch)
 
     def _count(self, batch: list[_Key]) -> None:
-        """An effect that happened, or may have, counts for its caps, as long as their windows last."""
+        """Count each effect that happened, or may have, for its caps, as long as their windows last."""
         with self._redis.pipeline(transaction=False) as pipe:
             for key in batch:
                 if key.state not in {"done", "unknown"} or key.ended_ms + self._window(key) < self._now_ms:
@@ -174,15 +187,15 @@ class Rebuilding:
             pipe.execute()
 
     def _window(self, key: _Key) -> float:
-        """The longest for which the task's effects count; its first is asked, whatever its age."""
+        """Return the longest time (ms) for which effects of the key's task count; unlimited for the task's first key."""
         return self._windows.get(key.asked["task"], math.inf)
 
     def _keys(self) -> Iterator[_Key]:
-        for (agent, key), standing in self._whole.keys.items():
+        for (agent, key), standing in self._projection.keys.items():
             yield self._key(agent, key, standing)
 
     def _calls(self) -> Iterator[_Key]:
-        for (agent, _), (key, place) in self._whole.calls.items():
+        for (agent, _), (key, place) in self._projection.calls.items():
             yield _Key(agent, key, "waiting", self._at(place), is_call=True, fields=_flat(self._points(agent, key)))
 
     def _key(self, agent: str, key: str, standing: KeyState) -> _Key:
@@ -195,26 +208,26 @@ class Rebuilding:
             fields |= {name: to_json(asked[name]) for name in ("payload", "verify") if name in asked}
         ended_ms = from_iso((end or asked)["at"])
         if standing.state == "unknown" and end:
-            fields["gone"] = str(standing.fence)  # its owner said so itself, and sends nothing any more
+            fields["gone"] = str(standing.fence)  # its owner reported the outcome, and sends nothing any more
         if standing.state == "done":
             fields["result"] = to_json(end.get("result", {"result": None, "rung": None}))
             fields |= {"flaw": to_json(end["flaw"])} if "flaw" in end else {}
             self._facts.add(agent, end.get("facts", ()), ended_ms)
-        why = standing.why or end.get("error") or _WITHOUT_A_WORD.get(standing.state, "")
-        followed = (agent, asked["call"]) in self._whole.followed
+        why = standing.why or end.get("error") or _DEFAULT_REASON.get(standing.state, "")
+        followed = (agent, asked["call"]) in self._projection.followed
         which = (agent, key, standing.state, asked)
         forgets = str(end["outcome"]) if _is_forgotten(standing, asked, end) else ""
         return _Key(*which, False, standing.fence, why, ended_ms, _flat(fields), followed, forgets)
 
     def _points(self, agent: str, key: str) -> dict[str, str | bytes]:
-        return {f"point:{name}": value for name, value in self._whole.points.get((agent, key), {}).items()}
+        return {f"point:{name}": value for name, value in self._projection.points.get((agent, key), {}).items()}
 
     def _at(self, place: RecordOffset) -> Record:
         return next(records.decode_all(_line_at(self._files[place.file].fileno(), place.offset)))
 
 
-#: Why a key stands as it does, where the journal has no words for it.
-_WITHOUT_A_WORD = {
+#: Reasons for the state of a key, where the journal has none.
+_DEFAULT_REASON = {
     "unknown": "rebuilt from the journal: it was sent, and no outcome was written down",
     "held": "rebuilt from the journal: it was held, and no reason was written down",
     "rejected": "rebuilt from the journal: it was rejected, and no reason was written down",
@@ -223,7 +236,7 @@ _WITHOUT_A_WORD = {
 
 
 def _is_forgotten(standing: KeyState, asked: Record, end: Record) -> bool:
-    """Whether the newest attempt sent its own text, if any, and said itself that nothing happened; as in settle.lua."""
+    """Return whether the newest attempt froze its own text, and reported that nothing happened; as in settle.lua."""
     is_free = standing.state in {"waiting", "rejected"} and not standing.doubted
     return is_free and bool(asked.get("first")) and end.get("outcome") in {"failed", "refused"}
 
@@ -253,7 +266,7 @@ def settle_from_journal(redis: Redis, journal: Journal, agent: str, key: str, fe
 
 
 def _line_at(file: int, offset: int) -> bytes:
-    """The line that begins there, without its end."""
+    """Return the line that begins at an offset, without its newline."""
     line = b""
     while b"\n" not in line and (more := os.pread(file, PIECE, offset + len(line))):
         line += more

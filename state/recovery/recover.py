@@ -28,7 +28,7 @@ class Unrecoverable(Exception):
 
 @dataclass
 class RecoveryReport:
-    """What a recovery did."""
+    """The result of a recovery."""
 
     records: int  #: read from the journal
     rebuilt: dict[str, int] = field(default_factory=dict)  #: how many keys, by the state they are in now

@@ -1,4 +1,4 @@
-"""What attempts remembered, as their outcomes in the journal have it."""
+"""The facts that attempts remembered, as their outcomes in the journal have them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a state file knows, merged into a Redis that lost it: facts, counters, errors, a pause, keys in doubt."""
+"""Merges what a state file knows into a Redis that lost it: facts, counters, errors, a pause, keys in doubt."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a journal that begins anew takes over from Redis: every effect that was sent, and every call that is still open.
+"""The takeover of what Redis knows by a new journal: every effect that was sent, and every call that is still open.
 
-A journal on disk may be far smaller than what Redis holds, so Redis is read piece by piece.
+Redis may hold more than fits into memory, so it is read in batches.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ Hash = dict[str, str]
 
 
 def records(redis: Redis, agent: str) -> Iterator[Record]:
-    """Yield journal records that say what Redis knows of this agent: open calls, keys, points and outcomes.
+    """Yield the records of what Redis knows of this agent: open calls, keys, checkpoints and outcomes.
 
-    They say nothing of the epoch: until its own record follows, the journal counts as holding nothing.
+    The epoch is not among them: until its own record follows, the journal counts as empty.
     """
     n = Keys(agent)
     yield from _open_calls(redis, n)
@@ -41,10 +41,10 @@ def records(redis: Redis, agent: str) -> Iterator[Record]:
 
 
 def _open_calls(redis: Redis, n: Keys) -> Iterator[Record]:
-    """Calls that were accepted and have not ended.
+    """Yield the calls that were accepted and have not ended.
 
-    A call that an older version registered does not say whether its task has an effect. It is taken over: to run a
-    repeat-safe call once more does no harm, to forget a call with an effect does.
+    A call that an older version registered lacks the mark whether its task has an effect. It is taken over: a
+    repeat-safe call may run once more, but a call with an effect must not be forgotten.
     """
     for call, kept in _scan(redis, n.call("")):
         if call and kept.get("state") == "cancelled" and not kept.get("key"):
@@ -68,7 +68,7 @@ def _sent_keys(redis: Redis, n: Keys) -> Iterator[tuple[str, Hash]]:
 
 
 def _other_keys(redis: Redis, n: Keys) -> Iterator[tuple[str, Hash]]:
-    """Keys whose effect is not out, but of which more is known than their call says."""
+    """Yield the keys whose effect was not sent, and of which more is known than their call has."""
     for key, kept in _scan(redis, n.key("")):
         kept_points = bool(kept.get("epoch")) and any(name.startswith("point:") for name in kept)  # of an effect only
         frozen = "payload" in kept or kept_points
@@ -80,7 +80,7 @@ def _other_keys(redis: Redis, n: Keys) -> Iterator[tuple[str, Hash]]:
 
 
 def _is_of_an_effect(redis: Redis, n: Keys, kept: Hash) -> bool:
-    """Whether the key's task has an effect; a key that an older version wrote says so if it was ever claimed."""
+    """Return whether the key's task has an effect; a key that an older version wrote shows it once it was claimed."""
     effect = redis.hget(n.call(kept.get("call", "")), "effect")
     return bool(effect != "0" and (effect or kept.get("epoch") != ""))
 
@@ -120,7 +120,7 @@ def _of_key(redis: Redis, n: Keys, key: str, kept: Hash) -> Iterator[Record]:
         yield "point", which | {"name": name.removeprefix("point:"), "value": kept[name]}
     said = Options(**asked.get("options", {}))
     if said.has_followers and redis.zscore(n.followed, call) is None:
-        yield "followed", {"agent": n.agent, "key": key, "call": call}  # nobody waits for its end any more
+        yield "followed", {"agent": n.agent, "key": key, "call": call}  # its followers were started already
     match state:
         case "done":
             yield "outcome", which | {"outcome": "done"} | _result(kept)

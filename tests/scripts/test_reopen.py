@@ -27,35 +27,35 @@ def recovering(redis: Redis, token: str = "t1", **more: str | int) -> ReopenCond
 
 
 def test_the_recovery_that_filled_a_ledger_opens_it(redis: Redis) -> None:
-    opening = recovering(redis)
+    condition = recovering(redis)
 
-    assert epoch.reopen(redis, AGENT, opening)
+    assert epoch.reopen(redis, AGENT, condition)
 
-    assert redis.hgetall(LEDGER) == {"epoch": "e2", "run": opening.run, "fence": "7"}
+    assert redis.hgetall(LEDGER) == {"epoch": "e2", "run": condition.server_run_id, "fence": "7"}
 
 
 def test_a_fence_is_never_lowered(redis: Redis) -> None:
-    opening = recovering(redis, fence=12)
+    condition = recovering(redis, fence=12)
 
-    assert epoch.reopen(redis, AGENT, opening)
+    assert epoch.reopen(redis, AGENT, condition)
 
     assert redis.hget(LEDGER, "fence") == "12"
 
 
 def test_marks_stay(redis: Redis) -> None:
-    opening = recovering(redis)
+    condition = recovering(redis)
     redis.hset(LEDGER, "sent:k", 3)
 
-    assert epoch.reopen(redis, AGENT, opening)
+    assert epoch.reopen(redis, AGENT, condition)
 
     assert redis.hget(LEDGER, "sent:k") == "3"
 
 
 def test_what_was_lost_again_is_not_opened(redis: Redis) -> None:
-    opening = recovering(redis)
+    condition = recovering(redis)
     redis.flushall()
 
-    assert not epoch.reopen(redis, AGENT, opening)
+    assert not epoch.reopen(redis, AGENT, condition)
 
     assert redis.hgetall(LEDGER) == {}
 
@@ -71,10 +71,10 @@ def test_of_two_recoveries_the_one_that_closed_last_opens(redis: Redis) -> None:
 
 def test_another_run_of_the_server_is_not_opened(fragile_valkey: Valkey) -> None:
     redis = fragile_valkey.client()
-    opening = recovering(redis)
+    condition = recovering(redis)
     fragile_valkey.restart("stop")
 
-    assert not epoch.reopen(redis, AGENT, opening)
+    assert not epoch.reopen(redis, AGENT, condition)
 
     assert redis.hget(LEDGER, "closed") == "gate recover is at work"
 
