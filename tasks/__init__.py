@@ -1,1 +1,1 @@
-"""What the agents do, one file each."""
+"""The agents: one file or package each, which holds the tasks of its agent."""

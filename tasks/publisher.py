@@ -1,4 +1,4 @@
-"""The publisher: takes the posts that are due from `content/` and publishes each to its destinations, once."""
+"""The publisher: publishes each due post in `content/` to its destinations, once."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from clients.content import Post
 from clients.destinations import Destination, Published
 from gatekeeper import Breaker, Effect, Rung
 
-#: Posts taken up in one run: a folder full of old posts goes out over hours, not at once.
+#: Calls submitted in one run: a folder full of old posts is published over hours, not at once.
 BATCH_SIZE = 10
 
 
 def find_post(post: Post, destination: str) -> Published | None:
-    """Ask the destination whether the post is out."""
+    """Look the post up at the destination."""
     return destinations.get(destination).find(post)
 
 
 def remember(published: Published, post_id: str, destination: str) -> None:
-    """Write a post that is out into the state, whoever found out."""
+    """Record a published post in the agent's state, whether the attempt or a look-up found it."""
     memory = gatekeeper.memory()
     memory.record("published", post_id, destination, value=published.model_dump(mode="json"))
     memory.count("total_published")
@@ -36,7 +36,13 @@ def remember(published: Published, post_id: str, destination: str) -> None:
     effect=Effect(verify=find_post, then=remember, accepts=Rung.RULES),
 )
 def publish(post_id: str, destination: Destination) -> Published:
-    """Publish the named post now, due or not."""
+    """Publish one post now, whether it is due or not.
+
+    Raises:
+        gatekeeper.Refused: the post cannot be used, or the destination lacks a setting.
+        NotApplied: it is proven that the post was not published.
+
+    """
     before = gatekeeper.memory().get("published", post_id, destination)
     if before:
         return Published.model_validate(before)
@@ -47,23 +53,28 @@ def publish(post_id: str, destination: Destination) -> Published:
 
 @gatekeeper.task()
 def publish_next() -> dict[str, list[str]]:
-    """Submit one `publish` per destination for the next posts that are due; broken ones are told in the state."""
-    found = content.due(datetime.now(UTC))
-    broken = found.broken | _lost(found.posts)
+    """Submit a `publish` call per destination for the next due posts; broken posts are recorded in the agent's state.
+
+    Returns:
+        The submitted calls as `DESTINATION:POST`, and the names of the broken posts.
+
+    """
+    due = content.due(datetime.now(UTC))
+    broken = due.broken | _unknown_destinations(due.posts)
     gatekeeper.memory().put("broken", broken or None)
     submitted: list[str] = []
-    for post in found.posts:
+    for post in due.posts:
         if len(submitted) >= BATCH_SIZE:
             break
         submitted += [_submit(post, destination) for destination in _open_destinations(post)]
     return {"submitted": submitted, "broken": sorted(broken)}
 
 
-def _lost(posts: Iterable[Post]) -> dict[str, str]:
-    """Return the posts that name an unknown destination, for which they would wait for ever."""
+def _unknown_destinations(posts: Iterable[Post]) -> dict[str, str]:
+    """Return an error for each post that names an unknown destination, for which it would wait for ever."""
     known = destinations.names()
     return {
-        post.id: f"{post.id}: destinations: {name!r} is no destination; there are: {', '.join(known)}"
+        post.id: f"{post.id}: destinations: {name!r} is not a destination; there are: {', '.join(known)}"
         for post in posts
         for name in post.destinations
         if name not in known
@@ -79,7 +90,7 @@ def _load(post_id: str, destination: str) -> Post:
 
 
 def _open_destinations(post: Post) -> list[str]:
-    """Where this post should go and nothing has been decided yet."""
+    """Return the destinations that the post should go to and has no unresolved or finished key for."""
     enabled = settings.current().publish_to
     wanted = [name for name in enabled if not post.destinations or name in post.destinations]
     memory = gatekeeper.memory()

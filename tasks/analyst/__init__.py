@@ -1,4 +1,4 @@
-"""The analyst: gathers the numbers of the house and says what they mean, on the best rung that answers today."""
+"""The analyst: collects the system's metrics and describes them, through the model ladder."""
 
 from __future__ import annotations
 
@@ -17,21 +17,26 @@ from tasks.analyst.metrics import Metrics
 
 
 class AnalysisRecord(BaseModel):
-    """One analysis: who made it on which rung, what it says, and the numbers it is about."""
+    """One analysis: what made it on which rung, its text, and the metrics it is about."""
 
     at: AwareDatetime
     rung: Rung
     by: str
     summary: str
     findings: list[str]
-    unfounded: list[str]  #: figures that the text names and the numbers do not have
+    unfounded: list[str]  #: figures in the text that the metrics do not contain
     note: str | None
     numbers: Metrics
 
 
 @gatekeeper.task(lease="3m")
 def collect() -> dict[str, Any]:
-    """Gather and analyse; broken sources are told in the state. Answers the analysis without its numbers."""
+    """Collect the metrics and analyse them; broken sources are recorded in the agent's state.
+
+    Returns:
+        The analysis without its metrics, and the names of the broken sources.
+
+    """
     now = datetime.now(UTC)
     reading = sources.read_all("analyst", timeseries.summarize)
     gatekeeper.memory().put("broken_sources", reading.broken or None)
@@ -62,5 +67,5 @@ def _analyse(found: Metrics, now: datetime) -> AnalysisRecord:
 
 
 def _note(rung: Rung, why: str | None) -> str | None:
-    """Why no better rung answered; raw data says first what it is."""
+    """Return why no better rung answered; for raw data, preceded by a note that there is no analysis."""
     return "; ".join(filter(None, [analysis.UNAVAILABLE if rung is Rung.RAW else None, why])) or None

@@ -1,4 +1,4 @@
-"""An analysis of the numbers: the question to a model, and what rules say when no model answers."""
+"""An analysis of the metrics: the question to a model, and the text that rules write without one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tasks.analyst.metrics import AgentMetrics, Metrics, PostMetrics
 from tasks.analyst.timeseries import MIN_CHANGE, SeriesSummary
 
 UNAVAILABLE = "Analysis unavailable"
-#: Findings of one analysis: what a person reads over breakfast.
+#: Findings in one analysis.
 MAX_FINDINGS = 12
 
 SYSTEM = """\
@@ -37,7 +37,7 @@ Sentence = Annotated[str, BeforeValidator(_one_line), StringConstraints(min_leng
 
 
 class Analysis(BaseModel):
-    """What there is to say; `findings` are sentences, most important first."""
+    """The text of an analysis; `findings` are sentences, most important first."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -46,7 +46,7 @@ class Analysis(BaseModel):
 
 
 class ModelAnalysis(Analysis):
-    """What a model may answer: sentences that lead nowhere."""
+    """An analysis by a model: sentences without links."""
 
     summary: Annotated[str, BeforeValidator(_one_line), StringConstraints(min_length=20, max_length=1_000)]
 
@@ -59,12 +59,12 @@ class ModelAnalysis(Analysis):
 
 
 def question(numbers: Metrics) -> Question[Analysis]:
-    """Ask what the numbers mean."""
+    """Return the question for an analysis of the metrics."""
     return Question(SYSTEM, numbers.model_dump_json(), ModelAnalysis)
 
 
 def unsupported_figures(analysis: Analysis, numbers: Metrics) -> list[str]:
-    """The figures that an analysis names and the numbers do not have: to be read with care."""
+    """Return the figures in an analysis that the metrics do not contain, rounded or not; a model may have invented them."""
     exact = re.findall(r"\d+(?:\.\d+)?", numbers.model_dump_json())
     known = {_plain(f"{float(figure):.{digits}f}") for figure in exact for digits in (0, 1, 2, 3)}
     told = _FIGURE.findall("\n".join([analysis.summary, *analysis.findings]))
@@ -72,29 +72,31 @@ def unsupported_figures(analysis: Analysis, numbers: Metrics) -> list[str]:
 
 
 def _plain(figure: str) -> str:
-    """`1,204` and `1204.0` are the same figure, and so are `09` and `9`."""
+    """Normalize a figure: `1,204` and `1204.0` are equal, and so are `09` and `9`."""
     plain = re.sub(r",(?=\d{3}(?!\d))", "", figure).lstrip("0") or "0"
     return plain.rstrip("0").rstrip(".") if "." in plain else plain
 
 
 def raw(numbers: Metrics) -> Analysis:  # noqa: ARG001 - the numbers themselves are stored beside it
-    """Nothing is said; the numbers speak."""
+    """Return an analysis that only says that there is none."""
     return Analysis(summary=UNAVAILABLE)
 
 
 def by_rules(numbers: Metrics) -> Analysis | None:
-    """What can be said without a model: troubles first, then what is unusual, then the level of each series.
+    """Write an analysis without a model: problems first, then outliers, then the level of each series.
 
-    None where there is nothing to say anything about.
+    Returns:
+        The analysis, or None if there are no posts, no attempts and no series.
+
     """
     if not (numbers.posts.out or numbers.series or any(agent.attempts for agent in numbers.agents)):
         return None
-    troubles = [sentence for agent in numbers.agents for sentence in _troubles(agent, numbers.days)]
-    oddities = [sentence for series in numbers.series for sentence in _oddities(series)]
+    problems = [sentence for agent in numbers.agents for sentence in _problems(agent, numbers.days)]
+    outliers = [sentence for series in numbers.series for sentence in _outliers(series)]
     levels = [_level(series) for series in numbers.series]
-    findings = [*troubles, *oddities, *levels]
+    findings = [*problems, *outliers, *levels]
     return Analysis(
-        summary=f"{_posts(numbers.posts)} {_agents(numbers)} {_unusual(troubles, oddities)}",
+        summary=f"{_posts(numbers.posts)} {_agents(numbers)} {_worth_a_look(problems, outliers)}",
         findings=findings[:MAX_FINDINGS],
     )
 
@@ -118,16 +120,15 @@ def _agents(numbers: Metrics) -> str:
     return f"{_count(len(names), 'agent')} made {_count(attempts, 'attempt')} in {numbers.days} days, {share}."
 
 
-def _unusual(troubles: list[str], oddities: list[str]) -> str:
-    if not troubles and not oddities:
+def _worth_a_look(problems: list[str], outliers: list[str]) -> str:
+    if not problems and not outliers:
         return "Nothing is unusual."
-    parts = [_count(len(troubles), "trouble")] * bool(troubles) + [_count(len(oddities), "unusual value")] * bool(
-        oddities
-    )
+    counts = {"problem": len(problems), "unusual value": len(outliers)}
+    parts = [_count(number, noun) for noun, number in counts.items() if number]
     return f"Worth a look: {' and '.join(parts)}."
 
 
-def _troubles(agent: AgentMetrics, days: int) -> Iterator[str]:
+def _problems(agent: AgentMetrics, days: int) -> Iterator[str]:
     if agent.paused:
         yield f"{agent.agent} is paused."
     if agent.held:
@@ -138,10 +139,11 @@ def _troubles(agent: AgentMetrics, days: int) -> Iterator[str]:
         yield f"{agent.agent} has {_count(agent.unknown, 'attempt')} of unknown outcome in {days} days."
 
 
-def _oddities(series: SeriesSummary) -> Iterator[str]:
-    for odd in series.unusual:
-        word = "high" if odd.value > odd.usual else "low"
-        yield f"{_name(series)}: unusually {word} on {odd.at}: {_figure(odd.value)}, where {_figure(odd.usual)} is usual."
+def _outliers(series: SeriesSummary) -> Iterator[str]:
+    for each in series.unusual:
+        word = "high" if each.value > each.usual else "low"
+        value, usual = _figure(each.value), _figure(each.usual)
+        yield f"{_name(series)}: unusually {word} on {each.at}: {value}, where {usual} is usual."
 
 
 def _level(series: SeriesSummary) -> str:

@@ -1,4 +1,4 @@
-"""The numbers of this house: what the feed holds, how the agents' attempts ended, what the listed tables say."""
+"""The metrics that are analysed: the posts in the feed, the outcomes of the agents' attempts, and the listed tables."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from state.agents import events
 from state.agents import snapshot as agent
 from tasks.analyst.timeseries import SeriesSummary
 
-#: Days that are looked at; a week has one of each weekday.
+#: Days covered: a week has one of each weekday.
 DAYS = 7
 DAY_MS = 24 * 3600 * 1000
-#: How many series and agents fit one fact together with what is said about them.
+#: How many series and agents are collected: together with the analysis they must fit one fact.
 MAX_SERIES, MAX_AGENTS = 12, 20
 
 
 class PostMetrics(BaseModel):
-    """The feed: posts that are out, those of the last week and of the week before."""
+    """The feed: how many posts it has, how many from the last week and from the week before."""
 
     out: int
     week: int
@@ -35,7 +35,7 @@ class PostMetrics(BaseModel):
 
 
 class AgentMetrics(BaseModel):
-    """One agent: its attempts of the last week by outcome, the calls refused, and its totals of all time."""
+    """One agent: its attempts of the last week by outcome, its refused calls, and its totals of all time."""
 
     agent: str
     attempts: int
@@ -50,7 +50,7 @@ class AgentMetrics(BaseModel):
 
 
 class Metrics(BaseModel):
-    """Everything that is analysed."""
+    """Everything that is analysed together."""
 
     days: int = DAYS
     posts: PostMetrics
@@ -59,7 +59,7 @@ class Metrics(BaseModel):
 
 
 def collect(tables: Sequence[SeriesSummary], now: datetime) -> Metrics:
-    """Look at everything now; raises StoreError without Redis."""
+    """Collect the metrics at `now`; `tables` are the series from the listed sources. Raises StoreError."""
     return Metrics(
         posts=_posts(now),
         agents=[_agent(name, now) for name in spec.agents()[:MAX_AGENTS]],

@@ -1,4 +1,4 @@
-"""Series of numbers from a table, and what there is to say about one: its level, its trend, what is unusual in it."""
+"""Read series of numbers from a table, and summarize each: level, trend, outliers."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from clients.text.markdown import shorten
 
 #: The newest rows of a table: more than a year of days.
 MAX_ROWS, MAX_COLUMNS = 400, 6
-#: Columns that are looked at for numbers. A row has as many cells as the heading, so that wide headings cost by the square.
+#: Columns that are read: each row is padded to the width of the header, which takes quadratic time for wide ones.
 MAX_CELLS = 50
-#: Values that are kept as they are; with those of other tables they must fit one fact.
+#: The newest values that are kept; together with those of other tables they must fit one fact.
 MAX_VALUES = 28
-#: Steps on both sides of a comparison; for days this is a week, so that weekends fall on both.
+#: Values on each side of a comparison; for daily values a week, so that both sides have a weekend.
 WINDOW = 7
-#: A change below this many percent is none.
+#: Percent; a smaller change counts as none.
 MIN_CHANGE = 5.0
-#: From the textbook (Iglewicz and Hoaglin, 1993): a modified z-score above it is worth a look, from eight values on.
-UNUSUAL, ENOUGH = 3.5, 8
-MAX_UNUSUAL = 3
+#: A modified z-score above this marks an outlier (Iglewicz and Hoaglin, 1993), in series of at least so many values.
+MIN_SCORE, MIN_VALUES = 3.5, 8
+MAX_OUTLIERS = 3
 MAX_NAME = 60
 
 
@@ -38,7 +38,7 @@ Number = int | float
 
 @dataclass(frozen=True)
 class Series:
-    """One column of numbers, oldest first, with what its rows are called."""
+    """One column of numbers, oldest first, with the labels of its rows."""
 
     source: str
     name: str
@@ -47,7 +47,7 @@ class Series:
 
 
 class Outlier(BaseModel):
-    """A value far from the usual one."""
+    """A value far from the usual one; `at` is the label of its row."""
 
     at: str
     value: Number
@@ -55,7 +55,22 @@ class Outlier(BaseModel):
 
 
 class SeriesSummary(BaseModel):
-    """What is known of one series; `change` compares the median of its newest `stride` values with that of those before, in percent."""
+    """The summary of one series.
+
+    Attributes:
+        source: The table's name.
+        name: The column's name.
+        first: The label of the oldest row.
+        last: The label of the newest row.
+        count: The number of values.
+        total: Their sum.
+        mean: Their mean.
+        stride: The number of values on each side of the comparison; None if there are too few.
+        change: The change from the median of the `stride` values before to that of the newest `stride`, in percent.
+        unusual: The outliers.
+        newest: The newest values.
+
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -73,25 +88,34 @@ class SeriesSummary(BaseModel):
 
 
 def summarize(data: bytes, source: str) -> list[SeriesSummary]:
-    """What is known of each series in a table; raises BrokenSource or OverflowError, and the table is told as broken."""
+    """Summarize each series in a table; see `parse` and `describe` for what they raise."""
     return [describe(series) for series in parse(data, source)]
 
 
 def parse(data: bytes, source: str) -> list[Series]:
-    """Every column of numbers in a CSV file with a heading, or in a JSON list of objects; raises BrokenSource."""
+    """Read the columns of numbers in a table.
+
+    Args:
+        data: A CSV file with a header, or a JSON list of objects. The first column labels the rows.
+        source: The table's name.
+
+    Raises:
+        BrokenSource: the data is not such a table, or has no column of numbers.
+
+    """
     try:
         text = data.decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
         raise BrokenSource(f"is not UTF-8 at byte {error.start}") from None
     rows = _rows_of_json(text) if text.startswith(("[", "{")) else _rows_of_csv(text)
-    found = [one for name in _names(rows) if (one := _series(source, name, rows))][:MAX_COLUMNS]
-    if not found:
+    columns = [column for name in _names(rows) if (column := _series(source, name, rows))][:MAX_COLUMNS]
+    if not columns:
         raise BrokenSource("has no column of numbers; write a heading, then one row per day: date,visits")
-    return found
+    return columns
 
 
 def describe(series: Series) -> SeriesSummary:
-    """Look at one series; raises OverflowError for numbers that cannot be added up."""
+    """Summarize one series; raises OverflowError if its sum is too large."""
     values = series.values
     stride = min(WINDOW, len(values) // 2)
     return SeriesSummary(
@@ -114,33 +138,33 @@ def _rows_of_csv(text: str) -> list[dict[str, Any]]:
     try:
         return _table(csv.reader(lines))
     except csv.Error as error:
-        raise BrokenSource(f"is no CSV: {error}") from None
+        raise BrokenSource(f"is not CSV: {error}") from None
 
 
 def _table(lines: Iterator[list[str]]) -> list[dict[str, Any]]:
-    """The newest rows, each with the first columns of the heading; a cell that is missing is a gap."""
-    heading = next(lines, [])[:MAX_CELLS]
+    """Return the newest rows by column name; missing cells are empty."""
+    header = next(lines, [])[:MAX_CELLS]
     newest = deque((row for row in lines if row), maxlen=MAX_ROWS)
-    return [dict(zip(heading, [*row[:MAX_CELLS], *[""] * len(heading)], strict=False)) for row in newest]
+    return [dict(zip(header, [*row[:MAX_CELLS], *[""] * len(header)], strict=False)) for row in newest]
 
 
 def _rows_of_json(text: str) -> list[dict[str, Any]]:
     try:
         rows = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BrokenSource(f"is no JSON: {error}") from None
+        raise BrokenSource(f"is not JSON: {error}") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise BrokenSource('is no list of objects; write [{"date": "2026-11-01", "visits": 3}, …]')
+        raise BrokenSource('is not a list of objects; write [{"date": "2026-11-01", "visits": 3}, …]')
     return rows[-MAX_ROWS:]
 
 
 def _names(rows: list[dict[str, Any]]) -> list[str]:
-    """The columns after the first, which says what a row is called."""
+    """Return the names of the columns after the first, which labels the rows."""
     return [name for name in islice(rows[0], 1, MAX_CELLS) if name] if rows else []
 
 
 def _series(source: str, name: str, rows: list[dict[str, Any]]) -> Series | None:
-    """None for a column that holds anything but numbers and gaps."""
+    """Return one column, or None if it has anything but numbers and empty cells."""
     label = next(iter(rows[0]))
     cells = [(str(row.get(label, "")), _cell(row.get(name, ""))) for row in rows]
     numbers = [(shorten(at, MAX_NAME), value) for at, value in cells if value is not None]
@@ -151,7 +175,7 @@ def _series(source: str, name: str, rows: list[dict[str, Any]]) -> Series | None
 
 
 def _cell(cell: Any) -> float | None:
-    """A number; None for a gap; NaN for what is neither."""
+    """Convert a cell to a number; None for an empty cell, NaN for anything else."""
     if cell is None or (isinstance(cell, str) and not cell.strip()):
         return None
     try:
@@ -162,23 +186,23 @@ def _cell(cell: Any) -> float | None:
 
 
 def _change(before: tuple[float, ...], after: tuple[float, ...]) -> float | None:
-    """The change of the median in percent, so that one odd day is no trend; None where there is nothing to compare with."""
+    """Return the change of the median in percent, which one outlier does not move; None if the old median is zero."""
     base = median(before)
     return round(100 * (median(after) - base) / abs(base), 1) if base else None
 
 
 def _unusual(series: Series) -> list[Outlier]:
     values = series.values
-    if len(values) < ENOUGH:
+    if len(values) < MIN_VALUES:
         return []
     usual = median(values)
     distances = [abs(value - usual) for value in values]
     spread = median(distances) / 0.6745 or fmean(distances) * 1.253314
-    far = [i for i, distance in enumerate(distances) if spread and distance / spread > UNUSUAL]
-    farthest = sorted(far, key=lambda i: -distances[i])[:MAX_UNUSUAL]
+    far = [i for i, distance in enumerate(distances) if spread and distance / spread > MIN_SCORE]
+    farthest = sorted(far, key=lambda i: -distances[i])[:MAX_OUTLIERS]
     return [Outlier(at=series.labels[i], value=_short(values[i]), usual=_short(usual)) for i in sorted(farthest)]
 
 
 def _short(value: float) -> Number:
-    """Four digits are enough for a reader; a whole number keeps all of its own."""
+    """Round to four digits; a whole number keeps all of its digits."""
     return round(value) if value == round(value) or abs(value) >= 1000 else float(f"{value:.4g}")  # noqa: PLR2004

@@ -1,4 +1,4 @@
-"""Where alerts go: the log, for now. Channels that reach a person come behind these two functions."""
+"""Send alerts: for now to the log."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ log = structlog.get_logger("gatehouse.alerts")
 
 
 def alert(check: CheckResult) -> None:
-    """Tell once that something is not in order."""
+    """Report that an incident began."""
     log.error("alert", agent="monitor", check=check.name, value=check.value, limit=check.limit, why=check.why)
 
 
 def recovered(name: str, since: datetime, until: datetime) -> None:
-    """Tell once that it is in order again; at the level of the alert, so that nobody sees one without the other."""
+    """Report that an incident ended, at the level of the alert, so that a filter shows both or neither."""
     lasted = round((until - since).total_seconds())
     log.error("recovered", agent="monitor", check=name, since=since.isoformat(timespec="seconds"), lasted=lasted)

@@ -1,4 +1,4 @@
-"""A check: one look at one thing, and what was seen. Looks run side by side, each bounded in time and on its own."""
+"""Checks and their results. Checks run in parallel, each within its own time limit."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pydantic import BaseModel, ConfigDict
 
 from gatekeeper.redact import clean, describe
 
-#: Seconds. What answers later than this does not help anybody who waits for it.
+#: Seconds. A service that takes longer is as good as down for its users.
 MAX_CHECK_SECONDS = 5.0
-#: Characters; a verdict is one fact of the state file, and has to stay readable.
+#: Characters of a value or a reason; all results together are one fact of the state file.
 MAX_LENGTH = 200
 
 
 class CheckResult(BaseModel):
-    """What was seen: `value` and `limit` as a person writes them, and `why` if it is not in order."""
+    """The result of one check: `value` and `limit` as text, and `why` if there is a problem."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -32,7 +32,7 @@ class CheckResult(BaseModel):
 
 @dataclass(frozen=True)
 class Observation:
-    """What a look brings home; `why` says what is wrong, empty if nothing is."""
+    """The observation of a check; `why` says what the problem is, empty if there is none."""
 
     value: str
     limit: str | None = None
@@ -41,16 +41,16 @@ class Observation:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing to look at. `at` may raise: that is a check that is not in order."""
+    """One thing to check; if `observe` raises, the check has failed."""
 
     name: str
-    at: Callable[[], Observation]
+    observe: Callable[[], Observation]
 
     def check(self) -> CheckResult:
-        """Look, whatever happens."""
+        """Observe, and return the result; never raises."""
         try:
-            seen = self.at()
-        except Exception as error:  # noqa: BLE001 - whatever it was, it is what was seen
+            seen = self.observe()
+        except Exception as error:  # noqa: BLE001 - any error is a failed check
             return failed(self.name, describe(error))
         return CheckResult(
             name=self.name,
@@ -62,28 +62,28 @@ class Check:
 
 
 def failed(name: str, why: str) -> CheckResult:
-    """A check that could not be made."""
+    """Return the result of a check that could not be made."""
     return CheckResult(name=name, ok=False, why=_cut(why))
 
 
-def run_all(looks: Iterable[Check], seconds: float = MAX_CHECK_SECONDS) -> list[CheckResult]:
-    """Take all looks at once; one that has not come back after `seconds` is a failed check.
+def run_all(checks: Iterable[Check], seconds: float = MAX_CHECK_SECONDS) -> list[CheckResult]:
+    """Run all checks in parallel; one without a result after `seconds` has failed.
 
-    Threads that nobody waits for any more end by themselves: a name look-up, for one, cannot be interrupted.
+    The thread of such a check is left to end later, because a name look-up, for example, cannot be interrupted.
     """
-    every = list(looks)
+    every = list(checks)
     found: dict[str, CheckResult] = {}
-    threads = [Thread(target=copy_context().run, args=(_into, found, look), daemon=True) for look in every]
+    threads = [Thread(target=copy_context().run, args=(_into, found, check), daemon=True) for check in every]
     for thread in threads:
         thread.start()
     deadline = time.monotonic() + seconds
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-    return [found.get(look.name) or failed(look.name, f"no answer within {seconds:g} s") for look in every]
+    return [found.get(check.name) or failed(check.name, f"no answer within {seconds:g} s") for check in every]
 
 
-def _into(found: dict[str, CheckResult], look: Check) -> None:
-    found[look.name] = look.check()
+def _into(found: dict[str, CheckResult], check: Check) -> None:
+    found[check.name] = check.check()
 
 
 def _cut(text: str) -> str:

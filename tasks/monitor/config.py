@@ -1,4 +1,4 @@
-"""What the monitor looks at and where its limits are: `content/monitor.toml`, checked."""
+"""The monitor's configuration, `content/monitor.toml`: the URLs to check, and limits."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ FILE = "monitor.toml"
 MAX_URLS = 20
 #: A check must end well within its lease.
 MAX_PAUSE_MS = 30_000
-#: Stands in a URL for where our own web process listens.
+#: A placeholder in URLs for the address of our own web process.
 WEB_URL = "{web_url}"
 
 
 class BrokenConfig(ValueError):
-    """Raised when the file cannot be used; says where and why."""
+    """Raised when the file cannot be used; the message says where and why."""
 
 
 def _http(url: str) -> str:
@@ -32,7 +32,7 @@ def _http(url: str) -> str:
     except ValueError as error:
         raise ValueError(f"{url!r} is not a URL: {error}; write https://… or {WEB_URL}/healthz") from None
     if urlsplit(whole).scheme not in {"http", "https"} or not urlsplit(whole).hostname:
-        raise ValueError(f"{url!r} is no URL; write https://… or {WEB_URL}/healthz")
+        raise ValueError(f"{url!r} is not a URL; write https://… or {WEB_URL}/healthz")
     return whole
 
 
@@ -59,7 +59,7 @@ class _Part(BaseModel):
 
 
 class Site(_Part):
-    """One URL, and what a good answer looks like."""
+    """One URL, and what its response must be like."""
 
     name: Annotated[str, Field(min_length=1, max_length=60)]
     url: Annotated[str, AfterValidator(_http)]
@@ -73,7 +73,7 @@ class Site(_Part):
 
 
 class Thresholds(_Part):
-    """From where on the machine and Redis are not in order."""
+    """The limits beyond which the machine or Redis has a problem."""
 
     disk_percent: Percent = 90
     memory_percent: Percent = 90
@@ -95,30 +95,35 @@ class MonitorConfig(_Part):
         return duration_ms(self.second_look) / 1000
 
 
-def ours() -> MonitorConfig:
-    """What is watched where no file says so: our own web process, and the limits that ship."""
+def default() -> MonitorConfig:
+    """Return the configuration without a file: our own web process, and the default limits."""
     return MonitorConfig(url=(Site(name="web", url=f"{WEB_URL}/healthz"),))
 
 
 def load() -> MonitorConfig:
     """Read the file of this installation; raises BrokenConfig if anything in it is wrong."""
-    watch, problems = read()
+    config, problems = read()
     if problems:
         raise BrokenConfig("; ".join(problems))
-    return watch
+    return config
 
 
 def read() -> tuple[MonitorConfig, list[str]]:
-    """What can be watched, and what is wrong in the file: a bad entry never hides the others."""
+    """Read the file of this installation.
+
+    Returns:
+        The valid part of the configuration, and one problem for each part that is not.
+
+    """
     file = settings.current().content_dir / FILE
     if not file.exists():
-        return ours(), []
+        return default(), []
     try:
         table = tomllib.loads(file.read_text("utf-8"))
     except RecursionError:
-        return ours(), [f"{FILE}: it is nested too deep to be read"]
+        return default(), [f"{FILE}: it is nested too deep to be read"]
     except (OSError, ValueError) as error:
-        return ours(), [f"{FILE}: {error}"]
+        return default(), [f"{FILE}: {error}"]
     sites, problems = _sites(table.pop("url", []))
     limits = table.pop("limits", {})
     good = _good(Thresholds, limits, "limits.", problems) if isinstance(limits, dict) else {}
@@ -132,20 +137,20 @@ def read() -> tuple[MonitorConfig, list[str]]:
 
 
 def _good(model: type[BaseModel], given: dict[str, Any], place: str, problems: list[str]) -> dict[str, Any]:
-    """The values that the model takes, each judged on its own; what is wrong with the others goes to `problems`."""
-    found = {}
+    """Return the valid values, each validated on its own; append the problems of the others."""
+    valid = {}
     for name, value in given.items():
         try:
             model.model_validate({name: value})
         except ValidationError as error:
             problems.append(_in_words(error, place))
         else:
-            found[name] = value
-    return found
+            valid[name] = value
+    return valid
 
 
 def _sites(rows: Any) -> tuple[list[Site], list[str]]:
-    found: list[Site] = []
+    sites: list[Site] = []
     problems: list[str] = []
     for number, row in enumerate(rows if isinstance(rows, list) else [rows]):
         try:
@@ -153,13 +158,13 @@ def _sites(rows: Any) -> tuple[list[Site], list[str]]:
         except ValidationError as error:
             problems.append(_in_words(error, f"url.{number}."))
             continue
-        if site.name in {other.name for other in found}:
+        if site.name in {other.name for other in sites}:
             problems.append(f"url: the name {site.name!r} is there twice; give each URL its own")
-        elif len(found) == MAX_URLS:
+        elif len(sites) == MAX_URLS:
             problems.append(f"url: {site.name!r} is not looked at; at most {MAX_URLS} are")
         else:
-            found.append(site)
-    return found, problems
+            sites.append(site)
+    return sites, problems
 
 
 def _in_words(error: ValidationError, place: str) -> str:

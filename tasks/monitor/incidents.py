@@ -1,7 +1,7 @@
-"""Incidents: from the moment a check was not in order until it is again.
+"""Incidents: periods in which a check fails.
 
-A change is believed when two looks, some seconds apart, say the same: a process that is just starting raises no alarm,
-and one good answer in the middle of an outage is no recovery.
+A change is confirmed when two checks, some seconds apart, agree: a process that is just starting does not cause an alert,
+and a single good response during an outage does not end it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tasks.monitor.checks import CheckResult
 
 
 class Incident(BaseModel):
-    """One thing that is not in order; `until` is None while that lasts."""
+    """One failing check; `until` is None as long as it fails."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -29,7 +29,7 @@ class Incident(BaseModel):
 
 @dataclass(frozen=True)
 class Change:
-    """What two looks changed: the incidents that are open now, those that began, and those that ended."""
+    """The confirmed change: the incidents that are open now, those that began, and those that ended."""
 
     standing: dict[str, Incident]
     began: list[CheckResult]
@@ -37,14 +37,22 @@ class Change:
 
 
 def unconfirmed(standing: Mapping[str, Incident], checks: Iterable[CheckResult]) -> set[str]:
-    """The names of which a look says something else than is believed; they deserve a second one."""
+    """Return the names of the checks whose result differs from the open incidents; they need a second check."""
     return set(standing) ^ _failing(checks)
 
 
 def confirm(
     standing: Mapping[str, Incident], first: list[CheckResult], second: list[CheckResult], now: AwareDatetime
 ) -> Change:
-    """Change what both looks agree on. What is not looked at any more (a resolved key, a removed URL) has ended."""
+    """Return the change that both checks agree on; an incident without a check (a removed URL) has ended.
+
+    Args:
+        standing: The open incidents by name.
+        first: The results of all checks.
+        second: The results of the checks that were `unconfirmed`.
+        now: The current time.
+
+    """
     doubtful = unconfirmed(standing, first)
     failing = {check.name: check for check in second if not check.ok and check.name in doubtful}
     began = [failing[name] for name in sorted(doubtful - set(standing)) if name in failing]

@@ -1,4 +1,4 @@
-"""What can be looked at: URLs and their certificates, the machine, Redis and the queue."""
+"""Checks of URLs and their certificates, of the machine, and of Redis, the processes and the queue."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ HTTPS = 443
 
 
 def checks(watch: MonitorConfig) -> Iterator[Check]:
-    """Everything outside the agents."""
+    """Yield all checks that do not concern a single agent."""
     for site in watch.url:
         yield Check(f"url {site.name}", partial(url, site))
         if urlsplit(site.url).scheme == "https":
@@ -62,7 +62,7 @@ def _of_redis(limits: Thresholds) -> Iterator[Check]:
 
 
 def url(site: Site) -> Observation:
-    """Does it answer as it should, and soon enough?"""
+    """Check that a URL answers with the expected status, and in time."""
     started = time.monotonic()
     try:
         answer = http.request("GET", site.url, timeout=MAX_CHECK_SECONDS)
@@ -80,7 +80,7 @@ def url(site: Site) -> Observation:
 
 
 def _reason(error: Exception) -> str:
-    """The operating system's or the TLS library's word for it; those of the layers above are long and say no more."""
+    """Return the message of the operating system or the TLS library; those of the layers above are longer and add nothing."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -92,7 +92,7 @@ def _reason(error: Exception) -> str:
 
 
 def days_left(site: Site) -> Observation:
-    """How long will browsers still trust it?"""
+    """Check that a certificate is valid for long enough."""
     parts = urlsplit(site.url)
     until = certificate.good_until(str(parts.hostname), parts.port or HTTPS, MAX_CHECK_SECONDS)
     days = (until - datetime.now(UTC)).days
@@ -101,7 +101,7 @@ def days_left(site: Site) -> Observation:
 
 
 def disk(folder: Path, percent: float) -> Observation:
-    """Is there room for what the agents and Redis write?"""
+    """Check that a file system has room for what the agents and Redis write."""
     space = shutil.disk_usage(folder)
     used = 100 * (1 - space.free / space.total)
     why = f"{space.free / GB:.1f} GB left at {folder}; a full disk stops Redis" if used > percent else ""
@@ -109,27 +109,27 @@ def disk(folder: Path, percent: float) -> Observation:
 
 
 def memory(percent: float) -> Observation:
-    """Does the machine have memory left?"""
+    """Check that the machine has memory left."""
     seen = psutil.virtual_memory()
     why = f"{seen.available / MB:.0f} MB left of {seen.total / MB:.0f} MB" if seen.percent > percent else ""
     return Observation(f"{seen.percent:.0f} % used", f"{percent:g} %", why)
 
 
 def load(per_core: float) -> Observation:
-    """Do more programs want to run than the machine has cores for, and for how long already?"""
+    """Check the average number of runnable programs per core over 15 minutes."""
     fifteen = psutil.getloadavg()[2] / (os.cpu_count() or 1)
     why = f"over 15 minutes, {fifteen:.1f} programs per core wanted to run" if fifteen > per_core else ""
     return Observation(f"{fifteen:.2f} per core", f"{per_core:g} per core", why)
 
 
 def redis_ping(limit_ms: int) -> Observation:
-    """Does it answer quickly? Every call waits for it at least twice."""
+    """Check that Redis answers quickly: every call waits for it at least twice."""
     ms = health.check().ping_ms
     return Observation(f"{ms:g} ms", f"{limit_ms} ms", f"Redis took {ms:g} ms to answer" if ms > limit_ms else "")
 
 
 def redis_memory(percent: float) -> Observation:
-    """Will it still accept writes tomorrow?"""
+    """Check that Redis is far from its memory limit, at which it refuses every write."""
     seen = health.check()
     used = 100 * seen.used_bytes / seen.limit_bytes if seen.limit_bytes else 0
     why = f"{used:.0f} % of what it may use; a full Redis refuses every call" if used > percent else ""
@@ -137,7 +137,7 @@ def redis_memory(percent: float) -> Observation:
 
 
 def redis_aof() -> Observation:
-    """Will it know everything after a restart?"""
+    """Check that Redis writes its append-only file, without which a restart loses data."""
     seen = health.check()
     if not seen.aof:
         return Observation(
@@ -149,7 +149,7 @@ def redis_aof() -> Observation:
 
 
 def redis_eviction() -> Observation:
-    """Will it keep what it has when it is full?"""
+    """Check that Redis does not evict keys when its memory is full."""
     policy = health.check().eviction
     evicts = policy != "noeviction"
     return Observation(
@@ -158,7 +158,7 @@ def redis_eviction() -> Observation:
 
 
 def effects() -> Observation:
-    """Does Redis still know everything that was ever sent?"""
+    """Check that effects are open for all agents, which means that Redis knows everything that was sent."""
     standings = Ledger().statuses(agents())
     told = [f"{agent}: {standing.closed}" for agent, standing in standings.items() if standing.closed]
     why = f"effects are closed ({'; '.join(told)}); run: celery -A workers gate recover" if told else ""
@@ -166,7 +166,7 @@ def effects() -> Observation:
 
 
 def processes() -> Observation:
-    """Do workers and beat say that they live?"""
+    """Check that workers and beat run, and that no queue is unserved."""
     standing = overdue.current_liveness()
     counts = ", ".join(f"{len(standing.of(kind))} {kind}" for kind in liveness.KINDS)
     told = "; ".join(map(str, standing.silent))
@@ -176,20 +176,20 @@ def processes() -> Observation:
 
 
 def ticks() -> Observation:
-    """Does everything begin when it is due?"""
+    """Check that no tick is overdue."""
     _, late = overdue.current()
     return Observation(f"{len(late)} overdue", "0", "; ".join(map(str, late)))
 
 
 def queue(limit: int) -> Observation:
-    """Do the workers keep up?"""
+    """Check that the queue is short, so that the workers keep up."""
     depth = health.queue_depth(settings.current().broker_url)
     why = f"{depth} messages wait; is a worker running? celery -A workers status" if depth > limit else ""
     return Observation(f"{depth} waiting", f"{limit}", why)
 
 
 def _file_systems() -> dict[str, Path]:
-    """One folder of ours per file system, by what it is for."""
+    """Return one of our folders per file system, by its purpose."""
     here = settings.current()
     ours = {"state": here.state_dir, "public": here.public_dir, "content": here.content_dir}
     found = {folder.stat().st_dev: (name, folder) for name, folder in reversed(ours.items()) if folder.exists()}

@@ -1,4 +1,4 @@
-"""The folder of reports: one HTML and one Markdown file per day, and an index. The same day again replaces its files."""
+"""The folder of reports: one HTML and one Markdown file per day, and an index."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tasks.reporter.daily_report import MAX_POSTS, DailyReport
 from tasks.reporter.stats import OutcomeCounts
 
 TEMPLATES = Path(__file__).with_name("templates")
-#: Two years of days: what one page can list; older reports keep their files.
+#: Two years of days; older reports keep their files but leave the index.
 MAX_LISTED = 730
 CHART_HEIGHT, SMALL_CHART_HEIGHT = 160, 30
 
@@ -29,7 +29,7 @@ _NAME = re.compile(r"\d{4}-\d\d-\d\d")
 
 @dataclass(frozen=True)
 class ArchivedReport:
-    """One report in the index, with the sentences it begins with."""
+    """One report in the index, with its first sentences."""
 
     day: date
     words: str
@@ -37,7 +37,7 @@ class ArchivedReport:
 
 @dataclass(frozen=True)
 class ReportArchive:
-    """The reports below one public folder."""
+    """The reports in one public folder."""
 
     public: Path
 
@@ -46,24 +46,24 @@ class ReportArchive:
         return self.public / "reports"
 
     def put(self, report: DailyReport) -> str:
-        """Write the report of its day, and the index anew; answers the day."""
+        """Write a report and the index, and return the report's day; files of the same day are replaced."""
         name = report.now.date().isoformat()
         values = {"report": report, "most_posts": MAX_POSTS}
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self._alone():
+        with self._exclusive():
             self._write(f"{name}.md", "report.md", **values)
             self._write(f"{name}.html", "report.html", **values)
             self._write("index.html", "reports.html", reports=self.listed())
         return name
 
     def listed(self) -> list[ArchivedReport]:
-        """Every report there is, the newest first."""
+        """Return the newest MAX_LISTED reports, newest first."""
         files = sorted((file for file in self.folder.glob("*.md") if _NAME.fullmatch(file.stem)), reverse=True)
         return [ArchivedReport(date.fromisoformat(file.stem), _first_words(file)) for file in files[:MAX_LISTED]]
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One writer at a time; what one left behind that was killed is swept away."""
+    def _exclusive(self) -> Iterator[None]:
+        """Hold the writers' lock, and remove the unfinished files of a writer that was killed."""
         with lock_file(self.public / ".reports.lock"):
             for unfinished in self.folder.glob(f".*{UNFINISHED}"):
                 unfinished.unlink(missing_ok=True)
@@ -75,7 +75,7 @@ class ReportArchive:
 
 
 def _first_words(file: Path) -> str:
-    """The first paragraph below the title: the Markdown file is where the index knows it from."""
+    """Return the first paragraph below the title of a Markdown report, for the index."""
     parts = file.read_text("utf-8", errors="replace").split("\n\n", 2)
     return " ".join(parts[1].split()) if len(parts) > 1 else ""
 
@@ -97,10 +97,10 @@ def _templates() -> Environment:
 
 
 def by_outcome(counted: OutcomeCounts) -> dict[str, int]:
-    """What a column of runs is stacked of, from the bottom up."""
+    """Return the pieces of a column of runs, from the bottom up."""
     return {"done": counted.done, "failed": counted.failed, "unknown": counted.unknown, "refused": counted.refused}
 
 
 def _cell(value: object) -> str:
-    """A text in a Markdown table: on one line, and nothing in it marks anything up."""
+    """Escape a text for a cell of a Markdown table, on one line."""
     return re.sub(r"([\\`*_{}\[\]<>|#~!])", r"\\\1", terminal.one_line(" ".join(str(value).split())))

@@ -1,6 +1,7 @@
-"""Where the pieces of a chart stand; the templates draw it as SVG, and escape its words.
+"""Compute the geometry of charts; the templates draw them as SVG and escape their labels.
 
-Across in per cent of its width and down in pixels, so that a chart fits every screen and its words keep their size.
+Horizontal positions are per cent of the width and vertical ones pixels, so that a chart fits every screen and its labels
+keep their size.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 SECOND, MINUTE = 1000, 60_000
-#: Where there is no number.
+#: Shown in place of a missing number.
 DASH = "–"  # noqa: RUF001 - as in print
-#: Pixels. One failure among a thousand runs must be seen.
+#: Pixels; one failure among a thousand runs must stay visible.
 MIN_HEIGHT = 3
 #: Pixels between two pieces of one column.
 GAP = 1
-#: Shares of a column's place that stay empty on each side.
+#: The share of a column's width that stays empty on each side.
 MARGIN = 0.16
 
 
@@ -31,7 +32,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Column:
-    """One day: its pieces from the bottom up, what stands above and below, and what it tells in words."""
+    """One day: its pieces from the bottom up, the total above it, the label below it, and its text description."""
 
     label: str
     total: int
@@ -55,14 +56,21 @@ class Columns:
 
 @dataclass(frozen=True)
 class Span:
-    """From the typical to the slow run, on the scale all agents share."""
+    """The range from the typical to the slow run, on the scale that all agents share."""
 
     start: float
     end: float
 
 
 def stacked(rows: Sequence[tuple[str, Mapping[str, int]]], height: int, thinnest: int = MIN_HEIGHT) -> Columns:
-    """One column per (label, kind → number); the highest fills the height, and no piece is thinner than `thinnest`."""
+    """Lay out stacked columns.
+
+    Args:
+        rows: Per column its label and its numbers by kind.
+        height: Pixels; the highest column fills it.
+        thinnest: Pixels; the least height of a piece.
+
+    """
     highest = max((sum(numbers.values()) for _, numbers in rows), default=0)
     most = max((sum(map(bool, numbers.values())) for _, numbers in rows), default=0)
     room = height - (thinnest + GAP) * most
@@ -82,7 +90,7 @@ def stacked(rows: Sequence[tuple[str, Mapping[str, int]]], height: int, thinnest
 
 
 def _pieces(numbers: Mapping[str, int], each: float, thinnest: int, height: int) -> list[Piece]:
-    """From the base line up; `each` is what one more of anything adds to the least height, in pixels."""
+    """Stack pieces from the base line up; `each` is the height of one unit above the least height, in pixels."""
     pieces, y = [], float(height)
     for kind, number in numbers.items():
         if not number:
@@ -95,28 +103,28 @@ def _pieces(numbers: Mapping[str, int], each: float, thinnest: int, height: int)
 
 
 def scale(slowest_ms: int) -> int:
-    """The power of ten, in ms, at the right end of a scale that begins at 1 ms; at least a second."""
+    """Return the right end of a logarithmic scale from 1 ms: the next power of ten in ms, at least 1000."""
     return int(10 ** max(3, math.ceil(math.log10(max(slowest_ms, 1)))))
 
 
 def span(typical_ms: int, slow_ms: int, whole_ms: int) -> Span:
-    """Where a range of durations lies on a logarithmic scale from 1 ms to `whole_ms`, in per cent."""
+    """Return where a range of durations lies on a logarithmic scale from 1 ms to `whole_ms`, in per cent."""
     return Span(place(typical_ms, whole_ms), place(slow_ms, whole_ms))
 
 
 def place(ms: int, whole_ms: int) -> float:
-    """Where one duration stands on that scale."""
+    """Return where one duration lies on that scale, in per cent."""
     return round(100 * math.log10(max(ms, 1)) / math.log10(whole_ms), 2)
 
 
 def ticks(whole_ms: int) -> list[tuple[float, str]]:
-    """Where the powers of ten stand, and how they are called."""
+    """Return the position and the label of each power of ten on that scale."""
     powers = [10**exponent for exponent in range(round(math.log10(whole_ms)) + 1)]
     return [(place(ms, whole_ms), f"{ms} ms" if ms < SECOND else f"{ms // SECOND} s") for ms in powers]
 
 
 def duration(ms: int | None) -> str:
-    """`12 ms`, `3.4 s`, `2 min`."""
+    """Format a duration as `12 ms`, `3.4 s` or `2 min`."""
     if ms is None:
         return DASH
     if ms < SECOND:

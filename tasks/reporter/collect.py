@@ -1,4 +1,4 @@
-"""What a report is made of, read from the state of every agent: raw, nothing counted yet."""
+"""Collect the data of a report from the state of every agent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _INCIDENTS = TypeAdapter(dict[str, Incident])
 
 @dataclass(frozen=True)
 class PublishedPost:
-    """A post that is out somewhere."""
+    """A post at one destination."""
 
     title: str
     destination: str
@@ -32,7 +32,7 @@ class PublishedPost:
 
 @dataclass(frozen=True)
 class AgentData:
-    """One agent: its head and facts as the state file has them, and its past since the first day."""
+    """One agent: its head and facts as in its state file, its past attempts and its posts since the first day."""
 
     agent: str
     head: dict[str, Any]
@@ -42,17 +42,24 @@ class AgentData:
 
     @property
     def incidents(self) -> list[Incident]:
-        """Those that stand and those that ended, if this is the agent that keeps them."""
+        """The open and the past incidents, if this is the agent that records them."""
         try:
             standing = _INCIDENTS.validate_python(self.facts.get("incidents") or {})
             ended = _INCIDENTS.validate_python(self.facts.get("past_incidents") or {})
         except ValidationError:
-            return []  # another agent's idea of incidents
+            return []  # another agent's fact of the same name
         return [*standing.values(), *ended.values()]
 
 
 def all_agents(agents: Iterable[str], since: datetime, public: Path) -> list[AgentData]:
-    """Read every agent's state, and its events from `since` on."""
+    """Collect the data of all agents.
+
+    Args:
+        agents: Their names.
+        since: When the first day of the report begins.
+        public: The folder of the local feed, which knows the titles of posts.
+
+    """
     return [_raw(agent, since, FeedStore(public)) for agent in agents]
 
 
@@ -64,12 +71,12 @@ def _raw(agent: str, since: datetime, entries: FeedStore) -> AgentData:
 
 
 def _posts(published: Any, entries: FeedStore) -> Iterator[PublishedPost]:
-    """What an agent remembers as `published`: {post: {destination: {published_at, url, id}}}."""
+    """Yield the posts of an agent's fact `published`: {post: {destination: {published_at, url, id}}}."""
     for post_id, places in published.items() if isinstance(published, dict) else ():
         entry = entries.get(post_id)
         for destination, told in places.items() if isinstance(places, dict) else ():
             try:
                 out = Published.model_validate(told)
             except ValidationError:
-                continue  # another agent's idea of publishing
+                continue  # another agent's fact of the same name
             yield PublishedPost(entry.title if entry else post_id, destination, out.url, out.published_at)

@@ -1,4 +1,4 @@
-"""The numbers of a report, and the sentence it begins with."""
+"""The daily report: its figures per agent and over all, and its first two sentences."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class AgentReport:
 
     @cached_property
     def stages(self) -> list[StageRefusals]:
-        """Where its calls were refused."""
+        """Its refusals by stage of the gate."""
         return stages.by_stage(self.raw.past, self.days, self.zone)
 
     @property
@@ -77,14 +77,14 @@ class AgentReport:
 
     @property
     def cut(self) -> date | None:
-        """The first day of which all events are still kept, if not all days have them."""
+        """The first day whose events are complete; None if all days are."""
         if len(self.raw.past) < MAX_EVENTS:
             return None
         return stats.day_of(self.raw.past[0].at_ms, self.zone) + timedelta(days=1)
 
     @property
     def models(self) -> dict[str, str]:
-        """What the ladder left in metrics and facts: tokens since ever, and the rung of the newest answer."""
+        """The traces of the model ladder in metrics and facts: total tokens, and the rung of the newest answer."""
         metrics: dict[str, int] = self.raw.head["metrics"]
         told = {name: f"{total:,}" for name, total in metrics.items() if name.startswith(("tokens_", "rung_"))}
         for name, fact in self.raw.facts.items():
@@ -95,7 +95,7 @@ class AgentReport:
 
 @dataclass(frozen=True)
 class DailyReport:
-    """The report made at `now`, of the days up to today."""
+    """A report of the days up to today, made at `now`."""
 
     now: datetime
     agents: list[AgentReport]
@@ -118,7 +118,7 @@ class DailyReport:
 
     @cached_property
     def lately(self) -> OutcomeCounts:
-        """The last 24 hours."""
+        """The outcomes of the last 24 hours."""
         since_ms = (self.now - timedelta(days=1)).timestamp() * 1000
         return stats.count(attempt for attempt in self.past if attempt.at_ms >= since_ms)
 
@@ -133,12 +133,12 @@ class DailyReport:
 
     @cached_property
     def stages(self) -> list[StageRefusals]:
-        """Every stage that refused something, the busiest first."""
+        """Refusals by stage of the gate; the stage with the most comes first."""
         return stages.by_stage(self.past, self.days, cast("ZoneInfo", self.now.tzinfo))
 
     @cached_property
     def incidents(self) -> list[Incident]:
-        """What stands, and what ended in these days; the newest first."""
+        """The open incidents and those that ended in these days, newest first."""
         every = [incident for agent in self.agents for incident in agent.raw.incidents]
         begin = stats.beginning(self.now)
         told = [incident for incident in every if incident.until is None or incident.until >= begin]
@@ -150,7 +150,7 @@ class DailyReport:
 
     @property
     def waiting(self) -> list[str]:
-        """What waits for a person, in words; held keys and pauses are not told a second time as incidents."""
+        """The things that wait for a person, in words; held keys and pauses are not repeated as incidents."""
         held = sum(len(agent.held) for agent in self.agents)
         paused = [agent.name for agent in self.agents if agent.pause]
         trouble = [one.name for one in self.standing if not one.name.startswith(("held ", "agent "))]
@@ -162,7 +162,7 @@ class DailyReport:
 
     @property
     def verdict(self) -> str:
-        """The first thing to know."""
+        """The first sentence: whether anything waits for a person."""
         if self.waiting:
             words = listed(self.waiting)
             return f"{words[0].upper()}{words[1:]}."
@@ -170,7 +170,7 @@ class DailyReport:
 
     @property
     def lead(self) -> str:
-        """The second."""
+        """The second sentence: the figures of the last 24 hours."""
         now = self.lately
         parts = [counted(now.runs, "run", "runs")]
         parts += [counted(now.troubled, "failure", "failures")] if now.troubled else []
@@ -180,7 +180,7 @@ class DailyReport:
 
 
 def build(raw: Sequence[AgentData], now: datetime) -> DailyReport:
-    """The report of these agents; `now` is in the time zone whose days count, a `ZoneInfo`."""
+    """Build the report of these agents; the time zone of `now`, a `ZoneInfo`, decides where days begin."""
     zone = cast("ZoneInfo", now.tzinfo)
     return DailyReport(now, [AgentReport(one, stats.days(now), zone) for one in raw])
 

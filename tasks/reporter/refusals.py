@@ -1,4 +1,4 @@
-"""Refusals, by the stage of the gate that refused."""
+"""Count refused calls by the stage of the gate that refused them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from state.agents.events import PastAttempt
 from tasks.reporter import stats
 from tasks.reporter.stats import Day
 
-#: What each stage of the gate says no to.
+#: The reason of a refusal at each stage of the gate.
 STAGE_MEANINGS = {
-    "input": "arguments that do not fit",
-    "key": "under way already, in doubt, or used with other arguments",
+    "input": "the arguments are invalid",
+    "key": "the key is in use, in doubt, or was used with other arguments",
     "paused": "the agent was paused",
     "age": "the call was too old",
-    "cap": "enough for that time",
-    "rate": "too many at once",
-    "breaker": "what it needs was failing",
-    "task": "the task itself said no",
+    "cap": "the cap was reached",
+    "rate": "the rate was exceeded",
+    "breaker": "the breaker was open",
+    "task": "the task itself refused",
 }
 
 
@@ -38,7 +38,7 @@ class StageRefusals:
 
 
 def by_stage(past: Sequence[PastAttempt], days: Sequence[Day], zone: ZoneInfo) -> list[StageRefusals]:
-    """Every stage that refused something, the busiest first."""
+    """Count the refusals of each stage and day; the stage with the most comes first."""
     refused = [attempt for attempt in past if attempt.outcome == "refused"]
     count = Counter((attempt.stage or "task", stats.day_of(attempt.at_ms, zone)) for attempt in refused)
     names = {name for name, _ in count}

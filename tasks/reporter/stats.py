@@ -1,4 +1,4 @@
-"""Counting past attempts: how many ran, how they ended, how long they took."""
+"""Count past attempts by outcome and duration, and by day."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from zoneinfo import ZoneInfo
 from state.agents.events import PastAttempt
 from tasks.reporter.charts import DASH
 
-#: What the report tells of, today included.
+#: Days in a report, today included.
 DAYS = 7
 
 
 @dataclass(frozen=True)
 class OutcomeCounts:
-    """The numbers of some attempts. A run is an attempt that began; a refused call is none."""
+    """The outcomes of some attempts. A run is an attempt that started; a refused call did not start."""
 
     done: int = 0
     failed: int = 0
@@ -32,12 +32,12 @@ class OutcomeCounts:
 
     @property
     def troubled(self) -> int:
-        """Runs that did not end well."""
+        """Runs that failed or whose outcome is unknown."""
         return self.failed + self.unknown
 
     @property
     def share(self) -> str:
-        """How many of the runs went well; never rounded up to all of them."""
+        """The share of successful runs; never rounded up to 100 %."""
         if not self.runs:
             return DASH
         return "100 %" if not self.troubled else f"{math.floor(1000 * self.done / self.runs) / 10:g} %"
@@ -48,7 +48,7 @@ class Day:
     """One calendar day of the schedule's time zone."""
 
     date: date
-    whole: bool  #: False for today, which goes on
+    whole: bool  #: False for today, which is not over
 
     @property
     def label(self) -> str:
@@ -56,17 +56,17 @@ class Day:
 
 
 def days(now: datetime) -> list[Day]:
-    """The days of a report made `now`, oldest first; today is the last."""
+    """Return the days of a report that is made at `now`, oldest first; today is the last."""
     return [Day(now.date() - timedelta(days=ago), whole=ago > 0) for ago in reversed(range(DAYS))]
 
 
 def beginning(now: datetime) -> datetime:
-    """The first moment of the first day."""
+    """Return the first moment of the first day."""
     return datetime.combine(days(now)[0].date, datetime.min.time(), now.tzinfo)
 
 
 def count(past: Iterable[PastAttempt]) -> OutcomeCounts:
-    """Count them."""
+    """Count attempts by outcome, with the percentiles of their durations."""
     every = list(past)
     ends = [attempt.outcome for attempt in every]
     took = sorted(attempt.ms for attempt in every if attempt.outcome != "refused")
@@ -81,10 +81,10 @@ def count(past: Iterable[PastAttempt]) -> OutcomeCounts:
 
 
 def percentile(ordered: Sequence[int], percent: int) -> int | None:
-    """The smallest of these values that so many per cent of them do not exceed."""
+    """Return the smallest of these values that `percent` per cent of them do not exceed; None if there are none."""
     return ordered[math.ceil(len(ordered) * percent / 100) - 1] if ordered else None
 
 
 def day_of(ms: int, zone: ZoneInfo) -> date:
-    """The calendar day of a moment in milliseconds since 1970."""
+    """Return the calendar day of a time in milliseconds since 1970."""
     return datetime.fromtimestamp(ms / 1000, zone).date()

@@ -1,4 +1,4 @@
-"""The responder: answers a message through the ladder, once, and never another bot."""
+"""The responder: replies to a message once, through the model ladder, and never to another bot."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from clients.mailbox import Delivered, Reply
 from gatekeeper import Effect, Rate, Rung
 from tasks.responder import output_guard
 
-#: Who we are; nobody answers themselves.
+#: Our own name; messages from it are not answered.
 OWN_NAME = "gatehouse"
 
-#: How bots are called: `ada[bot]`, `ada-bot`, `ada_bot`, `bot`, `AdaBot`. A Talbot is a person.
+#: Names of bots: `ada[bot]`, `ada-bot`, `ada_bot`, `bot`, `AdaBot`; but not the surname Talbot.
 _BOT = re.compile(r"(?:^|[\W_])bot\W*$")
 _CAMEL_BOT = re.compile(r"[a-z0-9]Bot$")
 
@@ -30,7 +30,7 @@ INSTRUCTIONS = f"""You are {OWN_NAME}, an automatic responder. Answer the messag
 in at most five polite sentences, as plain text. If you do not know something, say so and say that a person will see the
 message. Promise nothing. Name no person, no account and no address that the message does not name."""
 
-#: What the rules answer, by what stands in a message. The first that fits; the last fits everything.
+#: The rules' replies by pattern. The first pattern that matches the message decides; the last one matches everything.
 RULES = {
     r"\b(stop|unsubscribe|leave me alone)\b": "Understood. I only ever answer: I will not write unless you do.",
     r"\b(broken|error|bug|fails?|failed|down|urgent|complain\w*|wrong)\b": "I am sorry that something is not as it should be. Your message is kept for a person to see. It helps to know what you did, what you expected and what you saw.",
@@ -50,7 +50,7 @@ class ModelReply(BaseModel):
 
 
 def remember(delivered: Delivered) -> None:
-    """Write a reply that lies in its mailbox into the state, whoever found out."""
+    """Record a delivered reply in the agent's state, whether the attempt or a look-up found it."""
     memory = gatekeeper.memory()
     memory.put("last_reply", {"at": delivered.delivered_at.isoformat(), "rung": delivered.rung, "by": delivered.by})
     memory.count("total_answered")
@@ -64,7 +64,13 @@ def remember(delivered: Delivered) -> None:
     attempts=3,
 )
 def respond(channel: Name, conversation: Id, message_id: Id, text: Text, sender: Id) -> Delivered:
-    """Answer one message into the mailbox of its conversation."""
+    """Reply to one message in the mailbox of its conversation.
+
+    Raises:
+        gatekeeper.Refused: the sender is a bot.
+        NotApplied: the mailbox cannot be written.
+
+    """
     if reason := bot_reason(sender):
         raise gatekeeper.Refused(f"{sender[:100]!r} is not answered: {reason}")
     reply = _reply(text, channel=channel, conversation=conversation, message_id=message_id, sender=sender)
@@ -73,7 +79,7 @@ def respond(channel: Name, conversation: Id, message_id: Id, text: Text, sender:
 
 
 def bot_reason(sender: str) -> str:
-    """Why this sender is not answered, so that two programs never talk to each other; empty for a person."""
+    """Return why this sender is taken for a bot, so that two programs never reply to each other; empty for a person."""
     name = unicodedata.normalize("NFKC", sender).strip().removeprefix("@")
     if name.casefold() == OWN_NAME:
         return "that is this system itself"
@@ -83,18 +89,18 @@ def bot_reason(sender: str) -> str:
 
 
 def by_rules(text: str) -> ModelReply:
-    """A polite answer without any model."""
+    """Reply politely without a model."""
     folded = text.casefold().strip()
     return ModelReply(reply=next(reply for pattern, reply in RULES.items() if re.search(pattern, folded)))
 
 
 def _reply(text: str, **message: str) -> Reply:
-    """The best answer that may be sent. One that may not gives way to the rules', which hold nothing of the message."""
+    """Return the best reply that may be sent: the ladder's, or if that is unsafe the rules', which quote nothing."""
     question = fallback.Question(system=INSTRUCTIONS, prompt=text, schema=ModelReply)
-    answered = fallback.ask(question, rules=lambda: by_rules(text), raw=lambda: ModelReply(reply=ACKNOWLEDGEMENT))
+    answer = fallback.ask(question, rules=lambda: by_rules(text), raw=lambda: ModelReply(reply=ACKNOWLEDGEMENT))
     try:
-        words, rung, by = output_guard.check(answered.value.reply, text), answered.rung, answered.by
+        reply, rung, by = output_guard.check(answer.value.reply, text), answer.rung, answer.by
     except output_guard.UnsafeReply as error:
-        words, rung, by = by_rules(text).reply, Rung.RULES, f"rules, because of {answered.by}: {error}"
+        reply, rung, by = by_rules(text).reply, Rung.RULES, f"rules, because of {answer.by}: {error}"
         gatekeeper.made_by(rung)
-    return Reply(**message, message=text, reply=words, rung=rung, by=by)
+    return Reply(**message, message=text, reply=reply, rung=rung, by=by)

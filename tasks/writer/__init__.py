@@ -1,6 +1,6 @@
-"""The writer: reads what `content/sources.toml` lists and drafts one post about what is new; a person decides about it.
+"""The writer: reads the sources in `content/sources.toml` and drafts one post about new items, for a person to approve.
 
-A draft is a local file whose name follows from its items, so running again is harmless and no line is crossed.
+A draft is a local file whose name is derived from its items, so a second run is harmless and the task has no effect.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from clients.llm import fallback
 from tasks.writer import drafts, feed_items, summary
 from tasks.writer.feed_items import FeedItem
 
-#: Items in one draft: what a person reads in a few minutes.
+#: Items in one draft: as many as a person reads in a few minutes.
 BATCH_SIZE = 5
-#: Items looked at in one run, over all sources. The memory keeps 200 entries, so it can know them all.
+#: Items considered in one run, over all sources. The agent's memory keeps 200 entries, so it can hold them all.
 MAX_ITEMS = 150
-#: An item that is still listed is remembered anew this often, so that it outlives those that are gone.
+#: How often an item that is still listed is recorded again, so that it is not displaced by newer ones.
 REMEMBER_EVERY = timedelta(days=7)
 
 
 class DraftResult(BaseModel):
-    """What one run made: the draft's id and by whom, or why there is none."""
+    """The result of one run: the draft's id and what wrote it, or why there is none."""
 
     draft: str | None = None
     made_by: str | None = None
@@ -37,7 +37,12 @@ class DraftResult(BaseModel):
 
 @gatekeeper.task(lease="3m")
 def draft() -> DraftResult:
-    """Draft one post from the newest items that no draft was made from; broken sources are told in the state."""
+    """Draft one post from the newest items that are in no draft yet; broken sources are recorded in the agent's state.
+
+    Raises:
+        gatekeeper.Refused: another run is drafting.
+
+    """
     try:
         with drafts.exclusive():
             return _draft()
@@ -49,7 +54,7 @@ def _draft() -> DraftResult:
     reading = sources.read_all("writer", feed_items.parse)
     gatekeeper.memory().put("broken_sources", reading.broken or None)
     broken = sorted(reading.broken)
-    chosen = _unknown(_in_view(reading.parts, reading.sources))[:BATCH_SIZE]
+    chosen = _new(_considered(reading.parts, reading.sources))[:BATCH_SIZE]
     if not chosen:
         return DraftResult(why=f"nothing new; read {reading.sources} sources, {len(broken)} broken", broken=broken)
     answered = fallback.ask(
@@ -64,16 +69,16 @@ def _draft() -> DraftResult:
     )  # fmt: skip
 
 
-def _in_view(found: Iterable[FeedItem], number_of_sources: int) -> list[FeedItem]:
-    """The newest items of each source, newest first over all; our own digests are no news."""
+def _considered(items: Iterable[FeedItem], number_of_sources: int) -> list[FeedItem]:
+    """Return the newest items of each source, newest first over all, without our own digests."""
     each = max(MAX_ITEMS // max(number_of_sources, 1), 1)
     taken: Counter[str] = Counter()
-    kept: dict[str, FeedItem] = {}
-    for item in sorted((item for item in found if not _is_ours(item)), key=_age):
+    considered: dict[str, FeedItem] = {}
+    for item in sorted((item for item in items if not _is_ours(item)), key=_age):
         taken[item.source] += 1
         if taken[item.source] <= each:
-            kept.setdefault(item.link, item)
-    return list(kept.values())
+            considered.setdefault(item.link, item)
+    return list(considered.values())
 
 
 def _is_ours(item: FeedItem) -> bool:
@@ -81,20 +86,20 @@ def _is_ours(item: FeedItem) -> bool:
 
 
 def _age(item: FeedItem) -> tuple[float, str]:
-    """Newest first; what has no date comes last."""
+    """Sort newest first; undated items come last."""
     return (-item.date.timestamp() if item.date else 0.0, item.id)
 
 
-def _unknown(seen: Sequence[FeedItem]) -> list[FeedItem]:
-    """Those no draft was made from, as the memory and the drafts' own files say."""
-    memory, linked, unknown = gatekeeper.memory(), drafts.links(), []
-    for item in seen:
+def _new(items: Sequence[FeedItem]) -> list[FeedItem]:
+    """Return the items that are in no draft yet, according to the agent's memory and the drafts' files."""
+    memory, linked, new = gatekeeper.memory(), drafts.links(), []
+    for item in items:
         before = memory.get("drafted", item.id)
         if before and date.fromisoformat(before["seen"]) + REMEMBER_EVERY <= _today():
             memory.record("drafted", item.id, value=before | {"seen": _today().isoformat()})
         if not before and item.link not in linked:
-            unknown.append(item)
-    return unknown
+            new.append(item)
+    return new
 
 
 def _remember(chosen: Iterable[FeedItem], name: str) -> None:

@@ -1,6 +1,6 @@
-"""The drafts in `content/drafts/`: whole posts that wait for a person. Moving one to `content/` publishes it.
+"""The drafts in `content/drafts/`: complete posts that wait for a person. Moving one to `content/` publishes it.
 
-A draft's name comes from the items it is about, never from the text, so writing it again is the same file.
+A draft's name is derived from its items, not from its text, so drafting the same items again gives the same file.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tasks.writer import summary
 from tasks.writer.feed_items import FeedItem
 from tasks.writer.summary import Digest
 
-#: How every draft's id begins, so that the feed's own digests are never digested again.
+#: The prefix of every draft's id; items of our own feed with it are not drafted again.
 PREFIX = "digest-"
 TAG = "digest"
 
@@ -34,17 +34,17 @@ _FOOTER = {
 
 
 class DraftsInUse(Exception):
-    """Raised when another run is drafting right now."""
+    """Raised when another run is drafting."""
 
 
 def folder() -> Path:
-    """Where drafts wait."""
+    """Return the folder of drafts."""
     return settings.current().content_dir / "drafts"
 
 
 @contextmanager
 def exclusive() -> Iterator[None]:
-    """One run at a time: two would draft the same items. The kernel frees the lock of a process that dies."""
+    """Hold the lock of the folder, because two runs would draft the same items; raises DraftsInUse."""
     try:
         lock = open_locked(private.folder(folder()) / ".lock", wait=0)
     except BlockingIOError:
@@ -56,25 +56,36 @@ def exclusive() -> Iterator[None]:
 
 
 def links() -> set[str]:
-    """Every source that a draft, or a post that was one, is made from."""
-    places = (folder(), settings.current().content_dir)
-    return {link for place in places for found in content.scan(place).posts for link in found.sources}
+    """Return the links of all items in drafts and in published posts."""
+    folders = (folder(), settings.current().content_dir)
+    return {link for each in folders for post in content.scan(each).posts for link in post.sources}
 
 
 def draft_id(items: Sequence[FeedItem]) -> str:
-    """The draft's id: the newest item's day, and a digest of all items."""
+    """Return the id of the draft of these items: the newest item's day, and a digest of all item ids."""
     days = [item.date for item in items if item.date]
     day = f"{max(days):%Y-%m-%d}-" if days else ""
     return f"{PREFIX}{day}{hashlib.sha256(' '.join(sorted(item.id for item in items)).encode()).hexdigest()[:8]}"
 
 
 def write(items: Sequence[FeedItem], text: Digest, made_by: str, now: datetime) -> Path:
-    """Write the draft whole, unless it is there already: a person may have worked on it."""
+    """Write a draft, unless its file exists: a person may have edited it.
+
+    Args:
+        items: The items that the draft is about.
+        text: The draft's text.
+        made_by: The model or the rung that wrote it.
+        now: The draft's `publish_at`.
+
+    Returns:
+        The draft's file.
+
+    """
     path = folder() / f"{draft_id(items)}.md"
     if not path.exists():
         document = _document(items, text, made_by, now)
         header, body = post.split(document)
-        post.build({**header, "body": body})  # moving the file must be enough, so it is read before it is written
+        post.build({**header, "body": body})  # moving the file must suffice to publish it, so it is validated first
         write_atomic(path, document.encode())
     return path
 

@@ -1,4 +1,4 @@
-"""A digest of what others wrote: the question to a model, and how rules write it when no model can."""
+"""A digest of feed items: the question to a model, and the text that rules write without one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clients.llm.fallback import Question
 from clients.text import markdown
 from tasks.writer.feed_items import FeedItem, first_sentences
 
-#: Characters of an item's own words that a digest quotes: enough to decide whether to read on.
+#: Characters of an item's text that a digest quotes.
 MAX_QUOTE = 320
 
 SYSTEM = """\
@@ -48,7 +48,7 @@ class Digest(BaseModel):
 
 
 def question(items: Sequence[FeedItem]) -> Question[Digest]:
-    """Ask for a digest of the items, whose texts are data and nothing else."""
+    """Return the question for a digest; the items are its material, which is untrusted text."""
     shown = [
         {"title": i.title, "source": i.source, "date": _day(i), "link": i.link, "text": i.text} for i in items
     ]  # fmt: skip
@@ -57,7 +57,7 @@ def question(items: Sequence[FeedItem]) -> Question[Digest]:
 
 
 def _schema(hosts: frozenset[str]) -> type[Digest]:
-    """What a model may answer: of sensible length, and with links to the items' hosts only."""
+    """Return the schema of a model's digest: lengths are limited, and links may lead to the items' hosts only."""
 
     class ModelDigest(Digest):
         title: Annotated[Line, StringConstraints(min_length=8, max_length=120)]
@@ -76,7 +76,7 @@ def _schema(hosts: frozenset[str]) -> type[Digest]:
 
 
 def _hosts(text: str) -> set[str]:
-    """Every host that a text leads to, as a link or as a bare address; what has no host counts by its address."""
+    """Return the hosts of all links and bare URLs in a text; a URL without a host stands for itself."""
     urls = [*markdown.links(text), *_BARE_URL.findall(text)]
     return {_host(url if "://" in url or url.startswith("mailto:") else f"http://{url}") for url in urls}
 
@@ -91,18 +91,18 @@ def _host(url: str) -> str:
 
 
 def by_rules(items: Sequence[FeedItem]) -> Digest:
-    """Every item with its title, its link, its source and its first sentences as a quotation."""
+    """Write a digest without a model: each item's title, link, source and first sentences."""
     body = "\n\n".join(_section(item) for item in items)
     return Digest(title=_title(items), summary=_summary(items), body=body)
 
 
 def raw(items: Sequence[FeedItem]) -> Digest:
-    """The bare list."""
+    """Return a plain list of the items."""
     return Digest(title=_title(items), summary=_summary(items), body=references(items))
 
 
 def references(items: Sequence[FeedItem]) -> str:
-    """Where each item is to be found, as a Markdown list."""
+    """Return the links of the items as a Markdown list."""
     return "\n".join(f"- {_link(item)}, {_origin(item)}" for item in items)
 
 

@@ -257,7 +257,7 @@ def test_without_a_file_our_own_web_process_is_watched(in_settings: Callable[...
 def test_the_file_that_ships_says_what_holds_without_one(in_settings: Callable[..., None]) -> None:
     in_settings(CONTENT_DIR=str(settings.ROOT / "content"))
 
-    assert config.load() == config.ours()
+    assert config.load() == config.default()
 
 
 def test_a_url_says_what_it_expects(in_settings: Callable[..., None], tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_a_bad_entry_of_the_file_hides_no_other(in_settings: Callable[..., None]
     ("text", "says"),
     [
         ("[[url]]\n", "url.0.name: Field required"),
-        ('[[url]]\nname = "a"\nurl = "example.org"', "is no URL; write https://"),
+        ('[[url]]\nname = "a"\nurl = "example.org"', "is not a URL; write https://"),
         ('[[url]]\nname = "a"\nurl = "http://a"\nlatency = "2s"', "url.0.latency: Extra inputs"),
         ('[[url]]\nname = "a"\nurl = "http://a"\nmax_latency = "soon"', "'soon' is not a duration"),
         ('[[url]]\nname = "a"\nurl = "http://a"\n' * 2, "the name 'a' is there twice"),

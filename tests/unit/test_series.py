@@ -124,7 +124,7 @@ def test_the_rules_tell_the_level_the_trend_and_what_is_unusual() -> None:
     assert "Worth a look: 1 unusual value." in text
 
 
-def test_the_rules_tell_troubles_first() -> None:
+def test_the_rules_report_problems_first() -> None:
     agents = (an_agent(done=3, failed=1), an_agent("publisher", done=2, unknown=1, held=2, paused=True))
 
     found = analysis.by_rules(some_numbers(described(*[1] * 14), agents=agents, out=1))
@@ -132,7 +132,7 @@ def test_the_rules_tell_troubles_first() -> None:
     assert found is not None
     assert found.summary == (
         "1 post is out, 1 of them from the last week (0 the week before); the newest is “A title”, 20 November. "
-        "2 agents made 7 attempts in 7 days, 5 of them done. Worth a look: 4 troubles."
+        "2 agents made 7 attempts in 7 days, 5 of them done. Worth a look: 4 problems."
     )
     assert found.findings[:4] == [
         "writer failed in 1 of its 4 attempts in 7 days.",
