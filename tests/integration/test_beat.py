@@ -143,7 +143,7 @@ def test_a_tick_that_was_registered_and_not_sent_is_not_lost(clerks: Install, va
         due = datetime.now(UTC).replace(second=0, microsecond=0)
         gate = registered()["clerk.remember"]
         kwargs = {"name": "ticked", "value": 1}
-        Ledger().register(gate.call((), kwargs, id=f"tick:each:{due:%Y-%m-%dT%H:%M:%SZ}", door="beat"))
+        Ledger().register(gate.call((), kwargs, id=f"tick:each:{due:%Y-%m-%dT%H:%M:%SZ}", origin="beat"))
         """
     )
     [call] = calls(store)

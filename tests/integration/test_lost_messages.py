@@ -37,7 +37,7 @@ def register_only(shell: Shell, task: str, **kwargs: object) -> str:
         from state.redis import client as store
         from state.ledger import Ledger
         from uuid import uuid4
-        call = registered()[task].call((), kwargs, id=str(uuid4()), door="test")
+        call = registered()[task].call((), kwargs, id=str(uuid4()), origin="test")
         assert Ledger().register(call)
         answer = call.id
         """,

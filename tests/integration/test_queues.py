@@ -93,7 +93,7 @@ def test_a_lost_message_of_another_queue_is_sent_again_to_that_queue(
         from state.ledger import Ledger
         from state.options import Options
         said = Options(queue="slowq").as_json()
-        call = registered()["counter.add"].call((), {"a": 2, "b": 3}, id="lost-in-slowq", door="test", options=said)
+        call = registered()["counter.add"].call((), {"a": 2, "b": 3}, id="lost-in-slowq", origin="test", options=said)
         assert Ledger().register(call)
         answer = call.id
         """

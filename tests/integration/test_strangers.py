@@ -118,7 +118,7 @@ def test_the_guessable_id_of_a_schedule_run_does_not_show_its_result(house: Inst
     shell.run(
         """
         from gatekeeper.policies.spec import registered
-        answer = app.accept(registered()["counter.add"].call((), {"a": 20, "b": 22}, id=call, door="beat"))
+        answer = app.accept(registered()["counter.add"].call((), {"a": 20, "b": 22}, id=call, origin="beat"))
         """,
         call=guessed,
     )
