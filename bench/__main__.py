@@ -7,10 +7,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.arena import Arena
-from bench.contest import EFFECT, GATE, PLAIN, UNSYNCED, Side, Work, one_round
+from bench.environment import BenchEnvironment
 from bench.latency import latencies
 from bench.report import Report
+from bench.throughput import EFFECT, GATE, PLAIN, UNSYNCED, Side, Work, one_round
 
 WHAT = """\
 Each round fills a queue with calls of a task that does nothing, starts one worker, and times it from the end of the
@@ -24,21 +24,21 @@ def main() -> None:
     asked = _arguments()
     work = Work(asked.tasks, asked.tasks // 5, asked.pool, asked.concurrency)
     print(WHAT)
-    with Arena() as arena:
+    with BenchEnvironment() as environment:
         rounds = _alternate(
-            arena, work, asked.rounds, (PLAIN, GATE) if asked.short else (PLAIN, GATE, EFFECT, UNSYNCED)
+            environment, work, asked.rounds, (PLAIN, GATE) if asked.short else (PLAIN, GATE, EFFECT, UNSYNCED)
         )
-        report = Report(work, rounds, latencies(arena.redis, asked.tasks))
+        report = Report(work, rounds, latencies(environment.redis, asked.tasks))
     print(report)
     if asked.json:
         asked.json.write_text(json.dumps(report.as_json(), indent=2) + "\n")
 
 
-def _alternate(arena: Arena, work: Work, count: int, sides: Sequence[Side]) -> dict[Side, list[float]]:
+def _alternate(environment: BenchEnvironment, work: Work, count: int, sides: Sequence[Side]) -> dict[Side, list[float]]:
     rounds: dict[Side, list[float]] = {side: [] for side in sides}
     for _ in range(count):
         for side, rates in rounds.items():
-            rates.append(one_round(arena, side, work))
+            rates.append(one_round(environment, side, work))
     return rounds
 
 

@@ -1,4 +1,4 @@
-"""Fills the queue through an application's own door: `python -m bench.fill APP TASK COUNT`."""
+"""Submit calls through an application's own `send_task`: `python -m bench.fill APP TASK COUNT`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gatehouse as it runs in production, but for its results: `celery -A bench.gated worker`."""
+"""Gatehouse as in production, except that results are ignored: `celery -A bench.gated worker`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Latency: the gate's two scripts next to PING, on the same connection, in turn."""
+"""Measure the latency of the gate's two scripts and of PING, in turn on the same connection."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from gatekeeper.run.responses import kept
 from state.ledger import Ledger
 from state.model import AttemptResult, Claim
 
-#: Not timed: the scripts are loaded, and the processor wakes up.
+#: Calls that are not timed, while scripts are loaded and the processor reaches its speed.
 WARM_UP = 200
 
 
 @dataclass
 class Stopwatch:
-    """How long each of several things took, in microseconds."""
+    """The durations of named operations, in microseconds."""
 
     taken: dict[str, list[float]] = field(default_factory=dict)
 
@@ -33,7 +33,7 @@ class Stopwatch:
 
 
 def latencies(redis: Redis, tries: int) -> dict[str, list[float]]:
-    """PING, admit and settle of `tries` registered calls of a repeat-safe task."""
+    """Return the latencies of PING, admit and settle for `tries` registered calls of a repeat-safe task, in microseconds."""
     redis.flushall()
     watch = Stopwatch()
     for n in range(WARM_UP + tries):

@@ -16,7 +16,7 @@ from typing import Any
 import click
 from redis import Redis
 
-from bench.arena import Arena
+from bench.environment import BenchEnvironment
 from state.journal import records
 from state.journal.journal import Journal
 from state.recovery.rebuild import Progress
@@ -34,13 +34,13 @@ RARE = 100
 def main() -> None:
     """Write a journal, rebuild an empty Redis from it, and print the figures."""
     asked = _arguments()
-    with Arena() as arena:
-        journal = Journal(arena.settings.journal_dir)
+    with BenchEnvironment() as environment:
+        journal = Journal(environment.settings.journal_dir)
         path = _written(journal, asked.entries // PER_KEY)
         size = path.stat().st_size
         print(f"{asked.entries // PER_KEY} keys, {asked.entries} entries, {size / 1e6:.0f} MB")
-        pid = int(arena.redis.info("server")["process_id"])
-        took, mine, its, report = _timed(arena.redis, journal, size, pid)
+        pid = int(environment.redis.info("server")["process_id"])
+        took, mine, its, report = _timed(environment.redis, journal, size, pid)
     print(
         f"recovered in {took:.1f} s: {asked.entries / took:,.0f} entries/s, {asked.entries / PER_KEY / took:,.0f} keys/s"
     )
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def _written(journal: Journal, keys: int) -> Path:
-    """One file with all of it, as a worker writes it, but not synced."""
+    """Write the journal as one file, in the form of a worker but without fsync."""
     journal.append("epoch", {"agent": "publisher", "epoch": "e" * 16, "fence": 0}, sync=True)
     path = journal.files()[-1]
     lines = (records.encode(event, fields) for number in range(1, keys + 1) for event, fields in _life(number))
@@ -88,7 +88,7 @@ def _timed(redis: Redis, journal: Journal, size: int, pid: int) -> tuple[float, 
 
 
 class _Bar(Progress):
-    """As `gate recover` shows it."""
+    """Show progress as `gate recover` does."""
 
     def __init__(self, update: Callable[[int], None], size: int) -> None:
         self._update, self._size, self._written = update, size, 0
@@ -106,7 +106,7 @@ def _no_caps(_task: str, _kwargs: Mapping[str, Any]) -> list[tuple[str, int]]:
 
 
 def _processor(pid: int) -> float:
-    """Seconds of processor time that a process has used, on Linux."""
+    """Return the processor time that a process has used, in seconds; works on Linux only."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -1,4 +1,4 @@
-"""The figures: medians and ratios, as two tables and as JSON."""
+"""The figures of a run: medians and ratios, as two tables and as JSON."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass
 from statistics import median, quantiles
 from typing import Any
 
-from bench.contest import EFFECT, PLAIN, UNSYNCED, Side, Work
+from bench.throughput import EFFECT, PLAIN, UNSYNCED, Side, Work
 
 
 @dataclass(frozen=True)
 class Report:
-    """Tasks per second of each round, and microseconds of each try."""
+    """The measurements of a run: tasks per second by round, and latencies in microseconds."""
 
     work: Work
     rounds: dict[Side, list[float]]

@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any
 
 import settings
-from bench.arena import Arena
+from bench.environment import BenchEnvironment
 from gatekeeper import logs
 
 POST = "---\ntitle: A traced post {n}\npublish_at: 2026-11-01T09:00:00Z\n---\n\nNothing to see here.\n"
@@ -77,13 +77,13 @@ def main() -> None:
     if asked.inside:
         _trace(show=asked.show)
         return
-    with Arena() as arena:
-        arena.env["LOG_LEVEL"] = "error"
-        arena.run("bench.trace", "--inside", *(["--show"] if asked.show else []))
+    with BenchEnvironment() as environment:
+        environment.env["LOG_LEVEL"] = "error"
+        environment.run("bench.trace", "--inside", *(["--show"] if asked.show else []))
 
 
 def _trace(*, show: bool) -> None:
-    from workers import app  # noqa: PLC0415 - only this process has the settings of the arena in its environment
+    from workers import app  # noqa: PLC0415 - only this process has the settings of the environment in its environment
 
     logs.configure()
     posts = settings.current().content_dir

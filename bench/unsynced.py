@@ -1,4 +1,4 @@
-"""Gatehouse whose journal is not brought to the disk, to see what that takes: `celery -A bench.unsynced worker`."""
+"""Gatehouse without fsync of its journal, to measure the cost of fsync: `celery -A bench.unsynced worker`."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from gatekeeper import Effect
 
 @gatekeeper.task()
 def nothing(n: int) -> int:
-    """Repeat-safe."""
+    """Return the argument; a repeat-safe task."""
     return n
 
 

@@ -1,1 +1,1 @@
-"""The same faults on the peers: what other packages do where Gatehouse holds back, measured with the same judge."""
+"""Inject the same faults into Gatehouse and other task queues, and count their effects with the same server."""

@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def _one_cell(home: Venv, peer: Peer, fault: Fault, runs: int) -> str:
-    """Effects per key, or why there are none to tell."""
+    """Return the effects per key, or why they could not be measured."""
     python = home.python if peer.packages else Path(sys.executable)
     try:
         with Stage(peer, python) as stage:
@@ -69,7 +69,7 @@ def _inflict(stage: Stage, fault: Fault, keys: list[str]) -> str:
 
 
 def _install(home: Venv, peers: list[Peer]) -> dict[str, str]:
-    """Install what the peers need; adapter → why it cannot be had."""
+    """Install the peers' packages; return the reason for each adapter whose packages cannot be installed."""
     missing: dict[str, str] = {}
     for peer in peers:
         try:

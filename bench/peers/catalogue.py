@@ -1,4 +1,4 @@
-"""Who is measured, in the order of the table. What each is configured for is said in its adapter."""
+"""The peers that are measured, in the order of the table; each adapter describes its configuration."""
 
 from __future__ import annotations
 

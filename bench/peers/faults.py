@@ -1,4 +1,4 @@
-"""The faults, each a function of a running peer and the keys to ask for; what reached the judge is counted afterwards."""
+"""The faults: each is a function of a running peer and the keys to call; the effects are counted afterwards."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HELD = "delay_after:120"
 
 @dataclass(frozen=True)
 class Fault:
-    """`title` heads its column; `what` says what is done."""
+    """One fault; `title` heads its column, and `what` describes it."""
 
     title: str
     what: str
@@ -34,7 +34,7 @@ class Fault:
 
 
 def lose_answers(stage: Stage, keys: Sequence[str]) -> None:
-    """Each request is applied, and no answer ever comes back."""
+    """Apply each request, and never send a response."""
     stage.effects.mode("apply_then_drop")
     stage.call(*keys)
     stage.wait_for_effects(*keys)
@@ -51,7 +51,7 @@ def kill_workers(stage: Stage, keys: Sequence[str]) -> None:
 
 
 def kill_group(stage: Stage, keys: Sequence[str]) -> None:
-    """Every process of the worker dies while it waits for the answers, and all is started again."""
+    """Kill every process of the worker while it waits for responses, and start all again."""
     _begin_effects(stage, keys)
     stage.settle(UNDER_WAY)
     stage.kill_group()
@@ -60,7 +60,7 @@ def kill_group(stage: Stage, keys: Sequence[str]) -> None:
 
 
 def call_at_once(stage: Stage, keys: Sequence[str]) -> None:
-    """Two processes ask for the same key at the same time; the first effect is slow."""
+    """Call the same key from two processes at the same time; the first effect is slow."""
     stage.effects.mode(HELD)
     stage.call_at_once(*keys)
     stage.wait_for_effects(*keys)
@@ -79,7 +79,7 @@ def call_again(stage: Stage, keys: Sequence[str]) -> None:
 
 
 def kill_before(stage: Stage, keys: Sequence[str]) -> None:
-    """Every process dies while the tasks run, before anything was sent."""
+    """Kill every process while the tasks run, before anything is sent."""
     stage.call(*keys)
     stage.wait_for_attempts(*keys)
     stage.settle(UNDER_WAY)

@@ -1,4 +1,4 @@
-"""One contestant: what is installed for it, how its workers start, and how long it may take to try again."""
+"""One peer: its packages, the command of its workers, and how long its retries may take."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SLOTS = 8
 
 @dataclass(frozen=True)
 class Peer:
-    """`worker` is the command line behind `python -m`; `{module}` and `{slots}` are filled in."""
+    """One peer; `worker` is the command line after `python -m`, in which `{module}` and `{slots}` are replaced."""
 
     title: str
     adapter: str

@@ -104,7 +104,7 @@ class Stage:
 
     @property
     def log(self) -> str:
-        """The end of what the workers wrote."""
+        """Return the end of the workers' output."""
         return self._worker.output[-3000:]
 
     def _check(self, answer: str) -> None:

@@ -26,7 +26,7 @@ class NotInstalled(RuntimeError):
 
 
 class Venv:
-    """Where the peers are installed; each one by itself, so that one that cannot be had does not stop the others."""
+    """The virtual environment of the peers; each is installed separately, so that a failure does not stop the others."""
 
     def __init__(self) -> None:
         pins = hashlib.sha256(PINS.read_bytes() + sys.version.encode()).hexdigest()[:12]

@@ -63,7 +63,7 @@ def test_what_a_model_says_goes_out_with_its_name(house: Install, desk: Shell, g
     [
         (1, "Look at https://evil.example", "link"),
         (2, "Ask @mallory", "mention"),
-        (3, "@everyone, hello", "everybody"),
+        (3, "@everyone, hello", "everyone"),
         (4, "My key is a-very-secret-key", "secret"),
         (5, "<img src=x onerror=alert(1)>", "markup"),
     ],

@@ -1,4 +1,4 @@
-"""What all that stands on Celery has in common.
+"""The settings that all peers based on Celery share.
 
 https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/redis.html says that a message that is not
 acknowledged within the visibility timeout is delivered again, and advises one longer than the longest task. The default is
@@ -19,7 +19,7 @@ RETRIES: dict[str, Any] = {"autoretry_for": (Exception,), "max_retries": 3, "def
 
 
 def early() -> dict[str, Any]:
-    """Celery as it comes: a message is acknowledged just before its task begins."""
+    """Return Celery's defaults: a message is acknowledged just before its task begins."""
     return {
         "broker_url": os.environ["REDIS_URL"],
         "result_backend": os.environ["REDIS_URL"],
@@ -33,5 +33,5 @@ def early() -> dict[str, Any]:
 
 
 def late() -> dict[str, Any]:
-    """Celery with late acks: a message is acknowledged when its task is over."""
+    """Return the settings with late acks: a message is acknowledged when its task has ended."""
     return {**early(), "task_acks_late": True, "worker_deduplicate_successful_tasks": True}

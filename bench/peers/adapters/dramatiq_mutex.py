@@ -19,7 +19,7 @@ locks = RedisBackend(url=os.environ["REDIS_URL"])
 
 
 def publish(key: str) -> None:
-    """Publish, unless somebody is at it."""
+    """Publish, unless another worker holds the mutex."""
     with ConcurrentRateLimiter(locks, f"publish:{key}", limit=1).acquire(raise_on_failure=False) as acquired:
         if acquired:
             effect.publish(key)

@@ -1,4 +1,4 @@
-"""What the task of every peer does: one POST to the effect server, by the standard library alone."""
+"""The effect of every peer's task: one POST to the effect server, with the standard library only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FOR_EVER = 600
 
 
 def publish(key: str) -> str:
-    """Send the effect of `key`; any answer but a 2xx is an error."""
+    """Send the effect of `key`; raises for any response other than a 2xx."""
     begin(key)
     body = json.dumps({"key": key}).encode()
     request = Request(f"{os.environ['EFFECTS_URL']}/{key}", body, method="POST")
@@ -24,7 +24,7 @@ def publish(key: str) -> str:
 
 
 def begin(key: str) -> None:
-    """Note which process tries; a fault knows by that whom to kill."""
+    """Record which process attempts the key, so that a fault can kill it."""
     notes = Path(os.environ["NOTES_DIR"]) / key
     stuck = key.startswith(STUCK) and not notes.exists()
     with notes.open("a") as lines:

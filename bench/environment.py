@@ -1,4 +1,4 @@
-"""Where it is measured: a folder, a server and workers of the benchmark's own, gone when it is over."""
+"""The environment of a benchmark: a folder, a server and workers of its own, removed at the end."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ import settings
 from deploy import redis_server
 from state.redis import client
 
-#: Seconds for a process to end when it is asked to.
-ENDS_WITHIN = 20.0
-STARTS_WITHIN = 10.0
+#: Seconds for a process to end after SIGTERM, and for the server to start.
+MAX_STOP_SECONDS = 20.0
+MAX_START_SECONDS = 10.0
 
 
-class Arena:
-    """Use it as `with Arena() as arena:`."""
+class BenchEnvironment:
+    """A context manager that starts a server in a temporary folder, and stops and removes both."""
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -31,7 +31,7 @@ class Arena:
             self.env = {**settings.environment(), **self._own_settings()}
             self.settings = settings.read(self.env)
             stack.enter_context(self._running("server", redis_server.command(self.settings)))
-            redis_server.wait_until_ready(self.settings, time.monotonic() + STARTS_WITHIN)
+            redis_server.wait_until_ready(self.settings, time.monotonic() + MAX_START_SECONDS)
             self.redis = client.client(self.settings.redis_url)
             stack.callback(self.redis.close)
             self._stack = stack.pop_all()
@@ -41,7 +41,7 @@ class Arena:
         self._stack.close()
 
     def empty(self) -> None:
-        """As on a first start: a journal that knows more than Redis would close effects."""
+        """Remove all data from Redis and the journal; a journal that has more than Redis would close effects."""
         self.redis.flushall()
         shutil.rmtree(self.settings.journal_dir, ignore_errors=True)
 
@@ -83,7 +83,7 @@ class Arena:
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.send_signal(signal.SIGTERM)
     try:
-        process.wait(ENDS_WITHIN)
+        process.wait(MAX_STOP_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
