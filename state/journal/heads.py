@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from state.errors import NewerFormat
-from state.journal import records
-from state.journal.records import COMPRESSED, NEWER_VERSION, Record
+from state.journal import compressed, records
+from state.journal.compressed import COMPRESSED
+from state.journal.records import NEWER_VERSION, Record
 
 #: Only these lines say something about epochs and fences; all others are skipped undecoded.
 _RELEVANT = re.compile(rb'"event":"(?:intent|epoch|checkpoint)"|' + NEWER_VERSION)
@@ -150,12 +151,12 @@ class HeadReader:
         _, reached = self._reached.get(name, (now.st_ino, 0))
         if now.st_size > reached or name not in self._reached:
             try:
-                with records.open_file(self._folder / name) as file:
+                with compressed.open_file(self._folder / name) as file:
                     file.seek(reached)
                     for piece in _whole_lines(file):
                         self._apply(piece)
                         reached += len(piece)
-            except records.NOT_DECOMPRESSED as error:
+            except compressed.NOT_DECOMPRESSED as error:
                 raise OSError(errno.EIO, f"{name} cannot be decompressed: {error}") from None
             except NewerFormat as error:
                 raise error.in_file(name) from None

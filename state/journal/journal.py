@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,11 @@ import settings
 from state import private
 from state.errors import JournalUnavailable
 from state.files import open_locked, sync_folder
-from state.journal import records
+from state.journal import compressed, records
+from state.journal.compressed import COMPRESSED
 from state.journal.heads import OWN_FILE, HeadReader, JournalHead
 from state.journal.month_file import MonthFile
-from state.journal.records import COMPRESSED
 
-#: Bytes compared at once.
-PIECE = 1024 * 1024
 #: Seconds to wait while another process of this machine compares Redis with the journal, or rebuilds it.
 PATIENCE = 30.0
 
@@ -105,8 +103,8 @@ class Journal:
     def files(self) -> list[Path]:
         """Return every file, oldest first, with copies from other machines and files that were compressed."""
         plain = list(self.folder.glob("*.jsonl"))
-        compressed = [path for path in self.folder.glob(f"*.jsonl{COMPRESSED}") if not _is_left_over(path)]
-        return sorted(plain + compressed, key=lambda path: records.age(path.name))
+        packed = [path for path in self.folder.glob(f"*.jsonl{COMPRESSED}") if not compressed.is_left_over(path)]
+        return sorted(plain + packed, key=lambda path: compressed.age(path.name))
 
     def own_files(self) -> list[Path]:
         """Return the files that this machine wrote, oldest first."""
@@ -169,18 +167,6 @@ def _says_anew(path: Path) -> bool:
     """Return whether another process said already that this file takes the place of one that was removed."""
     found = records.scan(path, containing=b'"anew"')
     return any(isinstance(record, dict) and record.get("anew") for _, _, record in found)
-
-
-def _is_left_over(compressed: Path) -> bool:
-    """Return whether the file that was compressed is still there whole: gzip was interrupted, and its records count once."""
-    plain = compressed.with_suffix("")
-    if not plain.exists():
-        return False
-    try:
-        with records.open_file(compressed) as before, plain.open("rb") as now:
-            return all(piece == now.read(len(piece)) for piece in iter(partial(before.read, PIECE), b""))
-    except records.NOT_DECOMPRESSED:
-        return True  # cut off while it was written, which gzip does before it removes the plain file
 
 
 def _unavailable(folder: Path, error: OSError) -> JournalUnavailable:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
-import shutil
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 from pydantic_core import from_json
 
 from state import terminal
 from state.errors import NewerFormat
+from state.journal.compressed import NOT_DECOMPRESSED, open_file
 
 #: The version of the format that is written, and the newest that is read. Every record ends with its own, so that a file
 #: to which two versions of Gatehouse wrote can be read; a record without a version has version 1.
@@ -26,10 +23,6 @@ FORMAT = 1
 #: What every record begins with, in this order: a person who tails the file reads the same columns each time, and
 #: `decode_header` need not read further.
 FIRST = ("at", "event", "agent", "key", "call", "fence", "epoch", "outcome", "retry")
-#: What the name of a file that was compressed with gzip ends in.
-COMPRESSED = ".gz"
-#: What reading a compressed file raises if the file is cut off or damaged.
-NOT_DECOMPRESSED = (EOFError, gzip.BadGzipFile, zlib.error)
 #: Bytes at the end of a record among which its version stands.
 MAX_VERSION = 20
 #: Finds the end of a record that another version of the format has.
@@ -130,31 +123,6 @@ def decode_all(line: bytes, decoder: Callable[[bytes], Record] = decode) -> Iter
     except Damaged:
         for start, end in _pieces(line):
             yield decode(line[start:end])
-
-
-def age(name: str) -> tuple[str, bool]:
-    """Return the key by which names of files are sorted from the oldest to the newest; a compressed file is the older one."""
-    return name.removesuffix(COMPRESSED), not name.endswith(COMPRESSED)
-
-
-def open_file(path: Path) -> BinaryIO:
-    """Open a file of the journal for reading, also one that was compressed with gzip."""
-    if path.suffix != COMPRESSED:
-        return path.open("rb")
-    if path.stat().st_size == 0:
-        raise EOFError("it is empty")  # gzip.open takes that for a file without records
-    return cast("BinaryIO", gzip.open(path))
-
-
-def open_seekable(path: Path) -> BinaryIO:
-    """Open a file for reading at any offset; a compressed one is unpacked into an unnamed file beside it."""
-    if path.suffix != COMPRESSED:
-        return path.open("rb", buffering=0)
-    unpacked = cast("BinaryIO", tempfile.TemporaryFile(dir=path.parent))  # noqa: SIM115 - the caller closes it
-    with suppress(*NOT_DECOMPRESSED), open_file(path) as packed:  # `scan` reports where it cannot be read
-        shutil.copyfileobj(packed, unpacked)
-    unpacked.flush()
-    return unpacked
 
 
 def read(path: Path) -> Iterator[Record | CorruptRecord]:

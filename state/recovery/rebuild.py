@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import chain, islice
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -17,17 +16,16 @@ from redis import Redis
 
 import settings
 from state import forbidden
-from state.journal import events, records
+from state.journal import compressed, records
 from state.journal.heads import STILL_WRITTEN
 from state.journal.journal import Journal
 from state.journal.projection import KeyState, Projection, RecordOffset, project
 from state.journal.records import Record
-from state.model import canonical_json, from_iso
-from state.options import Options
+from state.model import from_iso
+from state.recovery.rebuilt_key import RebuiltKey, flat
 from state.recovery.remembered import RememberedFacts
 from state.redis.client import now_ms
-from state.redis.keys import Keys
-from state.redis.script import Argument, Script
+from state.redis.script import Script
 
 #: Keys written in one round trip.
 BATCH_SIZE = 2000
@@ -53,56 +51,6 @@ class Progress:
 
     def writes(self, done: int, total: int) -> None:
         """Note that so many keys and calls were written, of this total."""
-
-
-@dataclass(slots=True)
-class _Key:
-    """One key, or one call that had not begun, as rebuild.lua takes it."""
-
-    agent: str
-    key: str
-    state: str
-    asked: Record  #: the record with the call's task and arguments
-    is_call: bool = False
-    fence: int = 0
-    why: str = ""
-    ended_ms: int = 0
-    fields: tuple[str | bytes, ...] = ()  #: names and values in turn
-    is_followed: bool = False  #: the calls that follow it are registered
-    forgets: str = ""  #: how the attempt ended whose text is forgotten with this; empty if it stays
-
-    def script_keys(self) -> dict[str, str]:
-        return Keys(self.agent).of(self.key, self.asked["call"])
-
-    def script_arguments(self, keep_ms: int, token: str) -> dict[str, Argument]:
-        asked = self.asked
-        said = Options(**asked.get("options", {}))
-        return {
-            "key": self.key,
-            "state": self.state,
-            "call": asked["call"],
-            "fence": self.fence,
-            "reason": self.why,
-            "task": asked["task"],
-            "kwargs": canonical_json(asked["kwargs"]),
-            "fingerprint": asked["fingerprint"],
-            "origin": asked["door"],
-            "keep_ms": keep_ms,
-            "ended_ms": self.ended_ms,
-            "token": token,
-            "options": said.as_json(),
-            "lane": said.lane,
-            "is_followed": "1" if said.has_followers and not self.is_followed else "",
-            "call_fields": to_json(_of_call(asked)),
-            "forgets": self.forgets,
-            "key_fields": self.fields,
-        }
-
-
-def _of_call(asked: Record) -> dict[str, str]:
-    """Return what the journal has of a call besides its task and its arguments, as Redis keeps it."""
-    fields = {to: str(from_iso(asked[name])) for name, to in events.TIMES.items() if name in asked}
-    return fields | {name: str(asked[name]) for name in events.MARKS if name in asked}
 
 
 def _no_caps(_task: str, _kwargs: Mapping[str, Any]) -> list[tuple[str, int]]:
@@ -132,7 +80,7 @@ class Rebuilding:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._files = [self._stack.enter_context(records.open_seekable(path)) for path in self._projection.files]
+        self._files = [self._stack.enter_context(compressed.open_seekable(path)) for path in self._projection.files]
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -160,7 +108,7 @@ class Rebuilding:
                 under_way.result()
         self._facts.write(self._redis)
 
-    def _write(self, batch: list[_Key]) -> None:
+    def _write(self, batch: list[RebuiltKey]) -> None:
         runs = [(key.script_keys(), key.script_arguments(self._keep_ms, self._token)) for key in batch]
         for key, answer in zip(batch, _rebuild.many(self._redis, runs), strict=True):
             if answer[0] == "lost":
@@ -173,7 +121,7 @@ class Rebuilding:
                 self.rebuilt[key.state] = self.rebuilt.get(key.state, 0) + 1
         self._count(batch)
 
-    def _count(self, batch: list[_Key]) -> None:
+    def _count(self, batch: list[RebuiltKey]) -> None:
         """Count each effect that happened, or may have, for its caps, as long as their windows last."""
         with self._redis.pipeline(transaction=False) as pipe:
             for key in batch:
@@ -186,19 +134,21 @@ class Rebuilding:
                     self._windows[key.asked["task"]] = max(window_ms for _, window_ms in caps)
             pipe.execute()
 
-    def _window(self, key: _Key) -> float:
+    def _window(self, key: RebuiltKey) -> float:
         """Return the longest time (ms) for which effects of the key's task count; unlimited for the task's first key."""
         return self._windows.get(key.asked["task"], math.inf)
 
-    def _keys(self) -> Iterator[_Key]:
+    def _keys(self) -> Iterator[RebuiltKey]:
         for (agent, key), standing in self._projection.keys.items():
             yield self._key(agent, key, standing)
 
-    def _calls(self) -> Iterator[_Key]:
+    def _calls(self) -> Iterator[RebuiltKey]:
         for (agent, _), (key, place) in self._projection.calls.items():
-            yield _Key(agent, key, "waiting", self._at(place), is_call=True, fields=_flat(self._points(agent, key)))
+            yield RebuiltKey(
+                agent, key, "waiting", self._at(place), is_call=True, fields=flat(self._points(agent, key))
+            )
 
-    def _key(self, agent: str, key: str, standing: KeyState) -> _Key:
+    def _key(self, agent: str, key: str, standing: KeyState) -> RebuiltKey:
         asked = self._at(standing.intent)
         end = self._at(standing.outcome) if standing.outcome else {}
         fields = self._points(agent, key)
@@ -217,7 +167,7 @@ class Rebuilding:
         followed = (agent, asked["call"]) in self._projection.followed
         which = (agent, key, standing.state, asked)
         forgets = str(end["outcome"]) if _is_forgotten(standing, asked, end) else ""
-        return _Key(*which, False, standing.fence, why, ended_ms, _flat(fields), followed, forgets)
+        return RebuiltKey(*which, False, standing.fence, why, ended_ms, flat(fields), followed, forgets)
 
     def _points(self, agent: str, key: str) -> dict[str, str | bytes]:
         return {f"point:{name}": value for name, value in self._projection.points.get((agent, key), {}).items()}
@@ -239,10 +189,6 @@ def _is_forgotten(standing: KeyState, asked: Record, end: Record) -> bool:
     """Return whether the newest attempt froze its own text, and reported that nothing happened; as in settle.lua."""
     is_free = standing.state in {"waiting", "rejected"} and not standing.doubted
     return is_free and bool(asked.get("first")) and end.get("outcome") in {"failed", "refused"}
-
-
-def _flat(fields: Mapping[str, str | bytes]) -> tuple[str | bytes, ...]:
-    return tuple(chain.from_iterable(fields.items()))
 
 
 def settle_from_journal(redis: Redis, journal: Journal, agent: str, key: str, fence: int) -> str | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,8 @@ import pytest
 from pydantic_core import to_json
 
 from state.agents.facts import MAX_ENTRIES
-from state.journal import events
+from state.errors import JournalUnavailable
+from state.journal import events, records
 from state.journal.journal import Journal
 from state.journal.projection import project
 from state.ledger import resolve
@@ -528,6 +531,38 @@ def test_a_damaged_line_stops_the_recovery_unless_it_is_skipped(poster: BookedPo
     report = recover.recover(poster.redis, poster.book, no_caps, Progress(), skip_damaged=True)
     assert len(report.damaged) == 1
     assert {post_id: poster.state_of(post_id) for post_id in "ab"} == {"a": "unknown", "b": "done"}
+
+
+def test_a_compressed_month_is_recovered_as_it_is(poster: BookedPoster) -> None:
+    poster.end(poster.send("a"))
+    poster.send("b")
+    path: Path = poster.book.files()[0]
+    path.with_name("2026-08.jsonl.gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+
+    report = poster.lose_everything()
+
+    assert report.rebuilt == {"done": 1, "unknown": 1}
+    assert json.loads(poster.replayed("a").result) == json.loads(RESULT)
+
+
+def test_a_newer_journal_is_not_recovered_and_effects_stay_closed(poster: BookedPoster) -> None:
+    poster.end(poster.send("a"))
+    line = records.encode("probe", {})
+    body = line.rpartition(b',"sum":"')[0].replace(b',"v":1', b',"v":2')
+    with poster.book.files()[0].open("ab") as file:
+        file.write(b'%b,"sum":"%08x"}\n' % (body, zlib.crc32(body + b"}")))
+    poster.redis.flushall()
+
+    for skip_damaged in (False, True):
+        with pytest.raises(JournalUnavailable, match=r"records of format 2.* reads up to format 1"):
+            recover.recover(poster.redis, poster.book, no_caps, Progress(), skip_damaged=skip_damaged)
+
+    call = poster.call("a")
+    refused = poster.ledger.admit(call, poster.scope_of(call))
+    assert isinstance(refused, Refusal)
+    assert (refused.receipt["error"], refused.receipt["deferred"]) == ("effects are closed", True)
+    assert "records of format 2" in refused.receipt["why"]
 
 
 def test_a_torn_line_is_told_and_stops_nothing(poster: BookedPoster) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from state.errors import JournalUnavailable
-from state.journal import records
+from state.journal import compressed, records
 from state.journal.heads import JournalHead
 from state.journal.journal import Journal
 from state.journal.projection import project
@@ -67,7 +67,7 @@ def test_a_compressed_month_says_the_same_and_keeps_its_place(folder: Path) -> N
 def test_a_record_is_found_again_at_its_offset(folder: Path) -> None:
     packed = compress(folder / "2026-08.jsonl")
 
-    with records.open_seekable(packed) as file:
+    with compressed.open_seekable(packed) as file:
         for offset, length, record in records.scan(packed):
             file.seek(offset)
             assert records.decode(file.read(length)) == record
