@@ -11,8 +11,9 @@ import structlog
 from gatekeeper.policies import json_values
 from gatekeeper.redact import clean
 from gatekeeper.run import known
+from state.formatting import describe_difference
 from state.ledger import Ledger
-from state.model import ArgumentsDiffer, Call, Claim, NotDue, describe_difference
+from state.model import ArgumentsDiffer, Call, Claim, NotDue
 
 log = structlog.get_logger("gatehouse.gate")
 

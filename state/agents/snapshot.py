@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from state.agents import facts
-from state.model import iso
+from state.formatting import iso
 from state.redis import client
 from state.redis.client import now_ms
 from state.redis.keys import Keys

@@ -10,8 +10,9 @@ from typing import Any
 import structlog
 
 from state.errors import JournalUnavailable
+from state.formatting import iso
 from state.journal.journal import Journal
-from state.model import AttemptResult, Call, Claim, iso
+from state.model import AttemptResult, Call, Claim
 
 log = structlog.get_logger("gatehouse.journal")
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from state import forbidden, options
 from state.errors import JournalUnavailable
+from state.formatting import describe_difference
 from state.journal import events as evidence
 from state.ledger import arguments, revoke
 from state.ledger.stores import Stores
-from state.model import ArgumentsDiffer, Call, ContentMismatch, Unregistered, describe_difference
+from state.model import ArgumentsDiffer, Call, ContentMismatch, Unregistered
 from state.redis.keys import Keys
 from state.redis.script import Script
 

@@ -10,10 +10,11 @@ from typing import Any, Literal
 from redis import Redis
 
 from state.errors import JournalUnavailable
+from state.formatting import iso
 from state.journal import events
 from state.journal.journal import Journal
 from state.ledger import owner
-from state.model import Call, iso, refusal_text
+from state.model import Call, refusal_text
 from state.redis.keys import Keys
 from state.redis.script import Script
 

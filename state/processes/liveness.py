@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, fields
 import psutil
 
 from state import redis_format
-from state.model import iso
+from state.formatting import iso
 from state.processes.backlog import Backlog
 from state.redis import client
 from state.redis.script import Script

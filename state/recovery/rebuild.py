@@ -16,12 +16,12 @@ from redis import Redis
 
 import settings
 from state import forbidden
+from state.formatting import from_iso
 from state.journal import compressed, records
 from state.journal.heads import STILL_WRITTEN
 from state.journal.journal import Journal
 from state.journal.projection import KeyState, Projection, RecordOffset, project
 from state.journal.records import Record
-from state.model import from_iso
 from state.recovery.rebuilt_key import RebuiltKey, flat
 from state.recovery.remembered import RememberedFacts
 from state.redis.client import now_ms

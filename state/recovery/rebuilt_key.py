@@ -8,9 +8,9 @@ from itertools import chain
 
 from pydantic_core import to_json
 
+from state.formatting import canonical_json, from_iso
 from state.journal import events
 from state.journal.records import Record
-from state.model import canonical_json, from_iso
 from state.options import Options
 from state.redis.keys import Keys
 from state.redis.script import Argument

@@ -11,7 +11,7 @@ from redis import Redis
 from state.agents import facts, state_file
 from state.agents.snapshot import HEAD_FIELDS
 from state.constants import MAX_ERRORS
-from state.model import from_iso
+from state.formatting import from_iso
 from state.redis.keys import Keys
 
 #: Times of a state file, and the fields in which Redis keeps them.

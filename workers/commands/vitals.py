@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from state.model import iso
+from state.formatting import iso
 from state.processes.liveness import KINDS, Liveness, Silence
 from tasks.monitor import overdue
 from tasks.monitor.overdue import Overdue
