@@ -1,4 +1,4 @@
-"""How a call came to this worker: a message is only a hint, and what the register says of its id counts."""
+"""The arrival of a call at this worker. Its message is only a hint: what is registered under its id counts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class NotThisCall(Exception):
 
 @dataclass(frozen=True)
 class Arrival:
-    """What admit.lua must know of a message; the defaults are those of a direct call, which has none.
+    """The facts about a message that admission needs; the defaults are those of a direct call, which has none.
 
     `sent` are the arguments as the message carries them, or "" if they are positional or not JSON. `checked` says that no
     other agent has a call of this id. `expires_ms` is when a call that nobody registered is too old.
@@ -45,7 +45,7 @@ class Arrival:
         return cls(_as_sent(args, kwargs), checked=False, expires_ms=expires_ms)
 
     def check_elsewhere(self, ledger: Ledger, call: Call) -> Arrival:
-        """Look whether a call that nobody registered with this agent may have this id; raises NotThisCall if not.
+        """Check that a call that is not registered with this agent may have this id; raises NotThisCall if not.
 
         It may not be another agent's, nor one that only beat or the web process registers: the tick or the delivery
         that comes later would be taken for this one.

@@ -1,4 +1,4 @@
-"""How long a call waits before its next attempt."""
+"""The pause before the next attempt of a call."""
 
 from __future__ import annotations
 

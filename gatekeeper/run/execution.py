@@ -44,7 +44,7 @@ UNDONE = "done"
 
 @dataclass(frozen=True)
 class Ending:
-    """How the body of an attempt ended: what to settle, and then to answer or to raise."""
+    """The end of an attempt's body: what to settle, and then to answer or to raise."""
 
     result: AttemptResult | None = None  #: None: there is nothing to settle
     answer: Answer | None = None
@@ -140,7 +140,7 @@ def _failed(attempt: Attempt, error: BaseException) -> Ending:
 
 
 def _not_applied(attempt: Attempt, error: BaseException) -> Ending:
-    """Nothing happened. The call waits if the same may go well later, or if attempts are left; else it is over."""
+    """End an attempt without effect. The call waits if it may go well later, or if attempts are left; else it is over."""
     description = describe(error)
     if store_was_away(error):
         return _deferred(attempt, "the ledger was away", "ledger", description, LEDGER_RETRY_MS)
@@ -154,7 +154,7 @@ def _not_applied(attempt: Attempt, error: BaseException) -> Ending:
 
 
 def _waits(attempt: Attempt, description: str, prospect: Prospect) -> Ending:
-    """The service is away for now: the call waits for it, and this was not an attempt of the call."""
+    """Let the call wait for a service that is away for now; this was not an attempt of the call."""
     wait_ms = backoff.for_service_ms(attempt, prospect.retry_after)
     receipt = {"error": description, "stage": "service", "deferred": True, "retry_after": wait_ms / 1000}
     result = AttemptResult("failed", error=description, retry_ms=wait_ms, receipt=receipt, waits=True)
@@ -185,7 +185,7 @@ def _known_result(attempt: Attempt, error: BaseException) -> AttemptResult:
 
 
 def _refused(attempt: Attempt, error: Refused) -> Ending:
-    """Nothing was sent: the task itself refused the call, or its effect was not allowed to begin."""
+    """End an attempt that the task itself refused, or whose effect was not allowed to begin. Nothing was sent."""
     detail = clean(hostile.text_of(error))
     why, stage = _RECEIPTS.get(type(error), (detail, "task"))
     wait_ms = None  # to ask again is the caller's business

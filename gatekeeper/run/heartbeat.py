@@ -30,10 +30,10 @@ class _Beat:
 
 
 class Heartbeat:
-    """Keeps the claims of this process alive for as long as their attempts run.
+    """The renewal of this process's claims for as long as their attempts run.
 
-    An attempt past its time limit keeps its claim too: a pool of threads cannot end it, and a second one beside it would
-    be worse. It is told in the log.
+    An attempt past its time limit keeps its claim too: a pool of threads cannot end it, and a second attempt beside it
+    would be worse. The log says so.
     """
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Heartbeat:
             self._beats.pop(claim.owner, None)
 
     def forget_all(self) -> None:
-        """In a forked child: another thread of the parent may have held the lock, so it is a new one."""
+        """Begin anew in a forked child. The lock is a new one: another thread of the parent may have held it."""
         self._beats, self._lock, self._thread = {}, threading.Lock(), None
 
     def _run(self) -> None:
@@ -100,7 +100,7 @@ heartbeat = Heartbeat()
 
 
 def _forget_after_fork() -> None:
-    """A forked child has none of its parent's attempts, nor its thread."""
+    """Forget the parent's attempts and its thread in a forked child."""
     heartbeat.forget_all()
 
 

@@ -1,8 +1,8 @@
-"""What really left this process: everything that may change something is counted, whoever sends it.
+"""The requests that left this process: everything that may change something is counted, whichever library sends it.
 
-An exception tells only of the last request. Whether an earlier one may have had its effect is decided by what was sent:
+An exception describes only the last request. Whether an earlier one may have had its effect depends on what was sent:
 Python announces each write of `http.client`, on which requests and urllib3 stand, to audit hooks. There too a process
-that slept through the end of its lease is kept from sending what somebody else may be deciding about by now. For
+that slept through the end of its lease is kept from sending what another process may be deciding about by now. For
 libraries that do not stand on it (httpx, aiohttp, raw sockets, other programs) see gatekeeper/run/sockets.py.
 """
 
@@ -27,7 +27,7 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Wire:
-    """What one attempt sent: requests, and connections whose requests nobody can count.
+    """The requests that one attempt sent, and the connections whose requests cannot be counted.
 
     What a task that it calls sends is its own too.
     """
@@ -36,23 +36,23 @@ class Wire:
         self.parent: Wire | None = None
         self.sent = 0
         self.lease_ends_ms = lease_ends_ms  #: since boot; the heartbeat moves it on
-        self._at_the_line: tuple[int, int] | None = None
+        self._at_the_beginning: tuple[int, int] | None = None
         self._kept: Kept | None = None
 
     def begin_effect(self) -> None:
         """Count from now on what is sent for the effect."""
         self._kept = Kept()
-        self._at_the_line = (self.sent, _elsewhere.sent)
+        self._at_the_beginning = (self.sent, _elsewhere.sent)
 
     @property
     def left_ms(self) -> float:
-        """How long a request behind the line may still take; endless before it."""
-        return math.inf if self._at_the_line is None else self.lease_ends_ms - owner.boot_clock().ms
+        """Return how many ms a request of the effect may still take; infinite before the effect."""
+        return math.inf if self._at_the_beginning is None else self.lease_ends_ms - owner.boot_clock().ms
 
     @property
     def since_the_line(self) -> int:
-        """How many were sent behind the line; those of threads that belong to no attempt may be among them, so they count."""
-        own, others = self._at_the_line or (0, 0)
+        """Return the requests sent since the effect began, including those of threads outside any attempt."""
+        own, others = self._at_the_beginning or (0, 0)
         return self.sent - own + _elsewhere.sent - others + (self._kept.sent() if self._kept else 0)
 
 
@@ -71,7 +71,7 @@ def _hear(event: str, args: tuple[Any, ...]) -> None:
     wires = list(_lineage(current.get() or _elsewhere))
     if any(wire.left_ms <= 0 for wire in wires):
         if event == "socket.connect":
-            args[0].close()  # whoever wanted to connect closes it for an OSError only
+            args[0].close()  # its owner closes it for an OSError only
         raise LeaseExpired("this process was held up for longer than its lease, so nothing was sent")
     with _counting:
         for wire in wires:

@@ -1,4 +1,4 @@
-"""What an exception behind the line proves: that nothing was sent, or nothing at all."""
+"""The proof that an exception gives after the effect began: that nothing was sent, or none."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NEVER_SENT = (InvalidURL, InvalidSchema, MissingSchema, LeaseExpired, JournalUn
 
 
 def proves_nothing_was_sent(error: BaseException, requests_sent: int) -> bool:
-    """Whether the effect cannot have happened, given how many requests that may change something went out.
+    """Return whether the effect cannot have happened, given how many requests that may change something went out.
 
     True for `NotApplied`, which the author answers for; for a connection that never stood, a request that came too late
     to be sent, or a recovery point that could not be written down, if nothing else was sent; and for the answer to the
@@ -49,7 +49,7 @@ def proves_nothing_was_sent(error: BaseException, requests_sent: int) -> bool:
 
 
 def store_was_away(error: BaseException) -> bool:
-    """Whether Redis or the journal was not available for now, and the error was raised because of that."""
+    """Return whether the error was raised because Redis or the journal was not available."""
     return any(isinstance(cause, RedisAway | JournalUnavailable) for cause in lineage(error))
 
 
@@ -61,25 +61,25 @@ def _refuses_the_only_request(response: Response, requests_sent: int) -> bool:
 
 
 def is_no_connection(error: BaseException) -> bool:
-    """Whether this very error says that no connection ever stood: no name, no route, refused, no TLS."""
+    """Return whether the error itself says that no connection was made: no name, no route, refused, no TLS."""
     return isinstance(error, _NEVER_CONNECTED) or _broke_in_the_handshake(error)
 
 
 def _broke_in_the_handshake(error: BaseException) -> bool:
-    """Whether a connection ended before TLS stood; the same errors can also come later, when all was sent."""
+    """Return whether a connection ended in its TLS handshake; the same errors can come later, when all was sent."""
     frames = traceback.walk_tb(error.__traceback__) if isinstance(error, OSError) else ()
     return any(frame.f_code is ssl.SSLSocket.do_handshake.__code__ for frame, _ in frames)
 
 
 def of_status(status: int) -> str:
-    """The outcome class of an answer: "applied", "not applied" or "unknown"."""
+    """Return the outcome class of a response: "applied", "not applied" or "unknown"."""
     if 200 <= status < 300:  # noqa: PLR2004 - the success statuses of HTTP
         return "applied"
     return "not applied" if status in REFUSED_STATUSES else "unknown"
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, and what the HTTP libraries wrapped into it."""
+    """Yield the error, and the errors that the HTTP libraries wrapped into it."""
     seen: set[int] = set()
     todo: list[BaseException] = [error]
     while todo:

@@ -27,7 +27,7 @@ def check_id(call: str) -> None:
 
 
 def is_id(text: object) -> TypeGuard[str]:
-    """Whether this can be the id of a call."""
+    """Return whether this can be the id of a call."""
     return isinstance(text, str) and 0 < len(text) <= MAX_ID and text.isprintable()
 
 
@@ -91,7 +91,7 @@ def _is_random(call: str) -> bool:
 
 
 def _means_the_same(call: Call, known: ContentMismatch) -> bool:
-    """Whether the known call only lacks an argument that the code has since, with its default."""
+    """Return whether the known call only lacks an argument that the code has gained since, with its default."""
     gate = registered().get(call.task)
     if gate is None or known.task != call.task:
         return False

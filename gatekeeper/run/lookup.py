@@ -14,13 +14,13 @@ from gatekeeper.run.prospects import Prospect
 
 @dataclass(frozen=True)
 class Unanswered:
-    """A look-up that says nothing, which is not that nothing is there; `prospect` is that of asking again."""
+    """A look-up without an answer, which does not mean that nothing is there; `prospect` is that of asking again."""
 
     prospect: Prospect = field(default_factory=Prospect)
 
     @property
     def away_ms(self) -> int | None:
-        """How long a service that is away, and says so, is to be left alone; None if it was there."""
+        """Return how many ms a service that says that it is away is to be left alone; None if it was there."""
         if not self.prospect.temporary:
             return None
         return round(min(self.prospect.retry_after or 0, MAX_RETRY_AFTER) * 1000)

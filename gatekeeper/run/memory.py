@@ -1,4 +1,4 @@
-"""What a task remembers: reads see Redis and this attempt's own changes; writes are applied when it settles as done."""
+"""The memory of an agent. Reads see Redis and this attempt's own changes; writes are applied when it settles as done."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Memory:
         return attempt.ledger.fact(attempt.claim.agent, path, attempt.patience)
 
     def put(self, name: str, value: Any) -> None:
-        """Remember a plain fact; None forgets it."""
+        """Remember a plain fact; None removes it."""
         self._change((name,), value, collection="")
 
     def record(self, collection: str, *path: str, value: Any) -> None:
@@ -72,5 +72,5 @@ def _as_json(name: str, value: Any) -> str:
 
 
 def memory() -> Memory:
-    """The memory of the agent whose task is running."""
+    """Return the memory of the agent whose task is running; raises NoRunningTask outside one."""
     return Memory(current())

@@ -1,4 +1,4 @@
-"""Whether what failed without any effect may go well later by itself, or only after a person has changed something."""
+"""The prospect of the next try after a failure without effect: it may go well by itself, or only after a person's change."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _CREDENTIALS = ("_token", "_api_key", "_app_password", "_password")
 
 @dataclass(frozen=True)
 class Prospect:
-    """What an error says of the next try; `temporary` is None where it says nothing."""
+    """The next try as an error lets it be expected; `temporary` is None where the error says nothing about it."""
 
     temporary: bool | None = None
     retry_after: float | None = None  #: seconds for which the service wants to be left alone
@@ -42,7 +42,7 @@ class Prospect:
 
 
 def of(error: BaseException) -> Prospect:
-    """The prospect of a failure of which it is known that it had no effect. Never raises."""
+    """Return the prospect of a failure that is known to have had no effect. Never raises."""
     try:
         return _of(error)
     except BaseException:  # noqa: BLE001 - an exception that raises when it is looked into says nothing of the next try
@@ -60,7 +60,7 @@ def _of(error: BaseException) -> Prospect:
 
 
 def _of_not_applied(error: NotApplied) -> Prospect:
-    """Its author knows that nothing happened, so more can be read from what it was raised from."""
+    """Read more from the cause than usual: the author of the task knows that nothing happened."""
     behind = _of_harmless(error.__cause__) if error.__cause__ else Prospect()
     if error.temporary is None:
         return replace(behind, change=error.change or behind.change)
@@ -106,7 +106,7 @@ def _of_cause(cause: BaseException) -> Prospect | None:
 
 
 def _of_answer(response: Response) -> Prospect | None:
-    """A service that says when to come again means that it will take the same then, whatever else it says."""
+    """Read a response; a service that says when to retry will take the same request then, whatever its status is."""
     status, wanted = response.status_code, pauses.seconds(response.headers)
     if status in TEMPORARY or (status in PERMANENT and wanted is not None):
         return Prospect(temporary=True, retry_after=wanted)
@@ -132,7 +132,7 @@ def _address(response: Response) -> str:
 
 
 def _settings_of(url: str) -> tuple[str, str]:
-    """The settings that lead to this URL: the one of the address, and those of the credentials; empty if there are none."""
+    """Return the names of the settings of this URL's address and of its credentials; empty if there are none."""
     found = [name for name, base in _addresses() if url.startswith(base)]
     service = found[0].removesuffix("_url") if found else None
     names = (field.name for field in fields(settings.Settings))

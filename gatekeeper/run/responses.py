@@ -1,4 +1,4 @@
-"""The small dicts a task answers with, and what the ledger keeps of them."""
+"""The small dicts that a task answers with, and what the ledger stores of them."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ Answer = dict[str, Any]
 
 
 def kept(result: str, rung: Rung | None) -> str:
-    """What the ledger keeps of a good answer, as JSON text; `result` is JSON text already."""
+    """Return what the ledger stores of a success, as JSON text; `result` is JSON text already."""
     return f'{{"result":{result},"rung":{json.dumps(rung)}}}'
 
 
 def success(key: str, kept_result: str, *, replayed: bool = False) -> Answer:
-    """The task ran, now or before."""
+    """Return the answer of a task that ran, now or before."""
     return {"ok": True, "key": key, **json.loads(kept_result), "replayed": replayed}
 
 
 def flawed(key: str, flaw: str, *, replayed: bool = False) -> Answer:
-    """The effect stands, but what came of it is not good: `flaw` is JSON text with error, stage and detail."""
+    """Return the answer to an effect that happened with a flaw: JSON text with error, stage and detail."""
     return {"ok": False, "key": key, "result": None, **json.loads(flaw), "replayed": replayed}
 
 
 def refusal(key: str | None, receipt: dict[str, Any]) -> Answer:
-    """The task did not run; the receipt says why, and when it may."""
+    """Return the answer of a task that did not run; the receipt says why, and when it may."""
     return {"ok": False, "key": key, **receipt}

@@ -12,7 +12,7 @@ MAX_HEADER_LENGTH = 100
 
 
 def seconds(headers: Mapping[str, str]) -> float | None:
-    """The pause that the headers of an answer ask for, or None; a date counts from the server's own clock."""
+    """Return the seconds that the headers of a response ask to wait, or None; a date counts from the server's own clock."""
     text = _short(headers, "Retry-After")
     try:
         wanted = float(text)

@@ -1,7 +1,7 @@
-"""What may carry an effect out of this process without `http.client`: other connections, datagrams, other programs.
+"""Ways of an effect out of this process without `http.client`: other connections, datagrams, other programs.
 
 Python tells audit hooks when a socket connects, not what is sent over it. So a connection that `http.client` did not
-open counts as something that was sent, and so does a connection of that kind that was open when the line was crossed,
+open counts as something that was sent, and so does a connection of that kind that was open when the effect began,
 unless the kernel says that nothing went over it since. What libraries in C send is not seen at all; while one of those
 is loaded, no error proves that nothing was sent.
 """
@@ -46,7 +46,7 @@ _sends_nothing: ContextVar[bool] = ContextVar("sends nothing", default=False)
 
 @contextmanager
 def sends_nothing() -> Iterator[None]:
-    """For a program of ours that is started inside the block and talks to nobody else: it is not an effect."""
+    """Exempt the programs that are started inside the block: they are ours and send nothing."""
     token = _sends_nothing.set(True)
     try:
         yield
@@ -55,7 +55,7 @@ def sends_nothing() -> Iterator[None]:
 
 
 def leaves(event: str, args: tuple[Any, ...]) -> bool:
-    """Whether an audit event of EVENTS may carry an effect out that `http.client` does not announce."""
+    """Return whether an audit event of EVENTS may carry an effect out that `http.client` does not announce."""
     if event in LEAVING:
         return not _sends_nothing.get()
     if _is_accounted_for():
@@ -91,7 +91,7 @@ class Kept:
 
 
 def _is_accounted_for() -> bool:
-    """Whether `http.client` opens this connection, whose requests are counted, or we do, to our own Redis."""
+    """Return whether the connection is opened by `http.client`, which counts requests, or leads to our own Redis."""
     for frame in _callers():
         caller = frame.f_locals.get("self") if frame.f_code.co_varnames[:1] == ("self",) else None
         if isinstance(caller, HTTPConnection):
@@ -116,7 +116,7 @@ def _callers() -> Iterator[FrameType]:
 
 
 def _inode(descriptor: int) -> int | None:
-    """What tells this socket from another one that gets the same number later; None if it is closed."""
+    """Return what tells this socket from another one that gets the same number later; None if it is closed."""
     try:
         return os.fstat(descriptor).st_ino
     except OSError:
@@ -124,7 +124,7 @@ def _inode(descriptor: int) -> int | None:
 
 
 def _traffic(descriptor: int) -> tuple[int, int] | None:
-    """What was handed to the kernel to be sent over a connection so far; None if it cannot tell."""
+    """Return the bytes handed to the kernel for a connection: not yet sent, and sent; None if it cannot tell."""
     try:
         with socket.socket(fileno=os.dup(descriptor)) as twin:
             told = twin.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)

@@ -1,4 +1,4 @@
-"""Who may run which key, and how each attempt ended."""
+"""The ledger: the only door to both stores."""
 
 from state.ledger.ledger import Ledger
 from state.recovery.epoch import LedgerStatus

@@ -156,7 +156,7 @@ class Admission(Attempts):
 
 
 def _without_claim(answer: list[Any]) -> Decision:
-    """What admit.lua answers to a call that may not run now."""
+    """Return the decision about a call that may not run now."""
     match answer:
         case ["replay", _, result, flaw]:
             return Replay(result, flaw)
@@ -172,7 +172,7 @@ def _without_claim(answer: list[Any]) -> Decision:
 
 
 def _unwanted(answer: list[Any]) -> Decision:
-    """What admit.lua answers to a message that is not that of its call now."""
+    """Return the decision about a message that is not the current one of its call."""
     match answer:
         case ["unregistered", _]:
             return Unregistered()

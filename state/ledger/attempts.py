@@ -176,9 +176,9 @@ class Attempts(Stores):
         return bool(answer[0] == "renewed")
 
     def reclaim(self, agent: str, key: str, call: str, owner: str, fence: int, *, dead: bool) -> str:
-        """Take a claim from a lost owner; answers where the key stands then, or "kept".
+        """Take a claim from a lost owner; return the state of the key then, or "kept".
 
-        What the owner still wrote into the journal is its last word.
+        An outcome that the owner still wrote into the journal decides.
         """
         n = Keys(agent)
         if self.redis.hget(n.key(key), "state") == "sending":

@@ -40,7 +40,7 @@ def _later(redis: Redis, name: str, moment_ms: int) -> list[str]:
 
 
 def _mend_queued(redis: Redis, n: Keys, now: int) -> None:
-    """The message is looked for after the grace, as if it had been sent now."""
+    """Count the grace of a message as if it had been sent now."""
     for call in _later(redis, n.queued, now + GRACE_MS):
         if int(redis.hget(n.call(call), "sent_ms") or 0) > now:
             redis.hset(n.call(call), "sent_ms", now)
@@ -48,7 +48,7 @@ def _mend_queued(redis: Redis, n: Keys, now: int) -> None:
 
 
 def _mend_waiting(redis: Redis, n: Keys, now: int) -> None:
-    """A call that was put off asks again now; one that was told when to run keeps its delay."""
+    """Let a deferred call ask again now; a call with a delay of its own keeps the delay."""
     for call in _later(redis, n.waiting, now):
         at, delay, expires, answer, attempts = redis.hmget(
             n.call(call), "at_ms", "delay_ms", "expires_ms", "answer", "attempts"
@@ -65,7 +65,7 @@ def _mend_waiting(redis: Redis, n: Keys, now: int) -> None:
 
 
 def _mend_running(redis: Redis, n: Keys, now: int, longest_lease_ms: int) -> None:
-    """A lease ends no later than if it were renewed now; whoever lives renews it."""
+    """Shorten leases to what a renewal now would give; an owner that is alive renews its own."""
     for key in _later(redis, n.running, now + longest_lease_ms):
         ends = now + longest_lease_ms
         if int(redis.hget(n.key(key), "lease_ms") or 0) > ends:

@@ -1,7 +1,7 @@
 """Calls that other calls follow: which of them have ended, and that their followers have been started.
 
-A call with followers is in a set from its registration until its followers are registered. So whatever ends it, and
-whoever dies in between, somebody looks. A follower has a fixed id, so starting it twice starts it once.
+A call with followers is in a set from its registration until its followers are registered. So a sweeper
+looks after it whatever ends it, and whichever process dies in between. A follower has a fixed id, so starting it twice starts it once.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def postpone(redis: Redis, of: Ended, ms: int) -> None:
 
 
 def let_go(redis: Redis, journal: Journal, of: Ended, effects: Sequence[str]) -> None:
-    """The followers are registered, or refused: nobody looks again. `effects` are the tasks of which there is a journal.
+    """Remove a call whose followers are registered or refused from the list. `effects` are the tasks that the journal records.
 
     A call that a person sent back meanwhile ends once more, so it is looked at again.
     """

@@ -26,7 +26,7 @@ from state.recovery.recover import RecoveryReport
 
 
 class Ledger(Registrar, Admission):
-    """Who may run which key, and how each attempt ended: in Redis, and of effects in the journal too.
+    """The record of which process may run which key, and of how each attempt ended.
 
     `Registrar` has the calls that were asked for, `Admission` and `Attempts` the way of one attempt. Here is what a sweeper does, what a
     person decides, and what follows a loss of Redis.

@@ -1,4 +1,4 @@
-"""Who holds a claim: one process, with a lock file that the kernel frees when the process dies.
+"""The owner of a claim: one process, with a lock file that the kernel frees when the process dies.
 
 An owner's name is `PROCESS/N`: the process's lock file, and a number for each attempt it makes.
 """
@@ -48,7 +48,7 @@ _guard = threading.Lock()
 
 
 def new() -> str:
-    """A fresh owner name for one attempt of this process."""
+    """Return a new owner name for one attempt of this process."""
     global _process  # noqa: PLW0603 - one lock file per process is the point
     if _process is None:
         with _guard:
@@ -57,7 +57,7 @@ def new() -> str:
 
 
 def is_dead(owner: str) -> bool:
-    """True only with proof: the owner's lock file is here and nobody holds it, or its process gave it up."""
+    """Return True only with proof: the owner's lock file is here and not held, or its process gave it up."""
     if was_abandoned(owner):
         return True
     try:
@@ -67,13 +67,13 @@ def is_dead(owner: str) -> bool:
 
 
 def leave() -> None:
-    """Say that this process was asked to end: what it leaves unfinished is nobody's fault."""
+    """Mark this process as asked to end, so that the claims that it loses do not count as lost workers."""
     if _process is not None:
         _process.leave()
 
 
 def was_leaving(owner: str) -> bool:
-    """Whether the process of this owner was asked to end."""
+    """Return whether the process of this owner was asked to end."""
     try:
         return _file(owner.partition("/")[0]).read_bytes() == LEAVING
     except FileNotFoundError:
@@ -81,7 +81,7 @@ def was_leaving(owner: str) -> bool:
 
 
 def abandon(owner: str) -> None:
-    """Give up an owner of this process that may have got a claim without hearing of it: no attempt begins in its name."""
+    """Give up an owner of this process that may have got a claim whose answer was lost; no attempt begins in its name."""
     process, _, number = owner.partition("/")
     private.folder(folder())
     with _abandoned_of(process).open("a") as file:
@@ -89,7 +89,7 @@ def abandon(owner: str) -> None:
 
 
 def was_abandoned(owner: str) -> bool:
-    """Whether the owner's process gave it up before an attempt began."""
+    """Return whether the owner's process gave it up before an attempt began."""
     process, _, number = owner.partition("/")
     try:
         return number in _abandoned_of(process).read_text().split()
@@ -108,14 +108,14 @@ def remove_stale_locks(needed: set[str]) -> None:
 
 @dataclass(frozen=True)
 class Moment:
-    """A time that nobody can set: milliseconds since this machine was started, and which start that was."""
+    """A time that cannot be set: milliseconds since this machine was started, and which start that was."""
 
     boot: str
     ms: int
 
 
 def boot_clock() -> Moment:
-    """Now."""
+    """Return the current time since boot."""
     clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     return Moment(_boot(), int(time.clock_gettime(clock) * 1000))
 
@@ -129,7 +129,7 @@ def _boot() -> str:
 
 
 def folder() -> Path:
-    """Where the lock files are."""
+    """Return the folder of the lock files."""
     return settings.current().run_dir / "owners"
 
 
@@ -142,7 +142,7 @@ def _abandoned_of(process: str) -> Path:
 
 
 def _forget_after_fork() -> None:
-    """A forked child shares its parent's lock until it closes it, and must not speak in its name."""
+    """Close the parent's lock in a forked child, which must not act under the parent's name."""
     global _process, _guard  # noqa: PLW0603 - the child starts anew
     _guard = threading.Lock()
     if _process is not None:

@@ -1,4 +1,4 @@
-"""What a look-up at the provider says of an effect in doubt, and what follows from it."""
+"""The consequences of a look-up at the provider for an effect in doubt."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from state.redis.script import Script
 
 #: Look-ups without a proof, either way, after which a person is asked.
 MAX_LOOKS = 20
-#: How often one key may be sent again because it was proven absent: more often is no accident.
+#: How often one key may be sent again because it was proven absent: more often points to a fault.
 MAX_PROOFS = 3
 
 _reconcile = Script("reconcile")

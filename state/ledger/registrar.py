@@ -119,7 +119,7 @@ class Registrar(Stores):
         return "rejected"
 
     def agent_of(self, call: str, agents: Sequence[str]) -> str | None:
-        """The first of these agents that has a call of this id, or None."""
+        """Return the first of these agents that has a call of this id, or None."""
         with self.redis.pipeline(transaction=False) as pipe:
             for agent in agents:
                 pipe.hexists(Keys(agent).call(call), "task")  # an id that was revoked before it was known has none
@@ -135,7 +135,7 @@ class Registrar(Stores):
         return revoke.cancel(self.redis, self.journal, agent, call, by).is_new
 
     def is_forbidden(self, agent: str, call: str) -> bool:
-        """Return whether this id was revoked before anybody registered it."""
+        """Return whether this id was revoked before a call was registered under it."""
         return forbidden.is_forbidden(self.redis, agent, call)
 
 

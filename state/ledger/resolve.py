@@ -1,4 +1,4 @@
-"""What a person says of a key that no program may decide about, and of calls that ended badly."""
+"""A person's decisions about keys in doubt, and about calls that ended without a result."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from state.redis.script import Script
 
 How = Literal["applied", "not-applied", "cancel", "approve"]
 
-#: From where a person's word may take a key on.
+#: The states in which a key can be resolved, by resolution.
 _FROM: dict[How, tuple[str, ...]] = {
     "applied": ("unknown", "held", "cancelled"),
     "not-applied": ("unknown", "held", "cancelled"),
@@ -38,7 +38,7 @@ class NotResolved(Exception):
 
 @dataclass(frozen=True)
 class Resolution:
-    """What a person said, and who, and why. `result` is JSON text: what to answer when the key is asked for again."""
+    """A person's decision about a key, and the reason. `result` is JSON text: the answer when the key is asked for again."""
 
     how: How
     by: str
@@ -48,10 +48,10 @@ class Resolution:
 
 
 def resolve(redis: Redis, journal: Journal, agent: str, key: str, word: Resolution) -> str:
-    """End a key's doubt; answers the state it is in then. Raises NotResolved, or JournalUnavailable.
+    """End a key's doubt; return its state. Raises NotResolved, or JournalUnavailable.
 
-    Redis is told first: what it does not take must not be in the journal. A word that the
-    journal did not get can be said again; until then a rebuild finds the key in doubt, as before it.
+    Redis comes first: what it does not take must not be in the journal. A resolution that the journal did not get can
+    be repeated; until then a rebuild finds the key in doubt, as before.
     """
     n = Keys(agent)
     kept = redis.hgetall(n.key(key))
@@ -83,7 +83,7 @@ def resolve(redis: Redis, journal: Journal, agent: str, key: str, word: Resoluti
 
 
 def _write_down(redis: Redis, journal: Journal, call: Call, fence: int, said: dict[str, str], state: str) -> str:
-    """Redis took the word, and the journal gets it; until then the same word may be said again."""
+    """Write a resolution that Redis took into the journal; until then it may be repeated."""
     try:
         events.resolved(journal, call, fence, said)
     except JournalUnavailable as error:
@@ -95,7 +95,7 @@ def _write_down(redis: Redis, journal: Journal, call: Call, fence: int, said: di
 
 
 def held(redis: Redis, agent: str) -> list[dict[str, Any]]:
-    """Every key of the agent that waits for a person or for a look-up, oldest first."""
+    """Return every key of the agent that waits for a person or for a look-up, oldest first."""
     n = Keys(agent)
     found = []
     for text in redis.hvals(n.held):
@@ -116,7 +116,7 @@ def held(redis: Redis, agent: str) -> list[dict[str, Any]]:
 
 
 def dead(redis: Redis, agent: str) -> list[dict[str, Any]]:
-    """The calls of the agent that ended without a result because their attempts failed, newest first."""
+    """Return the calls of the agent that ended without a result because their attempts failed, newest first."""
     n = Keys(agent)
     found = []
     for call, at in redis.zrange(n.dead, 0, -1, desc=True, withscores=True):
@@ -182,5 +182,5 @@ def _check(key: str, kept: dict[str, str], word: Resolution) -> None:
 
 
 def _is_over(kept: dict[str, str]) -> bool:
-    """Whether nobody can send this any more: the attempt said so itself, or its process is dead."""
+    """Return whether no process can send this any more: the attempt itself said so, or its process is dead."""
     return kept.get("gone") == kept.get("fence") or owner.is_dead(kept.get("owner", ""))

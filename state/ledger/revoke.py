@@ -13,7 +13,7 @@ from state.journal.journal import Journal
 from state.redis.keys import Keys
 from state.redis.script import Script
 
-#: What a call is in that nobody knows: what its message would ask for does not run.
+#: The state of an id that no agent knows: if its message arrives, it does not run.
 UNKNOWN = "unknown id"
 
 _cancel = Script("cancel")
@@ -21,13 +21,13 @@ _cancel = Script("cancel")
 
 @dataclass(frozen=True)
 class Revoked:
-    """What became of one id."""
+    """The outcome for one id."""
 
     call: str
     state: str  #: where the call stands now, or UNKNOWN
     agent: str = ""
     key: str = ""
-    is_new: bool = False  #: it was this word that ended the call
+    is_new: bool = False  #: this revoke ended the call
     has_key: bool = False  #: the key is cancelled with it; otherwise it is another call's
 
 
@@ -41,7 +41,7 @@ def revoke(
     keep_ms: int,
     safe: Container[str] = (),
 ) -> list[Revoked]:
-    """Cancel every call of these that has not begun; answers what became of each.
+    """Cancel every call of these that has not begun; return the outcome for each.
 
     An id that no agent knows is remembered for `keep_ms`, and in the journal: a message that carries it does not run.
     `safe` are the tasks without an effect, of which no journal is kept.
@@ -61,7 +61,7 @@ def cancel(redis: Redis, journal: Journal, agent: str, call: str, by: str, safe:
         return Revoked(call, UNKNOWN)
     is_written = task not in safe
     if is_written:
-        journal.append("probe", {}, sync=True)  # a word that cannot be written down is not taken
+        journal.append("probe", {}, sync=True)  # a revoke that cannot be written is not accepted
     match _cancel(redis, n.of(key, call), call=call, by=by):
         case ["cancelled" | "unwritten" as how, what]:
             if is_written:
@@ -86,12 +86,12 @@ def _revoke(
         forbidden = forbid(redis, agents, call, by, keep_ms)
         if len(forbidden) == len(agents):
             return Revoked(call, UNKNOWN, is_new=True)
-        for name in forbidden:  # somebody registered the call in this moment: look again
+        for name in forbidden:  # the call was registered in this moment: look again
             redis.delete(name)
 
 
 def _find(redis: Redis, agents: Sequence[str], call: str) -> tuple[str, str]:
-    """The agent that has the call, or "", and the state of an id that has no key: one that was taken back before, say."""
+    """Return the agent that has the call, or "", and the state of an id without a key, such as one that was revoked before."""
     with redis.pipeline(transaction=False) as pipe:
         for agent in agents:
             pipe.hmget(Keys(agent).call(call), "key", "state")

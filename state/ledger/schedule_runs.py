@@ -33,13 +33,13 @@ def now() -> datetime:
 
 
 def last(agent: str, entry: str) -> datetime | None:
-    """When the entry's newest tick was due, started or passed over; None if it never had one."""
+    """Return when the entry's newest tick was due, started or passed over; None if it never had one."""
     text = client.client().hget(Keys(agent).ticks, entry)
     return None if text is None else datetime.fromisoformat(str(text))
 
 
 def remember(agent: str, entry: str, due: datetime) -> None:
-    """The tick of this due time was started or passed over; it is not looked at again."""
+    """Note that the tick of this due time was started or passed over; it is not looked at again."""
     n = Keys(agent)
     with client.client().pipeline(transaction=True) as pipe:
         pipe.hset(n.ticks, entry, due.isoformat()).hdel(n.failing, entry)
@@ -47,18 +47,18 @@ def remember(agent: str, entry: str, due: datetime) -> None:
 
 
 def failed(agent: str, entry: str, at: datetime, why: str) -> None:
-    """The tick of this entry could not be started; the next one that can forgets it."""
+    """Note that the entry's tick could not be started; the next tick that is started removes the note."""
     client.client().hset(Keys(agent).failing, entry, json.dumps({"at": at.isoformat(timespec="seconds"), "why": why}))
 
 
 def failure(agent: str, entry: str) -> dict[str, str] | None:
-    """When and why the entry's newest tick could not be started; None if it could."""
+    """Return when and why the entry's newest tick could not be started; None if it could."""
     text = client.client().hget(Keys(agent).failing, entry)
     return None if text is None else dict(json.loads(str(text)))
 
 
 def started(agent: str, entry: str, due: datetime) -> None:
-    """The call of this tick was registered."""
+    """Note that the call of this tick was registered."""
     name, seconds = Keys(agent).started(entry), int(due.timestamp())
     with client.client().pipeline(transaction=True) as pipe:
         pipe.zadd(name, {str(seconds): seconds}).zremrangebyrank(name, 0, -KEPT - 1)
@@ -66,18 +66,18 @@ def started(agent: str, entry: str, due: datetime) -> None:
 
 
 def was_started(agent: str, entry: str, due: datetime) -> bool:
-    """Whether this tick was started once, also when its call is no longer known."""
+    """Return whether this tick was ever started, also when its call is no longer known."""
     return client.client().zscore(Keys(agent).started(entry), str(int(due.timestamp()))) is not None
 
 
 def newest_started(agent: str, entry: str, number: int) -> list[datetime]:
-    """The due times of so many started ticks, the newest first."""
+    """Return the due times of the newest started ticks, `number` at most, newest first."""
     found = client.client().zrange(Keys(agent).started(entry), 0, number - 1, desc=True)
     return [datetime.fromtimestamp(int(seconds), UTC) for seconds in found]
 
 
 def newest(agent: str, entry: str) -> Newest:
-    """The newest tick that was looked at, and where its call stands."""
+    """Return the newest tick that was looked at, and the state of its call."""
     redis = client.client()
     n = Keys(agent)
     due = last(agent, entry)
@@ -89,7 +89,7 @@ def newest(agent: str, entry: str) -> Newest:
 
 
 def any_open(agent: str, calls: Sequence[str]) -> bool:
-    """Whether one of these calls is still to run, or running."""
+    """Return whether one of these calls is still to run, or running."""
     with client.client().pipeline(transaction=False) as pipe:
         for call in calls:
             pipe.hget(Keys(agent).call(call), "state")

@@ -1,4 +1,4 @@
-"""What a sweep looks for: calls whose time has come or whose message is lost, and claims whose owner is gone."""
+"""A sweep: calls whose time has come or whose message is lost, and claims whose owner is gone."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class DueCall:
 
 @dataclass(frozen=True)
 class Pending:
-    """What one agent has for a sweep to do."""
+    """The work that one agent has for a sweep."""
 
     revision: int  #: of the agent's state; 0 before its first run
     arrived_ms: Mapping[str, int]  #: by lane: when the newest message that a worker took was sent, in ms since 1970
@@ -50,7 +50,7 @@ class Pending:
 
     @property
     def needs_sweep(self) -> bool:
-        """Whether a sweep has to look at claims or calls; a claim that is reclaimed makes its call due at once."""
+        """Return whether a sweep has to look at claims or calls; a reclaimed claim makes its call due at once."""
         return self.has_claims or self.is_due
 
 
@@ -89,7 +89,7 @@ def due(
     queue_is_empty: Callable[[str], bool],
     arrived_ms: Mapping[str, int] = MappingProxyType({}),
 ) -> Iterator[DueCall]:
-    """Calls to send: those whose time has come, and those whose message is lost.
+    """Yield the calls to send: those whose time has come, and those whose message is lost.
 
     A message is lost if it is not taken although nothing waits in its queue (`queue_is_empty`, asked by name), or although
     messages of its lane that were sent later arrived (`arrived_ms`: when the newest of each lane was sent). So a backlog
@@ -108,7 +108,7 @@ def due(
 
 
 def _known(redis: Redis, n: Keys, calls: list[str], knows: Container[str], now: int) -> list[str]:
-    """Those whose task is known here; the others are told, and looked at again after a while."""
+    """Return the calls whose task is known here; log the others, and look at them again after a while."""
     if not calls:
         return []
     with redis.pipeline(transaction=False) as pipe:
@@ -131,7 +131,7 @@ def _lost(
     now: int,
     queue_is_empty: Callable[[str], bool],
 ) -> list[str]:
-    """Those whose message is lost; the others are looked at again after a while."""
+    """Return the calls whose message is lost; look at the others again after a while."""
     with redis.pipeline(transaction=False) as pipe:
         for call in calls:
             pipe.hmget(n.call(call), "sent_ms", "lane")
@@ -150,7 +150,7 @@ def _lost(
 
 
 def reclaim_lost(ledger: Attempts, agent: str) -> dict[str, str]:
-    """Take the claims of dead owners and of ended leases; answers key → where it stands now."""
+    """Take the claims of dead owners and of ended leases; return the new state by key."""
     n, redis = Keys(agent), ledger.redis
     now = now_ms(redis)
     running = redis.zrange(n.running, 0, BATCH_SIZE - 1, withscores=True)
