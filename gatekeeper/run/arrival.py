@@ -32,7 +32,7 @@ class Arrival:
     """The facts about a message that admission needs; the defaults are those of a direct call, which has none.
 
     `sent` are the arguments as the message carries them, or "" if they are positional or not JSON. `checked` says that no
-    other agent has a call of this id. `expires_ms` is when a call that nobody registered is too old.
+    other agent has a call of this id. `expires_ms` is when a call that is not registered is too old.
     """
 
     sent: str = ""
@@ -94,6 +94,6 @@ def refusal(call: Call, what: str) -> NotThisCall:
     words = clean(what)
     log.error(
         "message refused", agent=call.agent, task=call.task, call=call.id, differs=words,
-        next="the call of this id goes on as it was registered; look who writes into the broker",
+        next="the call of this id goes on as it was registered; find out which program writes into the broker",
     )  # fmt: skip
     return NotThisCall(f"a message of {call.task} carries the id of call {call.id}, but differs in {words}")

@@ -119,12 +119,10 @@ def _check(attempt: Attempt) -> None:
     effect = attempt.spec.effect
     if effect is None:
         raise EffectError(
-            f"{attempt.call.task} crosses the line but declares no effect; write @gatekeeper.task(effect=Effect())"
+            f"{attempt.call.task} begins an effect but declares none; write @gatekeeper.task(effect=Effect())"
         )
     if attempt.phase != "before":
-        raise EffectError(
-            f"{attempt.call.task} crosses the line a second time; one key protects one effect: use two tasks"
-        )
+        raise EffectError(f"{attempt.call.task} begins a second effect; one key protects one effect: use two tasks")
     if attempt.rung is not None and attempt.rung.is_below(effect.accepts):
         raise RungTooLow(
             f"{attempt.call.key}: made by {attempt.rung}, but the effect accepts {effect.accepts} or better"

@@ -31,7 +31,7 @@ _NEVER_SENT = (InvalidURL, InvalidSchema, MissingSchema, LeaseExpired, JournalUn
 def proves_nothing_was_sent(error: BaseException, requests_sent: int) -> bool:
     """Return whether the effect cannot have happened, given how many requests that may change something went out.
 
-    True for `NotApplied`, which the author answers for; for a connection that never stood, a request that came too late
+    True for `NotApplied`, which the author vouches for; for a connection that was never made, a request that came too late
     to be sent, or a recovery point that could not be written down, if nothing else was sent; and for the answer to the
     only request, if it is one of REFUSED_STATUSES. Everything else is unknown. An error of our own store says nothing
     about the provider.

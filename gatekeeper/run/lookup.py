@@ -34,7 +34,7 @@ def look_up(attempt: Attempt) -> Any:
     try:
         with running(attempt):
             found = verify.call_json(attempt.payload, attempt.arguments)
-    except BaseException as problem:  # noqa: BLE001 - a look-up that fails, however it does, proves nothing, and is told
+    except BaseException as problem:  # noqa: BLE001 - a look-up that fails, however it does, proves nothing, and is recorded
         attempt.append_event("verify", outcome=f"failed: {describe(problem)}")
         return Unanswered(prospects.of(problem))
     if found is False:

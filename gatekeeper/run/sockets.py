@@ -127,7 +127,7 @@ def _traffic(descriptor: int) -> tuple[int, int] | None:
     """Return the bytes handed to the kernel for a connection: not yet sent, and sent; None if it cannot tell."""
     try:
         with socket.socket(fileno=os.dup(descriptor)) as twin:
-            told = twin.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
-        return struct.unpack_from("I", told, _NOT_SENT)[0], struct.unpack_from("Q", told, _SENT)[0]
+            info = twin.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+        return struct.unpack_from("I", info, _NOT_SENT)[0], struct.unpack_from("Q", info, _SENT)[0]
     except (OSError, AttributeError, struct.error):
         return None

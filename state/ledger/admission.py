@@ -51,8 +51,8 @@ class Admission(Attempts):
             call: The call.
             limits: What its task's policy says.
             sent: The arguments as the message carries them, as JSON text; empty for a call without a message.
-            checked: No other agent has a call of this id. Otherwise a call that nobody registered is `Unregistered`.
-            expires_ms: When a call that nobody registered is too old, in ms since 1970.
+            checked: No other agent has a call of this id. Otherwise a call that is not registered is `Unregistered`.
+            expires_ms: When a call that is not registered is too old, in ms since 1970.
 
         Returns:
             The decision. A `Claim` must be settled.
@@ -144,9 +144,9 @@ class Admission(Attempts):
             expires_ms="" if expires_ms is None else expires_ms,
         )
         match answer:
-            case ["claimed", fence, attempt, now, payload, origin, waits, said, before, fingerprint]:
+            case ["claimed", fence, attempt, now, payload, origin, waits, asked, before, fingerprint]:
                 which = (call.agent, call.key, call.id, owner, fence, attempt, now, known.epoch)
-                kept = {"options": said, "waits_before": before, "fingerprint": fingerprint}
+                kept = {"options": asked, "waits_before": before, "fingerprint": fingerprint}
                 return Claim(*which, payload, origin, waits=bool(waits), **kept)
             case ["verify", now, in_doubt, fence, attempt, payload]:
                 return NeedsLookup(

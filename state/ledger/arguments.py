@@ -27,7 +27,7 @@ def of_claim(claim: Claim) -> dict[str, str | int]:
 
 
 def now() -> dict[str, str | int]:
-    """Return the arguments that say when it is, on a clock that nobody can set."""
+    """Return the arguments that say when it is, on a clock that cannot be set."""
     moment = owner.boot_clock()
     return {"boot": moment.boot, "boot_ms": moment.ms}
 

@@ -9,11 +9,10 @@ from typing import Any
 from state import options
 from state.agents import facts
 from state.journal import events as evidence
-from state.journal.projection import point_name, project
 from state.ledger import arguments, reconcile
 from state.ledger import owner as owners
+from state.ledger.checkpoints import Checkpoints
 from state.ledger.owner import Moment
-from state.ledger.stores import Stores
 from state.model import AttemptResult, Call, CallLimits, Claim
 from state.recovery import rebuild
 from state.redis.client import retry_while_unavailable
@@ -26,13 +25,12 @@ POISON_AFTER = 3
 PATIENCE = 60.0
 
 _begin_effect = Script("begin_effect")
-_checkpoint = Script("checkpoint")
 _settle = Script("settle")
 _renew = Script("renew")
 _reclaim = Script("reclaim")
 
 
-class Attempts(Stores):
+class Attempts(Checkpoints):
     """The part of the ledger that follows an attempt from its claim to its end."""
 
     def begin_effect(
@@ -41,7 +39,7 @@ class Attempts(Stores):
         """Write the intent down, then let Redis mark the key as sent, if the claim is still good.
 
         The intent is on the disk before Redis is asked: the other way round, a loss of Redis in between would leave an
-        effect that nobody knows of.
+        effect without a trace.
 
         Args:
             call: The call.
@@ -80,43 +78,6 @@ class Attempts(Stores):
             if answer[0] != "sending" and claim.epoch:
                 evidence.not_sent(self.journal, claim, str(answer[0]) or "Redis gave no answer")
         return answer
-
-    def fact(self, agent: str, path: tuple[str, ...], patience: float) -> Any:
-        """Return the agent's fact at `path`, or None; wait `patience` seconds for a Redis that is away."""
-        return retry_while_unavailable(lambda: facts.read(agent, path), patience)
-
-    def checkpoint(self, claim: Claim, name: str, text: str, patience: float) -> str | None:
-        """Return what an attempt of this key saved under a name.
-
-        Args:
-            claim: The attempt that asks.
-            name: The name.
-            text: A digest of the payload that it belongs to; what was saved before there was one is found too.
-            patience: Seconds to wait for a Redis that is away.
-
-        """
-        return retry_while_unavailable(lambda: self._checkpoint(claim, name, text), patience)
-
-    def save_checkpoint(self, claim: Claim, name: str, value: str, text: str, patience: float) -> bool:
-        """Save a value for every later attempt of the key: on the disk first, then in Redis.
-
-        Args:
-            claim: The attempt that saves it.
-            name: The name.
-            value: The value.
-            text: A digest of the payload that it belongs to; empty before there is one.
-            patience: Seconds to wait for a Redis that is away.
-
-        Returns:
-            False if the claim is lost.
-
-        Raises:
-            JournalUnavailable: It could not be written.
-
-        """
-        if claim.epoch:
-            evidence.point(self.journal, claim, name, value, text)
-        return retry_while_unavailable(lambda: self._save_checkpoint(claim, name, value, text), patience)
 
     def settle(self, call: Call, claim: Claim, limits: CallLimits, result: AttemptResult) -> str | None:
         """Record the end of an attempt.
@@ -182,9 +143,9 @@ class Attempts(Stores):
         """
         n = Keys(agent)
         if self.redis.hget(n.key(key), "state") == "sending":
-            said = rebuild.settle_from_journal(self.redis, self.journal, agent, key, fence)
-            if said:
-                return said
+            state = rebuild.settle_from_journal(self.redis, self.journal, agent, key, fence)
+            if state:
+                return state
         caps = json.loads(self.redis.hget(n.key(key), "caps") or "[]")
         poison_after = 0 if owners.was_leaving(owner) or owners.was_abandoned(owner) else POISON_AFTER
         answer = _reclaim(
@@ -206,26 +167,6 @@ class Attempts(Stores):
             case [stands, *_]:
                 return str(stands)
         raise AssertionError("reclaim.lua gave no answer")
-
-    def _checkpoint(self, claim: Claim, name: str, text: str = "") -> str | None:
-        names = list(dict.fromkeys([point_name(name, text), name]))
-        found = self.redis.hmget(Keys(claim.agent).key(claim.key), [f"point:{one}" for one in names])
-        value = next((one for one in found if one is not None), None)
-        if value is None and claim.payload:  # an earlier attempt was here, and may have died before Redis was told
-            points = project(self.journal.files(), key=claim.key).points.get((claim.agent, claim.key), {})
-            value = next((points[one] for one in names if one in points), None)
-        return None if value is None else str(value)
-
-    def _save_checkpoint(self, claim: Claim, name: str, value: str, text: str = "") -> bool:
-        answer = _checkpoint(
-            self.redis,
-            Keys(claim.agent).of(claim.key),
-            owner=claim.owner,
-            fence=claim.fence,
-            name=point_name(name, text),
-            value=value,
-        )
-        return bool(answer[0] == "kept")
 
     def _write_outcome(self, claim: Claim, result: AttemptResult) -> None:
         """Journal the outcome of an attempt whose effect began."""

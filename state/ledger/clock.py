@@ -23,7 +23,7 @@ _clock = Script("clock")
 
 
 def mend(redis: Redis, agent: str, longest_lease_ms: int) -> int:
-    """Look at the clock, and bring back the agent's times if it was set back; answers by how many ms it was."""
+    """Look at the clock, and bring back the agent's times if it was set back; return by how many ms it was."""
     n = Keys(agent)
     match _clock(redis, n.of(), tolerance_ms=TOLERANCE_MS):
         case ["set back", now, behind_ms]:

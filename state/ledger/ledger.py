@@ -1,7 +1,7 @@
 """The ledger: the only way to both stores. A caller cannot write to one of them and leave the other out.
 
-What is said of an effect is in the journal before Redis knows it; a person's word and the end of a call without an
-effect are in Redis first, for the reasons that stand there.
+Records of effects are in the journal before Redis knows them. A person's decision, and the end of a call without an
+effect, are in Redis first, for reasons that stand there.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Ledger(Registrar, Admission):
         return epoch.ledger_statuses(self.redis, self.journal, agents)
 
     def checked_statuses(self, agents: Sequence[str]) -> dict[str, LedgerStatus]:
-        """Return the statuses once a record could be written, and nobody compares or recovers any more.
+        """Return the statuses once a record could be written, and no other process compares or recovers.
 
         Raises JournalUnavailable.
         """

@@ -35,12 +35,12 @@ def record(
 ) -> list[Any]:
     """Note a look-up that did not find the effect; `dead` is whether its owner was proven dead before the look-up began.
 
-    `away_ms` is how long a provider wants to be left alone that did not answer and said so; None if it did not say so.
+    `away_ms` is how many ms a provider that is away asks to be left alone; None if it did not ask.
 
     Answers ["unknown", ms until the next look-up], ["waiting"] (proven absent: it is sent again), ["held", why], or
     ["kept", state] if the key was decided meanwhile.
     """
-    said = "absent" if absent else "failed" if away_ms is None else "away"
+    answered = "absent" if absent else "failed" if away_ms is None else "away"
     answer = _reconcile(
         redis,
         Keys(claim.agent).of(claim.key, claim.call),
@@ -48,7 +48,7 @@ def record(
         call=claim.call,
         owner=claim.owner,
         fence=claim.fence,
-        answer=said,
+        answer=answered,
         owner_is_dead=int(dead),
         boot=began.boot,
         boot_ms=began.ms,

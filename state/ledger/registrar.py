@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from state import forbidden, options
 from state.errors import JournalUnavailable
@@ -42,28 +42,33 @@ class Registrar(Stores):
                 options that the known one lacks.
 
         """
-        n = Keys(call.agent)
-        said = options.from_json(call.options)
+        asked = options.from_json(call.options)
         answer = _register(
             self.redis,
-            n.of(call.key, call.id),
+            Keys(call.agent).of(call.key, call.id),
             **arguments.of_call(call),
             grace_ms=GRACE_MS,
             delay_ms=delay_ms,
             expires_ms=expires_ms,
             digest=digest,
             options=call.options,
-            lane=said.lane,
-            is_followed=arguments.flag(said.has_followers),
+            lane=asked.lane,
+            is_followed=arguments.flag(asked.has_followers),
             has_effect=int(call.effect),
         )
+        if answer[0] == "known":
+            return self._check_known(call, digest, answer)
+        if call.effect:
+            now = int(answer[1])
+            due, ends = delay_ms and now + delay_ms, expires_ms and now + expires_ms
+            kept = {"at_ms": str(due or ""), "expires_ms": str(ends or ""), "digest": digest}
+            self._journal_registered(call, kept)
+        return True
+
+    def _check_known(self, call: Call, digest: str, answer: list[Any]) -> Literal[False]:
+        """Raise ContentMismatch unless the call that is known under this id is the same call."""
+        asked = options.from_json(call.options)
         match answer:
-            case ["registered", now]:
-                if call.effect:
-                    due, ends = delay_ms and now + delay_ms, expires_ms and now + expires_ms
-                    kept = {"at_ms": str(due or ""), "expires_ms": str(ends or ""), "digest": digest}
-                    self._write_down_registered(call, kept)
-                return True
             case ["known", "cancelled", *_] if forbidden.is_forbidden(self.redis, call.agent, call.id):
                 return False
             case ["known", _, made_from, task, kwargs, _] if digest and made_from != digest:
@@ -71,15 +76,15 @@ class Registrar(Stores):
             case ["known", _, _, task, kwargs, _] if not digest and (task, kwargs) != (call.task, call.kwargs):
                 raise _other_content(call, describe_difference(call, task, kwargs), task, kwargs)
             case ["known", _, _, task, kwargs, kept] if not digest and (
-                more := said.lacking_in(options.from_json(kept))
+                more := asked.lacking_in(options.from_json(kept))
             ):
                 raise _other_content(call, f"its {more}", task, kwargs, options_only=True)
             case ["known", "queued" | "waiting", *_] if call.effect:
-                # The first time may have ended right before this.
-                evidence.registered(self.journal, call, self.redis.hgetall(n.call(call.id)))
+                # The process that registered it may have ended right before this.
+                evidence.registered(self.journal, call, self.redis.hgetall(Keys(call.agent).call(call.id)))
         return False
 
-    def _write_down_registered(self, call: Call, kept: Mapping[str, str]) -> None:
+    def _journal_registered(self, call: Call, kept: Mapping[str, str]) -> None:
         """Journal a call that was just registered; raises JournalUnavailable, and then it is not registered any more."""
         try:
             evidence.registered(self.journal, call, kept)
@@ -92,7 +97,7 @@ class Registrar(Stores):
     ) -> ArgumentsDiffer | Unregistered | str:
         """Record that a call was refused before it was admitted: its arguments do not fit.
 
-        `sent` are the arguments as the message carries them. Without `checked`, nothing is written of a call that nobody
+        `sent` are the arguments as the message carries them. Without `checked`, nothing is written of a call that is not
         registered. Returns the state in which the call stands.
         """
         n = Keys(call.agent)

@@ -58,9 +58,9 @@ def resolve(redis: Redis, journal: Journal, agent: str, key: str, word: Resoluti
     if not kept:
         raise NotResolved(f"{key}: no such key; see: celery -A workers gate held")
     call, fence = _call(redis, n, key, kept), int(kept.get("fence", 0))
-    said = {"how": word.how, "by": word.by, "why": word.why}
+    record = {"how": word.how, "by": word.by, "why": word.why}
     if kept.get("unwritten") == word.how:
-        return _write_down(redis, journal, call, fence, said, kept["state"])
+        return _journal(redis, journal, call, fence, record, kept["state"])
     _check(key, kept, word)
     result = f'{{"result":{word.result},"rung":null}}'
     journal.append("probe", {}, sync=True)
@@ -79,13 +79,13 @@ def resolve(redis: Redis, journal: Journal, agent: str, key: str, word: Resoluti
         raise NotResolved(
             f"{key} became {answer[1]} in this moment; look again: celery -A workers gate explain '{key}'"
         )
-    return _write_down(redis, journal, call, fence, said, str(answer[1]))
+    return _journal(redis, journal, call, fence, record, str(answer[1]))
 
 
-def _write_down(redis: Redis, journal: Journal, call: Call, fence: int, said: dict[str, str], state: str) -> str:
+def _journal(redis: Redis, journal: Journal, call: Call, fence: int, record: dict[str, str], state: str) -> str:
     """Write a resolution that Redis took into the journal; until then it may be repeated."""
     try:
-        events.resolved(journal, call, fence, said)
+        events.resolved(journal, call, fence, record)
     except JournalUnavailable as error:
         raise NotResolved(
             f"{call.key} is {state} in Redis, but the journal does not know it: say the same again later: {error}"
@@ -166,7 +166,7 @@ def _check(key: str, kept: dict[str, str], word: Resolution) -> None:
     if state not in _FROM[word.how]:
         able = ", ".join(_FROM[word.how])
         raise NotResolved(
-            f"{key} is {state}; this is said of keys that are {able}; see: celery -A workers gate explain '{key}'"
+            f"{key} is {state}; this resolution is for keys that are {able}; see: celery -A workers gate explain '{key}'"
         )
     if word.how == "approve" and "payload" in kept:
         raise NotResolved(
@@ -182,5 +182,5 @@ def _check(key: str, kept: dict[str, str], word: Resolution) -> None:
 
 
 def _is_over(kept: dict[str, str]) -> bool:
-    """Return whether no process can send this any more: the attempt itself said so, or its process is dead."""
+    """Return whether no process can send this any more: the attempt itself reported it, or its process is dead."""
     return kept.get("gone") == kept.get("fence") or owner.is_dead(kept.get("owner", ""))

@@ -103,8 +103,8 @@ def due(
         ids += _lost(redis, n, silent, arrived_ms, now, queue_is_empty)
     for call in _known(redis, n, list(dict.fromkeys(ids)), knows, now):
         match _resend(redis, n.of(call=call), call=call, grace_ms=GRACE_MS, max_grace_ms=MAX_GRACE_MS):
-            case ["send", task, kwargs, said]:
-                yield DueCall(call, task, kwargs, said)
+            case ["send", task, kwargs, asked]:
+                yield DueCall(call, task, kwargs, asked)
 
 
 def _known(redis: Redis, n: Keys, calls: list[str], knows: Container[str], now: int) -> list[str]:

@@ -254,5 +254,5 @@ def test_a_word_that_the_journal_did_not_get_is_told_and_can_be_said_again(
 
     assert cancel() == "cancelled"
     assert len(poster.records("resolved")) == 1
-    with pytest.raises(resolve.NotResolved, match="is cancelled; this is said"):
+    with pytest.raises(resolve.NotResolved, match="is cancelled; this resolution is for"):
         cancel()

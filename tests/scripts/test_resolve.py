@@ -392,7 +392,7 @@ def test_a_word_that_does_not_fit_the_state_is_refused_and_changes_nothing(
                 poster.settle(claim)
     before = poster.dump()
 
-    with pytest.raises(NotResolved, match=f"is {stands}; this is said of keys that are"):
+    with pytest.raises(NotResolved, match=f"is {stands}; this resolution is for keys that are"):
         say(poster, call.key, how)
 
     assert poster.dump() == before
