@@ -1,7 +1,7 @@
 """The name of every key of an agent in Redis; no other module builds one.
 
 All keys of one agent share the hash tag `{agent}`, so that one script may use any of them on a cluster too.
-Names of keys and fields never change: during a rolling deploy workers of two versions read each other's.
+Names of keys and fields never change within a format: during a rolling deploy workers of two versions read each other's.
 """
 
 from __future__ import annotations
