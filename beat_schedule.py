@@ -1,10 +1,10 @@
 """The schedule: which task runs when. This table replaces the crontab.
 
-`cron` reads as in crontab(5): minute hour day month weekday, in the time zone below. `kwargs` are arguments.
-`missed` says what happens to times that passed while nothing ran: "latest" (run once), "all" (run each, the newest 24
-of them) or "skip". `overlap` says what happens when the run before is not over: "skip" this one, or "queue" it until
-then; with "all", missed times run side by side or, with "queue", one after the other. `deadline`, such as "2h", is how
-late a run may begin; what is later is not made up for.
+`cron` is an expression of five fields as in crontab(5) (minute hour day month weekday), in the time zone below. `kwargs`
+are the task's arguments. `missed` says what happens to times that passed while nothing ran: "latest" runs the newest one,
+"all" runs each of the newest 24, "skip" runs none. `overlap` says what happens while the previous run has not ended:
+"skip" leaves this run out, "queue" starts it afterwards; with "all" and "skip", missed times run side by side.
+`deadline`, such as "2h", is how late a run may start; a run that is later is left out.
 """
 
 timezone = "UTC"

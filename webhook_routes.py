@@ -1,12 +1,12 @@
 """The sources of webhooks, and the task that each event starts. Each source is served at `POST /hooks/SOURCE`.
 
-A source is on as soon as WEBHOOK_SECRET_<SOURCE> is set; nothing is ever accepted unsigned. `scheme` says how it signs:
-"standard" (Standard Webhooks), "github", or "hmac", which wants the name of its header as `signature`. `event` and
-`delivery` say where the event's type and the delivery's id stand: "body:path.to.value", "header:Name", or several of
-them in a list, which are joined by a dot. `rate` is how much may come in ("300/minute" if it is missing).
+A source is enabled as soon as WEBHOOK_SECRET_<SOURCE> is set; unsigned requests are never accepted. `scheme` is how the
+source signs: "standard" (Standard Webhooks), "github", or "hmac", which needs the name of its header as `signature`.
+`event` and `delivery` say where the event's type and the delivery's id are: "body:path.to.value", "header:Name", or a
+list of these, joined by a dot. `rate` limits the requests ("300/minute" by default).
 
-`start` leads from an event to its task and that task's arguments; "text:…" is a fixed text. The id of a delivery is the
-identity of its call: the same delivery starts nothing twice.
+`start` maps each event to a task and its arguments; "text:…" is a fixed text. The delivery's id becomes the id of the
+call, so a repeated delivery starts nothing.
 """
 
 sources = {

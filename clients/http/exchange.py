@@ -69,13 +69,8 @@ def request(
         except Exception as error:
             _record(prepared, started, outcome=_outcome_of(error), error=describe(error))
             raise
-    _record(
-        prepared,
-        started,
-        outcome=of_status(response.status_code),
-        status=response.status_code,
-        response=_shown(response.content, str(response.encoding)),
-    )
+    shown, status = _shown(response.content, str(response.encoding)), response.status_code
+    _record(prepared, started, outcome=of_status(status), status=status, response=shown)
     _check_is_conclusive(response)
     return response
 
