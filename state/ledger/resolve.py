@@ -170,7 +170,7 @@ def _check(key: str, kept: dict[str, str], word: Resolution) -> None:
         )
     if word.how == "approve" and "payload" in kept:
         raise NotResolved(
-            f"{key} crossed the line, so running it again may double it: look at the provider, then say "
+            f"{key}: its effect began, so running it again may double it: look at the provider, then say "
             f"celery -A workers gate resolve '{key}' --applied (or --not-applied) --why …"
         )
     in_flight = "payload" in kept and not _is_over(kept)

@@ -33,7 +33,7 @@ local poison = tonumber(A.poison_after)
 local lost = poison > 0 and redis.call("HINCRBY", K.call, "lost", 1) or 0
 local to, why = "queued", A.owner_is_dead == "1" and "its worker died" or "its lease ended"
 if state == "sending" then
-  to, why = "unknown", why .. " after the line, before an answer came"
+  to, why = "unknown", why .. " after its effect began, before a response came"
 elseif poison > 0 and lost >= poison then
   to, why = "held", why .. ", " .. lost .. " times: poison"
 end

@@ -48,7 +48,7 @@ def test_after_the_line_the_outcome_is_unknown_and_the_key_waits_for_a_person(po
     assert poster.redis.zscore(poster.n.waiting, claim.call) is None
     [held] = poster.document()["held"]
     assert (held["key"], held["state"]) == (claim.key, "unknown")
-    assert "after the line" in held["why"]
+    assert "after its effect began" in held["why"]
     assert poster.metrics()["total_failed"] == 1
 
 

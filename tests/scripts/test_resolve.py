@@ -407,7 +407,7 @@ def test_what_crossed_the_line_cannot_be_approved(poster_with: WithPolicies) -> 
         poster.look(claim, Moment(here.boot, here.ms + n))
     assert state_of(poster, claim) == "held"
 
-    with pytest.raises(NotResolved, match="crossed the line, so running it again may double it"):
+    with pytest.raises(NotResolved, match="its effect began, so running it again may double it"):
         say(poster, claim.key, "approve")
 
 

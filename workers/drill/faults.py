@@ -73,11 +73,11 @@ def cut_redis(scenario: Scenario) -> None:
     scenario.until(lambda: scenario.account.seen["cut"], "the connections to be cut")
 
 
-def kill_before_the_line(scenario: Scenario) -> None:
+def kill_before_the_effect(scenario: Scenario) -> None:
     """Kill the worker before its effect starts: another worker must start again."""
-    scenario.hold("before the line")
+    scenario.hold("before the effect")
     scenario.call()
-    scenario.kill("before the line")
+    scenario.kill("before the effect")
 
 
 def kill_when_applied(scenario: Scenario) -> None:
@@ -111,21 +111,21 @@ def kill_and_lose(scenario: Scenario) -> None:
         scenario.resolve_not_applied()
 
 
-def pause_before_the_line(scenario: Scenario) -> None:
+def pause_before_the_effect(scenario: Scenario) -> None:
     """Stop the worker until its lease has ended and another worker has sent; the stopped one must be refused."""
-    scenario.hold("before the line")
+    scenario.hold("before the effect")
     scenario.call()
-    resume = scenario.pause("before the line")
+    resume = scenario.pause("before the effect")
     scenario.until_state("done")
     resume()
     scenario.until(lambda: scenario.account.seen["refused"], "the worker that was paused to be refused")
 
 
-def pause_behind_the_line(scenario: Scenario) -> None:
+def pause_inside_the_effect(scenario: Scenario) -> None:
     """Stop the worker after the effect starts and before its first byte, until its lease has ended; it must not send."""
-    scenario.hold("behind the line")
+    scenario.hold("inside the effect")
     scenario.call()
-    resume = scenario.pause("behind the line")
+    resume = scenario.pause("inside the effect")
     scenario.until_state("unknown", "done")
     resume()
     scenario.until(lambda: scenario.account.seen["refused"], "the worker that was paused to be refused")
@@ -139,10 +139,10 @@ FAULTS = (
     Fault("message delivered again, task done", redeliver_when_done),
     Fault("answer lost", lose_the_answer, in_doubt=True),
     Fault("connections to Redis cut in mid-publish", cut_redis),
-    Fault("worker killed before the line", kill_before_the_line),
+    Fault("worker killed before the effect", kill_before_the_effect),
     Fault("worker killed in mid-publish, it was applied", kill_when_applied, in_doubt=True),
     Fault("worker killed in mid-publish, it arrives late", kill_and_apply_late, in_doubt=True),
     Fault("worker killed in mid-publish, it never arrives", kill_and_lose),
-    Fault("worker paused before the line, then woken", pause_before_the_line),
-    Fault("worker paused behind the line, then woken", pause_behind_the_line),
+    Fault("worker paused before the effect, then woken", pause_before_the_effect),
+    Fault("worker paused inside the effect, then woken", pause_inside_the_effect),
 )

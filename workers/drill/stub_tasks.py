@@ -70,10 +70,10 @@ class Stub:
 
     def publish(self, **_: str) -> dict[str, Any]:
         """Run the task: send one effect through the gate."""
-        self.report("before the line")
+        self.report("before the effect")
         try:
             with gatekeeper.effect(payload={"key": current().call.key}) as frozen:
-                self.report("behind the line")
+                self.report("inside the effect")
                 return self._send(frozen)
         except (ClaimLost, LeaseExpired):
             self.report("refused")
