@@ -90,11 +90,9 @@ class Ledger(Registrar, Admission):
         """Let a journal that begins anew take over what Redis knows, before the next effect, which may be months away.
 
         Returns:
-            Why the journal could not; None if it could, or if there is nothing to take over.
+            Why the journal could not; None if it could.
 
         """
-        if not epoch.has_something_to_lose(self.redis, agent):
-            return None
         try:
             epoch.known(self.redis, self.journal, agent)
         except JournalUnavailable as error:

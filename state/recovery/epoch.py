@@ -45,7 +45,7 @@ class LedgerStatus:
 
     closed: str | None  #: why no effect may happen; None if they may
     unchecked: bool  #: the server was restarted since the ledger was opened; `resync` compares it
-    incomplete: bool = False  #: the journal begins anew; `known` takes over what Redis knows
+    incomplete: bool = False  #: the journal begins anew, and Redis has something that `known` must take over
 
     @property
     def is_sound(self) -> bool:
@@ -60,12 +60,13 @@ def ledger_statuses(redis: Redis, journal: Journal, agents: Sequence[str]) -> di
     known_here = {agent: journal.known(agent) for agent in agents}
     with redis.pipeline(transaction=False) as pipe:
         pipe.info("server")
-        for agent in agents:
-            pipe.hmget(Keys(agent).ledger, "epoch", "fence", "closed", "run")
-        server, *ledgers = pipe.execute()
+        for n in map(Keys, agents):
+            pipe.hmget(n.ledger, "epoch", "fence", "closed", "run").exists(n.queued, n.waiting, n.running, n.ledger)
+        server, *answers = pipe.execute()
+    ledgers = zip(agents, answers[::2], answers[1::2], strict=True)
     return {
-        agent: _compare(known_here[agent], str(server["run_id"]), *ledger)
-        for agent, ledger in zip(agents, ledgers, strict=True)
+        agent: _compare(known_here[agent], str(server["run_id"]), bool(has_data), *ledger)
+        for agent, ledger, has_data in ledgers
     }
 
 
@@ -75,11 +76,17 @@ def why_closed(redis: Redis, journal: Journal, agent: str) -> str | None:
 
 
 def _compare(
-    here: JournalHead | None, server: str, epoch: str | None, fence: str | None, closed: str | None, run: str | None
+    here: JournalHead | None,
+    server: str,
+    has_data: bool,  # noqa: FBT001 - an open call or a ledger is in Redis
+    epoch: str | None,
+    fence: str | None,
+    closed: str | None,
+    run: str | None,
 ) -> LedgerStatus:
     unchecked = run is not None and run != server
     if here is None or closed:
-        return LedgerStatus(closed, unchecked, incomplete=here is None)
+        return LedgerStatus(closed, unchecked, incomplete=here is None and has_data)
     if epoch is None:
         return LedgerStatus("Redis lost its data" if here.fence else None, unchecked)
     is_interrupted = (
@@ -89,13 +96,7 @@ def _compare(
         return LedgerStatus("the ledger in Redis is not the one that the journal belongs to", unchecked)
     if int(fence or 0) < here.fence:
         return LedgerStatus(f"Redis fell back to fence {fence or 0}, the journal knows {here.fence}", unchecked)
-    return LedgerStatus(None, unchecked, incomplete=here.incomplete)
-
-
-def has_something_to_lose(redis: Redis, agent: str) -> bool:
-    """Return whether Redis has an open call or a ledger of this agent, which a new journal must take over."""
-    n = Keys(agent)
-    return bool(redis.exists(n.queued, n.waiting, n.running, n.ledger))
+    return LedgerStatus(None, unchecked, incomplete=here.incomplete and has_data)
 
 
 def new() -> str:
