@@ -42,7 +42,7 @@ class Ended:
 
 
 def ended(redis: Redis, agent: str) -> Iterator[Ended]:
-    """Calls of an agent that other calls follow and that have ended; the others are looked at again by the next sweep."""
+    """Yield the ended calls of an agent that other calls follow; the next sweep checks the others again."""
     n = Keys(agent)
     now = now_ms(redis)
     calls = redis.zrange(n.followed, 0, now, byscore=True, offset=0, num=BATCH_SIZE)
