@@ -65,9 +65,9 @@ def _link(post: Post) -> str:
 
 def _with_fewer_links(text: str, max_links: int) -> str:
     """Remove the URLs of all but the first links; their labels stay."""
-    kept = list(dict.fromkeys(URL.findall(text)))[:max_links]
+    shown = list(dict.fromkeys(URL.findall(text)))[:max_links]
     bracketed = re.compile(rf"(?P<open> ?\()?(?P<url>{URL.pattern})(?(open)\))")
-    return bracketed.sub(lambda match: match[0] if match["url"] in kept else "", text)
+    return bracketed.sub(lambda match: match[0] if match["url"] in shown else "", text)
 
 
 def _cut(text: str, fits: Callable[[str], bool]) -> str:

@@ -51,7 +51,7 @@ class FeedStore:
         try:
             return FeedEntry.model_validate_json(path.read_bytes())
         except (OSError, ValidationError) as error:
-            log.warning("feed_entry_unreadable", file=str(path), error=str(error), hint="repair or delete the file")
+            log.warning("feed entry unreadable", file=str(path), error=str(error), hint="repair or delete the file")
             return None
 
     def put(self, entry: FeedEntry) -> None:

@@ -11,8 +11,7 @@ import gatekeeper
 from clients import sources
 from clients.llm import fallback
 from gatekeeper import Rung
-from tasks.analyst import analysis, timeseries
-from tasks.analyst import metrics as numbers
+from tasks.analyst import analysis, metrics, timeseries
 from tasks.analyst.metrics import Metrics
 
 
@@ -24,7 +23,7 @@ class AnalysisRecord(BaseModel):
     by: str
     summary: str
     findings: list[str]
-    unfounded: list[str]  #: figures in the text that the metrics do not contain
+    unsupported_figures: list[str]  #: figures in the text that the metrics do not contain
     note: str | None
     numbers: Metrics
 
@@ -40,29 +39,29 @@ def collect() -> dict[str, Any]:
     now = datetime.now(UTC)
     reading = sources.read_all("analyst", timeseries.summarize)
     gatekeeper.memory().put("broken_sources", reading.broken or None)
-    collected = _analyse(numbers.collect(reading.parts, now), now)
-    told = collected.model_dump(mode="json")
-    brief = {name: value for name, value in told.items() if name not in {"numbers", "findings"}}
-    gatekeeper.memory().put("last_analysis", told)
+    record = _analyse(metrics.collect(reading.parts, now), now)
+    fields = record.model_dump(mode="json")
+    brief = {name: value for name, value in fields.items() if name not in {"numbers", "findings"}}
+    gatekeeper.memory().put("last_analysis", fields)
     gatekeeper.memory().record("analyses", now.date().isoformat(), value=brief)
     gatekeeper.memory().count("total_analyses")
-    return {name: value for name, value in told.items() if name != "numbers"} | {"broken": sorted(reading.broken)}
+    return {name: value for name, value in fields.items() if name != "numbers"} | {"broken": sorted(reading.broken)}
 
 
-def _analyse(found: Metrics, now: datetime) -> AnalysisRecord:
+def _analyse(collected: Metrics, now: datetime) -> AnalysisRecord:
     answered = fallback.ask(
-        analysis.question(found), rules=lambda: analysis.by_rules(found), raw=lambda: analysis.raw(found)
+        analysis.question(collected), rules=lambda: analysis.by_rules(collected), raw=lambda: analysis.raw(collected)
     )
-    said = answered.value
+    text = answered.value
     return AnalysisRecord(
         at=now,
         rung=answered.rung,
         by=answered.by,
-        summary=said.summary,
-        findings=said.findings,
-        unfounded=analysis.unsupported_figures(said, found) if answered.rung is Rung.MODEL else [],
+        summary=text.summary,
+        findings=text.findings,
+        unsupported_figures=analysis.unsupported_figures(text, collected) if answered.rung is Rung.MODEL else [],
         note=_note(answered.rung, answered.note),
-        numbers=found,
+        numbers=collected,
     )
 
 

@@ -67,8 +67,8 @@ def unsupported_figures(analysis: Analysis, numbers: Metrics) -> list[str]:
     """Return the figures in an analysis that the metrics do not contain, rounded or not; a model may have invented them."""
     exact = re.findall(r"\d+(?:\.\d+)?", numbers.model_dump_json())
     known = {_plain(f"{float(figure):.{digits}f}") for figure in exact for digits in (0, 1, 2, 3)}
-    told = _FIGURE.findall("\n".join([analysis.summary, *analysis.findings]))
-    return [figure for figure in dict.fromkeys(told) if _plain(figure) not in known]
+    figures = _FIGURE.findall("\n".join([analysis.summary, *analysis.findings]))
+    return [figure for figure in dict.fromkeys(figures) if _plain(figure) not in known]
 
 
 def _plain(figure: str) -> str:

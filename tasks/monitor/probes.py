@@ -159,19 +159,19 @@ def redis_eviction() -> Observation:
 
 def effects() -> Observation:
     """Check that effects are open for all agents, which means that Redis knows everything that was sent."""
-    standings = Ledger().statuses(agents())
-    told = [f"{agent}: {standing.closed}" for agent, standing in standings.items() if standing.closed]
-    why = f"effects are closed ({'; '.join(told)}); run: celery -A workers gate recover" if told else ""
-    return Observation("closed" if told else "open", "open", why)
+    statuses = Ledger().statuses(agents())
+    closed = [f"{agent}: {status.closed}" for agent, status in statuses.items() if status.closed]
+    why = f"effects are closed ({'; '.join(closed)}); run: celery -A workers gate recover" if closed else ""
+    return Observation("closed" if closed else "open", "open", why)
 
 
 def processes() -> Observation:
     """Check that workers and beat run, and that no queue is unserved."""
-    standing = overdue.current_liveness()
-    counts = ", ".join(f"{len(standing.of(kind))} {kind}" for kind in liveness.KINDS)
-    told = "; ".join(map(str, standing.silent))
+    running = overdue.current_liveness()
+    counts = ", ".join(f"{len(running.of(kind))} {kind}" for kind in liveness.KINDS)
+    silent = "; ".join(map(str, running.silent))
     return Observation(
-        f"{counts} alive", "none silent", f"{told}; see docs/operations.md, Nothing runs" if told else ""
+        f"{counts} alive", "none silent", f"{silent}; see docs/operations.md, Nothing runs" if silent else ""
     )
 
 

@@ -36,7 +36,7 @@ class Column:
 
     label: str
     total: int
-    told: str
+    description: str
     x: float
     width: float
     pieces: list[Piece]

@@ -74,9 +74,9 @@ def _posts(published: Any, entries: FeedStore) -> Iterator[PublishedPost]:
     """Yield the posts of an agent's fact `published`: {post: {destination: {published_at, url, id}}}."""
     for post_id, places in published.items() if isinstance(published, dict) else ():
         entry = entries.get(post_id)
-        for destination, told in places.items() if isinstance(places, dict) else ():
+        for destination, fields in places.items() if isinstance(places, dict) else ():
             try:
-                out = Published.model_validate(told)
+                out = Published.model_validate(fields)
             except ValidationError:
                 continue  # another agent's fact of the same name
             yield PublishedPost(entry.title if entry else post_id, destination, out.url, out.published_at)

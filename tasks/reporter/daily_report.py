@@ -86,11 +86,13 @@ class AgentReport:
     def models(self) -> dict[str, str]:
         """The traces of the model ladder in metrics and facts: total tokens, and the rung of the newest answer."""
         metrics: dict[str, int] = self.raw.head["metrics"]
-        told = {name: f"{total:,}" for name, total in metrics.items() if name.startswith(("tokens_", "rung_"))}
+        traces = {name: f"{total:,}" for name, total in metrics.items() if name.startswith(("tokens_", "rung_"))}
         for name, fact in self.raw.facts.items():
             if isinstance(fact, dict) and isinstance(fact.get("rung"), str):
-                told[name] = f"made by {fact['rung']}" + (f" ({fact['by']})" if isinstance(fact.get("by"), str) else "")
-        return told
+                traces[name] = f"made by {fact['rung']}" + (
+                    f" ({fact['by']})" if isinstance(fact.get("by"), str) else ""
+                )
+        return traces
 
 
 @dataclass(frozen=True)
@@ -141,8 +143,8 @@ class DailyReport:
         """The open incidents and those that ended in these days, newest first."""
         every = [incident for agent in self.agents for incident in agent.raw.incidents]
         begin = stats.beginning(self.now)
-        told = [incident for incident in every if incident.until is None or incident.until >= begin]
-        return sorted(told, key=lambda incident: (incident.until is None, incident.since), reverse=True)
+        recent = [incident for incident in every if incident.until is None or incident.until >= begin]
+        return sorted(recent, key=lambda incident: (incident.until is None, incident.since), reverse=True)
 
     @property
     def standing(self) -> list[Incident]:

@@ -21,7 +21,7 @@ def test_an_analysis_says_its_rung_and_its_maker(helped: Agents, groq: ModelServ
     last = helped.fact("analyst", "last_analysis")
     assert answer["rung"] == "model"
     assert (last["rung"], last["by"], last["summary"]) == ("model", GROQ, ANALYSIS["summary"])
-    assert last["unfounded"] == []
+    assert last["unsupported_figures"] == []
     assert last["numbers"]["series"][0]["total"] == 900
     assert helped.fact("analyst", "analyses", last["at"][:10])["by"] == GROQ
 
@@ -29,7 +29,7 @@ def test_an_analysis_says_its_rung_and_its_maker(helped: Agents, groq: ModelServ
 def test_a_figure_that_a_model_made_up_is_named(helped: Agents, groq: ModelServer) -> None:
     groq.will(says(json.dumps({**ANALYSIS, "findings": ["Visits rose by 47 %."]})))
 
-    assert helped.run("tasks.analyst.collect")["result"]["unfounded"] == ["47"]
+    assert helped.run("tasks.analyst.collect")["result"]["unsupported_figures"] == ["47"]
 
 
 def test_when_one_model_fails_the_other_analyses(helped: Agents, groq: ModelServer, minimax: ModelServer) -> None:
