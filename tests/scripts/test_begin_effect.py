@@ -1,4 +1,4 @@
-"""begin_effect.lua: over the line, once, with the payload that was frozen first."""
+"""begin_effect.lua: the effect of a key begins once, with the payload that was frozen first."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_holder_crosses_the_line_with_its_payload(poster: Poster) -> None:
     assert poster.call_of(claim)["state"] == "sending"
 
 
-def test_crossing_tells_what_the_attempt_did_so_far(poster: Poster) -> None:
+def test_beginning_an_effect_tells_what_the_attempt_did_so_far(poster: Poster) -> None:
     claim = poster.claim()
 
     poster.cross(claim, "{}", [event("claimed"), event("http"), event("sending")])
@@ -33,7 +33,7 @@ def test_crossing_tells_what_the_attempt_did_so_far(poster: Poster) -> None:
     assert [told["event"] for told in poster.story(claim.key)][-3:] == ["claimed", "http", "sending"]
 
 
-def test_crossing_twice_gives_the_same_payload_and_tells_once(poster: Poster) -> None:
+def test_beginning_an_effect_twice_gives_the_same_payload_and_tells_once(poster: Poster) -> None:
     claim = poster.claim()
     poster.cross(claim, '"first"')
     before = poster.dump()
@@ -55,7 +55,7 @@ def test_what_may_have_been_sent_a_later_attempt_gets_byte_for_byte(poster: Post
     assert poster.key_of(claim)["payload"] == first
 
 
-def test_crossing_increases_the_revision(poster: Poster) -> None:
+def test_beginning_an_effect_increases_the_revision(poster: Poster) -> None:
     claim = poster.claim()
     before = poster.revision()
 
@@ -173,7 +173,7 @@ def test_who_was_taken_for_sending_before_the_answer_came_has_not_sent(poster: P
     assert poster.claim(poster.call("hello", id=claim.call)).payload == "", "it says itself that it sent nothing"
 
 
-def test_crossing_leaves_a_mark_with_the_fence(poster: Poster) -> None:
+def test_beginning_an_effect_leaves_a_mark_with_the_fence(poster: Poster) -> None:
     claim = poster.claim()
 
     poster.cross(claim)
@@ -194,7 +194,7 @@ def test_who_does_not_cross_leaves_no_mark(poster: Poster, how: str) -> None:
     assert poster.marks() == {}
 
 
-def test_crossing_keeps_with_the_key_how_it_can_be_looked_up(poster_with: WithPolicies) -> None:
+def test_beginning_an_effect_keeps_with_the_key_how_it_can_be_looked_up(poster_with: WithPolicies) -> None:
     poster = poster_with(effect=sure(drain="1m", absences=3, every="10s"))
     claim = poster.claim()
 

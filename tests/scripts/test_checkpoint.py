@@ -1,4 +1,4 @@
-"""checkpoint.lua: what a provider gave in the first of two steps is kept for every later attempt of the key."""
+"""checkpoint.lua: what a provider answered to the first of two steps is kept for every later attempt of the key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A long story keeps its beginning and its end; what lies between is left out, and it says how much."""
+"""A long history keeps its oldest and its newest events; one event between them counts those that were left out."""
 
 from __future__ import annotations
 

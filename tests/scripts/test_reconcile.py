@@ -1,4 +1,4 @@
-"""reconcile.lua: what a look-up that did not find the effect proves, and what follows from it."""
+"""reconcile.lua: what a look-up that did not find the effect proves, and what happens to its call then."""
 
 from __future__ import annotations
 
