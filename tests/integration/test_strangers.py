@@ -12,7 +12,7 @@ import pytest
 
 from tests import senders
 from tests.harness import Install, until
-from tests.harness.install import ROOT, http_status
+from tests.harness.install import ROOT, free_ports, http_status
 from tests.harness.process import Process
 from tests.harness.shell import Shell
 from tests.senders import Answer
@@ -133,7 +133,7 @@ def test_web_processes_of_one_installation_share_a_secret_that_only_its_owner_ca
 ) -> None:
     path = deliver(house, "shared")
     secret = house.state_dir / "secrets" / "status-links"
-    first, house.web_port = house.web_port, house.web_port + 1
+    first, [house.web_port] = house.web_port, free_ports(1)
     try:
         other = start_web(house)
         assert get(house, path, **ELSEWHERE).content["result"] == 42
