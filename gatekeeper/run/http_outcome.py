@@ -41,7 +41,7 @@ def proves_nothing_was_sent(error: BaseException, requests_sent: int) -> bool:
     if isinstance(error, StoreError):
         return False
     for cause in causes(error):
-        if isinstance(cause, _NEVER_SENT) or is_no_connection(cause):
+        if isinstance(cause, _NEVER_SENT) or never_connected(cause):
             return requests_sent == 0
         if isinstance(cause, HTTPError) and cause.response is not None:
             return _refuses_the_only_request(cause.response, requests_sent)
@@ -60,7 +60,7 @@ def _refuses_the_only_request(response: Response, requests_sent: int) -> bool:
     return response.status_code in REFUSED_STATUSES and requests_sent == own and not response.history
 
 
-def is_no_connection(error: BaseException) -> bool:
+def never_connected(error: BaseException) -> bool:
     """Return whether the error itself says that no connection was made: no name, no route, refused, no TLS."""
     return isinstance(error, _NEVER_CONNECTED) or _broke_in_the_handshake(error)
 

@@ -11,9 +11,9 @@ from gatekeeper.policies.spec import TICK_PREFIX, agents, registered
 from state.ledger import Ledger
 from state.model import Call, ContentMismatch
 
-#: Characters; the longest that we make ourselves is that of a webhook's delivery.
+#: Characters of a call's id; the longest that Gatehouse makes is that of a webhook's delivery.
 MAX_ID = 255
-#: How ids begin that the house gives itself: to ticks of the schedule, and to deliveries of webhooks.
+#: The prefixes of ids that Gatehouse itself assigns: to ticks of the schedule, and to deliveries of webhooks.
 OWN_IDS = (TICK_PREFIX, "hook:")
 
 

@@ -15,20 +15,20 @@ import settings
 from gatekeeper import hostile
 from gatekeeper.errors import NotApplied
 from gatekeeper.run import retry_after as pauses
-from gatekeeper.run.http_outcome import causes, is_no_connection
+from gatekeeper.run.http_outcome import REFUSED_STATUSES, causes, never_connected
 from state.errors import JournalUnavailable
 
 #: Statuses by which a service says itself that it will answer otherwise later (RFC 6585 and RFC 9110).
 TEMPORARY = frozenset({429, 503})
-#: Statuses that only a person can change: no credentials, no permission, no such address, too large.
-PERMANENT = frozenset({401, 403, 404, 413})
-#: Where it is known that nothing was applied, these pass by themselves too, as every 5xx does.
+#: Refusals that only a person can change: wrong credentials, no permission, an unknown address, too large.
+PERMANENT = REFUSED_STATUSES - TEMPORARY
+#: If it is known that nothing was applied, these are temporary too, as every 5xx is.
 PASSES_ONCE_SAFE = frozenset({408, 425, *TEMPORARY})
 
 _NO_ADDRESS = (InvalidURL, InvalidSchema, MissingSchema)
-#: What a machine runs out of, and gets back.
+#: Errors of a machine that has run out of something, which it gets back.
 _EXHAUSTED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-#: How the names of settings that hold credentials end.
+#: The ends of the names of settings that hold credentials.
 _CREDENTIALS = ("_token", "_api_key", "_app_password", "_password")
 
 
@@ -98,7 +98,7 @@ def _of_cause(cause: BaseException) -> Prospect | None:
         return _of_answer(cause.response)
     if isinstance(cause, _NO_ADDRESS):
         return Prospect(temporary=False, change=f"the address: {hostile.text_of(cause)}")
-    if is_no_connection(cause) or isinstance(cause, JournalUnavailable):
+    if never_connected(cause) or isinstance(cause, JournalUnavailable):
         return Prospect(temporary=True)
     if isinstance(cause, OSError) and cause.errno in _EXHAUSTED:
         return Prospect(temporary=True)

@@ -35,7 +35,7 @@ log = structlog.get_logger("gatehouse.hooks")
 #: The origin of these calls. admit.lua treats it apart, because a sender that got 202 does not ask again.
 ORIGIN = WEBHOOK
 #: Characters of a delivery's id, percent-encoded: it is part of names in Redis and of an address.
-MAX_ID = 200
+MAX_DELIVERY_ID = 200
 #: Characters of an event's type.
 MAX_EVENT = 100
 #: The message is only a hint, which is sent again if it is lost, and the sender does not wait long.
@@ -80,7 +80,7 @@ class Delivery:
         value = self.source.delivery.find(self.headers, self.content)
         text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
         quoted = quote(text, safe="") if is_storable(text) else ""
-        if not text.strip() or not 0 < len(quoted) <= MAX_ID:
+        if not text.strip() or not 0 < len(quoted) <= MAX_DELIVERY_ID:
             raise HTTPException(400, "the id of the delivery is missing, too long, or neither text nor a number")
         return f"hook:{self.source.name}:{quoted}"
 
