@@ -27,20 +27,18 @@ MAX_PAYLOAD = 1024 * 1024
 class effect(Generic[Payload]):  # noqa: N801 - reads as a statement: `with gatekeeper.effect(payload=post) as frozen:`
     """Begin the effect of the running task: `with gatekeeper.effect(payload=post) as frozen:`.
 
-    The block sends the effect and does nothing else. To leave it without an exception says that the effect happened. An
-    exception that proves the opposite frees the key; any other leaves the key `unknown`.
+    The block gets the payload that was frozen when an effect of this key first began; send that one, and do nothing
+    else. The effect counts as happened if the block ends without an exception. An exception that proves the opposite
+    frees the key; any other leaves the key `unknown`.
 
     Args:
         payload: What is about to be sent: plain values, a dataclass or a pydantic model without secrets.
-
-    Returns:
-        The payload that was frozen when an effect of this key first began. Send that one.
 
     Raises:
         EffectError: The effect cannot be protected: it is not declared, it is the second one, or its payload cannot be
             frozen as JSON.
         AgentPaused: The agent was paused meanwhile; nothing was sent.
-        EffectsClosed: The effect could not be remembered for certain; nothing was sent, and the call waits.
+        EffectsClosed: The effect could not be recorded durably; nothing was sent, and the call waits.
         RungTooLow: The answer was made by a lower rung than the effect accepts; nothing was sent.
         ClaimLost: The key belongs to another attempt by now; nothing was sent.
 
