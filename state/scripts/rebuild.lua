@@ -22,7 +22,7 @@
 --   {"lost"}              Redis lost data again since the recovery began
 --! include prelude now history payload errors agent hold
 local K = named({
-  "key", "call", "waiting", "running", "held", "history", "ledger", "agent_meta", "followed", "dead"
+  "key", "call", "queued", "waiting", "running", "held", "history", "ledger", "agent_meta", "followed", "dead"
 }, KEYS)
 local A = named({
   "key", "state", "call", "fence", "reason", "task", "kwargs", "fingerprint", "origin", "keep_ms", "ended_ms",
@@ -32,7 +32,7 @@ local A = named({
 if A.token ~= "" and redis.call("HGET", K.ledger, "recovering") ~= A.token then
   return {"lost"}
 end
-local key = fields(K.key, "state", "fence", "payload", "settled", "owner", "frozen_by", "started_ms", "why", "since_ms")
+local key = fields(K.key, "state", "fence", "payload", "settled", "owner", "frozen_by", "started_ms", "lease_ms", "why", "since_ms")
 local state, fence, to = key.state, tonumber(key.fence or 0), A.state
 local journal_fence, of_call = tonumber(A.fence), cjson.decode(A.call_fields)
 
@@ -82,8 +82,21 @@ local function write_call()
   end
 end
 
+-- An eviction takes whole keys of Redis: a list may be gone while what it listed is still there.
+local function list_again()
+  local call_state = redis.call("HGET", K.call, "state")
+  local is_listed = redis.call("ZSCORE", K.queued, A.call) or redis.call("ZSCORE", K.waiting, A.call)
+  if (call_state == "queued" or call_state == "waiting") and not is_listed then
+    redis.call("ZADD", K.waiting, math.max(now, tonumber(of_call.at_ms or now)), A.call)
+  end
+  if (state == "claimed" or state == "sending") and not redis.call("ZSCORE", K.running, A.key) then
+    redis.call("ZADD", K.running, tonumber(key.lease_ms or now), A.key)
+  end
+end
+
 -- Redis knows more of the key: only what Redis lost beside it is written.
 local function complete()
+  list_again()
   if #A.key_fields > 0 and (fence == journal_fence or not key.payload) then
     redis.call("HSET", K.key, unpack(A.key_fields)) -- the first payload, and the checkpoints
     if fence > journal_fence and key.owner then

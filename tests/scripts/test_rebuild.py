@@ -155,6 +155,30 @@ def test_a_doubt_that_lost_only_its_place_in_the_list_is_listed_again(poster: Bo
     assert (entry["key"], entry["state"], entry["why"]) == (claim.key, "unknown", "no answer")
 
 
+@pytest.mark.parametrize("key_is_done", [False, True], ids=["first call of the key", "second call of a done key"])
+def test_a_call_that_lost_only_its_place_in_the_lists_is_listed_again(poster: BookedPoster, key_is_done: bool) -> None:
+    if key_is_done:
+        poster.end(poster.send())
+    call = poster.register(poster.call("hello"))
+    poster.redis.delete(poster.n.queued, poster.n.waiting)
+
+    poster.recover()
+
+    assert poster.redis.zrange(poster.n.waiting, 0, -1) == [call.id]
+
+
+@pytest.mark.parametrize("state", ["claimed", "sending"])
+def test_a_claim_that_lost_only_its_place_in_the_list_is_listed_again(poster: BookedPoster, state: str) -> None:
+    claim = poster.send()
+    poster.redis.hset(poster.n.key(claim.key), mapping={"fence": 9, "state": state})  # newer than the journal
+    lease_ms = poster.key_of(claim)["lease_ms"]
+    poster.redis.delete(poster.n.running)
+
+    poster.recover()
+
+    assert poster.redis.zrange(poster.n.running, 0, -1, withscores=True) == [(claim.key, float(lease_ms))]
+
+
 def test_the_owner_of_a_rebuilt_doubt_may_still_say_what_came_of_it(poster: BookedPoster) -> None:
     claim = poster.send()
     poster.lose_everything()
