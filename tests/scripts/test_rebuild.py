@@ -157,8 +157,7 @@ def test_a_doubt_that_lost_only_its_place_in_the_list_is_listed_again(poster: Bo
 
 @pytest.mark.parametrize("key_is_done", [False, True], ids=["first call of the key", "second call of a done key"])
 def test_a_call_that_lost_only_its_place_in_the_lists_is_listed_again(poster: BookedPoster, key_is_done: bool) -> None:
-    if key_is_done:
-        poster.end(poster.send())
+    poster.end(poster.send("hello" if key_is_done else "other"))
     call = poster.register(poster.call("hello"))
     poster.redis.delete(poster.n.queued, poster.n.waiting)
 
