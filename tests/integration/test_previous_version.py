@@ -50,8 +50,8 @@ class Old:
 
     def run(self) -> None:
         """Resume who was paused, let workers run, and wait until every call that was open is done."""
+        self.shell.gate("resume", "mailer")  # first: its call is due by now, and a pause would refuse it
         self.install.worker()
-        self.shell.gate("resume", "mailer")
         until(self.open_ones_are_done, 60, "the calls that waited to be done")
 
     def open_ones_are_done(self) -> bool:
