@@ -17,7 +17,7 @@ from gatekeeper.policies.contract import Contract, fingerprint
 from gatekeeper.policies.durations import Duration, duration_ms
 from gatekeeper.policies.key_template import Template
 from gatekeeper.policies.policy import Breaker, Cap, Effect, Rate
-from state.ledger.arguments import call_limits
+from state.ledger.call_limits import call_limits
 from state.model import Call, CallLimits
 
 #: Longer than any request should take, and short enough that a lost worker is noticed within two minutes.

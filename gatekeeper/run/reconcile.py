@@ -33,7 +33,7 @@ def look_up_again(attempt: Attempt) -> Ending:
         dead=is_dead,
         began=began,
         away_ms=None if found is None else found.away_ms,
-        events=attempt.take_events(),
+        history=attempt.take_events(),
     )
     receipt = _receipt(decided)
     log.warning("looked up", **attempt.call.log_fields(), absent=found is None, **receipt)

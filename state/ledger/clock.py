@@ -10,7 +10,7 @@ from __future__ import annotations
 import structlog
 from redis import Redis
 
-from state.ledger.registrar import GRACE_MS
+from state.ledger.sweep import GRACE_MS
 from state.redis.keys import Keys
 from state.redis.script import Script
 

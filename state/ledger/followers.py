@@ -17,8 +17,7 @@ from redis.exceptions import WatchError
 
 from state.journal import events
 from state.journal.journal import Journal
-from state.ledger.registrar import Registrar
-from state.model import ENDED, Call
+from state.model import ENDED
 from state.options import Options, from_json
 from state.redis.client import now_ms
 from state.redis.keys import Keys
@@ -89,15 +88,3 @@ def let_go(redis: Redis, journal: Journal, of: Ended, effects: Sequence[str]) ->
         pipe.multi()
         pipe.zrem(n.followed, of.call)
         pipe.execute()
-
-
-def refuse(ledger: Registrar, call: Call, receipt: dict[str, Any], keep_ms: int) -> bool:
-    """Record a follower that cannot be called, under the id that it would have had; False if that id is known."""
-    n = Keys(call.agent)
-    if ledger.redis.hget(n.call(call.id), "state") is not None:
-        return False
-    if call.options:
-        ledger.redis.hset(n.call(call.id), "options", call.options)
-        ledger.redis.zadd(n.followed, {call.id: 0})  # what follows this one, if it ends without a result
-    ledger.reject(call, receipt, keep_ms)
-    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -10,13 +11,20 @@ import structlog
 from redis import Redis
 
 from state import options
-from state.ledger import owner
-from state.ledger.attempts import Attempts
-from state.ledger.registrar import GRACE_MS, MAX_GRACE_MS
+from state.journal import events
+from state.journal.journal import Journal
+from state.ledger import owner as owners
+from state.recovery import rebuild
 from state.redis.client import now_ms
 from state.redis.keys import Keys
 from state.redis.script import Script
 
+#: A call that never started this long after its message was sent may have lost it.
+GRACE_MS = 10_000
+#: The longest pause between two sends of the same lost call.
+MAX_GRACE_MS = 600_000
+#: A call that took this many workers down with it is poison.
+POISON_AFTER = 3
 #: Calls looked at per agent in one sweep; the rest waits for the next, half a second later.
 BATCH_SIZE = 200
 
@@ -26,6 +34,7 @@ NO_TASK = "run the code that has it, or end it; gate explain CALL names its KEY:
 log = structlog.get_logger("gatehouse.sweeper")
 
 _resend = Script("resend")
+_reclaim = Script("reclaim")
 
 
 @dataclass(frozen=True)
@@ -149,9 +158,9 @@ def _lost(
     return lost
 
 
-def reclaim_lost(ledger: Attempts, agent: str) -> dict[str, str]:
+def reclaim_lost(redis: Redis, journal: Journal, agent: str) -> dict[str, str]:
     """Take the claims of dead owners and of ended leases; return the new state by key."""
-    n, redis = Keys(agent), ledger.redis
+    n = Keys(agent)
     now = now_ms(redis)
     running = redis.zrange(n.running, 0, BATCH_SIZE - 1, withscores=True)
     with redis.pipeline(transaction=False) as pipe:
@@ -163,13 +172,50 @@ def reclaim_lost(ledger: Attempts, agent: str) -> dict[str, str]:
         if holder is None or fence is None or call is None:
             redis.zrem(n.running, key)
             continue
-        dead = owner.is_dead(holder)
+        dead = owners.is_dead(holder)
         if dead or lease_ms <= now:
-            taken[key] = ledger.reclaim(agent, key, call, holder, int(fence), dead=dead)
+            taken[key] = reclaim(redis, journal, agent, key, call, holder, int(fence), dead=dead)
     return {key: stands for key, stands in taken.items() if stands != "kept"}
 
 
-def owners(redis: Redis, agents: Sequence[str]) -> set[str]:
+def reclaim(
+    redis: Redis, journal: Journal, agent: str, key: str, call: str, owner: str, fence: int, *, dead: bool
+) -> str:
+    """Take a claim from a lost owner; return the state of the key then, or "kept".
+
+    An outcome that the owner still wrote into the journal decides.
+    """
+    n = Keys(agent)
+    if redis.hget(n.key(key), "state") == "sending":
+        state = rebuild.settle_from_journal(redis, journal, agent, key, fence)
+        if state:
+            return state
+    caps = json.loads(redis.hget(n.key(key), "caps") or "[]")
+    poison_after = 0 if owners.was_leaving(owner) or owners.was_abandoned(owner) else POISON_AFTER
+    now = owners.boot_clock()
+    answer = _reclaim(
+        redis,
+        {**n.of(key, call), "caps": caps},
+        boot=now.boot,
+        boot_ms=now.ms,
+        key=key,
+        call=call,
+        owner=owner,
+        fence=fence,
+        owner_is_dead=int(dead),
+        poison_after=poison_after,
+    )
+    match answer:
+        case ["held", why, effect]:
+            if effect == "1":
+                events.held(journal, agent, key, call, fence, why)
+            return "held"
+        case [stands, *_]:
+            return str(stands)
+    raise AssertionError("reclaim.lua gave no answer")
+
+
+def named_owners(redis: Redis, agents: Sequence[str]) -> set[str]:
     """Return every owner that a running claim or a key in doubt names: a sweep may still have to ask whether it is dead."""
     keys = [n.key(key) for n in map(Keys, agents) for key in (*redis.zrange(n.running, 0, -1), *redis.hkeys(n.held))]
     with redis.pipeline(transaction=False) as pipe:

@@ -15,8 +15,10 @@ from unittest.mock import patch
 
 from redis import Redis
 
+from state.journal import events
 from state.journal.journal import Journal
-from state.ledger import Ledger, owner, reconcile
+from state.ledger import Ledger, owner, sweep
+from state.ledger.ledger import MAX_LOOKS
 from state.ledger.owner import Moment
 from state.model import AttemptResult, Call, CallLimits, Claim
 from state.recovery import epoch, recover
@@ -79,7 +81,7 @@ class Stage(Losses, Recoveries):
         assert isinstance(claim, Claim), claim
         assert self.ledger.begin_effect(call, claim, self.terms, '"another"', [event("sending")])[0] == "sending"
         end = AttemptResult("done", result='{"result":null,"rung":null}', effect_happened=True)
-        self.ledger._write_outcome(claim, end)
+        events.outcome(self.journal, claim, end)
         assert self.ledger._settle_once(call, claim, self.terms, end) is None
 
     def close(self) -> None:
@@ -183,7 +185,7 @@ class Stage(Losses, Recoveries):
     def outcome(self, number: int, outcome: Any) -> None:
         attempt = self.attempts[number]
         attempt.end = _settlement(outcome, attempt.text)
-        self.ledger._write_outcome(attempt.claim, attempt.end)
+        events.outcome(self.journal, attempt.claim, attempt.end)
 
     def settle(self, number: int) -> str | None:
         """Answers the key's state if the claim was lost, else None."""
@@ -200,7 +202,7 @@ class Stage(Losses, Recoveries):
         claim, key = self.attempts[number].claim, self.n.key(KEY)
         if self.redis.hexists(key, "lease_ms"):
             self.redis.hset(key, "lease_ms", 1)
-        return self.ledger.reclaim(AGENT, KEY, claim.call, claim.owner, claim.fence, dead=False)
+        return sweep.reclaim(self.redis, self.journal, AGENT, KEY, claim.call, claim.owner, claim.fence, dead=False)
 
     def look(self, number: int, *, absent: bool = True) -> list[Any]:
         """A look-up that does not find the effect; not `absent`: one that gets no answer."""
@@ -210,18 +212,16 @@ class Stage(Losses, Recoveries):
     def judge(self, number: int, *, dead: bool, began: Moment, absent: bool = True) -> list[Any]:
         """The second half of it: `dead` and `began` are from before the question."""
         claim = self.attempts[number].claim
-        return reconcile.record(
-            self.redis, self.journal, claim, absent=absent, dead=dead, began=began, events=[event("looked up")]
-        )
+        return self.ledger.reconcile(claim, absent=absent, dead=dead, began=began, history=[event("looked up")])
 
     def find(self, number: int) -> str | None:
         """A look-up that finds the effect."""
         claim, end = self.attempts[number].claim, _settlement("done", self.attempts[number].text)
-        self.ledger._write_outcome(claim, end)
+        events.outcome(self.journal, claim, end)
         return self.ledger._settle_once(self.call, claim, self.terms, end)
 
     def hold(self, number: int) -> None:
-        for _ in range(reconcile.MAX_LOOKS):
+        for _ in range(MAX_LOOKS):
             if self.look(number, absent=False)[0] == "held":
                 return
         raise AssertionError("never held")

@@ -14,10 +14,10 @@ from gatekeeper.policies.durations import Duration
 from gatekeeper.policies.policy import Breaker, Cap, Effect, Rate
 from gatekeeper.policies.spec import Policies, TaskSpec
 from state.agents import snapshot
-from state.journal import records
+from state.journal import events, records
 from state.journal.heads import JournalHead
-from state.ledger import Ledger, owner, reconcile, resolve
-from state.ledger.admission import NOTHING
+from state.ledger import Ledger, owner, resolve, sweep
+from state.ledger.ledger import NOTHING
 from state.ledger.owner import Moment
 from state.model import (
     AttemptResult,
@@ -178,8 +178,8 @@ class Poster:
             payload=self._frozen.get(claim, ""),
             events=[event(outcome)],
         )
-        if journaled:
-            self.ledger._write_outcome(claim, settlement)
+        if journaled and claim.epoch:
+            events.outcome(self.ledger.journal, claim, settlement)
         return self.ledger._settle_once(call, claim, self.scope_of(call), settlement)
 
     def publish(self, post_id: str = "hello") -> Claim:
@@ -224,13 +224,15 @@ class Poster:
     ) -> list[Any]:
         """A look-up that did not find the effect, that failed, or whose provider was away."""
         how = {"absent": absent, "dead": dead, "began": began, "away_ms": away_ms}
-        return reconcile.record(self.redis, self.ledger.journal, claim, events=[event("verify")], **how)  # type: ignore[arg-type]
+        return self.ledger.reconcile(claim, history=[event("verify")], **how)  # type: ignore[arg-type]
 
     def renew(self, claim: Claim) -> bool:
         return self.ledger.renew(claim, self.scope_of(self._calls[claim.call]))
 
     def reclaim(self, claim: Claim, *, dead: bool) -> str:
-        return self.ledger.reclaim(AGENT, claim.key, claim.call, claim.owner, claim.fence, dead=dead)
+        return sweep.reclaim(
+            self.redis, self.ledger.journal, AGENT, claim.key, claim.call, claim.owner, claim.fence, dead=dead
+        )
 
     def a_dead_process(self, name: str = "dead") -> str:
         """An owner whose lock file is here and free."""

@@ -8,7 +8,7 @@ from redis import Redis
 from gatekeeper.policies.policy import Breaker, Rate
 from state import limits
 from state.ledger import clock, sweep
-from state.ledger.registrar import GRACE_MS
+from state.ledger.sweep import GRACE_MS
 from state.limits import Denied, Permit, ProviderLimits
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, DAY, HOUR, MINUTE, SECOND, Poster

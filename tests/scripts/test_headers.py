@@ -21,7 +21,7 @@ from gatekeeper.policies.policy import Breaker, Rate
 from state import limits
 from state.errors import JournalUnavailable
 from state.journal.journal import Journal
-from state.ledger import Ledger, owner, reconcile, resolve, sweep
+from state.ledger import Ledger, owner, resolve, sweep
 from state.ledger import revoke as revoke_module
 from state.recovery import epoch, recover
 from state.recovery.rebuild import Progress
@@ -213,8 +213,8 @@ def doubt(poster: Poster) -> None:
     claim = poster.claim("sixth")
     poster.cross(claim)
     poster.settle(claim, "unknown")
-    reconcile.record(
-        poster.redis, book, claim, absent=True, dead=True, began=owner.boot_clock(), events=[event("verify")]
+    Ledger(poster.redis, book).reconcile(
+        claim, absent=True, dead=True, began=owner.boot_clock(), history=[event("verify")]
     )
     resolve.resolve(poster.redis, book, AGENT, claim.key, resolve.Resolution("cancel", "ada", "gone"))
     dead = poster.fail("seventh")

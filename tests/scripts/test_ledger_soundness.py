@@ -535,7 +535,7 @@ def test_a_doubt_that_the_journal_ends_is_over_with_all_that_belongs_to_it(poste
     poster = poster_with(effect=sure()).open()
     claim = poster.doubt(poster.register())
     found = AttemptResult("done", result='{"result":1,"rung":null}', effect_happened=True)
-    poster.ledger._write_outcome(claim, found)
+    events.outcome(poster.ledger.journal, claim, found)
     change(poster, run="of yesterday")
 
     assert resync(poster.redis, poster.ledger.journal, AGENT)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gatekeeper.policies.policy import Breaker
+from state.journal import events
 from state.ledger import owner, sweep
 from state.model import AttemptResult
 from tests.scripts.conftest import WithPolicies
@@ -175,7 +176,9 @@ def test_what_the_owner_wrote_down_last_counts_and_not_that_it_died(poster_with:
     call = poster.register()
     claim = poster.claim(call)
     poster.cross(claim)
-    poster.ledger._write_outcome(claim, AttemptResult("done", result='{"result":1,"rung":null}', effect_happened=True))
+    events.outcome(
+        poster.ledger.journal, claim, AttemptResult("done", result='{"result":1,"rung":null}', effect_happened=True)
+    )
 
     assert poster.reclaim(claim, dead=True) == "done"
 
@@ -191,7 +194,7 @@ def test_a_failure_that_the_owner_wrote_down_frees_the_key(poster: Poster, retry
     call = poster.register()
     claim = poster.claim(call)
     poster.cross(claim)
-    poster.ledger._write_outcome(claim, AttemptResult("failed", error="404", retry_ms=retry_ms))
+    events.outcome(poster.ledger.journal, claim, AttemptResult("failed", error="404", retry_ms=retry_ms))
 
     assert poster.reclaim(claim, dead=True) == stands
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from state.ledger import owner, resolve, sweep
+from state.ledger.ledger import MAX_LOOKS, MAX_PROOFS
 from state.ledger.owner import Moment
-from state.ledger.reconcile import MAX_LOOKS, MAX_PROOFS
 from state.model import Claim
 from state.recovery.rebuild import Progress
 from state.recovery.recover import recover

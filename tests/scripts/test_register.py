@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from state.ledger.registrar import GRACE_MS
+from state.ledger.sweep import GRACE_MS
 from state.model import ContentMismatch
 from state.options import Options, from_json
 from tests.scripts.poster import HOUR, SECOND, Poster

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from gatekeeper.policies.policy import Rate
 from state.ledger import sweep
-from state.ledger.registrar import GRACE_MS, MAX_GRACE_MS
-from state.ledger.sweep import DueCall
+from state.ledger.sweep import GRACE_MS, MAX_GRACE_MS, DueCall
 from state.options import Options
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, HOUR, SECOND, Poster

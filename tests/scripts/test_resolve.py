@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from state.ledger import owner, resolve, sweep
+from state.ledger.ledger import MAX_PROOFS
 from state.ledger.owner import Moment
-from state.ledger.reconcile import MAX_PROOFS
 from state.ledger.resolve import How, NotResolved, Resolution
 from state.model import Claim, Refusal
 from state.recovery.rebuild import Progress

@@ -10,8 +10,8 @@ import pytest
 from gatekeeper.policies.policy import Breaker
 from state.agents.facts import MAX_ENTRIES
 from state.ledger import owner, sweep
+from state.ledger.ledger import MAX_LOOKS
 from state.ledger.owner import Moment
-from state.ledger.reconcile import MAX_LOOKS
 from state.model import AttemptResult, Claim, FactChange, Refusal
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, DAY, HOUR, LEDGER, MINUTE, SECOND, Poster, event, sure

@@ -12,8 +12,8 @@ import pytest
 from state.journal import events
 from state.journal.journal import Journal
 from state.ledger import resolve
-from state.ledger.attempts import POISON_AFTER
 from state.ledger.resolve import Resolution
+from state.ledger.sweep import POISON_AFTER
 from state.options import Options
 from state.recovery import epoch, recover, takeover
 from state.recovery.rebuild import Progress

@@ -29,7 +29,7 @@ STEPS = {
     "register": ("state.ledger.ledger", "Ledger.register"),
     "admit": ("state.ledger.ledger", "Ledger._admit_once"),
     "cross": ("state.ledger.ledger", "Ledger.begin_effect"),
-    "script": ("state.ledger.attempts", "_begin_effect"),  # the compare-and-set alone
+    "script": ("state.ledger.ledger", "_begin_effect"),  # the compare-and-set alone
     "answer": ("clients.http", "request"),
     "keep": ("gatekeeper", "keep"),  # a recovery point
     "settle": ("state.ledger.ledger", "Ledger._settle_once"),

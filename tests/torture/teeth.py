@@ -107,15 +107,15 @@ TEETH = (
         "the intent is written down only when Redis has agreed",
         (
             Change(
-                "state/ledger/attempts.py",
-                "            evidence.intent(self.journal, call, claim, payload, limits.verify)\n            here =",
+                "state/ledger/ledger.py",
+                "            events.intent(self.journal, call, claim, payload, limits.verify)\n            here =",
                 "            here =",
             ),
             Change(
-                "state/ledger/attempts.py",
-                "                events=events,\n            )\n        finally:",
-                "                events=events,\n            )\n"
-                "            evidence.intent(self.journal, call, claim, payload, limits.verify)\n"
+                "state/ledger/ledger.py",
+                "                events=history,\n            )\n        finally:",
+                "                events=history,\n            )\n"
+                "            events.intent(self.journal, call, claim, payload, limits.verify)\n"
                 "        finally:",
             ),
         ),
@@ -175,8 +175,8 @@ TEETH = (
         "nothing is written down but in Redis",
         (
             Change(
-                "state/ledger/attempts.py",
-                "            evidence.intent(self.journal, call, claim, payload, limits.verify)\n",
+                "state/ledger/ledger.py",
+                "            events.intent(self.journal, call, claim, payload, limits.verify)\n",
                 "",
             ),
         ),

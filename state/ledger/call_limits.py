@@ -1,40 +1,11 @@
-"""Arguments that several scripts take under the same names."""
+"""The limits of one call: the policy of its task, with the keys that its arguments select."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from state.ledger import owner
-from state.model import Call, CallLimits, Claim
+from state.model import CallLimits
 from state.redis.keys import Keys
-
-
-def of_call(call: Call) -> dict[str, str]:
-    """Return the arguments that say what a call is."""
-    return {
-        "call": call.id,
-        "task": call.task,
-        "key": call.key,
-        "kwargs": call.kwargs,
-        "fingerprint": call.fingerprint,
-        "origin": call.origin,
-    }
-
-
-def of_claim(claim: Claim) -> dict[str, str | int]:
-    """Return the arguments that say which attempt holds a key."""
-    return {"key": claim.key, "call": claim.call, "owner": claim.owner, "fence": claim.fence}
-
-
-def now() -> dict[str, str | int]:
-    """Return the arguments that say when it is, on a clock that cannot be set."""
-    moment = owner.boot_clock()
-    return {"boot": moment.boot, "boot_ms": moment.ms}
-
-
-def flag(value: object) -> str:
-    """Return the truth of a value as scripts read it."""
-    return "1" if value else ""
 
 
 def call_limits(
