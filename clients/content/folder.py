@@ -94,9 +94,11 @@ def _may_hold(path: Path, post_id: str) -> bool:
 
     YAML can spell the id with escapes, so a file that contains a backslash qualifies too.
     """
-    if path.stem == post_id or not path.is_file():  # a pipe would block
-        return path.stem == post_id
+    if path.stem == post_id:
+        return True
     try:
+        if not path.is_file():  # a pipe would block
+            return False
         with path.open("rb") as file:
             data = file.read(MAX_POST)
     except OSError:

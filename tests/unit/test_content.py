@@ -251,6 +251,13 @@ def test_a_link_to_nothing_is_a_clear_error(folder: Path, target: str) -> None:
     assert error_of(folder).startswith("a.md: cannot be read")
 
 
+def test_a_link_that_cannot_be_followed_does_not_stop_another_post(folder: Path, write: Write) -> None:
+    (folder / "a.md").symlink_to("x" * 300)
+    write("good.md")
+
+    assert content.load("good", folder).id == "good"
+
+
 def test_a_file_name_that_is_not_utf8_can_still_be_reported(folder: Path) -> None:
     (Path(os.fsdecode(os.fsencode(folder) + b"/\xff.md"))).write_text("x")
 
