@@ -35,7 +35,8 @@ def answer(call: Call, decision: Decision) -> Answer:
             log.info("replayed", **call.log_fields())
             return flawed(call.key, flaw, replayed=True) if flaw else success(call.key, result, replayed=True)
         case Refusal(receipt):
-            log.info("deferred" if decision.is_deferred else "refused", **call.log_fields(), **receipt)
+            # A receipt may name the task to which the key belongs; the line is about this call.
+            log.info("deferred" if decision.is_deferred else "refused", **(receipt | call.log_fields()))
             return refusal(call.key, receipt)
         case KeyInUse(call=at_work):
             raise Duplicate(f"{call.key}: call {at_work} is at work")

@@ -126,7 +126,7 @@ def _known(redis: Redis, n: Keys, calls: list[str], knows: Container[str], now: 
         tasks = dict(zip(calls, pipe.execute(), strict=True))
     strange = {call: str(task) for call, task in tasks.items() if task is not None and task not in knows}
     for call, task in strange.items():
-        log.error("no such task", agent=n.agent, task=task, call=call, next=NO_TASK)
+        log.error("no such task", agent=n.agent, task=task, call=call, hint=NO_TASK)
         for later in (n.waiting, n.queued):
             redis.zadd(later, {call: now + GRACE_MS}, xx=True)
     return [call for call in calls if call not in strange]
