@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 import settings
 from gatekeeper import logs
 from gatekeeper.redact import clean
+from gatekeeper.tables.config_lines import TableError
 from state import redis_format
 from state.errors import StoreError
 from tasks.monitor import overdue
@@ -104,16 +105,14 @@ def _webhooks() -> sources.Routes | None:
     """
     try:
         routes = sources.read()
-    except sources.RouteError as error:
-        problem = str(error)
-    else:
-        for name, refusal in routes.refused.items():
-            hint = "its webhooks are answered 503; the other rows work"
-            log.error("webhook row refused", source=name, error=str(refusal), hint=hint)
-        return routes
-    hint = "every webhook is answered 503; correct the table, and restart the web process"
-    log.error("webhooks refused", error=problem, hint=hint)
-    return None
+    except TableError as error:
+        hint = "every webhook is answered 503; correct the table, and restart the web process"
+        log.error("webhooks refused", error=str(error), hint=hint)  # noqa: TRY400 - the sentence says all
+        return None
+    for name, refusal in routes.refused.items():
+        hint = "its webhooks are answered 503; the other rows work"
+        log.error("webhook row refused", source=name, error=str(refusal), hint=hint)
+    return routes
 
 
 app = create()

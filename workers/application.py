@@ -23,8 +23,8 @@ import settings
 import tasks
 from clients import destinations
 from gatekeeper import logs, origin
-from gatekeeper.errors import InvalidArguments, UnknownTask
-from gatekeeper.policies.spec import TaskSpec, registered
+from gatekeeper.errors import InvalidArguments
+from gatekeeper.policies.spec import find, registered
 from gatekeeper.redact import describe
 from gatekeeper.run import known
 from gatekeeper.tables import modules
@@ -118,7 +118,7 @@ class Gatehouse(Celery):
             options.check_celery_task(name, kwargs)
 
     def _make_call(self, name: str, args: Any, kwargs: Any, given: dict[str, Any]) -> tuple[Call, options.CallOptions]:
-        spec = _spec(name)
+        spec = find(name)
         follow = followers.take(given)
         checked = options.read(spec, given, self.conf.task_default_queue)
         kept = replace(checked.options, then=follow.then, otherwise=follow.otherwise, chain=follow.chain)
@@ -171,14 +171,6 @@ def _message_options(options_json: str) -> dict[str, Any]:
     kept = from_json(options_json)
     sent = {"queue": kept.queue or None, "priority": kept.priority, "ignore_result": kept.ignore_result or None}
     return {name: value for name, value in sent.items() if value is not None}
-
-
-def _spec(name: str) -> TaskSpec:
-    try:
-        return registered()[name]
-    except KeyError:
-        known = ", ".join(sorted(registered()))
-        raise UnknownTask(f"no agent has a task {name!r}; there are: {known}. Other modules: TASK_MODULES") from None
 
 
 def _load_agents() -> None:

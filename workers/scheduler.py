@@ -11,7 +11,8 @@ from celery.beat import Scheduler
 from gatekeeper import origin
 from gatekeeper.errors import IdInUse
 from gatekeeper.redact import describe
-from gatekeeper.schedule.entries import MAX_MISSED, Entry, ScheduleError, read, tick
+from gatekeeper.schedule.entries import MAX_MISSED, Entry, read, tick
+from gatekeeper.tables.config_lines import TableError
 from state.agents import history
 from state.errors import JournalUnavailable, RedisAway, StoreError
 from state.ledger import schedule_runs
@@ -32,7 +33,7 @@ class TickScheduler(Scheduler):
         """Read and check the table. Log each row that cannot run, and leave it out; exit if no row is left."""
         try:
             schedule = read()
-        except ScheduleError as error:
+        except TableError as error:
             raise SystemExit(f"gatehouse: {error}") from None
         if schedule.refused and not schedule.entries:
             raise SystemExit("\n".join(f"gatehouse: {error}" for error in schedule.refused.values()))

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 import settings
-from gatekeeper.errors import PolicyError
+from gatekeeper.errors import PolicyError, UnknownTask
 from gatekeeper.policies import mistakes
 from gatekeeper.policies.callback import Callback
 from gatekeeper.policies.contract import Contract, fingerprint
@@ -232,6 +232,15 @@ def _is_reloaded(spec: TaskSpec, other: TaskSpec) -> bool:
 def registered() -> dict[str, TaskSpec]:
     """Return every task imported so far, by its Celery name."""
     return _specs
+
+
+def find(name: str) -> TaskSpec:
+    """Return the task of this Celery name; raise UnknownTask, which lists those that there are."""
+    if name not in _specs:
+        raise UnknownTask(
+            f"there is no task {name!r}; there are: {', '.join(sorted(_specs))}. Other modules: TASK_MODULES"
+        )
+    return _specs[name]
 
 
 def agents() -> list[str]:

@@ -15,9 +15,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from gatekeeper.errors import GatekeeperError, InvalidArguments, PolicyError
 from gatekeeper.policies.durations import duration_ms
-from gatekeeper.policies.spec import TICK_PREFIX, TaskSpec, registered
+from gatekeeper.policies.spec import TICK_PREFIX, TaskSpec, find
 from gatekeeper.schedule.cron import Cron, CronError
 from gatekeeper.tables import config_lines
+from gatekeeper.tables.config_lines import TableError
 
 #: With `missed: "all"`, at most this many missed ticks run: a day of an hourly entry.
 MAX_MISSED = 24
@@ -28,10 +29,6 @@ WRONG_CLOCK = timedelta(days=1)
 
 #: Characters of an entry's name.
 MAX_NAME = 100
-
-
-class ScheduleError(ValueError):
-    """Raised when the table or a row of it cannot be used; the message names the line."""
 
 
 def _duration(text: Any) -> timedelta:
@@ -147,7 +144,7 @@ class Schedule:
     """The rows of the table: `entries` can run, `refused` has the error of each other row."""
 
     entries: dict[str, Entry]
-    refused: dict[str, ScheduleError]
+    refused: dict[str, TableError]
 
 
 def read(table: ModuleType | None = None) -> Schedule:
@@ -157,22 +154,12 @@ def read(table: ModuleType | None = None) -> Schedule:
         table: The module with the table; `beat_schedule` by default.
 
     Raises:
-        ScheduleError: the file cannot be imported or has no table.
+        TableError: the file cannot be imported or has no table.
 
     """
-    try:
-        table = table or config_lines.load(config_lines.SCHEDULE)
-        rows, zone = config_lines.rows(table, "schedule"), config_lines.zone(table)
-    except config_lines.TableError as error:
-        raise ScheduleError(str(error)) from None
-    entries: dict[str, Entry] = {}
-    refused: dict[str, ScheduleError] = {}
-    for name, row in rows.items():
-        try:
-            entries[name] = _entry(table, name, row, zone)
-        except ScheduleError as error:
-            refused[str(name)] = error
-    return Schedule(entries, refused)
+    table = table or config_lines.load(config_lines.SCHEDULE)
+    zone = config_lines.zone(table)
+    return Schedule(*config_lines.read_rows(table, "schedule", lambda name, row: _entry(table, name, row, zone)))
 
 
 def _entry(table: ModuleType, name: Any, given: Any, zone: ZoneInfo) -> Entry:
@@ -180,7 +167,7 @@ def _entry(table: ModuleType, name: Any, given: Any, zone: ZoneInfo) -> Entry:
         _check_name(name)
         row = _Row.model_validate(given)
         Cron(row.cron, zone).check(datetime.now(UTC))
-        gate = registered()[row.task]
+        gate = find(row.task)
         entry = Entry(name, row.cron, gate, row.kwargs, row.missed, row.overlap, row.deadline, zone)
         _check_call(entry)
     except ValidationError as error:
@@ -188,9 +175,6 @@ def _entry(table: ModuleType, name: Any, given: Any, zone: ZoneInfo) -> Entry:
         raise _refusal(table, name, f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
     except CronError as error:
         raise _refusal(table, name, f"cron {row.cron!r}: {error}") from None
-    except KeyError:
-        known = ", ".join(sorted(registered()))
-        raise _refusal(table, name, f"there is no task {row.task!r}; there are: {known}") from None
     except (GatekeeperError, ValueError) as error:
         raise _refusal(table, name, str(error)) from None
     return entry
@@ -212,5 +196,5 @@ def _check_call(entry: Entry) -> None:
         raise ValueError(f"{error}; correct its kwargs, or the key of {entry.gate.name}") from None
 
 
-def _refusal(table: ModuleType, name: str, why: str) -> ScheduleError:
-    return ScheduleError(f"{config_lines.place(table, [name])}: entry {name!r}: {' '.join(why.split())}")
+def _refusal(table: ModuleType, name: str, why: str) -> TableError:
+    return config_lines.refusal(table, [name], f"entry {name!r}", why)

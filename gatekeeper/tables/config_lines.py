@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gatekeeper.tables import modules
@@ -16,8 +16,11 @@ SCHEDULE = "beat_schedule"
 ROUTES = "webhook_routes"
 
 
+Row = TypeVar("Row")
+
+
 class TableError(ValueError):
-    """Raised when a whole table cannot be used; the message names the file and what to write."""
+    """Raised when a table or one of its rows cannot be used; the message names the file, the line of a row, and what to write."""
 
 
 def load(name: str) -> ModuleType:
@@ -35,6 +38,46 @@ def rows(table: ModuleType, name: str) -> Mapping[str, Any]:
         what = f"{name} is a {type(found).__name__}" if hasattr(table, name) else f"there is no {name}"
         raise TableError(f"{_file(table).name}: {what}; write {name} = {{'NAME': {{…}}, …}}")
     return found
+
+
+def read_rows(
+    table: ModuleType, name: str, read_row: Callable[[Any, Any], Row]
+) -> tuple[dict[str, Row], dict[str, TableError]]:
+    """Read the rows of a table; a row that cannot be used does not affect the others.
+
+    Args:
+        table: The module of the table.
+        name: The variable that holds the rows.
+        read_row: Reads one row from its name and its content; raises TableError.
+
+    Returns:
+        The rows that can be used and the errors of the others, both by name.
+
+    Raises:
+        TableError: there are no rows.
+
+    """
+    good: dict[str, Row] = {}
+    refused: dict[str, TableError] = {}
+    for row_name, content in rows(table, name).items():
+        try:
+            good[row_name] = read_row(row_name, content)
+        except TableError as error:
+            refused[str(row_name)] = error
+    return good, refused
+
+
+def refusal(table: ModuleType, names: Sequence[Any], what: str, why: str) -> TableError:
+    """Return the error of a row.
+
+    Args:
+        table: The module of the table.
+        names: The keys that lead to the mistake; see `place`.
+        what: What the message calls the row.
+        why: What is wrong with it.
+
+    """
+    return TableError(f"{place(table, names)}: {what}: {' '.join(why.split())}")
 
 
 def zone(table: ModuleType) -> ZoneInfo:

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import islice, pairwise
 from typing import Any
 
-from gatekeeper.schedule.entries import Entry, Schedule, ScheduleError, read
+from gatekeeper.schedule.entries import Entry, Schedule, read
 from gatekeeper.tables import config_lines
 from state.agents import events
 from state.agents.snapshot import Snapshot, snapshot
@@ -33,7 +33,7 @@ def schedule() -> Schedule:
     """Read the schedule; a table that cannot be read counts as one refused row."""
     try:
         return read()
-    except ScheduleError as error:
+    except config_lines.TableError as error:
         return Schedule({}, {f"{config_lines.SCHEDULE}.py": error})
 
 

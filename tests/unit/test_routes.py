@@ -20,8 +20,9 @@ import pytest
 import settings
 import tasks.publisher
 import tasks.responder  # noqa: F401  the rows below name its task
+from gatekeeper.tables.config_lines import TableError
 from web.webhooks.field_path import MISSING, FieldPath, FieldPathError
-from web.webhooks.sources import RouteError, WebhookSource, read
+from web.webhooks.sources import WebhookSource, read
 
 Table = Callable[[str], ModuleType]
 Secrets = Callable[..., None]
@@ -99,7 +100,7 @@ def test_a_source_has_every_secret_of_its_variable(secrets: Secrets) -> None:
 def test_a_secret_that_cannot_be_one_is_named_by_its_variable_and_not_shown(secrets: Secrets) -> None:
     secrets(WEBHOOK_SECRET_STANDARD="hunter2hunter2")
 
-    with pytest.raises(RouteError, match="WEBHOOK_SECRET_STANDARD: it must be whsec_") as refused:
+    with pytest.raises(TableError, match="WEBHOOK_SECRET_STANDARD: it must be whsec_") as refused:
         load()
 
     assert "hunter2" not in str(refused.value)
@@ -163,7 +164,7 @@ def test_a_row_that_cannot_work_is_named_with_its_line(
 ) -> None:
     assert written in ROW
 
-    with pytest.raises(RouteError) as refused:
+    with pytest.raises(TableError) as refused:
         load(table(ROW.replace(written, instead)))
 
     assert f"webhook_routes.py, line {line}: " in str(refused.value)

@@ -15,7 +15,8 @@ import pytest
 
 import workers  # noqa: F401  loads the agents that the entries name
 from gatekeeper.policies.spec import registered
-from gatekeeper.schedule.entries import MAX_MISSED, ON_TIME, Entry, ScheduleError, read, tick
+from gatekeeper.schedule.entries import MAX_MISSED, ON_TIME, Entry, read, tick
+from gatekeeper.tables.config_lines import TableError
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -145,7 +146,7 @@ def test_a_row_that_cannot_run_is_named_with_its_line(table: Table, row: str, sa
         }}
         """)
 
-    with pytest.raises(ScheduleError) as refusal:
+    with pytest.raises(TableError) as refusal:
         load(broken)
 
     assert "beat_schedule.py, line 5: entry 'bad': " in str(refusal.value)
@@ -154,7 +155,7 @@ def test_a_row_that_cannot_run_is_named_with_its_line(table: Table, row: str, sa
 
 
 def test_an_unknown_time_zone_is_refused_with_an_example(table: Table) -> None:
-    with pytest.raises(ScheduleError, match="'Europe/Berlinn' is not known; write for example 'Europe/Berlin'"):
+    with pytest.raises(TableError, match="'Europe/Berlinn' is not known; write for example 'Europe/Berlin'"):
         load(table("timezone = 'Europe/Berlinn'\nschedule = {}"))
 
 
@@ -185,7 +186,7 @@ def test_a_time_zone_may_be_given_as_python_has_it(table: Table) -> None:
     ],
 )
 def test_a_table_that_is_none_is_refused_with_the_right_form(table: Table, text: str, says: str) -> None:
-    with pytest.raises(ScheduleError) as refusal:
+    with pytest.raises(TableError) as refusal:
         load(table(text))
 
     assert says in str(refusal.value)
@@ -193,7 +194,7 @@ def test_a_table_that_is_none_is_refused_with_the_right_form(table: Table, text:
 
 @pytest.mark.parametrize("name", ["''", "7", "None", "'a\\n'", "'x' * 101", "'\\ud800'"])
 def test_what_cannot_name_an_entry_is_refused(table: Table, name: str) -> None:
-    with pytest.raises(ScheduleError, match="cannot name an entry; write a short text such as 'publish'"):
+    with pytest.raises(TableError, match="cannot name an entry; write a short text such as 'publish'"):
         load(table(f"schedule = {{{name}: {{'cron': '* * * * *', 'task': 'tasks.publisher.publish_next'}}}}"))
 
 

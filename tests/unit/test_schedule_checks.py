@@ -16,6 +16,7 @@ import workers  # noqa: F401  loads the agents that the entries name
 from gatekeeper.policies.spec import registered
 from gatekeeper.schedule import entries
 from gatekeeper.schedule.entries import Entry, Schedule
+from gatekeeper.tables.config_lines import TableError
 from state.agents import snapshot
 from state.agents.snapshot import Snapshot
 from state.redis import client
@@ -123,7 +124,7 @@ def test_every_entry_of_the_schedule_that_ships_has_a_period() -> None:
 
 
 def test_a_row_that_cannot_run_is_not_in_order() -> None:
-    broken = Schedule({}, {"greet": entries.ScheduleError("beat_schedule.py, line 3: there is no task 'a.b'")})
+    broken = Schedule({}, {"greet": TableError("beat_schedule.py, line 3: there is no task 'a.b'")})
 
     (check,) = (check.check() for check in schedule_checks.checks(broken, [], {}, NOW))
 

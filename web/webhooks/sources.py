@@ -11,10 +11,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import settings
-from gatekeeper.errors import PolicyError
+from gatekeeper.errors import PolicyError, UnknownTask
 from gatekeeper.policies.policy import Rate
-from gatekeeper.policies.spec import TaskSpec, registered
+from gatekeeper.policies.spec import TaskSpec, find
 from gatekeeper.tables import config_lines
+from gatekeeper.tables.config_lines import TableError
 from web.webhooks.field_path import FieldPath, FieldPathError
 from web.webhooks.signatures import SCHEMES, BadSecret, Signed
 
@@ -22,10 +23,6 @@ from web.webhooks.signatures import SCHEMES, BadSecret, Signed
 DEFAULT_RATE = "300/minute"
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
-
-
-class RouteError(ValueError):
-    """Raised when a row of the table cannot work; names its line and the reason."""
 
 
 class _StartRow(BaseModel):
@@ -86,7 +83,7 @@ class Routes:
     """The table as it was read: the sources that work, and the reason why each of the others does not."""
 
     sources: dict[str, WebhookSource]
-    refused: dict[str, RouteError]
+    refused: dict[str, TableError]
 
 
 def read(table: ModuleType | None = None) -> Routes:
@@ -96,22 +93,11 @@ def read(table: ModuleType | None = None) -> Routes:
         table: The module with the table; None for `webhook_routes`.
 
     Raises:
-        RouteError: If the table as a whole cannot be read.
+        TableError: If the table as a whole cannot be read.
 
     """
-    try:
-        table = table or config_lines.load(config_lines.ROUTES)
-        rows = config_lines.rows(table, "sources")
-    except config_lines.TableError as error:
-        raise RouteError(str(error)) from None
-    sources: dict[str, WebhookSource] = {}
-    refused: dict[str, RouteError] = {}
-    for name, row in rows.items():
-        try:
-            sources[name] = _source(table, name, row)
-        except RouteError as error:
-            refused[str(name)] = error
-    return Routes(sources, refused)
+    table = table or config_lines.load(config_lines.ROUTES)
+    return Routes(*config_lines.read_rows(table, "sources", lambda name, row: _source(table, name, row)))
 
 
 def _source(table: ModuleType, name: Any, content: Any) -> WebhookSource:
@@ -145,13 +131,10 @@ def _check(name: Any, row: _SourceRow) -> None:
 
 def _start(table: ModuleType, source: str, event: str, row: _StartRow) -> Start:
     try:
-        task = registered()[row.task]
+        task = find(row.task)
         arguments = {name: FieldPath.parse(text) for name, text in row.arguments.items()}
         task.contract.signature.bind(**row.arguments)
-    except KeyError:
-        known = ", ".join(sorted(registered()))
-        reason = f"there is no task {row.task!r}; there are: {known}"
-    except FieldPathError as error:
+    except (UnknownTask, FieldPathError) as error:
         reason = str(error)
     except TypeError as error:
         reason = f"{row.task}: {error}; it takes: {', '.join(task.contract.parameters) or 'nothing'}"
@@ -168,5 +151,5 @@ def _keys(table: ModuleType, source: str, scheme: str) -> tuple[bytes, ...]:
         raise _refusal(table, [source], f"{secret_variable(source)}: {error}") from None
 
 
-def _refusal(table: ModuleType, names: Sequence[Any], reason: str) -> RouteError:
-    return RouteError(f"{config_lines.place(table, names)}: {names[0]!r}: {' '.join(reason.split())}")
+def _refusal(table: ModuleType, names: Sequence[Any], reason: str) -> TableError:
+    return config_lines.refusal(table, names, repr(names[0]), reason)

@@ -9,7 +9,6 @@ import click
 from gatekeeper.policies.spec import registered
 from state.agents import state_file
 from state.ledger import Ledger
-from state.ledger.resolve import NotResolved
 from state.terminal import one_line
 from workers.commands.output import Failed, command, explain, show, table
 from workers.people import all_agents, person
@@ -30,10 +29,7 @@ def replay(call: str, *, json_: bool) -> None:
     """Run CALL again, with the same arguments and under the same id."""
     effects = {name for name, spec in registered().items() if spec.effect}
     again = partial(Ledger().replay, call=call, by=person(), effects=effects)
-    try:
-        owner = next((agent for agent in all_agents() if again(agent=agent)), None)
-    except NotResolved as error:
-        raise Failed(str(error)) from None
+    owner = next((agent for agent in all_agents() if again(agent=agent)), None)
     if owner is None:
         raise Failed(f"no call {call!r} is known; see: celery -A workers gate dead")
     state_file.write(owner)

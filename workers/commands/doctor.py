@@ -21,7 +21,8 @@ import settings
 from clients import destinations
 from gatekeeper.policies.spec import agents
 from gatekeeper.redact import clean
-from gatekeeper.schedule.entries import ScheduleError, read
+from gatekeeper.schedule.entries import read
+from gatekeeper.tables.config_lines import TableError
 from state import dial, health
 from state.errors import JournalUnavailable, StoreError
 from state.ledger import Ledger, schedule_runs
@@ -149,7 +150,7 @@ def _schedule() -> Iterator[Finding]:
     """Check the schedule, and list each row that beat leaves out or could not start."""
     try:
         schedule = read()
-    except ScheduleError as error:
+    except TableError as error:
         yield Finding("schedule", str(error), "correct beat_schedule.py, and start beat again")
         return
     yield Finding("schedule", f"entries: {', '.join(schedule.entries) or 'none'}")

@@ -14,9 +14,14 @@ import settings
 from gatekeeper.errors import GatekeeperError
 from gatekeeper.policies.spec import agents
 from gatekeeper.redact import clean
-from gatekeeper.schedule.entries import ScheduleError
+from gatekeeper.tables.config_lines import TableError
 from state import redis_format, terminal
 from state.errors import JournalUnavailable, NewerRedisFormat, StoreError
+from state.ledger import RestoreError, Unrecoverable
+from state.ledger.resolve import NotResolved
+
+#: Errors whose text says all that a person needs.
+EXPECTED = (GatekeeperError, TableError, JournalUnavailable, NotResolved, Unrecoverable, RestoreError)
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON.")
 
@@ -101,10 +106,8 @@ def _with_clear_errors(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             _check_format()
             function(*args, json_=json_, **kwargs)
-        except (Failed, ScheduleError, GatekeeperError, JournalUnavailable) as error:
+        except (Failed, NewerRedisFormat, *EXPECTED) as error:
             _fail(str(error), json_=json_, code=2 if isinstance(error, Misused) else 1)
-        except NewerRedisFormat as error:
-            _fail(str(error), json_=json_)
         except StoreError as error:
             hint = "start the system with: make up" if settings.current().embedded else "look at REDIS_URL"
             _fail(f"Redis does not answer ({clean(str(error))}); {hint}", json_=json_)

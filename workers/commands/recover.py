@@ -12,8 +12,7 @@ import click
 from gatekeeper.errors import InvalidArguments
 from gatekeeper.policies.spec import agents, registered
 from state.agents import state_file
-from state.errors import JournalUnavailable
-from state.ledger import Ledger, Progress, RecoveryReport, RestoreError, Unrecoverable
+from state.ledger import Ledger, Progress, RecoveryReport
 from workers.commands.output import Failed, Misused, command, say, show
 
 
@@ -48,16 +47,15 @@ def rebuild(*, hidden: bool, skip_damaged: bool = False) -> RecoveryReport:
         skip_damaged: Whether to go on without journal lines that cannot be read.
 
     Raises:
-        Failed: Nothing was recovered; the text says why.
+        Unrecoverable: Nothing was recovered; the text says why.
+        RestoreError: Likewise.
+        JournalUnavailable: Likewise.
 
     """
     ledger = Ledger()
     size = ledger.journal_size()
-    try:
-        with click.progressbar(length=2 * size, label="recover", file=sys.stderr, hidden=hidden) as bar:
-            report = ledger.recover(_caps_of, _ProgressBar(bar, size), skip_damaged=skip_damaged)
-    except (Unrecoverable, JournalUnavailable, RestoreError) as error:
-        raise Failed(str(error)) from None
+    with click.progressbar(length=2 * size, label="recover", file=sys.stderr, hidden=hidden) as bar:
+        report = ledger.recover(_caps_of, _ProgressBar(bar, size), skip_damaged=skip_damaged)
     for agent in {*report.epochs, *report.restored} & set(agents()):
         state_file.write(agent)
     return report

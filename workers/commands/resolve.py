@@ -12,7 +12,7 @@ from clients.text import strict_json
 from gatekeeper.redact import clean
 from state.agents import history, state_file
 from state.ledger import Ledger
-from state.ledger.resolve import How, NotResolved, Resolution
+from state.ledger.resolve import How, Resolution
 from state.terminal import one_line
 from workers.commands.output import Failed, Misused, command, explain, say, show, table
 from workers.people import all_agents, person
@@ -112,10 +112,7 @@ def _read(key: str) -> dict[str, Any]:
 def _resolve(key: str, resolution: Resolution, *, json_: bool) -> None:
     record = _read(key)
     agent, key = record["agent"], record["key"]
-    try:
-        state = Ledger().resolve(agent, key, resolution)
-    except NotResolved as error:
-        raise Failed(str(error)) from None
+    state = Ledger().resolve(agent, key, resolution)
     state_file.write(agent)
     answer: dict[str, Any] = {"key": key, "agent": agent, "state": state, "by": resolution.by, "why": resolution.why}
     show(json_, answer, f"{one_line(key)} is {state} now; see: {explain(key)}")
