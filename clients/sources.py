@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Annotated, Generic, TypeVar
 from urllib.parse import urljoin, urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 from requests import RequestException, Response
 
 import settings
 from clients import http
 from clients.http.deadline import BoundedAdapter
 from clients.http.public_only import PublicAdapter, is_literal
+from clients.text.words import OneLine
 from gatekeeper.errors import NotApplied
 from gatekeeper.redact import clean, describe
 
@@ -45,16 +46,12 @@ class BrokenSource(Exception):
     """Raised when a source cannot be read or used; the message says why."""
 
 
-def _stripped(value: object) -> object:
-    return " ".join(value.split()) if isinstance(value, str) else value
-
-
 class Source(BaseModel):
     """One entry of the listing: a `file` in the content folder, a file in the `public` folder, or a `url`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Annotated[str, BeforeValidator(_stripped), StringConstraints(min_length=1, max_length=100)]
+    name: Annotated[OneLine, StringConstraints(min_length=1, max_length=100)]
     file: Path | None = None
     public: Path | None = None
     url: str | None = None

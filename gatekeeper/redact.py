@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from functools import cache
-from typing import Any
 from urllib.parse import quote, quote_plus
 
 import settings
@@ -60,17 +59,6 @@ def clean(text: str) -> str:
     if size <= MAX_CLEANED:
         size = len(text)
     return text if size <= MAX_TEXT else f"{text[:MAX_TEXT]}… ({size} characters)"
-
-
-def clean_all(value: Any) -> Any:
-    """Return a structure of dicts and lists with `clean` applied to every text in it."""
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, dict):
-        return {clean_all(name): clean_all(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [clean_all(inner) for inner in value]
-    return value
 
 
 def redacted(error: Exception) -> Exception:

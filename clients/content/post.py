@@ -10,6 +10,8 @@ import yaml
 from frontmatter.default_handlers import YAMLHandler
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
 
+from clients.text.words import one_line
+
 #: Ids become file names and parts of URLs.
 ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
@@ -71,10 +73,6 @@ def _not_empty(value: str) -> str:
     return value
 
 
-def _one_line(value: object) -> object:
-    return " ".join(value.split()) if isinstance(value, str) else value
-
-
 def _words(value: object) -> object:
     """Split a comma-separated text: `tags: a, b` means `tags: [a, b]`."""
     return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
@@ -89,7 +87,7 @@ def _free_id(value: str) -> str:
 
 
 Text = Annotated[str, BeforeValidator(_printable), AfterValidator(_not_empty)]
-Line = Annotated[Text, BeforeValidator(_one_line), StringConstraints(max_length=300)]
+Line = Annotated[Text, BeforeValidator(one_line), StringConstraints(max_length=300)]
 Words = Annotated[tuple[Line, ...], BeforeValidator(_words)]
 
 

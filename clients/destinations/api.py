@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+from pydantic import TypeAdapter, ValidationError
 from requests import HTTPError, Response
 
 import settings
@@ -21,6 +22,9 @@ from gatekeeper.redact import clean, describe
 MAX_SECONDS = 100.0
 #: Characters of a provider's error message in ours.
 MAX_SHOWN = 200
+
+
+Parsed = TypeVar("Parsed")
 
 
 class UnexpectedResponse(ValueError):
@@ -74,6 +78,16 @@ class Api:
         """Send a form; returns and raises like `get`. Underscores in the names of headers become hyphens."""
         own = {name.replace("_", "-"): value for name, value in headers.items()}
         return self._request("POST", path, data={**self.parameters, **content}, headers={**self.headers, **own})
+
+    def parse(self, schema: type[Parsed], response: Any) -> Parsed:
+        """Return a response as a value of this type; raise UnexpectedResponse if it does not have that form."""
+        try:
+            return TypeAdapter(schema).validate_python(response)
+        except ValidationError as error:
+            problem = error.errors(include_input=False, include_url=False)[0]
+            raise UnexpectedResponse(
+                f"the answer of {self.name} has an unexpected form: {problem['loc']} {problem['msg']}"
+            ) from None
 
     def _request(self, method: str, path: str, **options: Any) -> Any:
         if self.left <= 0:

@@ -22,16 +22,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, PositiveInt, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, PositiveInt
 from requests import HTTPError
 from wcwidth import iter_graphemes
 
 import settings
 from clients.content import Post, excerpt
 from clients.destinations import LookupInconclusive, Published, check, sent_note
-from clients.destinations.api import MAX_SHOWN, Api, UnexpectedResponse, before_sending
+from clients.destinations.api import MAX_SHOWN, Api, before_sending
 from clients.destinations.sent_note import SentNote
 from clients.text import html
 from gatekeeper.errors import NotApplied
@@ -91,11 +90,6 @@ class _Instance(BaseModel):
     configuration: _Configuration = _Configuration()
 
 
-Parsed = TypeVar("Parsed")
-_STATUS, _STATUSES = TypeAdapter(_Status), TypeAdapter(list[_Status])
-_ACCOUNT, _INSTANCE = TypeAdapter(_Account), TypeAdapter(_Instance)
-
-
 def publish(post: Post) -> Published:
     """Post one status, or return the status of an earlier attempt; see `Publishing`."""
     with before_sending("Mastodon"):
@@ -136,7 +130,7 @@ def _api() -> Api:
 
 def _account(api: Api) -> str:
     """Return the id of the account that the token belongs to."""
-    return _checked(_ACCOUNT, api.get("api/v1/accounts/verify_credentials")).id
+    return api.parse(_Account, api.get("api/v1/accounts/verify_credentials")).id
 
 
 def _note(api: Api, account: str, post: Post) -> SentNote:
@@ -152,7 +146,7 @@ def _note(api: Api, account: str, post: Post) -> SentNote:
 def _limits(api: Api) -> tuple[int, int]:
     """Return the longest status and the length of a link; servers before version 4 do not report them."""
     try:
-        limits = _checked(_INSTANCE, api.get("api/v2/instance")).configuration.statuses
+        limits = api.parse(_Instance, api.get("api/v2/instance")).configuration.statuses
     except HTTPError as error:
         if error.response is None or error.response.status_code != _NOT_FOUND:
             raise
@@ -171,7 +165,7 @@ def _send(api: Api, post: Post, noted: SentNote) -> Published:
             )
             raise NotApplied(str(error), temporary=False, change=what) from error
         raise
-    status = _checked(_STATUS, response)
+    status = api.parse(_Status, response)
     if not _is_newer(status.id, noted.after):
         raise NotApplied(
             f"Mastodon answered with status {status.id}, which existed before: something else used this post's key within "
@@ -209,7 +203,7 @@ def _newest_first(api: Api, account: str) -> Iterator[_Status]:
     before: dict[str, str] = {}
     for _ in range(MAX_PAGES):
         response = api.get(f"api/v1/accounts/{account}/statuses", limit=str(PAGE), exclude_reblogs="true", **before)
-        page = _checked(_STATUSES, response)
+        page = api.parse(list[_Status], response)
         if not page:
             return
         yield from page
@@ -220,13 +214,3 @@ def _newest_first(api: Api, account: str) -> Iterator[_Status]:
 def _is_newer(one: str, other: str) -> bool:
     """Compare two ids as Mastodon documents it: by length first, then as text."""
     return (len(one), one) > (len(other), other)
-
-
-def _checked(schema: TypeAdapter[Parsed], response: Any) -> Parsed:
-    try:
-        return schema.validate_python(response)
-    except ValidationError as error:
-        problem = error.errors(include_input=False, include_url=False)[0]
-        raise UnexpectedResponse(
-            f"Mastodon's answer has an unexpected form: {problem['loc']} {problem['msg']}"
-        ) from None

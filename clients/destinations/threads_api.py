@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 from requests import HTTPError
 
 from clients.destinations import LookupInconclusive, Published
-from clients.destinations.api import Api, Hint, UnexpectedResponse, error_of
-
-Schema = TypeVar("Schema", bound=BaseModel)
+from clients.destinations.api import Api, Hint, error_of
 
 #: Our own status for a container that Threads does not know.
 GONE = "GONE"
@@ -90,14 +87,14 @@ class Threads(Api):
 
     def account(self) -> Account:
         """Return the account that the token belongs to."""
-        return _checked(Account, self.get(self.user, fields="id,username"))
+        return self.parse(Account, self.get(self.user, fields="id,username"))
 
     def newest_first(self, user: str) -> Iterator[Thread]:
         """Yield the account's posts, newest first; raises LookupInconclusive after MAX_PAGES pages."""
         cursor: dict[str, str] = {}
         for _ in range(MAX_PAGES):
             response = self.get(f"{user}/threads", fields="id,text,permalink,timestamp", limit=str(PAGE), **cursor)
-            page = _checked(_Page, response)
+            page = self.parse(_Page, response)
             yield from page.data
             if not page.data or not page.paging.cursors.after:
                 return
@@ -106,16 +103,16 @@ class Threads(Api):
 
     def thread(self, media: str) -> Thread:
         """Return one post by its id."""
-        return _checked(Thread, self.get(media, fields="id,text,permalink,timestamp"))
+        return self.parse(Thread, self.get(media, fields="id,text,permalink,timestamp"))
 
     def create(self, user: str, text: str) -> str:
         """Create a container, which is not visible to readers, and return its id."""
-        return _checked(_Created, self.post(f"{user}/threads", {"media_type": "TEXT", "text": text})).id
+        return self.parse(_Created, self.post(f"{user}/threads", {"media_type": "TEXT", "text": text})).id
 
     def status(self, container: str) -> str:
         """Return a container's status: IN_PROGRESS, FINISHED, PUBLISHED, ERROR, EXPIRED, or GONE."""
         try:
-            response = _checked(_Container, self.get(container, fields="status,error_message"))
+            response = self.parse(_Container, self.get(container, fields="status,error_message"))
         except HTTPError as error:
             if not says_gone(error):
                 raise
@@ -125,7 +122,7 @@ class Threads(Api):
 
     def publish(self, user: str, container: str) -> str:
         """Publish a container, and return the id of the post."""
-        return _checked(_Created, self.post(f"{user}/threads_publish", {"creation_id": container})).id
+        return self.parse(_Created, self.post(f"{user}/threads_publish", {"creation_id": container})).id
 
 
 def says_gone(error: HTTPError) -> bool:
@@ -157,11 +154,3 @@ def hint(error: HTTPError) -> Hint:
 def _code(error: HTTPError) -> object:
     body = error_of(error)
     return body.get("code") if isinstance(body, dict) else None
-
-
-def _checked(schema: type[Schema], response: Any) -> Schema:
-    try:
-        return schema.model_validate(response)
-    except ValidationError as error:
-        problem = error.errors(include_input=False, include_url=False)[0]
-        raise UnexpectedResponse(f"Threads' answer has an unexpected form: {problem['loc']} {problem['msg']}") from None

@@ -107,13 +107,7 @@ def _record(prepared: PreparedRequest, started: float, *, outcome: str, **fields
     line = {"method": prepared.method, "url": clean(str(prepared.url)), "outcome": outcome, "ms": ms}
     names: dict[str, Any] = {}
     if attempt is not None:
-        names = {
-            "agent": attempt.call.agent,
-            "task": attempt.call.task,
-            "call": attempt.call.id,
-            "key": attempt.call.key,
-        }
-        names["attempt"] = attempt.claim.attempt
+        names = {**attempt.call.log_fields(), "attempt": attempt.claim.attempt}
         attempt.append_event("http", **line, **{name: value for name, value in fields.items() if name != "response"})
     log.info("http", **names, **line, request=_shown(prepared.body), **fields)
 

@@ -37,6 +37,7 @@ _REDIRECTS = range(300, 400)
 _SERVER_ERRORS = range(500, 600)
 
 
+@dataclass(eq=False)
 class CompletionError(Exception):
     """Raised when a request brought no reply.
 
@@ -50,19 +51,15 @@ class CompletionError(Exception):
 
     """
 
-    def __init__(
-        self,
-        why: str,
-        outcome: Outcome,
-        *,
-        said: str = "",
-        seconds: float | None = None,
-        tokens: int = 0,
-        advice: str = "",
-    ) -> None:
-        super().__init__(why)
-        self.why, self.outcome, self.said = why, outcome, said
-        self.seconds, self.tokens, self.advice = seconds, tokens, advice
+    why: str
+    outcome: Outcome
+    said: str = ""
+    seconds: float | None = None
+    tokens: int = 0
+    advice: str = ""
+
+    def __str__(self) -> str:
+        return self.why
 
 
 @dataclass(frozen=True)

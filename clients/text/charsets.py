@@ -6,44 +6,20 @@ Python accepts about a hundred more, and some are unsafe for untrusted input: `p
 
 from __future__ import annotations
 
-_ISO = {f"iso-8859-{number}": f"iso8859-{number}" for number in (*range(1, 12), *range(13, 17))}
-_WINDOWS = {f"windows-125{number}": f"cp125{number}" for number in range(9)}
-_ASIAN = {
-    "shift-jis": "shift_jis",
-    "euc-jp": "euc_jp",
-    "iso-2022-jp": "iso2022_jp",
-    "gb2312": "gb2312",
-    "gbk": "gbk",
-    "gb18030": "gb18030",
-    "big5": "big5",
-    "euc-kr": "euc_kr",
-    "ks-c-5601-1987": "euc_kr",
-}
-_KNOWN = {
-    "utf-8": "utf-8",
-    "utf8": "utf-8",
-    "utf-16": "utf-16",
-    "utf-16le": "utf-16-le",
-    "utf-16be": "utf-16-be",
-    "us-ascii": "ascii",
-    "ascii": "ascii",
-    "latin-1": "iso8859-1",
-    "latin1": "iso8859-1",
-    "koi8-r": "koi8_r",
-    "koi8-u": "koi8_u",
-    "macintosh": "mac_roman",
-    "windows-874": "cp874",
-    "tis-620": "tis_620",
-    **_ISO,
-    **_WINDOWS,
-    **{f"cp125{number}": f"cp125{number}" for number in range(9)},
-    **_ASIAN,
-}
+import codecs
+
+_UNICODE = {"utf-8", "utf8", "utf-16", "utf-16le", "utf-16be", "us-ascii", "ascii"}
+_ISO = {f"iso-8859-{part}" for part in (*range(1, 12), *range(13, 17))} | {"latin-1", "latin1"}
+_WINDOWS = {f"cp{page}" for page in (874, *range(1250, 1259))}
+_ASIAN = {"shift-jis", "euc-jp", "iso-2022-jp", "gb2312", "gbk", "gb18030", "big5", "euc-kr", "ks-c-5601-1987"}
+_OTHERS = {"koi8-r", "koi8-u", "macintosh", "tis-620"}
+_ALLOWED = _UNICODE | _ISO | _WINDOWS | _ASIAN | _OTHERS
 
 
 def codec(name: str) -> str | None:
     """Return Python's name of an encoding, or None if it is not on the list."""
-    return _KNOWN.get(name.strip().strip("\"'").lower().replace("_", "-"))
+    spelling = name.strip().strip("\"'").lower().replace("_", "-").replace("windows-", "cp")
+    return codecs.lookup(spelling).name if spelling in _ALLOWED else None
 
 
 def of_content_type(value: str) -> str:

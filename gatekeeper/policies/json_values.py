@@ -37,7 +37,7 @@ def dumps(value: Any, *, sort_keys: bool = False) -> str:
         raise NotJson(_problem(error)) from None
     if not is_valid_unicode(text):
         raise NotJson(NOT_UNICODE)
-    if text.count("[") + text.count("{") > MAX_DEPTH and _is_too_deep(value):
+    if text.count("[") + text.count("{") > MAX_DEPTH and is_deeper_than(MAX_DEPTH + 1, value):
         raise NotJson(TOO_DEEP)
     return text
 
@@ -92,9 +92,10 @@ def _problem(error: Exception) -> str:
     return f"cannot be written as JSON: {message}"
 
 
-def _is_too_deep(value: Any) -> bool:
+def is_deeper_than(levels: int, value: Any) -> bool:
+    """Return whether dicts and lists are nested in the value deeper than so many levels."""
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(levels):
         children = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list))
         level = [each for values in children for each in values if isinstance(each, dict | list)]
     return bool(level)

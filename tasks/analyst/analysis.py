@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from clients.llm.fallback import Question
+from clients.text.words import OneLine
 from tasks.analyst.metrics import AgentMetrics, Metrics, PostMetrics
 from tasks.analyst.timeseries import MIN_CHANGE, SeriesSummary
 
@@ -29,11 +30,7 @@ _LINK = re.compile(r"(?i)\b(?:[a-z][a-z0-9+.-]{0,30}://|www\.)|\]\(")
 _FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
 
 
-def _one_line(value: object) -> object:
-    return " ".join(value.split()) if isinstance(value, str) else value
-
-
-Sentence = Annotated[str, BeforeValidator(_one_line), StringConstraints(min_length=1, max_length=400)]
+Sentence = Annotated[OneLine, StringConstraints(min_length=1, max_length=400)]
 
 
 class Analysis(BaseModel):
@@ -41,14 +38,14 @@ class Analysis(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    summary: Annotated[str, BeforeValidator(_one_line), StringConstraints(min_length=1, max_length=1_000)]
+    summary: Annotated[OneLine, StringConstraints(min_length=1, max_length=1_000)]
     findings: Annotated[list[Sentence], Field(max_length=MAX_FINDINGS)] = []
 
 
 class ModelAnalysis(Analysis):
     """An analysis by a model: sentences without links."""
 
-    summary: Annotated[str, BeforeValidator(_one_line), StringConstraints(min_length=20, max_length=1_000)]
+    summary: Annotated[OneLine, StringConstraints(min_length=20, max_length=1_000)]
 
     @field_validator("summary", "findings")
     @classmethod

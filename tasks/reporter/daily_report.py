@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
+from clients.text.words import capitalized, counted, listed
 from state.agents.events import PastAttempt
 from tasks.monitor.incidents import Incident
 from tasks.reporter import refusals as stages
@@ -17,7 +18,6 @@ from tasks.reporter import stats
 from tasks.reporter.collect import AgentData, PublishedPost
 from tasks.reporter.refusals import StageRefusals
 from tasks.reporter.stats import Day, OutcomeCounts
-from tasks.reporter.text import counted, listed
 
 #: The stream of one agent keeps about as many events (state/scripts/admit.lua, state/scripts/settle.lua).
 MAX_EVENTS = 1000
@@ -166,8 +166,7 @@ class DailyReport:
     def verdict(self) -> str:
         """The first sentence: whether anything waits for a person."""
         if self.waiting:
-            words = listed(self.waiting)
-            return f"{words[0].upper()}{words[1:]}."
+            return f"{capitalized(listed(self.waiting))}."
         return "Nothing waits for you." if self.lately.troubled else "All is well."
 
     @property

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, StringConstraints, field_validator
 
 from clients.llm.fallback import Question
 from clients.text import markdown
+from clients.text.words import OneLine, capitalized, counted, listed
 from tasks.writer.feed_items import FeedItem, first_sentences
 
 #: Characters of an item's text that a digest quotes.
@@ -27,14 +28,6 @@ them where they belong together. Plain sentences, no hype, no greeting.
 Claim nothing that the items do not say. A list of sources is added below your text; do not write one."""
 
 _BARE_URL = re.compile(r"(?i)\b(?:[a-z][a-z0-9+.-]{0,30}://|www\.)[^\s<>()\[\]\"'`]+")
-_NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
-
-
-def _one_line(value: object) -> object:
-    return " ".join(value.split()) if isinstance(value, str) else value
-
-
-Line = Annotated[str, BeforeValidator(_one_line)]
 
 
 class Digest(BaseModel):
@@ -42,8 +35,8 @@ class Digest(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    title: Line
-    summary: Line
+    title: OneLine
+    summary: OneLine
     body: str
 
 
@@ -60,8 +53,8 @@ def _schema(hosts: frozenset[str]) -> type[Digest]:
     """Return the schema of a model's digest: lengths are limited, and links may lead to the items' hosts only."""
 
     class ModelDigest(Digest):
-        title: Annotated[Line, StringConstraints(min_length=8, max_length=120)]
-        summary: Annotated[Line, StringConstraints(min_length=40, max_length=600)]
+        title: Annotated[OneLine, StringConstraints(min_length=8, max_length=120)]
+        summary: Annotated[OneLine, StringConstraints(min_length=40, max_length=600)]
         body: Annotated[str, StringConstraints(min_length=200, max_length=8_000, strip_whitespace=True)]
 
         @field_validator("title", "summary", "body")
@@ -112,14 +105,9 @@ def _title(items: Sequence[FeedItem]) -> str:
 
 
 def _summary(items: Sequence[FeedItem]) -> str:
-    count = _NUMBERS[len(items)] if len(items) < len(_NUMBERS) else str(len(items))
     names = [markdown.escape(name) for name in dict.fromkeys(item.source for item in items)]
-    pieces = f"{count} piece{'' if len(items) == 1 else 's'} from {_and(names)}"
-    return f"{pieces}, newest first, each in its own words."
-
-
-def _and(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    pieces = capitalized(counted(len(items), "piece", "pieces"))
+    return f"{pieces} from {listed(names)}, newest first, each in its own words."
 
 
 def _section(item: FeedItem) -> str:

@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from lxml import html
 
+from clients.text.words import counted, listed
 from state.agents.events import PastAttempt
 from tasks.reporter import charts, daily_report, stats
 from tasks.reporter.archive import ReportArchive
 from tasks.reporter.collect import AgentData, PublishedPost
 from tasks.reporter.daily_report import DailyReport
-from tasks.reporter.text import counted, listed
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 11, 22, 6, 30, tzinfo=BERLIN)

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from clients.text import strict_json
+from gatekeeper.policies.json_values import is_deeper_than
 
 #: Bytes. Standard Webhooks advises 20 kB; a large event of a code host is some 100 kB.
 MAX_BODY = 256 * 1024
@@ -51,7 +52,7 @@ def parse(body: bytes) -> dict[str, Any]:
         raise HTTPException(400, f"the body {_describe(error)}") from None
     if not isinstance(content, dict):
         raise HTTPException(400, "the body is JSON, but not an object")
-    if _is_too_deep(content):
+    if is_deeper_than(MAX_DEPTH, content):
         raise HTTPException(400, f"the body is nested deeper than {MAX_DEPTH} levels")
     return content
 
@@ -89,11 +90,3 @@ def _check_type(headers: Mapping[str, str]) -> None:
         raise HTTPException(415, "send application/json, in UTF-8", _CLOSE)
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise HTTPException(415, "send the body uncompressed", _CLOSE)
-
-
-def _is_too_deep(content: dict[str, Any]) -> bool:
-    level: list[Any] = [content]
-    for _ in range(MAX_DEPTH):
-        children = [list(each.values()) if isinstance(each, dict) else each for each in level]
-        level = [value for values in children for value in values if isinstance(value, dict | list)]
-    return bool(level)

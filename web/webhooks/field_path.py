@@ -57,12 +57,3 @@ def _child(value: Any, name: str) -> Any:
     if isinstance(value, list) and name.isascii() and name.isdecimal() and int(name) < len(value):
         return value[int(name)]
     return MISSING
-
-
-def is_storable(text: str) -> bool:
-    """Return False for a lone surrogate (half a character), which JSON can spell and UTF-8 cannot store."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

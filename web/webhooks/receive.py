@@ -19,13 +19,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from gatekeeper.errors import InvalidArguments
+from gatekeeper.policies.json_values import is_valid_unicode
 from gatekeeper.redact import clean
 from state import limits
 from state.constants import WEBHOOK
 from state.model import Call, ContentMismatch
 from web import blocking, calls, problems
 from web.webhooks import body
-from web.webhooks.field_path import MISSING, is_storable
+from web.webhooks.field_path import MISSING
 from web.webhooks.signatures import BadSignature
 from web.webhooks.sources import Routes, Start, WebhookSource
 from workers import app
@@ -68,7 +69,7 @@ class Delivery:
     def event(self) -> str:
         """The event's type, whose parts behind the first may be missing; raises HTTPException 400."""
         values = [path.find(self.headers, self.content) for path in self.source.event]
-        parts = [value for value in values if isinstance(value, str) and value and is_storable(value)]
+        parts = [value for value in values if isinstance(value, str) and value and is_valid_unicode(value)]
         text = ".".join(parts)
         if not parts or values[0] is not parts[0] or len(text) > MAX_EVENT:
             raise HTTPException(400, "the type of the event is missing, too long or not text")
@@ -79,7 +80,7 @@ class Delivery:
         """The id of the call, the same for the same delivery; raises HTTPException 400 without a usable delivery id."""
         value = self.source.delivery.find(self.headers, self.content)
         text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-        quoted = quote(text, safe="") if is_storable(text) else ""
+        quoted = quote(text, safe="") if is_valid_unicode(text) else ""
         if not text.strip() or not 0 < len(quoted) <= MAX_DELIVERY_ID:
             raise HTTPException(400, "the id of the delivery is missing, too long, or neither text nor a number")
         return f"hook:{self.source.name}:{quoted}"
@@ -110,8 +111,7 @@ async def receive(request: Request) -> Response:
     except HTTPException as refusal:
         log.warning("webhook refused", source=clean(name)[:80], status=refusal.status_code, reason=refusal.detail)
         raise
-    names = {"agent": call.agent, "task": call.task, "call": call.id, "key": call.key}
-    return _answer(202 if created else 200, content, source=name, type=delivery.event, **names)
+    return _answer(202 if created else 200, content, source=name, type=delivery.event, **call.log_fields())
 
 
 def _find_source(routes: Routes | None, name: str) -> WebhookSource:
