@@ -7,7 +7,7 @@ class GatekeeperError(Exception):
     """The base class of the errors below."""
 
 
-class PolicyError(GatekeeperError):
+class PolicyError(GatekeeperError, ValueError):
     """Raised at import when a task's policy makes no sense."""
 
 

@@ -14,9 +14,9 @@ from celery.exceptions import Ignore, Reject, TaskPredicate
 
 from gatekeeper import origin
 from gatekeeper.errors import LedgerUnavailable, TaskAborted, UnsupportedOption
-from gatekeeper.policies import mistakes, policy
+from gatekeeper.policies import mistakes
 from gatekeeper.policies.durations import Duration
-from gatekeeper.policies.policy import Breaker, Cap, Effect, Rate
+from gatekeeper.policies.policy import Breaker, Cap, Effect, Rate, several
 from gatekeeper.policies.spec import DEFAULT_LEASE, MAX_AGE, Policies, TaskSpec, register
 from gatekeeper.redact import describe, redacted
 from gatekeeper.run import pipeline
@@ -154,7 +154,7 @@ def task(  # noqa: PLR0913 - one argument per policy, all by name
     def decorate(body: Callable[..., Any]) -> GateTask:
         mistakes.check_body(body)
         policies = Policies(
-            key, policy.rates(rate), policy.caps(cap), breaker, effect, lease, time_limit, attempts, backoff, max_age
+            key, several(Rate, rate), several(Cap, cap), breaker, effect, lease, time_limit, attempts, backoff, max_age
         )
         gate = TaskSpec(body, policies)
         register(gate)

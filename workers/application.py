@@ -188,8 +188,7 @@ def _load_agents() -> None:
 
 def _check_destinations() -> None:
     try:
-        for name in settings.current().publish_to:
-            destinations.check(name)
+        destinations.check_all()
     except (destinations.UnknownDestination, destinations.NotConfigured) as error:
         raise settings.SettingsError(f"PUBLISH_TO: {error}") from None
 

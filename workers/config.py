@@ -86,15 +86,7 @@ class OwnAddresses(Settings):
         """Return the broker's URL."""
         return str(self.first("broker_url"))
 
-    @property
-    def broker_read_url(self) -> str:
-        """Return the broker's URL."""
-        return self.broker_url
-
-    @property
-    def broker_write_url(self) -> str:
-        """Return the broker's URL."""
-        return self.broker_url
+    broker_read_url = broker_write_url = broker_url
 
     @property
     def result_backend(self) -> str:

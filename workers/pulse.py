@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from celery import bootsteps
 from celery.worker import state as worker_state
 
 import settings
 from state import private
 from state.errors import NewerRedisFormat, StoreError
 from state.processes import liveness
+from workers.timer_step import TimerStep
 
 log = structlog.get_logger("gatehouse.pulse")
 
@@ -119,14 +119,8 @@ class PulseWriter:
         return settings.current().pulse_dir / str(self.process.pid)
 
 
-class PulseStep(bootsteps.StartStopStep):
-    """The timer that writes a worker's pulse, in its event loop; starts and stops with the consumer."""
-
-    requires = ("celery.worker.consumer.tasks:Tasks",)
-
-    def __init__(self, parent: Any, **options: Any) -> None:
-        super().__init__(parent, **options)
-        self._timer: Any = None
+class PulseStep(TimerStep):
+    """The timer that writes a worker's pulse."""
 
     def start(self, parent: Any) -> None:
         """Report at once, and then every few seconds."""
@@ -135,14 +129,12 @@ class PulseStep(bootsteps.StartStopStep):
             of_worker().report(_swept_ago_ms(), _queues(parent))
 
         report()
-        self._timer = parent.timer.call_repeatedly(liveness.INTERVAL, report)
+        self.repeat(parent, liveness.INTERVAL, report)
 
-    def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
+    def stop(self, parent: Any) -> None:
         """Stop the timer, and remove the file."""
         of_worker().pause()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        super().stop(parent)
 
 
 def _queues(consumer: Any) -> list[str]:

@@ -14,9 +14,11 @@ from collections import Counter
 from typing import Any
 
 import structlog
-from celery import Celery, bootsteps, shared_task
+from celery import Celery, shared_task
 from celery.signals import task_received
 from celery.utils import uuid
+
+from workers.timer_step import TimerStep
 
 log = structlog.get_logger("gatehouse.queue_probe")
 
@@ -61,14 +63,11 @@ def send_probe(app: Celery, producer: Any, queue: str, worker: str = SELF, hops:
     app.amqp.send_task_message(producer, NAME, message, queue=queue, retry=False)
 
 
-class QueueProbe(bootsteps.StartStopStep):
-    """Probes the queues of its worker from that worker's event loop; starts and stops with the consumer."""
-
-    requires = ("celery.worker.consumer.tasks:Tasks",)
+class QueueProbe(TimerStep):
+    """Probes the queues of its worker."""
 
     def __init__(self, parent: Any, **options: Any) -> None:
         super().__init__(parent, **options)
-        self._timer: Any = None
         self._queues: set[str] = set()
         self._missed: Counter[str] = Counter()
 
@@ -78,14 +77,12 @@ class QueueProbe(bootsteps.StartStopStep):
         self._queues |= _direct_queues(parent.app)  # a queue that is cancelled later stays here, and is probed
         self._missed.clear()
         task_received.connect(self._received)
-        self._timer = parent.timer.call_repeatedly(EVERY, self.check)
+        self.repeat(parent, EVERY, self.check)
 
-    def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
+    def stop(self, parent: Any) -> None:
         """Stop the timer."""
         task_received.disconnect(self._received)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        super().stop(parent)
 
     def check(self) -> None:
         """Send a probe to each queue, or stop the worker if it missed too many."""

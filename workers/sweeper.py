@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import structlog
-from celery import bootsteps
 from kombu import Queue
 from kombu.exceptions import OperationalError
 
@@ -20,6 +19,7 @@ from state.agents.state_file import StateFiles
 from state.errors import StoreError
 from state.ledger import Ledger, LedgerStatus, sweep
 from workers import followers, pulse
+from workers.timer_step import TimerStep
 
 log = structlog.get_logger("gatehouse.sweeper")
 
@@ -33,14 +33,11 @@ STALE_LOCKS_EVERY = 120
 CLOCK_EVERY = 20
 
 
-class Sweeper(bootsteps.StartStopStep):
+class Sweeper(TimerStep):
     """The timer. It runs in the worker's event loop and not in a thread, which a pool that forks would copy."""
-
-    requires = ("celery.worker.consumer.tasks:Tasks",)
 
     def __init__(self, parent: Any, **options: Any) -> None:
         super().__init__(parent, **options)
-        self._timer: Any = None
         self._sweeps = 0
         self._empty: dict[str, tuple[float, bool]] = {}  #: by queue: when it was checked, and the answer
         self._closed: dict[str, str | None] = {}
@@ -50,13 +47,7 @@ class Sweeper(bootsteps.StartStopStep):
         self._app, self._ledger = parent.app, Ledger()
         self._state_files = StateFiles(agents())
         pulse.record_sweep()  # a sweeper that never succeeds is reported from now on
-        self._timer = parent.timer.call_repeatedly(EVERY, self.sweep)
-
-    def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
-        """Stop the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self.repeat(parent, EVERY, self.sweep)
 
     def sweep(self) -> None:
         """Run one sweep. Log an error of Redis, the broker or the disk; the next sweep tries again."""

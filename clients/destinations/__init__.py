@@ -93,6 +93,12 @@ def check(name: str) -> None:
         raise NotConfigured(f"the destination {name} needs {', '.join(missing)}; set it in .env and restart")
 
 
+def check_all() -> None:
+    """Check every destination in PUBLISH_TO; raises like `check`."""
+    for name in settings.current().publish_to:
+        check(name)
+
+
 def get(name: str) -> Publishing:
     """Return the module of a destination; raises UnknownDestination."""
     return cast("Publishing", import_module(f"{__name__}.{known(name)}"))

@@ -6,7 +6,7 @@ import enum
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from gatekeeper.errors import PolicyError
 from gatekeeper.policies.durations import Duration, duration_ms, parse_rate
@@ -160,28 +160,21 @@ class Effect:
         object.__setattr__(self, "proof", json.dumps(proof) if self.verify else "")
 
 
+Rule = TypeVar("Rule", Rate, Cap)
+
+
 def _check_scope(policy: str, scope: Any) -> None:
     if not isinstance(scope, str):
         raise PolicyError(f"{policy}(scope={scope!r}) is not a template; write for example scope='{{destination}}'")
 
 
-def rates(given: str | Rate | list[str | Rate] | None) -> tuple[Rate, ...]:
-    """Return one rate or several, given as text or as `Rate`; raise PolicyError for anything else."""
-    return tuple(one if isinstance(one, Rate) else Rate(one) for one in _several("rate", given, Rate))
-
-
-def caps(given: str | Cap | list[str | Cap] | None) -> tuple[Cap, ...]:
-    """Return one cap or several, given as text or as `Cap`; raise PolicyError for anything else."""
-    return tuple(one if isinstance(one, Cap) else Cap(one) for one in _several("cap", given, Cap))
-
-
-def _several(argument: str, given: Any, kind: type) -> list[Any]:
-    """Return the given rules as a list; each is a text or an object of `kind`."""
-    several = list(given) if isinstance(given, list | tuple) else [] if given is None else [given]
-    for one in several:
+def several(kind: type[Rule], given: str | Rule | list[str | Rule] | None) -> tuple[Rule, ...]:
+    """Return one rate or cap, or several, given as text or as an object of this kind; raise PolicyError for anything else."""
+    rules = given if isinstance(given, list | tuple) else [] if given is None else [given]
+    for one in rules:
         if not isinstance(one, str | kind):
-            raise PolicyError(f"{argument}={one!r} is not a text; write for example '10/hour'")
-    return several
+            raise PolicyError(f"{kind.__name__.lower()}={one!r} is not a text; write for example '10/hour'")
+    return tuple(one if isinstance(one, kind) else kind(str(one)) for one in rules)
 
 
 def _is_positive_int(value: Any) -> bool:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from gatekeeper.errors import GatekeeperError, InvalidArguments, PolicyError
+from gatekeeper.errors import GatekeeperError, InvalidArguments
 from gatekeeper.policies.durations import duration_ms
 from gatekeeper.policies.spec import TICK_PREFIX, TaskSpec, find
 from gatekeeper.schedule.cron import Cron, CronError
@@ -32,12 +32,7 @@ MAX_NAME = 100
 
 
 def _duration(text: Any) -> timedelta:
-    try:
-        return timedelta(milliseconds=duration_ms(text))
-    except PolicyError as error:
-        raise ValueError(str(error)) from None
-    except OverflowError:
-        raise ValueError("is too long; write for example '2h'") from None
+    return timedelta(milliseconds=duration_ms(text))
 
 
 class _Row(BaseModel):

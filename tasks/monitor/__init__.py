@@ -53,7 +53,7 @@ def _check_twice(
     doubtful = incidents.unconfirmed(standing, [*first, *fixed])
     again: list[CheckResult] = []
     if doubtful:
-        time.sleep(configured.second_look_seconds)
+        time.sleep(configured.second_look / 1000)
         again = run_all(check for check in checks(configured) if check.name in doubtful)
     first, second = [*first, *fixed], [*again, *fixed]
     latest = {result.name: result for result in (*first, *second)}

@@ -6,10 +6,9 @@ import tomllib
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 import settings
-from gatekeeper.errors import PolicyError
 from gatekeeper.policies.durations import duration_ms
 
 FILE = "monitor.toml"
@@ -19,10 +18,6 @@ MAX_URLS = 20
 MAX_PAUSE_MS = 30_000
 #: A placeholder in URLs for the address of our own web process.
 WEB_URL = "{web_url}"
-
-
-class BrokenConfig(ValueError):
-    """Raised when the file cannot be used; the message says where and why."""
 
 
 def _http(url: str) -> str:
@@ -36,21 +31,14 @@ def _http(url: str) -> str:
     return whole
 
 
-def _duration(text: str) -> str:
-    try:
-        duration_ms(text)
-    except PolicyError as error:
-        raise ValueError(str(error)) from None
-    return text
+def _soon(ms: int) -> int:
+    if ms > MAX_PAUSE_MS:
+        raise ValueError(f"{ms / 1000:g}s is too long; the check waits for it, for at most {MAX_PAUSE_MS // 1000}s")
+    return ms
 
 
-def _soon(text: str) -> str:
-    if duration_ms(text) > MAX_PAUSE_MS:
-        raise ValueError(f"{text!r} is too long; the check waits for it, for at most {MAX_PAUSE_MS // 1000}s")
-    return text
-
-
-Duration = Annotated[str, AfterValidator(_duration)]
+#: Milliseconds, written as a text such as "5s".
+Duration = Annotated[int, BeforeValidator(duration_ms)]
 Percent = Annotated[float, Field(gt=0, le=100)]
 
 
@@ -64,12 +52,8 @@ class Site(_Part):
     name: Annotated[str, Field(min_length=1, max_length=60)]
     url: Annotated[str, AfterValidator(_http)]
     status: Annotated[int, Field(ge=100, le=599, strict=True)] = 200
-    max_latency: Duration = "2s"
+    max_latency: Duration = duration_ms("2s")
     cert_days: Annotated[int, Field(ge=0, le=3660, strict=True)] = 14
-
-    @property
-    def max_latency_ms(self) -> int:
-        return duration_ms(self.max_latency)
 
 
 class Thresholds(_Part):
@@ -78,7 +62,7 @@ class Thresholds(_Part):
     disk_percent: Percent = 90
     memory_percent: Percent = 90
     load_per_core: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 4
-    redis_ping: Duration = "100ms"
+    redis_ping: Duration = duration_ms("100ms")
     redis_memory_percent: Percent = 80
     queue: Annotated[int, Field(gt=0)] = 100
 
@@ -86,26 +70,14 @@ class Thresholds(_Part):
 class MonitorConfig(_Part):
     """The whole file."""
 
-    second_look: Annotated[Duration, AfterValidator(_soon)] = "5s"
+    second_look: Annotated[Duration, AfterValidator(_soon)] = duration_ms("5s")
     limits: Thresholds = Thresholds()
     url: Annotated[tuple[Site, ...], Field(max_length=MAX_URLS)] = ()
-
-    @property
-    def second_look_seconds(self) -> float:
-        return duration_ms(self.second_look) / 1000
 
 
 def default() -> MonitorConfig:
     """Return the configuration without a file: our own web process, and the default limits."""
     return MonitorConfig(url=(Site(name="web", url=f"{WEB_URL}/healthz"),))
-
-
-def load() -> MonitorConfig:
-    """Read the file of this installation; raises BrokenConfig if anything in it is wrong."""
-    config, problems = read()
-    if problems:
-        raise BrokenConfig("; ".join(problems))
-    return config
 
 
 def read() -> tuple[MonitorConfig, list[str]]:
@@ -126,10 +98,10 @@ def read() -> tuple[MonitorConfig, list[str]]:
         return default(), [f"{FILE}: {error}"]
     sites, problems = _sites(table.pop("url", []))
     limits = table.pop("limits", {})
-    good = _good(Thresholds, limits, "limits.", problems) if isinstance(limits, dict) else {}
-    problems += (
-        [] if isinstance(limits, dict) else ["limits: it is not a table; write [limits], and below it its values"]
-    )
+    if not isinstance(limits, dict):
+        problems.append("limits: it is not a table; write [limits], and below it its values")
+        limits = {}
+    good = _good(Thresholds, limits, "limits.", problems)
     head = _good(MonitorConfig, table, "", problems)
     return MonitorConfig.model_validate({**head, "limits": good, "url": sites}), [
         f"{FILE}: {problem}" for problem in problems

@@ -18,7 +18,6 @@ from requests.exceptions import RequestException
 import settings
 from clients import http
 from clients.http import certificate
-from gatekeeper.policies.durations import duration_ms
 from gatekeeper.policies.spec import agents
 from gatekeeper.redact import describe
 from state import health
@@ -51,7 +50,7 @@ def _of_the_machine(limits: Thresholds) -> Iterator[Check]:
 
 
 def _of_redis(limits: Thresholds) -> Iterator[Check]:
-    yield Check("redis ping", partial(redis_ping, duration_ms(limits.redis_ping)))
+    yield Check("redis ping", partial(redis_ping, limits.redis_ping))
     yield Check("redis memory", partial(redis_memory, limits.redis_memory_percent))
     yield Check("redis aof", redis_aof)
     yield Check("redis eviction", redis_eviction)
@@ -68,15 +67,15 @@ def url(site: Site) -> Observation:
         answer = http.request("GET", site.url, timeout=MAX_CHECK_SECONDS)
     except RequestException as error:
         return Observation(
-            "no answer", f"{site.status} in {site.max_latency_ms} ms", f"{site.url} does not answer: {_reason(error)}"
+            "no answer", f"{site.status} in {site.max_latency} ms", f"{site.url} does not answer: {_reason(error)}"
         )
     ms = round((time.monotonic() - started) * 1000)
     why = ""
     if answer.status_code != site.status:
         why = f"{site.url} answered {answer.status_code} instead of {site.status}"
-    elif ms > site.max_latency_ms:
+    elif ms > site.max_latency:
         why = f"{site.url} took {ms} ms"
-    return Observation(f"{answer.status_code} in {ms} ms", f"{site.status} in {site.max_latency_ms} ms", why)
+    return Observation(f"{answer.status_code} in {ms} ms", f"{site.status} in {site.max_latency} ms", why)
 
 
 def _reason(error: Exception) -> str:

@@ -27,34 +27,41 @@ MAX_ERRORS = 5
 
 
 @dataclass(frozen=True)
-class AgentReport:
+class _Attempts:
+    """The figures of some attempts in these days."""
+
+    past: Sequence[PastAttempt]
+    days: list[Day]
+    zone: ZoneInfo
+
+    @cached_property
+    def week(self) -> OutcomeCounts:
+        return stats.count(self.past)
+
+    @cached_property
+    def per_day(self) -> list[OutcomeCounts]:
+        return [stats.count(_on(day.date, self.past, self.zone)) for day in self.days]
+
+    @cached_property
+    def stages(self) -> list[StageRefusals]:
+        """Refusals by stage of the gate; the stage with the most comes first."""
+        return stages.by_stage(self.past, self.days, self.zone)
+
+
+@dataclass(frozen=True)
+class AgentReport(_Attempts):
     """One agent's week."""
 
     raw: AgentData
-    days: list[Day]
-    zone: ZoneInfo
 
     @property
     def name(self) -> str:
         return self.raw.agent
 
-    @cached_property
-    def week(self) -> OutcomeCounts:
-        return stats.count(self.raw.past)
-
-    @cached_property
-    def per_day(self) -> list[OutcomeCounts]:
-        return [stats.count(_on(day.date, self.raw.past, self.zone)) for day in self.days]
-
     @property
     def posts_per_day(self) -> list[int]:
         on = Counter(post.at.astimezone(self.zone).date() for post in self.raw.posts)
         return [on[day.date] for day in self.days]
-
-    @cached_property
-    def stages(self) -> list[StageRefusals]:
-        """Its refusals by stage of the gate."""
-        return stages.by_stage(self.raw.past, self.days, self.zone)
 
     @property
     def held(self) -> list[dict[str, Any]]:
@@ -96,27 +103,11 @@ class AgentReport:
 
 
 @dataclass(frozen=True)
-class DailyReport:
+class DailyReport(_Attempts):
     """A report of the days up to today, made at `now`."""
 
     now: datetime
     agents: list[AgentReport]
-
-    @property
-    def days(self) -> list[Day]:
-        return stats.days(self.now)
-
-    @property
-    def past(self) -> list[PastAttempt]:
-        return [attempt for agent in self.agents for attempt in agent.raw.past]
-
-    @cached_property
-    def week(self) -> OutcomeCounts:
-        return stats.count(self.past)
-
-    @cached_property
-    def per_day(self) -> list[OutcomeCounts]:
-        return [stats.count(_on(day.date, self.past, cast("ZoneInfo", self.now.tzinfo))) for day in self.days]
 
     @cached_property
     def lately(self) -> OutcomeCounts:
@@ -132,11 +123,6 @@ class DailyReport:
     @property
     def posts_lately(self) -> int:
         return sum(post.at >= self.now - timedelta(days=1) for post in self.posts)
-
-    @cached_property
-    def stages(self) -> list[StageRefusals]:
-        """Refusals by stage of the gate; the stage with the most comes first."""
-        return stages.by_stage(self.past, self.days, cast("ZoneInfo", self.now.tzinfo))
 
     @cached_property
     def incidents(self) -> list[Incident]:
@@ -182,8 +168,9 @@ class DailyReport:
 
 def build(raw: Sequence[AgentData], now: datetime) -> DailyReport:
     """Build the report of these agents; the time zone of `now`, a `ZoneInfo`, decides where days begin."""
-    zone = cast("ZoneInfo", now.tzinfo)
-    return DailyReport(now, [AgentReport(one, stats.days(now), zone) for one in raw])
+    days, zone = stats.days(now), cast("ZoneInfo", now.tzinfo)
+    past = [attempt for one in raw for attempt in one.past]
+    return DailyReport(past, days, zone, now, [AgentReport(one.past, days, zone, one) for one in raw])
 
 
 def _on(day: date, past: Sequence[PastAttempt], zone: ZoneInfo) -> list[PastAttempt]:

@@ -64,7 +64,7 @@ def a_gate(
     max_age: Duration = "7d",
 ) -> TaskSpec:
     """The gate of a task with these policies."""
-    rates, caps = policy.rates(rate), policy.caps(cap)
+    rates, caps = policy.several(Rate, rate), policy.several(Cap, cap)
     changes = (Effect() if effect else None) if isinstance(effect, bool) else effect
     return TaskSpec(body, Policies(key, rates, caps, breaker, changes, lease, None, attempts, "10s", max_age))
 

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import settings
-from gatekeeper.errors import PolicyError, UnknownTask
+from gatekeeper.errors import UnknownTask
 from gatekeeper.policies.policy import Rate
 from gatekeeper.policies.spec import TaskSpec, find
 from gatekeeper.tables import config_lines
@@ -111,7 +111,7 @@ def _source(table: ModuleType, name: Any, content: Any) -> WebhookSource:
         problem = error.errors()[0]
         loc = [str(part) for part in problem["loc"]]
         raise _refusal(table, [name, *loc], f"{'.'.join(loc)}: {problem['msg']}") from None
-    except (PolicyError, ValueError) as error:
+    except ValueError as error:
         raise _refusal(table, [name], str(error)) from None
     starts = {event_type: _start(table, name, event_type, start) for event_type, start in row.start.items()}
     keys = _keys(table, name, row.scheme)

@@ -27,8 +27,8 @@ from state import dial, health
 from state.errors import JournalUnavailable, StoreError
 from state.ledger import Ledger, schedule_runs
 from workers.commands import privacy, vitals
-from workers.commands.finding import Finding
 from workers.commands.output import command, show, table
+from workers.commands.vitals import Finding
 
 #: The oldest server that has every command used here.
 OLDEST_REDIS = (6, 2)
@@ -177,8 +177,7 @@ def _webhooks() -> Iterator[Finding]:
 
 def _destinations(config: settings.Settings) -> Finding:
     try:
-        for name in config.publish_to:
-            destinations.check(name)
+        destinations.check_all()
     except (destinations.UnknownDestination, destinations.NotConfigured) as error:
         return Finding("destinations", str(error), "set it in .env, or take it out of PUBLISH_TO")
     return Finding("destinations", ", ".join(config.publish_to))

@@ -26,17 +26,8 @@ def show_schedule(*, json_: bool) -> None:
     now = datetime.now(UTC)
     rows = [_describe(entry, now) for entry in schedule.entries.values()]
     rows += [{"entry": name, "problem": str(error)} for name, error in schedule.refused.items()]
-    lines = [
-        (
-            "WRONG" if row["problem"] else "ok",
-            row["entry"],
-            row.get("cron"),
-            row.get("last"),
-            row.get("next"),
-            row["problem"],
-        )
-        for row in rows
-    ]
+    columns = ("entry", "cron", "last", "next", "problem")
+    lines = [("WRONG" if row["problem"] else "ok", *map(row.get, columns)) for row in rows]
     show(json_, rows, table([("", "entry", "cron", "last tick", "next", ""), *lines]))
     if any(row["problem"] for row in rows):
         raise click.exceptions.Exit(1)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from state.formatting import iso
 from state.processes.liveness import KINDS, Liveness, Silence
 from tasks.monitor import overdue
 from tasks.monitor.overdue import Overdue
-from workers.commands.finding import Finding
 
 #: What to do about a silent process, by its kind.
 CHANGE = {
@@ -18,6 +18,20 @@ CHANGE = {
     "queue": "start a worker with --queues, or give it the queue: celery -A workers control add_consumer QUEUE",
     "sweeper": "read the log of that worker for: sweep failed",
 }
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A check, what it found, and what to change; `change` is empty if nothing is wrong."""
+
+    check: str
+    found: str
+    change: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """True if nothing has to be changed."""
+        return not self.change
 
 
 def findings() -> Iterator[Finding]:

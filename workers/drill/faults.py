@@ -33,7 +33,7 @@ def lose_the_message(scenario: Scenario) -> None:
 
 def call_at_once(scenario: Scenario) -> None:
     """Call the task many times while the first attempt is sending."""
-    scenario.hold("applied")
+    scenario.account.hold("applied")
     scenario.call(MANY)
     scenario.wait_until_held("applied")
     scenario.until(lambda: scenario.account.seen["message"] >= MANY, f"{MANY} messages")
@@ -42,7 +42,7 @@ def call_at_once(scenario: Scenario) -> None:
 
 def redeliver_while_running(scenario: Scenario) -> None:
     """Hold the task until the broker delivers its unacknowledged message again by itself."""
-    scenario.hold("applied")
+    scenario.account.hold("applied")
     scenario.call()
     scenario.wait_until_held("applied")
     scenario.until(lambda: scenario.account.seen["message"] > 1, "the message to be delivered again")
@@ -75,14 +75,14 @@ def cut_redis(scenario: Scenario) -> None:
 
 def kill_before_the_effect(scenario: Scenario) -> None:
     """Kill the worker before its effect starts: another worker must start again."""
-    scenario.hold("before the effect")
+    scenario.account.hold("before the effect")
     scenario.call()
     scenario.kill("before the effect")
 
 
 def kill_when_applied(scenario: Scenario) -> None:
     """Kill the worker after its effect is applied, before it gets the answer."""
-    scenario.hold("applied")
+    scenario.account.hold("applied")
     scenario.call()
     scenario.kill("applied")
     scenario.account.release("applied")
@@ -90,7 +90,7 @@ def kill_when_applied(scenario: Scenario) -> None:
 
 def kill_and_apply_late(scenario: Scenario) -> None:
     """Kill the worker while it sends; the effect is applied after the claim was reclaimed."""
-    scenario.hold("arrived")
+    scenario.account.hold("arrived")
     scenario.call()
     scenario.kill("arrived")
     scenario.until_state("unknown", "done")
@@ -102,7 +102,7 @@ def kill_and_apply_late(scenario: Scenario) -> None:
 def kill_and_lose(scenario: Scenario) -> None:
     """Kill the worker while it sends; the effect is lost, and may be sent again only after a proof of absence."""
     scenario.account.set_fate("lost")
-    scenario.hold("arrived")
+    scenario.account.hold("arrived")
     scenario.call()
     scenario.kill("arrived")
     scenario.account.release("arrived")
@@ -113,7 +113,7 @@ def kill_and_lose(scenario: Scenario) -> None:
 
 def pause_before_the_effect(scenario: Scenario) -> None:
     """Stop the worker until its lease has ended and another worker has sent; the stopped one must be refused."""
-    scenario.hold("before the effect")
+    scenario.account.hold("before the effect")
     scenario.call()
     resume = scenario.pause("before the effect")
     scenario.until_state("done")
@@ -123,7 +123,7 @@ def pause_before_the_effect(scenario: Scenario) -> None:
 
 def pause_inside_the_effect(scenario: Scenario) -> None:
     """Stop the worker after the effect starts and before its first byte, until its lease has ended; it must not send."""
-    scenario.hold("inside the effect")
+    scenario.account.hold("inside the effect")
     scenario.call()
     resume = scenario.pause("inside the effect")
     scenario.until_state("unknown", "done")

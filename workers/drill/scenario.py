@@ -76,10 +76,6 @@ class Scenario:
 
     # Faults
 
-    def hold(self, stage: str) -> None:
-        """Hold back the next task that reaches this stage."""
-        self.account.hold(stage)
-
     def wait_until_held(self, stage: str) -> int:
         """Wait until a task is held at this stage, and return the process id of its worker."""
         return self.until(lambda: self.account.held_sender(stage), f"the task to be {stage}")
