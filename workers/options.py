@@ -30,41 +30,31 @@ _RESERVED = ("unacked", "celery-task-meta-", "celery-taskset-meta-", "celeryev")
 #: Options that Celery's own code passes; they are ignored, and never reach a message.
 IGNORED = frozenset({"group_id", "group_index", "parent_id", "reply_to", "result_cls", "root_id", "route_name", "task_type"})  # fmt: skip
 
-_ROUTING = "name a queue instead: queue=…"
-_DECORATOR = "the task's decorator sets it"
 #: The options that name the calls that follow this one, in the order of the fields of `state.options.Options`.
 FOLLOWERS = ("link", "link_error", "chain")
-#: Options of Celery that are refused, and why.
-REFUSED: Mapping[str, str] = {
-    "headers": "only the gate writes the headers of a message",
-    "chord": "a chord counts messages, and a deferred call has several; make a group, and start the body yourself",
-    "stamped_headers": "stamps are headers, and only the gate writes headers",
-    "serializer": "messages are JSON",
-    "compression": "messages are small and stay readable",
-    "exchange": _ROUTING,
-    "routing_key": _ROUTING,
-    "exchange_type": _ROUTING,
-    "router": _ROUTING,
-    "declare": _ROUTING,
-    "time_limit": f"{_DECORATOR}: @gatekeeper.task(time_limit=…)",
-    "soft_time_limit": f"{_DECORATOR}: @gatekeeper.task(time_limit=…)",
-    "retries": f"{_DECORATOR}: @gatekeeper.task(attempts=…)",
-    "replaced_task_nesting": "a call is not replaced by another one; start that one instead",
-    "shadow": "a call is shown under the name of its task",
-    "argsrepr": "arguments are shown unchanged",
-    "kwargsrepr": "arguments are shown unchanged",
-    "origin": "the register records where a call came from",
-    "connection": "the application has its own connection to the broker",
-    "publisher": "the application has its own connection to the broker",
-    "retry_policy": "a message that cannot be sent now is sent again by a worker",
-    "delivery_mode": "the register keeps the call, whatever the broker does with the message",
-    "expiration": "use expires=…, which the register keeps",
-    "immediate": "the register keeps the call until a worker takes it",
-    "mandatory": "the register keeps the call until a worker takes it",
-    "timeout": "a message that cannot be sent now is sent again by a worker",
-    "confirm_timeout": "a message that cannot be sent now is sent again by a worker",
-    "event_dispatcher": "the application has its own",
+#: The reasons why options of Celery are refused, and those options.
+_REASONS = {
+    "only the gate writes the headers of a message": "headers",
+    "a chord counts messages, and a deferred call has several; make a group, and start the body yourself": "chord",
+    "stamps are headers, and only the gate writes headers": "stamped_headers",
+    "messages are JSON": "serializer",
+    "messages are small and stay readable": "compression",
+    "name a queue instead: queue=…": "exchange routing_key exchange_type router declare",
+    "the task's decorator sets it: @gatekeeper.task(time_limit=…)": "time_limit soft_time_limit",
+    "the task's decorator sets it: @gatekeeper.task(attempts=…)": "retries",
+    "a call is not replaced by another one; start that one instead": "replaced_task_nesting",
+    "a call is shown under the name of its task": "shadow",
+    "arguments are shown unchanged": "argsrepr kwargsrepr",
+    "the register records where a call came from": "origin",
+    "the application has its own connection to the broker": "connection publisher",
+    "a message that cannot be sent now is sent again by a worker": "retry_policy timeout confirm_timeout",
+    "the register keeps the call, whatever the broker does with the message": "delivery_mode",
+    "use expires=…, which the register keeps": "expiration",
+    "the register keeps the call until a worker takes it": "immediate mandatory",
+    "the application has its own": "event_dispatcher",
 }
+#: By option of Celery that is refused: why.
+REFUSED = {option: reason for reason, names in _REASONS.items() for option in names.split()}
 
 
 @dataclass(frozen=True)

@@ -9,59 +9,33 @@ from typing import Any
 
 from gatekeeper.errors import PolicyError, UnknownPolicy
 
-_ATTEMPTS = "write attempts=, with backoff="
-_GATE = "remove it: the gate handles this"
-_ANNOTATIONS = "remove it: the annotations say what arguments and result must be"
-_AT_THE_CALL = "give it to apply_async: it belongs to one call"
-_NAME = "remove it: a task takes its name from its module and function"
-
-#: Options of the decorators of Celery and other libraries, and what to write here.
-ALTERNATIVES: Mapping[str, str] = {
-    "bind": "remove it, and 'self': the arguments name the call, gatekeeper.memory() remembers",
-    "name": _NAME,
-    "base": _GATE,
-    "shared": _GATE,
-    "max_retries": _ATTEMPTS,
-    "retries": _ATTEMPTS,
-    "retry": _ATTEMPTS,
-    "autoretry_for": _ATTEMPTS,
-    "dont_autoretry_for": "raise gatekeeper.Refused for what is not to be tried again",
-    "throws": "raise gatekeeper.Refused for what is not a failure",
-    "retry_kwargs": _ATTEMPTS,
-    "retry_backoff": "write backoff=",
-    "retry_backoff_max": "write backoff=",
-    "retry_jitter": "write backoff=: a jitter is part of it",
-    "default_retry_delay": "write backoff=",
-    "rate_limit": "write rate=, which holds for all workers together",
-    "soft_time_limit": "write time_limit=",
-    "timeout": "write time_limit=",
-    "expires": "write max_age=",
-    "ttl": "write max_age=",
-    "idempotency_key": "write key=",
-    "verify": "write effect=Effect(verify=…)",
-    "undo": "write effect=Effect(undo=…)",
-    "acks_late": _GATE,
-    "acks_on_failure": _GATE,
-    "acks_on_timeout": _GATE,
-    "acks_on_failure_or_timeout": _GATE,
-    "reject_on_worker_lost": _GATE,
-    "track_started": _GATE,
-    "store_errors_even_if_ignored": _GATE,
-    "send_events": _GATE,
-    "serializer": "remove it: messages are JSON",
-    "compression": "remove it: messages are small and stay readable",
-    "typing": _ANNOTATIONS,
-    "pydantic": _ANNOTATIONS,
-    "pydantic_strict": _ANNOTATIONS,
-    "pydantic_context": _ANNOTATIONS,
-    "ignore_result": _AT_THE_CALL,
-    "queue": _AT_THE_CALL,
-    "priority": _AT_THE_CALL,
-    "countdown": _AT_THE_CALL,
-    "eta": _AT_THE_CALL,
-    "routing_key": "give queue= to apply_async",
-    "exchange": "give queue= to apply_async",
+#: What to write instead of the options of the decorators of Celery and other libraries, and those options.
+_ALTERNATIVES = {
+    "remove it, and 'self': the arguments name the call, gatekeeper.memory() remembers": "bind",
+    "remove it: a task takes its name from its module and function": "name",
+    "remove it: the gate handles this": (
+        "base shared acks_late acks_on_failure acks_on_timeout acks_on_failure_or_timeout reject_on_worker_lost "
+        "track_started store_errors_even_if_ignored send_events"
+    ),
+    "remove it: the annotations say what arguments and result must be": "typing pydantic pydantic_strict pydantic_context",
+    "remove it: messages are JSON": "serializer",
+    "remove it: messages are small and stay readable": "compression",
+    "write attempts=, with backoff=": "max_retries retries retry autoretry_for retry_kwargs",
+    "write backoff=": "retry_backoff retry_backoff_max default_retry_delay",
+    "write backoff=: a jitter is part of it": "retry_jitter",
+    "write rate=, which holds for all workers together": "rate_limit",
+    "write time_limit=": "soft_time_limit timeout",
+    "write max_age=": "expires ttl",
+    "write key=": "idempotency_key",
+    "write effect=Effect(verify=…)": "verify",
+    "write effect=Effect(undo=…)": "undo",
+    "raise gatekeeper.Refused for what is not to be tried again": "dont_autoretry_for",
+    "raise gatekeeper.Refused for what is not a failure": "throws",
+    "give it to apply_async: it belongs to one call": "ignore_result queue priority countdown eta",
+    "give queue= to apply_async": "routing_key exchange",
 }
+#: By option: what to write instead.
+ALTERNATIVES = {option: instead for instead, options in _ALTERNATIVES.items() for option in options.split()}
 
 
 def check_options(misplaced: tuple[Any, ...], unknown: Mapping[str, Any], known: Collection[str]) -> None:
