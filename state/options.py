@@ -82,6 +82,12 @@ def from_json(text: str | None) -> Options:
     return Options(**json.loads(text)) if text else Options()
 
 
+def of_registration(text: str) -> dict[str, str]:
+    """Return the arguments of register.lua that say what the options of a call are; `text` is their JSON."""
+    asked = from_json(text)
+    return {"options": text, "lane": asked.lane, "is_followed": "1" if asked.has_followers else ""}
+
+
 def queue_of(lane: str) -> str:
     """Return the queue of a lane; empty for the default one."""
     return lane.partition("/")[0]

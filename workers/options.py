@@ -104,7 +104,13 @@ def read(spec: TaskSpec, given: Mapping[str, Any], default_queue: str) -> CallOp
         UnsupportedOption: One option is not supported or has a wrong value; the error explains the first such option.
 
     """
-    present = {name: value for name, value in given.items() if not _is_empty(name, value)}
+    present = {
+        name: value
+        for name, value in given.items()
+        if value is not None
+        and name not in IGNORED
+        and (value or not (name in REFUSED or isinstance(value, str | dict | list | tuple)))  # empty means absent
+    }
     for name, own in ({"serializer": "json"} | time_limits(spec)).items():
         if present.get(name) == own:
             del present[name]  # Task.apply_async repeats the task's own options
@@ -128,13 +134,6 @@ def _call_options(values: Mapping[str, Any], default_queue: str) -> CallOptions:
         Options("" if queue == default_queue else queue, values.get("priority"), values.get("ignore_result", False)),
         {name: values[name] for name in ("producer", "retry", "add_to_parent") if name in values},
     )
-
-
-def _is_empty(name: str, value: Any) -> bool:
-    """Tell whether this option means the same as if it were absent."""
-    if name in IGNORED or value is None:
-        return True
-    return not value if name in REFUSED or isinstance(value, str | dict | list | tuple) else False
 
 
 def _why_refused(name: str) -> str:

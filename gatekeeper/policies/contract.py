@@ -90,9 +90,9 @@ class Contract:
             return "{}"
         try:
             plain = self._arguments.dump_python(arguments, mode="json", by_alias=True, round_trip=True)
-            text = json_values.dumps(plain, sort_keys=True)
-            json_values.check_reserved_names(plain, text)
-            _check_numbers(self._arguments, arguments, text)
+            text = json_values.dumps(plain, in_message=True)
+            if "null" in text:
+                _check_numbers(self._arguments, arguments)
         except json_values.NotJson as error:
             raise InvalidArguments(f"{self.name}: an argument {error}") from None
         except (PydanticSerializationError, RecursionError, ValueError) as error:
@@ -123,7 +123,8 @@ class Contract:
         try:
             value = self._output.validate_python(output)
             text = json_values.dumps(self._output.dump_python(value, mode="json"))
-            _check_numbers(self._output, value, text)
+            if "null" in text:
+                _check_numbers(self._output, value)
         except json_values.NotJson as error:
             problem = f"it {error}"
         except ValidationError as error:
@@ -140,9 +141,9 @@ def fingerprint(arguments_json: str) -> str:
     return hashlib.sha256(arguments_json.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
-def _check_numbers(adapter: TypeAdapter[Any], value: Any, text: str) -> None:
+def _check_numbers(adapter: TypeAdapter[Any], value: Any) -> None:
     """Raise NotJson for NaN and infinities, which pydantic writes as null."""
-    if "null" in text and json_values.has_non_finite(adapter.dump_python(value)):
+    if json_values.has_non_finite(adapter.dump_python(value)):
         raise json_values.NotJson(json_values.NOT_FINITE)
 
 

@@ -22,15 +22,19 @@ class NotJson(ValueError):
     """Raised for a value that JSON cannot hold; the message completes a sentence that begins with the value's name."""
 
 
-def dumps(value: Any, *, sort_keys: bool = False) -> str:
+def dumps(value: Any, *, in_message: bool = False) -> str:
     """Return a value of dicts, lists, texts, numbers, booleans and None as JSON text.
 
+    Args:
+        value: The value.
+        in_message: A Celery message carries it, and equal values give equal texts.
+
     Raises:
-        NotJson: JSON cannot hold the value.
+        NotJson: JSON, or a message, cannot hold the value.
 
     """
     try:
-        text = json.dumps(value, sort_keys=sort_keys, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(value, sort_keys=in_message, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except RecursionError:
         raise NotJson(TOO_DEEP) from None
     except (TypeError, ValueError) as error:
@@ -39,6 +43,8 @@ def dumps(value: Any, *, sort_keys: bool = False) -> str:
         raise NotJson(NOT_UNICODE)
     if text.count("[") + text.count("{") > MAX_DEPTH and is_deeper_than(MAX_DEPTH + 1, value):
         raise NotJson(TOO_DEEP)
+    if in_message and "__type__" in text and any(_is_reserved(one) for one in _parts(value)):
+        raise NotJson("holds an object with just the names __type__ and __value__, which Celery reserves; rename one")
     return text
 
 
@@ -60,10 +66,8 @@ def changes_in_json(value: Any) -> bool:
     )
 
 
-def check_reserved_names(value: Any, text: str) -> None:
-    """Raise NotJson if the value contains an object that no Celery message can carry; `text` is the value as JSON."""
-    if "__type__" in text and any(isinstance(one, dict) and one.keys() == RESERVED for one in _parts(value)):
-        raise NotJson("holds an object with just the names __type__ and __value__, which Celery reserves; rename one")
+def _is_reserved(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == RESERVED
 
 
 def has_non_finite(value: Any) -> bool:

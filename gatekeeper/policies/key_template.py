@@ -68,6 +68,7 @@ class Template:
         return key
 
     def _escaped(self, name: str, value: Any) -> str:
+        """Return a value with `:`, `%` and control characters percent-encoded, so that it cannot run into the next field."""
         plain = value.value if isinstance(value, enum.Enum) else value
         if plain is None:
             return _NONE
@@ -79,7 +80,8 @@ class Template:
         text = str(plain)
         if len(text) > 4 * MAX_KEY:  # normalizing takes time quadratic in the length
             raise InvalidArguments(f"{self.text!r}: {name} has {len(text)} characters; a key has at most {MAX_KEY}")
-        return _escape(text)
+        text = unicodedata.normalize("NFC", text)  # é has two encodings; use one
+        return "".join(f"%{ord(c):02X}" if c in ":%" or unicodedata.category(c) == "Cc" else c for c in text)
 
 
 def _parse(text: str, what: str) -> list[tuple[str, str | None, str | None, str | None]]:
@@ -87,9 +89,3 @@ def _parse(text: str, what: str) -> list[tuple[str, str | None, str | None, str 
         return list(Formatter().parse(text))
     except ValueError as error:
         raise PolicyError(f"{what} {text!r} is not a template: {error}") from None
-
-
-def _escape(text: str) -> str:
-    """Percent-encode `:`, `%` and control characters, so that a value cannot run into the next field."""
-    text = unicodedata.normalize("NFC", text)  # é has two encodings; use one
-    return "".join(f"%{ord(c):02X}" if c in ":%" or unicodedata.category(c) == "Cc" else c for c in text)

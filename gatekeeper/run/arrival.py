@@ -42,7 +42,11 @@ class Arrival:
     @classmethod
     def of_message(cls, args: Sequence[Any], kwargs: Mapping[str, Any], expires_ms: int | None) -> Arrival:
         """Return the arrival of a message with these arguments."""
-        return cls(_as_sent(args, kwargs), checked=False, expires_ms=expires_ms)
+        try:
+            sent = "" if args else json_values.dumps(kwargs, in_message=True)
+        except json_values.NotJson:
+            sent = ""  # no call was registered with such arguments
+        return cls(sent, checked=False, expires_ms=expires_ms)
 
     def check_elsewhere(self, ledger: Ledger, call: Call) -> Arrival:
         """Check that a call that is not registered with this agent may have this id; raises NotThisCall if not.
@@ -66,13 +70,6 @@ class Arrival:
 
 #: How a call arrives that is made right here.
 DIRECT = Arrival()
-
-
-def _as_sent(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-    try:
-        return "" if args else json_values.dumps(kwargs, sort_keys=True)
-    except json_values.NotJson:
-        return ""  # no call was registered with such arguments
 
 
 def differs(call: Call, found: ArgumentsDiffer) -> NotThisCall:

@@ -61,7 +61,8 @@ def register(ledger: Ledger, call: Call, delay_ms: int = 0, expires_ms: int = 0,
 
     """
     try:
-        _check_elsewhere(ledger, call)
+        if not _is_random(call.id):  # a look at the other agents is a round trip
+            _check_elsewhere(ledger, call)
         return ledger.register(call, delay_ms, expires_ms, digest)
     except ContentMismatch as error:
         if digest:
@@ -72,9 +73,7 @@ def register(ledger: Ledger, call: Call, delay_ms: int = 0, expires_ms: int = 0,
 
 
 def _check_elsewhere(ledger: Ledger, call: Call) -> None:
-    """Raise ContentMismatch if another agent has a call of this id. A random id needs no look, which is a round trip."""
-    if _is_random(call.id):
-        return
+    """Raise ContentMismatch if another agent has a call of this id."""
     agent = find_agent(ledger, call.id, besides=call.agent)
     if agent is not None:
         raise ContentMismatch(

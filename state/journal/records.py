@@ -64,14 +64,10 @@ class CorruptRecord:
         return f"{self.path.name}, line {self.line}: {how}"
 
 
-def now() -> str:
-    """Return this machine's time as the journal writes it. For people: nothing is decided by it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def encode(event: str, fields: Mapping[str, Any]) -> bytes:
-    """Return one record as a line of the journal, dated now."""
-    dated = {"at": now(), "event": event, **fields}
+    """Return one record as a line of the journal, dated now for people: nothing is decided by this machine's clock."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    dated = {"at": now, "event": event, **fields}
     return line({name: dated[name] for name in FIRST if name in dated} | dated)
 
 

@@ -84,7 +84,6 @@ class Ledger(Upkeep):
                 options that the known one lacks.
 
         """
-        asked = options.from_json(call.options)
         answer = _register(
             self.redis,
             Keys(call.agent).of(call.key, call.id),
@@ -93,9 +92,7 @@ class Ledger(Upkeep):
             delay_ms=delay_ms,
             expires_ms=expires_ms,
             digest=digest,
-            options=call.options,
-            lane=asked.lane,
-            is_followed="1" if asked.has_followers else "",
+            **options.of_registration(call.options),
             has_effect=int(call.effect),
         )
         if answer[0] == "known":
@@ -353,7 +350,7 @@ class Ledger(Upkeep):
 
     def fact(self, agent: str, path: tuple[str, ...], patience: float) -> Any:
         """Return the agent's fact at `path`, or None; wait `patience` seconds for a Redis that is away."""
-        return retry_while_unavailable(lambda: facts.read(agent, path), patience)
+        return retry_while_unavailable(partial(facts.read, agent, path), patience)
 
     def checkpoint(self, claim: Claim, name: str, text: str, patience: float) -> str | None:
         """Return what an attempt of this key saved under a name.
@@ -365,7 +362,7 @@ class Ledger(Upkeep):
             patience: Seconds to wait for a Redis that is away.
 
         """
-        return retry_while_unavailable(lambda: self._checkpoint(claim, name, text), patience)
+        return retry_while_unavailable(partial(self._checkpoint, claim, name, text), patience)
 
     def save_checkpoint(self, claim: Claim, name: str, value: str, text: str, patience: float) -> bool:
         """Save a value for every later attempt of the key: on the disk first, then in Redis.
@@ -386,7 +383,7 @@ class Ledger(Upkeep):
         """
         if claim.epoch:
             events.point(self.journal, claim, name, value, text)
-        return retry_while_unavailable(lambda: self._save_checkpoint(claim, name, value, text), patience)
+        return retry_while_unavailable(partial(self._save_checkpoint, claim, name, value, text), patience)
 
     def _checkpoint(self, claim: Claim, name: str, text: str = "") -> str | None:
         names = list(dict.fromkeys([point_name(name, text), name]))
@@ -425,7 +422,7 @@ class Ledger(Upkeep):
         """
         if result.effect_began and claim.epoch:
             events.outcome(self.journal, claim, result)
-        lost = retry_while_unavailable(lambda: self._settle_once(call, claim, limits, result), PATIENCE)
+        lost = retry_while_unavailable(partial(self._settle_once, call, claim, limits, result), PATIENCE)
         if call.effect and lost is None and result.retry_ms is None and not result.effect_began:
             if result.outcome != "done":
                 self._journal_end(call, "rejected", result.error or str(result.receipt.get("error", "")))

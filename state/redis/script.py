@@ -60,15 +60,14 @@ class Script:
         """
         values = self._values(keys, arguments)
         try:
-            return _ask(redis, "EVALSHA", self._digest, *values)
+            return cast("list[Any]", _exchange(redis, ("EVALSHA", self._digest, *values))[0])
         except NoScriptError:
-            return _ask(redis, "EVAL", self.text, *values)
+            return cast("list[Any]", _exchange(redis, ("EVAL", self.text, *values))[0])
 
     def many(self, redis: Redis, runs: Iterable[tuple[KeyNames, Mapping[str, Argument]]]) -> list[list[Any]]:
         """Run once per pair of keys and arguments, in one round trip; each run is atomic, all together are not."""
         redis.script_load(self.text)
-        commands = [_packed("EVALSHA", self._digest, *self._values(keys, arguments)) for keys, arguments in runs]
-        return _exchange(redis, b"".join(commands), len(commands))
+        return _exchange(redis, *(("EVALSHA", self._digest, *self._values(*run)) for run in runs))
 
     def _values(self, keys: KeyNames, arguments: Mapping[str, Argument]) -> list[Any]:
         """Return the number of keys, the keys and the arguments, in the order of the file."""
@@ -128,35 +127,24 @@ def _read(file: str) -> str:
     return files("state").joinpath("scripts", file).read_text()
 
 
-def _ask(redis: Redis, *command: str | bytes | int) -> list[Any]:
-    """Run one command without redis-py's telemetry and its check of each argument: a quarter of what a script costs."""
-    return cast("list[Any]", _exchange(redis, _packed(*command), 1)[0])
-
-
-def _packed(*command: str | bytes | int) -> bytes:
-    return cast("bytes", pack_command(command))  # type: ignore[arg-type]  # its type says: a tuple of one
-
-
-def _exchange(redis: Redis, packed: bytes, answers: int) -> list[Any]:
+def _exchange(redis: Redis, *commands: tuple[str | bytes | int, ...]) -> list[Any]:
+    """Run commands in one round trip, without redis-py's telemetry and its check of each argument: a quarter of the cost."""
+    packed = [pack_command(command) for command in commands]  # type: ignore[arg-type]  # its type says: a tuple of one
+    pool = redis.connection_pool
     try:
-        return _exchanged(redis, packed, answers)
+        connection = pool.get_connection()
     except RedisError as error:
         raise as_away(error) from error
 
-
-def _exchanged(redis: Redis, packed: bytes, answers: int) -> list[Any]:
-    pool = redis.connection_pool
-    connection = pool.get_connection()
-
     def exchange() -> list[Any]:
-        connection.send_packed_command([packed])
-        return [connection.read_response() for _ in range(answers)]
+        connection.send_packed_command(packed)
+        return [connection.read_response() for _ in packed]
 
     try:
         return cast("list[Any]", connection.retry.call_with_retry(exchange, lambda _: connection.disconnect()))
-    except ResponseError:
-        if answers > 1:
+    except RedisError as error:
+        if isinstance(error, ResponseError) and len(packed) > 1:
             connection.disconnect()  # the unread answers of the other commands must not reach the next user
-        raise
+        raise as_away(error) from error
     finally:
         pool.release(connection)
