@@ -44,7 +44,7 @@ def latencies(redis: Redis, tries: int) -> dict[str, list[float]]:
 
 
 def _one_call(redis: Redis, n: int, watch: Stopwatch) -> None:
-    ledger, gate = Ledger(redis), noop.nothing.gate
+    ledger, gate = Ledger(redis), noop.nothing.spec
     arguments = {"n": n}
     call, limits = gate.call_with(arguments, id=f"call-{n}", origin="bench"), gate.limits(arguments)
     ledger.register(call)

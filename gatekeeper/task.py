@@ -46,7 +46,7 @@ class GateTask(_Task):
     abstract = True
     #: The gate checks arguments itself, with the same messages at every origin.
     typing = False
-    gate: TaskSpec
+    spec: TaskSpec
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Answer:
         """Run the task in this process.
@@ -64,9 +64,9 @@ class GateTask(_Task):
         _drop_followers(request)
         try:
             if direct:
-                return pipeline.run(self.gate, args, kwargs, call_id=str(uuid4()), origin=origin.current())
+                return pipeline.run(self.spec, args, kwargs, call_id=str(uuid4()), origin=origin.current())
             arrival = Arrival.of_message(args, kwargs, request.get(EXPIRES))
-            return pipeline.run(self.gate, args, kwargs, call_id=str(request.id), origin=MESSAGE, arrival=arrival)
+            return pipeline.run(self.spec, args, kwargs, call_id=str(request.id), origin=MESSAGE, arrival=arrival)
         except (Duplicate, NotThisCall) as unwanted:
             raise Ignore(str(unwanted)) from None  # this message must not overwrite the result of the call
         except LedgerUnavailable as error:
@@ -99,8 +99,8 @@ class GateTask(_Task):
 
     def key_state(self, **arguments: Any) -> str | None:
         """Return the state of the key of these arguments (`done`, `unknown`, …), or None if it was never used."""
-        key = self.gate.key(self.gate.contract.bind((), arguments), "")
-        return Ledger().key_state(self.gate.agent, key)
+        key = self.spec.key(self.spec.contract.bind((), arguments), "")
+        return Ledger().key_state(self.spec.agent, key)
 
 
 def _drop_followers(request: Any) -> None:
@@ -156,10 +156,10 @@ def task(  # noqa: PLR0913 - one argument per policy, all by name
         policies = Policies(
             key, several(Rate, rate), several(Cap, cap), breaker, effect, lease, time_limit, attempts, backoff, max_age
         )
-        gate = TaskSpec(body, policies)
-        register(gate)
+        spec = TaskSpec(body, policies)
+        register(spec)
         make: Any = shared_task
-        return cast("GateTask", make(base=GateTask, name=gate.name, gate=gate, **time_limits(gate))(body))
+        return cast("GateTask", make(base=GateTask, name=spec.name, spec=spec, **time_limits(spec))(body))
 
     return decorate
 
@@ -181,6 +181,6 @@ def _pass_on_ctrl_c(error: Exception) -> None:
         raise error.__cause__
 
 
-def time_limits(gate: TaskSpec) -> dict[str, float]:
+def time_limits(spec: TaskSpec) -> dict[str, float]:
     """Return Celery's own limits in seconds, for pools that can end a task; the soft one lets the attempt settle."""
-    return {"soft_time_limit": gate.limit_ms / 1000, "time_limit": gate.limit_ms / 1000 + 5}
+    return {"soft_time_limit": spec.limit_ms / 1000, "time_limit": spec.limit_ms / 1000 + 5}

@@ -143,7 +143,6 @@ class Gatehouse(Celery):
             IdInUse: The id belongs to another call. Only without a digest.
 
         """
-        known.check_id(call.id)
         created = known.register(Ledger(), call, delay_ms, expires_ms, digest)
         if created and not delay_ms:
             self._send(DueCall(call.id, call.task, call.kwargs, call.options), **sending)

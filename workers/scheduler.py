@@ -91,12 +91,12 @@ class TickScheduler(Scheduler):
         if self._logged.get(entry.name) != why:
             self._logged[entry.name] = why
             hint = f"tried again at {retry_at.isoformat()}; the other rows run; see: celery -A workers gate schedule"
-            log.error("schedule row failed", entry=entry.name, agent=entry.gate.agent, error=why, hint=hint)
-        schedule_runs.failed(entry.gate.agent, entry.name, now, why)
+            log.error("schedule row failed", entry=entry.name, agent=entry.spec.agent, error=why, hint=hint)
+        schedule_runs.failed(entry.spec.agent, entry.name, now, why)
 
     def _catch_up(self, entry: Entry, now: datetime) -> bool:
         """Start one entry's due ticks, oldest first, and tell whether one waits for the end of the run before it."""
-        agent = entry.gate.agent
+        agent = entry.spec.agent
         dues = entry.dues(schedule_runs.last(agent, entry.name), now)
         queues, overlaps = entry.overlap == "queue", bool(dues) and _is_running(entry, dues)
         for due in dues:
@@ -110,7 +110,7 @@ class TickScheduler(Scheduler):
                 start(self.app, entry, due, "beat")
                 event, overlaps = "tick", overlaps or queues
             schedule_runs.remember(agent, entry.name, due)
-            log.info(event, entry=entry.name, agent=agent, task=entry.gate.name, due=due.isoformat())
+            log.info(event, entry=entry.name, agent=agent, task=entry.spec.name, due=due.isoformat())
         return False
 
 
@@ -121,7 +121,7 @@ def _until_next(entry: Entry, now: datetime) -> float:
 
 def _is_running(entry: Entry, dues: list[datetime]) -> bool:
     """Tell whether an earlier run of this entry is not over; another beat may have started one of `dues` already."""
-    agent = entry.gate.agent
+    agent = entry.spec.agent
     newest = schedule_runs.newest_started(agent, entry.name, 2 * MAX_MISSED)
     return schedule_runs.any_open(agent, [tick(entry, due) for due in newest if due not in dues])
 
@@ -142,16 +142,16 @@ def start(app: Any, entry: Entry, due: datetime, through: str) -> str:
     call = tick(entry, due)
     with origin.coming_from(through):
         try:
-            app.accept(entry.gate.call((), dict(entry.kwargs), id=call, origin=origin.current()))
+            app.accept(entry.spec.call((), dict(entry.kwargs), id=call, origin=origin.current()))
         except IdInUse as error:
             log.warning("tick ran as it was before", entry=entry.name, call=call, why=str(error))
-    schedule_runs.started(entry.gate.agent, entry.name, due)
+    schedule_runs.started(entry.spec.agent, entry.name, due)
     return call
 
 
 def tick_state(entry: Entry, due: datetime) -> str | None:
     """Return the state of this tick's call; "over" if its record has expired, None if it was never started."""
-    agent = entry.gate.agent
+    agent = entry.spec.agent
     record = history.of_call(agent, tick(entry, due))
     if record is not None:
         return str(record["state"])

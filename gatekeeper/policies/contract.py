@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -134,11 +133,6 @@ class Contract:
         else:
             return text
         raise InvalidOutput(f"{self.name} returned what its annotation rules out: {problem}")
-
-
-def fingerprint(arguments_json: str) -> str:
-    """Return a digest of the arguments, as 32 hexadecimal digits."""
-    return hashlib.sha256(arguments_json.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 def _check_numbers(adapter: TypeAdapter[Any], value: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,7 @@ import settings
 from gatekeeper.errors import PolicyError, UnknownTask
 from gatekeeper.policies import mistakes
 from gatekeeper.policies.callback import Callback
-from gatekeeper.policies.contract import Contract, fingerprint
+from gatekeeper.policies.contract import Contract
 from gatekeeper.policies.durations import Duration, duration_ms
 from gatekeeper.policies.key_template import Template
 from gatekeeper.policies.policy import Breaker, Cap, Effect, Rate
@@ -209,6 +210,11 @@ class TaskSpec:
             rule = f"{self.breaker.after} failures"
             policy["breaker"] = {"rule": rule, "after": self.breaker.after, "cooldown_ms": self.breaker.cooldown_ms}
         return policy
+
+
+def fingerprint(arguments_json: str) -> str:
+    """Return a digest of the arguments, as 32 hexadecimal digits."""
+    return hashlib.sha256(arguments_json.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 def register(spec: TaskSpec) -> None:

@@ -17,15 +17,6 @@ MAX_ID = 255
 OWN_IDS = (TICK_PREFIX, "hook:")
 
 
-def check_id(call: str) -> None:
-    """Raise InvalidArguments for an id that a message cannot carry or a log line cannot show."""
-    if not is_id(call):
-        shown = repr(call)
-        raise InvalidArguments(
-            f"the id of a call is 1 to {MAX_ID} printable characters, not {shown[:60]}{'…' * (len(shown) > 60)}"  # noqa: PLR2004
-        )
-
-
 def is_id(text: object) -> TypeGuard[str]:
     """Return whether this can be the id of a call."""
     return isinstance(text, str) and 0 < len(text) <= MAX_ID and text.isprintable()
@@ -56,10 +47,16 @@ def register(ledger: Ledger, call: Call, delay_ms: int = 0, expires_ms: int = 0,
         False if this very call was known already.
 
     Raises:
+        InvalidArguments: The id is one that a message cannot carry or a log line cannot show.
         IdInUse: The id belongs to another call, of this agent or of another one.
         ContentMismatch: The same, for a call that was made from something with a digest.
 
     """
+    if not is_id(call.id):
+        shown = repr(call.id)
+        raise InvalidArguments(
+            f"the id of a call is 1 to {MAX_ID} printable characters, not {shown[:60]}{'…' * (len(shown) > 60)}"  # noqa: PLR2004
+        )
     try:
         if not _is_random(call.id):  # a look at the other agents is a round trip
             _check_elsewhere(ledger, call)
@@ -91,10 +88,10 @@ def _is_random(call: str) -> bool:
 
 def _means_the_same(call: Call, known: ContentMismatch) -> bool:
     """Return whether the known call only lacks an argument that the code has gained since, with its default."""
-    gate = registered().get(call.task)
-    if gate is None or known.task != call.task:
+    spec = registered().get(call.task)
+    if spec is None or known.task != call.task:
         return False
     try:
-        return gate.contract.as_json(gate.contract.bind((), json.loads(known.kwargs))) == call.kwargs
+        return spec.contract.as_json(spec.contract.bind((), json.loads(known.kwargs))) == call.kwargs
     except InvalidArguments:
         return False

@@ -53,7 +53,7 @@ class Entry:
     Attributes:
         name: The row's name.
         cron: Its cron expression.
-        gate: The specification of its task.
+        spec: The specification of its task.
         kwargs: The task's arguments.
         missed: What happens to ticks that were missed.
         overlap: What happens to a tick whose predecessor still runs.
@@ -64,7 +64,7 @@ class Entry:
 
     name: str
     cron: str
-    gate: TaskSpec
+    spec: TaskSpec
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     missed: Literal["latest", "all", "skip"] = "latest"
     overlap: Literal["skip", "queue"] = "skip"
@@ -73,11 +73,11 @@ class Entry:
 
     @property
     def agent(self) -> str:
-        return self.gate.agent
+        return self.spec.agent
 
     @property
     def task(self) -> str:
-        return self.gate.name
+        return self.spec.name
 
     @cached_property
     def times(self) -> Cron:
@@ -162,8 +162,8 @@ def _entry(table: ModuleType, name: Any, given: Any, zone: ZoneInfo) -> Entry:
         _check_name(name)
         row = _Row.model_validate(given)
         Cron(row.cron, zone).check(datetime.now(UTC))
-        gate = find(row.task)
-        entry = Entry(name, row.cron, gate, row.kwargs, row.missed, row.overlap, row.deadline, zone)
+        spec = find(row.task)
+        entry = Entry(name, row.cron, spec, row.kwargs, row.missed, row.overlap, row.deadline, zone)
         _check_call(entry)
     except ValidationError as error:
         problem = error.errors()[0]
@@ -184,11 +184,11 @@ def _check_name(name: Any) -> None:
 def _check_call(entry: Entry) -> None:
     """Build the call of a tick and discard it, so that an error of every tick is found before the first one."""
     try:
-        bound = entry.gate.contract.bind((), entry.kwargs)
-        entry.gate.call_with(bound, id=tick(entry, datetime.now(UTC)), origin="beat")
-        entry.gate.limits(bound)
+        bound = entry.spec.contract.bind((), entry.kwargs)
+        entry.spec.call_with(bound, id=tick(entry, datetime.now(UTC)), origin="beat")
+        entry.spec.limits(bound)
     except InvalidArguments as error:
-        raise ValueError(f"{error}; correct its kwargs, or the key of {entry.gate.name}") from None
+        raise ValueError(f"{error}; correct its kwargs, or the key of {entry.spec.name}") from None
 
 
 def _refusal(table: ModuleType, name: str, why: str) -> TableError:

@@ -57,7 +57,8 @@ class Journal:
                 end = file.write(line)
             if sync:
                 file.sync(end)
-                file.check()
+                if file.is_gone():  # nothing will read what was written
+                    raise FileNotFoundError(errno.ENOENT, f"{file.name} was removed or replaced")
         except JournalUnavailable:
             self._failed = True
             raise
@@ -209,11 +210,6 @@ class _MonthFile:
                 self._lost.append((self._synced, reached))
                 raise
             self._synced = reached
-
-    def check(self) -> None:
-        """Raise FileNotFoundError if the file was removed or replaced, so that nothing will read what was written."""
-        if self.is_gone():
-            raise FileNotFoundError(errno.ENOENT, f"{self.name} was removed or replaced")
 
     def is_gone(self) -> bool:
         """Return whether the file was removed or replaced."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -36,7 +37,11 @@ class Upkeep:
 
     def __init__(self, redis: Redis | None = None, book: Journal | None = None) -> None:
         self.redis = redis or client.client()
-        self.journal = book or journal.current()
+        self._book = book
+
+    @cached_property
+    def journal(self) -> Journal:
+        return self._book or journal.current()
 
     # What others ask
 

@@ -240,7 +240,7 @@ def test_a_worker_that_dies_right_after_the_end_loses_no_follower_and_doubles_no
         from state.redis import client as store
         from workers.followers import start
         answer = publish.apply_async(('before',), link=[publish.si('after'), add.si(1, 1)], task_id='dies').id
-        pipeline.run(publish.gate, ('before',), {}, call_id='dies', origin='message')
+        pipeline.run(publish.spec, ('before',), {}, call_id='dies', origin='message')
         for _ in range(3):
             for of in followers.ended(store.client(), 'storyteller'):
                 start(app, of)
@@ -268,7 +268,7 @@ def test_followers_survive_a_loss_of_redis(
         from gatekeeper.run import pipeline
         publish.apply_async(('waits',), link=publish.si('after waits'), countdown=3600)
         publish.apply_async(('done',), link=publish.si('after done'), task_id='done')
-        pipeline.run(publish.gate, ('done',), {}, call_id='done', origin='message')
+        pipeline.run(publish.spec, ('done',), {}, call_id='done', origin='message')
         followed = publish.apply_async(('followed',), link=add.si(7, 7)).id
         """,
     )

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from pydantic import AwareDatetime, BaseModel, Field
 
 from gatekeeper.errors import InvalidArguments, InvalidOutput
-from gatekeeper.policies.contract import MAX_ARGUMENTS, Contract, fingerprint
+from gatekeeper.policies.contract import MAX_ARGUMENTS, Contract
+from gatekeeper.policies.spec import fingerprint
 
 
 class Colour(enum.Enum):

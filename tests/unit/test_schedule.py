@@ -66,7 +66,7 @@ def test_the_table_that_ships_can_run() -> None:
 
     assert "publish" in entries
     for name, found in entries.items():
-        assert found.gate.contract.bind((), found.kwargs) is not None, name
+        assert found.spec.contract.bind((), found.kwargs) is not None, name
 
 
 def test_a_row_becomes_an_entry(table: Table) -> None:

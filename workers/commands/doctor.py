@@ -157,7 +157,7 @@ def _schedule() -> Iterator[Finding]:
     for refusal in schedule.refused.values():
         yield Finding("schedule row", str(refusal), "correct that line of beat_schedule.py, and start beat again")
     for entry in schedule.entries.values():
-        if failure := schedule_runs.failure(entry.gate.agent, entry.name):
+        if failure := schedule_runs.failure(entry.spec.agent, entry.name):
             yield Finding(
                 "schedule row", f"{entry.name}: {failure['why']}", f"it failed at {failure['at']}; correct it"
             )

@@ -34,13 +34,13 @@ def show_schedule(*, json_: bool) -> None:
 
 
 def _describe(entry: Entry, now: datetime) -> dict[str, Any]:
-    agent = entry.gate.agent
+    agent = entry.spec.agent
     last, failure = schedule_runs.last(agent, entry.name), schedule_runs.failure(agent, entry.name)
     return {
         "entry": entry.name,
         "cron": entry.cron,
         "zone": str(entry.zone),
-        "task": entry.gate.name,
+        "task": entry.spec.name,
         "missed": entry.missed,
         "overlap": entry.overlap,
         "last": last and last.isoformat(),
@@ -59,7 +59,7 @@ def run(context: click.Context, entry: str, due: str | None, *, json_: bool) -> 
     time = _parse_time(due) if due else datetime.now(UTC).replace(microsecond=0)
     state = tick_state(known, time)
     call = tick(known, time) if state == "over" else start(context.obj.app, known, time, "gate run")
-    answer = {"entry": entry, "task": known.gate.name, "call": call, "due": time.isoformat(), "before": state}
+    answer = {"entry": entry, "task": known.spec.name, "call": call, "due": time.isoformat(), "before": state}
     done = f"this tick ran before and is {state}; nothing new was started" if state else f"call {call}"
     show(json_, answer, f"{entry}: {done}\nsee: {explain(call)}")
 

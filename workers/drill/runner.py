@@ -55,7 +55,7 @@ class Runner:
             config = {"name": self._box.name, "agents": self._agents, "task": self._task, "url": provider.url}
             with closing(WorkerPool(self._box.folder, config, WORKERS)) as pool:
                 self._pool = pool
-                scenarios = [Scenario(app, task, self._accounts[task.gate.agent], pool, self._end) for task in tasks]
+                scenarios = [Scenario(app, task, self._accounts[task.spec.agent], pool, self._end) for task in tasks]
                 yield from self._inject_all(scenarios, pool)
 
     def close(self) -> None:

@@ -44,14 +44,14 @@ class Scenario:
     ) -> None:
         self._app, self._task, self._pool = app, task, pool
         self.account, self.deadline = account, deadline
-        self._kwargs = dict.fromkeys(task.gate.contract.parameters, task.gate.agent)
-        self._key = task.gate.key(self._kwargs, "")
+        self._kwargs = dict.fromkeys(task.spec.contract.parameters, task.spec.agent)
+        self._key = task.spec.key(self._kwargs, "")
         self._calls: list[str] = []
 
     @property
     def can_look_up(self) -> bool:
         """Tell whether the task can look its effects up."""
-        return self._task.gate.verify is not None
+        return self._task.spec.verify is not None
 
     # Calls
 
@@ -61,7 +61,7 @@ class Scenario:
 
     def register(self) -> None:
         """Register a call without a message, as a process does that dies before it sends the message."""
-        call = self._task.gate.call((), self._kwargs, id=str(uuid4()), origin="drill")
+        call = self._task.spec.call((), self._kwargs, id=str(uuid4()), origin="drill")
         Ledger().register(call)
 
     def deliver_again(self, times: int) -> None:
@@ -72,7 +72,7 @@ class Scenario:
     def resolve_not_applied(self) -> None:
         """Resolve the key as a person does who looked at the provider and found nothing."""
         resolution = Resolution("not-applied", "drill", "nothing is there")
-        Ledger().resolve(self._task.gate.agent, self._key, resolution)
+        Ledger().resolve(self._task.spec.agent, self._key, resolution)
 
     # Faults
 
@@ -121,7 +121,7 @@ class Scenario:
 
     def summary(self) -> str:
         """Return the main events of the key in order, such as "unknown → found by look-up → done"."""
-        told = history.read_history([self._task.gate.agent], self._key)
+        told = history.read_history([self._task.spec.agent], self._key)
         steps = [_step(event) for event in told["story"]] if told else []
         return " → ".join(dict.fromkeys(step for step in steps if step))
 

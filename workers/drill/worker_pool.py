@@ -122,7 +122,7 @@ def main() -> None:
     config: dict[str, Any] = json.loads(sys.argv[1])
     app = sandbox.isolate_app(config["name"])
     tasks = stub_tasks.replace_tasks(config["agents"], config["task"], config["url"])
-    stubs = {task.name: stub_tasks.Stub(config["url"], task.gate.agent) for task in tasks}
+    stubs = {task.name: stub_tasks.Stub(config["url"], task.spec.agent) for task in tasks}
 
     @task_prerun.connect(weak=False)
     def _report_message(sender: Any, **_: Any) -> None:
