@@ -16,7 +16,7 @@ from kombu.exceptions import OperationalError
 
 from gatekeeper.policies.spec import agents, registered
 from state.agents.state_file import StateFiles
-from state.errors import StoreError
+from state.errors import JournalUnavailable, StoreError
 from state.ledger import Ledger, LedgerStatus, sweep
 from workers import followers, pulse
 from workers.timer_step import TimerStep
@@ -52,7 +52,7 @@ class Sweeper(TimerStep):
     def sweep(self) -> None:
         """Run one sweep. Log an error of Redis, the broker or the disk; the next sweep tries again."""
         with _logged():
-            statuses = self._ledger.statuses(agents())
+            statuses = self._statuses()
             pending = self._ledger.pending(agents())
             arrived_ms = sweep.newest_arrival(pending.values())
             for agent in agents():
@@ -67,6 +67,16 @@ class Sweeper(TimerStep):
             self._state_files.refresh({agent: each.revision for agent, each in pending.items()})
             self._clean_up()
             pulse.record_sweep()
+
+    def _statuses(self) -> dict[str, LedgerStatus]:
+        """Return the status of each agent's ledger. A journal that cannot be read closes effects, and nothing else."""
+        try:
+            return self._ledger.statuses(agents())
+        except JournalUnavailable as error:
+            reason, with_effects = str(error), _agents_with_effects()
+            return {
+                agent: LedgerStatus(reason if agent in with_effects else None, unchecked=False) for agent in agents()
+            }
 
     def _sweep_calls(self, agent: str, arrived_ms: Mapping[str, int]) -> None:
         for key, state in self._ledger.reclaim_lost(agent).items():

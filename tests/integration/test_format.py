@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from redis import Redis
@@ -52,3 +54,18 @@ def test_processes_that_run_already_end_when_a_newer_version_has_taken_the_data_
     assert (worker.wait(15), beat.wait(15)) == (1, 0)  # Celery makes 0 of whatever ends beat
     for process in (worker, beat):
         assert SENTENCE in process.events("data of a newer version")[0]["error"]
+
+
+def test_a_journal_of_a_newer_version_closes_effects_and_nothing_else(house: Install, store: Redis) -> None:
+    store.delete(key())
+    month = house.state_dir / "journal" / f"{datetime.now(UTC):%Y-%m}.jsonl"
+    month.parent.mkdir(mode=0o700)
+    body = b'{"at":"2026-11-01T00:00:00.000Z","event":"probe","v":2'
+    month.write_bytes(b'%b,"sum":"%08x"}\n' % (body, zlib.crc32(body + b"}")))
+    worker = house.worker()
+
+    done = house.celery("call", "counter.add", "--kwargs", '{"a": 1, "b": 2}', "--countdown", "0.5")
+
+    assert house.answer(done.stdout.strip())["result"] == 3
+    assert "start the version that wrote them" in worker.events("effects are closed")[0]["why"]
+    assert not worker.events("sweep failed")
