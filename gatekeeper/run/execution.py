@@ -28,6 +28,7 @@ from gatekeeper.run.lookup import Unanswered, look_up
 from gatekeeper.run.prospects import Prospect
 from gatekeeper.run.responses import Answer, flawed, kept, refusal, success
 from state.constants import LEDGER_RETRY_MS, PAUSE_RETRY_MS
+from state.ledger import owner
 from state.model import AttemptResult
 
 log = structlog.get_logger("gatehouse.gate")
@@ -87,6 +88,44 @@ def _as_json(attempt: Attempt, output: Any) -> str:
         raise
     except BaseException as error:  # noqa: BLE001 - an output may be an object with code of its own
         raise InvalidOutput(f"{attempt.spec.name} returned what cannot be written down: {describe(error)}") from None
+
+
+def look_up_again(attempt: Attempt) -> Ending:
+    """Look up the effect of an earlier attempt.
+
+    If it is found, the attempt is done. That it is not found may be a proof, in time; the ledger decides.
+    """
+    attempt.payload, attempt.phase = attempt.claim.payload, "sending"
+    # In this order, and both before the question: a process that lives a moment longer may send a moment longer.
+    is_dead = owner.is_dead(attempt.claim.owner)
+    began = owner.boot_clock()
+    found = look_up(attempt)
+    if found is not None and not isinstance(found, Unanswered):
+        return finished(attempt, found)
+    decided = attempt.ledger.reconcile(
+        attempt.claim,
+        absent=found is None,
+        dead=is_dead,
+        began=began,
+        away_ms=None if found is None else found.away_ms,
+        history=attempt.take_events(),
+    )
+    receipt = _looked_up(decided)
+    log.warning("looked up", **attempt.call.log_fields(), absent=found is None, **receipt)
+    return Ending(answer=refusal(attempt.call.key, receipt))
+
+
+def _looked_up(decided: list[Any]) -> dict[str, Any]:
+    match decided:
+        case ["unknown", ms]:
+            return {"error": "outcome unknown", "stage": "verify", "deferred": True, "retry_after": ms / 1000}
+        case ["waiting"]:
+            return {"error": "proven absent", "stage": "verify", "deferred": True, "retry_after": 0}
+        case ["held", why]:
+            return {"error": "held", "stage": "verify", "why": why}
+        case [_, state]:
+            return {"error": f"decided meanwhile: {state}", "stage": "verify"}
+    raise AssertionError(f"reconcile.lua answered {decided!r}")
 
 
 # What follows is exceptional: the output does not fit, or the body raised.

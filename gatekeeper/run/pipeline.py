@@ -9,7 +9,7 @@ import structlog
 
 from gatekeeper.errors import ClaimLost, InvalidArguments
 from gatekeeper.policies.spec import TaskSpec
-from gatekeeper.run import decisions, execution, reconcile
+from gatekeeper.run import decisions, execution
 from gatekeeper.run.arrival import DIRECT, Arrival
 from gatekeeper.run.attempt import Attempt
 from gatekeeper.run.execution import Ending
@@ -68,7 +68,7 @@ def run(
             return run_attempt(attempt)
         case NeedsLookup(claim):
             attempt = Attempt(spec, arguments, call, claim, ledger, limits)
-            return _settle(attempt, reconcile.look_up_again(attempt))
+            return _settle(attempt, execution.look_up_again(attempt))
     return decisions.answer(call, decision)
 
 
