@@ -21,7 +21,7 @@ from requests import RequestException, Response
 import settings
 from clients import http
 from clients.http.deadline import BoundedAdapter
-from clients.http.public_only import PublicAdapter, is_literal
+from clients.http.public_only import PublicAdapter, is_ip_address
 from clients.text.words import OneLine
 from gatekeeper.errors import NotApplied
 from gatekeeper.redact import clean, describe
@@ -165,7 +165,8 @@ def _fetch(source: Source, deadline: float) -> bytes:
     url, own_host = str(source.url), urlsplit(str(source.url)).hostname or ""
     for _ in range(1 + MAX_REDIRECTS):
         host = urlsplit(url).hostname or ""
-        may_be_private = host == own_host and (source.private or is_literal(host))
+        is_literal = host == "localhost" or is_ip_address(host)  # no name server decides where it leads
+        may_be_private = host == own_host and (source.private or is_literal)
         response = _get(url, deadline, BoundedAdapter if may_be_private else PublicAdapter)
         if response.status_code not in REDIRECTS:
             if not response.ok:

@@ -72,12 +72,11 @@ def publish_next() -> dict[str, list[str]]:
 
 def _unknown_destinations(posts: Iterable[Post]) -> dict[str, str]:
     """Return an error for each post that names an unknown destination, for which it would wait for ever."""
-    known = destinations.names()
     return {
-        post.id: f"{post.id}: destinations: {name!r} is not a destination; there are: {', '.join(known)}"
+        post.id: f"{post.id}: destinations: {name!r} is not a destination; there are: {', '.join(destinations.KNOWN)}"
         for post in posts
         for name in post.destinations
-        if name not in known
+        if name not in destinations.KNOWN
     }
 
 

@@ -5,17 +5,10 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
+from clients.http.public_only import is_ip_address
+
 _PROXY_HEADERS = frozenset({"forwarded", "via", "x-real-ip", "true-client-ip", "cf-connecting-ip"})
 _PROXY_PREFIX = "x-forwarded-"
-
-
-def is_ip_address(host: str) -> bool:
-    """Return whether a host is an IP address and not a name."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def is_loopback(host: str) -> bool:

@@ -16,6 +16,7 @@ from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
 import settings
+from clients.http.public_only import is_ip_address
 from web import addresses
 
 #: A name or an IPv4 address, or an IPv6 address in brackets; then an optional port.
@@ -43,7 +44,7 @@ def is_ours(host: str | None) -> bool:
     """Return whether this server answers to a host that `read` returned. A client without a Host is not a browser."""
     if host is None:
         return False
-    return host == "" or addresses.is_ip_address(host) or host in _our_names() or host.endswith(".localhost")
+    return host == "" or is_ip_address(host) or host in _our_names() or host.endswith(".localhost")
 
 
 def is_direct_and_local(request: HTTPConnection) -> bool:

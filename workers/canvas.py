@@ -28,7 +28,9 @@ def install(check: Check) -> None:
     def apply_async(self: Any, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
         shared = {name: value for name, value in {**self.options, **options}.items() if name not in _GROUP_OPTIONS}
         for first, rest in _members(self.tasks):
-            check(first.task, *_merged(first, args, kwargs, shared, rest))
+            # As Signature.apply_async does.
+            positional, named, given = first._merge(args, kwargs, shared)  # noqa: SLF001 - it has no public name
+            check(first.task, positional, named, given | ({"chain": rest} if rest else {}))
         return original(self, args, kwargs, **options)
 
     group.apply_async = apply_async  # type: ignore[method-assign,assignment]
@@ -46,10 +48,3 @@ def _members(tasks: Any) -> Iterator[tuple[Any, list[Any]]]:
                 yield first, others[::-1]
         elif member.subtask_type is None:
             yield member, []
-
-
-def _merged(
-    member: Any, args: Any, kwargs: Any, shared: dict[str, Any], rest: list[Any]
-) -> tuple[Any, Any, dict[str, Any]]:
-    positional, named, options = member._merge(args, kwargs, shared)  # noqa: SLF001 - what Signature.apply_async does
-    return positional, named, {**options, **({"chain": rest} if rest else {})}

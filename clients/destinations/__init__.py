@@ -67,11 +67,6 @@ class Publishing(Protocol):
         """
 
 
-def names() -> tuple[str, ...]:
-    """Return the names of all destinations."""
-    return KNOWN
-
-
 def known(name: str) -> str:
     """Return `name` if it is a destination; raises UnknownDestination otherwise."""
     if name not in KNOWN:

@@ -67,7 +67,8 @@ def request(
             response = session.send(prepared, timeout=limit, allow_redirects=False, stream=True)
             body.read(response, started + limit)
         except Exception as error:
-            _record(prepared, started, outcome=_outcome_of(error), error=describe(error))
+            outcome = "not applied" if proves_nothing_was_sent(error, requests_sent=0) else "unknown"
+            _record(prepared, started, outcome=outcome, error=describe(error))
             raise
     shown, status = _shown(response.content, str(response.encoding)), response.status_code
     _record(prepared, started, outcome=of_status(status), status=status, response=shown)
@@ -96,10 +97,6 @@ def _within_the_lease(seconds: float) -> float:
     return max(min(seconds, left), MIN_SECONDS)
 
 
-def _outcome_of(error: Exception) -> str:
-    return "not applied" if proves_nothing_was_sent(error, requests_sent=0) else "unknown"
-
-
 def _record(prepared: PreparedRequest, started: float, *, outcome: str, **fields: Any) -> None:
     """Write the request to the log and, inside a task, to the call's history."""
     ms = round((time.monotonic() - started) * 1000)
@@ -116,8 +113,5 @@ def _shown(body: Any, encoding: str = "utf-8") -> str:
     """Return the beginning of a body without secrets; the rest of it, up to ten megabytes, is not decoded."""
     text = body[: 8 * MAX_SHOWN].decode(encoding, "replace") if isinstance(body, bytes) else str(body or "")
     shown = clean(text[: 2 * MAX_SHOWN])[:MAX_SHOWN]  # cut twice: half a secret at the end would not be hidden
-    return shown + (f"… ({len(body)} {_unit(body)})" if len(text) > MAX_SHOWN else "")
-
-
-def _unit(body: Any) -> str:
-    return "bytes" if isinstance(body, bytes) else "characters"
+    unit = "bytes" if isinstance(body, bytes) else "characters"
+    return f"{shown}… ({len(body)} {unit})" if len(text) > MAX_SHOWN else shown

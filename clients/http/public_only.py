@@ -47,10 +47,8 @@ def is_public(address: str) -> bool:
     return bool(inner.is_global and not inner.is_multicast)
 
 
-def is_literal(host: str) -> bool:
-    """Return whether a host is an IP address or `localhost`, so that no name server decides where it leads."""
-    if host == "localhost":
-        return True
+def is_ip_address(host: str) -> bool:
+    """Return whether a host is an IP address and not a name."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -66,14 +66,6 @@ def check_body(body: Any) -> None:
         raise PolicyError(f"{body.name} is a task already; keep @gatekeeper.task(…) and remove the other decorator")
     what = "a lambda" if inspect.isfunction(body) else repr(body)
     raise PolicyError(f"@gatekeeper.task stands before a function, not before {what}; write def NAME(…): …")
-
-
-def naming_argument(argument: str, read: Callable[[Any], Any], value: Any) -> Any:
-    """Return `read(value)`; a PolicyError is raised again with the name of the argument in front."""
-    try:
-        return read(value)
-    except PolicyError as error:
-        raise PolicyError(f"{argument}=: {error}") from None
 
 
 def _instead(option: str, known: Collection[str]) -> str:

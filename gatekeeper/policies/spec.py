@@ -12,7 +12,6 @@ from typing import Any
 
 import settings
 from gatekeeper.errors import PolicyError, UnknownTask
-from gatekeeper.policies import mistakes
 from gatekeeper.policies.callback import Callback
 from gatekeeper.policies.contract import Contract
 from gatekeeper.policies.durations import Duration, duration_ms
@@ -163,7 +162,10 @@ class TaskSpec:
         return Template(text, self.contract.parameters, f"{self.name}: scope")
 
     def _milliseconds(self, argument: str, value: Any) -> int:
-        return int(mistakes.naming_argument(f"{self.name}: {argument}", duration_ms, value))
+        try:
+            return duration_ms(value)
+        except PolicyError as error:
+            raise PolicyError(f"{self.name}: {argument}=: {error}") from None
 
     def _check(self, policies: Policies) -> None:
         if not _AGENT.fullmatch(self.agent):

@@ -497,14 +497,14 @@ def test_a_post_whose_publisher_died_is_not_found_until_it_is_whole(local: Feed)
 # The registry
 
 
-@pytest.mark.parametrize("name", destinations.names())
+@pytest.mark.parametrize("name", destinations.KNOWN)
 def test_every_known_destination_can_publish_and_be_looked_through(name: str) -> None:
     assert callable(destinations.get(name).publish)
     assert callable(destinations.get(name).find)
 
 
 def test_what_a_destination_needs_are_settings() -> None:
-    assert set(destinations.NEEDS) <= set(destinations.names())
+    assert set(destinations.NEEDS) <= set(destinations.KNOWN)
     for needed in destinations.NEEDS.values():
         assert all(hasattr(settings.current(), setting) for setting in needed)
 

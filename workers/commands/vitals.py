@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from state.formatting import iso
-from state.processes.liveness import KINDS, Liveness, Silence
+from state.processes.liveness import KINDS, Liveness
 from tasks.monitor import overdue
 from tasks.monitor.overdue import Overdue
 
@@ -52,21 +52,16 @@ def _of_kind(kind: str, liveness: Liveness) -> Iterator[Finding]:
     if running:
         yield Finding(kind, f"{len(running)} alive: {', '.join(running[:5])}")
     for silence in (each for each in liveness.silent if each.kind == kind):
-        yield Finding(kind, str(silence), CHANGE[kind] if silence.pid else f"start it: {_start(kind)}")
-
-
-def _start(kind: str) -> str:
-    return f"make up, or systemctl start gatehouse-{kind}"
+        start = f"start it: make up, or systemctl start gatehouse-{kind}"
+        yield Finding(kind, str(silence), CHANGE[kind] if silence.pid else start)
 
 
 def silent_in_json(liveness: Liveness) -> list[dict[str, Any]]:
     """Return every silent process as JSON."""
-    return [_in_json(silence) for silence in liveness.silent]
-
-
-def _in_json(silence: Silence) -> dict[str, Any]:
-    since = None if silence.since_ms is None else iso(silence.since_ms, "seconds")
-    return {"kind": silence.kind, "host": silence.host, "pid": silence.pid, "since": since, "why": silence.why}
+    return [
+        {"kind": each.kind, "host": each.host, "pid": each.pid, "since": each.since_ms and each.since, "why": each.why}
+        for each in liveness.silent
+    ]
 
 
 def overdue_in_json(late: list[Overdue], agent: str) -> list[dict[str, Any]]:
