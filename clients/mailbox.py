@@ -97,22 +97,22 @@ def _safe(name: str) -> str:
 
 @contextlib.contextmanager
 def _open_exclusive(file: Path) -> Iterator[int]:
-    """Yield the file's descriptor while its lock is held; raises NotApplied if it cannot be opened."""
+    """Open the file for this user only, because it holds private messages, and yield its descriptor while its lock is held.
+
+    Raises:
+        NotApplied: the file cannot be opened; a symbolic link is not followed.
+
+    """
     try:
-        fd = _open(file)
+        for folder in (file.parent.parent, file.parent):
+            private.folder(folder)
+        fd = open_locked(file, flags=os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW)
     except OSError as error:
         raise NotApplied(f"the mailbox cannot be opened: {error}") from error
     try:
         yield fd
     finally:
         os.close(fd)
-
-
-def _open(file: Path) -> int:
-    """Open the file for this user only, because it holds private messages; a symbolic link is not followed."""
-    for folder in (file.parent.parent, file.parent):
-        private.folder(folder)
-    return open_locked(file, flags=os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW)
 
 
 def _find_line(fd: int, message_id: str) -> dict[str, Any] | None:

@@ -12,12 +12,7 @@ import structlog
 from celery import Celery
 from celery.app.utils import Settings
 from celery.result import AsyncResult
-from celery.signals import (
-    beat_init,
-    setup_logging,
-    worker_init,
-    worker_ready,
-)
+from celery.signals import beat_init, setup_logging, worker_init, worker_ready
 
 import settings
 import tasks

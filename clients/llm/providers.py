@@ -37,7 +37,7 @@ class Provider:
     model: str
     rate: str
     max_tokens: int
-    json_mode: bool
+    json_mode: bool = False
 
     @property
     def by(self) -> str:
@@ -71,14 +71,6 @@ def configured() -> list[Provider]:
         # A burst and a full minute can coincide, so the rate is half of the 30 requests a minute that Groq allows.
         Provider("groq", config.groq_url, config.groq_api_key, config.groq_model, "15/minute", 2048, json_mode=True),
         # Its models write out their reasoning first, which counts as tokens; `response_format` is not documented.
-        Provider(
-            "minimax",
-            config.minimax_url,
-            config.minimax_api_key,
-            config.minimax_model,
-            "30/minute",
-            8192,
-            json_mode=False,
-        ),
+        Provider("minimax", config.minimax_url, config.minimax_api_key, config.minimax_model, "30/minute", 8192),
     ]
     return [provider for provider in providers if provider.api_key]

@@ -19,11 +19,7 @@ def pause(agent: str, why: str, *, json_: bool) -> None:
     """Let nothing of AGENT start until it is resumed."""
     check_agent(agent)
     _pause(agent, why)
-    show(
-        json_,
-        state.snapshot(agent).head,
-        f"{agent} is paused; resume: celery -A workers gate resume {agent}",
-    )
+    show(json_, state.snapshot(agent).head, f"{agent} is paused; resume: celery -A workers gate resume {agent}")
 
 
 @command("resume")
