@@ -152,8 +152,9 @@ def test_a_deaf_worker_lets_its_attempts_end_first(quick: Install, effects: Effe
     effects.wait_in_flight(1)
 
     make_deaf(quick)
+    until(lambda: supervisor.events("worker deaf"), NOTICED_WITHIN, "the worker to notice that it is deaf")
+    effects.release()  # at once: from now on the worker's grace period runs
     [call] = quick.delay("counter.add", {"a": 2, "b": 3})
-    effects.release()
 
     assert quick.answer(call, NOTICED_WITHIN)["result"] == 5
     assert quick.explain("story:slow")["state"] == "done"
