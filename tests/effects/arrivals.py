@@ -20,7 +20,8 @@ class Arrivals:
         self._open: dict[int, tuple[str, str]] = {}
         self._counts: Counter[str] = Counter()
         self._lookups: Counter[str] = Counter()
-        self._bodies: dict[str, set[str]] = {}
+        self._bodies: dict[str, Counter[str]] = {}
+        self._refused: dict[str, Counter[str]] = {}
 
     @contextmanager
     def request(self, key: str, body: bytes, sender: str) -> Iterator[None]:
@@ -29,12 +30,17 @@ class Arrivals:
             number = next(self._ids)
             self._open[number] = (key, sender)
             self._counts[key] += 1
-            self._bodies.setdefault(key, set()).add(hashlib.sha256(body).hexdigest())
+            self._bodies.setdefault(key, Counter())[_digest(body)] += 1
         try:
             yield
         finally:
             with self._lock:
                 self._open.pop(number, None)
+
+    def refuse(self, key: str, body: bytes) -> None:
+        """Note that one request with this body was answered by a clear refusal."""
+        with self._lock:
+            self._refused.setdefault(key, Counter())[_digest(body)] += 1
 
     def look_up(self, key: str) -> None:
         with self._lock:
@@ -50,13 +56,14 @@ class Arrivals:
             return [{"id": number, "key": key, "sender": sender} for number, (key, sender) in self._open.items()]
 
     def asked(self) -> dict[str, dict[str, int]]:
-        """Per key: requests, different bodies among them, and look-ups."""
+        """Per key: requests, different bodies among them, those that were not always refused, and look-ups."""
         with self._lock:
             keys = [*self._counts, *(key for key in self._lookups if key not in self._counts)]
             return {
                 key: {
                     "requests": self._counts[key],
                     "bodies": len(self._bodies.get(key, ())),
+                    "doubtful": len(self._bodies.get(key, Counter()) - self._refused.get(key, Counter())),
                     "lookups": self._lookups[key],
                 }
                 for key in keys
@@ -68,3 +75,8 @@ class Arrivals:
             self._counts.clear()
             self._lookups.clear()
             self._bodies.clear()
+            self._refused.clear()
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()

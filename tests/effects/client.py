@@ -91,7 +91,7 @@ class EffectServer:
         return found
 
     def asked(self) -> dict[str, dict[str, int]]:
-        """Per key: `requests`, the different `bodies` among them, and `lookups`."""
+        """Per key: `requests`, the different `bodies` among them, how many are `doubtful`, and `lookups`."""
         asked: dict[str, dict[str, int]] = self._request("GET", "/asked")
         return asked
 

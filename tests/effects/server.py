@@ -11,7 +11,7 @@ It shares no code with the product. An effect is committed with fsync before any
     PUT    /mode           {"mode", "key": null, "next": null}: for all or one key, for ever or the next N requests
     PUT    /lookups        {"lag": seconds}: look-ups find an effect only when it is that old; null: they find nothing
     GET    /open           [{"id", "key", "sender" (from X-Sender)}]: requests that began and have no answer yet
-    GET    /asked          {key: {"requests", "bodies" (different ones), "lookups"}}
+    GET    /asked          {key: {"requests", "bodies" (different ones), "doubtful" (those never clearly refused), "lookups"}}
     GET    /waiting        {"waiting": n, "keys": [...]}: requests being delayed now
     DELETE /waiting?key=   let delayed requests go on at once
 
@@ -40,6 +40,9 @@ from tests.effects import modes
 from tests.effects.arrivals import Arrivals
 from tests.effects.truth import Truth
 from tests.effects.waiting import Waiting
+
+#: Answers that say for certain that the request changed nothing; after any other, its body may have been applied.
+PROVES_NOTHING_HAPPENED = frozenset({401, 403, 404, 413, 429})
 
 
 class Provider(ThreadingHTTPServer):
@@ -154,6 +157,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _behave(self, mode: modes.Mode, key: str, body: bytes, arrived_at: float, ticket: int) -> None:
         if mode.name in {"refuse", "refuse_until"}:
+            if mode.status in PROVES_NOTHING_HAPPENED:
+                self.provider.arrivals.refuse(key, body)
             return self._answer(mode.status, {"error": "refused"}, retry_after=mode.retry_after)
         if mode.name == "delay" and not self.provider.waiting.wait(key, mode.seconds, ticket):
             return self._drop()

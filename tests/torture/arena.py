@@ -173,7 +173,7 @@ class Arena:
             self.rest(deadline)
         with suppress(GaveUp):
             until(lambda: not self.judge.open(), 10, "the judge to have answered all")
-        asked = {key: about["bodies"] for key, about in self.judge.asked().items() if about["requests"]}
+        asked = {key: about["doubtful"] for key, about in self.judge.asked().items() if about["requests"]}
         keys = list(self.producer.asked)
         counts = {key: count for key, count in self.judge.counts().items() if not key.startswith(CONTAINER)}
         return judge(self.producer.asked, standings(self.watch.client, keys), counts, asked)

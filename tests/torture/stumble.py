@@ -34,7 +34,7 @@ STEPS = {
     "keep": ("gatekeeper", "keep"),  # a recovery point
     "settle": ("state.ledger.ledger", "Ledger._settle_once"),
     "renew": ("state.ledger.ledger", "Ledger.renew"),
-    "reclaim": ("state.ledger.ledger", "Ledger.reclaim"),
+    "reclaim": ("state.ledger.sweep", "reclaim"),
     "resend": ("workers.application", "Gatehouse.resend"),
     "journal": ("state.journal.journal", "Journal.append"),
     "mirror": ("os", "replace"),  # a state file is about to become the new one

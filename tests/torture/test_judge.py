@@ -42,7 +42,15 @@ def test_other_bodies_of_a_key_are_counted_though_they_were_refused(
         post.post(effects.url("one"), json={"text": text})
     post.get(effects.url("one"))
 
-    assert effects.asked() == {"one": {"requests": 3, "bodies": 2, "lookups": 1}}
+    assert effects.asked() == {"one": {"requests": 3, "bodies": 2, "doubtful": 1, "lookups": 1}}
+
+
+def test_a_body_that_a_503_answered_stays_in_doubt(effects: EffectServer, post: requests.Session) -> None:
+    effects.mode("refuse:503", for_next=1)
+    for text in ("a", "b"):
+        post.post(effects.url("one"), json={"text": text})
+
+    assert effects.asked()["one"]["doubtful"] == 2
 
 
 def test_a_look_up_knows_of_an_effect_only_after_its_lag(effects: EffectServer, post: requests.Session) -> None:

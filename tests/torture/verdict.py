@@ -21,7 +21,7 @@ class Verdict:
     falsely_done: list[str] = field(default_factory=list)  #: done, and no effect
     falsely_free: list[str] = field(default_factory=list)  #: may run again, and the effect happened
     strangers: list[str] = field(default_factory=list)  #: an effect that nobody asked for
-    reworded: list[str] = field(default_factory=list)  #: asked the provider with two different payloads
+    reworded: list[str] = field(default_factory=list)  #: sent with two payloads, neither of which was clearly refused
 
     @property
     def broken(self) -> dict[str, list[str]]:
@@ -40,7 +40,7 @@ class Verdict:
 def judge(
     asked: Mapping[str, str], standing: Standings, counts: Mapping[str, int], bodies: Mapping[str, int]
 ) -> Verdict:
-    """The verdict over all keys that were asked for: key → task, key → state, key → effects, key → different bodies."""
+    """The verdict over all keys that were asked for: key → task, key → state, key → effects, key → different bodies in doubt."""
     striking = {key for key, task in asked.items() if task not in {"chore", "poison", "tick"}}
     return Verdict(
         asked=len(asked),
