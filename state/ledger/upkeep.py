@@ -144,10 +144,6 @@ class Upkeep:
 
     # What a person decides
 
-    def cancel(self, agent: str, call: str, by: str) -> bool:
-        """End a call that has not begun; False if it has, or is not known."""
-        return revoke.cancel(self.redis, self.journal, agent, call, by).is_new
-
     def held(self, agent: str) -> list[dict[str, Any]]:
         """Return every key of the agent that waits for a person or for a look-up, oldest first."""
         return resolve.held(self.redis, agent)

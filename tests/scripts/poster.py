@@ -16,7 +16,7 @@ from gatekeeper.policies.spec import Policies, TaskSpec
 from state.agents import snapshot
 from state.journal import events, records
 from state.journal.heads import JournalHead
-from state.ledger import Ledger, owner, resolve, sweep
+from state.ledger import Ledger, owner, resolve, revoke, sweep
 from state.ledger.ledger import NOTHING
 from state.ledger.owner import Moment
 from state.model import (
@@ -248,6 +248,10 @@ class Poster:
 
     def key_of(self, claim: Claim | str) -> dict[str, str]:
         return dict(self.redis.hgetall(self.n.key(claim if isinstance(claim, str) else claim.key)))
+
+    def cancel(self, call: str, by: str) -> bool:
+        """End one call that has not begun, as a revoke does; False if it has, or is not known."""
+        return revoke.cancel(self.redis, self.ledger.journal, AGENT, call, by).is_new
 
     def call_of(self, call: Call | Claim) -> dict[str, str]:
         return dict(self.redis.hgetall(self.n.call(call.id if isinstance(call, Call) else call.call)))

@@ -10,7 +10,7 @@ import pytest
 from gatekeeper.policies.policy import Breaker, Effect, Rate
 from state.model import ArgumentsDiffer, Call, Claim, Decision, KeyInUse, NotDue, Refusal, Unregistered
 from tests.scripts.conftest import WithPolicies
-from tests.scripts.poster import AGENT, DAY, HOUR, LEDGER, MINUTE, Poster
+from tests.scripts.poster import DAY, HOUR, LEDGER, MINUTE, Poster
 
 #: What a refusal may change: it is counted and told, and the call itself is over.
 TOLD = ("metrics", "story", "call", "head", "queued", "waiting", "events")
@@ -723,7 +723,7 @@ def arrives(poster: Poster, call: Call, sent: str | None = None, **how: Any) -> 
 def test_a_message_with_other_arguments_leaves_the_call_of_its_id_as_it_is(poster: Poster, stands: str) -> None:
     call = poster.register(poster.call("ada"), delay_ms=HOUR if stands == "waiting" else 0)
     if stands == "cancelled":
-        poster.ledger.cancel(AGENT, call.id, "ada")
+        poster.cancel(call.id, "ada")
     elif stands in {"claimed", "done"}:
         claim = poster.claim(call)
     if stands == "done":

@@ -10,7 +10,7 @@ from tests.scripts.poster import AGENT, HOUR, Poster
 
 
 def cancel(poster: Poster, call: str) -> bool:
-    return poster.ledger.cancel(AGENT, call, "ada")
+    return poster.cancel(call, "ada")
 
 
 @pytest.mark.parametrize("delay_ms", [0, HOUR])

@@ -234,7 +234,7 @@ def go_through_everything(poster: Poster) -> None:
     poster.ledger.reject(poster.call("fourth"), {"error": "invalid arguments", "stage": "input"}, 1000)
     poster.ledger._save_checkpoint(poster.claim("fifth"), "container", "17")
     doubt(poster)
-    poster.ledger.cancel(AGENT, poster.register(poster.call("third")).id, "ada")
+    poster.cancel(poster.register(poster.call("third")).id, "ada")
     with NamedTemporaryFile() as no_folder, pytest.raises(JournalUnavailable):
         Ledger(poster.redis, Journal(Path(no_folder.name))).register(poster.call("eighth"))
     book = Journal(Path(os.environ["STATE_DIR"]) / "journal")

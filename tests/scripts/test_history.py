@@ -83,7 +83,7 @@ def test_whatever_is_told_of_a_key_with_a_long_story_is_there(poster: Poster, sc
             expected = "registered"
         case "cancel":
             other = poster.register(poster.call())
-            poster.ledger.cancel(AGENT, other.id, "revoke")
+            poster.cancel(other.id, "revoke")
             expected = "cancelled"
         case "reclaimed":
             poster.reclaim(claim, dead=True)

@@ -374,7 +374,7 @@ def test_a_second_message_of_a_call_at_work_does_not_take_it_back_while_effects_
     poster.deferred(call)
 
     assert (poster.key_of(claim)["state"], poster.call_of(call)["state"]) == (stands, stands)
-    assert not poster.ledger.cancel(AGENT, call.id, "ada"), "only what has not begun can be revoked"
+    assert not poster.cancel(call.id, "ada"), "only what has not begun can be revoked"
 
 
 def test_a_look_up_that_came_while_effects_were_closed_is_asked_afterwards(poster_with: WithPolicies) -> None:

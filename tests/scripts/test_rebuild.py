@@ -261,7 +261,7 @@ def test_what_a_person_decided_comes_back(poster: BookedPoster) -> None:
 def test_calls_that_ended_stay_ended(poster: BookedPoster) -> None:
     poster.end(poster.send("other"))
     call = poster.register(poster.call("hello"))
-    poster.ledger.cancel(AGENT, call.id, "ada")
+    poster.cancel(call.id, "ada")
 
     report = poster.lose_everything()
 
@@ -272,7 +272,7 @@ def test_calls_that_ended_stay_ended(poster: BookedPoster) -> None:
 def test_the_message_of_a_revoked_call_is_still_answered(poster: BookedPoster) -> None:
     poster.end(poster.send("other"))
     call = poster.register(poster.call("hello"))
-    poster.ledger.cancel(AGENT, call.id, "ada")
+    poster.cancel(call.id, "ada")
 
     poster.lose_everything()
     decision = poster.admit(call)
@@ -285,7 +285,7 @@ def test_the_message_of_a_revoked_call_is_still_answered(poster: BookedPoster) -
 def test_a_call_that_was_revoked_alone_leaves_its_key_to_the_other(poster: BookedPoster) -> None:
     poster.end(poster.send("other"))
     first, second = poster.register(poster.call("hello")), poster.register(poster.call("hello"))
-    poster.ledger.cancel(AGENT, second.id, "ada")
+    poster.cancel(second.id, "ada")
 
     poster.lose_everything()
 

@@ -67,7 +67,7 @@ def test_a_call_that_waits_behind_another_of_its_key_is_rejected_alone(poster: P
 def test_a_call_that_has_begun_or_ended_is_kept_as_it_is(poster: Poster, stands: str) -> None:
     call = poster.register(poster.call("hello"))
     if stands == "cancelled":
-        poster.ledger.cancel(AGENT, call.id, "ada")
+        poster.cancel(call.id, "ada")
     else:
         claim = poster.claim(call)
     if stands in {"sending", "unknown"}:

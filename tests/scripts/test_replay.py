@@ -197,7 +197,7 @@ def test_a_replayed_call_takes_its_key_back_from_one_that_was_refused_later(post
 def test_a_call_that_is_not_over_or_has_a_result_is_kept(poster: Poster, stands: str) -> None:
     call = poster.register()
     if stands == "cancelled":
-        poster.ledger.cancel(AGENT, call.id, "ada")
+        poster.cancel(call.id, "ada")
     elif stands != "queued":
         claim = poster.claim(call)
         if stands != "claimed":

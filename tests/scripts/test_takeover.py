@@ -164,7 +164,7 @@ def test_a_call_that_was_held_before_the_line_is_held_again(poster: Poster) -> N
 def test_a_key_that_was_cancelled_stays_cancelled_with_its_reason(poster: Poster, how: str) -> None:
     call = poster.register()
     if how == "revoked":
-        assert poster.ledger.cancel(AGENT, call.id, "revoke")
+        assert poster.cancel(call.id, "revoke")
     else:
         resolve.resolve(poster.redis, poster.ledger.journal, AGENT, KEY, words("cancel"))
     why = poster.key_of(KEY)["why"]
@@ -208,7 +208,7 @@ def test_calls_that_ended_and_those_without_an_effect_are_left_out(poster: Poste
     claim = safe.claim(safe.register(safe.call("kept")))
     safe.ledger._save_checkpoint(claim, "step", "1")
     safe.settle(claim, "failed", retry_ms=MINUTE)
-    assert safe.ledger.cancel(AGENT, safe.register(safe.call("cancelled")).id, "revoke")
+    assert safe.cancel(safe.register(safe.call("cancelled")).id, "revoke")
 
     taken = list(takeover.records(poster.redis, AGENT))
 
