@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from state.redis.keys import Keys
@@ -68,8 +69,15 @@ def forged_messages(arena: Arena, rounds: int) -> None:
         arena.let_go()
         arena.watch.mark()
         arena.rest()
-        results = [arena.valkey.client().get(f"celery-task-meta-later-{name}") for name in names]
-        arena.check("each result is its call's", all(json.loads(str(each))["result"]["ok"] for each in results))
+        # Celery stores a result after the gate has settled the key: a key at rest may have none yet.
+        results = until(partial(_results, arena, names), 30, "each call to have its result")
+        arena.check("each result is its call's", all(json.loads(each)["result"]["ok"] for each in results))
+
+
+def _results(arena: Arena, names: list[str]) -> list[str]:
+    """Return the results that Celery stored for these calls, or nothing while one is missing."""
+    found = arena.valkey.client().mget([f"celery-task-meta-later-{name}" for name in names])
+    return [str(each) for each in found] if None not in found else []
 
 
 @fault("F35", "entries of the queue that cannot be read, under a stream of effects", short=1, long=8)
