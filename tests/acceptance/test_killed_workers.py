@@ -77,7 +77,7 @@ def test_a_key_that_stands_unknown_is_refused_at_every_door(install: Install, ef
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize(("pool", "concurrency"), POOLS)
-def test_a_worker_killed_before_the_line_is_replaced_and_the_post_goes_out_once(
+def test_a_worker_killed_before_the_effect_is_replaced_and_the_post_goes_out_once(
     install: Install, effects: EffectServer, pool: str, concurrency: int
 ) -> None:
     worker = install.worker(pool, concurrency)

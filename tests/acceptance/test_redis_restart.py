@@ -24,7 +24,7 @@ def fragile_install(install_on: Callable[[Valkey], Install], fragile_valkey: Val
 
 
 def keep_busy(install: Install, effects: EffectServer) -> None:
-    """Four attempts at once that do not end: two behind the line, two without an effect."""
+    """Four attempts at once that do not end: two inside the effect, two without an effect."""
     in_flight = ["answered-while-down", "answered-after"]
     for post_id in in_flight:
         effects.mode("delay_after:120", key=f"story:{post_id}")

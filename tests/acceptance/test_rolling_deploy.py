@@ -61,7 +61,7 @@ def test_an_effect_that_ends_within_the_grace_is_done_and_its_worker_ends_well(
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize(("pool", "concurrency"), POOLS)
-def test_an_attempt_before_the_line_that_outlasts_the_grace_is_run_by_another_worker(
+def test_an_attempt_before_the_effect_that_outlasts_the_grace_is_run_by_another_worker(
     softly: Install, effects: EffectServer, pool: str, concurrency: int
 ) -> None:
     worker = softly.worker(pool, concurrency)
@@ -78,7 +78,7 @@ def test_an_attempt_before_the_line_that_outlasts_the_grace_is_run_by_another_wo
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize(("pool", "concurrency"), POOLS)
-def test_an_effect_behind_the_line_that_outlasts_the_grace_is_never_sent_again(
+def test_an_effect_inside_the_effect_that_outlasts_the_grace_is_never_sent_again(
     softly: Install, effects: EffectServer, pool: str, concurrency: int
 ) -> None:
     effects.mode("delay_after:120")

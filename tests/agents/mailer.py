@@ -36,7 +36,7 @@ def mail(to: str) -> str:
 
 @gatekeeper.task(key="slow:{to}", effect=Effect())
 def mail_slowly(to: str) -> str:
-    """Send one mail, and wait before the line and behind it."""
+    """Send one mail, and wait before the effect and behind it."""
     wait_for(f"before-{to}")
     with gatekeeper.effect(payload=to):
         wait_for(f"behind-{to}")
@@ -46,7 +46,7 @@ def mail_slowly(to: str) -> str:
 
 @gatekeeper.task(key="again:{to}", effect=Effect(), attempts=5, backoff="1h")
 def mail_again(to: str) -> str:
-    """Fail before the line, so that the next attempt comes in an hour."""
+    """Fail before the effect, so that the next attempt comes in an hour."""
     raise ValueError("not yet")
 
 

@@ -142,7 +142,7 @@ def end(how: str) -> str:
 
 @gatekeeper.task(key="behind:{how}", effect=Effect())
 def end_behind(how: str) -> str:
-    """End behind the line, when the effect is out."""
+    """End inside the effect, when the effect is out."""
     with gatekeeper.effect(payload=how):
         send(f"behind:{how}")
         raise made(how)

@@ -16,7 +16,7 @@ from gatekeeper import Effect
 
 @gatekeeper.task(key="before:{name}", effect=Effect(), lease="10s")
 def prepare(name: str, dies: str = "after") -> dict[str, str]:
-    """Make a container before the line, and publish it behind; the very first attempt hangs after, or between, the two."""
+    """Make a container before the effect, and publish it inside the effect; the very first attempt hangs after, or between, the two."""
     container = gatekeeper.recall("container")
     note(f"recalled-{name}", str(container))
     if container is None:

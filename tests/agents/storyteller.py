@@ -51,7 +51,7 @@ def publish(post_id: str, later_step: str = "works") -> dict[str, Any]:
 
 @gatekeeper.task(key="careful:{post_id}", effect=Effect())
 def publish_carefully(post_id: str) -> dict[str, Any]:
-    """Publish a story; the very first attempt never gets as far as the line."""
+    """Publish a story; the very first attempt never gets as far as the effect."""
     if first_time(f"careful-{post_id}"):
         threading.Event().wait(FOR_EVER)
     with gatekeeper.effect(payload={"post_id": post_id}) as frozen:

@@ -21,7 +21,7 @@ def linger() -> None:
 
 @gatekeeper.task(key="plain:{name}", effect=Effect())
 def plain(name: str) -> Any:
-    """A moment before the line."""
+    """A moment before the effect."""
     linger()
     with gatekeeper.effect(payload={"name": name}) as frozen:
         return post(f"plain:{name}", frozen)
@@ -29,7 +29,7 @@ def plain(name: str) -> Any:
 
 @gatekeeper.task(key="mindful:{name}", effect=Effect())
 def mindful(name: str) -> Any:
-    """Reads the agent's memory before the line, and behind it."""
+    """Reads the agent's memory before the effect and inside it."""
     linger()
     before = gatekeeper.memory().get("seen", name)
     with gatekeeper.effect(payload={"name": name}) as frozen:
@@ -40,7 +40,7 @@ def mindful(name: str) -> Any:
 
 @gatekeeper.task(key="stepwise:{name}", effect=Effect())
 def stepwise(name: str) -> Any:
-    """Two steps behind the line: what the first gave is kept."""
+    """Two steps inside the effect: what the first gave is kept."""
     with gatekeeper.effect(payload={"name": name}) as frozen:
         linger()
         box = gatekeeper.recall("box")

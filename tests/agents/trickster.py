@@ -1,4 +1,4 @@
-"""An agent that does everything an author should not do behind the line."""
+"""An agent that does everything an author should not do inside the effect."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ crossed, other_sent = threading.Event(), threading.Event()
 
 @gatekeeper.task()
 def chatter() -> str:
-    """Talk to the world beside an attempt that stands behind its line."""
+    """Talk to the world beside an attempt that stands inside its effect."""
     assert crossed.wait(10)
     send("chatter")
     other_sent.set()
@@ -72,7 +72,7 @@ def play(trick: str, n: int = 1) -> str:
 
 @gatekeeper.task(key="payload:{kind}", effect=Effect())
 def freeze(kind: str) -> str:
-    """Cross the line with a payload that JSON cannot carry."""
+    """Begin the effect with a payload that JSON cannot carry."""
     payload: Any = {"object": {"x": object()}, "secret": Letter(token=SecretStr("hush"))}[kind]
     with gatekeeper.effect(payload=payload):
         send(f"payload:{kind}")

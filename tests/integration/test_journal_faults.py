@@ -248,12 +248,12 @@ def test_a_folder_that_is_removed_is_made_anew_with_all_that_redis_knows(desk: D
     assert desk.effects.counts() == {"story:first": 1, "story:second": 1, "story:doubt": 1}
 
 
-def test_a_folder_that_is_removed_while_a_call_stands_before_the_line_sends_nothing_unwritten(
+def test_a_folder_that_is_removed_while_a_call_stands_before_the_effect_sends_nothing_unwritten(
     desk: Desk, worker: Process
 ) -> None:
     """The claim was made in a journal that is gone; its intent goes into the new one, or the effect waits."""
     [call] = desk.shell.delay("storyteller.publish_carefully", {"post_id": "slow"})
-    until((desk.install.notes_dir / "careful-slow").exists, what="the attempt to stand before the line")
+    until((desk.install.notes_dir / "careful-slow").exists, what="the attempt to stand before the effect")
     shutil.rmtree(desk.folder)
     worker.kill9()
 

@@ -81,7 +81,7 @@ def test_a_failure_that_proves_that_nothing_happened_and_passes_by_itself_is_wai
     assert tricks.explain(f"trick:{trick}:1")["state"] == "waiting"
 
 
-def test_what_a_task_called_behind_the_line_sends_counts_too(tricks: Install, effects: EffectServer) -> None:
+def test_what_a_task_called_inside_the_effect_sends_counts_too(tricks: Install, effects: EffectServer) -> None:
     first, _ = play(tricks, "play(trick='applied_by_another_task_then_refused')")
 
     assert effects.counts() == {"inner:1": 1}
@@ -112,7 +112,7 @@ def test_threads_that_cross_the_line_together_send_once(tricks: Install, effects
 
 
 @pytest.mark.parametrize("kind", ["object", "secret"])
-def test_a_payload_that_json_cannot_carry_is_refused_before_the_line(
+def test_a_payload_that_json_cannot_carry_is_refused_before_the_effect(
     tricks: Install, effects: EffectServer, kind: str
 ) -> None:
     first, _ = play(tricks, f"freeze(kind={kind!r})")

@@ -209,7 +209,7 @@ def lose(world: World, _: Rules, scope: Scope) -> Iterator[Step]:
         yield "roll back", NOBODY, world._replace(ledger=world.copy, run=world.run + 1, losses=left, copy=None)
     if "restart" in scope.kinds:
         yield "restart", NOBODY, world._replace(run=world.run + 1, losses=left)
-    if "evict" in scope.kinds and ledger.mark:  # before the line there is nothing to lose but a claim
+    if "evict" in scope.kinds and ledger.mark:  # before the effect there is nothing to lose but a claim
         bare = Ledger(ledger.epoch, ledger.run, ledger.recovering, ledger.fence, mark=ledger.mark)
         yield "evict", NOBODY, world._replace(ledger=bare, losses=left)
 

@@ -36,7 +36,7 @@ STATES = {None: "none", "queued": "waiting", "rejected": "waiting"}
 
 @dataclass
 class Attempt:
-    """One attempt, and where its thread stands that crosses the line."""
+    """One attempt, and where its thread stands that begins the effect."""
 
     process: Process
     claim: Claim

@@ -10,7 +10,7 @@ from tests.model.stage import Stage
 
 
 def send(stage: Stage, number: int) -> None:
-    """Claim the key, cross the line and send."""
+    """Claim the key, begin the effect and send."""
     stage.claim(number)
     stage.intent(number)
     assert stage.cross(number) == "sending"
@@ -28,7 +28,7 @@ def restart_between(stage: Stage, older: dict[str, bytes]) -> None:
     assert stage.audit()
 
 
-def test_a_claim_that_fell_back_from_behind_the_line_is_not_queued(stage: Stage) -> None:
+def test_a_claim_that_fell_back_from_inside_the_effect_is_not_queued(stage: Stage) -> None:
     stage.claim(0)
     stage.intent(0)
     older = stage.copy()
@@ -39,7 +39,7 @@ def test_a_claim_that_fell_back_from_behind_the_line_is_not_queued(stage: Stage)
     assert stage.state == "unknown"
 
 
-def test_a_claim_that_came_back_with_an_older_ledger_does_not_cross_the_line(stage: Stage) -> None:
+def test_a_claim_that_came_back_with_an_older_ledger_does_not_begin_its_effect(stage: Stage) -> None:
     stage.claim(0)
     older = stage.copy()
     stage.reclaim(0)
@@ -49,7 +49,7 @@ def test_a_claim_that_came_back_with_an_older_ledger_does_not_cross_the_line(sta
     assert stage.cross(0) != "sending"
 
 
-def test_a_claim_from_before_a_restart_does_not_cross_the_line_after_it(stage: Stage) -> None:
+def test_a_claim_from_before_a_restart_does_not_begin_its_effect_after_it(stage: Stage) -> None:
     stage.claim(0)
     older = stage.copy()
     stage.reclaim(0)
@@ -144,7 +144,7 @@ def test_a_recovery_asks_the_newest_attempt_for_its_death(stage: Stage) -> None:
     assert (stage.state, stage.holder) == ("unknown", 1)
 
 
-def test_a_worker_that_paused_before_the_line_is_no_proof_of_its_own_death(stage: Stage) -> None:
+def test_a_worker_that_paused_before_the_effect_is_no_proof_of_its_own_death(stage: Stage) -> None:
     send(stage, 0)
     stage.reclaim(0)
     stage.look(0)
@@ -156,7 +156,7 @@ def test_a_worker_that_paused_before_the_line_is_no_proof_of_its_own_death(stage
     assert stage.look(0) == ["waiting"]
 
 
-def test_a_settle_that_was_rolled_back_before_the_line_keeps_a_text_in_doubt(stage: Stage) -> None:
+def test_a_settle_that_was_rolled_back_before_the_effect_keeps_a_text_in_doubt(stage: Stage) -> None:
     stage.claim(0)
     older = stage.copy()
     stage.intent(0)

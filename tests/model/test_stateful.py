@@ -184,7 +184,7 @@ class Protocol(RuleBasedStateMachine):
     @rule(how=st.sampled_from(["flush", "restart", "evict"]))
     def redis_loses(self, how: str) -> None:
         if how == "evict" and self.stage.state not in ("sending", "unknown", "done", "held"):
-            return  # before the line there is nothing to lose but a claim
+            return  # before the effect there is nothing to lose but a claim
         self.losses += 1
         getattr(self.stage, how)()
 

@@ -22,8 +22,8 @@ class Ledger(NamedTuple):
     fence: int = 0
     state: str = "none"  #: none waiting claimed sending unknown done held; `waiting` is `queued` and `rejected` as well
     owner: int = NOBODY
-    payload: int = NOBODY  #: frozen when the key first crossed the line: the attempt whose text it is
-    mark: bool = False  #: this key crossed the line once
+    payload: int = NOBODY  #: frozen when the key first began its effect: the attempt whose text it is
+    mark: bool = False  #: this key began its effect once
     settled: bool = False  #: its owner said itself how it ended
     gone: bool = False  #: its owner can send nothing any more
     drain: str = ""  #: "", running, over
@@ -73,7 +73,7 @@ class Audit(NamedTuple):
 
     epoch: int  #: that it appended to the journal before it read it
     run: int  #: of the server, when it began
-    owner: int = NOBODY  #: an attempt that the ledger has before the line, although the journal has its intent
+    owner: int = NOBODY  #: an attempt that the ledger has before the effect, although the journal has its intent
     journal: str = ""  #: and what is said of it
 
 
@@ -124,17 +124,17 @@ class Rules:
     journal_epoch: bool = True  #: an intent that lies behind a newer epoch in the journal is not sent
     run: bool = True  #: after a restart of the server nothing passes until the ledger was compared with the journal
     audit_epoch: bool = True  #: and from then on the ledger has a new epoch
-    audit_moves: bool = True  #: and a claim whose intent the journal has is moved over the line
+    audit_moves: bool = True  #: and a claim whose intent the journal has is moved to sending
     settle_waits: bool = True  #: and until then nothing is settled; nothing breaks without it
     keeps_doubted: bool = True  #: only an attempt's own proof that nothing happened forgets its text
     floor: bool = True  #: admission compares the ledger's fence with the journal's
-    mark: bool = True  #: a key that crossed the line and has no record closes effects
+    mark: bool = True  #: a key that began its effect and has no record closes effects
     release: bool = False  #: an attempt without an answer frees the key
     takeover: bool = False  #: a claim whose lease ended is simply taken over
     blind_retry: bool = False  #: an unknown outcome is sent again
     death_proof: bool = True  #: absent counts only if its owner can send nothing any more
     drain: bool = True  #: absent counts only after the drain
-    drain_from_death: bool = True  #: the drain begins with the death proof, not when the line was crossed
+    drain_from_death: bool = True  #: the drain begins with the death proof, not when the effect began
     judged_when_asked: bool = True  #: a look-up counts by what was proven when it was asked
     same_attempt: bool = True  #: a look-up counts only for the attempt it was asked for
     recovery_token: bool = True  #: a recovery goes on only in the ledger that it closed

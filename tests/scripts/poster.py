@@ -163,7 +163,7 @@ class Poster:
         flaw: str = "",
         journaled: bool = False,
     ) -> str | None:
-        """Settle the attempt; `journaled` writes it down first, as an attempt behind the line does."""
+        """Settle the attempt; `journaled` writes it down first, as an attempt inside the effect does."""
         done = outcome == "done"
         call = self._calls[claim.call]
         settlement = AttemptResult(
@@ -196,7 +196,7 @@ class Poster:
         return claim
 
     def doubt(self, call: Call | str | None = None, *, how: str = "it says so", owner: str | None = None) -> Claim:
-        """One attempt that ends in doubt: `it says so`, it `died` behind the line, or only its `lease ended`."""
+        """One attempt that ends in doubt: `it says so`, it `died` inside the effect, or only its `lease ended`."""
         claim = self.claim(call, owner)
         assert self.cross(claim)[0] == "sending"
         if how == "it says so":

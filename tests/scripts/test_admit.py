@@ -240,7 +240,7 @@ def test_a_key_held_by_an_owner_known_to_live_is_in_progress(poster: Poster) -> 
     assert poster.key_of(claim)["owner"] == "me/1"
 
 
-@pytest.mark.parametrize("end", ["settled unknown", "lost after the line"])
+@pytest.mark.parametrize("end", ["settled unknown", "lost after the effect began"])
 def test_an_unknown_key_never_runs_again(poster: Poster, end: str) -> None:
     claim = poster.claim("hello")
     poster.cross(claim)

@@ -141,7 +141,7 @@ def test_a_pause_at_the_line_only_delays_a_call_for_which_nobody_asks_again(post
     def paused_meanwhile(**_: str) -> None:
         poster.redis.hset(poster.n.agent_meta, "pause", json.dumps({"at": 1, "by": "ada", "why": "looking"}))
         with effect(payload="hello"):
-            raise AssertionError("behind the line")
+            raise AssertionError("inside the effect")
 
     call = poster.register()
     if tried_before:

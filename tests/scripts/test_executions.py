@@ -102,7 +102,7 @@ def test_a_redirect_outside_the_line_is_an_answer_like_others(poster: Poster, re
     assert answer["ok"]
 
 
-# Claims that are lost behind the line
+# Claims that are lost inside the effect
 
 
 def test_what_is_known_to_have_happened_is_kept_by_who_lost_the_claim(poster: Poster) -> None:

@@ -470,7 +470,9 @@ def test_an_effect_s_claim_is_not_taken_back_on_a_server_that_was_not_compared(p
     assert poster.reclaim(claim, dead=True) == {"before": "queued", "behind": "unknown"}[line]
 
 
-def test_a_claim_that_fell_back_from_behind_the_line_is_in_doubt_and_not_sent_again(poster_with: WithPolicies) -> None:
+def test_a_claim_that_fell_back_from_inside_the_effect_is_in_doubt_and_not_sent_again(
+    poster_with: WithPolicies,
+) -> None:
     """Redis lost its newest second: the journal saw the intent, Redis says claimed."""
     poster = poster_with(effect=sure()).open()
     call = poster.register()
@@ -613,7 +615,7 @@ def test_who_settles_a_claim_that_fell_back_brings_back_what_redis_forgot(
 
 
 def fall_back(poster: Poster, claim: Claim) -> None:
-    """As if Redis had been started anew from what it held before the line was crossed."""
+    """As if Redis had been started anew from what it held before the effect began."""
     name = poster.n.key(claim.key)
     poster.redis.hset(name, "state", "claimed")
     poster.redis.hdel(name, "payload", "verify", "settled", "result", "done_ms")
@@ -644,7 +646,7 @@ def test_a_call_that_the_journal_refused_once_is_in_it_when_its_sender_repeats(p
 
 
 @pytest.mark.parametrize("problem", [RuntimeError("no such post"), Refused("it is a draft")])
-def test_a_call_that_ended_for_good_before_the_line_does_not_come_back_with_a_recovery(
+def test_a_call_that_ended_for_good_before_the_effect_does_not_come_back_with_a_recovery(
     poster: Poster, problem: Exception
 ) -> None:
     def broken(**_: str) -> str:

@@ -58,7 +58,7 @@ class BookedPoster(Poster):
         return decision
 
     def send(self, post_id: str = "hello") -> Claim:
-        """An attempt that crossed the line and has not come back."""
+        """An attempt that began its effect and has not come back."""
         call = self.register(self.call(post_id))
         claim = self.claim(call)
         assert self.cross(claim, payload_of(post_id))[0] == "sending"

@@ -24,7 +24,7 @@ def test_a_claim_of_a_living_owner_is_kept(poster: Poster) -> None:
 
 
 @pytest.mark.parametrize("proof", ["dead", "lease ended"])
-def test_before_the_line_the_call_is_queued_again_at_once(poster: Poster, proof: str) -> None:
+def test_before_the_effect_the_call_is_queued_again_at_once(poster: Poster, proof: str) -> None:
     call = poster.register()
     claim = poster.claim(call)
     if proof == "lease ended":
@@ -135,7 +135,7 @@ def test_a_probe_lost_after_the_line_is_replaced(poster_with: WithPolicies) -> N
     assert poster.claim("next")
 
 
-def test_a_claim_taken_back_before_the_line_gives_back_its_place_in_the_caps(poster_with: WithPolicies) -> None:
+def test_a_claim_taken_back_before_the_effect_gives_back_its_place_in_the_caps(poster_with: WithPolicies) -> None:
     poster = poster_with(cap=["1/hour", "1/day"])
     claim = poster.claim("hello")
 

@@ -296,7 +296,7 @@ def test_a_replayed_call_survives_the_loss_of_redis(poster: Poster) -> None:
     assert poster.redis.zscore(poster.n.waiting, call.id) is not None
 
 
-def test_a_call_that_failed_before_the_line_and_was_replayed_survives_it_too(poster: Poster) -> None:
+def test_a_call_that_failed_before_the_effect_and_was_replayed_survives_it_too(poster: Poster) -> None:
     call = poster.register()
     poster.settle(poster.claim(call), "failed")
     replay(poster, call)

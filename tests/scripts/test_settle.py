@@ -294,7 +294,7 @@ def test_a_message_on_its_way_runs_nothing_once_the_call_is_rejected(poster_with
     assert poster.call_of(call)["state"] == "rejected"
 
 
-# The mark of what crossed the line
+# The mark of what began its effect
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ def test_the_mark_stays_for_what_happened_or_may_have(poster: Poster, outcome: s
     assert poster.marks() == ({claim.key: str(claim.fence)} if marked else {})
 
 
-def test_a_failure_before_the_line_after_a_doubt_keeps_the_payload(poster: Poster) -> None:
+def test_a_failure_before_the_effect_after_a_doubt_keeps_the_payload(poster: Poster) -> None:
     call = poster.register()
     first = poster.claim(call)
     poster.cross(first, '"the first"')

@@ -141,7 +141,7 @@ def test_a_line_that_cannot_be_crossed_for_now_costs_no_attempt(poster: Poster, 
 @pytest.mark.parametrize(
     ("how", "asks"), [("killed", "memory"), ("without_master", "recall"), ("busy", "keep"), ("full", "keep")]
 )
-def test_whatever_a_body_asks_of_the_store_before_the_line_costs_no_attempt(
+def test_whatever_a_body_asks_of_the_store_before_the_effect_costs_no_attempt(
     poster: Poster, trouble: Trouble, how: str, asks: str
 ) -> None:
     def body(**_: str) -> str:
@@ -167,7 +167,7 @@ def test_an_error_that_the_body_made_of_it_is_no_failure_either(poster: Poster, 
 @pytest.mark.parametrize(
     ("how", "asks"), [("killed", "memory"), ("without_master", "recall"), ("busy", "keep"), ("full", "keep")]
 )
-def test_behind_the_line_the_store_is_waited_for(poster: Poster, trouble: Trouble, how: str, asks: str) -> None:
+def test_inside_the_effect_the_store_is_waited_for(poster: Poster, trouble: Trouble, how: str, asks: str) -> None:
     def body(**_: str) -> str:
         with effect(payload="hello"):
             trouble.begin(how)
@@ -178,7 +178,7 @@ def test_behind_the_line_the_store_is_waited_for(poster: Poster, trouble: Troubl
     assert poster.key_of(KEY)["state"] == "done"
 
 
-def test_a_store_that_stays_away_behind_the_line_proves_nothing(
+def test_a_store_that_stays_away_inside_the_effect_proves_nothing(
     poster: Poster, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gatekeeper.run.attempt.PATIENCE", 0.0)

@@ -135,7 +135,7 @@ def test_a_call_that_was_sent_and_proven_absent_comes_back_with_its_frozen_paylo
     assert poster.claim(call).payload == '"the first text"'
 
 
-def test_what_was_kept_before_the_line_comes_back(poster: Poster) -> None:
+def test_what_was_kept_before_the_effect_comes_back(poster: Poster) -> None:
     call = poster.register()
     claim = poster.claim(call)
     poster.ledger.save_checkpoint(claim, "container", "17", "", 0)
@@ -147,7 +147,7 @@ def test_what_was_kept_before_the_line_comes_back(poster: Poster) -> None:
     assert poster.ledger._checkpoint(poster.claim(call), "container") == "17"
 
 
-def test_a_call_that_was_held_before_the_line_is_held_again(poster: Poster) -> None:
+def test_a_call_that_was_held_before_the_effect_is_held_again(poster: Poster) -> None:
     call = poster.register()
     for _ in range(POISON_AFTER):
         poster.reclaim(poster.claim(call), dead=True)

@@ -1,4 +1,4 @@
-"""What an exception behind the line proves, with the exceptions that real sockets raise."""
+"""What an exception inside the effect proves, with the exceptions that real sockets raise."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TIMEOUT = 0.3
 
 
 def post(url: str, **options: Any) -> Any:
-    """What a task does behind the line: send, look at the status, read the answer."""
+    """What a task does inside the effect: send, look at the status, read the answer."""
     with requests.Session() as session:
         session.trust_env = False
         answer = session.post(url, json={"text": "hello"}, timeout=TIMEOUT, **options)
@@ -34,7 +34,7 @@ def post(url: str, **options: Any) -> Any:
 
 
 class Seen(NamedTuple):
-    """How an action behind the line failed, and how many requests had gone out by then."""
+    """How an action inside the effect failed, and how many requests had gone out by then."""
 
     error: Exception
     requests_sent: int
@@ -45,14 +45,14 @@ class Seen(NamedTuple):
 
 
 def seen_of(action: Callable[[], Any]) -> Seen:
-    behind_the_line = http_guard.Wire()
-    token = http_guard.current.set(behind_the_line)
-    behind_the_line.begin_effect()
+    inside_the_effect = http_guard.Wire()
+    token = http_guard.current.set(inside_the_effect)
+    inside_the_effect.begin_effect()
     try:
         error = error_of(action)
     finally:
         http_guard.current.reset(token)
-    return Seen(error, behind_the_line.since_the_line)
+    return Seen(error, inside_the_effect.since_the_line)
 
 
 def error_of(action: Callable[[], Any]) -> Exception:

@@ -239,7 +239,7 @@ def test_points_survive_their_attempt(book: Book) -> None:
     assert list(book.fold().points.values()) == [{"container": "17", "step": "2"}]
 
 
-def test_points_of_a_text_survive_a_proven_failure_and_those_from_before_the_line_do_not(book: Book) -> None:
+def test_points_of_a_text_survive_a_proven_failure_and_those_from_before_the_effect_do_not(book: Book) -> None:
     book.tell("point", "c1", KEY, fence=1, name="container", value="16").intent(1)
     book.tell("point", "c1", KEY, fence=1, name="container", value="17", text="ab").outcome("failed", retry=True)
 

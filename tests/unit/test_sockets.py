@@ -165,7 +165,7 @@ def test_after_the_lease_it_is_not_sent(url: str, send: Send) -> None:
 
 
 @pytest.mark.parametrize("send", UNCOUNTED)
-def test_before_the_line_it_is_nobody_s_business(url: str, send: Send) -> None:
+def test_before_the_effect_it_is_nobody_s_business(url: str, send: Send) -> None:
     with attempt(lease_ms=-1, crossed=False):
         send(url)
 
@@ -173,7 +173,7 @@ def test_before_the_line_it_is_nobody_s_business(url: str, send: Send) -> None:
 # Connections that were open before
 
 
-def test_what_goes_over_a_connection_that_was_open_before_the_line_counts(url: str) -> None:
+def test_what_goes_over_a_connection_that_was_open_before_the_effect_counts(url: str) -> None:
     with httpx.Client() as client:
         client.get(url)
 

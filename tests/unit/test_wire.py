@@ -1,4 +1,4 @@
-"""What leaves a process behind the line: every request that may change something is counted, and none goes out too late."""
+"""What leaves a process inside the effect: every request that may change something is counted, and none goes out too late."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_only_what_may_change_something_is_counted(site: Site, method: str) -> N
     assert site.seen == [method]
 
 
-def test_what_was_sent_before_the_line_is_not_counted(site: Site) -> None:
+def test_what_was_sent_before_the_effect_is_not_counted(site: Site) -> None:
     with attempt(crossed=False) as mine:
         send(site)
         mine.begin_effect()
@@ -176,7 +176,7 @@ def test_any_other_method_is_not_whatever_its_name(site: Site, method: str) -> N
     assert site.seen == []
 
 
-def test_within_the_lease_and_before_the_line_it_is_sent(site: Site) -> None:
+def test_within_the_lease_and_before_the_effect_it_is_sent(site: Site) -> None:
     with attempt(lease_ms=60_000) as mine:
         assert 0 < mine.left_ms <= 60_000
         send(site)

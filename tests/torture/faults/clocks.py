@@ -55,7 +55,7 @@ def store_clock_jumps(arena: Arena, rounds: int) -> None:
         arena.rest()
 
 
-@fault("F11", "the clock of Redis jumps while attempts stand before the line: others take their claims and send", short=1,
+@fault("F11", "the clock of Redis jumps while attempts stand before the effect: others take their claims and send", short=1,
        long=8, missing=shim.missing)  # fmt: skip
 def claims_taken_by_a_clock(arena: Arena, rounds: int) -> None:
     """The first owners live, were never stopped and believe in their leases: only the fence tells them."""

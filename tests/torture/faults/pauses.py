@@ -33,7 +33,7 @@ def wake(arena: Arena, victim: Process) -> None:
 
 
 @fault("F4", "stopped before the compare-and-set, the lease passes, then it wakes", short=1, long=10, env=SHORT_LEASE)
-def stopped_before_the_line(arena: Arena, rounds: int) -> None:
+def stopped_before_the_effect(arena: Arena, rounds: int) -> None:
     for _ in range(rounds):
         victim, keys = freeze_at(arena, "cross.before")
         arena.hit(victim)
