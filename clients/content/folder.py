@@ -13,8 +13,6 @@ import settings
 from clients.content import post
 from clients.content.post import BrokenPost, Post
 
-__all__ = ["BrokenPost", "Post", "PostNotFound", "Scan", "due", "load", "scan"]
-
 #: Bytes. A long novel is under 1 MB of text; a larger file is in this folder by mistake.
 MAX_POST = 1_000_000
 

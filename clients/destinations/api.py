@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from requests import HTTPError, Response
 
 import settings
@@ -29,6 +29,14 @@ Parsed = TypeVar("Parsed")
 
 class UnexpectedResponse(ValueError):
     """Raised for a response that does not have the documented form."""
+
+
+class Identified(BaseModel):
+    """An answer that has an id."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    id: str
 
 
 @dataclass
@@ -103,11 +111,13 @@ class Api:
             raise UnexpectedResponse(f"{what} with a body that is not JSON") from None
 
 
-def error_of(error: HTTPError) -> Any:
-    """Return the `error` field of the response, a text or an object; {} if there is none."""
-    if error.response is None:
+def error_of(response: Response | None) -> Any:
+    """Return the `error` field of a response, a text or an object; {} if there is none."""
+    try:
+        body = strict_json.loads(response.content.decode()) if response is not None else {}
+    except (ValueError, RecursionError):
         return {}
-    return _error(error.response)
+    return body.get("error") or {} if isinstance(body, dict) else {}
 
 
 @dataclass(frozen=True)
@@ -118,18 +128,13 @@ class Hint:
     change: str = ""
 
 
-def no_hint(_: HTTPError) -> Hint:
-    """Return an empty hint, for providers whose HTTP statuses are enough."""
-    return Hint()
-
-
 @contextmanager
-def before_sending(name: str, hint: Callable[[HTTPError], Hint] = no_hint) -> Iterator[None]:
+def before_sending(name: str, hint: Callable[[HTTPError], Hint] | None = None) -> Iterator[None]:
     """Turn every error in the block into NotApplied: nothing in it publishes anything.
 
     Args:
         name: The provider's name in messages.
-        hint: Says what an HTTPError means for the next attempt.
+        hint: Says what an HTTPError means for the next attempt; its status alone says it by default.
 
     """
     try:
@@ -137,7 +142,7 @@ def before_sending(name: str, hint: Callable[[HTTPError], Hint] = no_hint) -> It
     except GatekeeperError:
         raise
     except Exception as error:
-        known = hint(error) if isinstance(error, HTTPError) else _hint_of(error)
+        known = hint(error) if hint and isinstance(error, HTTPError) else _hint_of(error)
         message = f"{name}: nothing was published: {describe(error)}"
         raise NotApplied(message, temporary=known.temporary, change=known.change) from error
 
@@ -150,14 +155,6 @@ def _hint_of(error: Exception) -> Hint:
 
 def _error_message(response: Response) -> str:
     """Return the provider's own error message on one line, shortened and without secrets."""
-    error = _error(response)
+    error = error_of(response)
     message = error.get("error_user_msg") or error.get("message") if isinstance(error, dict) else error
     return clean(" ".join(str(message or response.reason or "no reason").split()))[:MAX_SHOWN]
-
-
-def _error(response: Response) -> Any:
-    try:
-        body = strict_json.loads(response.content.decode())
-    except (ValueError, RecursionError):
-        return {}
-    return body.get("error") or {} if isinstance(body, dict) else {}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from jinja2 import Environment
@@ -42,8 +42,7 @@ def find(post: Post) -> Published | None:
     return Feed(here.public_dir, here.public_url).find(post)
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
+UTC_NOW = partial(datetime.now, UTC)
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Feed:
 
     public: Path
     web_url: str
-    now: Callable[[], datetime] = _utc_now
+    now: Callable[[], datetime] = UTC_NOW
 
     @property
     def store(self) -> FeedStore:

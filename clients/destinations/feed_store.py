@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -68,11 +67,9 @@ class FeedStore:
 
     def rebuild(self) -> None:
         """Rebuild the list of the newest from all entries, after it was lost or its writer was killed."""
-        newest = heapq.nlargest(MAX_LISTED, self._all(), key=lambda entry: (entry.published_at, entry.id))
+        every = (entry for path in self.folder.glob("*.json") if (entry := self.get(path.stem)))
+        newest = heapq.nlargest(MAX_LISTED, every, key=lambda entry: (entry.published_at, entry.id))
         self._write_list([entry.id for entry in newest])
-
-    def _all(self) -> Iterator[FeedEntry]:
-        return (entry for path in self.folder.glob("*.json") if (entry := self.get(path.stem)))
 
     def _ids(self) -> list[str]:
         try:

@@ -21,16 +21,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
+from itertools import takewhile
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, PositiveInt
+from pydantic import AliasPath, AwareDatetime, BaseModel, Field, PositiveInt
 from requests import HTTPError
 from wcwidth import iter_graphemes
 
 import settings
 from clients.content import Post, excerpt
 from clients.destinations import LookupInconclusive, Published, check, sent_note
-from clients.destinations.api import MAX_SHOWN, Api, before_sending
+from clients.destinations.api import MAX_SHOWN, Api, Identified, before_sending
 from clients.destinations.sent_note import SentNote
 from clients.text import html
 from gatekeeper.errors import NotApplied
@@ -43,6 +45,8 @@ PAGE, MAX_PAGES = 40, 10
 #: Sorts before every id.
 NONE_YET = "0"
 _NOT_FOUND, _INVALID = 404, 422
+#: Where an instance's description has the limits of its statuses.
+_LIMITS = ("configuration", "statuses")
 
 #: A subset of what Mastodon takes for a link (public host name, ASCII only), so that no link is counted too short.
 _URL = re.compile(
@@ -53,12 +57,9 @@ _URL = re.compile(
 _HANDLE = re.compile(r"(?<![=/\w])@([a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?)@[\w.-]+\w", re.IGNORECASE)
 
 
-class _Status(BaseModel):
+class _Status(Identified):
     """The fields of a status that are used; `content` is HTML."""
 
-    model_config = ConfigDict(coerce_numbers_to_str=True)
-
-    id: str
     created_at: AwareDatetime
     url: str | None = None
     uri: str = ""
@@ -69,25 +70,11 @@ class _Status(BaseModel):
         return Published(published_at=self.created_at, url=self.url or self.uri, id=self.id)
 
 
-class _Account(BaseModel):
-    model_config = ConfigDict(coerce_numbers_to_str=True)
-
-    id: str
-
-
-class _StatusLimits(BaseModel):
+class _Limits(BaseModel):
     """The limits of a server; the defaults are Mastodon's."""
 
-    max_characters: PositiveInt = 500
-    characters_reserved_per_url: PositiveInt = PER_URL
-
-
-class _Configuration(BaseModel):
-    statuses: _StatusLimits = _StatusLimits()
-
-
-class _Instance(BaseModel):
-    configuration: _Configuration = _Configuration()
+    status: PositiveInt = Field(500, validation_alias=AliasPath(*_LIMITS, "max_characters"))
+    per_url: PositiveInt = Field(PER_URL, validation_alias=AliasPath(*_LIMITS, "characters_reserved_per_url"))
 
 
 def publish(post: Post) -> Published:
@@ -98,8 +85,10 @@ def publish(post: Post) -> Published:
         noted = sent_note.recalled()
         if noted is None or not noted.is_for(api.url, account):
             noted = _note(api, account, post)
-        elif found := _found_by_now(api, noted):
-            return found
+        else:
+            with suppress(LookupInconclusive):  # proof, or a person, has freed the key already
+                if found := _look_up(api, noted):
+                    return found
     return _send(api, post, noted)
 
 
@@ -109,10 +98,7 @@ def find(post: Post) -> Published | None:  # noqa: ARG001 - the note has what wa
     if noted is None:
         return None  # the note is stored before the request that publishes
     api = _api()
-    if not noted.is_for(api.url, _account(api)):
-        raise LookupInconclusive(
-            f"it was sent to account {noted.account} at {noted.at}, which MASTODON_* no longer names"
-        )
+    noted.check_account(api.url, _account(api), "MASTODON_*")
     return _look_up(api, noted)
 
 
@@ -130,28 +116,27 @@ def _api() -> Api:
 
 def _account(api: Api) -> str:
     """Return the id of the account that the token belongs to."""
-    return api.parse(_Account, api.get("api/v1/accounts/verify_credentials")).id
+    return api.parse(Identified, api.get("api/v1/accounts/verify_credentials")).id
 
 
 def _note(api: Api, account: str, post: Post) -> SentNote:
     """Store what is about to be sent, and the newest status before it."""
-    limit, per_url = _limits(api)
-    text = excerpt.excerpt(post, limit, partial(length, per_url=per_url))
+    limits = _limits(api)
+    text = excerpt.excerpt(post, limits.status, partial(length, per_url=limits.per_url))
     newest = next(_newest_first(api, account), None)
     noted = SentNote(at=api.url, account=account, text=text, after=newest.id if newest else NONE_YET)
     noted.keep()
     return noted
 
 
-def _limits(api: Api) -> tuple[int, int]:
-    """Return the longest status and the length of a link; servers before version 4 do not report them."""
+def _limits(api: Api) -> _Limits:
+    """Return the server's limits; servers before version 4 do not report them."""
     try:
-        limits = api.parse(_Instance, api.get("api/v2/instance")).configuration.statuses
+        return api.parse(_Limits, api.get("api/v2/instance"))
     except HTTPError as error:
         if error.response is None or error.response.status_code != _NOT_FOUND:
             raise
-        limits = _StatusLimits()
-    return limits.max_characters, limits.characters_reserved_per_url
+        return _Limits.model_validate({})
 
 
 def _send(api: Api, post: Post, noted: SentNote) -> Published:
@@ -175,27 +160,9 @@ def _send(api: Api, post: Post, noted: SentNote) -> Published:
     return status.published
 
 
-def _found_by_now(api: Api, noted: SentNote) -> Published | None:
-    """Look up the status, and treat an inconclusive look-up as absent: proof or a person has freed the key already."""
-    try:
-        return _look_up(api, noted)
-    except LookupInconclusive:
-        return None
-
-
 def _look_up(api: Api, noted: SentNote) -> Published | None:
-    doubtful = ""
-    for status in _newest_first(api, noted.account):
-        if not _is_newer(status.id, noted.after):
-            break
-        text = html.plain(status.content)
-        if noted.is_said_by(text):
-            return status.published
-        if noted.resembles(text):
-            doubtful = status.url or status.id
-    if doubtful:
-        raise LookupInconclusive(f"{doubtful} says nearly the same; see whether it is this post")
-    return None
+    newer = takewhile(lambda status: _is_newer(status.id, noted.after), _newest_first(api, noted.account))
+    return noted.search((html.plain(status.content), status.published) for status in newer)
 
 
 def _newest_first(api: Api, account: str) -> Iterator[_Status]:

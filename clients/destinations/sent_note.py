@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict
 
 import gatekeeper
+from clients.destinations import LookupInconclusive, Published
 
 #: The name of the checkpoint that stores it.
 CHECKPOINT = "draft"
@@ -45,12 +47,33 @@ class SentNote(BaseModel):
         """Return whether the note is about this account at this URL."""
         return (self.at, self.account) == (at, account)
 
-    def is_said_by(self, text: str) -> bool:
-        """Return whether a provider's text is this one, ignoring everything but letters and digits."""
-        return _bare(self.text) == _bare(text)
+    def check_account(self, at: str, account: str, settings: str) -> None:
+        """Raise LookupInconclusive, which names the settings, if the note is about another account."""
+        if not self.is_for(at, account):
+            why = f"it was sent to account {self.account} at {self.at}, which {settings} no longer names"
+            raise LookupInconclusive(why)
 
-    def resembles(self, text: str) -> bool:
-        """Return whether a text shares at least MIN_SIMILARITY of its words with this one."""
+    def search(self, posts: Iterable[tuple[str, Published]]) -> Published | None:
+        """Return the first post that says this text.
+
+        Args:
+            posts: What the account published since the note, each with its text.
+
+        Raises:
+            LookupInconclusive: no post has the same letters and digits, but one has nearly the same words.
+
+        """
+        doubtful = ""
+        for text, published in posts:
+            if _bare(self.text) == _bare(text):
+                return published
+            if self._resembles(text):
+                doubtful = published.url
+        if doubtful:
+            raise LookupInconclusive(f"{doubtful} says nearly the same; see whether it is this post")
+        return None
+
+    def _resembles(self, text: str) -> bool:
         ours, theirs = _words(self.text), _words(text)
         return len(ours & theirs) >= MIN_SIMILARITY * max(len(ours), len(theirs), 1)
 

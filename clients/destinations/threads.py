@@ -20,7 +20,9 @@ from __future__ import annotations
 
 import time
 import unicodedata
+from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import takewhile
 
 from requests import HTTPError
 from wcwidth import iter_graphemes
@@ -60,8 +62,10 @@ def publish(post: Post) -> Published:
         container = (gatekeeper.recall(CONTAINER) or "") if known else ""
         noted = noted if noted is not None and known else _note(api, account, post)
         asked = gatekeeper.recall(ASKED) if known else None
-        if asked and (found := _found_by_now(api, account, noted, asked)):
-            return found
+        if asked:
+            with suppress(LookupInconclusive):  # proof, or a person, has freed the key already
+                if found := _look_up(api, account, noted, asked):
+                    return found
         container = _ready(api, noted, container)
         if api.left < MIN_REMAINING:
             message = f"Threads: no time is left to publish container {container}; the next attempt does"
@@ -77,10 +81,7 @@ def find(post: Post) -> Published | None:  # noqa: ARG001 - the note has what wa
         return None  # both are stored before the request that publishes
     api = _api()
     account = api.account()
-    if not noted.is_for(api.url, account.id):
-        raise LookupInconclusive(
-            f"it was sent to account {noted.account} at {noted.at}, which THREADS_* no longer names"
-        )
+    noted.check_account(api.url, account.id, "THREADS_*")
     return _look_up(api, account, noted, asked)
 
 
@@ -171,28 +172,18 @@ def _published(api: Threads, account: Account, media: str) -> Published:
         return Published(published_at=datetime.now(UTC), url=account.page, id=media)
 
 
-def _found_by_now(api: Threads, account: Account, noted: SentNote, container: str) -> Published | None:
-    """Look up the post, and treat an inconclusive look-up as absent: proof or a person has freed the key already."""
-    try:
-        return _look_up(api, account, noted, container)
-    except LookupInconclusive:
-        return None
-
-
 def _look_up(api: Threads, account: Account, noted: SentNote, container: str) -> Published | None:
-    doubtful = ""
-    for thread in api.newest_first(account.id):
-        if noted.after and thread.timestamp < datetime.fromisoformat(noted.after):
-            break
-        if noted.is_said_by(thread.text):
-            return thread.published(account)
-        if noted.resembles(thread.text):
-            doubtful = thread.permalink or thread.id
+    after = datetime.fromisoformat(noted.after) if noted.after else datetime.min.replace(tzinfo=UTC)
+    newer = takewhile(lambda thread: thread.timestamp >= after, api.newest_first(account.id))
+    doubt = ""
+    try:
+        if found := noted.search((thread.text, thread.published(account)) for thread in newer):
+            return found
+    except LookupInconclusive as error:
+        doubt = str(error)
     status = api.status(container)
     if status == "PUBLISHED":
         return Published(published_at=datetime.now(UTC), url=account.page, id=container)
-    if doubtful:
-        raise LookupInconclusive(f"{doubtful} says nearly the same; see whether it is this post")
-    if status in {"FINISHED", "ERROR", "EXPIRED"}:
+    if not doubt and status in {"FINISHED", "ERROR", "EXPIRED"}:
         return None
-    raise LookupInconclusive(f"container {container} is {status}, and the post is not in the account's list")
+    raise LookupInconclusive(doubt or f"container {container} is {status}, and the post is not in the account's list")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AliasPath, AwareDatetime, BaseModel, Field
 from requests import HTTPError
 
 from clients.destinations import LookupInconclusive, Published
-from clients.destinations.api import Api, Hint, error_of
+from clients.destinations.api import Api, Hint, Identified, error_of
 
 #: Our own status for a container that Threads does not know.
 GONE = "GONE"
@@ -20,17 +20,12 @@ PAGE, MAX_PAGES = 100, 10
 _NO_SUCH_THING = 24
 #: Meta's codes for requests that are refused before anything is done. Temporary: too many calls, and an account that is
 #: blocked for a while (368). Permanent: no permission (10), an invalid parameter (100), an invalid token (190).
-_TEMPORARY = frozenset({4, 17, 32, 341, 368, 613})
-_PERMISSION, _PARAMETER, _TOKEN = 10, 100, 190
-_REFUSALS = _TEMPORARY | {_PERMISSION, _PARAMETER, _TOKEN}
-
-
-class _Created(BaseModel):
-    """The response to a request that creates something."""
-
-    model_config = ConfigDict(coerce_numbers_to_str=True)
-
-    id: str
+_REFUSALS = {
+    **dict.fromkeys((4, 17, 32, 341, 368, 613), Hint(temporary=True)),
+    10: Hint(temporary=False, change="the permissions of THREADS_TOKEN"),
+    100: Hint(temporary=False, change="the text of the post, or THREADS_USER_ID: Threads does not accept a parameter"),
+    190: Hint(temporary=False, change="THREADS_TOKEN: Threads does not accept it"),
+}
 
 
 class _Container(BaseModel):
@@ -38,7 +33,7 @@ class _Container(BaseModel):
     error_message: str = "no reason given"
 
 
-class Account(_Created):
+class Account(Identified):
     """The account that the token belongs to."""
 
     username: str = ""
@@ -48,7 +43,7 @@ class Account(_Created):
         return f"https://www.threads.com/@{self.username}"
 
 
-class Thread(_Created):
+class Thread(Identified):
     """One post as Threads lists it; a flagged post has no permalink."""
 
     timestamp: AwareDatetime
@@ -59,17 +54,9 @@ class Thread(_Created):
         return Published(published_at=self.timestamp, url=self.permalink or account.page, id=self.id)
 
 
-class _Cursors(BaseModel):
-    after: str | None = None
-
-
-class _Paging(BaseModel):
-    cursors: _Cursors = _Cursors()
-
-
 class _Page(BaseModel):
     data: list[Thread]
-    paging: _Paging = _Paging()
+    after: str | None = Field(None, validation_alias=AliasPath("paging", "cursors", "after"))
 
 
 @dataclass
@@ -96,9 +83,9 @@ class Threads(Api):
             response = self.get(f"{user}/threads", fields="id,text,permalink,timestamp", limit=str(PAGE), **cursor)
             page = self.parse(_Page, response)
             yield from page.data
-            if not page.data or not page.paging.cursors.after:
+            if not page.data or not page.after:
                 return
-            cursor = {"after": page.paging.cursors.after}
+            cursor = {"after": page.after}
         raise LookupInconclusive(f"more than {PAGE * MAX_PAGES} posts came since; look for the post by hand")
 
     def thread(self, media: str) -> Thread:
@@ -107,7 +94,7 @@ class Threads(Api):
 
     def create(self, user: str, text: str) -> str:
         """Create a container, which is not visible to readers, and return its id."""
-        return self.parse(_Created, self.post(f"{user}/threads", {"media_type": "TEXT", "text": text})).id
+        return self.parse(Identified, self.post(f"{user}/threads", {"media_type": "TEXT", "text": text})).id
 
     def status(self, container: str) -> str:
         """Return a container's status: IN_PROGRESS, FINISHED, PUBLISHED, ERROR, EXPIRED, or GONE."""
@@ -122,12 +109,12 @@ class Threads(Api):
 
     def publish(self, user: str, container: str) -> str:
         """Publish a container, and return the id of the post."""
-        return self.parse(_Created, self.post(f"{user}/threads_publish", {"creation_id": container})).id
+        return self.parse(Identified, self.post(f"{user}/threads_publish", {"creation_id": container})).id
 
 
 def says_gone(error: HTTPError) -> bool:
     """Return whether Threads does not know the container."""
-    return bool(_code(error) == _NO_SUCH_THING)
+    return _code(error) == _NO_SUCH_THING
 
 
 def says_refused(error: HTTPError) -> bool:
@@ -137,20 +124,11 @@ def says_refused(error: HTTPError) -> bool:
 
 def hint(error: HTTPError) -> Hint:
     """Say what a refusal means for the next attempt; Meta answers 400 to nearly everything, so its error code decides."""
-    code = _code(error)
-    if code in _TEMPORARY or code == _NO_SUCH_THING:
-        return Hint(temporary=True)
-    if code == _TOKEN:
-        return Hint(temporary=False, change="THREADS_TOKEN: Threads does not accept it")
-    if code == _PERMISSION:
-        return Hint(temporary=False, change="the permissions of THREADS_TOKEN")
-    if code == _PARAMETER:
-        return Hint(
-            temporary=False, change="the text of the post, or THREADS_USER_ID: Threads does not accept a parameter"
-        )
-    return Hint()
+    return Hint(temporary=True) if says_gone(error) else _REFUSALS.get(_code(error), Hint())
 
 
-def _code(error: HTTPError) -> object:
-    body = error_of(error)
-    return body.get("code") if isinstance(body, dict) else None
+def _code(error: HTTPError) -> int:
+    """Return Meta's code of an error; 0 if it has none."""
+    body = error_of(error.response)
+    code = body.get("code") if isinstance(body, dict) else None
+    return code if isinstance(code, int) else 0

@@ -104,6 +104,7 @@ def _environment() -> dict[str, str]:
 def _main(module: str, name: str, kind: str, seconds: int) -> int:
     """Run the function in the child, write its result to stdout, and return the exit code."""
     function = getattr(importlib.import_module(module), name)
+    function = getattr(function, "__wrapped__", function)  # a decorator would start another child
     _limit(seconds)
     data = sys.stdin.buffer.read()
     try:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, wraps
 from itertools import pairwise
-from typing import Any, cast
+from typing import TypeVar, cast
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
@@ -29,45 +29,40 @@ SAFE_LINK = re.compile(r"(https?://|mailto:)", re.IGNORECASE)
 _SPECIAL = re.compile(r"[\\`*_\[\]<>&~|]|^[-+#=]|(?<=\d)[.)](?=\s)")
 
 
+Result = TypeVar("Result")
+
+
 class RenderError(ValueError):
     """Raised for a text that cannot be rendered within the limits; the message says what to change."""
 
 
-def within_limits(function: Callable[[str], Any], text: str) -> Any:
-    """Return `function(text)`, computed in a child process if the text is long; raises RenderError."""
-    if len(text) <= MAX_UNCONFINED:
-        return function(text)
-    try:
-        return confined.call(function, text)
-    except (confined.LimitExceeded, confined.FunctionFailed) as error:
-        raise RenderError(
-            f"its Markdown cannot be rendered: it {error}; look for a very wide table, deep quotations or lists, "
-            "or thousands of brackets"
-        ) from None
+def within_limits(function: Callable[[str], Result]) -> Callable[[str], Result]:
+    """Decorate a function to run in a child process if its text is long, and to raise RenderError if it fails there."""
+
+    @wraps(function)
+    def limited(text: str) -> Result:
+        if len(text) <= MAX_UNCONFINED:
+            return function(text)
+        try:
+            return cast("Result", confined.call(function, text))
+        except (confined.LimitExceeded, confined.FunctionFailed) as error:
+            raise RenderError(
+                f"its Markdown cannot be rendered: it {error}; look for a very wide table, deep quotations or lists, "
+                "or thousands of brackets"
+            ) from None
+
+    return limited
 
 
+@within_limits
 def to_html(text: str) -> str:
     """Render a post's body as HTML whose highest heading is `h2`; raises RenderError."""
-    return str(within_limits(html_here, text))
-
-
-def first_paragraph(text: str) -> str:
-    """Return the first paragraph as plain text of at most SUMMARY_LENGTH characters; raises RenderError."""
-    return str(within_limits(paragraph_here, text))
-
-
-def links(text: str) -> list[str]:
-    """Return the URLs of all links and images in a text; raises RenderError."""
-    return cast("list[str]", within_limits(links_here, text))
-
-
-def html_here(text: str) -> str:
-    """Do the work of `to_html` in this process, without limits."""
     return cast("str", _markdown().render(text))
 
 
-def paragraph_here(text: str) -> str:
-    """Do the work of `first_paragraph` in this process, without limits."""
+@within_limits
+def first_paragraph(text: str) -> str:
+    """Return the first paragraph as plain text of at most SUMMARY_LENGTH characters; raises RenderError."""
     tokens = _markdown().parse(text)
     inline = (after for before, after in pairwise(tokens) if before.type == "paragraph_open")
     return shorten(" ".join(_plain(next(inline, None)).split()))
@@ -86,8 +81,9 @@ def escape(text: str) -> str:
     return _SPECIAL.sub(lambda found: f"\\{found[0]}", text)
 
 
-def links_here(text: str) -> list[str]:
-    """Do the work of `links` in this process, without limits."""
+@within_limits
+def links(text: str) -> list[str]:
+    """Return the URLs of all links and images in a text; raises RenderError."""
     inline = [child for token in _markdown().parse(text) for child in token.children or []]
     return [str(token.attrGet("href")) for token in inline if token.type == "link_open"]
 

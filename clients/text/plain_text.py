@@ -12,13 +12,9 @@ _BREAKS = {"softbreak": " ", "hardbreak": "\n"}
 _MAIL = "mailto:"
 
 
+@markdown.within_limits
 def text_of(source: str) -> str:
     """Convert a post's body to plain text with an empty line between paragraphs; raises `markdown.RenderError`."""
-    return str(markdown.within_limits(text_here, source))
-
-
-def text_here(source: str) -> str:
-    """Do the work of `text_of` in this process, without limits."""
     page = _PlainTextBuilder()
     for token in markdown.tokens(source):
         page.take(token)
@@ -64,13 +60,9 @@ class _PlainTextBuilder:
         block, self._bullet = f"{self._bullet}{block}", ""
         if not block.strip():
             return
-        self.text += f"{self._gap(tight)}{block}"
+        gap = "\n" if tight and self._was_tight else "\n\n"
+        self.text += f"{gap}{block}" if self.text else block
         self._was_tight = tight
-
-    def _gap(self, tight: bool) -> str:  # noqa: FBT001 - private, with one caller
-        if not self.text:
-            return ""
-        return "\n" if tight and self._was_tight else "\n\n"
 
 
 def _inline(tokens: Iterable[Token]) -> str:

@@ -254,7 +254,7 @@ def test_our_own_redis_is_no_effect_and_another_one_is(valkey: Valkey, monkeypat
 
 def test_a_program_of_ours_that_reads_a_stranger_s_text_is_no_effect() -> None:
     with attempt() as mine:
-        assert confined.call(markdown.html_here, "*hello*")
+        assert confined.call(markdown.to_html, "*hello*")
 
     assert mine.since_the_line == 0
 
