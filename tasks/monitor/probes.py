@@ -170,7 +170,7 @@ def processes() -> Observation:
     counts = ", ".join(f"{len(running.of(kind))} {kind}" for kind in liveness.KINDS)
     silent = "; ".join(map(str, running.silent))
     return Observation(
-        f"{counts} alive", "none silent", f"{silent}; see docs/operations.md, Nothing runs" if silent else ""
+        f"{counts} alive", "none silent", f"{silent}; see docs/operations/worker-stopped.md" if silent else ""
     )
 
 

@@ -119,7 +119,7 @@ def check_entry(entry: Entry, state: Snapshot | None, watched: datetime, now: da
     due, allowed = max(entry.next_after(last), watched) if last else watched, grace(entry)
     limit = f"due {due:%Y-%m-%d %H:%M} UTC, {_hours(allowed)} later it is late"
     if now > due + allowed:
-        why = f"{entry.agent} was due {_hours(now - due)} ago; {value}; see docs/operations.md, Nothing runs"
+        why = f"{entry.agent} was due {_hours(now - due)} ago; {value}; see docs/operations/tick-missed.md"
         return Observation(value, limit, why)
     return Observation(value, limit, _failing(entry, now))
 

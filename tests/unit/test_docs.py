@@ -23,6 +23,7 @@ from tests.harness import Install, Valkey
 
 ROOT = settings.ROOT
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+OPERATIONS = ROOT / "docs" / "operations"
 
 BLOCK = re.compile(r"^ *```(?P<language>\w*)\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
@@ -52,6 +53,11 @@ def block(page: str, part: str) -> str:
 
 def prose(page: Path) -> str:
     return BLOCK.sub("", page.read_text())
+
+
+def words(text: str) -> int:
+    """Return the number of words that a reader sees, those of examples and of their output included."""
+    return len(re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL).split())
 
 
 def name_of(page: Path) -> str:
@@ -229,7 +235,7 @@ def resolves(dotted: str) -> bool:
 
 
 def test_every_gate_command_is_told_in_operations() -> None:
-    page = (ROOT / "docs" / "operations.md").read_text()
+    page = (OPERATIONS / "commands.md").read_text()
 
     missing = {name for name in gate_commands() if not re.search(rf"^\| `gate {name}\b", page, re.MULTILINE)}
 
@@ -251,11 +257,56 @@ def test_no_page_names_a_make_target_that_does_not_exist(page: Path) -> None:
 
 
 def test_every_process_of_the_procfile_is_told_in_operations() -> None:
-    page = (ROOT / "docs" / "operations.md").read_text()
+    page = (OPERATIONS / "process-dies.md").read_text()
 
     missing = {name for name in procfile.read(ROOT / "Procfile") if f"| `{name}` |" not in page}
 
     assert missing == set()
+
+
+# One page per symptom
+
+SECTIONS = ["You see", "Look", "It means", "Do", "Why it is safe"]
+#: Pages of docs/operations that describe something instead of a symptom.
+REFERENCE = {"README", "backups", "commands", "drill", "logs", "revoke", "running", "schedule"}
+SYMPTOMS = [page for page in sorted(OPERATIONS.glob("*.md")) if page.stem not in REFERENCE]
+
+
+@pytest.mark.parametrize("page", SYMPTOMS, ids=name_of)
+def test_a_symptom_has_its_five_parts_and_one_command_to_look(page: Path) -> None:
+    text = page.read_text()
+    look = text.partition("## Look")[2].partition("\n## ")[0]
+
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == SECTIONS
+    assert len(re.findall(r"^\$ ", look, re.MULTILINE)) == 1
+
+
+@pytest.mark.parametrize("page", SYMPTOMS, ids=name_of)
+def test_a_symptom_takes_less_than_three_hundred_words(page: Path) -> None:
+    assert words(page.read_text()) < 300
+
+
+@pytest.mark.parametrize("page", SYMPTOMS, ids=name_of)
+def test_the_index_of_the_symptoms_leads_to_each_page(page: Path) -> None:
+    assert f"]({page.name})" in (OPERATIONS / "README.md").read_text()
+
+
+def test_the_messages_of_the_product_name_pages_that_exist() -> None:
+    files = [*ROOT.glob("*.py"), *(file for folder in FOLDERS.split("|") for file in (ROOT / folder).rglob("*.py"))]
+    named = {(file, page) for file in files for page in re.findall(r"see (docs/[\w/-]+\.md)", file.read_text())}
+
+    assert named
+    assert [(name_of(file), page) for file, page in named if not (ROOT / page).is_file()] == []
+
+
+# Reading
+
+
+def test_a_newcomer_reads_ten_minutes_until_the_promise_is_understood() -> None:
+    """At 230 words a minute: the README, and the first part of the page that it sends a newcomer to."""
+    first_part = (ROOT / "docs" / "how-it-works.md").read_text().partition("\n## 1.")[0]
+
+    assert words((ROOT / "README.md").read_text()) + words(first_part) <= 2300
 
 
 def glossary_rows() -> list[str]:

@@ -13,8 +13,8 @@ from tasks.monitor.overdue import Overdue
 
 #: What to do about a silent process, by its kind.
 CHANGE = {
-    "worker": "see docs/operations.md, Nothing runs; one that is stuck: kill -9 its pid, and it is started again",
-    "beat": "see docs/operations.md, Nothing runs; one that is stuck: kill -9 its pid, and it is started again",
+    "worker": "see docs/operations/worker-stopped.md; one that is stuck: kill -9 its pid, and it is started again",
+    "beat": "see docs/operations/beat-stopped.md; one that is stuck: kill -9 its pid, and it is started again",
     "queue": "start a worker with --queues, or give it the queue: celery -A workers control add_consumer QUEUE",
     "sweeper": "read the log of that worker for: sweep failed",
 }
