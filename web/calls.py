@@ -9,17 +9,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from gatekeeper.policies.spec import agents
-from gatekeeper.redact import clean
 from state.agents import history
-from web import blocking, hosts, links, problems
-
-log = structlog.get_logger("gatehouse.web")
+from web import blocking, hosts, links
 
 #: The fields of an answer, in this order.
 FIELDS = ("call", "agent", "task", "key", "state", "result", "answer")
@@ -38,33 +34,15 @@ async def show(request: Request) -> Response:
     return JSONResponse({name: fields[name] for name in names}, headers={"Cache-Control": "no-store"})
 
 
-def status_url(call: str) -> str:
-    """Return the signed address of a call's page; raise HTTPException 503 if it cannot be signed."""
-    try:
-        return links.signed_url(call)
-    except OSError as error:
-        raise _signing_unavailable(error) from error
-
-
 def _is_signed(request: Request, call: str) -> bool:
     """Return whether a request has the call's signature; raise HTTPException 401 if it may see nothing."""
     signature = request.query_params.get(links.PARAMETER)
     if signature is None and hosts.is_direct_and_local(request):
         return False
-    try:
-        if signature is not None and links.is_signed(call, signature):
-            return True
-    except OSError as error:
-        raise _signing_unavailable(error) from error
+    if signature is not None and links.is_signed(call, signature):
+        return True
     detail = "use the whole status_url from the answer to the webhook; only its sender may see this page"
     raise HTTPException(401, detail, {"WWW-Authenticate": "Signature"})
-
-
-def _signing_unavailable(error: OSError) -> HTTPException:
-    reason = clean(str(error))
-    log.error("status addresses cannot be signed", error=reason, hint="let this user read and write STATE_DIR/secrets")
-    retry = problems.retry_after(blocking.RETRY_SECONDS)
-    return HTTPException(503, "this server cannot sign addresses now; retry later", retry)
 
 
 def _look_up(call: str) -> dict[str, Any] | None:

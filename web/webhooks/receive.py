@@ -24,7 +24,7 @@ from gatekeeper.redact import clean
 from state import limits
 from state.constants import WEBHOOK
 from state.model import Call, ContentMismatch
-from web import blocking, calls, problems
+from web import blocking, links, problems
 from web.webhooks import body
 from web.webhooks.field_path import MISSING
 from web.webhooks.signatures import BadSignature
@@ -106,7 +106,7 @@ async def receive(request: Request) -> Response:
         if start is None:
             return _answer(200, {"ignored": delivery.event}, source=name, type=delivery.event)
         call = delivery.call(start)
-        content = {"call": call.id, "status_url": calls.status_url(call.id)}
+        content = {"call": call.id, "status_url": links.signed_url(call.id)}
         created = await blocking.call_store(partial(_accept, delivery, call))
     except HTTPException as refusal:
         log.warning("webhook refused", source=clean(name)[:80], status=refusal.status_code, reason=refusal.detail)
