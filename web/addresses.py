@@ -1,4 +1,4 @@
-"""Decide whether a host, or a request's headers, show that a request comes from this machine."""
+"""Read addresses, and decide whether a host, or a request's headers, show that a request comes from this machine."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ _PROXY_PREFIX = "x-forwarded-"
 
 def is_loopback(host: str) -> bool:
     """Return whether a name, or an address without brackets, always leads to this machine."""
-    if not is_ip_address(host):
-        return host == "localhost" or host.endswith(".localhost")
-    address = ipaddress.ip_address(host)
-    mapped = getattr(address, "ipv4_mapped", None)
-    return bool((mapped or address).is_loopback)
+    if is_ip_address(host):
+        return parse(host).is_loopback
+    return host == "localhost" or host.endswith(".localhost")
+
+
+def parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Parse an address; return an IPv4 address for one that a dual-stack socket shows as IPv6."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    return (isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped) or parsed
 
 
 def has_proxy_header(headers: Iterable[str]) -> bool:

@@ -8,7 +8,6 @@ the kernel tells whose process made a connection. Requests that a browser marks 
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 import os
 from typing import Any
@@ -47,11 +46,12 @@ def install() -> str:
 
     """
     credentials = f"{USER}:{settings.current().desk_password or private.secret(SECRET)}"
+    token = base64.b64encode(credentials.encode()).decode()
     needs_password = bool(settings.current().desk_password)
 
     def find_handler(self: Any, request: HTTPServerRequest, **kwargs: Any) -> Any:
         if request.path != OPEN_PATH:
-            refusal = _check(request, credentials, needs_password=needs_password)
+            refusal = _check(request, token, needs_password=needs_password)
             if refusal:
                 return self.get_handler_delegate(request, _Refusal, {"status": refusal[0], "reason": refusal[1]})
         return super(Flower, self).find_handler(request, **kwargs)
@@ -62,14 +62,15 @@ def install() -> str:
     return credentials
 
 
-def _check(request: HTTPServerRequest, credentials: str, *, needs_password: bool) -> tuple[int, str] | None:
+def _check(request: HTTPServerRequest, token: str, *, needs_password: bool) -> tuple[int, str] | None:
     """Return the status and the reason of a refusal; None for a request that may go on."""
     if _is_cross_site(request):
         return FORBIDDEN, "a page of another site made this request\n"
     if not needs_password and _is_from_our_user(request):
-        request.headers["Authorization"] = f"Basic {base64.b64encode(credentials.encode()).decode()}"
+        request.headers["Authorization"] = f"Basic {token}"
         return None
-    if _has_password(request.headers.get("Authorization", ""), credentials):
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "basic" and hmac.compare_digest(given.strip().encode(), token.encode()):
         return None
     place = "DESK_PASSWORD" if needs_password else f"STATE_DIR/secrets/{SECRET}"
     return UNAUTHORIZED, f"the user is {USER}, and the password is in {place}\n"
@@ -97,15 +98,6 @@ def _is_from_our_user(request: HTTPServerRequest) -> bool:
     stream = getattr(request.connection, "stream", None)
     connection = getattr(stream, "socket", None)
     return connection is not None and peers.peer_uid(connection) in {0, os.geteuid()}
-
-
-def _has_password(authorization: str, credentials: str) -> bool:
-    scheme, _, encoded = authorization.partition(" ")
-    try:
-        decoded = base64.b64decode(encoded.strip(), validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    return scheme.lower() == "basic" and hmac.compare_digest(decoded, credentials.encode())
 
 
 def _set_headers(self: RequestHandler) -> None:

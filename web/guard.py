@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gatekeeper.redact import clean
@@ -48,14 +45,13 @@ class Guard:
         if hosts.is_ours(host) or scope["path"].startswith(SIGNED_PATHS):
             await self._app(scope, receive, send_with_headers)
         else:
-            await _refusal(Request(scope), host)(scope, receive, send_with_headers)
+            reason = _refusal(host)
+            log.warning("host refused", reason=clean(reason))
+            await problems.response(400, reason)(scope, receive, send_with_headers)
 
 
-def _refusal(request: Request, host: str | None) -> Response:
+def _refusal(host: str | None) -> str:
     if host is None:
-        reason = "the Host header is not the name of a server"
-    else:
-        name = host[:MAX_HOST_SHOWN]
-        reason = f"this server does not answer to the name {name}; if it should, set PUBLIC_URL, such as https://{name}"
-    log.warning("host refused", reason=clean(reason))
-    return problems.from_http_exception(request, HTTPException(400, reason))
+        return "the Host header is not the name of a server"
+    name = host[:MAX_HOST_SHOWN]
+    return f"this server does not answer to the name {name}; if it should, set PUBLIC_URL, such as https://{name}"

@@ -6,10 +6,11 @@ the user of a socket that belongs to another user's process.
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import sys
 from pathlib import Path
+
+from web import addresses
 
 _TABLES = {4: Path("/proc/net/tcp"), 6: Path("/proc/net/tcp6")}
 #: Columns of the tables.
@@ -30,7 +31,7 @@ def peer_uid(connection: socket.socket) -> int | None:
         return None
     try:
         ours, theirs = connection.getsockname()[:2], connection.getpeername()[:2]
-        return _find(_hex(*theirs), _hex(*ours), _TABLES[_parse(theirs[0]).version])
+        return _find(_hex(*theirs), _hex(*ours), _TABLES[addresses.parse(theirs[0]).version])
     except (OSError, ValueError, IndexError):
         return None
 
@@ -45,14 +46,8 @@ def _find(local: str, remote: str, table: Path) -> int | None:
     return None
 
 
-def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Parse an address; return an IPv4 address for one that a dual-stack socket shows as IPv6."""
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    return (isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped) or parsed
-
-
 def _hex(address: str, port: int) -> str:
     """Write an address as the tables do: words of four bytes in this processor's byte order."""
-    packed = _parse(address).packed
+    packed = addresses.parse(address).packed
     words = (int.from_bytes(packed[at : at + 4], sys.byteorder) for at in range(0, len(packed), 4))
     return f"{''.join(f'{word:08X}' for word in words)}:{port:04X}"

@@ -18,12 +18,12 @@ MEDIA_TYPE = "application/problem+json"
 def from_http_exception(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
     """Return the answer for an HTTPException."""
     assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for nothing else
-    return _problem(error.status_code, error.detail, error.headers)
+    return response(error.status_code, error.detail, error.headers)
 
 
 def from_bug(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
     """Return the answer for an unexpected exception, which only the log describes."""
-    return _problem(500, "internal error; the log of the web process tells more")
+    return response(500, "internal error; the log of the web process tells more")
 
 
 def retry_after(seconds: float) -> dict[str, str]:
@@ -31,7 +31,8 @@ def retry_after(seconds: float) -> dict[str, str]:
     return {"Retry-After": str(max(1, math.ceil(seconds)))}
 
 
-def _problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+def response(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return an error as problem JSON."""
     title = HTTPStatus(status).phrase
     content = {"type": "about:blank", "title": title, "status": status}
     if detail != title:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import workers  # noqa: F401  loads the agents that the tables name
 from gatekeeper.schedule import entries
@@ -18,19 +18,15 @@ from web.webhooks.sources import Routes
 
 def main() -> int:
     """Print a line for each mistake; return the exit code, which is 1 if there is one."""
-    names = [name for name in READERS if name in sys.argv[1:]] or list(READERS)
-    mistakes = [mistake for name in names for mistake in check(READERS[name])]
+    mistakes: list[TableError] = []
+    for name in [name for name in READERS if name in sys.argv[1:]] or READERS:
+        try:
+            mistakes += READERS[name]().refused.values()
+        except TableError as error:
+            mistakes.append(error)
     for mistake in mistakes:
         sys.stderr.write(f"gatehouse: {mistake}\n")
     return 1 if mistakes else 0
-
-
-def check(read: Callable[[], Schedule | Routes]) -> Iterator[str]:
-    """Yield what is wrong in a table, row by row."""
-    try:
-        yield from map(str, read().refused.values())
-    except TableError as error:
-        yield str(error)
 
 
 READERS: dict[str, Callable[[], Schedule | Routes]] = {"schedule": entries.read, "webhooks": sources.read}
