@@ -101,6 +101,11 @@ class RedisUrl:
         return options
 
     @property
+    def address(self) -> str:
+        """The URL without its login and its options, for messages."""
+        return f"unix://{self.path}" if self.path else f"{self._scheme}://{self._place}"
+
+    @property
     def _scheme(self) -> str:
         return "redis" if self.tls is None else "rediss"
 

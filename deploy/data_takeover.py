@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import data_dir
@@ -18,7 +17,7 @@ import settings
 from data_dir import DATA_FOLDERS, DEFAULT_STATE_DIR, OLD_STATE_DIR, UNFINISHED_MOVE
 from settings import Settings, SettingsError
 from state import private, terminal
-from state.files import is_locked, open_locked, sync_folder, write_atomic
+from state.files import is_locked, lock_file, sync_folder, write_atomic
 
 
 class TakeoverError(RuntimeError):
@@ -54,7 +53,8 @@ def take_over(chosen: Settings) -> str:
     if chosen.state_dir != DEFAULT_STATE_DIR or not (_old_data() or UNFINISHED_MOVE.exists()):
         return ""
     try:
-        with _exclusive():
+        # A second run waits, and then has nothing to do.
+        with lock_file(OLD_STATE_DIR, flags=os.O_RDONLY | os.O_DIRECTORY):
             return _move_all()
     except OSError as error:
         raise TakeoverError(
@@ -155,16 +155,6 @@ def _remove_empty(folder: Path) -> None:
     for path, _, _ in os.walk(folder, topdown=False):
         with suppress(OSError):
             Path(path).rmdir()
-
-
-@contextmanager
-def _exclusive() -> Iterator[None]:
-    """Hold a lock on the old folder: a second run waits, and then has nothing to do."""
-    descriptor = open_locked(OLD_STATE_DIR, flags=os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield
-    finally:
-        os.close(descriptor)
 
 
 if __name__ == "__main__":

@@ -100,9 +100,5 @@ class Process:
 
 def describe_exit(code: int) -> str:
     """Return how a process ended, such as `exit code 1` or `signal SIGKILL`, from what `Process.ended` returned."""
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return f"signal {signal.Signals(-code).name}"
-    except ValueError:
-        return f"signal {-code}"
+    names = {int(number): number.name for number in signal.Signals}  # those of real time have no names
+    return f"exit code {code}" if code >= 0 else f"signal {names.get(-code, -code)}"

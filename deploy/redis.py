@@ -30,17 +30,17 @@ def main() -> int:
     try:
         chosen = settings.current()
         if arguments.wanted:
-            return 0 if chosen.embedded else 1
+            return int(not chosen.embedded)
         if arguments.wait:
             redis_server.wait_until_ready(chosen, time.monotonic() + WAIT_SECONDS)
-            return 0
-        if arguments.check:
+        elif arguments.check:
             check(chosen)
-            return 0
-        become_server(chosen, options)
+        else:
+            become_server(chosen, options)
     except (SettingsError, ServerError) as error:
         print(f"gatehouse: {terminal.lines(error)}", file=sys.stderr)
-    return 1
+        return 1
+    return 0
 
 
 def check(chosen: Settings) -> None:

@@ -8,18 +8,19 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError
 from redis.retry import Retry
 
+import redis_url
 from data_dir import check_socket_folder, embedded_socket
-from settings import ROOT, Settings, SettingsError
+from settings import ROOT, Settings
 from state import private, redis_format
+from state.errors import lineage
 from state.redis import connections
 
 CONFIGURATION = ROOT / "deploy" / "redis.conf"
@@ -53,7 +54,8 @@ def command(settings: Settings) -> list[str]:
     """Create the embedded server's folders for this user only, and return its command line.
 
     Raises:
-        ServerError: If there is no program to run, or if another user owns the folder of the socket.
+        ServerError: If there is no program to run.
+        SettingsError: If another user owns the folder of the socket.
         OSError: If a folder cannot be created.
 
     """
@@ -61,45 +63,37 @@ def command(settings: Settings) -> list[str]:
     data = settings.run_dir / "redis"
     for folder in (settings.run_dir, data):
         private.folder(folder)
-    try:
-        check_socket_folder(socket)
-    except SettingsError as error:
-        raise ServerError(str(error)) from None
+    check_socket_folder(socket)
     location = ["--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "600", "--dir", str(data)]
     return [str(find_server()), str(CONFIGURATION), *location]
 
 
 def check_not_running(settings: Settings) -> None:
     """Raise ServerError if a server answers on the embedded socket: a second one would take the socket from it."""
-    socket = embedded_socket(settings.state_dir)
     try:
-        with closing(Redis(unix_socket_path=str(socket), socket_timeout=REACH_SECONDS, retry=_no_retry())) as server:
+        with closing(_connect(settings.redis_url)) as server:
             pid = server.info("server")["process_id"]
     except (RedisError, OSError):
         return  # no server, or only the socket file of a killed one
+    socket = embedded_socket(settings.state_dir)
     raise ServerError(f"a server is already running on {socket}, pid {pid}; stop it with: kill {pid}")
 
 
-def is_ready(settings: Settings) -> bool:
-    """Return whether the server answers; one that still loads its data does not."""
-    try:
-        with closing(_connect(settings.redis_url)) as server:
-            return bool(server.ping())
-    except (RedisError, OSError):
-        return False
-
-
 def wait_until_ready(settings: Settings, deadline: float) -> None:
-    """Return as soon as the server answers; raise ServerError at `deadline`, a time of `time.monotonic`."""
-    while not is_ready(settings):
+    """Return once the server answers and has loaded its data; raise ServerError at `deadline` of `time.monotonic`."""
+    while True:
+        with suppress(RedisError, OSError), closing(_connect(settings.redis_url)) as server:
+            server.ping()
+            return
         if time.monotonic() >= deadline:
-            raise ServerError(f"the Redis server at {_without_secrets(settings.redis_url)} did not answer in time")
+            address = redis_url.read(settings.redis_url).address
+            raise ServerError(f"the Redis server at {address} did not answer in time")
         time.sleep(POLL_SECONDS)
 
 
 def check_reachable(url: str) -> None:
     """Raise ServerError unless the server at `url` answers and holds data that this version reads; never show a password."""
-    address = _without_secrets(url)
+    address = redis_url.read(url).address
     try:
         with closing(_connect(url)) as server:
             found = server.get(redis_format.key())
@@ -134,31 +128,12 @@ def _version(binary: Path) -> tuple[int, int]:
 
 
 def _connect(url: str) -> Redis:
-    redis = Redis.from_url(url, socket_connect_timeout=REACH_SECONDS, socket_timeout=REACH_SECONDS, retry=_no_retry())
+    once = Retry(NoBackoff(), 0)  # redis-py would retry a missing server for more than three seconds
+    redis = Redis.from_url(url, socket_connect_timeout=REACH_SECONDS, socket_timeout=REACH_SECONDS, retry=once)
     return connections.with_deadline(redis)
-
-
-def _no_retry() -> Retry:
-    return Retry(NoBackoff(), 0)  # redis-py would retry a missing server for more than three seconds
-
-
-def _without_secrets(url: str) -> str:
-    """Return the address in `url`, or none of it if an unescaped password may have spilled into other parts."""
-    try:
-        parts = urlsplit(url)
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return "an address that cannot be read (percent-encode special characters in its password)"
-    if "@" in parts.path + parts.query + parts.fragment:
-        return "an address with an unescaped password (percent-encode its special characters)"
-    return f"{parts.scheme}://{parts.path}" if parts.scheme == "unix" else f"{parts.scheme}://{parts.hostname}{port}"
 
 
 def _reason(error: Exception) -> str:
     """Return the operating system's message; those of redis-py may repeat parts of the address."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
-        cause = cause.__cause__ or cause.__context__
-    return type(error).__name__
+    texts = (cause.strerror for cause in lineage(error) if isinstance(cause, OSError) and cause.strerror)
+    return next(texts, type(error).__name__)

@@ -9,8 +9,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import data_dir
@@ -20,6 +21,7 @@ from deploy.data_takeover import TakeoverError
 from deploy.output import Output
 from deploy.process import Process
 from deploy.supervisor import SERVER_STOP_SECONDS, STOP_SECONDS, Supervisor
+from deploy.watchdog import is_running
 from settings import Settings, SettingsError
 from state import private, terminal
 from state.files import open_locked
@@ -84,7 +86,7 @@ def up(path: Path) -> int:
         output=output,
         pulses=chosen.pulse_dir,
     )
-    supervisor.run(Announcement(chosen, output).make_once)
+    supervisor.run(partial(next, announce(chosen, output), None))
     return 0
 
 
@@ -118,7 +120,7 @@ def take_lock(chosen: Settings) -> int:
             break
         except BlockingIOError:
             owner = path.read_text()
-            if _is_running(owner) or time.monotonic() > deadline:
+            if (owner.isdecimal() and is_running(int(owner))) or time.monotonic() > deadline:
                 raise UpError(f"already running with STATE_DIR {chosen.state_dir}, pid {owner or 'unknown'}") from None
             time.sleep(0.1)  # the owner was killed a moment ago, and its watchdog is stopping what it left
     os.ftruncate(lock, 0)
@@ -164,63 +166,41 @@ def prepare_server(chosen: Settings, environment: Mapping[str, str]) -> Process 
     return Process("redis", command, environment) if chosen.embedded else None
 
 
-class Announcement:
-    """The addresses of the system, shown once: when the web process answers, or when that takes too long."""
+def announce(chosen: Settings, output: Output) -> Iterator[None]:
+    """Show the addresses once the web process answers, or after ANNOUNCE_SECONDS; yield while it is too early."""
+    deadline = time.monotonic() + ANNOUNCE_SECONDS
+    while not _web_answers(chosen):
+        if time.monotonic() > deadline:
+            output.log(f"{chosen.web_url} does not answer yet", "warning")
+            break
+        yield
+    addresses = {
+        "posts": f"{chosen.web_url}/posts/",
+        "feed": f"{chosen.web_url}/feed.xml",
+        "flower": f"http://127.0.0.1:{chosen.flower_port}/",
+        "state": str(chosen.agents_dir),
+        "status": f"{_relative(BIN / 'celery')} -A workers gate status",
+    }
+    if not output.console:
+        output.log("up", **addresses)
+        return
+    output.show("up", "Gatehouse is up. Ctrl-C stops it.")
+    for name, address in addresses.items():
+        output.show("up", f"  {name:<7} {address}")
+    password = "DESK_PASSWORD" if chosen.desk_password else chosen.secrets_dir / "flower-password"
+    output.show("up", f"  Flower's user is admin, and its password is in {password}.")
 
-    def __init__(self, chosen: Settings, output: Output) -> None:
-        self._chosen, self._output = chosen, output
-        self._deadline: float | None = None
-        self._made = False
 
-    def make_once(self) -> None:
-        """Show the addresses if it is time and they were not shown before."""
-        if self._made:
-            return
-        self._deadline = self._deadline or time.monotonic() + ANNOUNCE_SECONDS
-        answers = self._web_answers()
-        if answers or time.monotonic() > self._deadline:
-            self._made = True
-            self._make(answers=answers)
-
-    def _make(self, *, answers: bool) -> None:
-        if not answers:
-            self._output.log(f"{self._chosen.web_url} does not answer yet", "warning")
-        addresses = {
-            "posts": f"{self._chosen.web_url}/posts/",
-            "feed": f"{self._chosen.web_url}/feed.xml",
-            "flower": f"http://127.0.0.1:{self._chosen.flower_port}/",
-            "state": str(self._chosen.agents_dir),
-            "status": f"{_relative(BIN / 'celery')} -A workers gate status",
-        }
-        if not self._output.console:
-            self._output.log("up", **addresses)
-            return
-        self._output.show("up", "Gatehouse is up. Ctrl-C stops it.")
-        for name, address in addresses.items():
-            self._output.show("up", f"  {name:<7} {address}")
-        password = "DESK_PASSWORD" if self._chosen.desk_password else self._chosen.secrets_dir / "flower-password"
-        self._output.show("up", f"  Flower's user is admin, and its password is in {password}.")
-
-    def _web_answers(self) -> bool:
-        try:
-            socket.create_connection((self._chosen.web_host, self._chosen.web_port), timeout=0.2).close()
-        except OSError:
-            return False
-        return True
+def _web_answers(chosen: Settings) -> bool:
+    try:
+        socket.create_connection((chosen.web_host, chosen.web_port), timeout=0.2).close()
+    except OSError:
+        return False
+    return True
 
 
 def _relative(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def _is_running(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 if __name__ == "__main__":

@@ -37,14 +37,14 @@ def stop(leaders: list[int], seconds: float) -> None:
     for leader in leaders:
         with suppress(ProcessLookupError):
             os.kill(leader, signal.SIGTERM)
-    while any(map(_is_running, leaders)) and time.monotonic() < deadline:
+    while any(map(is_running, leaders)) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
     for group in leaders:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
 
 
-def _is_running(leader: int) -> bool:
+def is_running(leader: int) -> bool:
     """Return whether a process runs; a zombie does not, and in a container it may never be reaped."""
     try:
         os.kill(leader, 0)

@@ -71,9 +71,9 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def lock_file(path: Path, *, wait: float | None = None) -> Iterator[int]:
+def lock_file(path: Path, *, wait: float | None = None, flags: int = os.O_CREAT | os.O_RDWR) -> Iterator[int]:
     """Hold a file's lock for the length of the block; see `open_locked`. Yields the file's descriptor."""
-    descriptor = open_locked(path, wait=wait)
+    descriptor = open_locked(path, wait=wait, flags=flags)
     try:
         yield descriptor
     finally:

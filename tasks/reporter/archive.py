@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -17,7 +15,6 @@ from state import terminal
 from state.files import UNFINISHED, lock_file, write_atomic
 from tasks.reporter import charts
 from tasks.reporter.daily_report import MAX_POSTS, DailyReport
-from tasks.reporter.stats import OutcomeCounts
 
 TEMPLATES = Path(__file__).with_name("templates")
 #: Two years of days; older reports keep their files but leave the index.
@@ -25,14 +22,6 @@ MAX_LISTED = 730
 CHART_HEIGHT, SMALL_CHART_HEIGHT = 160, 30
 
 _NAME = re.compile(r"\d{4}-\d\d-\d\d")
-
-
-@dataclass(frozen=True)
-class ArchivedReport:
-    """One report in the index, with its first sentences."""
-
-    day: date
-    words: str
 
 
 @dataclass(frozen=True)
@@ -50,24 +39,18 @@ class ReportArchive:
         name = report.now.date().isoformat()
         values = {"report": report, "most_posts": MAX_POSTS}
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self._exclusive():
+        with lock_file(self.public / ".reports.lock"):
+            for unfinished in self.folder.glob(f".*{UNFINISHED}"):  # of a writer that was killed
+                unfinished.unlink(missing_ok=True)
             self._write(f"{name}.md", "report.md", **values)
             self._write(f"{name}.html", "report.html", **values)
             self._write("index.html", "reports.html", reports=self.listed())
         return name
 
-    def listed(self) -> list[ArchivedReport]:
-        """Return the newest MAX_LISTED reports, newest first."""
+    def listed(self) -> dict[date, str]:
+        """Return the newest MAX_LISTED reports with their first sentences by day, newest first."""
         files = sorted((file for file in self.folder.glob("*.md") if _NAME.fullmatch(file.stem)), reverse=True)
-        return [ArchivedReport(date.fromisoformat(file.stem), _first_words(file)) for file in files[:MAX_LISTED]]
-
-    @contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        """Hold the writers' lock, and remove the unfinished files of a writer that was killed."""
-        with lock_file(self.public / ".reports.lock"):
-            for unfinished in self.folder.glob(f".*{UNFINISHED}"):
-                unfinished.unlink(missing_ok=True)
-            yield
+        return {date.fromisoformat(file.stem): _first_words(file) for file in files[:MAX_LISTED]}
 
     def _write(self, name: str, template: str, **values: object) -> None:
         text = _templates().get_template(template).render(**values)
@@ -85,20 +68,18 @@ def _templates() -> Environment:
     env = pages.environment(TEMPLATES)
     env.globals |= {
         "stacked": charts.stacked,
-        "span": charts.span,
+        "place": charts.place,
         "scale": charts.scale,
         "ticks": charts.ticks,
-        "by_outcome": by_outcome,
         "chart_height": CHART_HEIGHT,
         "small_chart_height": SMALL_CHART_HEIGHT,
     }
-    env.filters |= {"duration": charts.duration, "cell": _cell}
+    env.filters |= {"duration": charts.duration, "cell": _cell, "weekday": _weekday}
     return env
 
 
-def by_outcome(counted: OutcomeCounts) -> dict[str, int]:
-    """Return the pieces of a column of runs, from the bottom up."""
-    return {"done": counted.done, "failed": counted.failed, "unknown": counted.unknown, "refused": counted.refused}
+def _weekday(day: date) -> str:
+    return f"{day:%a} {day.day}"
 
 
 def _cell(value: object) -> str:

@@ -46,24 +46,8 @@ class Column:
         return round(self.x + self.width / 2, 2)
 
 
-@dataclass(frozen=True)
-class Columns:
-    """Stacked columns side by side on a base line at `height` pixels."""
-
-    height: int
-    columns: list[Column]
-
-
-@dataclass(frozen=True)
-class Span:
-    """The range from the typical to the slow run, on the scale that all agents share."""
-
-    start: float
-    end: float
-
-
-def stacked(rows: Sequence[tuple[str, Mapping[str, int]]], height: int, thinnest: int = MIN_HEIGHT) -> Columns:
-    """Lay out stacked columns.
+def stacked(rows: Sequence[tuple[str, Mapping[str, int]]], height: int, thinnest: int = MIN_HEIGHT) -> list[Column]:
+    """Lay out stacked columns side by side on a base line at `height` pixels.
 
     Args:
         rows: Per column its label and its numbers by kind.
@@ -75,7 +59,7 @@ def stacked(rows: Sequence[tuple[str, Mapping[str, int]]], height: int, thinnest
     most = max((sum(map(bool, numbers.values())) for _, numbers in rows), default=0)
     room = height - (thinnest + GAP) * most
     place = 100 / max(len(rows), 1)
-    columns = [
+    return [
         Column(
             label,
             sum(numbers.values()),
@@ -86,7 +70,6 @@ def stacked(rows: Sequence[tuple[str, Mapping[str, int]]], height: int, thinnest
         )
         for i, (label, numbers) in enumerate(rows)
     ]
-    return Columns(height, columns)
 
 
 def _pieces(numbers: Mapping[str, int], each: float, thinnest: int, height: int) -> list[Piece]:
@@ -107,13 +90,8 @@ def scale(slowest_ms: int) -> int:
     return int(10 ** max(3, math.ceil(math.log10(max(slowest_ms, 1)))))
 
 
-def span(typical_ms: int, slow_ms: int, whole_ms: int) -> Span:
-    """Return where a range of durations lies on a logarithmic scale from 1 ms to `whole_ms`, in per cent."""
-    return Span(place(typical_ms, whole_ms), place(slow_ms, whole_ms))
-
-
 def place(ms: int, whole_ms: int) -> float:
-    """Return where one duration lies on that scale, in per cent."""
+    """Return where a duration lies on a logarithmic scale from 1 ms to `whole_ms`, in per cent."""
     return round(100 * math.log10(max(ms, 1)) / math.log10(whole_ms), 2)
 
 

@@ -60,14 +60,13 @@ def all_agents(agents: Iterable[str], since: datetime, public: Path) -> list[Age
         public: The folder of the local feed, which knows the titles of posts.
 
     """
-    return [_raw(agent, since, FeedStore(public)) for agent in agents]
-
-
-def _raw(agent: str, since: datetime, entries: FeedStore) -> AgentData:
-    state = snapshot(agent)
-    past = events.recent(agent, round(since.timestamp() * 1000))
-    posts = [post for post in _posts(state.facts.get("published"), entries) if post.at >= since]
-    return AgentData(agent, state.head, state.facts, past, sorted(posts, key=lambda post: post.at, reverse=True))
+    found = []
+    for agent in agents:
+        state, past = snapshot(agent), events.recent(agent, round(since.timestamp() * 1000))
+        posts = [post for post in _posts(state.facts.get("published"), FeedStore(public)) if post.at >= since]
+        posts.sort(key=lambda post: post.at, reverse=True)
+        found.append(AgentData(agent, state.head, state.facts, past, posts))
+    return found
 
 
 def _posts(published: Any, entries: FeedStore) -> Iterator[PublishedPost]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -13,11 +13,9 @@ from zoneinfo import ZoneInfo
 from clients.text.words import capitalized, counted, listed
 from state.agents.events import PastAttempt
 from tasks.monitor.incidents import Incident
-from tasks.reporter import refusals as stages
 from tasks.reporter import stats
 from tasks.reporter.collect import AgentData, PublishedPost
-from tasks.reporter.refusals import StageRefusals
-from tasks.reporter.stats import Day, OutcomeCounts
+from tasks.reporter.stats import OutcomeCounts, StageRefusals
 
 #: The stream of one agent keeps about as many events (state/scripts/admit.lua, state/scripts/settle.lua).
 MAX_EVENTS = 1000
@@ -31,7 +29,7 @@ class _Attempts:
     """The figures of some attempts in these days."""
 
     past: Sequence[PastAttempt]
-    days: list[Day]
+    days: list[date]
     zone: ZoneInfo
 
     @cached_property
@@ -40,12 +38,15 @@ class _Attempts:
 
     @cached_property
     def per_day(self) -> list[OutcomeCounts]:
-        return [stats.count(_on(day.date, self.past, self.zone)) for day in self.days]
+        by_day = defaultdict(list)
+        for attempt in self.past:
+            by_day[stats.day_of(attempt.at_ms, self.zone)].append(attempt)
+        return [stats.count(by_day[day]) for day in self.days]
 
     @cached_property
     def stages(self) -> list[StageRefusals]:
         """Refusals by stage of the gate; the stage with the most comes first."""
-        return stages.by_stage(self.past, self.days, self.zone)
+        return stats.by_stage(self.past, self.days, self.zone)
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class AgentReport(_Attempts):
     @property
     def posts_per_day(self) -> list[int]:
         on = Counter(post.at.astimezone(self.zone).date() for post in self.raw.posts)
-        return [on[day.date] for day in self.days]
+        return [on[day] for day in self.days]
 
     @property
     def held(self) -> list[dict[str, Any]]:
@@ -80,7 +81,7 @@ class AgentReport(_Attempts):
     def errors(self) -> list[dict[str, Any]]:
         """The newest errors of these days."""
         errors = cast("list[dict[str, Any]]", self.raw.head["errors"])
-        return [error for error in errors if error["at"][:10] >= str(self.days[0].date)][:MAX_ERRORS]
+        return [error for error in errors if error["at"][:10] >= str(self.days[0])][:MAX_ERRORS]
 
     @property
     def cut(self) -> date | None:
@@ -171,7 +172,3 @@ def build(raw: Sequence[AgentData], now: datetime) -> DailyReport:
     days, zone = stats.days(now), cast("ZoneInfo", now.tzinfo)
     past = [attempt for one in raw for attempt in one.past]
     return DailyReport(past, days, zone, now, [AgentReport(one.past, days, zone, one) for one in raw])
-
-
-def _on(day: date, past: Sequence[PastAttempt], zone: ZoneInfo) -> list[PastAttempt]:
-    return [attempt for attempt in past if stats.day_of(attempt.at_ms, zone) == day]

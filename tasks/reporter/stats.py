@@ -1,8 +1,9 @@
-"""Count past attempts by outcome and duration, and by day."""
+"""Count past attempts by outcome and duration, by day, and by the stage of the gate that refused them."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -13,6 +14,19 @@ from tasks.reporter.charts import DASH
 
 #: Days in a report, today included.
 DAYS = 7
+#: From the bottom of a chart's column to its top.
+OUTCOMES = ("done", "failed", "unknown", "refused")
+#: The reason of a refusal at each stage of the gate.
+STAGE_MEANINGS = {
+    "input": "the arguments are invalid",
+    "key": "the key is in use, in doubt, or was used with other arguments",
+    "paused": "the agent was paused",
+    "age": "the call was too old",
+    "cap": "the cap was reached",
+    "rate": "the rate was exceeded",
+    "breaker": "the breaker was open",
+    "task": "the task itself refused",
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +45,10 @@ class OutcomeCounts:
         return self.done + self.failed + self.unknown
 
     @property
+    def by_outcome(self) -> dict[str, int]:
+        return {outcome: getattr(self, outcome) for outcome in OUTCOMES}
+
+    @property
     def troubled(self) -> int:
         """Runs that failed or whose outcome is unknown."""
         return self.failed + self.unknown
@@ -44,40 +62,44 @@ class OutcomeCounts:
 
 
 @dataclass(frozen=True)
-class Day:
-    """One calendar day of the schedule's time zone."""
+class StageRefusals:
+    """Refusals at one stage, day by day."""
 
-    date: date
-    whole: bool  #: False for today, which is not over
+    name: str
+    means: str
+    per_day: list[int]
 
     @property
-    def label(self) -> str:
-        return f"{self.date:%a} {self.date.day}"
+    def total(self) -> int:
+        return sum(self.per_day)
 
 
-def days(now: datetime) -> list[Day]:
+def days(now: datetime) -> list[date]:
     """Return the days of a report that is made at `now`, oldest first; today is the last."""
-    return [Day(now.date() - timedelta(days=ago), whole=ago > 0) for ago in reversed(range(DAYS))]
+    return [now.date() - timedelta(days=ago) for ago in reversed(range(DAYS))]
 
 
 def beginning(now: datetime) -> datetime:
     """Return the first moment of the first day."""
-    return datetime.combine(days(now)[0].date, datetime.min.time(), now.tzinfo)
+    return datetime.combine(days(now)[0], datetime.min.time(), now.tzinfo)
 
 
 def count(past: Iterable[PastAttempt]) -> OutcomeCounts:
     """Count attempts by outcome, with the percentiles of their durations."""
     every = list(past)
-    ends = [attempt.outcome for attempt in every]
+    ends = Counter(attempt.outcome for attempt in every)
     took = sorted(attempt.ms for attempt in every if attempt.outcome != "refused")
-    return OutcomeCounts(
-        ends.count("done"),
-        ends.count("failed"),
-        ends.count("unknown"),
-        ends.count("refused"),
-        percentile(took, 50),
-        percentile(took, 95),
-    )
+    done, failed, unknown, refused = (ends[outcome] for outcome in OUTCOMES)
+    return OutcomeCounts(done, failed, unknown, refused, percentile(took, 50), percentile(took, 95))
+
+
+def by_stage(past: Sequence[PastAttempt], days: Sequence[date], zone: ZoneInfo) -> list[StageRefusals]:
+    """Count the refusals of each stage and day; the stage with the most comes first."""
+    refused = [attempt for attempt in past if attempt.outcome == "refused"]
+    count = Counter((attempt.stage or "task", day_of(attempt.at_ms, zone)) for attempt in refused)
+    names = {name for name, _ in count}
+    found = [StageRefusals(name, STAGE_MEANINGS.get(name, ""), [count[name, day] for day in days]) for name in names]
+    return sorted(found, key=lambda stage: (-stage.total, stage.name))
 
 
 def percentile(ordered: Sequence[int], percent: int) -> int | None:
