@@ -20,8 +20,7 @@ from requests import RequestException, Response
 
 import settings
 from clients import http
-from clients.http.deadline import BoundedAdapter
-from clients.http.public_only import PublicAdapter, is_ip_address
+from clients.http.public_only import is_ip_address
 from clients.text.words import OneLine
 from gatekeeper.errors import NotApplied
 from gatekeeper.redact import clean, describe
@@ -167,7 +166,7 @@ def _fetch(source: Source, deadline: float) -> bytes:
         host = urlsplit(url).hostname or ""
         is_literal = host == "localhost" or is_ip_address(host)  # no name server decides where it leads
         may_be_private = host == own_host and (source.private or is_literal)
-        response = _get(url, deadline, BoundedAdapter if may_be_private else PublicAdapter)
+        response = _get(url, deadline, public_only=not may_be_private)
         if response.status_code not in REDIRECTS:
             if not response.ok:
                 raise BrokenSource(f"{url} answered {response.status_code}")
@@ -176,12 +175,12 @@ def _fetch(source: Source, deadline: float) -> bytes:
     raise BrokenSource(f"{source.url} redirects more than {MAX_REDIRECTS} times")
 
 
-def _get(url: str, deadline: float, adapter: type[BoundedAdapter]) -> Response:
+def _get(url: str, deadline: float, *, public_only: bool) -> Response:
     left = deadline - time.monotonic()
     if left <= 0:
         raise BrokenSource("was not read in time")
     try:
-        return http.request("GET", url, timeout=left, adapter=adapter, headers=HEADERS)
+        return http.request("GET", url, timeout=left, public_only=public_only, headers=HEADERS)
     except (RequestException, NotApplied) as error:
         raise BrokenSource(describe(error)) from None
 

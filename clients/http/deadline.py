@@ -17,6 +17,7 @@ from typing import Any, cast
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
+from clients.http.public_only import check_public
 from state import dial
 
 #: Bytes of status line and headers. Python allows a hundred lines of 64 kB each; ordinary servers send about 2 kB.
@@ -26,17 +27,21 @@ MIN_TIMEOUT = 0.001
 
 
 class BoundedAdapter(HTTPAdapter):
-    """A transport adapter whose exchanges must end before `deadline`, a value of `time.monotonic()`."""
+    """A transport adapter whose exchanges must end before `deadline`, a value of `time.monotonic()`.
 
-    def __init__(self, deadline: float) -> None:
+    With `public_only` it connects to public addresses only. It checks the peer of the open connection: a name resolved
+    beforehand could resolve differently the second time.
+    """
+
+    def __init__(self, deadline: float, *, public_only: bool = False) -> None:
         super().__init__()
-        self._deadline = deadline
+        self._deadline, self._public_only = deadline, public_only
 
     def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
         """Return the connection pool that `requests` would use, with bounded connections and responses."""
         pool: Any = super().get_connection_with_tls_context(*args, **options)
         response = staticmethod(partial(_BoundedResponse, deadline=self._deadline))
-        own = {"response_class": response, "deadline": self._deadline}
+        own = {"response_class": response, "deadline": self._deadline, "public_only": self._public_only}
         pool.ConnectionCls = type("BoundedConnection", (_BoundedConnect, pool.ConnectionCls), own)
         return pool
 
@@ -45,6 +50,7 @@ class _BoundedConnect:
     """A mix-in for urllib3's connections: name resolution and all addresses share one deadline."""
 
     deadline: float
+    public_only: bool
     host: str
     _dns_host: str
     port: int
@@ -61,6 +67,8 @@ class _BoundedConnect:
             raise ConnectTimeoutError(this, f"Connection to {self.host} timed out") from error
         except (OSError, UnicodeError) as error:
             raise NewConnectionError(this, f"Failed to establish a new connection: {error}") from error
+        if self.public_only:
+            check_public(connected)
         sys.audit("http.client.connect", self, self.host, self.port)
         connected.settimeout(max(self.deadline - time.monotonic(), MIN_TIMEOUT))
         return connected

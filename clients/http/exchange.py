@@ -7,7 +7,6 @@ send a request twice or to another server, and only the caller knows whether tha
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import requests
@@ -35,7 +34,7 @@ def request(
     url: str,
     *,
     timeout: float | None = None,
-    adapter: Callable[[float], BoundedAdapter] = BoundedAdapter,
+    public_only: bool = False,
     **options: Any,
 ) -> Response:
     """Send one request over a new connection and read the whole response.
@@ -44,7 +43,7 @@ def request(
         method: The HTTP method.
         url: The URL.
         timeout: Seconds for the whole exchange; HTTP_TIMEOUT by default, and never longer than the attempt's lease.
-        adapter: Makes the transport adapter from a deadline; may restrict which addresses are reached.
+        public_only: Refuse to connect to an address of this machine or its network (PrivateAddress).
         options: Passed to `requests.Request`: params, headers, json, data, auth.
 
     Returns:
@@ -61,7 +60,7 @@ def request(
         session.trust_env = False
         session.headers["Accept-Encoding"] = "gzip"
         for scheme in ("http://", "https://"):
-            session.mount(scheme, adapter(started + limit))
+            session.mount(scheme, BoundedAdapter(started + limit, public_only=public_only))
         prepared = session.prepare_request(requests.Request(method.upper(), url, **options))
         try:
             response = session.send(prepared, timeout=limit, allow_redirects=False, stream=True)

@@ -57,7 +57,7 @@ def confirm(
     failing = {check.name: check for check in second if not check.ok and check.name in doubtful}
     began = [failing[name] for name in sorted(doubtful - set(standing)) if name in failing]
     over = sorted(doubtful & set(standing) - set(failing))
-    opened = {check.name: _incident(check, now) for check in began}
+    opened = {check.name: Incident(since=now, **check.model_dump(exclude={"ok"})) for check in began}
     return Change(
         standing={name: incident for name, incident in standing.items() if name not in over} | opened,
         began=began,
@@ -67,7 +67,3 @@ def confirm(
 
 def _failing(checks: Iterable[CheckResult]) -> set[str]:
     return {check.name for check in checks if not check.ok}
-
-
-def _incident(check: CheckResult, now: AwareDatetime) -> Incident:
-    return Incident(name=check.name, since=now, value=check.value, limit=check.limit, why=check.why)

@@ -25,7 +25,7 @@ from state.ledger import Ledger
 from state.processes import liveness
 from tasks.monitor import overdue
 from tasks.monitor.checks import MAX_CHECK_SECONDS, Check, Observation
-from tasks.monitor.config import MonitorConfig, Site, Thresholds
+from tasks.monitor.config import MonitorConfig, Site
 
 GB = 1024**3
 MB = 1024**2
@@ -38,18 +38,11 @@ def checks(watch: MonitorConfig) -> Iterator[Check]:
         yield Check(f"url {site.name}", partial(url, site))
         if urlsplit(site.url).scheme == "https":
             yield Check(f"certificate {site.name}", partial(days_left, site))
-    yield from _of_the_machine(watch.limits)
-    yield from _of_redis(watch.limits)
-
-
-def _of_the_machine(limits: Thresholds) -> Iterator[Check]:
+    limits = watch.limits
     for name, folder in _file_systems().items():
         yield Check(f"disk {name}", partial(disk, folder, limits.disk_percent))
     yield Check("memory", partial(memory, limits.memory_percent))
     yield Check("load", partial(load, limits.load_per_core))
-
-
-def _of_redis(limits: Thresholds) -> Iterator[Check]:
     yield Check("redis ping", partial(redis_ping, limits.redis_ping))
     yield Check("redis memory", partial(redis_memory, limits.redis_memory_percent))
     yield Check("redis aof", redis_aof)
@@ -62,20 +55,18 @@ def _of_redis(limits: Thresholds) -> Iterator[Check]:
 
 def url(site: Site) -> Observation:
     """Check that a URL answers with the expected status, and in time."""
-    started = time.monotonic()
+    started, limit = time.monotonic(), f"{site.status} in {site.max_latency} ms"
     try:
         answer = http.request("GET", site.url, timeout=MAX_CHECK_SECONDS)
     except RequestException as error:
-        return Observation(
-            "no answer", f"{site.status} in {site.max_latency} ms", f"{site.url} does not answer: {_reason(error)}"
-        )
+        return Observation("no answer", limit, f"{site.url} does not answer: {_reason(error)}")
     ms = round((time.monotonic() - started) * 1000)
     why = ""
     if answer.status_code != site.status:
         why = f"{site.url} answered {answer.status_code} instead of {site.status}"
     elif ms > site.max_latency:
         why = f"{site.url} took {ms} ms"
-    return Observation(f"{answer.status_code} in {ms} ms", f"{site.status} in {site.max_latency} ms", why)
+    return Observation(f"{answer.status_code} in {ms} ms", limit, why)
 
 
 def _reason(error: Exception) -> str:
@@ -138,22 +129,17 @@ def redis_memory(percent: float) -> Observation:
 def redis_aof() -> Observation:
     """Check that Redis writes its append-only file, without which a restart loses data."""
     seen = health.check()
+    why = "" if seen.aof_ok else "its last write to disk failed; look at the disk and at Redis's log"
     if not seen.aof:
-        return Observation(
-            "off", "on", "a restart of Redis loses finished keys; set appendonly yes, see deploy/redis.conf"
-        )
-    return Observation(
-        "on", "on", "" if seen.aof_ok else "its last write to disk failed; look at the disk and at Redis's log"
-    )
+        why = "a restart of Redis loses finished keys; set appendonly yes, see deploy/redis.conf"
+    return Observation("on" if seen.aof else "off", "on", why)
 
 
 def redis_eviction() -> Observation:
     """Check that Redis does not evict keys when its memory is full."""
     policy = health.check().eviction
-    evicts = policy != "noeviction"
-    return Observation(
-        policy, "noeviction", "a full Redis would forget finished keys; see deploy/redis.conf" if evicts else ""
-    )
+    why = "" if policy == "noeviction" else "a full Redis would forget finished keys; see deploy/redis.conf"
+    return Observation(policy, "noeviction", why)
 
 
 def effects() -> Observation:
@@ -169,9 +155,8 @@ def processes() -> Observation:
     running = overdue.current_liveness()
     counts = ", ".join(f"{len(running.of(kind))} {kind}" for kind in liveness.KINDS)
     silent = "; ".join(map(str, running.silent))
-    return Observation(
-        f"{counts} alive", "none silent", f"{silent}; see docs/operations/worker-stopped.md" if silent else ""
-    )
+    why = f"{silent}; see docs/operations/worker-stopped.md" if silent else ""
+    return Observation(f"{counts} alive", "none silent", why)
 
 
 def ticks() -> Observation:

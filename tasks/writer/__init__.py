@@ -43,11 +43,8 @@ def draft() -> DraftResult:
         gatekeeper.Refused: another run is drafting.
 
     """
-    try:
-        with drafts.exclusive():
-            return _draft()
-    except drafts.DraftsInUse as busy:
-        raise gatekeeper.Refused(str(busy)) from None
+    with drafts.exclusive():
+        return _draft()
 
 
 def _draft() -> DraftResult:

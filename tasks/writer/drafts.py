@@ -17,6 +17,7 @@ import yaml
 import settings
 from clients import content
 from clients.content import post
+from gatekeeper.errors import Refused
 from state import private
 from state.files import open_locked, write_atomic
 from tasks.writer import summary
@@ -33,10 +34,6 @@ _FOOTER = {
 }
 
 
-class DraftsInUse(Exception):
-    """Raised when another run is drafting."""
-
-
 def folder() -> Path:
     """Return the folder of drafts."""
     return settings.current().content_dir / "drafts"
@@ -44,11 +41,11 @@ def folder() -> Path:
 
 @contextmanager
 def exclusive() -> Iterator[None]:
-    """Hold the lock of the folder, because two runs would draft the same items; raises DraftsInUse."""
+    """Hold the lock of the folder, because two runs would draft the same items; raises Refused."""
     try:
         lock = open_locked(private.folder(folder()) / ".lock", wait=0)
     except BlockingIOError:
-        raise DraftsInUse("another run is drafting; it takes what is new") from None
+        raise Refused("another run is drafting; it takes what is new") from None
     try:
         yield
     finally:

@@ -13,6 +13,7 @@ import settings
 from clients import content
 from clients.llm import response
 from clients.text import markdown
+from gatekeeper.errors import Refused
 from tasks.writer import drafts, summary
 from tasks.writer.feed_items import FeedItem
 from tasks.writer.summary import Digest
@@ -184,7 +185,7 @@ def test_a_draft_that_a_person_has_worked_on_is_not_written_again(folder: Path) 
 
 
 def test_a_second_run_at_the_same_time_is_told_so(folder: Path) -> None:
-    with drafts.exclusive(), pytest.raises(drafts.DraftsInUse), drafts.exclusive():
+    with drafts.exclusive(), pytest.raises(Refused), drafts.exclusive():
         pass
     with drafts.exclusive():
         pass
