@@ -22,6 +22,8 @@ from state import dial
 
 #: Bytes of status line and headers. Python allows a hundred lines of 64 kB each; ordinary servers send about 2 kB.
 MAX_HEAD = 128 * 1024
+#: Responses that announce the real one. Python itself skips 100 only, and takes 103 Early Hints as the answer.
+INTERIM = frozenset(range(100, 200)) - {101}
 #: Seconds; a socket timeout of 0 would mean non-blocking.
 MIN_TIMEOUT = 0.001
 
@@ -83,9 +85,12 @@ class _BoundedResponse(HTTPResponse):
         self.fp = BufferedReader(self._bounded)
 
     def begin(self) -> None:
-        """Read the status line and the headers, at most MAX_HEAD bytes."""
+        """Read the status line and the headers, at most MAX_HEAD bytes together with the interim responses before them."""
         self._bounded.allowed = MAX_HEAD
         super().begin()
+        while self.status in INTERIM:
+            self.headers = self.msg = None  # type: ignore[assignment]  # begin() reads the next ones only then
+            super().begin()
         self._bounded.allowed = None
         for header in ("Set-Cookie", "Set-Cookie2"):  # the cookie parser takes quadratic time
             del self.msg[header]

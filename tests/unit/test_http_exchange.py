@@ -141,6 +141,32 @@ def test_endless_headers_are_refused() -> None:
             http.request("GET", f"http://127.0.0.1:{port}/")
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("interim", [(100,), (102,), (103,), (103, 103), (100, 102, 103, 199)])
+def test_an_interim_answer_is_not_the_answer(method: str, interim: tuple[int, ...]) -> None:
+    hints = b"".join(b"HTTP/1.1 %d Soon\r\nLink: </a.css>; rel=preload\r\n\r\n" % status for status in interim)
+    final = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwords"
+
+    for port in raw_server(hints + final):
+        got = http.request(method, f"http://127.0.0.1:{port}/")
+
+    assert (got.status_code, got.content) == (200, b"words")
+    assert "Link" not in got.headers
+
+
+def test_interim_answers_without_end_are_refused() -> None:
+    for port in raw_server(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n", times=20_000):
+        with pytest.raises(ConnectionError, match=str(MAX_HEAD)):
+            http.request("GET", f"http://127.0.0.1:{port}/")
+
+
+def test_an_answer_that_only_announces_itself_is_no_answer() -> None:
+    for port in raw_server(b"HTTP/1.1 103 Early Hints\r\n\r\n"):
+        with pytest.raises(ConnectionError) as raised:
+            http.request("POST", f"http://127.0.0.1:{port}/")
+        assert not proves_nothing_was_sent(raised.value, requests_sent=1)
+
+
 @pytest.mark.parametrize("cookie", ["expires=" + " 1" * 30_000, '="' + "\\" * 60_000, "a=b;" * 15_000, "=" * 60_000])
 def test_cookies_are_not_parsed(server: FeedServer, cookie: str) -> None:
     with Beat() as beat:
