@@ -28,6 +28,24 @@ class Call:
     effect: bool = False  #: its task changes the world outside, so the journal records it
     options: str = ""  #: JSON text of its `state.options.Options`; empty if the caller set none
 
+    @classmethod
+    def stored(cls, agent: str, id: str, fields: Mapping[str, str]) -> Call:  # noqa: A002
+        """Return the call whose hash in Redis has these fields."""
+        names = ("task", "key", "kwargs", "fingerprint", "door", "options")
+        task, key, kwargs, fingerprint, origin, options = (fields.get(name, "") for name in names)
+        return cls(id, agent, task, key, kwargs or "{}", fingerprint, origin, options=options)
+
+    def script_arguments(self) -> dict[str, str]:
+        """Return the arguments of scripts that say what the call is."""
+        return {
+            "call": self.id,
+            "task": self.task,
+            "key": self.key,
+            "kwargs": self.kwargs,
+            "fingerprint": self.fingerprint,
+            "origin": self.origin,
+        }
+
     def log_fields(self) -> dict[str, str]:
         """Return what every log line of the call names."""
         return {"agent": self.agent, "task": self.task, "call": self.id, "key": self.key}
@@ -68,8 +86,8 @@ class Claim:
     call: str
     owner: str
     fence: int
-    attempt: int
-    admitted_ms: int
+    attempt: int = 0
+    admitted_ms: int = 0
     epoch: str = ""  #: of the ledger that the claim was made in; empty for a task without an effect
     payload: str = ""  #: JSON text that an earlier attempt froze
     origin: str = ""  #: where the call came in; its message does not carry this

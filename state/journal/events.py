@@ -110,9 +110,11 @@ def outcome(journal: Journal, claim: Claim, end: AttemptResult) -> None:
     _append_or_log(journal, "outcome", record, sync=True)
 
 
-def ended(journal: Journal, agent: str, key: str, call: str, state: str, why: str) -> None:
-    """Record that a call ended, and none of its attempts began the effect."""
-    record = {"agent": agent, "key": key, "call": call, "state": state}
+def ended(journal: Journal, call: Call, state: str, why: str = "") -> None:
+    """Record that a call ended whose task has an effect, and that none of its attempts began it."""
+    if not call.effect:
+        return
+    record = {"agent": call.agent, "key": call.key, "call": call.id, "state": state}
     _append_or_log(journal, "ended", record | ({"why": why} if why else {}), sync=False)
 
 

@@ -12,11 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from redis import Redis
 from redis.exceptions import WatchError
 
 from state.journal import events
-from state.journal.journal import Journal
+from state.ledger.stores import Stores
 from state.model import ENDED
 from state.options import Options, from_json
 from state.redis.client import now_ms
@@ -40,51 +39,49 @@ class Ended:
     flaw: bool = False  #: it is done, and its result cannot be used
 
 
-def ended(redis: Redis, agent: str) -> Iterator[Ended]:
-    """Yield the ended calls of an agent that other calls follow; the next sweep checks the others again."""
-    n = Keys(agent)
-    now = now_ms(redis)
-    calls = redis.zrange(n.followed, 0, now, byscore=True, offset=0, num=BATCH_SIZE)
-    if not calls:
-        return
-    with redis.pipeline(transaction=False) as pipe:
-        for call in calls:
-            pipe.hmget(n.call(call), "state", "task", "key", "options")
-        found = dict(zip(calls, pipe.execute(), strict=True))
-    later = {call: now for call, (state, *_) in found.items() if state not in ENDED}
-    if later:
-        redis.zadd(n.followed, later, xx=True)
-    for call, (state, task, key, options) in found.items():
-        if state in ENDED:
-            yield _ended(redis, n, call, (str(state), str(task), str(key or "")), from_json(options))
+class Followers(Stores):
+    """What a sweeper asks about calls that others follow."""
 
-
-def _ended(redis: Redis, n: Keys, call: str, which: tuple[str, str, str], options: Options) -> Ended:
-    state, task, key = which
-    if state != "done":
-        return Ended(n.agent, call, task, key, state, options)
-    result, flaw = redis.hmget(n.key(key), "result", "flaw")
-    value = json.loads(result)["result"] if result else None
-    return Ended(n.agent, call, task, key, state, options, value, flaw=flaw is not None)
-
-
-def postpone(redis: Redis, of: Ended, ms: int) -> None:
-    """Look again after a while: the followers cannot be started now."""
-    redis.zadd(Keys(of.agent).followed, {of.call: now_ms(redis) + ms}, xx=True)
-
-
-def let_go(redis: Redis, journal: Journal, of: Ended, effects: Sequence[str]) -> None:
-    """Remove a call whose followers are registered or refused from the list. `effects` are the tasks that the journal records.
-
-    A call that a person sent back meanwhile ends once more, so it is looked at again.
-    """
-    n = Keys(of.agent)
-    with redis.pipeline(transaction=True) as pipe, suppress(WatchError):
-        pipe.watch(n.call(of.call))
-        if pipe.hget(n.call(of.call), "state") != of.state:
+    def ended(self, agent: str) -> Iterator[Ended]:
+        """Yield the ended calls of an agent that other calls follow; the next sweep checks the others again."""
+        n = Keys(agent)
+        now = now_ms(self.redis)
+        calls = self.redis.zrange(n.followed, 0, now, byscore=True, offset=0, num=BATCH_SIZE)
+        if not calls:
             return
-        if of.task in effects:
-            events.followed(journal, of.agent, of.key, of.call)
-        pipe.multi()
-        pipe.zrem(n.followed, of.call)
-        pipe.execute()
+        with self.redis.pipeline(transaction=False) as pipe:
+            for call in calls:
+                pipe.hmget(n.call(call), "state", "task", "key", "options")
+            found = dict(zip(calls, pipe.execute(), strict=True))
+        if later := {call: now for call, (state, *_) in found.items() if state not in ENDED}:
+            self.redis.zadd(n.followed, later, xx=True)
+        for call, (state, task, key, options) in found.items():
+            if state in ENDED:
+                yield Ended(
+                    agent, call, str(task), str(key or ""), str(state), from_json(options), *self._result(n, state, key)
+                )
+
+    def _result(self, n: Keys, state: str, key: str) -> tuple[Any, bool]:
+        """Return what a call gave that is done, and whether it is flawed."""
+        result, flaw = self.redis.hmget(n.key(key), "result", "flaw") if state == "done" else (None, None)
+        return json.loads(result)["result"] if result else None, flaw is not None
+
+    def postpone_followers(self, of: Ended, ms: int) -> None:
+        """Look again after a while: the followers cannot be started now."""
+        self.redis.zadd(Keys(of.agent).followed, {of.call: now_ms(self.redis) + ms}, xx=True)
+
+    def let_go(self, of: Ended, effects: Sequence[str]) -> None:
+        """Remove a call whose followers are registered or refused from the list. `effects` are the tasks that the journal records.
+
+        A call that a person sent back meanwhile ends once more, so it is looked at again.
+        """
+        n = Keys(of.agent)
+        with self.redis.pipeline(transaction=True) as pipe, suppress(WatchError):
+            pipe.watch(n.call(of.call))
+            if pipe.hget(n.call(of.call), "state") != of.state:
+                return
+            if of.task in effects:
+                events.followed(self.journal, of.agent, of.key, of.call)
+            pipe.multi()
+            pipe.zrem(n.followed, of.call)
+            pipe.execute()

@@ -7,13 +7,11 @@ from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from redis import Redis
-
 from state.errors import JournalUnavailable
 from state.formatting import iso
 from state.journal import events
-from state.journal.journal import Journal
 from state.ledger import owner
+from state.ledger.stores import Stores
 from state.model import Call, refusal_text
 from state.redis.keys import Keys
 from state.redis.script import Script
@@ -47,118 +45,103 @@ class Resolution:
     force: bool = False  #: although the process that sends it may be alive
 
 
-def resolve(redis: Redis, journal: Journal, agent: str, key: str, word: Resolution) -> str:
-    """End a key's doubt; return its state. Raises NotResolved, or JournalUnavailable.
+class Decisions(Stores):
+    """What a person sees of keys and calls that need a decision, and decides."""
 
-    Redis comes first: what it does not take must not be in the journal. A resolution that the journal did not get can
-    be repeated; until then a rebuild finds the key in doubt, as before.
-    """
-    n = Keys(agent)
-    kept = redis.hgetall(n.key(key))
-    if not kept:
-        raise NotResolved(f"{key}: no such key; see: celery -A workers gate held")
-    call, fence = _call(redis, n, key, kept), int(kept.get("fence", 0))
-    record = {"how": word.how, "by": word.by, "why": word.why}
-    if kept.get("unwritten") == word.how:
-        return _journal(redis, journal, call, fence, record, kept["state"])
-    _check(key, kept, word)
-    result = f'{{"result":{word.result},"rung":null}}'
-    journal.append("probe", {}, sync=True)
-    answer = _resolve(
-        redis,
-        n.of(key, call.id),
-        key=key,
-        how=word.how,
-        by=word.by,
-        reason=word.why,
-        result=result,
-        seen_state=kept["state"],
-        seen_fence=kept.get("fence", ""),
-    )
-    if answer[0] == "kept":
-        raise NotResolved(
-            f"{key} became {answer[1]} in this moment; look again: celery -A workers gate explain '{key}'"
+    def resolve(self, agent: str, key: str, word: Resolution) -> str:
+        """End a key's doubt; return its state. Raises NotResolved, or JournalUnavailable.
+
+        Redis comes first: what it does not take must not be in the journal. A resolution that the journal did not
+        get can be repeated; until then a rebuild finds the key in doubt, as before.
+        """
+        n = Keys(agent)
+        kept = self.redis.hgetall(n.key(key))
+        if not kept:
+            raise NotResolved(f"{key}: no such key; see: celery -A workers gate held")
+        call, fence = self._call(agent, key, kept), int(kept.get("fence", 0))
+        record = {"how": word.how, "by": word.by, "why": word.why}
+        if kept.get("unwritten") == word.how:
+            return self._journal(call, fence, record, kept["state"])
+        _check(key, kept, word)
+        self.journal.append("probe", {}, sync=True)
+        answer = _resolve(
+            self.redis,
+            n.of(key, call.id),
+            key=key,
+            how=word.how,
+            by=word.by,
+            reason=word.why,
+            result=f'{{"result":{word.result},"rung":null}}',
+            seen_state=kept["state"],
+            seen_fence=kept.get("fence", ""),
         )
-    return _journal(redis, journal, call, fence, record, str(answer[1]))
-
-
-def _journal(redis: Redis, journal: Journal, call: Call, fence: int, record: dict[str, str], state: str) -> str:
-    """Write a resolution that Redis took into the journal; until then it may be repeated."""
-    try:
-        events.resolved(journal, call, fence, record)
-    except JournalUnavailable as error:
-        raise NotResolved(
-            f"{call.key} is {state} in Redis, but the journal does not know it: say the same again later: {error}"
-        ) from error
-    redis.hdel(Keys(call.agent).key(call.key), "unwritten")
-    return state
-
-
-def held(redis: Redis, agent: str) -> list[dict[str, Any]]:
-    """Return every key of the agent that waits for a person or for a look-up, oldest first."""
-    n = Keys(agent)
-    found = []
-    for text in redis.hvals(n.held):
-        entry = json.loads(text)
-        payload = redis.hget(n.key(entry["key"]), "payload")
-        since = iso(entry["since"])
-        found.append(
-            {
-                "key": entry["key"],
-                "state": entry["state"],
-                "since": since,
-                "why": entry["why"],
-                "payload": json.loads(payload) if payload else None,
-                "agent": agent,
-            }
-        )
-    return sorted(found, key=lambda entry: str(entry["since"]))
-
-
-def dead(redis: Redis, agent: str) -> list[dict[str, Any]]:
-    """Return the calls of the agent that ended without a result because their attempts failed, newest first."""
-    n = Keys(agent)
-    found = []
-    for call, at in redis.zrange(n.dead, 0, -1, desc=True, withscores=True):
-        kept = redis.hgetall(n.call(call))
-        if kept.get("state") == "rejected":
-            answer = json.loads(kept.get("answer") or "{}")
-            error = refusal_text(answer) if answer else None
-            found.append(
-                {"call": call, "agent": agent, "task": kept["task"], "key": kept["key"], "at": iso(at), "error": error}
+        if answer[0] == "kept":
+            raise NotResolved(
+                f"{key} became {answer[1]} in this moment; look again: celery -A workers gate explain '{key}'"
             )
-    return found
+        return self._journal(call, fence, record, str(answer[1]))
 
+    def _journal(self, call: Call, fence: int, record: dict[str, str], state: str) -> str:
+        """Write a resolution that Redis took into the journal; until then it may be repeated."""
+        try:
+            events.resolved(self.journal, call, fence, record)
+        except JournalUnavailable as error:
+            raise NotResolved(
+                f"{call.key} is {state} in Redis, but the journal does not know it: say the same again later: {error}"
+            ) from error
+        self.redis.hdel(Keys(call.agent).key(call.key), "unwritten")
+        return state
 
-def replay(redis: Redis, journal: Journal, agent: str, call: str, by: str, effects: Container[str]) -> bool:
-    """Run a call again that ended without a result; False if this agent has no such call.
+    def held(self, agent: str) -> list[dict[str, Any]]:
+        """Return every key of the agent that waits for a person or for a look-up, oldest first."""
+        n = Keys(agent)
+        entries = sorted(map(json.loads, self.redis.hvals(n.held)), key=lambda entry: float(entry["since"]))
+        payloads = [self.redis.hget(n.key(entry["key"]), "payload") for entry in entries]
+        return [
+            {name: entry[name] for name in ("key", "state", "why")}
+            | {"since": iso(entry["since"]), "payload": json.loads(payload) if payload else None, "agent": agent}
+            for entry, payload in zip(entries, payloads, strict=True)
+        ]
 
-    `effects` are the tasks that change the world outside. Raises NotResolved for a call that is not over, or that has a
-    result, and JournalUnavailable.
-    """
-    n = Keys(agent)
-    kept = redis.hgetall(n.call(call))
-    if "key" not in kept:
-        return False
-    if kept["state"] == "rejected" and kept["task"] in effects:
-        names = ("task", "key", "kwargs", "fingerprint", "door", "options")
-        task, key, kwargs, fingerprint, origin, options = (kept.get(name, "") for name in names)
-        replayed = Call(call, agent, task, key, kwargs or "{}", fingerprint, origin, options=options)
-        events.registered(journal, replayed, {"again": "1", "digest": kept.get("digest", "")})
-    answer = _replay(redis, n.of(kept["key"], call), call=call, by=by)
-    if answer[0] == "kept":
-        raise NotResolved(
-            f"call {call} is {answer[1]}; only a call that was rejected can be replayed; "
-            f"see: celery -A workers gate explain {call}"
-        )
-    return True
+    def dead(self, agent: str) -> list[dict[str, Any]]:
+        """Return the calls of the agent that ended without a result because their attempts failed, newest first."""
+        n = Keys(agent)
+        found = []
+        for call, at in self.redis.zrange(n.dead, 0, -1, desc=True, withscores=True):
+            kept = self.redis.hgetall(n.call(call))
+            if kept.get("state") == "rejected":
+                answer = json.loads(kept.get("answer") or "{}")
+                which = {"call": call, "agent": agent, "task": kept["task"], "key": kept["key"]}
+                found.append(which | {"at": iso(at), "error": refusal_text(answer) if answer else None})
+        return found
 
+    def replay(self, agent: str, call: str, by: str, effects: Container[str]) -> bool:
+        """Run a call again that ended without a result; False if this agent has no such call.
 
-def _call(redis: Redis, n: Keys, key: str, kept: dict[str, str]) -> Call:
-    name = kept.get("call", "")  # none if the key was restored from a state file
-    kwargs, origin, options = redis.hmget(n.call(name), "kwargs", "door", "options")
-    task, fingerprint = kept.get("task", ""), kept.get("fingerprint", "")
-    return Call(name, n.agent, task, key, kwargs or "{}", fingerprint, origin or "", options=options or "")
+        `effects` are the tasks that change the world outside. Raises NotResolved for a call that is not over, or that has a
+        result, and JournalUnavailable.
+        """
+        n = Keys(agent)
+        kept = self.redis.hgetall(n.call(call))
+        if "key" not in kept:
+            return False
+        if kept["state"] == "rejected" and kept["task"] in effects:
+            events.registered(
+                self.journal, Call.stored(agent, call, kept), {"again": "1", "digest": kept.get("digest", "")}
+            )
+        answer = _replay(self.redis, n.of(kept["key"], call), call=call, by=by)
+        if answer[0] == "kept":
+            raise NotResolved(
+                f"call {call} is {answer[1]}; only a call that was rejected can be replayed; "
+                f"see: celery -A workers gate explain {call}"
+            )
+        return True
+
+    def _call(self, agent: str, key: str, kept: dict[str, str]) -> Call:
+        """Return the call to which a key belongs, as far as it is known: none if the key was restored from a state file."""
+        name = kept.get("call", "")
+        asked = self.redis.hgetall(Keys(agent).call(name)) | {"key": key}
+        return Call.stored(agent, name, asked | {field: kept.get(field, "") for field in ("task", "fingerprint")})
 
 
 def _check(key: str, kept: dict[str, str], word: Resolution) -> None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
-from redis import Redis
-
 from state.forbidden import forbid
 from state.journal import events
-from state.journal.journal import Journal
+from state.ledger.stores import Stores
 from state.redis.keys import Keys
 from state.redis.script import Script
 
@@ -31,70 +29,67 @@ class Revoked:
     has_key: bool = False  #: the key is cancelled with it; otherwise it is another call's
 
 
-def revoke(
-    redis: Redis,
-    journal: Journal,
-    *,
-    agents: Sequence[str],
-    calls: Iterable[str],
-    by: str,
-    keep_ms: int,
-    safe: Container[str] = (),
-) -> list[Revoked]:
-    """Cancel every call of these that has not begun; return the outcome for each.
+class Revokes(Stores):
+    """Calls that a person takes back."""
 
-    An id that no agent knows is remembered for `keep_ms`, and in the journal: a message that carries it does not run.
-    `safe` are the tasks without an effect, of which no journal is kept.
+    def revoke(
+        self,
+        *,
+        agents: Sequence[str],
+        calls: Iterable[str],
+        by: str,
+        keep_ms: int,
+        safe: Container[str] = (),
+    ) -> list[Revoked]:
+        """Cancel every call of these that has not begun; return the outcome for each.
 
-    Raises:
-        JournalUnavailable: Nothing was cancelled, or the call at which it happened must be revoked once more.
+        An id that no agent knows is remembered for `keep_ms`, and in the journal: a message that carries it does not run.
+        `safe` are the tasks without an effect, of which no journal is kept.
 
-    """
-    return [_revoke(redis, journal, agents, call, by, keep_ms, safe) for call in dict.fromkeys(calls)]
+        Raises:
+            JournalUnavailable: Nothing was cancelled, or the call at which it happened must be revoked once more.
 
+        """
+        return [self._revoke(agents, call, by, keep_ms, safe) for call in dict.fromkeys(calls)]
 
-def cancel(redis: Redis, journal: Journal, agent: str, call: str, by: str, safe: Container[str] = ()) -> Revoked:
-    """End one call of an agent that has not begun. The journal knows it when this returns, or JournalUnavailable is raised."""
-    n = Keys(agent)
-    key, task = redis.hmget(n.call(call), "key", "task")
-    if key is None:
-        return Revoked(call, UNKNOWN)
-    is_written = task not in safe
-    if is_written:
-        journal.append("probe", {}, sync=True)  # a revoke that cannot be written is not accepted
-    match _cancel(redis, n.of(key, call), call=call, by=by):
-        case ["cancelled" | "unwritten" as how, what]:
-            if is_written:
-                events.cancelled(journal, agent, key, call, by, alone=what == "call")
-            redis.hdel(n.call(call), "unwritten")
-            return Revoked(call, "cancelled", agent, key, is_new=how == "cancelled", has_key=what == "key")
-        case [_, state]:
-            return Revoked(call, state, agent, key)
-    raise AssertionError("cancel.lua gave no answer")
+    def cancel(self, agent: str, call: str, by: str, safe: Container[str] = ()) -> Revoked:
+        """End one call of an agent that has not begun. The journal knows it when this returns, or JournalUnavailable is raised."""
+        n = Keys(agent)
+        key, task = self.redis.hmget(n.call(call), "key", "task")
+        if key is None:
+            return Revoked(call, UNKNOWN)
+        is_written = task not in safe
+        if is_written:
+            self.journal.append("probe", {}, sync=True)  # a revoke that cannot be written is not accepted
+        match _cancel(self.redis, n.of(key, call), call=call, by=by):
+            case ["cancelled" | "unwritten" as how, what]:
+                if is_written:
+                    events.cancelled(self.journal, agent, key, call, by, alone=what == "call")
+                self.redis.hdel(n.call(call), "unwritten")
+                return Revoked(call, "cancelled", agent, key, is_new=how == "cancelled", has_key=what == "key")
+            case [_, state]:
+                return Revoked(call, state, agent, key)
+        raise AssertionError("cancel.lua gave no answer")
 
+    def _revoke(self, agents: Sequence[str], call: str, by: str, keep_ms: int, safe: Container[str]) -> Revoked:
+        while True:
+            agent, state = self._find(agents, call)
+            if agent:
+                return self.cancel(agent, call, by, safe)
+            if state:
+                return Revoked(call, state)
+            events.forbidden(self.journal, agents, call, by)
+            forbidden = forbid(self.redis, agents, call, by, keep_ms)
+            if len(forbidden) == len(agents):
+                return Revoked(call, UNKNOWN, is_new=True)
+            for name in forbidden:  # the call was registered in this moment: look again
+                self.redis.delete(name)
 
-def _revoke(
-    redis: Redis, journal: Journal, agents: Sequence[str], call: str, by: str, keep_ms: int, safe: Container[str]
-) -> Revoked:
-    while True:
-        agent, state = _find(redis, agents, call)
-        if agent:
-            return cancel(redis, journal, agent, call, by, safe)
-        if state:
-            return Revoked(call, state)
-        events.forbidden(journal, agents, call, by)
-        forbidden = forbid(redis, agents, call, by, keep_ms)
-        if len(forbidden) == len(agents):
-            return Revoked(call, UNKNOWN, is_new=True)
-        for name in forbidden:  # the call was registered in this moment: look again
-            redis.delete(name)
-
-
-def _find(redis: Redis, agents: Sequence[str], call: str) -> tuple[str, str]:
-    """Return the agent that has the call, or "", and the state of an id without a key, such as one that was revoked before."""
-    with redis.pipeline(transaction=False) as pipe:
-        for agent in agents:
-            pipe.hmget(Keys(agent).call(call), "key", "state")
-        found = dict(zip(agents, pipe.execute(), strict=True))
-    owners = [agent for agent, (key, _) in found.items() if key is not None]
-    return (owners[0] if owners else ""), next((state for _, state in found.values() if state), "")
+    def _find(self, agents: Sequence[str], call: str) -> tuple[str, str]:
+        """Return the agent that has the call, or "", and the state of an id without a key, such as one that was revoked before."""
+        with self.redis.pipeline(transaction=False) as pipe:
+            for agent in agents:
+                pipe.hmget(Keys(agent).call(call), "key", "state")
+            found = dict(zip(agents, pipe.execute(), strict=True))
+        owners = [agent for agent, (key, _) in found.items() if key is not None]
+        return (owners[0] if owners else ""), next((state for _, state in found.values() if state), "")

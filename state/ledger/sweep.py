@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import structlog
-from redis import Redis
 
 from state import options
 from state.journal import events
-from state.journal.journal import Journal
 from state.ledger import owner as owners
+from state.ledger.stores import Stores
+from state.model import Claim
 from state.recovery import rebuild
 from state.redis.client import now_ms
 from state.redis.keys import Keys
@@ -63,20 +63,6 @@ class Pending:
         return self.has_claims or self.is_due
 
 
-def pending(redis: Redis, agents: Sequence[str]) -> dict[str, Pending]:
-    """Return what each agent has for a sweep to do, by agent. Takes one round trip, however many agents there are."""
-    with redis.pipeline(transaction=False) as pipe:
-        pipe.time()
-        for n in map(Keys, agents):
-            pipe.hgetall(n.agent_meta).zcard(n.running)
-            for queue in (n.waiting, n.queued, n.followed):
-                pipe.zrange(queue, 0, 0, withscores=True)
-        (seconds, micros), *answers = pipe.execute()
-    now = int(seconds) * 1000 + int(micros) // 1000
-    each = len(answers) // len(agents) if agents else 0
-    return {agent: _pending(now, *answers[i * each : (i + 1) * each]) for i, agent in enumerate(agents)}
-
-
 def _pending(now: int, head: Mapping[str, str], claims: int, *first: list[tuple[str, float]]) -> Pending:
     waiting, queued, followed = (bool(members) and members[0][1] <= now for members in first)
     arrived = {field.partition(":")[2]: int(sent) for field, sent in head.items() if field.startswith("arrived_ms:")}
@@ -91,134 +77,140 @@ def newest_arrival(pending: Iterable[Pending]) -> dict[str, int]:
     return newest
 
 
-def due(
-    redis: Redis,
-    agent: str,
-    knows: Container[str],
-    queue_is_empty: Callable[[str], bool],
-    arrived_ms: Mapping[str, int] = MappingProxyType({}),
-) -> Iterator[DueCall]:
-    """Yield the calls to send: those whose time has come, and those whose message is lost.
+class Sweep(Stores):
+    """The work of a sweeper on the calls and claims of one agent."""
 
-    A message is lost if it is not taken although nothing waits in its queue (`queue_is_empty`, asked by name), or although
-    messages of its lane that were sent later arrived (`arrived_ms`: when the newest of each lane was sent). So a backlog
-    is not multiplied. One of a task that is not among those that this code `knows` is left to a worker that knows it.
-    """
-    n = Keys(agent)
-    now = now_ms(redis)
-    ids = redis.zrange(n.waiting, 0, now, byscore=True, offset=0, num=BATCH_SIZE)
-    silent = redis.zrange(n.queued, 0, now, byscore=True, offset=0, num=BATCH_SIZE)
-    if silent:
-        ids += _lost(redis, n, silent, arrived_ms, now, queue_is_empty)
-    for call in _known(redis, n, list(dict.fromkeys(ids)), knows, now):
-        match _resend(redis, n.of(call=call), call=call, grace_ms=GRACE_MS, max_grace_ms=MAX_GRACE_MS):
-            case ["send", task, kwargs, asked]:
-                yield DueCall(call, task, kwargs, asked)
+    def pending(self, agents: Sequence[str]) -> dict[str, Pending]:
+        """Return what each agent has for a sweep to do, by agent. Takes one round trip, however many agents there are."""
+        with self.redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            for n in map(Keys, agents):
+                pipe.hgetall(n.agent_meta).zcard(n.running)
+                for queue in (n.waiting, n.queued, n.followed):
+                    pipe.zrange(queue, 0, 0, withscores=True)
+            (seconds, micros), *answers = pipe.execute()
+        now = int(seconds) * 1000 + int(micros) // 1000
+        each = len(answers) // len(agents) if agents else 0
+        return {agent: _pending(now, *answers[i * each : (i + 1) * each]) for i, agent in enumerate(agents)}
 
+    def due(
+        self,
+        agent: str,
+        knows: Container[str],
+        queue_is_empty: Callable[[str], bool],
+        arrived_ms: Mapping[str, int] = MappingProxyType({}),
+    ) -> Iterator[DueCall]:
+        """Yield the calls to send: those whose time has come, and those whose message is lost.
 
-def _known(redis: Redis, n: Keys, calls: list[str], knows: Container[str], now: int) -> list[str]:
-    """Return the calls whose task is known here; log the others, and look at them again after a while."""
-    if not calls:
-        return []
-    with redis.pipeline(transaction=False) as pipe:
-        for call in calls:
-            pipe.hget(n.call(call), "task")
-        tasks = dict(zip(calls, pipe.execute(), strict=True))
-    strange = {call: str(task) for call, task in tasks.items() if task is not None and task not in knows}
-    for call, task in strange.items():
-        log.error("no such task", agent=n.agent, task=task, call=call, hint=NO_TASK)
-        for later in (n.waiting, n.queued):
-            redis.zadd(later, {call: now + GRACE_MS}, xx=True)
-    return [call for call in calls if call not in strange]
+        A message is lost if it is not taken although nothing waits in its queue (`queue_is_empty`, asked by name), or although
+        messages of its lane that were sent later arrived (`arrived_ms`: when the newest of each lane was sent). So a backlog
+        is not multiplied. One of a task that is not among those that this code `knows` is left to a worker that knows it.
+        """
+        n = Keys(agent)
+        now = now_ms(self.redis)
+        ids = self.redis.zrange(n.waiting, 0, now, byscore=True, offset=0, num=BATCH_SIZE)
+        silent = self.redis.zrange(n.queued, 0, now, byscore=True, offset=0, num=BATCH_SIZE)
+        if silent:
+            ids += self._lost(n, silent, arrived_ms, now, queue_is_empty)
+        for call in self._known(n, list(dict.fromkeys(ids)), knows, now):
+            match _resend(self.redis, n.of(call=call), call=call, grace_ms=GRACE_MS, max_grace_ms=MAX_GRACE_MS):
+                case ["send", task, kwargs, asked]:
+                    yield DueCall(call, task, kwargs, asked)
 
+    def _known(self, n: Keys, calls: list[str], knows: Container[str], now: int) -> list[str]:
+        """Return the calls whose task is known here; log the others, and look at them again after a while."""
+        if not calls:
+            return []
+        with self.redis.pipeline(transaction=False) as pipe:
+            for call in calls:
+                pipe.hget(n.call(call), "task")
+            tasks = dict(zip(calls, pipe.execute(), strict=True))
+        strange = {call: str(task) for call, task in tasks.items() if task is not None and task not in knows}
+        for call, task in strange.items():
+            log.error("no such task", agent=n.agent, task=task, call=call, hint=NO_TASK)
+            for later in (n.waiting, n.queued):
+                self.redis.zadd(later, {call: now + GRACE_MS}, xx=True)
+        return [call for call in calls if call not in strange]
 
-def _lost(
-    redis: Redis,
-    n: Keys,
-    calls: list[str],
-    arrived_ms: Mapping[str, int],
-    now: int,
-    queue_is_empty: Callable[[str], bool],
-) -> list[str]:
-    """Return the calls whose message is lost; look at the others again after a while."""
-    with redis.pipeline(transaction=False) as pipe:
-        for call in calls:
-            pipe.hmget(n.call(call), "sent_ms", "lane")
-        sent = {call: (int(at or now), lane or "") for call, (at, lane) in zip(calls, pipe.execute(), strict=True)}
-    empty = {queue: queue_is_empty(queue) for queue in {options.queue_of(lane) for _, lane in sent.values()}}
+    def _lost(
+        self,
+        n: Keys,
+        calls: list[str],
+        arrived_ms: Mapping[str, int],
+        now: int,
+        queue_is_empty: Callable[[str], bool],
+    ) -> list[str]:
+        """Return the calls whose message is lost; look at the others again after a while."""
+        with self.redis.pipeline(transaction=False) as pipe:
+            for call in calls:
+                pipe.hmget(n.call(call), "sent_ms", "lane")
+            sent = {call: (int(at or now), lane or "") for call, (at, lane) in zip(calls, pipe.execute(), strict=True)}
+        empty = {queue: queue_is_empty(queue) for queue in {options.queue_of(lane) for _, lane in sent.values()}}
 
-    def is_lost(call: str) -> bool:
-        at, lane = sent[call]
-        return empty[options.queue_of(lane)] or at + GRACE_MS < arrived_ms.get(lane, 0)
+        def is_lost(call: str) -> bool:
+            at, lane = sent[call]
+            return empty[options.queue_of(lane)] or at + GRACE_MS < arrived_ms.get(lane, 0)
 
-    lost = [call for call in calls if is_lost(call)]
-    waiting = {call: now + GRACE_MS for call in calls if call not in lost}
-    if waiting:
-        redis.zadd(n.queued, waiting, xx=True)
-    return lost
+        lost = [call for call in calls if is_lost(call)]
+        if waiting := {call: now + GRACE_MS for call in calls if call not in lost}:
+            self.redis.zadd(n.queued, waiting, xx=True)
+        return lost
 
+    def reclaim_lost(self, agent: str) -> dict[str, str]:
+        """Take the claims of dead owners and of ended leases; return the new state by key."""
+        n = Keys(agent)
+        now = now_ms(self.redis)
+        running = self.redis.zrange(n.running, 0, BATCH_SIZE - 1, withscores=True)
+        with self.redis.pipeline(transaction=False) as pipe:
+            for key, _ in running:
+                pipe.hmget(n.key(key), "owner", "fence", "call")
+            claims = pipe.execute()
+        taken = {}
+        for (key, lease_ms), (holder, fence, call) in zip(running, claims, strict=True):
+            if holder is None or fence is None or call is None:
+                self.redis.zrem(n.running, key)
+                continue
+            dead = owners.is_dead(holder)
+            if dead or lease_ms <= now:
+                taken[key] = self.reclaim(Claim(agent, key, call, holder, int(fence)), dead=dead)
+        return {key: stands for key, stands in taken.items() if stands != "kept"}
 
-def reclaim_lost(redis: Redis, journal: Journal, agent: str) -> dict[str, str]:
-    """Take the claims of dead owners and of ended leases; return the new state by key."""
-    n = Keys(agent)
-    now = now_ms(redis)
-    running = redis.zrange(n.running, 0, BATCH_SIZE - 1, withscores=True)
-    with redis.pipeline(transaction=False) as pipe:
-        for key, _ in running:
-            pipe.hmget(n.key(key), "owner", "fence", "call")
-        claims = pipe.execute()
-    taken = {}
-    for (key, lease_ms), (holder, fence, call) in zip(running, claims, strict=True):
-        if holder is None or fence is None or call is None:
-            redis.zrem(n.running, key)
-            continue
-        dead = owners.is_dead(holder)
-        if dead or lease_ms <= now:
-            taken[key] = reclaim(redis, journal, agent, key, call, holder, int(fence), dead=dead)
-    return {key: stands for key, stands in taken.items() if stands != "kept"}
+    def reclaim(self, lost: Claim, *, dead: bool) -> str:
+        """Take a claim from a lost owner; return the state of the key then, or "kept".
 
+        An outcome that the owner still wrote into the journal decides.
+        """
+        name = Keys(lost.agent).key(lost.key)
+        if self.redis.hget(name, "state") == "sending":
+            state = rebuild.settle_from_journal(self.redis, self.journal, lost.agent, lost.key, lost.fence)
+            if state:
+                return state
+        was_asked_to_end = owners.was_leaving(lost.owner) or owners.was_abandoned(lost.owner)
+        now = owners.boot_clock()
+        answer = _reclaim(
+            self.redis,
+            {**Keys(lost.agent).of(lost.key, lost.call), "caps": json.loads(self.redis.hget(name, "caps") or "[]")},
+            boot=now.boot,
+            boot_ms=now.ms,
+            key=lost.key,
+            call=lost.call,
+            owner=lost.owner,
+            fence=lost.fence,
+            owner_is_dead=int(dead),
+            poison_after=0 if was_asked_to_end else POISON_AFTER,
+        )
+        if answer[0] == "held" and answer[2] == "1":
+            events.held(self.journal, lost.agent, lost.key, lost.call, lost.fence, str(answer[1]))
+        return str(answer[0])
 
-def reclaim(
-    redis: Redis, journal: Journal, agent: str, key: str, call: str, owner: str, fence: int, *, dead: bool
-) -> str:
-    """Take a claim from a lost owner; return the state of the key then, or "kept".
-
-    An outcome that the owner still wrote into the journal decides.
-    """
-    n = Keys(agent)
-    if redis.hget(n.key(key), "state") == "sending":
-        state = rebuild.settle_from_journal(redis, journal, agent, key, fence)
-        if state:
-            return state
-    caps = json.loads(redis.hget(n.key(key), "caps") or "[]")
-    poison_after = 0 if owners.was_leaving(owner) or owners.was_abandoned(owner) else POISON_AFTER
-    now = owners.boot_clock()
-    answer = _reclaim(
-        redis,
-        {**n.of(key, call), "caps": caps},
-        boot=now.boot,
-        boot_ms=now.ms,
-        key=key,
-        call=call,
-        owner=owner,
-        fence=fence,
-        owner_is_dead=int(dead),
-        poison_after=poison_after,
-    )
-    match answer:
-        case ["held", why, effect]:
-            if effect == "1":
-                events.held(journal, agent, key, call, fence, why)
-            return "held"
-        case [stands, *_]:
-            return str(stands)
-    raise AssertionError("reclaim.lua gave no answer")
-
-
-def named_owners(redis: Redis, agents: Sequence[str]) -> set[str]:
-    """Return every owner that a running claim or a key in doubt names: a sweep may still have to ask whether it is dead."""
-    keys = [n.key(key) for n in map(Keys, agents) for key in (*redis.zrange(n.running, 0, -1), *redis.hkeys(n.held))]
-    with redis.pipeline(transaction=False) as pipe:
-        for key in keys:
-            pipe.hget(key, "owner")
-        return {owner or "" for owner in pipe.execute()}
+    def remove_stale_locks(self, agents: Sequence[str]) -> None:
+        """Remove the lock files of dead processes that no running claim and no key in doubt names."""
+        keys = [
+            n.key(key)
+            for n in map(Keys, agents)
+            for key in (*self.redis.zrange(n.running, 0, -1), *self.redis.hkeys(n.held))
+        ]
+        with self.redis.pipeline(transaction=False) as pipe:
+            for key in keys:
+                pipe.hget(key, "owner")
+            owners.remove_stale_locks({owner or "" for owner in pipe.execute()})

@@ -28,24 +28,13 @@ class ReopenCondition:
     previous_epoch: str = ""  #: the epoch that Redis must have until then
 
 
-def known(redis: Redis, journal: Journal, agent: str) -> JournalHead:
-    """Return the agent's head in the journal of this machine; a journal without one takes over what Redis knows first.
-
-    Raises:
-        JournalUnavailable: The journal cannot be read or written.
-
-    """
-    here = journal.known(agent)
-    return here if here and not here.incomplete else _begin(redis, journal, agent)
-
-
 @dataclass(frozen=True)
 class LedgerStatus:
     """The result of comparing one agent's ledger in Redis with the journal."""
 
     closed: str | None  #: why no effect may happen; None if they may
     unchecked: bool  #: the server was restarted since the ledger was opened; `resync` compares it
-    incomplete: bool = False  #: the journal begins anew, and Redis has something that `known` must take over
+    incomplete: bool = False  #: the journal begins anew, and Redis has something that it must take over
 
     @property
     def is_sound(self) -> bool:
@@ -123,8 +112,8 @@ def reopen(redis: Redis, agent: str, condition: ReopenCondition) -> bool:
     return bool(answer[0] == "open")
 
 
-def _begin(redis: Redis, journal: Journal, agent: str) -> JournalHead:
-    """Agree with Redis on an epoch, before the agent's first effect on this machine."""
+def begin(redis: Redis, journal: Journal, agent: str) -> JournalHead:
+    """Agree with Redis on an epoch, before the agent's first effect on this machine; raises JournalUnavailable."""
     with journal.exclusive():
         here = journal.known(agent)
         if here and not here.incomplete:

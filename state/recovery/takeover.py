@@ -53,12 +53,7 @@ def _open_calls(redis: Redis, n: Keys) -> Iterator[Record]:
             continue
         if not call or kept.get("state", "done") in ENDED or kept.get("effect", "1") != "1" or not kept.get("key"):
             continue
-        named = [kept.get(name, "") for name in ("task", "key", "kwargs", "fingerprint", "door")]
-        task, key, kwargs, fingerprint, origin = named
-        accepted = Call(
-            call, n.agent, task, key, kwargs or "{}", fingerprint, origin, effect=True, options=kept.get("options", "")
-        )
-        yield "registered", events.accepted(accepted, kept)
+        yield "registered", events.accepted(Call.stored(n.agent, call, kept), kept)
 
 
 def _sent_keys(redis: Redis, n: Keys) -> Iterator[tuple[str, Hash]]:

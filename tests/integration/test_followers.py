@@ -236,13 +236,12 @@ def test_a_worker_that_dies_right_after_the_end_loses_no_follower_and_doubles_no
         shell,
         """
         from gatekeeper.run import pipeline
-        from state.ledger import followers
-        from state.redis import client as store
+        from state.ledger import Ledger
         from workers.followers import start
         answer = publish.apply_async(('before',), link=[publish.si('after'), add.si(1, 1)], task_id='dies').id
         pipeline.run(publish.spec, ('before',), {}, call_id='dies', origin='message')
         for _ in range(3):
-            for of in followers.ended(store.client(), 'storyteller'):
+            for of in Ledger().ended('storyteller'):
                 start(app, of)
         """,
     )

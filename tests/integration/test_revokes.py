@@ -335,11 +335,10 @@ def test_the_word_that_frees_a_revoked_key_counts_in_the_same_worker(
 
     shell.run(
         """
-        from state.journal import journal
-        from state.ledger import resolve
-        from state.redis import client as store
-        word = resolve.Resolution("not-applied", "ada", "send it after all")
-        answer = resolve.resolve(store.client(), journal.current(), "mailer", "mail:freed-again", word)
+        from state.ledger import Ledger
+        from state.ledger.resolve import Resolution
+        word = Resolution("not-applied", "ada", "send it after all")
+        answer = Ledger().resolve("mailer", "mail:freed-again", word)
         """
     )
 

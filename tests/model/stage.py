@@ -17,8 +17,8 @@ from redis import Redis
 
 from state.journal import events
 from state.journal.journal import Journal
-from state.ledger import Ledger, owner, sweep
-from state.ledger.ledger import MAX_LOOKS
+from state.ledger import Ledger, owner
+from state.ledger.attempt import MAX_LOOKS
 from state.ledger.owner import Moment
 from state.model import AttemptResult, Call, CallLimits, Claim
 from state.recovery import epoch, recover
@@ -119,7 +119,7 @@ class Stage(Losses, Recoveries):
         return sum(attempt.wire == "applied" for attempt in self.attempts)
 
     def _known(self) -> Any:
-        return epoch.known(self.redis, self.journal, AGENT)
+        return self.ledger.known(AGENT)
 
     # A worker
 
@@ -202,7 +202,7 @@ class Stage(Losses, Recoveries):
         claim, key = self.attempts[number].claim, self.n.key(KEY)
         if self.redis.hexists(key, "lease_ms"):
             self.redis.hset(key, "lease_ms", 1)
-        return sweep.reclaim(self.redis, self.journal, AGENT, KEY, claim.call, claim.owner, claim.fence, dead=False)
+        return self.ledger.reclaim(claim, dead=False)
 
     def look(self, number: int, *, absent: bool = True) -> list[Any]:
         """A look-up that does not find the effect; not `absent`: one that gets no answer."""

@@ -16,8 +16,8 @@ from gatekeeper.policies.spec import Policies, TaskSpec
 from state.agents import snapshot
 from state.journal import events, records
 from state.journal.heads import JournalHead
-from state.ledger import Ledger, owner, resolve, revoke, sweep
-from state.ledger.ledger import NOTHING
+from state.ledger import Ledger, owner, resolve
+from state.ledger.admission import NOTHING
 from state.ledger.owner import Moment
 from state.model import (
     AttemptResult,
@@ -31,7 +31,6 @@ from state.model import (
     Refusal,
     Replay,
 )
-from state.recovery import epoch
 from state.redis.keys import Keys
 
 AGENT = "poster"
@@ -90,7 +89,7 @@ class Poster:
 
     def open(self) -> Poster:
         """Agree with the journal on an epoch, as real effects do; later claims belong to it."""
-        self.known = epoch.known(self.redis, self.ledger.journal, AGENT)
+        self.known = self.ledger.known(AGENT)
         return self
 
     def call(self, post_id: str = "hello", *, id: str | None = None, **more: str) -> Call:
@@ -211,7 +210,7 @@ class Poster:
     def say_not_applied(self, claim: Claim) -> None:
         """A person ends a doubt: it did not happen, so it is sent again."""
         word = resolve.Resolution("not-applied", "ada", "I looked", force=True)
-        assert resolve.resolve(self.redis, self.ledger.journal, AGENT, claim.key, word) == "waiting"
+        assert self.ledger.resolve(AGENT, claim.key, word) == "waiting"
 
     def asked(self, claim: Claim) -> Claim:
         """The call comes back for a look-up; what is to be asked about."""
@@ -230,9 +229,7 @@ class Poster:
         return self.ledger.renew(claim, self.scope_of(self._calls[claim.call]))
 
     def reclaim(self, claim: Claim, *, dead: bool) -> str:
-        return sweep.reclaim(
-            self.redis, self.ledger.journal, AGENT, claim.key, claim.call, claim.owner, claim.fence, dead=dead
-        )
+        return self.ledger.reclaim(claim, dead=dead)
 
     def a_dead_process(self, name: str = "dead") -> str:
         """An owner whose lock file is here and free."""
@@ -251,7 +248,7 @@ class Poster:
 
     def cancel(self, call: str, by: str) -> bool:
         """End one call that has not begun, as a revoke does; False if it has, or is not known."""
-        return revoke.cancel(self.redis, self.ledger.journal, AGENT, call, by).is_new
+        return self.ledger.cancel(AGENT, call, by).is_new
 
     def call_of(self, call: Call | Claim) -> dict[str, str]:
         return dict(self.redis.hgetall(self.n.call(call.id if isinstance(call, Call) else call.call)))

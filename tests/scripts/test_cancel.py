@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from state.ledger import sweep
 from state.model import Refusal
 from tests.scripts.poster import AGENT, HOUR, Poster
 
@@ -22,7 +21,7 @@ def test_a_call_that_has_not_begun_is_cancelled_and_never_sent(poster: Poster, d
     assert poster.call_of(call)["state"] == "cancelled"
     assert poster.key_of(call.key)["state"] == "cancelled"
     assert poster.redis.zcard(poster.n.queued) == poster.redis.zcard(poster.n.waiting) == 0
-    assert list(sweep.due(poster.redis, AGENT, [poster.gate.name], lambda _queue: True)) == []
+    assert list(poster.ledger.due(AGENT, [poster.gate.name], lambda _queue: True)) == []
     told = poster.story(call.key)[-1]
     assert (told["event"], told["by"]) == ("cancelled", "ada")
 

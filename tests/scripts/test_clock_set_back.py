@@ -7,7 +7,6 @@ from redis import Redis
 
 from gatekeeper.policies.policy import Breaker, Rate
 from state import limits
-from state.ledger import clock, sweep
 from state.ledger.sweep import GRACE_MS
 from state.limits import Denied, Permit, ProviderLimits
 from tests.scripts.conftest import WithPolicies
@@ -35,7 +34,7 @@ def was_ahead(redis: Redis, pattern: str = "gate:*", ms: int = AHEAD) -> None:
 
 
 def mend(poster: Poster) -> int:
-    return clock.mend(poster.redis, AGENT, LEASE)
+    return poster.ledger.mend_clock(AGENT, LEASE)
 
 
 # Rates, caps and breakers correct themselves
@@ -193,7 +192,7 @@ def test_a_call_that_was_put_off_asks_again_now(poster_with: WithPolicies) -> No
 
     assert mend(poster)
 
-    assert [due.call for due in sweep.due(poster.redis, AGENT, [poster.gate.name], lambda _: True)] == [call.id]
+    assert [due.call for due in poster.ledger.due(AGENT, [poster.gate.name], lambda _: True)] == [call.id]
 
 
 def test_a_failed_attempt_is_tried_again_now(poster: Poster) -> None:
@@ -202,7 +201,7 @@ def test_a_failed_attempt_is_tried_again_now(poster: Poster) -> None:
 
     assert mend(poster)
 
-    assert len(list(sweep.due(poster.redis, AGENT, [poster.gate.name], lambda _: True))) == 1
+    assert len(list(poster.ledger.due(AGENT, [poster.gate.name], lambda _: True))) == 1
 
 
 def test_a_call_with_a_delay_runs_at_its_time_whenever_it_was_registered(poster: Poster) -> None:

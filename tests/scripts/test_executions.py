@@ -227,7 +227,7 @@ def test_a_word_that_is_not_heard_is_not_in_the_journal_either(poster: Poster, m
     monkeypatch.setattr(journal, "append", settles_meanwhile)
 
     with pytest.raises(resolve.NotResolved, match="became waiting"):
-        resolve.resolve(poster.redis, journal, AGENT, claim.key, Resolution("applied", "ada", "I looked"))
+        poster.ledger.resolve(AGENT, claim.key, Resolution("applied", "ada", "I looked"))
 
     assert poster.records("resolved") == []
 
@@ -245,7 +245,7 @@ def test_a_word_that_the_journal_did_not_get_is_told_and_can_be_said_again(
         append(event, fields, sync=sync)
 
     def cancel() -> str:
-        return resolve.resolve(poster.redis, journal, AGENT, claim.key, Resolution("cancel", "ada", "I looked"))
+        return poster.ledger.resolve(AGENT, claim.key, Resolution("cancel", "ada", "I looked"))
 
     with monkeypatch.context() as context:
         context.setattr(journal, "append", full)

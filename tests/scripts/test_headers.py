@@ -21,9 +21,8 @@ from gatekeeper.policies.policy import Breaker, Rate
 from state import limits
 from state.errors import JournalUnavailable
 from state.journal.journal import Journal
-from state.ledger import Ledger, owner, resolve, sweep
-from state.ledger import revoke as revoke_module
-from state.recovery import epoch, recover
+from state.ledger import Ledger, owner, resolve
+from state.recovery import recover
 from state.recovery.rebuild import Progress
 from state.redis.keys import Keys
 from state.redis.script import Script
@@ -213,13 +212,12 @@ def doubt(poster: Poster) -> None:
     claim = poster.claim("sixth")
     poster.cross(claim)
     poster.settle(claim, "unknown")
-    Ledger(poster.redis, book).reconcile(
-        claim, absent=True, dead=True, began=owner.boot_clock(), history=[event("verify")]
-    )
-    resolve.resolve(poster.redis, book, AGENT, claim.key, resolve.Resolution("cancel", "ada", "gone"))
+    ledger = Ledger(poster.redis, book)
+    ledger.reconcile(claim, absent=True, dead=True, began=owner.boot_clock(), history=[event("verify")])
+    ledger.resolve(AGENT, claim.key, resolve.Resolution("cancel", "ada", "gone"))
     dead = poster.fail("seventh")
-    resolve.replay(poster.redis, book, AGENT, dead.call, "ada", {poster.gate.name})
-    epoch.known(poster.redis, book, AGENT)
+    ledger.replay(AGENT, dead.call, "ada", {poster.gate.name})
+    ledger.known(AGENT)
     recover.recover(poster.redis, book, lambda _task, _kwargs: [], Progress())
 
 
@@ -229,7 +227,7 @@ def go_through_everything(poster: Poster) -> None:
     claim = poster.claim(call)
     poster.renew(claim)
     poster.reclaim(claim, dead=True)
-    list(sweep.due(poster.redis, AGENT, [poster.gate.name], lambda _queue: True))
+    list(poster.ledger.due(AGENT, [poster.gate.name], lambda _queue: True))
     poster.publish("other")
     poster.ledger.reject(poster.call("fourth"), {"error": "invalid arguments", "stage": "input"}, 1000)
     poster.ledger._save_checkpoint(poster.claim("fifth"), "container", "17")
@@ -238,7 +236,7 @@ def go_through_everything(poster: Poster) -> None:
     with NamedTemporaryFile() as no_folder, pytest.raises(JournalUnavailable):
         Ledger(poster.redis, Journal(Path(no_folder.name))).register(poster.call("eighth"))
     book = Journal(Path(os.environ["STATE_DIR"]) / "journal")
-    revoke_module.revoke(poster.redis, book, agents=[AGENT], calls=["nobody's"], by="ada", keep_ms=1000)
+    Ledger(poster.redis, book).revoke(agents=[AGENT], calls=["nobody's"], by="ada", keep_ms=1000)
     permit = limits.permit("groq", "question", limits.ProviderLimits(1, 1, 1, 1, 1))
     assert isinstance(permit, limits.Permit)
     limits.report(permit, "ok")

@@ -136,7 +136,7 @@ def test_a_key_that_was_sent_and_never_answered_is_unknown_and_listed(poster: Bo
     after = poster.key_of(claim)
     assert (after["state"], after["owner"], after["fence"]) == ("unknown", claim.owner, str(claim.fence))
     assert after["payload"] == payload_of("hello")
-    held = resolve.held(poster.redis, AGENT)
+    held = poster.ledger.held(AGENT)
     assert [(entry["key"], entry["state"]) for entry in held] == [(claim.key, "unknown")]
     assert "no outcome was written down" in held[0]["why"]
     assert held[0]["payload"] == json.loads(payload_of("hello"))
@@ -151,7 +151,7 @@ def test_a_doubt_that_lost_only_its_place_in_the_list_is_listed_again(poster: Bo
     report = poster.recover()
 
     assert report.rebuilt == {}
-    [entry] = resolve.held(poster.redis, AGENT)
+    [entry] = poster.ledger.held(AGENT)
     assert (entry["key"], entry["state"], entry["why"]) == (claim.key, "unknown", "no answer")
 
 
@@ -185,7 +185,7 @@ def test_the_owner_of_a_rebuilt_doubt_may_still_say_what_came_of_it(poster: Book
     poster.end(claim)
 
     assert poster.state_of("hello") == "done"
-    assert resolve.held(poster.redis, AGENT) == []
+    assert poster.ledger.held(AGENT) == []
 
 
 def test_why_a_key_was_in_doubt_comes_back(poster: BookedPoster) -> None:
@@ -193,7 +193,7 @@ def test_why_a_key_was_in_doubt_comes_back(poster: BookedPoster) -> None:
 
     poster.lose_everything()
 
-    assert resolve.held(poster.redis, AGENT)[0]["why"] == "it broke"
+    assert poster.ledger.held(AGENT)[0]["why"] == "it broke"
 
 
 def test_a_retry_comes_back_without_the_payload_of_an_attempt_that_proved_that_nothing_happened(
@@ -249,7 +249,7 @@ def test_what_a_person_decided_comes_back(poster: BookedPoster) -> None:
     for post_id, how in (("a", "applied"), ("b", "not-applied"), ("c", "cancel")):
         claim = poster.send(post_id)
         poster.end(claim, "unknown")
-        resolve.resolve(poster.redis, poster.book, AGENT, claim.key, resolve.Resolution(how, "ada", "I looked"))  # type: ignore[arg-type]
+        poster.ledger.resolve(AGENT, claim.key, resolve.Resolution(how, "ada", "I looked"))  # type: ignore[arg-type]
 
     report = poster.lose_everything()
 

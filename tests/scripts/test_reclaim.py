@@ -8,7 +8,7 @@ import pytest
 
 from gatekeeper.policies.policy import Breaker
 from state.journal import events
-from state.ledger import owner, sweep
+from state.ledger import owner
 from state.model import AttemptResult
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, MINUTE, SECOND, Poster, sure
@@ -34,7 +34,7 @@ def test_before_the_effect_the_call_is_queued_again_at_once(poster: Poster, proo
 
     assert poster.key_of(claim)["state"] == "queued"
     assert poster.call_of(call)["state"] == "queued"
-    assert [due.call for due in sweep.due(poster.redis, AGENT, [poster.gate.name], lambda _queue: True)] == [call.id]
+    assert [due.call for due in poster.ledger.due(AGENT, [poster.gate.name], lambda _queue: True)] == [call.id]
     assert poster.redis.zscore(poster.n.running, claim.key) is None
     assert poster.document()["held"] == []
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from state.ledger import owner, resolve, sweep
-from state.ledger.ledger import MAX_LOOKS, MAX_PROOFS
+from state.ledger import owner, resolve
+from state.ledger.attempt import MAX_LOOKS, MAX_PROOFS
 from state.ledger.owner import Moment
 from state.model import Claim
 from state.recovery.rebuild import Progress
@@ -53,7 +53,7 @@ def test_absent_often_enough_and_late_enough_is_proof_and_the_call_is_sent_again
     prove_absent(poster, claim)
 
     assert (state_of(poster, claim), poster.call_of(call)["state"]) == ("waiting", "waiting")
-    assert [due.call for due in sweep.due(poster.redis, AGENT, [poster.gate.name], lambda _queue: True)] == [call.id]
+    assert [due.call for due in poster.ledger.due(AGENT, [poster.gate.name], lambda _queue: True)] == [call.id]
     assert poster.document()["held"] == []
     told = poster.story(claim.key)[-1]
     assert (told["event"], told["why"], told["absences"], told["drain"]) == ("waiting", "proven absent", 2, 90)
@@ -130,7 +130,7 @@ def test_absences_of_a_doubt_that_a_person_ended_do_not_count_for_the_next(poste
     first = poster.doubt(call)
     poster.look(first, after(DRAIN + SLACK))
     word = resolve.Resolution("not-applied", "ada", "looked")
-    resolve.resolve(poster.redis, poster.ledger.journal, AGENT, call.key, word)
+    poster.ledger.resolve(AGENT, call.key, word)
 
     second = poster.doubt(call)
 
@@ -140,9 +140,7 @@ def test_absences_of_a_doubt_that_a_person_ended_do_not_count_for_the_next(poste
 def test_that_an_earlier_attempt_ended_says_nothing_of_the_owner_of_this_one(poster: Poster) -> None:
     call = poster.register()
     first = poster.doubt(call)
-    resolve.resolve(
-        poster.redis, poster.ledger.journal, AGENT, call.key, resolve.Resolution("not-applied", "ada", "looked")
-    )
+    poster.ledger.resolve(AGENT, call.key, resolve.Resolution("not-applied", "ada", "looked"))
     second = poster.doubt(call, how="lease ended")
     assert second.fence > first.fence
 
@@ -333,7 +331,7 @@ def test_after_enough_look_ups_without_proof_a_person_is_asked(poster: Poster) -
     assert (held["state"], held["why"], held["since"]) == ("held", answers[-1][1], before["since"])
     assert poster.story(claim.key)[-1]["event"] == "held"
     assert poster.marks() == {claim.key: str(claim.fence)}
-    [listed] = resolve.held(poster.redis, AGENT)
+    [listed] = poster.ledger.held(AGENT)
     assert (listed["key"], listed["payload"]) == (claim.key, "hello")
 
 
@@ -385,9 +383,7 @@ def test_a_look_up_that_comes_too_late_changes_nothing(poster: Poster, decided: 
         case "waiting":
             prove_absent(poster, claim)
         case "cancelled":
-            resolve.resolve(
-                poster.redis, poster.ledger.journal, AGENT, claim.key, resolve.Resolution("cancel", "ada", "no")
-            )
+            poster.ledger.resolve(AGENT, claim.key, resolve.Resolution("cancel", "ada", "no"))
         case "gone":
             poster.redis.flushall()
     before = poster.dump()

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from state.ledger import sweep
 from state.model import ArgumentsDiffer, Refusal, Unregistered
 from tests.scripts.poster import AGENT, DAY, HOUR, Poster
 
@@ -49,7 +48,7 @@ def test_a_registered_call_whose_arguments_no_longer_fit_is_rejected_with_its_ke
     assert 0 < poster.redis.pttl(poster.n.key(call.key)) <= 7 * DAY
     assert poster.story(call.key)[-1]["event"] == "refused"
     assert poster.redis.zcard(poster.n.queued) == 0
-    assert list(sweep.due(poster.redis, AGENT, [poster.gate.name], lambda _queue: True)) == []
+    assert list(poster.ledger.due(AGENT, [poster.gate.name], lambda _queue: True)) == []
     assert poster.claim("hello")
 
 

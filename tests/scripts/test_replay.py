@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from state.errors import JournalUnavailable
-from state.ledger import resolve, sweep
 from state.ledger.resolve import NotResolved
 from state.model import Call, Refusal
 from state.recovery.rebuild import Progress
@@ -25,7 +24,7 @@ def poster(poster_with: WithPolicies) -> Poster:
 def replay(poster: Poster, call: Call | str) -> bool:
     id_ = call.id if isinstance(call, Call) else call
     effects = {poster.gate.name} if poster.gate.effect else set()
-    return resolve.replay(poster.redis, poster.ledger.journal, AGENT, id_, "ada", effects)
+    return poster.ledger.replay(AGENT, id_, "ada", effects)
 
 
 def dead(poster: Poster, post_id: str = "hello", *, error: str = "it broke") -> Call:
@@ -46,14 +45,14 @@ def script(poster: Poster, call: Call) -> list[Any]:
 
 def test_a_dead_call_runs_again_under_its_own_id_as_if_it_were_new(poster: Poster) -> None:
     call = dead(poster)
-    assert [entry["call"] for entry in resolve.dead(poster.redis, AGENT)] == [call.id]
+    assert [entry["call"] for entry in poster.ledger.dead(AGENT)] == [call.id]
 
     assert replay(poster, call)
 
-    assert resolve.dead(poster.redis, AGENT) == []
+    assert poster.ledger.dead(AGENT) == []
     assert poster.redis.zcard(poster.n.dead) == 0
     assert (poster.call_of(call)["state"], poster.key_of(call.key)["state"]) == ("waiting", "waiting")
-    [due] = sweep.due(poster.redis, AGENT, [poster.gate.name], lambda _queue: True)
+    [due] = poster.ledger.due(AGENT, [poster.gate.name], lambda _queue: True)
     assert (due.call, due.kwargs) == (call.id, call.kwargs)
     again = poster.claim(call)
     assert (again.attempt, again.payload) == (1, "")
@@ -249,7 +248,7 @@ def test_dead_calls_are_listed_newest_first_with_their_error(poster: Poster) -> 
     first, second = dead(poster, "one", error="503"), dead(poster, "two", error="404")
     poster.redis.zincrby(poster.n.dead, -DAY, first.id)
 
-    listed = resolve.dead(poster.redis, AGENT)
+    listed = poster.ledger.dead(AGENT)
 
     assert [(entry["call"], entry["key"], entry["error"]) for entry in listed] == [
         (second.id, second.key, "404"),
@@ -260,14 +259,14 @@ def test_dead_calls_are_listed_newest_first_with_their_error(poster: Poster) -> 
 def test_a_call_that_our_own_rules_refused_is_not_dead(poster: Poster) -> None:
     poster.fail("hello", "refused")
 
-    assert resolve.dead(poster.redis, AGENT) == []
+    assert poster.ledger.dead(AGENT) == []
 
 
 def test_a_call_that_expired_from_redis_is_not_listed(poster: Poster) -> None:
     call = dead(poster)
     poster.redis.delete(poster.n.call(call.id))
 
-    assert resolve.dead(poster.redis, AGENT) == []
+    assert poster.ledger.dead(AGENT) == []
 
 
 def test_the_list_of_the_dead_stays_short(poster: Poster) -> None:

@@ -14,11 +14,11 @@ from tests.scripts.poster import AGENT, HOUR, SECOND, Poster
 
 
 def due(poster: Poster, *, backlog: bool = False) -> list[DueCall]:
-    return list(sweep.due(poster.redis, AGENT, [poster.gate.name], lambda _queue: not backlog))
+    return list(poster.ledger.due(AGENT, [poster.gate.name], lambda _queue: not backlog))
 
 
 def arrived(poster: Poster) -> dict[str, int]:
-    return sweep.newest_arrival(sweep.pending(poster.redis, [AGENT]).values())
+    return sweep.newest_arrival(poster.ledger.pending([AGENT]).values())
 
 
 def never(_queue: str) -> bool:
@@ -71,7 +71,7 @@ def test_a_message_that_later_ones_overtook_is_lost_even_behind_a_backlog(poster
     for call in (lost, waiting):
         poster.come_due(call, "queued")
 
-    again = sweep.due(poster.redis, AGENT, [poster.gate.name], lambda _queue: False, arrived(poster))
+    again = poster.ledger.due(AGENT, [poster.gate.name], lambda _queue: False, arrived(poster))
 
     assert [one.call for one in again] == [lost.id]
 
@@ -144,7 +144,7 @@ def test_a_call_that_runs_or_ended_is_never_sent(poster_with: WithPolicies) -> N
     poster.settle(poster.claim(done))
     poster.refused(refused)
 
-    assert list(sweep.due(poster.redis, AGENT, [poster.gate.name], never)) == []
+    assert list(poster.ledger.due(AGENT, [poster.gate.name], never)) == []
     assert poster.redis.zcard(poster.n.queued) == 0
 
 
@@ -180,7 +180,7 @@ def test_a_message_of_another_lane_overtakes_nothing(poster: Poster) -> None:
         asked.append(queue)
         return queue == ""
 
-    assert list(sweep.due(poster.redis, AGENT, [poster.gate.name], is_empty, arrived(poster))) == []
+    assert list(poster.ledger.due(AGENT, [poster.gate.name], is_empty, arrived(poster))) == []
     assert asked == ["slowq"]
 
 

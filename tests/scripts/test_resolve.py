@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from state.ledger import owner, resolve, sweep
-from state.ledger.ledger import MAX_PROOFS
+from state.ledger import owner
+from state.ledger.attempt import MAX_PROOFS
 from state.ledger.owner import Moment
 from state.ledger.resolve import How, NotResolved, Resolution
 from state.model import Claim, Refusal
@@ -26,7 +26,7 @@ def poster(poster_with: WithPolicies) -> Poster:
 
 
 def say(poster: Poster, key: str, how: How, **more: Any) -> str:
-    return resolve.resolve(poster.redis, poster.ledger.journal, AGENT, key, Resolution(how, "ada", "I looked", **more))
+    return poster.ledger.resolve(AGENT, key, Resolution(how, "ada", "I looked", **more))
 
 
 def poisoned(poster: Poster, post_id: str = "hello") -> Claim:
@@ -50,7 +50,7 @@ def nothing_expires(poster: Poster, claim: Claim) -> bool:
 
 def nothing_is_left_of_the_doubt(poster: Poster, claim: Claim) -> bool:
     left = {"since_ms", "absences", "looks", "proofs", "lease_ms"} & set(poster.key_of(claim))
-    return not left and poster.document()["held"] == [] and resolve.held(poster.redis, AGENT) == []
+    return not left and poster.document()["held"] == [] and poster.ledger.held(AGENT) == []
 
 
 # "resolved"
@@ -78,7 +78,7 @@ def test_what_a_person_did_not_find_is_sent_again_with_the_stored_payload(poster
     assert nothing_is_left_of_the_doubt(poster, claim)
     assert nothing_expires(poster, claim)
     assert poster.marks() == {}
-    [due] = sweep.due(poster.redis, AGENT, [poster.gate.name], lambda _queue: True)
+    [due] = poster.ledger.due(AGENT, [poster.gate.name], lambda _queue: True)
     assert due.call == call.id
     again = poster.claim(call)
     assert (again.payload, again.attempt) == ('"hello"', 1)
@@ -93,7 +93,7 @@ def test_what_a_person_cancels_is_never_sent(poster: Poster) -> None:
 
     assert nothing_is_left_of_the_doubt(poster, claim)
     assert nothing_expires(poster, claim)
-    assert list(sweep.due(poster.redis, AGENT, [poster.gate.name], lambda _queue: True)) == []
+    assert list(poster.ledger.due(AGENT, [poster.gate.name], lambda _queue: True)) == []
     again = poster.admit(call)
     assert isinstance(again, Refusal)
     assert (again.again, again.receipt["error"], again.receipt["by"]) == (True, "cancelled", "ada")
@@ -102,7 +102,7 @@ def test_what_a_person_cancels_is_never_sent(poster: Poster) -> None:
 
 def test_what_never_crossed_the_line_runs_once_a_person_approves(poster: Poster) -> None:
     claim = poisoned(poster)
-    [listed] = resolve.held(poster.redis, AGENT)
+    [listed] = poster.ledger.held(AGENT)
     assert (listed["key"], listed["payload"]) == (claim.key, None)
 
     assert say(poster, claim.key, "approve") == "waiting"
@@ -467,7 +467,7 @@ def test_keys_that_wait_for_a_person_are_listed_oldest_first_with_what_was_sent(
         entry = {"key": key, "state": "unknown", "since": since, "why": "read timeout"}
         poster.redis.hset(poster.n.held, key, json.dumps(entry))
 
-    listed = resolve.held(poster.redis, AGENT)
+    listed = poster.ledger.held(AGENT)
 
     assert [entry["key"] for entry in listed] == ["post:feed:three", "post:feed:one", "post:feed:two"]
     assert {(entry["payload"], entry["why"], entry["agent"]) for entry in listed} == {("hello", "read timeout", AGENT)}

@@ -11,7 +11,6 @@ import pytest
 from state import forbidden
 from state.errors import JournalUnavailable
 from state.journal import journal
-from state.ledger import revoke
 from state.ledger.revoke import UNKNOWN, Revoked
 from state.model import Refusal
 from state.recovery import recover
@@ -23,7 +22,7 @@ AGENTS = ["other", AGENT]
 
 
 def take_back(poster: Poster, *calls: str, **more: Any) -> list[Revoked]:
-    return revoke.revoke(poster.redis, journal.current(), agents=AGENTS, calls=calls, by="ada", keep_ms=60_000, **more)
+    return poster.ledger.revoke(agents=AGENTS, calls=calls, by="ada", keep_ms=60_000, **more)
 
 
 def test_a_call_is_found_over_all_agents(poster: Poster) -> None:

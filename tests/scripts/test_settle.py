@@ -9,8 +9,8 @@ import pytest
 
 from gatekeeper.policies.policy import Breaker
 from state.agents.facts import MAX_ENTRIES
-from state.ledger import owner, sweep
-from state.ledger.ledger import MAX_LOOKS
+from state.ledger import owner
+from state.ledger.attempt import MAX_LOOKS
 from state.ledger.owner import Moment
 from state.model import AttemptResult, Claim, FactChange, Refusal
 from tests.scripts.conftest import WithPolicies
@@ -280,7 +280,7 @@ def test_a_message_on_its_way_runs_nothing_once_the_call_is_rejected(poster_with
     call = poster.register()
     claim = poster.doubt(call, how="lease ended")
     poster.come_due(call, "waiting")
-    assert [due.call for due in sweep.due(poster.redis, AGENT, [poster.gate.name], lambda _queue: True)] == [call.id]
+    assert [due.call for due in poster.ledger.due(AGENT, [poster.gate.name], lambda _queue: True)] == [call.id]
     poster.settle(claim, "failed")
 
     if message == "arrives":
@@ -288,7 +288,7 @@ def test_a_message_on_its_way_runs_nothing_once_the_call_is_rejected(poster_with
 
     if poster.redis.zscore(poster.n.queued, call.id) is not None:
         poster.come_due(call, "queued")
-    assert list(sweep.due(poster.redis, AGENT, [poster.gate.name], lambda _queue: True)) == []
+    assert list(poster.ledger.due(AGENT, [poster.gate.name], lambda _queue: True)) == []
     assert poster.redis.zscore(poster.n.queued, call.id) is None
     assert poster.redis.zscore(poster.n.waiting, call.id) is None
     assert poster.call_of(call)["state"] == "rejected"

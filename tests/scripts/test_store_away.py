@@ -21,7 +21,7 @@ from gatekeeper.run.attempt import Attempt
 from gatekeeper.run.effect import effect
 from gatekeeper.run.pipeline import run_attempt
 from gatekeeper.run.responses import Answer
-from state.ledger import Ledger, resolve
+from state.ledger import Ledger
 from state.redis import client as store
 from state.redis.away import RedisAway, is_transient
 from tests.harness import Valkey, until
@@ -125,7 +125,7 @@ def waits_unspent(poster: Poster, answer: Answer) -> None:
     assert key["state"] == "waiting"
     assert poster.redis.hget(poster.n.call(key["call"]), "attempts") == "0"
     assert poster.redis.zscore(poster.n.waiting, key["call"])
-    assert not resolve.dead(poster.redis, "poster")
+    assert not poster.ledger.dead("poster")
 
 
 @pytest.mark.parametrize("how", TROUBLES)
@@ -221,7 +221,7 @@ def test_a_failure_that_has_nothing_to_do_with_the_store_spends_the_attempt(post
         run(poster, body)
 
     assert poster.key_of(KEY)["state"] == "rejected"
-    [call] = resolve.dead(poster.redis, "poster")
+    [call] = poster.ledger.dead("poster")
     assert call["error"] == "RuntimeError: the service is broken"
 
 

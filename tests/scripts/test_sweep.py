@@ -8,7 +8,7 @@ from tests.scripts.poster import AGENT, Poster
 
 
 def pending(poster: Poster) -> sweep.Pending:
-    return sweep.pending(poster.redis, [AGENT])[AGENT]
+    return poster.ledger.pending([AGENT])[AGENT]
 
 
 def test_an_agent_without_calls_has_nothing_pending(poster: Poster) -> None:
@@ -54,7 +54,7 @@ def test_the_look_at_many_agents_is_one_round_trip(poster: Poster) -> None:
         return int(poster.redis.info("stats")["total_reads_processed"])
 
     before = reads()
-    found = sweep.pending(poster.redis, agents)
+    found = poster.ledger.pending(agents)
     assert reads() - before == 2  # the look, and the question how many there were
     assert list(found) == agents
     assert found["agent7"].revision == 7

@@ -11,7 +11,7 @@ import pytest
 
 from state.journal import events
 from state.journal.journal import Journal
-from state.ledger import resolve
+from state.ledger import Ledger
 from state.ledger.resolve import Resolution
 from state.ledger.sweep import POISON_AFTER
 from state.options import Options
@@ -43,7 +43,7 @@ def lose_and_recover(poster: Poster) -> recover.RecoveryReport:
 
 
 def held(poster: Poster) -> list[dict[str, Any]]:
-    return [entry for entry in resolve.held(poster.redis, AGENT) if entry["key"] == KEY]
+    return [entry for entry in poster.ledger.held(AGENT) if entry["key"] == KEY]
 
 
 def words(how: Any) -> Resolution:
@@ -157,7 +157,7 @@ def test_a_call_that_was_held_before_the_effect_is_held_again(poster: Poster) ->
 
     [entry] = held(poster)
     assert (entry["state"], entry["why"]) == ("held", "its worker died, 3 times: poison")
-    assert resolve.resolve(poster.redis, poster.ledger.journal, AGENT, KEY, words("approve")) == "waiting"
+    assert poster.ledger.resolve(AGENT, KEY, words("approve")) == "waiting"
 
 
 @pytest.mark.parametrize("how", ["revoked", "by a word"])
@@ -166,7 +166,7 @@ def test_a_key_that_was_cancelled_stays_cancelled_with_its_reason(poster: Poster
     if how == "revoked":
         assert poster.cancel(call.id, "revoke")
     else:
-        resolve.resolve(poster.redis, poster.ledger.journal, AGENT, KEY, words("cancel"))
+        poster.ledger.resolve(AGENT, KEY, words("cancel"))
     why = poster.key_of(KEY)["why"]
     remove_journal(poster)
 
@@ -192,7 +192,7 @@ def test_what_is_in_doubt_stays_in_doubt_and_what_is_done_stays_done(poster: Pos
 def test_a_call_that_was_replayed_waits_for_the_end_of_a_pause_as_before(poster: Poster) -> None:
     call = poster.register()
     poster.settle(poster.claim(call), "failed")
-    assert resolve.replay(poster.redis, poster.ledger.journal, AGENT, call.id, "ada", {call.task})
+    assert poster.ledger.replay(AGENT, call.id, "ada", {call.task})
     remove_journal(poster)
 
     lose_and_recover(poster)
@@ -289,7 +289,7 @@ def test_a_process_that_never_read_the_file_learns_of_it_from_the_journal(poster
     known = other.known(AGENT)
     assert known is not None
     assert known.incomplete
-    epoch.known(poster.redis, other, AGENT)
+    Ledger(poster.redis, other).known(AGENT)
 
     again = poster.ledger.journal.known(AGENT)
     assert again is not None
@@ -335,7 +335,7 @@ def test_a_call_that_was_rejected_comes_back_with_its_reason_and_among_the_dead(
     assert poster.key_of(KEY)["why"] == why
     assert why in poster.call_of(call)["answer"]
     assert poster.story(KEY)[-1]["why"] == why
-    [dead] = resolve.dead(poster.redis, AGENT)
+    [dead] = poster.ledger.dead(AGENT)
     assert (dead["call"], dead["error"]) == (call.id, why)
 
 
@@ -362,7 +362,7 @@ def test_a_doubt_that_no_look_up_could_end_is_looked_up_again_and_listed_with_it
 def test_a_task_that_is_done_without_an_effect_is_not_run_again_after_a_loss(poster: Poster) -> None:
     call = poster.register()
     poster.settle(poster.claim(call))
-    poster.ledger._journal_end(call, "done")
+    events.ended(poster.ledger.journal, call, "done")
     poster.redis.flushall()
 
     report = recover.recover(poster.redis, poster.ledger.journal, lambda _task, _kwargs: [], Progress())

@@ -75,12 +75,12 @@ def test_the_first_effect_of_an_agent_on_both_at_once_is_one_epoch(
 
     def overtaken(*args: object) -> bool:
         monkeypatch.setattr(epoch, "reopen", original)
-        epoch.known(here.redis, there, AGENT)
+        Ledger(here.redis, there).known(AGENT)
         return original(*args)  # type: ignore[arg-type]  # as they came
 
     monkeypatch.setattr(epoch, "reopen", overtaken)
 
-    known = epoch.known(here.redis, here.ledger.journal, AGENT)
+    known = here.ledger.known(AGENT)
 
     assert known.epoch == there.known(AGENT).epoch == here.redis.hget(LEDGER, "epoch")  # type: ignore[union-attr]
 

@@ -29,12 +29,12 @@ STEPS = {
     "register": ("state.ledger.ledger", "Ledger.register"),
     "admit": ("state.ledger.ledger", "Ledger._admit_once"),
     "cross": ("state.ledger.ledger", "Ledger.begin_effect"),
-    "script": ("state.ledger.ledger", "_begin_effect"),  # the compare-and-set alone
+    "script": ("state.ledger.attempt", "_begin_effect"),  # the compare-and-set alone
     "answer": ("clients.http", "request"),
     "keep": ("gatekeeper", "keep"),  # a recovery point
     "settle": ("state.ledger.ledger", "Ledger._settle_once"),
     "renew": ("state.ledger.ledger", "Ledger.renew"),
-    "reclaim": ("state.ledger.sweep", "reclaim"),
+    "reclaim": ("state.ledger.ledger", "Ledger.reclaim"),
     "resend": ("workers.application", "Gatehouse.resend"),
     "journal": ("state.journal.journal", "Journal.append"),
     "mirror": ("os", "replace"),  # a state file is about to become the new one

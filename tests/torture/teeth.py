@@ -107,12 +107,12 @@ TEETH = (
         "the intent is written down only when Redis has agreed",
         (
             Change(
-                "state/ledger/ledger.py",
+                "state/ledger/attempt.py",
                 "            events.intent(self.journal, call, claim, payload, limits.verify)\n            here =",
                 "            here =",
             ),
             Change(
-                "state/ledger/ledger.py",
+                "state/ledger/attempt.py",
                 "                events=history,\n            )\n        finally:",
                 "                events=history,\n            )\n"
                 "            events.intent(self.journal, call, claim, payload, limits.verify)\n"
@@ -175,7 +175,7 @@ TEETH = (
         "nothing is written down but in Redis",
         (
             Change(
-                "state/ledger/ledger.py",
+                "state/ledger/attempt.py",
                 "            events.intent(self.journal, call, claim, payload, limits.verify)\n",
                 "",
             ),
