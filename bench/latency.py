@@ -11,9 +11,8 @@ from typing import Any
 from redis import Redis
 
 from bench.agents import noop
-from gatekeeper.run.responses import kept
 from state.ledger import Ledger
-from state.model import AttemptResult, Claim
+from state.model import AttemptResult, Claim, stored_result
 
 #: Calls that are not timed, while scripts are loaded and the processor reaches its speed.
 WARM_UP = 200
@@ -59,7 +58,7 @@ def _result(claim: Claim) -> AttemptResult:
     claimed = {"at": at, "event": "claimed", "attempt": 1, "fence": claim.fence, "owner": claim.owner}
     return AttemptResult(
         "done",
-        result=kept("0", None),
+        result=stored_result("0"),
         counters={"total_done": 1},
         events=[json.dumps(claimed), json.dumps({"at": at, "event": "done", "ms": 0, "attempt": 1})],
     )

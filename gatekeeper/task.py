@@ -20,9 +20,8 @@ from gatekeeper.policies.policy import Breaker, Cap, Effect, Rate, several
 from gatekeeper.policies.spec import DEFAULT_LEASE, MAX_AGE, Policies, TaskSpec, register
 from gatekeeper.redact import describe, redacted
 from gatekeeper.run import pipeline
+from gatekeeper.run.answers import Answer, Duplicate
 from gatekeeper.run.arrival import EXPIRES, MESSAGE, Arrival, NotThisCall
-from gatekeeper.run.decisions import Duplicate
-from gatekeeper.run.responses import Answer
 from state.ledger import Ledger
 
 log = structlog.get_logger("gatehouse.gate")

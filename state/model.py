@@ -106,6 +106,11 @@ class FactChange:
     collection: str = ""
 
 
+def stored_result(result: str, rung: str | None = None) -> str:
+    """Return what the ledger stores of a success, as JSON text; `result` is JSON text already."""
+    return f'{{"result":{result},"rung":{json.dumps(rung)}}}'
+
+
 Outcome = Literal["done", "failed", "refused", "unknown"]
 
 

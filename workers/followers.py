@@ -19,7 +19,7 @@ from gatekeeper.errors import IdInUse, InvalidArguments, UnsupportedOption
 from gatekeeper.policies.contract import MAX_ARGUMENTS
 from gatekeeper.policies.spec import KEEP_MS, registered
 from gatekeeper.redact import clean, describe
-from gatekeeper.run import responses
+from gatekeeper.run import answers
 from state.errors import StoreError
 from state.ledger import Ledger
 from state.ledger.followers import Ended
@@ -217,7 +217,7 @@ def _refuse(app: Any, follower: Any, receipt: dict[str, Any], follow: Options) -
     refused = Call(call, spec.agent, spec.name, "", "{}", "", origin.current(), options=follow.as_json())
     if not Ledger().refuse_follower(refused, receipt, KEEP_MS):
         return False
-    app.backend.store_result(call, responses.refusal(None, receipt), "SUCCESS")
+    app.backend.store_result(call, answers.refusal(None, receipt), "SUCCESS")
     log.info("refused", agent=spec.agent, task=spec.name, call=call, **receipt)
     return True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -26,10 +26,9 @@ from gatekeeper.run.attempt import Attempt, running
 from gatekeeper.run.http_outcome import proves_nothing_was_sent, store_was_away
 from gatekeeper.run.lookup import Unanswered, look_up
 from gatekeeper.run.prospects import Prospect
-from gatekeeper.run.responses import Answer, flawed, kept, refusal, success
 from state.constants import LEDGER_RETRY_MS, PAUSE_RETRY_MS
 from state.ledger import owner
-from state.model import AttemptResult
+from state.model import AttemptResult, stored_result
 
 log = structlog.get_logger("gatehouse.gate")
 
@@ -45,12 +44,12 @@ UNDONE = "done"
 
 @dataclass(frozen=True)
 class Ending:
-    """The end of an attempt's body: what to settle, and then to answer or to raise."""
+    """The end of an attempt: what to settle, and the error to raise instead of an answer."""
 
     result: AttemptResult | None = None  #: None: there is nothing to settle
-    answer: Answer | None = None
-    error: BaseException | None = None  #: raised instead of an answer
+    error: BaseException | None = None
     claim_is_lost: bool = False  #: so the settlement may be refused
+    receipt: dict[str, Any] = field(default_factory=dict)  #: the answer where there is nothing to settle
 
 
 def run(attempt: Attempt) -> Ending:
@@ -66,7 +65,7 @@ def run(attempt: Attempt) -> Ending:
 def finished(attempt: Attempt, output: Any) -> Ending:
     """Decide the end of an attempt that returned this output, or whose effect a look-up found."""
     try:
-        result = kept(_as_json(attempt, output), attempt.rung)
+        result = stored_result(_as_json(attempt, output), attempt.rung)
     except InvalidOutput as error:
         if attempt.spec.effect and attempt.phase == "before":
             return _failed(attempt, error)  # nothing was sent, so there is nothing to keep or to undo
@@ -77,7 +76,7 @@ def finished(attempt: Attempt, output: Any) -> Ending:
                 attempt.spec.then.call(output, attempt.arguments)
         except BaseException as error:  # noqa: BLE001 - the effect happened, whatever comes after it
             return _failed(attempt, error)
-    return Ending(AttemptResult("done", result=result), success(attempt.claim.key, result))
+    return Ending(AttemptResult("done", result=result))
 
 
 def _as_json(attempt: Attempt, output: Any) -> str:
@@ -112,7 +111,7 @@ def look_up_again(attempt: Attempt) -> Ending:
     )
     receipt = _looked_up(decided)
     log.warning("looked up", **attempt.call.log_fields(), absent=found is None, **receipt)
-    return Ending(answer=refusal(attempt.call.key, receipt))
+    return Ending(receipt=receipt)
 
 
 def _looked_up(decided: list[Any]) -> dict[str, Any]:
@@ -139,9 +138,12 @@ def _flawed(attempt: Attempt, output: Any, error: InvalidOutput) -> Ending:
         if flaw["undo"] == UNDONE:
             attempt.facts.clear()
             attempt.counters.clear()
-    text = json.dumps(flaw)
-    result = AttemptResult("done", result=kept("null", None), flaw=text, error=flaw["detail"])
-    return Ending(result, flawed(attempt.claim.key, text))
+    return Ending(_with_flaw(flaw))
+
+
+def _with_flaw(flaw: dict[str, str]) -> AttemptResult:
+    """Return the result of an effect that happened, and of which no usable output came."""
+    return AttemptResult("done", result=stored_result("null"), flaw=json.dumps(flaw), error=flaw["detail"])
 
 
 def _undo(attempt: Attempt, output: Any) -> str:
@@ -182,7 +184,7 @@ def _not_applied(attempt: Attempt, error: BaseException) -> Ending:
     """End an attempt without effect. The call waits if it may go well later, or if attempts are left; else it is over."""
     description = describe(error)
     if store_was_away(error):
-        return _deferred(attempt, "the ledger was away", "ledger", description, LEDGER_RETRY_MS)
+        return _deferred("the ledger was away", "ledger", description, LEDGER_RETRY_MS)
     prospect = prospects.of(error)
     if prospect.temporary:
         return _waits(attempt, description, prospect)
@@ -196,8 +198,7 @@ def _waits(attempt: Attempt, description: str, prospect: Prospect) -> Ending:
     """Let the call wait for a service that is away for now; this was not an attempt of the call."""
     wait_ms = backoff.for_service_ms(attempt, prospect.retry_after)
     receipt = {"error": description, "stage": "service", "deferred": True, "retry_after": wait_ms / 1000}
-    result = AttemptResult("failed", error=description, retry_ms=wait_ms, receipt=receipt, waits=True)
-    return Ending(result, refusal(attempt.claim.key, receipt))
+    return Ending(AttemptResult("failed", error=description, retry_ms=wait_ms, receipt=receipt, waits=True))
 
 
 def _in_doubt(attempt: Attempt, error: BaseException) -> Ending:
@@ -219,8 +220,7 @@ def _known_result(attempt: Attempt, error: BaseException) -> AttemptResult:
     description = describe(error)
     if attempt.phase != "applied":
         return AttemptResult("unknown", error=description)
-    flaw = {"error": "the effect happened, but a later step failed", "stage": "task", "detail": description}
-    return AttemptResult("done", result=kept("null", None), flaw=json.dumps(flaw), error=description)
+    return _with_flaw({"error": "the effect happened, but a later step failed", "stage": "task", "detail": description})
 
 
 def _refused(attempt: Attempt, error: Refused) -> Ending:
@@ -232,17 +232,16 @@ def _refused(attempt: Attempt, error: Refused) -> Ending:
         wait_ms = LEDGER_RETRY_MS
     elif isinstance(error, AgentPaused) and attempt.claim.waits:
         wait_ms = PAUSE_RETRY_MS
-    return _deferred(attempt, why, stage, detail, wait_ms)
+    return _deferred(why, stage, detail, wait_ms)
 
 
-def _deferred(attempt: Attempt, why: str, stage: str, detail: str, wait_ms: int | None) -> Ending:
+def _deferred(why: str, stage: str, detail: str, wait_ms: int | None) -> Ending:
     """Refuse an attempt that sent nothing: it counts for nothing, and with `wait_ms` the call asks again."""
     receipt: dict[str, Any] = {"error": why, "stage": stage, "detail": detail}
     if wait_ms:
         receipt |= {"deferred": True, "retry_after": wait_ms / 1000}
     listed = why if stage in {"task", "ledger"} else ""
-    result = AttemptResult("refused", receipt=receipt, error=listed, retry_ms=wait_ms)
-    return Ending(result, refusal(attempt.claim.key, receipt))
+    return Ending(AttemptResult("refused", receipt=receipt, error=listed, retry_ms=wait_ms))
 
 
 def _raised(attempt: Attempt, error: BaseException) -> BaseException:

@@ -9,13 +9,13 @@ import structlog
 
 from gatekeeper.errors import ClaimLost, InvalidArguments
 from gatekeeper.policies.spec import TaskSpec
-from gatekeeper.run import decisions, execution
+from gatekeeper.run import answers, execution
+from gatekeeper.run.answers import Answer
 from gatekeeper.run.arrival import DIRECT, Arrival
 from gatekeeper.run.attempt import Attempt
 from gatekeeper.run.execution import Ending
 from gatekeeper.run.heartbeat import heartbeat
 from gatekeeper.run.http_guard import Wire
-from gatekeeper.run.responses import Answer
 from state.errors import RedisAway
 from state.ledger import Ledger, owner
 from state.model import AttemptResult, Call, CallLimits, Claim, Decision, NeedsLookup, RegisteredKey, Unregistered
@@ -58,7 +58,7 @@ def run(
         arguments = spec.contract.bind(args, kwargs)
         call = spec.call_with(arguments, id=call_id, origin=origin)
     except InvalidArguments as error:
-        return decisions.reject(ledger, Call(call_id, spec.agent, spec.name, "", "{}", "", origin), arrival, error)
+        return answers.reject(ledger, Call(call_id, spec.agent, spec.name, "", "{}", "", origin), arrival, error)
     limits, began = spec.limits(arguments), owner.boot_clock()
     call, decision = _admit(ledger, call, limits, arrival)
     match decision:
@@ -69,7 +69,7 @@ def run(
         case NeedsLookup(claim):
             attempt = Attempt(spec, arguments, call, claim, ledger, limits)
             return _settle(attempt, execution.look_up_again(attempt))
-    return decisions.answer(call, decision)
+    return answers.of_decision(call, decision)
 
 
 def run_attempt(attempt: Attempt) -> Answer:
@@ -91,7 +91,7 @@ def _admit(ledger: Ledger, call: Call, limits: CallLimits, arrival: Arrival) -> 
             call = replace(call, key=decision.key)
             decision = ledger.admit(call, limits, **vars(arrival))
     except RedisAway as error:
-        raise decisions.unavailable(call, error) from error
+        raise answers.unavailable(call, error) from error
     return call, decision
 
 
@@ -105,8 +105,8 @@ def _settle(attempt: Attempt, ending: Ending) -> Answer:
                 raise
     if ending.error is not None:
         raise ending.error
-    assert ending.answer is not None  # noqa: S101 - without an error there is one
-    return ending.answer
+    key = attempt.claim.key
+    return answers.of_attempt(key, ending.result) if ending.result else answers.refusal(key, ending.receipt)
 
 
 def _record(attempt: Attempt, result: AttemptResult) -> None:

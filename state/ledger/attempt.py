@@ -34,7 +34,7 @@ _reconcile = Script("reconcile")
 
 
 class Attempts(Stores):
-    """What an attempt asks of the ledger, and reports to it."""
+    """The steps of an attempt: each asks the ledger, or reports to it."""
 
     def renew(self, claim: Claim, limits: CallLimits) -> bool:
         """Prolong the claim, and the probe if it is one; return False if it is not held any more."""

@@ -40,7 +40,7 @@ class Ended:
 
 
 class Followers(Stores):
-    """What a sweeper asks about calls that others follow."""
+    """The calls that others follow, as a sweeper looks after them."""
 
     def ended(self, agent: str) -> Iterator[Ended]:
         """Yield the ended calls of an agent that other calls follow; the next sweep checks the others again."""

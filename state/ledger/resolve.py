@@ -12,7 +12,7 @@ from state.formatting import iso
 from state.journal import events
 from state.ledger import owner
 from state.ledger.stores import Stores
-from state.model import Call, refusal_text
+from state.model import Call, refusal_text, stored_result
 from state.redis.keys import Keys
 from state.redis.script import Script
 
@@ -46,7 +46,7 @@ class Resolution:
 
 
 class Decisions(Stores):
-    """What a person sees of keys and calls that need a decision, and decides."""
+    """A person's decisions about keys and calls, and the lists of those that need one."""
 
     def resolve(self, agent: str, key: str, word: Resolution) -> str:
         """End a key's doubt; return its state. Raises NotResolved, or JournalUnavailable.
@@ -71,7 +71,7 @@ class Decisions(Stores):
             how=word.how,
             by=word.by,
             reason=word.why,
-            result=f'{{"result":{word.result},"rung":null}}',
+            result=stored_result(word.result),
             seen_state=kept["state"],
             seen_fence=kept.get("fence", ""),
         )

@@ -14,7 +14,7 @@ from state.recovery.recover import RecoveryReport
 
 
 class Soundness(Stores):
-    """Whether effects may happen, and how they are let happen again."""
+    """The comparison of the two stores, which decides whether effects may happen."""
 
     def statuses(self, agents: Sequence[str]) -> dict[str, LedgerStatus]:
         """Return how the ledger of each agent stands to the journal, in one round trip. Raises JournalUnavailable."""

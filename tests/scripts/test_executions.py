@@ -15,11 +15,11 @@ from clients import http
 from gatekeeper.errors import ClaimLost, InvalidOutput, OutcomeUnknown
 from gatekeeper.policies.spec import TaskSpec
 from gatekeeper.run import pipeline
+from gatekeeper.run.answers import Answer
 from gatekeeper.run.attempt import Attempt, current
 from gatekeeper.run.checkpoints import keep
 from gatekeeper.run.effect import effect
 from gatekeeper.run.pipeline import run_attempt
-from gatekeeper.run.responses import Answer
 from state.errors import JournalUnavailable
 from state.ledger import resolve
 from state.ledger.resolve import Resolution

@@ -17,10 +17,10 @@ from redis.retry import Retry
 import gatekeeper
 from gatekeeper.errors import LedgerUnavailable, NotApplied, OutcomeUnknown
 from gatekeeper.run import pipeline
+from gatekeeper.run.answers import Answer
 from gatekeeper.run.attempt import Attempt
 from gatekeeper.run.effect import effect
 from gatekeeper.run.pipeline import run_attempt
-from gatekeeper.run.responses import Answer
 from state.ledger import Ledger
 from state.redis import client as store
 from state.redis.away import RedisAway, is_transient

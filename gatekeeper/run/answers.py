@@ -1,6 +1,9 @@
-"""The answers to calls that do not run: replayed, refused, deferred, or not to be answered at all."""
+"""The small dicts that a task answers with: its result, a flaw, or a refusal; some messages get none."""
 
 from __future__ import annotations
+
+import json
+from typing import Any
 
 import structlog
 
@@ -9,10 +12,11 @@ from gatekeeper.policies.spec import KEEP_MS
 from gatekeeper.redact import clean, describe
 from gatekeeper.run import arrival as messages
 from gatekeeper.run.arrival import Arrival
-from gatekeeper.run.responses import Answer, flawed, refusal, success
 from state.errors import RedisAway
 from state.ledger import Ledger
-from state.model import ArgumentsDiffer, Call, Decision, KeyInUse, NotDue, Refusal, Replay, Unregistered
+from state.model import ArgumentsDiffer, AttemptResult, Call, Decision, KeyInUse, NotDue, Refusal, Replay, Unregistered
+
+Answer = dict[str, Any]
 
 log = structlog.get_logger("gatehouse.gate")
 
@@ -21,7 +25,24 @@ class Duplicate(Exception):
     """Raised for a second message of a call whose first is still at work; there is nothing to answer."""
 
 
-def answer(call: Call, decision: Decision) -> Answer:
+def of_result(key: str, result: str, flaw: str, *, replayed: bool = False) -> Answer:
+    """Return the answer of a task that ran, now or before; `result` and `flaw` are JSON texts, as the ledger stores them."""
+    if flaw:
+        return {"ok": False, "key": key, "result": None, **json.loads(flaw), "replayed": replayed}
+    return {"ok": True, "key": key, **json.loads(result), "replayed": replayed}
+
+
+def refusal(key: str | None, receipt: dict[str, Any]) -> Answer:
+    """Return the answer of a task that did not run; the receipt says why, and when it may."""
+    return {"ok": False, "key": key, **receipt}
+
+
+def of_attempt(key: str, result: AttemptResult) -> Answer:
+    """Return the answer of an attempt that was settled."""
+    return of_result(key, result.result, result.flaw) if result.outcome == "done" else refusal(key, result.receipt)
+
+
+def of_decision(call: Call, decision: Decision) -> Answer:
     """Answer a call that was not admitted.
 
     Raises:
@@ -33,7 +54,7 @@ def answer(call: Call, decision: Decision) -> Answer:
     match decision:
         case Replay(result, flaw):
             log.info("replayed", **call.log_fields())
-            return flawed(call.key, flaw, replayed=True) if flaw else success(call.key, result, replayed=True)
+            return of_result(call.key, result, flaw, replayed=True)
         case Refusal(receipt):
             # A receipt may name the task to which the key belongs; the line is about this call.
             log.info("deferred" if decision.is_deferred else "refused", **(receipt | call.log_fields()))

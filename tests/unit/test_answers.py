@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gatekeeper.run import decisions
+from gatekeeper.run import answers
 from state.model import Call, Refusal
 
 
@@ -10,4 +10,4 @@ def test_a_refusal_that_names_the_task_of_the_key_is_answered() -> None:
     call = Call("an id", "agent", "agent.two", "same:1", "{}", "", "python")
     receipt = {"error": "mismatch: this key belongs to another task", "stage": "key", "task": "agent.one"}
 
-    assert decisions.answer(call, Refusal(receipt)) == {"ok": False, "key": "same:1", **receipt}
+    assert answers.of_decision(call, Refusal(receipt)) == {"ok": False, "key": "same:1", **receipt}
