@@ -33,7 +33,7 @@ import settings
 from clients.content import Post, excerpt
 from clients.destinations import LookupInconclusive, Published, check, sent_note
 from clients.destinations.api import MAX_SHOWN, Api, Identified, before_sending
-from clients.destinations.sent_note import SentNote
+from clients.destinations.sent_note import HANDLE, SentNote
 from clients.text import html
 from gatekeeper.errors import NotApplied
 from gatekeeper.redact import clean
@@ -54,7 +54,6 @@ _URL = re.compile(
     r"(?:/(?:[\w/#%&=+~*;:.,@?!-]*[\w/#%&=+~-])?)?",
     re.ASCII | re.IGNORECASE,
 )
-_HANDLE = re.compile(r"(?<![=/\w])@([a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?)@[\w.-]+\w", re.IGNORECASE)
 
 
 class _Status(Identified):
@@ -104,7 +103,7 @@ def find(post: Post) -> Published | None:  # noqa: ARG001 - the note has what wa
 
 def length(text: str, per_url: int = PER_URL) -> int:
     """Return the length of a text as Mastodon counts it; each link counts as `per_url` characters."""
-    shown = _HANDLE.sub(r"@\1", _URL.sub("x" * per_url, text))
+    shown = HANDLE.sub(r"@\1", _URL.sub("x" * per_url, text))
     return sum(1 for _ in iter_graphemes(shown))
 
 

@@ -16,7 +16,10 @@ CHECKPOINT = "draft"
 #: A text that shares at least this part of its words with ours may be ours, changed by the provider; a person decides.
 MIN_SIMILARITY = 0.6
 
-_DOMAIN_OF_A_HANDLE = re.compile(r"(?<=@)(\w+)@[\w.-]+\w")
+#: A handle with its server, as Mastodon recognises it; it is counted and shown without the server.
+HANDLE = re.compile(r"(?<![=/\w])@([a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?)@[\w.-]+\w", re.IGNORECASE)
+#: The beginning of a link, which providers may leave out.
+_SCHEME = re.compile(r"https?://(?:www\.)?|\bwww\.", re.IGNORECASE)
 #: Characters that are compared; Unicode normalization takes quadratic time for some texts.
 MAX_COMPARED = 10_000
 
@@ -74,8 +77,9 @@ class SentNote(BaseModel):
         return None
 
     def _resembles(self, text: str) -> bool:
-        ours, theirs = _words(self.text), _words(text)
-        return len(ours & theirs) >= MIN_SIMILARITY * max(len(ours), len(theirs), 1)
+        """Return whether a text shares at least MIN_SIMILARITY of its words with this one, with or without links."""
+        pairs = ((self.text, text), (_without_links(self.text), _without_links(text)))
+        return any(_share(_words(ours), _words(theirs)) >= MIN_SIMILARITY for ours, theirs in pairs)
 
 
 def recalled() -> SentNote | None:
@@ -86,7 +90,16 @@ def recalled() -> SentNote | None:
 
 def _normalized(text: str) -> str:
     text = unicodedata.normalize("NFKC", text[:MAX_COMPARED]).casefold()
-    return _DOMAIN_OF_A_HANDLE.sub(r"\1", text)
+    return _SCHEME.sub("", HANDLE.sub(r"\1", text))
+
+
+def _without_links(text: str) -> str:
+    """Remove links, also those that a provider shortened to their beginning and an ellipsis."""
+    return " ".join(word for word in text.split() if "://" not in word and not word.endswith("…"))
+
+
+def _share(ours: set[str], theirs: set[str]) -> float:
+    return len(ours & theirs) / max(len(ours), len(theirs), 1)
 
 
 def _bare(text: str) -> str:

@@ -14,7 +14,7 @@ from tests.providers.server import Answer, Asked, Provider, Says
 TOKEN = "mastodon-secret"
 ACCOUNT = "109302"
 _LINK = re.compile(r"https?://\S+[^\s.,:)]")
-_HANDLE = re.compile(r"@(\w+)@[\w.-]+\w")
+_HANDLE = re.compile(r"(?<![=/\w])@([a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?)@[\w.-]+\w", re.IGNORECASE)
 
 
 class Mastodon(Provider):

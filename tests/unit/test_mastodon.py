@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from requests import HTTPError
@@ -149,6 +149,51 @@ def test_a_status_is_recognized_in_html_with_shortened_links_and_bare_handles(ke
     key.attempt()
 
     assert key.find() is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Thanks to @peer-tube.channel@video.example for it.",
+        "@a.b-c_d@sub.host-name.example, (@x@y.example)! cc @Some.One@Ünï.example",
+        "#Agents & #retries — “quoted” <3 it’s 5 > 4 👩🏽‍💻 ❤️",
+        "See https://www.example.org/a?b=c&d=e#f and http://example.org/@ada@example.org.",
+        "A line with blanks at its end   \n\n* one\n* two \u00a0",
+    ],
+)
+def test_a_status_is_recognized_whatever_it_names(key: Key, server: Mastodon, text: str) -> None:
+    key.post = a_post(text)
+    server.will(applies_and_hangs_up)
+    key.attempt()
+
+    found = key.find()
+
+    assert found is not None
+    assert found.id == server.statuses[0]["id"]
+
+
+@pytest.mark.parametrize(
+    ("shown", "found"),
+    [
+        (lambda text: text.replace("https://www.", ""), True),
+        (lambda text: text.replace("https://", ""), True),
+        (lambda text: text.replace("https://www.example.org/one/two/three/four", "example.org/one/two…"), False),
+        (lambda text: text.replace("https://www.example.org/one/two/three/four", "https://sho.rt/x"), False),
+    ],
+)
+def test_a_link_that_the_server_changed_is_never_taken_for_absent(
+    key: Key, server: Mastodon, shown: Callable[[str], str], found: bool
+) -> None:
+    key.post = a_post("https://www.example.org/one/two/three/four", title="New")
+    server.rewrites = shown
+    server.will(applies_and_hangs_up)
+    key.attempt()
+
+    if found:
+        assert key.find() is not None
+    else:
+        with pytest.raises(LookupInconclusive, match="says nearly the same"):
+            key.find()
 
 
 def test_what_was_there_before_is_never_taken_for_this_post(key: Key, server: Mastodon) -> None:

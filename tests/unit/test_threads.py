@@ -386,10 +386,20 @@ def test_the_token_is_a_secret(server: Threads) -> None:
 
 @pytest.mark.parametrize(
     ("text", "counted"),
-    [("word", 4), (LINK, 26), ("👍", 4), ("👍🏽", 8), ("👨‍👩‍👧", 18), ("❤️", 6), ("1️⃣", 7), ("ü 中文 “q” – …", 12)],
+    [("word", 4), (LINK, 26), ("👍", 4), ("👍🏽", 8), ("👨‍👩‍👧", 18), ("❤️", 6), ("1️⃣", 7), ("ü 中文 “q” – …", 25)],
 )
-def test_a_text_is_as_long_as_threads_counts_it(text: str, counted: int) -> None:
+def test_a_text_is_as_long_as_threads_may_count_it(text: str, counted: int) -> None:
     assert threads.length(text) == counted
+
+
+@pytest.mark.parametrize("words", ["It’s “late”. ", "Grüße, für Ölfässer. ", "日本語の文です。", "👩🏽‍💻 "])
+def test_what_is_sent_fits_whichever_way_threads_counts(key: Key, server: Threads, words: str) -> None:
+    key.post = a_post(words * 200)
+
+    key.attempt()
+
+    (text,) = server.texts
+    assert 440 <= len(text.encode()) <= 500
 
 
 def test_a_long_post_fills_what_threads_allows_and_keeps_its_link(key: Key, server: Threads) -> None:
