@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import settings
-from state.files import FILE
+from state.files import FILE, lock_file, write_atomic
 
 #: The mode of a folder for its owner alone.
 FOLDER = 0o700
@@ -66,10 +66,10 @@ def secret(name: str) -> str:
 
     """
     path = folder(settings.current().secrets_dir) / name
-    try:
-        return _read(path)
-    except FileNotFoundError:
-        _create(path, secrets.token_urlsafe(_SECRET_BYTES))
+    if not path.exists():
+        with lock_file(folder(settings.current().run_dir) / "secrets.lock"):
+            if not path.exists():  # the first process wins
+                write_atomic(path, f"{secrets.token_urlsafe(_SECRET_BYTES)}\n".encode())
     return _read(path)
 
 
@@ -84,21 +84,6 @@ def _read(path: Path) -> str:
     if len(text) < _MIN_SECRET:
         raise NotPrivate(f"{path} holds no secret; remove the file, and Gatehouse creates a new one")
     return text
-
-
-def _create(path: Path, text: str) -> None:
-    """Write the text under another name and link it: other processes see all of it or nothing, and the first one wins."""
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, FILE)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(f"{text}\n")
-            file.flush()
-            os.fsync(descriptor)
-        with suppress(FileExistsError):
-            os.link(unfinished, path)
-    finally:
-        unfinished.unlink()
 
 
 def _check_owner(path: Path, about: os.stat_result) -> None:

@@ -88,14 +88,9 @@ class Contract:
         if not arguments:
             return "{}"
         try:
-            plain = self._arguments.dump_python(arguments, mode="json", by_alias=True, round_trip=True)
-            text = json_values.dumps(plain, in_message=True)
-            if "null" in text:
-                _check_numbers(self._arguments, arguments)
+            text = _dump(self._arguments, arguments, in_message=True)
         except json_values.NotJson as error:
             raise InvalidArguments(f"{self.name}: an argument {error}") from None
-        except (PydanticSerializationError, RecursionError, ValueError) as error:
-            raise InvalidArguments(f"{self.name}: an argument {_json_problem(error)}") from None
         if json_values.changes_in_json(arguments) and not self._reads_back(text, arguments):
             raise InvalidArguments(
                 f"{self.name}: an argument holds bytes, a set, or a dict key that is not a text, and its annotation does "
@@ -120,25 +115,33 @@ class Contract:
 
         """
         try:
-            value = self._output.validate_python(output)
-            text = json_values.dumps(self._output.dump_python(value, mode="json"))
-            if "null" in text:
-                _check_numbers(self._output, value)
+            return _dump(self._output, self._output.validate_python(output))
         except json_values.NotJson as error:
             problem = f"it {error}"
         except ValidationError as error:
             problem = _problems(error)
         except (RecursionError, ValueError) as error:
             problem = f"it {_json_problem(error)}"
-        else:
-            return text
         raise InvalidOutput(f"{self.name} returned what its annotation rules out: {problem}")
 
 
-def _check_numbers(adapter: TypeAdapter[Any], value: Any) -> None:
-    """Raise NotJson for NaN and infinities, which pydantic writes as null."""
-    if json_values.has_non_finite(adapter.dump_python(value)):
-        raise json_values.NotJson(json_values.NOT_FINITE)
+def _dump(adapter: TypeAdapter[Any], value: Any, *, in_message: bool = False) -> str:
+    """Return a validated value as JSON text; with `in_message`, as a text that is read back as the same value.
+
+    Raises:
+        NotJson: JSON cannot hold the value.
+
+    """
+    try:
+        plain = adapter.dump_python(value, mode="json", by_alias=in_message, round_trip=in_message)
+        text = json_values.dumps(plain, in_message=in_message)
+        if "null" in text and json_values.has_non_finite(adapter.dump_python(value)):
+            raise json_values.NotJson(json_values.NOT_FINITE)  # pydantic writes NaN and infinities as null
+    except json_values.NotJson:
+        raise
+    except (PydanticSerializationError, RecursionError, ValueError) as error:
+        raise json_values.NotJson(_json_problem(error)) from None
+    return text
 
 
 def _json_problem(error: Exception) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -85,14 +85,15 @@ class TaskSpec:
         self.attempts = default if policies.attempts is None else policies.attempts
         self.backoff_ms = self._milliseconds("backoff", policies.backoff)
         self.max_age_ms = self._milliseconds("max_age", policies.max_age)
-        self._check(policies)
+        for problem in self._problems(policies):
+            raise PolicyError(f"{self.name}: {problem}")
         self._template = Template(policies.key, self.contract.parameters, f"{self.name}: key") if policies.key else None
         self.verify = self._callback("verify")
         self.undo = self._callback("undo")
         self.then = self._callback("then")
         scopes = [policies.breaker.scope if policies.breaker else ""]
         scopes += [cap.scope for cap in self.caps] + [rate.scope for rate in self.rates]
-        self._scopes = [self._scope_template(scope) for scope in scopes]
+        self._scopes = [Template(scope, self.contract.parameters, f"{self.name}: scope") for scope in scopes]
         self._policy = json.dumps(self._as_read_by_scripts(policies))
         self._limits_of = lru_cache(MAX_SCOPES)(self._make_limits)
 
@@ -158,45 +159,34 @@ class TaskSpec:
         function = getattr(self.effect, name, None)
         return function and Callback(f"{self.name}: Effect({name}=…)", function, self.contract.parameters)
 
-    def _scope_template(self, text: str) -> Template:
-        return Template(text, self.contract.parameters, f"{self.name}: scope")
-
     def _milliseconds(self, argument: str, value: Any) -> int:
         try:
             return duration_ms(value)
         except PolicyError as error:
             raise PolicyError(f"{self.name}: {argument}=: {error}") from None
 
-    def _check(self, policies: Policies) -> None:
+    def _problems(self, policies: Policies) -> Iterator[str]:
+        """Yield what makes no sense about the policies, or does not fit the function."""
+        key, effect = policies.key, policies.effect
         if not _AGENT.fullmatch(self.agent):
-            raise PolicyError(
-                f"{self.name}: {self.agent!r} cannot name an agent; use a-z, 0-9, _ and - for the module's name"
-            )
+            yield f"{self.agent!r} cannot name an agent; use a-z, 0-9, _ and - for the module's name"
         if not isinstance(policies.breaker, Breaker | None):
-            raise PolicyError(
-                f"{self.name}: breaker={policies.breaker!r}; write breaker=Breaker(after=3, cooldown='5m')"
-            )
-        if not isinstance(policies.effect, Effect | None):
-            raise PolicyError(f"{self.name}: effect={policies.effect!r}; write effect=Effect()")
-        if policies.effect and not policies.key:
-            raise PolicyError(
-                f"{self.name} has an effect but no key; write key='…{{argument}}…', the identity of the intent"
-            )
-        if policies.key is not None and not (isinstance(policies.key, str) and policies.key.strip()):
-            raise PolicyError(f"{self.name}: key={policies.key!r}; write a template such as key='{{argument}}'")
-        if policies.caps and not policies.effect:
-            raise PolicyError(
-                f"{self.name} has a cap but no effect; a cap counts effects: add effect=Effect() or use rate="
-            )
+            yield f"breaker={policies.breaker!r}; write breaker=Breaker(after=3, cooldown='5m')"
+        if not isinstance(effect, Effect | None):
+            yield f"effect={effect!r}; write effect=Effect()"
+        if effect and not key:
+            yield "it has an effect but no key; write key='…{argument}…', the identity of the intent"
+        if key is not None and not (isinstance(key, str) and key.strip()):
+            yield f"key={key!r}; write a template such as key='{{argument}}'"
+        if policies.caps and not effect:
+            yield "it has a cap but no effect; a cap counts effects: add effect=Effect() or use rate="
         if self.lease_ms < self.limit_ms:
-            raise PolicyError(
-                f"{self.name}: the lease of {self.lease_ms / 1000:g}s is shorter than the time limit of "
-                f"{self.limit_ms / 1000:g}s; a claim must outlive its attempt: lengthen lease="
+            yield (
+                f"the lease of {self.lease_ms / 1000:g}s is shorter than the time limit of {self.limit_ms / 1000:g}s; "
+                "a claim must outlive its attempt: lengthen lease="
             )
         if type(self.attempts) is not int or not 1 <= self.attempts <= MAX_ATTEMPTS:
-            raise PolicyError(
-                f"{self.name}: attempts={self.attempts!r}; write at least 1 and at most {MAX_ATTEMPTS}, a whole number"
-            )
+            yield f"attempts={self.attempts!r}; write at least 1 and at most {MAX_ATTEMPTS}, a whole number"
 
     def _as_read_by_scripts(self, policies: Policies) -> dict[str, Any]:
         policy: dict[str, Any] = {

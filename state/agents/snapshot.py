@@ -45,10 +45,8 @@ def snapshot(agent: str) -> Snapshot:
 
 def revisions(agents: list[str]) -> dict[str, int]:
     """Return the revision of each agent; 0 for an agent that has no state yet."""
-    with client.client().pipeline(transaction=False) as pipe:
-        for agent in agents:
-            pipe.hget(Keys(agent).agent_meta, "revision")
-        return {agent: int(number or 0) for agent, number in zip(agents, pipe.execute(), strict=True)}
+    found = client.hash_fields(client.client(), [Keys(agent).agent_meta for agent in agents], "revision")
+    return {agent: int(number or 0) for agent, [number] in zip(agents, found, strict=True)}
 
 
 def pause(agent: str, by: str, why: str) -> None:

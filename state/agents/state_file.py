@@ -54,7 +54,11 @@ def _set_aside_if_ahead(file: Path, revision: int) -> None:
         aside = file.with_name(f"{file.stem}.revision-{known}.json")
         write_atomic(aside, data)
         log.error(
-            "redis is behind the state file", kept=str(aside), known=known, redis=revision, hint="see docs/operations/store-lost.md"
+            "redis is behind the state file",
+            kept=str(aside),
+            known=known,
+            redis=revision,
+            hint="see docs/operations/store-lost.md",
         )
 
 

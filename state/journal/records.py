@@ -33,8 +33,9 @@ _VERSION = re.compile(rb',"v":(\d+)\}\Z')
 _SUM = b',"sum":"'
 _END = re.compile(rb',"sum":"[0-9a-f]{8}"\}')
 _HEADER = re.compile(
-    rb'\{"at":"[^"\\]*","event":"([a-z]+)","agent":"([^"\\]*)","key":"([^"\\]*)","call":"([^"\\]*)"'
-    rb'(?:,"fence":(\d+)(?:,"epoch":"([^"\\]*)")?(?:,"outcome":"([a-z]+)"(?:,"retry":(true|false))?)?)?[,}]'
+    rb'\{"at":"[^"\\]*","event":"(?P<event>[a-z]+)","agent":"(?P<agent>[^"\\]*)","key":"(?P<key>[^"\\]*)",'
+    rb'"call":"(?P<call>[^"\\]*)"(?:,"fence":(?P<fence>\d+)(?:,"epoch":"(?P<epoch>[^"\\]*)")?'
+    rb'(?:,"outcome":"(?P<outcome>[a-z]+)"(?:,"retry":(?P<retry>true|false))?)?)?[,}]'
 )
 #: Records that matter to every key.
 _EPOCH = re.compile(rb'^\{"at":"[^"]*","event":"(?:epoch|checkpoint)"')
@@ -97,16 +98,12 @@ def decode_header(line: bytes) -> Record:
     header = _HEADER.match(body)
     if header is None:
         return _parsed(body)
-    event, agent, key, call, fence, epoch, outcome, retry = header.groups()
+    event, fence, epoch, outcome, retry = header.group("event", "fence", "epoch", "outcome", "retry")
     if _HEADER_HAS.get(event) != (fence is not None, epoch is not None, outcome is not None):
         return _parsed(body)
-    record: Record = {"event": event.decode(), "agent": agent.decode(), "key": key.decode(), "call": call.decode()}
+    record: Record = {name: value.decode() for name, value in header.groupdict().items() if value is not None}
     if fence is not None:
         record["fence"] = int(fence)
-    if epoch is not None:
-        record["epoch"] = epoch.decode()
-    if outcome is not None:
-        record["outcome"] = outcome.decode()
     if retry is not None:
         record["retry"] = retry == b"true"
     return record

@@ -98,7 +98,7 @@ class Attempts(Stores):
         """Return the agent's fact at `path`, or None; wait `patience` seconds for a Redis that is away."""
         return retry_while_unavailable(partial(facts.read, agent, path), patience)
 
-    def checkpoint(self, claim: Claim, name: str, text: str, patience: float) -> str | None:
+    def checkpoint(self, claim: Claim, name: str, text: str = "", patience: float = 0.0) -> str | None:
         """Return what an attempt of this key saved under a name.
 
         Args:
@@ -108,9 +108,15 @@ class Attempts(Stores):
             patience: Seconds to wait for a Redis that is away.
 
         """
-        return retry_while_unavailable(partial(self._checkpoint, claim, name, text), patience)
+        names = list(dict.fromkeys([point_name(name, text), name]))
+        read = partial(self.redis.hmget, Keys(claim.agent).key(claim.key), [f"point:{one}" for one in names])
+        value = next((one for one in retry_while_unavailable(read, patience) if one is not None), None)
+        if value is None and claim.payload:  # an earlier attempt was here, and may have died before Redis knew
+            points = project(self.journal.files(), key=claim.key).points.get((claim.agent, claim.key), {})
+            value = next((points[one] for one in names if one in points), None)
+        return None if value is None else str(value)
 
-    def save_checkpoint(self, claim: Claim, name: str, value: str, text: str, patience: float) -> bool:
+    def save_checkpoint(self, claim: Claim, name: str, value: str, text: str = "", patience: float = 0.0) -> bool:
         """Save a value for every later attempt of the key: on the disk first, then in Redis.
 
         Args:
@@ -129,27 +135,9 @@ class Attempts(Stores):
         """
         if claim.epoch:
             events.point(self.journal, claim, name, value, text)
-        return retry_while_unavailable(partial(self._save_checkpoint, claim, name, value, text), patience)
-
-    def _checkpoint(self, claim: Claim, name: str, text: str = "") -> str | None:
-        names = list(dict.fromkeys([point_name(name, text), name]))
-        found = self.redis.hmget(Keys(claim.agent).key(claim.key), [f"point:{one}" for one in names])
-        value = next((one for one in found if one is not None), None)
-        if value is None and claim.payload:  # an earlier attempt was here, and may have died before Redis knew
-            points = project(self.journal.files(), key=claim.key).points.get((claim.agent, claim.key), {})
-            value = next((points[one] for one in names if one in points), None)
-        return None if value is None else str(value)
-
-    def _save_checkpoint(self, claim: Claim, name: str, value: str, text: str = "") -> bool:
-        answer = _checkpoint(
-            self.redis,
-            Keys(claim.agent).of(claim.key),
-            owner=claim.owner,
-            fence=claim.fence,
-            name=point_name(name, text),
-            value=value,
-        )
-        return bool(answer[0] == "kept")
+        which: dict[str, Any] = {"owner": claim.owner, "fence": claim.fence, "name": point_name(name, text)}
+        save = partial(_checkpoint, self.redis, Keys(claim.agent).of(claim.key), **which, value=value)
+        return bool(retry_while_unavailable(save, patience)[0] == "kept")
 
     # The attempt ends
 

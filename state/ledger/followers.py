@@ -18,7 +18,7 @@ from state.journal import events
 from state.ledger.stores import Stores
 from state.model import ENDED
 from state.options import Options, from_json
-from state.redis.client import now_ms
+from state.redis.client import hash_fields, now_ms
 from state.redis.keys import Keys
 
 #: Calls looked at per agent in one sweep; those that were not looked at for the longest time come first.
@@ -47,12 +47,8 @@ class Followers(Stores):
         n = Keys(agent)
         now = now_ms(self.redis)
         calls = self.redis.zrange(n.followed, 0, now, byscore=True, offset=0, num=BATCH_SIZE)
-        if not calls:
-            return
-        with self.redis.pipeline(transaction=False) as pipe:
-            for call in calls:
-                pipe.hmget(n.call(call), "state", "task", "key", "options")
-            found = dict(zip(calls, pipe.execute(), strict=True))
+        kept = hash_fields(self.redis, map(n.call, calls), "state", "task", "key", "options")
+        found = dict(zip(calls, kept, strict=True))
         if later := {call: now for call, (state, *_) in found.items() if state not in ENDED}:
             self.redis.zadd(n.followed, later, xx=True)
         for call, (state, task, key, options) in found.items():

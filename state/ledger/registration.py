@@ -13,6 +13,7 @@ from state.journal import events
 from state.ledger.stores import Stores
 from state.ledger.sweep import GRACE_MS
 from state.model import ArgumentsDiffer, Call, ContentMismatch, Unregistered
+from state.redis.client import hash_fields
 from state.redis.keys import Keys
 from state.redis.script import Script
 
@@ -26,10 +27,9 @@ class Registration(Stores):
 
     def agent_of(self, call: str, agents: Sequence[str]) -> str | None:
         """Return the first of these agents that has a call of this id, or None."""
-        with self.redis.pipeline(transaction=False) as pipe:
-            for agent in agents:
-                pipe.hexists(Keys(agent).call(call), "task")  # an id that was revoked before it was known has none
-            return next((agent for agent, found in zip(agents, pipe.execute(), strict=True) if found), None)
+        tasks = hash_fields(self.redis, [Keys(agent).call(call) for agent in agents], "task")
+        # An id that was revoked before it was known has no task.
+        return next((agent for agent, [task] in zip(agents, tasks, strict=True) if task is not None), None)
 
     def key_state(self, agent: str, key: str) -> str | None:
         """Return the state of a key, or None if it was never asked for."""

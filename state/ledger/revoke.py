@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from state.forbidden import forbid
 from state.journal import events
 from state.ledger.stores import Stores
+from state.redis.client import hash_fields
 from state.redis.keys import Keys
 from state.redis.script import Script
 
@@ -87,9 +88,6 @@ class Revokes(Stores):
 
     def _find(self, agents: Sequence[str], call: str) -> tuple[str, str]:
         """Return the agent that has the call, or "", and the state of an id without a key, such as one that was revoked before."""
-        with self.redis.pipeline(transaction=False) as pipe:
-            for agent in agents:
-                pipe.hmget(Keys(agent).call(call), "key", "state")
-            found = dict(zip(agents, pipe.execute(), strict=True))
-        owners = [agent for agent, (key, _) in found.items() if key is not None]
-        return (owners[0] if owners else ""), next((state for _, state in found.values() if state), "")
+        found = hash_fields(self.redis, [Keys(agent).call(call) for agent in agents], "key", "state")
+        owner = next((agent for agent, (key, _) in zip(agents, found, strict=True) if key is not None), "")
+        return owner, next((state for _, state in found if state), "")

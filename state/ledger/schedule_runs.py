@@ -90,7 +90,5 @@ def newest(agent: str, entry: str) -> Newest:
 
 def any_open(agent: str, calls: Sequence[str]) -> bool:
     """Return whether one of these calls is still to run, or running."""
-    with client.client().pipeline(transaction=False) as pipe:
-        for call in calls:
-            pipe.hget(Keys(agent).call(call), "state")
-        return not OPEN.isdisjoint(pipe.execute())
+    states = client.hash_fields(client.client(), map(Keys(agent).call, calls), "state")
+    return any(state in OPEN for [state] in states)

@@ -15,7 +15,7 @@ from state.ledger import owner as owners
 from state.ledger.stores import Stores
 from state.model import Claim
 from state.recovery import rebuild
-from state.redis.client import now_ms
+from state.redis.client import hash_fields, now_ms
 from state.redis.keys import Keys
 from state.redis.script import Script
 
@@ -119,13 +119,8 @@ class Sweep(Stores):
 
     def _known(self, n: Keys, calls: list[str], knows: Container[str], now: int) -> list[str]:
         """Return the calls whose task is known here; log the others, and look at them again after a while."""
-        if not calls:
-            return []
-        with self.redis.pipeline(transaction=False) as pipe:
-            for call in calls:
-                pipe.hget(n.call(call), "task")
-            tasks = dict(zip(calls, pipe.execute(), strict=True))
-        strange = {call: str(task) for call, task in tasks.items() if task is not None and task not in knows}
+        tasks = zip(calls, hash_fields(self.redis, map(n.call, calls), "task"), strict=True)
+        strange = {call: str(task) for call, [task] in tasks if task is not None and task not in knows}
         for call, task in strange.items():
             log.error("no such task", agent=n.agent, task=task, call=call, hint=NO_TASK)
             for later in (n.waiting, n.queued):
@@ -141,10 +136,8 @@ class Sweep(Stores):
         queue_is_empty: Callable[[str], bool],
     ) -> list[str]:
         """Return the calls whose message is lost; look at the others again after a while."""
-        with self.redis.pipeline(transaction=False) as pipe:
-            for call in calls:
-                pipe.hmget(n.call(call), "sent_ms", "lane")
-            sent = {call: (int(at or now), lane or "") for call, (at, lane) in zip(calls, pipe.execute(), strict=True)}
+        found = zip(calls, hash_fields(self.redis, map(n.call, calls), "sent_ms", "lane"), strict=True)
+        sent = {call: (int(at or now), lane or "") for call, (at, lane) in found}
         empty = {queue: queue_is_empty(queue) for queue in {options.queue_of(lane) for _, lane in sent.values()}}
 
         def is_lost(call: str) -> bool:
@@ -161,10 +154,7 @@ class Sweep(Stores):
         n = Keys(agent)
         now = now_ms(self.redis)
         running = self.redis.zrange(n.running, 0, BATCH_SIZE - 1, withscores=True)
-        with self.redis.pipeline(transaction=False) as pipe:
-            for key, _ in running:
-                pipe.hmget(n.key(key), "owner", "fence", "call")
-            claims = pipe.execute()
+        claims = hash_fields(self.redis, [n.key(key) for key, _ in running], "owner", "fence", "call")
         taken = {}
         for (key, lease_ms), (holder, fence, call) in zip(running, claims, strict=True):
             if holder is None or fence is None or call is None:
@@ -210,7 +200,4 @@ class Sweep(Stores):
             for n in map(Keys, agents)
             for key in (*self.redis.zrange(n.running, 0, -1), *self.redis.hkeys(n.held))
         ]
-        with self.redis.pipeline(transaction=False) as pipe:
-            for key in keys:
-                pipe.hget(key, "owner")
-            owners.remove_stale_locks({owner or "" for owner in pipe.execute()})
+        owners.remove_stale_locks({owner or "" for [owner] in hash_fields(self.redis, keys, "owner")})

@@ -28,10 +28,7 @@ def of_queues(agents: Iterable[str]) -> list[Backlog]:
     found: dict[str, list[int]] = {}
     for n in map(Keys, agents):
         calls = redis.zrange(n.queued, 0, BATCH_SIZE - 1)
-        with redis.pipeline(transaction=False) as pipe:
-            for call in calls:
-                pipe.hmget(n.call(call), "lane", "at_ms")
-            for lane, at_ms in pipe.execute():
-                if at_ms is not None:
-                    found.setdefault(queue_of(lane or ""), []).append(int(at_ms))
+        for lane, at_ms in client.hash_fields(redis, map(n.call, calls), "lane", "at_ms"):
+            if at_ms is not None:
+                found.setdefault(queue_of(lane or ""), []).append(int(at_ms))
     return [Backlog(queue, len(times), min(times)) for queue, times in sorted(found.items())]

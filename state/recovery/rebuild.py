@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from itertools import chain, islice
+from itertools import chain
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from pydantic_core import to_json
 from redis import Redis
@@ -24,7 +24,7 @@ from state.journal.projection import KeyState, Projection, RecordOffset, project
 from state.journal.records import Record
 from state.recovery.rebuilt_key import RebuiltKey, flat
 from state.recovery.remembered import RememberedFacts
-from state.redis.client import now_ms
+from state.redis.client import batches, now_ms
 from state.redis.script import Script
 
 #: Keys written in one round trip.
@@ -98,7 +98,7 @@ class Rebuilding:
         total, done = len(self._projection.keys) + len(self._projection.calls), 0
         with ThreadPoolExecutor(1) as writer:
             under_way: Future[None] | None = None
-            for batch in _batches(chain(self._keys(), self._calls())):
+            for batch in batches(chain(self._keys(), self._calls()), BATCH_SIZE):
                 if under_way:
                     under_way.result()
                 under_way = writer.submit(self._write, batch)
@@ -217,12 +217,3 @@ def _line_at(file: int, offset: int) -> bytes:
     while b"\n" not in line and (more := os.pread(file, PIECE, offset + len(line))):
         line += more
     return line.partition(b"\n")[0]
-
-
-Item = TypeVar("Item")
-
-
-def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
-    rest = iter(items)
-    while batch := list(islice(rest, BATCH_SIZE)):
-        yield batch

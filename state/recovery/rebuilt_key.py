@@ -32,7 +32,7 @@ class RebuiltKey:
     is_followed: bool = False  #: the calls that follow it are registered
     forgets: str = ""  #: how the attempt ended whose text is forgotten with this; empty if it stays
 
-    def script_keys(self) -> dict[str, str]:
+    def script_keys(self) -> Mapping[str, str]:
         return Keys(self.agent).of(self.key, self.asked["call"])
 
     def script_arguments(self, keep_ms: int, token: str) -> dict[str, Argument]:

@@ -6,8 +6,7 @@ Redis may hold more than fits into memory, so it is read in batches.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from redis import Redis
@@ -15,6 +14,7 @@ from redis import Redis
 from state.journal import events
 from state.model import ENDED, Call
 from state.options import Options
+from state.redis.client import batches
 from state.redis.keys import Keys
 
 #: Names asked for at once, and hashes read in one round trip: a payload may be a megabyte.
@@ -58,7 +58,7 @@ def _open_calls(redis: Redis, n: Keys) -> Iterator[Record]:
 
 def _sent_keys(redis: Redis, n: Keys) -> Iterator[tuple[str, Hash]]:
     sent = (field.removeprefix("sent:") for field, _ in redis.hscan_iter(n.ledger, match="sent:*", count=BATCH_SIZE))
-    for keys in _batches(sent):
+    for keys in batches(sent, READ_AT_ONCE):
         yield from zip(keys, _hashes(redis, [n.key(key) for key in keys]), strict=True)
 
 
@@ -82,15 +82,9 @@ def _is_of_an_effect(redis: Redis, n: Keys, kept: Hash) -> bool:
 
 def _scan(redis: Redis, prefix: str) -> Iterator[tuple[str, Hash]]:
     names = redis.scan_iter(match=f"{prefix}*", count=BATCH_SIZE)
-    for some in _batches(names):
+    for some in batches(names, READ_AT_ONCE):
         for name, kept in zip(some, _hashes(redis, some), strict=True):
             yield name.removeprefix(prefix), kept
-
-
-def _batches(names: Iterable[str]) -> Iterator[list[str]]:
-    rest = iter(names)
-    while batch := list(islice(rest, READ_AT_ONCE)):
-        yield batch
 
 
 def _hashes(redis: Redis, names: Sequence[str]) -> list[Hash]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from itertools import islice
 from typing import Any, TypeVar, cast
 
 from redis import Redis
@@ -20,13 +21,18 @@ __all__ = [
     "RedisAway",
     "StoreError",
     "as_away",
+    "batches",
     "client",
+    "hash_fields",
     "now_ms",
     "retry_while_unavailable",
 ]
 
 #: The base class of every error of Redis.
 StoreError = RedisError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 #: Seconds; longer than any script takes, and short enough for a person at a terminal.
 CONNECT_TIMEOUT = 3
@@ -85,7 +91,19 @@ def now_ms(redis: Redis) -> int:
     return int(seconds) * 1000 + int(micros) // 1000
 
 
-Result = TypeVar("Result")
+def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Yield the items in lists of `size`, each for one round trip; the last list may be shorter."""
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
+
+
+def hash_fields(redis: Redis, names: Iterable[str], *fields: str) -> list[list[Any]]:
+    """Return these fields of each hash, None where it has none. Takes one round trip, however many hashes there are."""
+    with redis.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.hmget(name, *fields)
+        return list(pipe.execute())
 
 
 def retry_while_unavailable(action: Callable[[], Result], seconds: float) -> Result:

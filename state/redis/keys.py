@@ -6,8 +6,9 @@ Names of keys and fields never change within a format: during a rolling deploy w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 
 @dataclass(frozen=True)
@@ -16,9 +17,9 @@ class Keys:
 
     agent: str
 
-    def of(self, key: str = "", call: str = "") -> dict[str, str]:
+    def of(self, key: str = "", call: str = "") -> Mapping[str, str]:
         """Return the names by which scripts know what belongs to the agent, to one of its keys and to one of its calls."""
-        return _of_agent(self) | {"key": self.key(key), "call": self.call(call), "history": self.history(key)}
+        return _of(self, key, call)
 
     def _name(self, *parts: str) -> str:
         return ":".join((f"gate:{{{self.agent}}}", *parts))
@@ -140,19 +141,14 @@ class Keys:
         return self._name("breaker", task, scope)
 
 
-@cache
-def _of_agent(names: Keys) -> dict[str, str]:
-    return {
-        "queued": names.queued,
-        "waiting": names.waiting,
-        "followed": names.followed,
-        "running": names.running,
-        "ledger": names.ledger,
-        "dead": names.dead,
-        "agent_meta": names.agent_meta,
-        "metrics": names.metrics,
-        "errors": names.errors,
-        "held": names.held,
-        "facts": names.facts,
-        "events": names.events,
-    }
+#: The keys that scripts know by the name of their property.
+_OF_AGENT = (
+    "queued", "waiting", "followed", "running", "ledger", "dead", "agent_meta", "metrics", "errors", "held", "facts",
+    "events",
+)  # fmt: skip
+
+
+@lru_cache(maxsize=256)  # one attempt asks for the same names three times
+def _of(names: Keys, key: str, call: str) -> Mapping[str, str]:
+    of_agent = {name: getattr(names, name) for name in _OF_AGENT}
+    return of_agent | {"key": names.key(key), "call": names.call(call), "history": names.history(key)}

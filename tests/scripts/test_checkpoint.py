@@ -30,8 +30,8 @@ def test_a_holder_keeps_a_point_on_either_side_of_the_line(poster: Poster, line:
 
     assert keep(poster, claim)
 
-    assert poster.ledger._checkpoint(claim, "container") == "container 17"
-    assert poster.ledger._checkpoint(claim, "another") is None
+    assert poster.ledger.checkpoint(claim, "container") == "container 17"
+    assert poster.ledger.checkpoint(claim, "another") is None
 
 
 def test_a_later_attempt_finds_what_an_earlier_one_kept(poster: Poster) -> None:
@@ -40,7 +40,7 @@ def test_a_later_attempt_finds_what_an_earlier_one_kept(poster: Poster) -> None:
     keep(poster, first)
     poster.settle(first, "failed", retry_ms=1)
 
-    assert poster.ledger._checkpoint(poster.claim(call), "container") == "container 17"
+    assert poster.ledger.checkpoint(poster.claim(call), "container") == "container 17"
 
 
 def test_a_point_is_kept_anew_by_a_later_attempt(poster: Poster) -> None:
@@ -52,7 +52,7 @@ def test_a_point_is_kept_anew_by_a_later_attempt(poster: Poster) -> None:
 
     keep(poster, second, "container 18")
 
-    assert poster.ledger._checkpoint(second, "container") == "container 18"
+    assert poster.ledger.checkpoint(second, "container") == "container 18"
 
 
 @pytest.mark.parametrize("line", ["before", "behind"])
@@ -72,7 +72,7 @@ def test_a_point_is_in_the_journal_and_survives_the_loss_of_redis(poster: Poster
 
     recover(poster.redis, poster.ledger.journal, lambda _task, _kwargs: [], Progress())
 
-    assert poster.ledger._checkpoint(claim, "container") == "container 17"
+    assert poster.ledger.checkpoint(claim, "container") == "container 17"
 
 
 def test_a_journal_that_begins_anew_takes_over_what_redis_kept(poster: Poster) -> None:
@@ -87,7 +87,7 @@ def test_a_journal_that_begins_anew_takes_over_what_redis_kept(poster: Poster) -
 
     recover(poster.redis, poster.ledger.journal, lambda _task, _kwargs: [], Progress())
 
-    assert poster.ledger._checkpoint(claim, "container") == "container 17"
+    assert poster.ledger.checkpoint(claim, "container") == "container 17"
 
 
 @pytest.mark.parametrize("how", ["reclaimed", "another owner", "settled", "unknown", "gone"])
@@ -121,7 +121,7 @@ def test_an_old_fence_of_the_same_owner_keeps_nothing(poster: Poster) -> None:
     new = poster.claim(call, owner="me/1")
 
     assert not keep(poster, old)
-    assert poster.ledger._checkpoint(new, "container") is None
+    assert poster.ledger.checkpoint(new, "container") is None
 
 
 def test_another_owner_under_the_same_fence_keeps_nothing(poster: Poster) -> None:
@@ -129,7 +129,7 @@ def test_another_owner_under_the_same_fence_keeps_nothing(poster: Poster) -> Non
     claim = poster.claim()
 
     assert not keep(poster, replace(claim, owner="somebody/1"))
-    assert poster.ledger._checkpoint(claim, "container") is None
+    assert poster.ledger.checkpoint(claim, "container") is None
 
 
 def test_a_task_without_an_effect_keeps_points_too_and_journals_none(poster_with: WithPolicies) -> None:
@@ -138,5 +138,5 @@ def test_a_task_without_an_effect_keeps_points_too_and_journals_none(poster_with
 
     assert keep(poster, claim)
 
-    assert poster.ledger._checkpoint(claim, "container") == "container 17"
+    assert poster.ledger.checkpoint(claim, "container") == "container 17"
     assert poster.records("point") == []

@@ -230,7 +230,7 @@ def go_through_everything(poster: Poster) -> None:
     list(poster.ledger.due(AGENT, [poster.gate.name], lambda _queue: True))
     poster.publish("other")
     poster.ledger.reject(poster.call("fourth"), {"error": "invalid arguments", "stage": "input"}, 1000)
-    poster.ledger._save_checkpoint(poster.claim("fifth"), "container", "17")
+    poster.ledger.save_checkpoint(poster.claim("fifth"), "container", "17")
     doubt(poster)
     poster.cancel(poster.register(poster.call("third")).id, "ada")
     with NamedTemporaryFile() as no_folder, pytest.raises(JournalUnavailable):

@@ -296,11 +296,11 @@ def test_a_call_that_was_revoked_alone_leaves_its_key_to_the_other(poster: Booke
 def test_points_come_back(poster: BookedPoster) -> None:
     claim = poster.send()
     poster.ledger.save_checkpoint(claim, "container", "17", "", 0)
-    assert poster.ledger._save_checkpoint(claim, "container", "17")
+    assert poster.ledger.save_checkpoint(claim, "container", "17")
 
     poster.lose_everything()
 
-    assert poster.ledger._checkpoint(claim, "container") == "17"
+    assert poster.ledger.checkpoint(claim, "container") == "17"
 
 
 def test_fences_go_on_where_they_were(poster: BookedPoster) -> None:

@@ -139,12 +139,12 @@ def test_what_was_kept_before_the_effect_comes_back(poster: Poster) -> None:
     call = poster.register()
     claim = poster.claim(call)
     poster.ledger.save_checkpoint(claim, "container", "17", "", 0)
-    poster.ledger._save_checkpoint(claim, "container", "17")
+    poster.ledger.save_checkpoint(claim, "container", "17")
     remove_journal(poster)
 
     lose_and_recover(poster)
 
-    assert poster.ledger._checkpoint(poster.claim(call), "container") == "17"
+    assert poster.ledger.checkpoint(poster.claim(call), "container") == "17"
 
 
 def test_a_call_that_was_held_before_the_effect_is_held_again(poster: Poster) -> None:
@@ -206,7 +206,7 @@ def test_calls_that_ended_and_those_without_an_effect_are_left_out(poster: Poste
     safe = Poster(poster.redis, a_gate(effect=False))
     safe.register(safe.call("safe"))
     claim = safe.claim(safe.register(safe.call("kept")))
-    safe.ledger._save_checkpoint(claim, "step", "1")
+    safe.ledger.save_checkpoint(claim, "step", "1")
     safe.settle(claim, "failed", retry_ms=MINUTE)
     assert safe.cancel(safe.register(safe.call("cancelled")).id, "revoke")
 
