@@ -11,9 +11,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 
+class _Key:
+    """A key of which each agent has one, by the end of its name; a comment above says what it holds."""
+
+    def __init__(self, end: str) -> None:
+        self.end = end
+
+    def __get__(self, names: Keys, owner: type[Keys]) -> str:
+        return _name(names.agent, self.end)
+
+
 @dataclass(frozen=True)
 class Keys:
-    """The keys of one agent; each docstring gives the Redis type and the meaning of its members or fields."""
+    """The keys of one agent; each docstring or comment gives the Redis type and the meaning of its members or fields."""
 
     agent: str
 
@@ -21,20 +31,17 @@ class Keys:
         """Return the names by which scripts know what belongs to the agent, to one of its keys and to one of its calls."""
         return _of(self, key, call)
 
-    def _name(self, *parts: str) -> str:
-        return ":".join((f"gate:{{{self.agent}}}", *parts))
-
     def key(self, key: str) -> str:
         """hash: state task call fingerprint owner fence lease_ms attempts result payload verify … of one idempotency key
 
         `gone` is the fence of an attempt that cannot send any more, `looks` how many look-ups there were, `absences` how
         many of them prove that the effect did not happen, `proofs` how often that was enough to send it again.
         """
-        return self._name("key", key)
+        return _name(self.agent, "key", key)
 
     def history(self, key: str) -> str:
         """list: the events of one key, as JSON objects, oldest first"""
-        return self._name("story", key)
+        return _name(self.agent, "story", key)
 
     def call(self, call: str) -> str:
         """hash: task key kwargs fingerprint digest door options lane state at_ms delay_ms sent_ms expires_ms booked_ms attempts again sends lost answer unwritten of one call
@@ -44,111 +51,66 @@ class Keys:
         `waits` is how often in a row its service could not take it, `waits_since_ms` since when, `waits_why` why;
         `paid_ms` is when it took slots of its rates for a try that reached nothing.
         """
-        return self._name("call", call)
+        return _name(self.agent, "call", call)
 
-    @property
-    def queued(self) -> str:
-        """zset: call → ms when a sweeper checks whether its message is lost"""
-        return self._name("queued")
-
-    @property
-    def waiting(self) -> str:
-        """zset: call → ms when it is sent again (deferred calls and retries)"""
-        return self._name("waiting")
-
-    @property
-    def followed(self) -> str:
-        """zset: call that other calls follow → ms when a sweeper next checks whether it has ended"""
-        return self._name("followed")
-
-    @property
-    def running(self) -> str:
-        """zset: key → ms when its claim's lease ends"""
-        return self._name("running")
-
-    @property
-    def ledger(self) -> str:
-        """hash: epoch fence run closed recovering, and sent:KEY → the fence under which this key was last on its way
-
-        `run` is of the server that was checked, `closed` says why no effect may happen, `recovering` is the token of the
-        recovery at work.
-        """
-        return self._name("ledger")
-
-    @property
-    def dead(self) -> str:
-        """zset: call → ms when its last attempt failed, or when it was refused because of its age"""
-        return self._name("dead")
-
-    @property
-    def agent_meta(self) -> str:
-        """hash: revision fence updated_ms last_run_ms clock_ms pause, and arrived_ms:LANE: when the newest message that arrived in a lane was sent"""
-        return self._name("head")
-
-    @property
-    def metrics(self) -> str:
-        """hash: counter → total"""
-        return self._name("metrics")
-
-    @property
-    def errors(self) -> str:
-        """list: the newest errors as JSON objects, newest first"""
-        return self._name("errors")
-
-    @property
-    def held(self) -> str:
-        """hash: key → JSON {key state since why}, for every key that waits for a person"""
-        return self._name("held")
-
-    @property
-    def facts(self) -> str:
-        """hash: JSON path, such as ["published","hello","feed"] → JSON value"""
-        return self._name("facts")
+    #: zset: call → ms when a sweeper checks whether its message is lost
+    queued = _Key("queued")
+    #: zset: call → ms when it is sent again (deferred calls and retries)
+    waiting = _Key("waiting")
+    #: zset: call that other calls follow → ms when a sweeper next checks whether it has ended
+    followed = _Key("followed")
+    #: zset: key → ms when its claim's lease ends
+    running = _Key("running")
+    #: hash: epoch fence run closed recovering, and sent:KEY → the fence under which this key was last on its way.
+    #: `run` is of the server that was checked, `closed` says why no effect may happen, `recovering` is the token of the
+    #: recovery at work.
+    ledger = _Key("ledger")
+    #: zset: call → ms when its last attempt failed, or when it was refused because of its age
+    dead = _Key("dead")
+    #: hash: revision fence updated_ms last_run_ms clock_ms pause, and arrived_ms:LANE: when the newest message that
+    #: arrived in a lane was sent
+    agent_meta = _Key("head")
+    #: hash: counter → total
+    metrics = _Key("metrics")
+    #: list: the newest errors as JSON objects, newest first
+    errors = _Key("errors")
+    #: hash: key → JSON {key state since why}, for every key that waits for a person
+    held = _Key("held")
+    #: hash: JSON path, such as ["published","hello","feed"] → JSON value
+    facts = _Key("facts")
+    #: stream: one entry per settled attempt (field `attempt`) and per refusal (field `refusal`), each JSON
+    events = _Key("events")
+    #: hash: schedule entry → ISO due time of its newest tick
+    ticks = _Key("ticks")
+    #: hash: schedule entry → JSON {at why} of its newest tick, if it could not be started
+    failing = _Key("failing")
 
     def collection(self, name: str) -> str:
         """zset: path of one entry of a bounded collection of facts → ms when it was written"""
-        return self._name("facts", name)
-
-    @property
-    def events(self) -> str:
-        """stream: one entry per settled attempt (field `attempt`) and per refusal (field `refusal`), each JSON"""
-        return self._name("events")
-
-    @property
-    def ticks(self) -> str:
-        """hash: schedule entry → ISO due time of its newest tick"""
-        return self._name("ticks")
-
-    @property
-    def failing(self) -> str:
-        """hash: schedule entry → JSON {at why} of its newest tick, if it could not be started"""
-        return self._name("failing")
+        return _name(self.agent, "facts", name)
 
     def started(self, entry: str) -> str:
         """zset: due time in seconds since 1970 → the same, for the newest ticks of an entry that were started"""
-        return self._name("ticks", entry)
+        return _name(self.agent, "ticks", entry)
 
     def rate(self, task: str, rule: str, scope: str) -> str:
         """hash: tat_ms (theoretical arrival time) booked_ms (the last slot given to a waiting call)"""
-        return self._name("rate", task, rule, scope)
+        return _name(self.agent, "rate", task, rule, scope)
 
     def cap(self, task: str, rule: str, scope: str) -> str:
         """zset: key → ms, of every effect that counts and of every effect under way"""
-        return self._name("cap", task, rule, scope)
+        return _name(self.agent, "cap", task, rule, scope)
 
     def breaker(self, task: str, scope: str) -> str:
         """hash: failures open_until_ms probe (a key) probe_until_ms"""
-        return self._name("breaker", task, scope)
+        return _name(self.agent, "breaker", task, scope)
 
 
-#: The keys that scripts know by the name of their property.
-_OF_AGENT = (
-    "queued", "waiting", "followed", "running", "ledger", "dead", "agent_meta", "metrics", "errors", "held", "facts",
-    "events",
-)  # fmt: skip
+def _name(agent: str, *parts: str) -> str:
+    return ":".join((f"gate:{{{agent}}}", *parts))
 
 
 @lru_cache(maxsize=256)  # one attempt asks for the same names three times
 def _of(names: Keys, key: str, call: str) -> Mapping[str, str]:
-    of_agent = {name: getattr(names, name) for name in _OF_AGENT}
+    of_agent = {name: getattr(names, name) for name, value in vars(Keys).items() if isinstance(value, _Key)}
     return of_agent | {"key": names.key(key), "call": names.call(call), "history": names.history(key)}
