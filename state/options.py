@@ -82,10 +82,12 @@ def from_json(text: str | None) -> Options:
     return Options(**json.loads(text)) if text else Options()
 
 
-def of_registration(text: str) -> dict[str, str]:
-    """Return the arguments of register.lua that say what the options of a call are; `text` is their JSON."""
+def of_registration(text: str, digest: str) -> dict[str, Any]:
+    """Return the arguments of register.lua for what few calls have: options, as JSON text, and a digest."""
     asked = from_json(text)
-    return {"options": text, "lane": asked.lane, "is_followed": "1" if asked.has_followers else ""}
+    fields = {"digest": digest, "options": text, "lane": asked.lane}
+    more = [part for name, value in fields.items() if value for part in (name, value)]
+    return {"is_followed": "1" if asked.has_followers else "", "more_fields": more}
 
 
 def queue_of(lane: str) -> str:

@@ -60,8 +60,7 @@ class Registration(Stores):
             grace_ms=GRACE_MS,
             delay_ms=delay_ms,
             expires_ms=expires_ms,
-            digest=digest,
-            **options.of_registration(call.options),
+            **options.of_registration(call.options, digest),
             has_effect=int(call.effect),
         )
         if answer[0] == "known":

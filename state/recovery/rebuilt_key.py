@@ -51,10 +51,8 @@ class RebuiltKey:
             "keep_ms": keep_ms,
             "ended_ms": self.ended_ms,
             "token": token,
-            "options": said.as_json(),
-            "lane": said.lane,
             "is_followed": "1" if said.has_followers and not self.is_followed else "",
-            "call_fields": to_json(_of_call(asked)),
+            "call_fields": to_json(_of_call(asked) | _of_options(said)),
             "forgets": self.forgets,
             "key_fields": self.fields,
         }
@@ -64,6 +62,11 @@ def _of_call(asked: Record) -> dict[str, str]:
     """Return what the journal has of a call besides its task and its arguments, as Redis keeps it."""
     fields = {to: str(from_iso(asked[name])) for name, to in events.TIMES.items() if name in asked}
     return fields | {name: str(asked[name]) for name in events.MARKS if name in asked}
+
+
+def _of_options(said: Options) -> dict[str, str]:
+    fields = {"options": said.as_json(), "lane": said.lane}
+    return {name: value for name, value in fields.items() if value}
 
 
 def flat(fields: Mapping[str, str | bytes]) -> tuple[str | bytes, ...]:

@@ -1,32 +1,22 @@
-"""One Lua script: its text with everything that it includes, the names of its keys and arguments, and how it is run."""
+"""One Lua script: its text, the names of its keys and arguments, and how it is run."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.resources import files
 from typing import Any, cast
 
 from hiredis import pack_command
 from redis import Redis
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from state import constants
+from state.redis import lua
 from state.redis.client import as_away
 
 #: What a script calls each key, and the key's name in Redis. A name that ends in "..." stands for a list of keys.
 KeyNames = Mapping[str, str | Sequence[str]]
 #: One argument, or the list behind a name that ends in "...".
 Argument = str | bytes | int | Sequence[str | bytes]
-
-#: At the end of a last name: it takes all values that are left, as a list.
-REST = "..."
-
-_INCLUDE = re.compile(r"^--! include (.+)\n", re.MULTILINE)
-_CONSTANTS = re.compile(r"^--! constants (.+)$", re.MULTILINE)
-_NAMED = re.compile(r"^local [KA] = named\(\{([^}]*)\}, (KEYS|ARGV)\)$", re.MULTILINE)
 
 
 class Script:
@@ -37,9 +27,8 @@ class Script:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.text = _text(name)
+        self.text, tables = lua.with_positions(lua.assembled(name))
         self._digest = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
-        tables = {source: tuple(re.findall(r'"([^"]+)"', names)) for names, source in _NAMED.findall(self.text)}
         self.keys, self.arguments = tables["KEYS"], tables["ARGV"]
         self._keys, self._arguments = _Names("key", name, self.keys), _Names("argument", name, self.arguments)
 
@@ -85,9 +74,9 @@ class _Names:
 
     def __init__(self, kind: str, script: str, names: Sequence[str]) -> None:
         self._sentence = f"{script}.lua: the {kind} {{!r}} is missing; it takes: {', '.join(names)}"
-        self._single = [name for name in names if not name.endswith(REST)]
-        self._rest = names[-1].removesuffix(REST) if names[-1].endswith(REST) else None
-        self.known = {name.removesuffix(REST) for name in names}
+        self._single = [name for name in names if not name.endswith(lua.REST)]
+        self._rest = names[-1].removesuffix(lua.REST) if names[-1].endswith(lua.REST) else None
+        self.known = {name.removesuffix(lua.REST) for name in names}
 
     def in_order(self, given: Mapping[str, Any]) -> list[Any]:
         """Return the values of all names; raise TypeError if one is missing."""
@@ -98,33 +87,6 @@ class _Names:
         except KeyError as error:
             raise TypeError(self._sentence.format(error.args[0])) from None
         return values
-
-
-def _text(name: str) -> str:
-    """Return the script with each include replaced by its text, once; a repeated include is dropped."""
-    included: set[str] = set()
-
-    def text_of(file: str) -> str:
-        text = _CONSTANTS.sub(lambda line: _definition(line[1].split()), _read(file))
-        return _INCLUDE.sub(lambda line: "".join(map(include, line[1].split())), text)
-
-    def include(part: str) -> str:
-        if part in included:
-            return ""
-        included.add(part)
-        return text_of(f"{part}.lua.inc")
-
-    return text_of(f"{name}.lua")
-
-
-def _definition(names: Sequence[str]) -> str:
-    """Return the Lua line that defines constants with their values from Python."""
-    values = [json.dumps(getattr(constants, name)) for name in names]
-    return f"local {', '.join(names)} = {', '.join(values)}"
-
-
-def _read(file: str) -> str:
-    return files("state").joinpath("scripts", file).read_text()
 
 
 def _exchange(redis: Redis, *commands: tuple[str | bytes | int, ...]) -> list[Any]:

@@ -30,7 +30,7 @@
 --   {"differs", now, task, arguments}                  the message does not match what is registered; nothing was changed
 --   {"early", now, due}                                this call waits until `due`; nothing was changed
 --   {"busy", now, owner, fence, lease_ms, call that holds the key}
---! include prelude now history errors agent caps gcra breaker soundness
+--! include now history errors agent caps gcra breaker soundness
 --! constants WEBHOOK PAUSE_RETRY_MS LEDGER_RETRY_MS
 local K = named({
   "key", "call", "queued", "waiting", "running", "agent_meta", "metrics", "history", "breaker", "events", "ledger",
@@ -44,9 +44,12 @@ local policy = cjson.decode(A.policy)
 local caps, rates = {unpack(K.limits, 1, #policy.caps)}, {unpack(K.limits, #policy.caps + 1)}
 
 local key = fields(K.key, "state", "call", "fingerprint", "owner", "fence", "lease_ms", "started_ms", "task", "payload",
-  "verify", "result", "flaw", "why")
+  "verify", "result", "flaw", "why", "attempts")
 local call = fields(K.call, "state", "task", "key", "kwargs", "fingerprint", "door", "options", "lane", "at_ms", "sent_ms",
   "expires_ms", "booked_ms", "paid_ms", "attempts", "again", "answer", "waits", "waits_since_ms", "waits_why")
+local lane = "arrived_ms:" .. (call.lane or "")
+local pause, newest_ms = unpack(redis.call("HMGET", K.agent_meta, "pause", lane))
+local due = redis.call("ZSCORE", K.waiting, A.call)
 local state = key.state or "new"
 local is_mine = key.call == A.call
 local is_reusable = state == "new" or state == "rejected"
@@ -82,7 +85,6 @@ local function check_identity()
   if call.key and call.key ~= A.key then
     return {"other key", now, call.key}
   end
-  local due = redis.call("ZSCORE", K.waiting, A.call)
   if due and tonumber(due) > now then
     return {"early", now, tonumber(due)}
   end
@@ -113,7 +115,6 @@ local function check_ledger()
 end
 
 local function check_pause()
-  local pause = redis.call("HGET", K.agent_meta, "pause")
   if pause then
     local record = cjson.decode(pause)
     return wait_or_refuse("paused", "paused", now + PAUSE_RETRY_MS, {by = record.by, why = record.why})
@@ -131,10 +132,9 @@ end
 
 -- The newest message of a lane that arrived tells the sweeper which older ones are lost.
 local function note_arrival()
-  local field = "arrived_ms:" .. (call.lane or "")
-  local newest = tonumber(redis.call("HGET", K.agent_meta, field) or 0)
+  local newest = tonumber(newest_ms or 0)
   if call.sent_ms and (tonumber(call.sent_ms) > newest or newest > now) then
-    redis.call("HSET", K.agent_meta, field, math.min(call.sent_ms, now))
+    redis.call("HSET", K.agent_meta, lane, math.min(call.sent_ms, now))
   end
 end
 
@@ -143,12 +143,14 @@ local function claim()
   note_arrival()
   local fences = A.epoch ~= "" and K.ledger or K.agent_meta
   local fence = redis.call("HINCRBY", fences, "fence", 1)
-  local attempt = redis.call("HINCRBY", K.call, "attempts", 1)
-  redis.call("HINCRBY", K.key, "attempts", 1)
+  local attempt = (call.attempts or 0) + 1
   redis.call("HSET", K.key, "state", "claimed", "task", A.task, "call", A.call, "fingerprint", fingerprint,
-    "owner", A.owner, "fence", fence, "lease_ms", now + A.lease_ms, "started_ms", now, "epoch", A.epoch)
-  redis.call("HSET", K.call, "state", "claimed")
-  redis.call("HDEL", K.call, "paid_ms")
+    "owner", A.owner, "fence", fence, "lease_ms", now + A.lease_ms, "started_ms", now, "epoch", A.epoch,
+    "attempts", (key.attempts or 0) + 1)
+  redis.call("HSET", K.call, "state", "claimed", "attempts", attempt)
+  if call.paid_ms then
+    redis.call("HDEL", K.call, "paid_ms")
+  end
   if not call.state then
     redis.call("HSET", K.call, "task", A.task, "key", A.key, "kwargs", kwargs, "fingerprint", fingerprint,
       "door", A.origin, "at_ms", now, "effect", has_effect and "1" or "0")
@@ -163,7 +165,9 @@ local function claim()
     redis.call("PERSIST", K.history)
   end
   redis.call("ZREM", K.queued, A.call)
-  redis.call("ZREM", K.waiting, A.call)
+  if due then
+    redis.call("ZREM", K.waiting, A.call)
+  end
   redis.call("ZADD", K.running, now + A.lease_ms, A.key)
   return claimed(fence, attempt)
 end

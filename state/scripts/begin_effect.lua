@@ -14,7 +14,7 @@
 --   {"lost", state}
 --   {"paused", pause (JSON)}
 --   {"closed"}
---! include prelude now history agent soundness
+--! include now history agent soundness
 local K = named({"key", "agent_meta", "history", "call", "ledger"}, KEYS)
 local A = named({"owner", "fence", "payload", "epoch", "key", "verify", "events..."}, ARGV)
 

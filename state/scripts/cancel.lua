@@ -8,7 +8,7 @@
 --   {"unwritten", "key" | "call"}    it was cancelled before, and the journal does not know it yet
 --   {"kept", state of the call}
 -- The call keeps the field `unwritten` until the caller has written the journal and deletes the field.
---! include prelude now history agent
+--! include now history agent
 local K = named({"key", "call", "queued", "waiting", "history", "agent_meta"}, KEYS)
 local A = named({"call", "by"}, ARGV)
 

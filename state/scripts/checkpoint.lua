@@ -6,7 +6,6 @@
 -- Returns:
 --   {"kept"}
 --   {"lost", state}
---! include prelude
 local K = named({"key"}, KEYS)
 local A = named({"owner", "fence", "name", "value"}, ARGV)
 

@@ -5,7 +5,7 @@
 -- Returns:
 --   {"goes on", now}
 --   {"set back", now, ms by which}
---! include prelude now
+--! include now
 local K = named({"agent_meta"}, KEYS)
 local A = named({"tolerance_ms"}, ARGV)
 

@@ -6,7 +6,7 @@
 -- Returns:
 --   {"forbidden"}
 --   {"known"}        the call was registered meanwhile, or forbidden before
---! include prelude now
+--! include now
 local K = named({"call"}, KEYS)
 local A = named({"by", "keep_ms"}, ARGV)
 if redis.call("EXISTS", K.call) == 1 then

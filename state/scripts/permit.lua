@@ -12,7 +12,7 @@
 -- Returns:
 --   {"permitted"}
 --   {"denied", reason, ms until it may be asked}
---! include prelude now gcra breaker
+--! include now gcra breaker
 local K = named({"provider", "refused_question"}, KEYS)
 local A = named({"asker", "burst", "every_ms", "probe_ms", "keep_ms"}, ARGV)
 

@@ -10,8 +10,6 @@
 --   keep_ms: how long a call that ended is kept
 --   ended_ms: when it ended
 --   token: of the recovery that fills an empty Redis, or ""
---   options: JSON, or ""
---   lane: of its messages, or ""
 --   is_followed: "1" if other calls follow it
 --   call_fields: further fields of the call, JSON {name: text}; at_ms among them is when it is due
 --   forgets: "failed" | "refused": how the attempt with this fence ended, if the payload was its own and is deleted; or ""
@@ -20,13 +18,13 @@
 --   {"rebuilt", state}
 --   {"kept", state}
 --   {"lost"}              Redis lost data again since the recovery began
---! include prelude now history payload errors agent hold
+--! include now history payload errors agent hold
 local K = named({
   "key", "call", "queued", "waiting", "running", "held", "history", "ledger", "agent_meta", "followed", "dead"
 }, KEYS)
 local A = named({
   "key", "state", "call", "fence", "reason", "task", "kwargs", "fingerprint", "origin", "keep_ms", "ended_ms",
-  "token", "options", "lane", "is_followed", "call_fields", "forgets", "key_fields..."
+  "token", "is_followed", "call_fields", "forgets", "key_fields..."
 }, ARGV)
 
 if A.token ~= "" and redis.call("HGET", K.ledger, "recovering") ~= A.token then
@@ -58,9 +56,6 @@ local function write_call()
     redis.call("HSETNX", K.call, name, value)
   end
   redis.call("HSETNX", K.call, "at_ms", now)
-  if A.options ~= "" then
-    redis.call("HSET", K.call, "options", A.options, "lane", A.lane)
-  end
   if A.is_followed == "1" then
     redis.call("ZADD", K.followed, now, A.call)
   end

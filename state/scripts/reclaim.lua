@@ -13,7 +13,7 @@
 --   {"queued"}
 --   {"unknown"}
 --   {"held", reason, "1" if the task has an effect}
---! include prelude now history agent hold caps soundness
+--! include now history agent hold caps soundness
 local K = named({
   "key", "call", "waiting", "running", "held", "history", "agent_meta", "metrics", "ledger", "caps..."
 }, KEYS)

@@ -19,7 +19,7 @@
 --   {"unknown", ms until the next look-up}
 --   {"waiting"}
 --   {"held", reason}
---! include prelude now history agent hold
+--! include now history agent hold
 local K = named({"key", "call", "waiting", "held", "history", "agent_meta", "ledger"}, KEYS)
 local A = named({
   "key", "call", "owner", "fence", "answer", "owner_is_dead", "boot", "boot_ms", "max_lookups", "max_resends",
@@ -27,11 +27,12 @@ local A = named({
 }, ARGV)
 
 local GONE, ABSENT = "gone:" .. A.boot .. ":" .. A.fence, "absent:" .. A.boot .. ":" .. A.fence
-local key = fields(K.key, "state", "owner", "fence", "verify", "gone", GONE, ABSENT, "since_ms")
+local key = fields(K.key, "state", "owner", "fence", "verify", "gone", "since_ms")
 if key.state ~= "unknown" or key.owner ~= A.owner or key.fence ~= A.fence or not key.verify then
   return {"kept", key.state or "gone"}
 end
-local verify, began, gone = cjson.decode(key.verify), tonumber(A.boot_ms), tonumber(key[GONE])
+local verify, began = cjson.decode(key.verify), tonumber(A.boot_ms)
+local gone, absent = tonumber(redis.call("HGET", K.key, GONE)), tonumber(redis.call("HGET", K.key, ABSENT))
 if not gone and (key.gone == A.fence or A.owner_is_dead == "1") then
   gone = began -- proven by now, and perhaps not before
   redis.call("HSET", K.key, "gone", A.fence, GONE, gone)
@@ -46,7 +47,7 @@ local function tell(event, told)
 end
 
 local function count_absences()
-  local spaced = not key[ABSENT] or began >= tonumber(key[ABSENT]) + verify.every_ms
+  local spaced = not absent or began >= absent + verify.every_ms
   if A.answer ~= "absent" or not gone or began < gone + verify.drain_ms or not spaced then
     return 0
   end

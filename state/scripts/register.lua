@@ -6,19 +6,18 @@
 --   grace_ms: ms after which a call that never started counts as lost
 --   delay_ms: ms before its message is sent for the first time, 0 for now
 --   expires_ms: ms after which it is refused, 0 for never
---   digest: of the content that the call was made from, or ""
---   options: JSON, or ""
---   lane: of its messages, or ""
 --   is_followed: "1" if other calls follow this one
 --   has_effect: "1" if its task has an effect, else "0"
+--   more_fields: what few calls have, name and value in turn: the digest of the content that it was made from, its options
+--     (JSON), the lane of its messages
 -- Returns:
 --   {"registered", now}
 --   {"known", state of the known call, its digest or "", its task, its arguments, its options (JSON) or ""}
---! include prelude now history restart
+--! include now history restart
 local K = named({"call", "key", "queued", "waiting", "history", "followed"}, KEYS)
 local A = named({
-  "call", "task", "key", "kwargs", "fingerprint", "origin", "grace_ms", "delay_ms", "expires_ms", "digest", "options",
-  "lane", "is_followed", "has_effect"
+  "call", "task", "key", "kwargs", "fingerprint", "origin", "grace_ms", "delay_ms", "expires_ms", "is_followed",
+  "has_effect", "more_fields..."
 }, ARGV)
 
 local known = fields(K.call, "state", "digest", "task", "kwargs", "options")
@@ -27,25 +26,22 @@ if known.state then
 end
 local delay = tonumber(A.delay_ms)
 local to = delay > 0 and "waiting" or "queued"
-redis.call("HSET", K.call, "task", A.task, "key", A.key, "kwargs", A.kwargs, "fingerprint", A.fingerprint,
-  "door", A.origin, "state", to, "at_ms", now + delay, "delay_ms", delay, "effect", A.has_effect)
-if A.digest ~= "" then
-  redis.call("HSET", K.call, "digest", A.digest)
-end
-if A.options ~= "" then
-  redis.call("HSET", K.call, "options", A.options, "lane", A.lane)
-end
-if A.is_followed == "1" then
-  redis.call("ZADD", K.followed, now, A.call)
+local more = A.more_fields
+if delay == 0 then
+  more[#more + 1], more[#more + 2] = "sent_ms", now
 end
 if tonumber(A.expires_ms) > 0 then
-  redis.call("HSET", K.call, "expires_ms", now + A.expires_ms)
+  more[#more + 1], more[#more + 2] = "expires_ms", now + A.expires_ms
+end
+redis.call("HSET", K.call, "task", A.task, "key", A.key, "kwargs", A.kwargs, "fingerprint", A.fingerprint,
+  "door", A.origin, "state", to, "at_ms", now + delay, "delay_ms", delay, "effect", A.has_effect, unpack(more))
+if A.is_followed == "1" then
+  redis.call("ZADD", K.followed, now, A.call)
 end
 if delay > 0 then
   redis.call("ZADD", K.waiting, now + delay, A.call)
 else
   redis.call("ZADD", K.queued, now + A.grace_ms, A.call)
-  redis.call("HSET", K.call, "sent_ms", now)
 end
 
 take_free_key(K.key, K.history, A.call, to, A.task, A.fingerprint)

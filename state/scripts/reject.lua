@@ -12,7 +12,7 @@
 --   {"kept", state}               it has begun or ended
 --   {"unregistered"}              this agent has no such call: see whether another agent has it, ask again
 --   {"differs", task, arguments}  the message does not match what is registered; nothing was changed
---! include prelude now history agent
+--! include now history agent
 local K = named({"call", "key", "queued", "waiting", "history", "agent_meta", "metrics"}, KEYS)
 local A = named({"call", "task", "kwargs", "origin", "receipt", "keep_ms", "sent_kwargs", "accepts_unregistered"}, ARGV)
 local receipt = cjson.decode(A.receipt)

@@ -8,7 +8,7 @@
 -- Returns:
 --   {"renewed"}
 --   {"lost", state}
---! include prelude now breaker
+--! include now breaker
 local K = named({"key", "running", "breaker"}, KEYS)
 local A = named({"key", "owner", "fence", "lease_ms"}, ARGV)
 

@@ -8,7 +8,7 @@
 -- Returns:
 --   {"open"}
 --   {"lost"}
---! include prelude soundness
+--! include soundness
 local K = named({"ledger"}, KEYS)
 local A = named({"token", "server_run_id", "epoch", "fence", "previous_epoch"}, ARGV)
 

@@ -6,7 +6,7 @@
 -- Returns:
 --   {"replayed"}
 --   {"kept", state of the call}
---! include prelude now history agent restart
+--! include now history agent restart
 local K = named({"key", "call", "waiting", "dead", "history", "agent_meta", "followed"}, KEYS)
 local A = named({"call", "by"}, ARGV)
 

@@ -20,7 +20,7 @@
 --   {"opened", failures}
 --   {"pauses"}
 --   {"stays open"}
---! include prelude now breaker
+--! include now breaker
 local K = named({"provider", "refused_question"}, KEYS)
 local A = named({"asker", "outcome", "open_after", "open_ms", "keep_ms", "reason"}, ARGV)
 

@@ -8,7 +8,7 @@
 --   {"send", task, arguments (JSON), options (JSON) or ""}
 --   {"not due"}
 --   {"gone"}
---! include prelude now
+--! include now
 local K = named({"call", "queued", "waiting"}, KEYS)
 local A = named({"call", "grace_ms", "max_grace_ms"}, ARGV)
 

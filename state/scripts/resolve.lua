@@ -12,7 +12,7 @@
 -- Returns:
 --   {"resolved", state}
 --   {"kept", state}
---! include prelude now history agent restart
+--! include now history agent restart
 local K = named({
   "key", "call", "waiting", "held", "history", "agent_meta", "metrics", "ledger", "queued", "followed"
 }, KEYS)

@@ -27,7 +27,7 @@
 -- Returns:
 --   {"settled", now}
 --   {"lost", now, state}
---! include prelude now history payload errors agent hold caps breaker
+--! include now history payload errors agent hold caps breaker
 local K = named({
   "key", "call", "waiting", "running", "agent_meta", "metrics", "history", "errors", "held", "facts", "events",
   "breaker", "ledger", "dead", "caps_and_collections..."
@@ -55,7 +55,7 @@ local policy = cjson.decode(A.policy)
 local facts = A.facts ~= "" and cjson.decode(A.facts) or {}
 local counters = cjson.decode(A.counters)
 local failure = A.error ~= "" and cjson.decode(A.error) or {}
-local call = fields(K.call, "at_ms", "expires_ms", "waits", "waits_since_ms")
+local call = fields(K.call, "at_ms", "expires_ms", "waits", "waits_since_ms", "paid_ms", "answer")
 local waits = A.waits == "1" and retry_ms ~= nil
 local is_effect = policy.done_ms == 0
 local caps = {unpack(K.caps_and_collections, 1, #policy.caps)}
@@ -86,6 +86,21 @@ local function settle_not_applied()
   return retry_ms and "waiting" or "rejected"
 end
 
+-- Return what the key keeps of this end besides its state, name and value in turn.
+local function end_of(to)
+  local kept = {}
+  if to == "done" then
+    kept = {"result", A.result, "done_ms", now}
+    if A.flaw ~= "" then
+      kept[5], kept[6] = "flaw", A.flaw
+    end
+  elseif to == "unknown" then
+    -- The owner itself reports the doubt, so it sends nothing any more: the drain begins now.
+    kept = {"why", failure.error, "since_ms", now, "gone", A.fence, "gone:" .. A.boot .. ":" .. A.fence, A.boot_ms}
+  end
+  return kept
+end
+
 local function settle_key()
   local to = outcome
   if outcome == "failed" or outcome == "refused" then
@@ -93,7 +108,7 @@ local function settle_key()
   elseif key.payload or A.payload ~= "" then
     redis.call("HSET", K.ledger, "sent:" .. A.key, A.fence)
   end
-  redis.call("HSET", K.key, "state", to, "settled", A.fence)
+  redis.call("HSET", K.key, "state", to, "settled", A.fence, unpack(end_of(to)))
   redis.call("HSET", K.call, "state", to)
   redis.call("ZREM", K.running, A.key)
   if is_late then
@@ -105,10 +120,8 @@ local function settle_key()
 end
 
 local function keep_result()
-  redis.call("HDEL", K.call, "answer") -- of a wait that is over
-  redis.call("HSET", K.key, "result", A.result, "done_ms", now)
-  if A.flaw ~= "" then
-    redis.call("HSET", K.key, "flaw", A.flaw)
+  if call.answer then
+    redis.call("HDEL", K.call, "answer") -- of a wait that is over
   end
   if policy.done_ms > 0 then
     redis.call("PEXPIRE", K.key, policy.done_ms)
@@ -125,10 +138,7 @@ local function keep_rejection()
   redis.call("PEXPIRE", K.history, policy.keep_ms)
 end
 
--- The owner itself reports the doubt, so it sends nothing any more: the drain begins now.
 local function keep_doubt()
-  redis.call("HSET", K.key, "why", failure.error, "since_ms", now, "gone", A.fence,
-    "gone:" .. A.boot .. ":" .. A.fence, A.boot_ms)
   local verify = key.verify or (A.payload ~= "" and A.verify ~= "" and A.verify)
   if verify then
     redis.call("ZADD", K.waiting, now + math.max(cjson.decode(verify).every_ms, tonumber(A.look_ms)), A.call)
@@ -166,7 +176,9 @@ local to = settle_key()
 settle_caps()
 settle_breaker()
 write_facts()
-redis.call("HDEL", K.call, "paid_ms")
+if call.paid_ms then
+  redis.call("HDEL", K.call, "paid_ms")
+end
 if call.waits then
   redis.call("HDEL", K.call, "waits", "waits_since_ms", "waits_why")
   forget_wait(K.errors, A.call)

@@ -13,7 +13,7 @@
 --   max_signs: how many signs are kept at most
 -- Returns:
 --   {"kept", now, format of what Redis holds}
---! include prelude now
+--! include now
 local K = named({"signs", "format"}, KEYS)
 local A = named({"process", "sign", "state", "swept_ago_ms", "keep_ms", "own_format", "max_signs"}, ARGV)
 local name = A.process

@@ -8,7 +8,7 @@
 -- Returns:
 --   {"through"}
 --   {"wait", ms}
---! include prelude now gcra
+--! include now gcra
 local K = named({"rate"}, KEYS)
 local A = named({"burst", "every_ms"}, ARGV)
 

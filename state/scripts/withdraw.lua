@@ -5,7 +5,6 @@
 -- Returns:
 --   {"withdrawn"}
 --   {"kept", state of the call}    it was sent meanwhile, so it is accepted
---! include prelude
 local K = named({"call", "key", "queued", "waiting", "history", "followed"}, KEYS)
 local A = named({"call"}, ARGV)
 

@@ -24,6 +24,7 @@ from state.journal.journal import Journal
 from state.ledger import Ledger, owner, resolve
 from state.recovery import recover
 from state.recovery.rebuild import Progress
+from state.redis import lua
 from state.redis.keys import Keys
 from state.redis.script import Script
 from tests.scripts.conftest import WithPolicies
@@ -45,7 +46,7 @@ class Lua:
         self.script = Script(path.stem)
         lines = path.read_text().splitlines()
         self.head = list(itertools.takewhile(lambda line: re.match(r"--( |$)", line), lines))
-        self.code = re.sub(r"--.*", "", self.script.text)
+        self.code = re.sub(r"--.*", "", lua.assembled(path.stem))
 
     def section(self, title: str) -> list[str]:
         """The lines of the head below a title."""
@@ -147,6 +148,33 @@ def test_an_argument_that_is_missing_or_unknown_is_refused(poster: Poster) -> No
         renew(poster.redis, keys, key="KEY", owner="owner/1", lease_ms=1)
     with pytest.raises(TypeError, match=r"renew\.lua: the key 'breaker' is missing; it takes: key, running, breaker"):
         renew(poster.redis, poster.n.of("KEY"), key="KEY", owner="owner/1", fence=1, lease_ms=1)
+
+
+@every_script
+def test_the_server_gets_positions_instead_of_names(path: Path) -> None:
+    text = re.sub(r"--.*", "", Script(path.stem).text)
+
+    assert not re.search(r"\b([KA]\.[a-z]|named\(|fields\()", text)
+
+
+def test_names_become_positions_until_their_table_is_read_anew() -> None:
+    text, tables = lua.with_positions(
+        'local K = named({"key", "caps..."}, KEYS)\nlocal key = fields(K.key, "state", "owner")\n'
+        'return key.owner .. "key.owner" .. told.owner -- key.owner\n'
+        'local key = fields(name, "owner")\nreturn key.owner, K.caps[1]\n'
+    )
+
+    assert text == (
+        'local K, K_caps = KEYS, {unpack(KEYS, 2)}\nlocal key = redis.call("HMGET", K[1], "state", "owner")\n'
+        'return key[2] .. "key.owner" .. told.owner -- key.owner\n'
+        'local key = redis.call("HMGET", name, "owner")\nreturn key[1], K_caps[1]\n'
+    )
+    assert tables["KEYS"] == ("key", "caps...")
+
+
+def test_a_name_that_its_table_lacks_is_refused() -> None:
+    with pytest.raises(NameError, match="key has no 'onwer'; it has: state, owner"):
+        lua.with_positions('local key = fields(name, "state", "owner")\nreturn key.onwer')
 
 
 @every_script
