@@ -1,7 +1,8 @@
-"""The web process: health, the local feed and webhooks. `uvicorn web.app:app` serves it."""
+"""The web process: the start page, health, the local feed and webhooks. `uvicorn web.app:app` serves it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
@@ -10,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -18,11 +19,11 @@ import settings
 from gatekeeper import logs
 from gatekeeper.redact import clean
 from gatekeeper.tables.config_lines import TableError
-from state import redis_format
 from state.errors import StoreError
 from tasks.monitor import overdue
-from web import calls, connections, problems
+from web import calls, connections, hosts, pages, problems, redis_format
 from web.guard import Guard
+from web.headers import HEADERS
 from web.webhooks import receive, sources
 
 log = structlog.get_logger("gatehouse.web")
@@ -32,6 +33,12 @@ NOT_READY_HEADERS = {"Retry-After": "5", "Cache-Control": "no-store"}
 
 #: A browser asks the server before it shows a cached page, so that a new post is seen at once.
 REVALIDATE = {"Cache-Control": "no-cache"}
+ONE_DAY = {"Cache-Control": "max-age=86400"}
+#: As that of every answer, and the feed's own style sheet.
+FEED_POLICY = HEADERS["Content-Security-Policy"].replace("style-src", "style-src 'self'")
+
+#: Where Flower listens (flowerconfig.py).
+LOOPBACK = "127.0.0.1"
 
 
 def alive(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
@@ -54,23 +61,41 @@ async def ready(request: Request) -> Response:  # noqa: ARG001 - Starlette's sig
     return JSONResponse(content, status_code=503, headers=NOT_READY_HEADERS)
 
 
-def home(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
-    """Redirect to the posts."""
-    return RedirectResponse("/posts/", status_code=307)
+def home(request: Request) -> Response:
+    """Show where posts, reports and Flower are; Flower only to a browser on this machine, which alone can reach it."""
+    is_here = hosts.is_direct_and_local(request)
+    flower = f"http://{LOOPBACK}:{settings.current().flower_port}/" if is_here else ""
+    return pages.render(request, "home.html", flower=flower)
 
 
-def feed(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
-    """Serve the Atom feed of the local destination."""
-    file = settings.current().public_dir / "feed.xml"
+def feed(request: Request) -> Response:
+    """Serve the Atom feed of the local destination; to a browser as XML, which it shows with the feed's style sheet."""
+    media_type = "application/xml" if pages.wanted(request) else "application/atom+xml"
+    headers = REVALIDATE | {"Content-Security-Policy": FEED_POLICY, "Vary": "Accept"}
+    return _published("feed.xml", f"{media_type}; charset=utf-8", headers)
+
+
+def feed_style(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
+    """Serve the style sheet that the feed names."""
+    return _published("feed.css", "text/css", REVALIDATE)
+
+
+def favicon(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
+    """Serve the icon for browsers that ask for it without a page of ours, which has its own."""
+    return FileResponse(pages.TEMPLATES / "favicon.ico", media_type="image/x-icon", headers=ONE_DAY)
+
+
+def _published(name: str, media_type: str, headers: Mapping[str, str]) -> Response:
+    file = settings.current().public_dir / name
     if not file.is_file():
         raise HTTPException(404, "nothing is published yet")
-    return FileResponse(file, media_type="application/atom+xml", headers=REVALIDATE)
+    return FileResponse(file, media_type=media_type, headers=headers)
 
 
 def create() -> Starlette:
     """Create the application for this process's settings; exit if a newer version wrote what Redis holds."""
     logs.configure()
-    redis_format.check_at_start()
+    redis_format.watch()
     connections.install()
     public = settings.current().public_dir
     app = Starlette(
@@ -79,6 +104,8 @@ def create() -> Starlette:
             Route("/healthz", alive),
             Route("/readyz", ready),
             Route("/feed.xml", feed),
+            Route("/feed.css", feed_style),
+            Route("/favicon.ico", favicon),
             Mount("/posts", _files(public / "posts")),
             Mount("/reports", _files(public / "reports")),
             Route("/hooks/{source}", receive.receive, methods=["POST"]),

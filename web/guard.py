@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gatekeeper.redact import clean
@@ -47,7 +48,7 @@ class Guard:
         else:
             reason = _refusal(host)
             log.warning("host refused", reason=clean(reason))
-            await problems.response(400, reason)(scope, receive, send_with_headers)
+            await problems.response(Request(scope), 400, reason)(scope, receive, send_with_headers)
 
 
 def _refusal(host: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Errors as problem JSON (RFC 9457), with a detail for the person who reads the sender's log."""
+"""Errors as problem JSON (RFC 9457), with a detail for the person who reads the sender's log; for a browser as pages."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from web import pages
 from web.headers import HEADERS
 
 MEDIA_TYPE = "application/problem+json"
+#: What a page says of an error without a detail.
+SENTENCES = {404: "There is no page at this address", 405: "This address answers no such request"}
 
 
-def from_http_exception(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
+def from_http_exception(request: Request, error: Exception) -> Response:
     """Return the answer for an HTTPException."""
     assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for nothing else
-    return response(error.status_code, error.detail, error.headers)
+    return response(request, error.status_code, error.detail, error.headers)
 
 
 def from_bug(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
     """Return the answer for an unexpected exception, which only the log describes."""
-    return response(500, "internal error; the log of the web process tells more")
+    return response(request, 500, "internal error; the log of the web process tells more")
 
 
 def retry_after(seconds: float) -> dict[str, str]:
@@ -31,11 +34,17 @@ def retry_after(seconds: float) -> dict[str, str]:
     return {"Retry-After": str(max(1, math.ceil(seconds)))}
 
 
-def response(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Return an error as problem JSON."""
+def response(request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return an error as a page if the request asks for one, else as problem JSON."""
     title = HTTPStatus(status).phrase
-    content = {"type": "about:blank", "title": title, "status": status}
-    if detail != title:
-        content["detail"] = detail
+    if pages.wanted(request):
+        sentence = f"{detail if detail != title else SENTENCES.get(status, title)}."
+        answer = pages.render(request, "error.html", status, title=title, sentence=sentence)
+    else:
+        content = {"type": "about:blank", "title": title, "status": status}
+        if detail != title:
+            content["detail"] = detail
+        answer = JSONResponse(content, status, {"Cache-Control": "no-store", "Vary": "Accept"}, MEDIA_TYPE)
     # Starlette answers a bug outside the guard, which adds HEADERS to all other answers.
-    return JSONResponse(content, status, {**HEADERS, "Cache-Control": "no-store", **(headers or {})}, MEDIA_TYPE)
+    answer.headers.update(HEADERS | dict(headers or {}))
+    return answer

@@ -21,6 +21,9 @@ def environment(*folders: Path) -> Environment:
     Args:
         folders: Folders to search before TEMPLATES; each has a `style.css`, which is appended to the shared style.
 
+    Returns:
+        The environment. `root` leads from a page to the folder of `feed.xml`, by default to the one above.
+
     """
     every = [*folders, TEMPLATES]
     env = Environment(
@@ -29,7 +32,7 @@ def environment(*folders: Path) -> Environment:
     )  # fmt: skip
     style = "\n".join((folder / "style.css").read_text("utf-8") for folder in reversed(every))
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    env.globals |= {"style": style, "style_hash": f"sha256-{digest}"}
+    env.globals |= {"style": style, "style_hash": f"sha256-{digest}", "root": "../"}
     env.filters |= {"day": _day, "instant": _instant}
     return env
 

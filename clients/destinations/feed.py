@@ -126,6 +126,7 @@ class Feed:
         for entry in newest:
             if not (self.posts / f"{entry.id}.html").exists():
                 self._write_page(entry)
+        self._write(self.public / "feed.css", "feed.css")  # before the feed, which names it
         self._write(self.public / "feed.xml", "feed.xml", entries=newest[:FEED_LENGTH])
         by_date = sorted(newest, key=lambda entry: (entry.date, entry.published_at), reverse=True)
         self._write(self.posts / "index.html", "index.html", entries=by_date)

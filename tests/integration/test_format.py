@@ -10,7 +10,8 @@ import pytest
 from redis import Redis
 
 from state.redis_format import FORMAT, key
-from tests.harness import Install, until
+from tests.harness import Install, Valkey, until
+from web.redis_format import START_SECONDS
 
 SENTENCE = f"Redis holds data of format {FORMAT + 1}, and this version of Gatehouse reads up to format {FORMAT}"
 
@@ -54,6 +55,34 @@ def test_processes_that_run_already_end_when_a_newer_version_has_taken_the_data_
     assert (worker.wait(15), beat.wait(15)) == (1, 0)  # Celery makes 0 of whatever ends beat
     for process in (worker, beat):
         assert SENTENCE in process.events("data of a newer version")[0]["error"]
+
+
+def test_a_web_process_that_started_without_redis_ends_when_redis_comes_with_newer_data(
+    install_on: Callable[[Valkey], Install], fragile_valkey: Valkey
+) -> None:
+    install = install_on(fragile_valkey)
+    fragile_valkey.client().set(key(), FORMAT + 1)
+    fragile_valkey.stop()
+    web = install.web()
+
+    fragile_valkey.start()
+
+    assert web.wait(20) == 1
+    assert SENTENCE in web.events("data of a newer version")[0]["error"]
+
+
+def test_a_redis_that_never_answers_does_not_delay_the_web_process(
+    install_on: Callable[[Valkey], Install], fragile_valkey: Valkey
+) -> None:
+    install = install_on(fragile_valkey)
+    fragile_valkey.pause()
+    try:
+        program = "import time; began = time.monotonic(); import web.redis_format as it; it.watch(); print(time.monotonic() - began)"
+        seconds = float(install.python(program))
+    finally:
+        fragile_valkey.resume()
+
+    assert seconds < 2 * START_SECONDS
 
 
 def test_a_journal_of_a_newer_version_closes_effects_and_nothing_else(house: Install, store: Redis) -> None:

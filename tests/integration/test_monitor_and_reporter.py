@@ -210,3 +210,12 @@ def test_the_same_day_again_is_the_same_file(house: Install, shell: Shell, worke
     assert len(list((house.public_dir / "reports").glob("2*.html"))) == 1
     assert not list((house.public_dir / "reports").glob(".*"))
     assert http_status(f"{house.web_url}/reports/.reports.lock") == 404
+
+
+def test_the_start_page_leads_a_browser_on_this_machine_to_flower(house: Install, worker: Process) -> None:
+    if not any(process.name.startswith("web") for process in house.processes):
+        house.web()
+
+    links = html.fromstring(get(f"{house.web_url}/")).xpath("//main//a/@href")
+
+    assert links == ["./posts/", "./reports/", "./feed.xml", f"{house.flower_url}/"]

@@ -10,6 +10,9 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import pytest
+from lxml import html
+
 import settings
 from tests import senders
 
@@ -96,3 +99,89 @@ def test_a_page_whose_signature_cannot_be_checked_is_503_and_not_shown(tmp_path:
 
     assert status == 503, content
     assert set(content) == {"type", "title", "status", "detail"}
+
+
+# Pages for people
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, dict[str, str], str]]:
+    """Return the answers to all requests of this file by `PATH ACCEPT`, from one process with a published post."""
+    folder = tmp_path_factory.mktemp("pages")
+    asked = [(path, accept) for path in PATHS for accept in ACCEPTED]
+    status, _, told = run(
+        folder,
+        f"""
+        from clients.content import post
+        from clients.destinations import feed
+        feed.publish(post.build({{"id": "hello", "title": "Hello & <you>", "publish_at": "2026-11-01", "body": "Some text."}}))
+        found = [client.get(path, headers={{"Accept": accept}}, follow_redirects=False) for path, accept in {asked!r}]
+        class answer:
+            status_code, headers = 200, {{}}
+            json = staticmethod(lambda: [[each.status_code, dict(each.headers), each.text] for each in found])
+        """,
+    )
+    assert status == 200
+    return {f"{path} {accept}": each for (path, accept), each in zip(asked, told, strict=True)}
+
+
+PATHS = (
+    "/",
+    "/feed.xml",
+    "/feed.css",
+    "/favicon.ico",
+    "/nowhere",
+    "/posts/no/such",
+    "/reports/x.html",
+    "/calls/x?sig=y",
+)
+ACCEPTED = (BROWSER, "*/*", "application/json", "application/json, text/html;q=0.5", "text/html;q=0")
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/posts/no/such", "/reports/x.html", "/calls/x?sig=y"])
+def test_an_error_is_a_page_for_a_browser_and_problem_json_for_every_other_client(
+    answers: dict[str, Any], path: str
+) -> None:
+    status, headers, text = answers[f"{path} {BROWSER}"]
+
+    assert status in {401, 404}
+    assert headers["content-type"] == "text/html; charset=utf-8"
+    page = html.fromstring(text)
+    assert page.xpath("string(//h1)") in {"Not Found", "Unauthorized"}
+    steps = "../" * (path.count("/") - 1) or "./"
+    assert {steps, f"{steps}posts/", f"{steps}reports/"} <= set(page.xpath("//a/@href"))
+    for accept in ACCEPTED[1:]:
+        code, said, problem = answers[f"{path} {accept}"]
+        assert (code, said["content-type"]) == (status, "application/problem+json")
+        assert json.loads(problem)["status"] == status
+        assert said["vary"] == "Accept"
+
+
+def test_the_start_page_leads_to_posts_reports_and_the_feed(answers: dict[str, Any]) -> None:
+    status, headers, text = answers[f"/ {BROWSER}"]
+
+    assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
+    links = html.fromstring(text).xpath("//main//h2/a/@href")
+    assert links == ["./posts/", "./reports/", "./feed.xml"]  # the test's client is on no machine, so it sees no Flower
+
+
+def test_the_feed_names_its_charset_and_a_style_sheet_of_this_house(answers: dict[str, Any]) -> None:
+    _, headers, text = answers["/feed.xml */*"]
+    _, shown, _ = answers[f"/feed.xml {BROWSER}"]
+    _, style, css = answers["/feed.css */*"]
+
+    assert headers["content-type"] == "application/atom+xml; charset=utf-8"
+    assert shown["content-type"] == "application/xml; charset=utf-8"  # a browser offers other types as a download
+    assert "style-src 'self'" in shown["content-security-policy"]
+    assert '<?xml-stylesheet type="text/css" href="feed.css"?>' in text
+    assert style["content-type"] == "text/css; charset=utf-8"
+    assert "@import" not in css
+    assert css.count("url(") == css.count("@namespace")
+
+
+def test_every_browser_gets_an_icon(answers: dict[str, Any]) -> None:
+    status, headers, _ = answers["/favicon.ico */*"]
+
+    assert (status, headers["content-type"]) == (200, "image/x-icon")
