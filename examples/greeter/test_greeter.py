@@ -1,7 +1,3 @@
-import os
-
-os.environ["STATE_DIR"] = "/tmp/greeter-state"  # before anything of Gatehouse is imported
-
 import workers  # loads the agents and the Celery application
 import greeter
 

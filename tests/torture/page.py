@@ -68,6 +68,8 @@ Each defence is removed from a copy of the source, and the scenarios run against
 
 ## Run one
 
+<!-- not run: takes minutes, and is run by CI -->
+
 ```console
 $ .venv/bin/python -m tests.torture --only F5 --seed {seed}
 $ .venv/bin/python -m tests.torture --only killed_in_flight --keep
