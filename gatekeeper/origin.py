@@ -8,11 +8,10 @@ from contextvars import ContextVar
 
 import click
 
-from gatekeeper.errors import InvalidArguments
 from gatekeeper.redact import clean
 from gatekeeper.run.attempt import current_or_none
 from state import terminal
-from state.errors import JournalUnavailable, StoreError
+from state.errors import StoreError
 
 CELERY_CALL = "celery call"
 _COMMANDS = {"call": CELERY_CALL, "beat": "beat"}
@@ -37,19 +36,14 @@ def coming_from(origin: str) -> Iterator[None]:
         _named.reset(token)
 
 
-@contextmanager
-def errors_for_command_line() -> Iterator[None]:
-    """Turn an error of `celery call` into one line; raise it unchanged for any other origin.
+def raise_for_command_line(error: Exception) -> None:
+    """Raise an error of `celery call` as one line; do nothing for any other origin.
 
     Raises:
         click.ClickException: the call cannot be made.
 
     """
-    try:
-        yield
-    except (InvalidArguments, JournalUnavailable, StoreError) as error:
-        if current() != CELERY_CALL:
-            raise
+    if current() == CELERY_CALL:
         problem = f"Redis does not answer: {error}" if isinstance(error, StoreError) else str(error)
         raise click.ClickException(terminal.lines(clean(problem))) from error
 

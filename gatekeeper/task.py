@@ -158,7 +158,7 @@ def task(  # noqa: PLR0913 - one argument per policy, all by name
         spec = TaskSpec(body, policies)
         register(spec)
         make: Any = shared_task
-        return cast("GateTask", make(base=GateTask, name=spec.name, spec=spec, **time_limits(spec))(body))
+        return cast("GateTask", make(base=GateTask, name=spec.name, spec=spec, **spec.time_limits)(body))
 
     return decorate
 
@@ -178,8 +178,3 @@ def _pass_on_ctrl_c(error: Exception) -> None:
     """Raise the KeyboardInterrupt that ended a direct call: it ends the caller too, now that the attempt has settled."""
     if isinstance(error, TaskAborted) and isinstance(error.__cause__, KeyboardInterrupt):
         raise error.__cause__
-
-
-def time_limits(spec: TaskSpec) -> dict[str, float]:
-    """Return Celery's own limits in seconds, for pools that can end a task; the soft one lets the attempt settle."""
-    return {"soft_time_limit": spec.limit_ms / 1000, "time_limit": spec.limit_ms / 1000 + 5}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -95,6 +96,7 @@ class Claim:
     options: str = ""  #: JSON text of the options with which the call was registered
     waits_before: int = 0  #: how many times in a row the call was deferred because its service was unavailable
     fingerprint: str = ""  #: of the registered arguments; the code may have gained an argument since
+    lease_ends_ms: float = math.inf  #: since boot of this machine, as it was admitted; the heartbeat renews the lease
 
 
 @dataclass(frozen=True)
@@ -134,23 +136,28 @@ class AttemptResult:
     events: Sequence[str] = ()  #: for the history of the key, as JSON texts
     ms: int = 0  #: how long the attempt took
 
-    @property
-    def answer(self) -> str:
-        """Return the answer to another message of the call, as JSON text; empty if the attempt is done."""
-        return "" if self.outcome == "done" else json.dumps(self.receipt or {"error": self.error, "stage": "task"})
-
-    def listed_error(self, call: Call, claim: Claim) -> str:
-        """Return the error as the state file lists it, as JSON text; empty if there is none."""
-        if not self.error:
-            return ""
-        at = claim.admitted_ms + self.ms
-        return json.dumps({"at": at, "task": call.task, "key": call.key, "call": call.id, "error": self.error})
-
-    def summary(self, call: Call, claim: Claim) -> str:
-        """Return the attempt as the event stream keeps it, as JSON text."""
+    def script_arguments(self, call: Call, claim: Claim) -> dict[str, Any]:
+        """Return the arguments of settle.lua that say how the attempt ended."""
+        which = {"task": call.task, "key": claim.key}
         stage = {"stage": self.receipt["stage"]} if self.receipt else {}
-        told = {"outcome": self.outcome, "task": call.task, "key": claim.key, **stage}
-        return json.dumps({**told, "ms": self.ms, "attempt": claim.attempt})
+        listed = {"at": claim.admitted_ms + self.ms, **which, "call": call.id, "error": self.error}
+        return {
+            "outcome": self.outcome,
+            "result": self.result,
+            "flaw": self.flaw,
+            "error": json.dumps(listed) if self.error else "",
+            "retry_ms": "" if self.retry_ms is None else self.retry_ms,
+            "effect_happened": int(self.effect_happened),
+            "counters": json.dumps(dict(self.counters)),
+            "summary": json.dumps({"outcome": self.outcome, **which, **stage, "ms": self.ms, "attempt": claim.attempt}),
+            "answer": ""
+            if self.outcome == "done"
+            else json.dumps(self.receipt or {"error": self.error, "stage": "task"}),
+            "payload": self.payload,
+            "waits": int(self.waits),
+            "look_ms": self.look_ms,
+            "events": self.events,
+        }
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,12 @@ import tasks
 from clients import destinations
 from gatekeeper import logs, origin
 from gatekeeper.errors import InvalidArguments
-from gatekeeper.policies.spec import find, registered
+from gatekeeper.policies.spec import TaskSpec, find, registered
 from gatekeeper.redact import describe
 from gatekeeper.run import known
 from gatekeeper.tables import modules
 from state import redis_format
+from state.errors import JournalUnavailable, StoreError
 from state.ledger import Ledger
 from state.ledger.sweep import DueCall
 from state.model import Call
@@ -80,16 +81,20 @@ class Gatehouse(Celery):
 
         """
         given |= {"countdown": countdown, "eta": eta, "task_id": task_id}
-        if name in self.tasks and name not in registered():  # a task of Celery's own
+        spec = registered().get(name)
+        if spec is None and name in self.tasks:  # a task of Celery's own
             options.check_celery_task(name, kwargs)
             return super().send_task(name, args, kwargs, **given)
-        with origin.errors_for_command_line():
-            call, checked = self._make_call(name, args, kwargs, given)
+        try:
+            call, checked = self._make_call(spec or find(name), args, kwargs, given)
             created = self.accept(call, checked.delay_ms, checked.expires_ms, **checked.sending)
             if not created and Ledger().is_forbidden(call.agent, call.id):
                 raise InvalidArguments(
                     f"the id {call.id} was revoked before this call was made: give the call another id"
                 )
+        except (InvalidArguments, JournalUnavailable, StoreError) as error:
+            origin.raise_for_command_line(error)
+            raise
         return self.AsyncResult(call.id)
 
     def check(self, name: str, args: Any, kwargs: Any, given: dict[str, Any]) -> None:
@@ -106,18 +111,23 @@ class Gatehouse(Celery):
             UnsupportedOption: An option is not supported.
 
         """
-        if name in registered() or name not in self.tasks:
-            with origin.errors_for_command_line():
-                self._make_call(name, args, kwargs, dict(given))
-        else:
+        if name in self.tasks and name not in registered():
             options.check_celery_task(name, kwargs)
+            return
+        try:
+            self._make_call(find(name), args, kwargs, dict(given))
+        except InvalidArguments as error:
+            origin.raise_for_command_line(error)
+            raise
 
-    def _make_call(self, name: str, args: Any, kwargs: Any, given: dict[str, Any]) -> tuple[Call, options.CallOptions]:
-        spec = find(name)
+    def _make_call(
+        self, spec: TaskSpec, args: Any, kwargs: Any, given: dict[str, Any]
+    ) -> tuple[Call, options.CallOptions]:
         follow = followers.take(given)
         checked = options.read(spec, given, self.conf.task_default_queue)
         kept = replace(checked.options, then=follow.then, otherwise=follow.otherwise, chain=follow.chain)
-        call = spec.call(args or (), kwargs or {}, id=checked.call, origin=origin.current(), options=kept.as_json())
+        text = kept.as_json()
+        call = spec.call(args or (), kwargs or {}, id=checked.call, origin=origin.current(), options=text)
         return call, checked
 
     def accept(self, call: Call, delay_ms: int = 0, expires_ms: int = 0, *, digest: str = "", **sending: Any) -> bool:
@@ -138,7 +148,7 @@ class Gatehouse(Celery):
             IdInUse: The id belongs to another call. Only without a digest.
 
         """
-        created = known.register(Ledger(), call, delay_ms, expires_ms, digest)
+        created = known.register(call, delay_ms, expires_ms, digest)
         if created and not delay_ms:
             self._send(DueCall(call.id, call.task, call.kwargs, call.options), **sending)
         return created

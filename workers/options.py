@@ -15,7 +15,6 @@ from kombu import Producer, Queue
 from gatekeeper.errors import UnsupportedOption
 from gatekeeper.policies.spec import TaskSpec, registered
 from gatekeeper.run import known
-from gatekeeper.task import time_limits
 from state.options import Options
 
 #: Seconds: the longest delay. A call that is older than its task's `max_age` is refused in any case.
@@ -111,7 +110,7 @@ def read(spec: TaskSpec, given: Mapping[str, Any], default_queue: str) -> CallOp
         and name not in IGNORED
         and (value or not (name in REFUSED or isinstance(value, str | dict | list | tuple)))  # empty means absent
     }
-    for name, own in ({"serializer": "json"} | time_limits(spec)).items():
+    for name, own in ({"serializer": "json"} | spec.time_limits).items():
         if present.get(name) == own:
             del present[name]  # Task.apply_async repeats the task's own options
     # Options with a reason of their own come first.

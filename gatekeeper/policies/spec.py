@@ -81,6 +81,8 @@ class TaskSpec:
         self.lease_ms = self._milliseconds("lease", policies.lease)
         limit = policies.time_limit
         self.limit_ms = self.lease_ms if limit is None else self._milliseconds("time_limit", limit)
+        #: Celery's own limits in seconds, for pools that can end a task; the soft one lets the attempt settle.
+        self.time_limits = {"soft_time_limit": self.limit_ms / 1000, "time_limit": self.limit_ms / 1000 + 5}
         default = 1 if policies.effect else DEFAULT_ATTEMPTS
         self.attempts = default if policies.attempts is None else policies.attempts
         self.backoff_ms = self._milliseconds("backoff", policies.backoff)

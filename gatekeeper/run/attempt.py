@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from threading import Lock
@@ -122,17 +124,13 @@ def current_or_none() -> Attempt | None:
     return _current.get()
 
 
-class running:  # noqa: N801 - reads as a statement: `with running(attempt):`
+@contextmanager
+def running(attempt: Attempt) -> Iterator[None]:
     """Make an attempt the current one inside the block."""
-
-    def __init__(self, attempt: Attempt) -> None:
-        self._attempt = attempt
-
-    def __enter__(self) -> None:
-        self._attempt.wire.parent = http_guard.current.get()
-        self._tokens = _current.set(self._attempt), http_guard.current.set(self._attempt.wire)
-
-    def __exit__(self, *_: object) -> None:
-        attempt, wire = self._tokens
-        http_guard.current.reset(wire)
-        _current.reset(attempt)
+    attempt.wire.parent = http_guard.current.get()
+    tokens = _current.set(attempt), http_guard.current.set(attempt.wire)
+    try:
+        yield
+    finally:
+        http_guard.current.reset(tokens[1])
+        _current.reset(tokens[0])

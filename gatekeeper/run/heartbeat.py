@@ -14,7 +14,6 @@ import structlog
 from gatekeeper.run.attempt import Attempt
 from state.errors import StoreError
 from state.ledger import owner
-from state.model import Claim
 
 log = structlog.get_logger()
 
@@ -40,30 +39,26 @@ class Heartbeat:
         self._beats: dict[str, _Beat] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._pid = 0
 
     @contextmanager
     def renewing(self, attempt: Attempt) -> Iterator[None]:
         """Renew the claim of an attempt inside the block."""
-        self._watch(attempt)
+        now, owner = time.monotonic(), attempt.claim.owner
+        with self._lock:
+            self._beats[owner] = _Beat(
+                attempt, now + attempt.limits.lease_ms / 3000, now + attempt.spec.limit_ms / 1000
+            )
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+                self._thread.start()
         try:
             yield
         finally:
-            self._forget(attempt.claim)
+            self._forget(owner)
 
-    def _watch(self, attempt: Attempt) -> None:
-        now = time.monotonic()
-        beat = _Beat(attempt, now + attempt.limits.lease_ms / 3000, now + attempt.spec.limit_ms / 1000)
+    def _forget(self, owner: str) -> None:
         with self._lock:
-            self._beats[attempt.claim.owner] = beat
-            if self._thread is None or not self._thread.is_alive() or self._pid != os.getpid():
-                self._pid = os.getpid()
-                self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
-                self._thread.start()
-
-    def _forget(self, claim: Claim) -> None:
-        with self._lock:
-            self._beats.pop(claim.owner, None)
+            self._beats.pop(owner, None)
 
     def forget_all(self) -> None:
         """Begin anew in a forked child. The lock is a new one: another thread of the parent may have held it."""
@@ -93,15 +88,9 @@ class Heartbeat:
             attempt.wire.lease_ends_ms = asked_at + attempt.limits.lease_ms
         else:
             log.error("claim lost", agent=claim.agent, call=claim.call, key=claim.key, owner=claim.owner)
-            self._forget(claim)
+            self._forget(claim.owner)
 
 
 heartbeat = Heartbeat()
 
-
-def _forget_after_fork() -> None:
-    """Forget the parent's attempts and its thread in a forked child."""
-    heartbeat.forget_all()
-
-
-os.register_at_fork(after_in_child=_forget_after_fork)
+os.register_at_fork(after_in_child=heartbeat.forget_all)

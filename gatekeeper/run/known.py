@@ -40,7 +40,7 @@ def find_agent(ledger: Ledger, call: str, besides: str = "") -> str | None:
     return ledger.agent_of(call, [agent for agent in agents() if agent != besides])
 
 
-def register(ledger: Ledger, call: Call, delay_ms: int = 0, expires_ms: int = 0, digest: str = "") -> bool:
+def register(call: Call, delay_ms: int = 0, expires_ms: int = 0, digest: str = "") -> bool:
     """Write the call down as `Ledger.register` does.
 
     Returns:
@@ -59,8 +59,8 @@ def register(ledger: Ledger, call: Call, delay_ms: int = 0, expires_ms: int = 0,
         )
     try:
         if not _is_random(call.id):  # a look at the other agents is a round trip
-            _check_elsewhere(ledger, call)
-        return ledger.register(call, delay_ms, expires_ms, digest)
+            _check_elsewhere(call)
+        return Ledger().register(call, delay_ms, expires_ms, digest)
     except ContentMismatch as error:
         if digest:
             raise
@@ -69,9 +69,9 @@ def register(ledger: Ledger, call: Call, delay_ms: int = 0, expires_ms: int = 0,
         raise IdInUse(str(error)) from error
 
 
-def _check_elsewhere(ledger: Ledger, call: Call) -> None:
+def _check_elsewhere(call: Call) -> None:
     """Raise ContentMismatch if another agent has a call of this id."""
-    agent = find_agent(ledger, call.id, besides=call.agent)
+    agent = find_agent(Ledger(), call.id, besides=call.agent)
     if agent is not None:
         raise ContentMismatch(
             f"the id {call.id} belongs to a call of the agent {agent} already. Nothing was started: give this one an id "

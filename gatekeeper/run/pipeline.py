@@ -15,9 +15,8 @@ from gatekeeper.run.arrival import DIRECT, Arrival
 from gatekeeper.run.attempt import Attempt
 from gatekeeper.run.execution import Ending
 from gatekeeper.run.heartbeat import heartbeat
-from gatekeeper.run.http_guard import Wire
 from state.errors import RedisAway
-from state.ledger import Ledger, owner
+from state.ledger import Ledger
 from state.model import AttemptResult, Call, CallLimits, Claim, Decision, NeedsLookup, RegisteredKey, Unregistered
 
 log = structlog.get_logger("gatehouse.gate")
@@ -59,13 +58,11 @@ def run(
         call = spec.call_with(arguments, id=call_id, origin=origin)
     except InvalidArguments as error:
         return answers.reject(ledger, Call(call_id, spec.agent, spec.name, "", "{}", "", origin), arrival, error)
-    limits, began = spec.limits(arguments), owner.boot_clock()
+    limits = spec.limits(arguments)
     call, decision = _admit(ledger, call, limits, arrival)
     match decision:
         case Claim() as claim:
-            call, wire = arrival.registered(call, claim), Wire(began.ms + limits.lease_ms)
-            attempt = Attempt(spec, arguments, call, claim, ledger, limits, wire=wire)
-            return run_attempt(attempt)
+            return run_attempt(Attempt(spec, arguments, arrival.registered(call, claim), claim, ledger, limits))
         case NeedsLookup(claim):
             attempt = Attempt(spec, arguments, call, claim, ledger, limits)
             return _settle(attempt, execution.look_up_again(attempt))
@@ -75,6 +72,7 @@ def run(
 def run_attempt(attempt: Attempt) -> Answer:
     """Run an attempt whose call was admitted, settle it, and answer; raises what `run` does."""
     claim = attempt.claim
+    attempt.wire.lease_ends_ms = claim.lease_ends_ms
     attempt.append_event("claimed", attempt=claim.attempt, fence=claim.fence, owner=claim.owner)
     with heartbeat.renewing(attempt):
         return _settle(attempt, execution.run(attempt))

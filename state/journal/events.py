@@ -111,9 +111,7 @@ def outcome(journal: Journal, claim: Claim, end: AttemptResult) -> None:
 
 
 def ended(journal: Journal, call: Call, state: str, why: str = "") -> None:
-    """Record that a call ended whose task has an effect, and that none of its attempts began it."""
-    if not call.effect:
-        return
+    """Record that a call ended, and none of its attempts began the effect."""
     record = {"agent": call.agent, "key": call.key, "call": call.id, "state": state}
     _append_or_log(journal, "ended", record | ({"why": why} if why else {}), sync=False)
 

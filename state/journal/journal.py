@@ -167,7 +167,7 @@ class _MonthFile:
         self.name = path.name
         self._path = path
         self._fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._which = _identity(os.fstat(self._fd))
+        self._which = os.fstat(self._fd)
         self._syncing = threading.Lock()
         self._written = self._synced = 0
         self._lost: list[tuple[int, int]] = []  #: the ranges that the disk did not take
@@ -214,20 +214,16 @@ class _MonthFile:
     def is_gone(self) -> bool:
         """Return whether the file was removed or replaced."""
         try:
-            return _identity(os.stat(self._path)) != self._which  # noqa: PTH116 - for every record, so the quickest
+            return not os.path.samestat(os.stat(self._path), self._which)  # noqa: PTH116 - for every record, so the quickest
         except FileNotFoundError:
             return True
 
     def is_one_of(self, paths: Iterable[Path]) -> bool:
         """Return whether the file is one of these, under whatever name."""
-        return any(_identity(path.stat()) == self._which for path in paths)
+        return any(os.path.samestat(path.stat(), self._which) for path in paths)
 
     def __del__(self) -> None:
         os.close(self._fd)  # not before: another thread may be at its sync, and the number would be used again
-
-
-def _identity(file: os.stat_result) -> tuple[int, int]:
-    return file.st_dev, file.st_ino
 
 
 def _month() -> str:

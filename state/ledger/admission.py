@@ -67,11 +67,10 @@ class Admission(Sweep, Soundness):
         except RedisAway:
             owners.abandon(owner)
             raise
-        match decision:
-            case Replay():
-                events.ended(self.journal, call, "done")
-            case Refusal(again=False, is_deferred=False):
-                events.ended(self.journal, call, "rejected", decision.text)
+        if call.effect and isinstance(decision, Replay):
+            events.ended(self.journal, call, "done")
+        elif call.effect and isinstance(decision, Refusal) and not (decision.again or decision.is_deferred):
+            events.ended(self.journal, call, "rejected", decision.text)
         return decision
 
     def _admit_as(self, owner: str, call: Call, limits: CallLimits, **message: Any) -> Decision:
@@ -114,6 +113,7 @@ class Admission(Sweep, Soundness):
     ) -> Decision:
         """Ask Redis once. `alive` names a holder that is known to live, `closed` says why no effect may happen here."""
         names = {"breaker": limits.breaker, "limits": (*limits.caps, *limits.rates)}
+        lease_ends_ms = owners.boot_clock().ms + limits.lease_ms
         answer = _admit(
             self.redis,
             {**Keys(call.agent).of(call.key, call.id), **names},
@@ -132,8 +132,8 @@ class Admission(Sweep, Soundness):
         match answer:
             case ["claimed", fence, attempt, now, payload, origin, waits, asked, before, fingerprint]:
                 which = (call.agent, call.key, call.id, owner, fence, attempt, now, known.epoch)
-                kept = {"options": asked, "waits_before": before, "fingerprint": fingerprint}
-                return Claim(*which, payload, origin, waits=bool(waits), **kept)
+                kept = (payload, origin, bool(waits), asked, before, fingerprint)
+                return Claim(*which, *kept, lease_ends_ms)
             case ["verify", now, in_doubt, fence, attempt, payload]:
                 return NeedsLookup(
                     Claim(call.agent, call.key, call.id, in_doubt, fence, attempt, now, known.epoch, payload)

@@ -157,7 +157,7 @@ class Attempts(Stores):
         if result.effect_began and claim.epoch:
             events.outcome(self.journal, claim, result)
         lost = retry_while_unavailable(partial(self._settle_once, call, claim, limits, result), PATIENCE)
-        if lost is None and result.retry_ms is None and not result.effect_began:
+        if call.effect and lost is None and result.retry_ms is None and not result.effect_began:
             if result.outcome != "done":
                 events.ended(self.journal, call, "rejected", result.error or str(result.receipt.get("error", "")))
             elif not options.from_json(claim.options).has_followers:
@@ -181,22 +181,10 @@ class Attempts(Stores):
             fence=claim.fence,
             boot=now.boot,
             boot_ms=now.ms,
-            outcome=result.outcome,
-            result=result.result,
-            flaw=result.flaw,
-            error=result.listed_error(call, claim),
-            retry_ms="" if result.retry_ms is None else result.retry_ms,
-            effect_happened=int(result.effect_happened),
             policy=limits.policy,
-            facts=json.dumps(rows) if rows else "",
-            counters=json.dumps(dict(result.counters)),
-            summary=result.summary(call, claim),
-            answer=result.answer,
-            payload=result.payload,
             verify=limits.verify,
-            waits=int(result.waits),
-            look_ms=result.look_ms,
-            events=result.events,
+            facts=json.dumps(rows) if rows else "",
+            **result.script_arguments(call, claim),
         )
         return str(answer[2]) if answer[0] == "lost" else None
 

@@ -26,17 +26,8 @@ class _Process:
         self.name = f"{os.uname().nodename.split('.')[0]}-{os.getpid()}-{secrets.token_hex(4)}"
         for each in (settings.current().run_dir, folder()):
             private.folder(each)
-        self._fd = open_locked(_file(self.name))
-        self._numbers = itertools.count(1)
-
-    def leave(self) -> None:
-        os.pwrite(self._fd, LEAVING, 0)
-
-    def next(self) -> str:
-        return f"{self.name}/{next(self._numbers)}"
-
-    def close(self) -> None:
-        os.close(self._fd)
+        self.lock = open_locked(_file(self.name))
+        self.numbers = itertools.count(1)
 
 
 LEAVING = b"leaving"
@@ -53,7 +44,7 @@ def new() -> str:
     if _process is None:
         with _guard:
             _process = _process or _Process()
-    return _process.next()
+    return f"{_process.name}/{next(_process.numbers)}"
 
 
 def is_dead(owner: str) -> bool:
@@ -69,7 +60,7 @@ def is_dead(owner: str) -> bool:
 def leave() -> None:
     """Mark this process as asked to end, so that the claims that it loses do not count as lost workers."""
     if _process is not None:
-        _process.leave()
+        os.pwrite(_process.lock, LEAVING, 0)
 
 
 def was_leaving(owner: str) -> bool:
@@ -146,7 +137,7 @@ def _forget_after_fork() -> None:
     global _process, _guard  # noqa: PLW0603 - the child starts anew
     _guard = threading.Lock()
     if _process is not None:
-        _process.close()
+        os.close(_process.lock)
         _process = None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 
 class _Key:
@@ -110,7 +110,11 @@ def _name(agent: str, *parts: str) -> str:
     return ":".join((f"gate:{{{agent}}}", *parts))
 
 
+@cache
+def _of_agent(names: Keys) -> dict[str, str]:
+    return {name: getattr(names, name) for name, value in vars(Keys).items() if isinstance(value, _Key)}
+
+
 @lru_cache(maxsize=256)  # one attempt asks for the same names three times
 def _of(names: Keys, key: str, call: str) -> Mapping[str, str]:
-    of_agent = {name: getattr(names, name) for name, value in vars(Keys).items() if isinstance(value, _Key)}
-    return of_agent | {"key": names.key(key), "call": names.call(call), "history": names.history(key)}
+    return _of_agent(names) | {"key": names.key(key), "call": names.call(call), "history": names.history(key)}

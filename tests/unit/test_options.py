@@ -14,7 +14,6 @@ from kombu import Producer, Queue
 
 from gatekeeper.errors import InvalidArguments, UnsupportedOption
 from gatekeeper.policies.spec import TaskSpec
-from gatekeeper.task import time_limits
 from state.options import Options, from_json
 from tests.scripts.poster import a_gate
 from workers import options
@@ -85,7 +84,7 @@ def test_a_date_is_counted_from_now(gate: TaskSpec) -> None:
 
 def test_the_limits_of_the_task_itself_are_not_refused(gate: TaskSpec) -> None:
     """`Task.apply_async` passes them with every call."""
-    assert options.read(gate, {"serializer": "json", **time_limits(gate)}, DEFAULT).options == Options()
+    assert options.read(gate, {"serializer": "json", **gate.time_limits}, DEFAULT).options == Options()
 
 
 # Refused
