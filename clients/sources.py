@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Generic, TypeVar
@@ -21,6 +21,7 @@ from requests import RequestException, Response
 import settings
 from clients import http
 from clients.http.public_only import is_ip_address
+from clients.text import charsets
 from clients.text.words import OneLine
 from gatekeeper.errors import NotApplied
 from gatekeeper.redact import clean, describe
@@ -73,39 +74,75 @@ class Listing:
     broken: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Document:
+    """What a source holds.
+
+    Attributes:
+        source: The source's name.
+        data: The bytes; never empty.
+        url: Where they came from after all redirects; empty for a file.
+        content_type: The Content-Type header; empty for a file.
+
+    """
+
+    source: str
+    data: bytes
+    url: str = ""
+    content_type: str = ""
+
+
 Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
+class Parsed(Generic[Part]):
+    """The usable parts of one document, and in words what of it was left out and why."""
+
+    parts: Sequence[Part]
+    left_out: str = ""
+
+
+@dataclass(frozen=True)
 class ReadResult(Generic[Part]):
-    """The parsed parts of all sources of a section, and `broken`, the error by name."""
+    """The usable parts of all sources of a section; by name, why a source is `broken`, and what was `left_out` of one."""
 
     parts: tuple[Part, ...]
     broken: dict[str, str]
+    left_out: dict[str, str]
     sources: int  #: how many were listed and usable
 
 
-def read_all(section: str, parse: Callable[[bytes, str], list[Part]]) -> ReadResult[Part]:
+def read_all(section: str, parse: Callable[[Document], Parsed[Part]]) -> ReadResult[Part]:
     """Read and parse every source of a section within MAX_TOTAL_SECONDS; a broken source does not stop the others.
 
     Args:
         section: One of SECTIONS.
-        parse: Makes parts from a source's bytes and name; may raise BrokenSource.
+        parse: Makes parts from a document; raises BrokenSource if it has none that can be used.
 
     """
     listing, deadline = listed(section), time.monotonic() + MAX_TOTAL_SECONDS
-    parts, broken = [], dict(listing.broken)
+    parts: list[Part] = []
+    broken, left_out = dict(listing.broken), dict[str, str]()
     for source in listing.sources:
         try:
             if time.monotonic() > deadline:
                 raise BrokenSource("was not read in time")
-            parts += parse(read(source, deadline), source.name)
+            if document := read(source, deadline):
+                parsed = parse(document)
+                parts += parsed.parts
+                left_out[source.name] = parsed.left_out
         except BrokenSource as error:
             broken[source.name] = str(error)
         except Exception as error:  # noqa: BLE001 - a parser can fail in any way on untrusted input
             broken[source.name] = f"cannot be understood: {describe(error)}"
-    reported = {name: clean(why)[:MAX_ERROR_LENGTH] for name, why in list(broken.items())[:MAX_ERRORS]}
-    return ReadResult(tuple(parts), reported, len(listing.sources))
+    return ReadResult(tuple(parts), reported(broken), reported(left_out), len(listing.sources))
+
+
+def reported(reasons: Mapping[str, str]) -> dict[str, str]:
+    """Return the reasons that are not empty, without secrets, and as short and as few as fit one fact."""
+    told = {name: clean(why)[:MAX_ERROR_LENGTH] for name, why in reasons.items() if why}
+    return dict(list(told.items())[:MAX_ERRORS])
 
 
 def listed(section: str, folder: Path | None = None) -> Listing:
@@ -130,15 +167,18 @@ def listed(section: str, folder: Path | None = None) -> Listing:
     return Listing(tuple(_without_duplicates(found, broken)), broken)
 
 
-def read(source: Source, deadline: float) -> bytes:
-    """Return a source's bytes.
+def read(source: Source, deadline: float) -> Document | None:
+    """Read a source.
 
     Args:
         source: The source.
         deadline: When to give up, as a value of `time.monotonic()`.
 
+    Returns:
+        What it holds, or None for a file below PUBLIC_DIR that does not exist yet.
+
     Raises:
-        BrokenSource: the source cannot be read, or is larger than MAX_SOURCE.
+        BrokenSource: the source cannot be read, is empty, or is larger than MAX_SOURCE.
 
     """
     here = settings.current()
@@ -146,21 +186,22 @@ def read(source: Source, deadline: float) -> bytes:
         return _fetch(source, min(deadline, time.monotonic() + MAX_SOURCE_SECONDS))
     if source.public is not None:
         path = here.public_dir / source.public
-        return _read_file(path) if path.exists() else b""  # nothing was published yet
-    return _read_file(here.content_dir / (source.file or ""))
+        return _read_file(source, path, f"{here.public_url}/{source.public}") if path.exists() else None
+    return _read_file(source, here.content_dir / (source.file or ""))
 
 
-def _read_file(path: Path) -> bytes:
+def _read_file(source: Source, path: Path, url: str = "") -> Document:
     if not path.is_file():
         raise BrokenSource(f"there is no file {path}")
     try:
         with path.open("rb") as file:
-            return _bounded(file.read(MAX_SOURCE + 1))
+            data = file.read(MAX_SOURCE + 1)
     except OSError as error:
         raise BrokenSource(f"{path}: {error.strerror}") from None
+    return Document(source.name, _checked(data, f"{path} is empty"), url)
 
 
-def _fetch(source: Source, deadline: float) -> bytes:
+def _fetch(source: Source, deadline: float) -> Document:
     url, own_host = str(source.url), urlsplit(str(source.url)).hostname or ""
     for _ in range(1 + MAX_REDIRECTS):
         host = urlsplit(url).hostname or ""
@@ -170,7 +211,8 @@ def _fetch(source: Source, deadline: float) -> bytes:
         if response.status_code not in REDIRECTS:
             if not response.ok:
                 raise BrokenSource(f"{url} answered {response.status_code}")
-            return _bounded(response.content)
+            data = _checked(response.content, f"{url} answered {response.status_code} with an empty body")
+            return Document(source.name, data, str(response.url), response.headers.get("Content-Type", ""))
         url = _redirected(url, response.headers.get("Location", ""))
     raise BrokenSource(f"{source.url} redirects more than {MAX_REDIRECTS} times")
 
@@ -186,7 +228,8 @@ def _get(url: str, deadline: float, *, public_only: bool) -> Response:
 
 
 def _redirected(url: str, location: str) -> str:
-    target = urljoin(url, location)
+    """Return where a redirect leads. Servers send raw UTF-8 in a header, which Python reads as Latin-1."""
+    target = urljoin(url, charsets.decode(location.encode("latin-1", "replace")))
     try:
         _check(target)
     except ValueError as error:
@@ -203,9 +246,11 @@ def _check(url: str) -> None:
         raise ValueError("a URL with a user or a password in it would appear in logs; remove them")
 
 
-def _bounded(data: bytes) -> bytes:
+def _checked(data: bytes, if_empty: str) -> bytes:
     if len(data) > MAX_SOURCE:
         raise BrokenSource(f"is larger than {MAX_SOURCE:,} bytes")
+    if not data.strip():
+        raise BrokenSource(if_empty)
     return data
 
 

@@ -30,6 +30,7 @@ EXAMPLES = {
     "tags": "tags: [agents, retries]",
     "made_by": "made_by: rules",
     "sources": "sources: [https://example.org/a-page]",
+    "source_ids": "source_ids: [1f3870be274f6c49]",
     "body": "Markdown below the front matter",
 }
 
@@ -89,6 +90,9 @@ def _free_id(value: str) -> str:
 Text = Annotated[str, BeforeValidator(_printable), AfterValidator(_not_empty)]
 Line = Annotated[Text, BeforeValidator(one_line), StringConstraints(max_length=300)]
 Words = Annotated[tuple[Line, ...], BeforeValidator(_words)]
+#: URLs; one of an alert service has 500 characters.
+Link = Annotated[Text, BeforeValidator(one_line), StringConstraints(max_length=2_048)]
+Links = Annotated[tuple[Link, ...], BeforeValidator(_words)]
 
 
 class Post(BaseModel):
@@ -102,6 +106,7 @@ class Post(BaseModel):
         tags: Its tags.
         made_by: Which model or rules wrote a draft; None for a person's post.
         sources: The URLs that a draft is based on.
+        source_ids: The ids of the feed items behind them, by which the writer knows that they are drafted.
         body: Markdown.
 
     """
@@ -114,7 +119,8 @@ class Post(BaseModel):
     destinations: Words = ()
     tags: Words = ()
     made_by: Line | None = None
-    sources: Words = ()
+    sources: Links = ()
+    source_ids: Words = ()
     body: Text
 
 

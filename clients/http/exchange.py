@@ -29,6 +29,13 @@ MIN_SECONDS = 0.1
 MAX_SHOWN = 500
 
 
+class _Session(requests.Session):
+    """A session that does not look where a redirect leads: it would raise for a Location that is not UTF-8."""
+
+    def get_redirect_target(self, resp: Response) -> None:
+        """Return None: redirects are not followed."""
+
+
 def request(
     method: str,
     url: str,
@@ -56,7 +63,7 @@ def request(
     """
     limit = _within_the_lease(timeout or settings.current().http_timeout)
     started = time.monotonic()
-    with requests.Session() as session:
+    with _Session() as session:
         session.trust_env = False
         session.headers["Accept-Encoding"] = "gzip"
         for scheme in ("http://", "https://"):

@@ -33,19 +33,21 @@ def collect() -> dict[str, Any]:
     """Collect the metrics and analyse them; broken sources are recorded in the agent's state.
 
     Returns:
-        The analysis without its metrics, and the names of the broken sources.
+        The analysis without its metrics, the names of the broken sources, and what was left out of the others.
 
     """
     now = datetime.now(UTC)
     reading = sources.read_all("analyst", timeseries.summarize)
     gatekeeper.memory().put("broken_sources", reading.broken or None)
+    gatekeeper.memory().put("left_out", reading.left_out or None)
     record = _analyse(metrics.collect(reading.parts, now), now)
     fields = record.model_dump(mode="json")
     brief = {name: value for name, value in fields.items() if name not in {"numbers", "findings"}}
     gatekeeper.memory().put("last_analysis", fields)
     gatekeeper.memory().record("analyses", now.date().isoformat(), value=brief)
     gatekeeper.memory().count("total_analyses")
-    return {name: value for name, value in fields.items() if name != "numbers"} | {"broken": sorted(reading.broken)}
+    told = {"broken": sorted(reading.broken), "left_out": reading.left_out}
+    return {name: value for name, value in fields.items() if name != "numbers"} | told
 
 
 def _analyse(collected: Metrics, now: datetime) -> AnalysisRecord:

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from clients.sources import BrokenSource
+from clients.sources import BrokenSource, Document, Parsed
 from clients.text.markdown import shorten
 
 #: The newest rows of a table: more than a year of days.
@@ -87,9 +87,9 @@ class SeriesSummary(BaseModel):
     newest: list[Number]
 
 
-def summarize(data: bytes, source: str) -> list[SeriesSummary]:
+def summarize(document: Document) -> Parsed[SeriesSummary]:
     """Summarize each series in a table; see `parse` and `describe` for what they raise."""
-    return [describe(series) for series in parse(data, source)]
+    return Parsed([describe(series) for series in parse(document.data, document.source)])
 
 
 def parse(data: bytes, source: str) -> list[Series]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +16,8 @@ import yaml
 
 import settings
 from clients import content
-from clients.content import post
+from clients.content import Scan, post
+from clients.text import feed
 from gatekeeper.errors import Refused
 from state import private
 from state.files import open_locked, write_atomic
@@ -24,7 +25,7 @@ from tasks.writer import summary
 from tasks.writer.feed_items import FeedItem
 from tasks.writer.summary import Digest
 
-#: The prefix of every draft's id; items of our own feed with it are not drafted again.
+#: The prefix of every draft's id.
 PREFIX = "digest-"
 TAG = "digest"
 
@@ -52,10 +53,25 @@ def exclusive() -> Iterator[None]:
         os.close(lock)
 
 
-def links() -> set[str]:
-    """Return the links of all items in drafts and in published posts."""
-    folders = (folder(), settings.current().content_dir)
-    return {link for each in folders for post in content.scan(each).posts for link in post.sources}
+def waiting() -> Scan:
+    """Read the drafts that wait for a person, and the errors of those that cannot be used; without a folder, none."""
+    return content.scan(folder()) if folder().is_dir() else Scan()
+
+
+def drafted() -> Callable[[FeedItem], bool]:
+    """Return a function that tells whether a draft or a post is about an item.
+
+    Older drafts have no `source_ids`. One is about an item that has its link, unless the item is newer than the draft.
+    """
+    posts = [post for scan in (waiting(), content.scan()) for post in scan.posts]
+    ids = {source_id for post in posts for source_id in post.source_ids}
+    old = {feed.absolute(link): post.publish_at for post in posts if not post.source_ids for link in post.sources}
+
+    def is_drafted(item: FeedItem) -> bool:
+        at = old.get(item.link)
+        return item.id in ids or (at is not None and (item.date is None or item.date <= at))
+
+    return is_drafted
 
 
 def draft_id(items: Sequence[FeedItem]) -> str:
@@ -95,6 +111,7 @@ def _document(items: Sequence[FeedItem], text: Digest, made_by: str, now: dateti
         "tags": [TAG],
         "made_by": made_by,
         "sources": [item.link for item in items],
+        "source_ids": [item.id for item in items],
     }
     fields = yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=10_000)
     footer = _FOOTER.get(made_by) or f"*Written by {made_by} from these sources:*\n\n{summary.references(items)}"

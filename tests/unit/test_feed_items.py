@@ -8,9 +8,9 @@ from html import escape
 import pytest
 
 import settings
-from clients.sources import BrokenSource
-from clients.text import feed, html
-from tasks.writer import feed_items
+from clients.sources import BrokenSource, Document
+from clients.text import feed, html, markdown
+from tasks.writer import feed_items, summary
 from tasks.writer.feed_items import FeedItem
 from tests.harness import within
 
@@ -18,8 +18,12 @@ ATOM = """<?xml version="1.0"?><feed xmlns="http://www.w3.org/2005/Atom"><title>
 RSS = """<?xml version="1.0"?><rss version="2.0"><channel><title>Notes</title>{}</channel></rss>"""
 
 
-def atom(*entries: str) -> list[FeedItem]:
-    return feed_items.parse(ATOM.format("".join(f"<entry>{entry}</entry>" for entry in entries)).encode(), "Notes")
+def parse(data: bytes, source: str = "Notes") -> list[FeedItem]:
+    return list(feed_items.parse(Document(source, data, "https://example.org/feed.xml")).parts)
+
+
+def atom(*entries: str, source: str = "Notes") -> list[FeedItem]:
+    return parse(ATOM.format("".join(f"<entry>{entry}</entry>" for entry in entries)).encode(), source)
 
 
 def an_entry(title: str = "A title", link: str = "https://example.org/a", more: str = "") -> str:
@@ -41,15 +45,23 @@ def test_an_rss_item_is_an_item() -> None:
         "<pubDate>Sun, 01 Nov 2026 09:00:00 GMT</pubDate></item>"
     )
 
-    (item,) = feed_items.parse(RSS.format(told).encode(), "Notes")
+    (item,) = parse(RSS.format(told).encode())
 
     assert (item.title, item.link, item.text) == ("T", "https://example.org/t", "D")
     assert item.date == datetime(2026, 11, 1, 9, tzinfo=UTC)
 
 
-def test_an_item_keeps_its_identity_when_its_title_and_its_link_change() -> None:
-    before = atom('<id>tag:x,2026:1</id><title>A</title><link href="https://example.org/a"/>')
-    after = atom('<id>tag:x,2026:1</id><title>B</title><link href="https://example.org/b"/>')
+def test_source_guid_and_link_with_its_fragment_identify_an_item() -> None:
+    def identity(guid: str = "tag:x,2026:1", link: str = "https://example.org/a", source: str = "Notes") -> str:
+        return atom(f'<id>{guid}</id><title>A</title><link href="{link}"/>', source=source)[0].id
+
+    others = [identity("tag:x,2026:2"), identity(link="https://example.org/a#b"), identity(source="Others")]
+    assert len({identity(), *others}) == 4
+
+
+def test_an_item_keeps_its_identity_when_its_title_changes_and_its_site_turns_to_https() -> None:
+    before = atom('<id>tag:x,2026:1</id><title>A</title><link href="http://example.org/a"/>')
+    after = atom('<id>tag:x,2026:1</id><title>B</title><link href="https://example.org/a"/><summary>C</summary>')
 
     assert before[0].id == after[0].id
 
@@ -86,16 +98,47 @@ def test_control_characters_and_those_that_turn_text_around_are_left_out() -> No
         "javascript:alert(1)",
         "file:///etc/passwd",
         "https://user@example.org/",
-        "https://example.org/a b",
-        "https://example.org/&gt;)[x](https://evil.example",
-        "https://example.org/" + "a" * 300,
+        "https://user:word@example.org/",
+        "https://evil.example\\@example.org/",
+        "https://exa mple.org/",
+        "https://example.org/" + "a" * feed.MAX_LINK,
+        "https://" + "a" * 300 + ".example/",
         "https://[broken/",
-        "/only/a/path",
+        "mailto:me@example.org",
         "",
     ],
 )
-def test_an_item_whose_link_is_not_safe_is_no_item(link: str) -> None:
-    assert atom(an_entry(link=link), an_entry(title="Good")) == atom(an_entry(title="Good"))
+def test_an_item_whose_link_is_not_safe_is_left_out_and_counted(link: str) -> None:
+    entries = f"<entry>{an_entry('Bad', link).replace(f'<id>{link}</id>', '')}</entry><entry>{an_entry('Good')}</entry>"
+
+    parsed = feed_items.parse(Document("Notes", ATOM.format(entries).encode()))
+
+    assert [item.title for item in parsed.parts] == ["Good"]
+    assert parsed.left_out.startswith("1 entry with")
+
+
+@pytest.mark.parametrize(
+    ("link", "safe"),
+    [
+        ("https://example.org/a b", "https://example.org/a%20b"),
+        ("https://example.org/&gt;)[x](https://evil.example", "https://example.org/%3E)%5Bx%5D(https://evil.example"),
+        ("https://example.org/&quot;'\\|{}`^", "https://example.org/%22%27%5C%7C%7B%7D%60%5E"),
+        ("https://example.org/caf\u00e9?q=\u00fc#\u00e4", "https://example.org/caf%C3%A9?q=%C3%BC#%C3%A4"),
+        ("https://example.org/a%20b%C3%A9", "https://example.org/a%20b%C3%A9"),
+        ("https://m\u00fcller.example:8443/", "https://xn--mller-kva.example:8443/"),
+        ("https://example.org/\u202egpj.exe", "https://example.org/%E2%80%AEgpj.exe"),
+        ("HTTPS://example.org/", "https://example.org/"),
+        ("https://example.org/" + "a" * 500, "https://example.org/" + "a" * 500),
+        ("../notes/1", "https://example.org/notes/1"),
+        ("//other.example/a", "https://other.example/a"),
+        ("?page=2#a", "https://example.org/feed.xml?page=2#a"),
+    ],
+)
+def test_a_link_is_kept_as_an_absolute_address_that_cannot_end_a_markdown_link(link: str, safe: str) -> None:
+    (item,) = atom(an_entry(link=link))
+
+    assert item.link == safe
+    assert markdown.links(summary.references([item])) == [safe]
 
 
 def test_an_item_without_a_date_has_none() -> None:
@@ -110,20 +153,20 @@ def test_a_date_to_come_or_none_at_all_is_no_date(date: str) -> None:
 @pytest.mark.parametrize("data", [b"<html><body>no feed</body></html>", b"{}", b"\x00\xff\xfe", b"http://127.0.0.1:1/"])
 def test_what_is_no_feed_is_a_broken_source(data: bytes) -> None:
     with pytest.raises(BrokenSource, match="is not a feed"):
-        feed_items.parse(data, "Notes")
+        parse(data)
 
 
 def test_a_feed_that_is_cut_off_gives_what_came_before() -> None:
     whole = ATOM.format(f"<entry>{an_entry()}</entry><entry>{an_entry()}</entry>").encode()
 
-    assert [item.title for item in feed_items.parse(whole[:-70], "Notes")][:1] == ["A title"]
+    assert [item.title for item in parse(whole[:-70])][:1] == ["A title"]
 
 
 def test_an_entity_that_names_a_file_of_this_machine_stays_a_name() -> None:
     data = f'<!DOCTYPE feed [<!ENTITY x SYSTEM "file:///etc/passwd">]>{ATOM.format("")}'
     told = data.replace("<title>Notes</title>", f"<entry>{an_entry(more='<summary>&x;</summary>')}</entry>")
 
-    assert "root:" not in str(feed_items.parse(told.encode(), "Notes"))
+    assert "root:" not in str(parse(told.encode()))
 
 
 def test_as_many_whole_sentences_are_quoted_as_fit() -> None:
@@ -137,7 +180,7 @@ def test_as_many_whole_sentences_are_quoted_as_fit() -> None:
 def test_the_feed_that_ships_can_be_read_whole() -> None:
     path = settings.ROOT / "content" / "sources" / "running-agents.xml"
 
-    found = feed_items.parse(path.read_bytes(), "Notes")
+    found = parse(path.read_bytes())
 
     assert len(found) >= 6
     assert len({item.id for item in found}) == len(found)

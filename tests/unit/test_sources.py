@@ -13,7 +13,7 @@ import pytest
 import settings
 from clients import sources
 from clients.http import public_only
-from clients.sources import BrokenSource, Source
+from clients.sources import BrokenSource, Document, Parsed, Source
 from tests.unit.feed_server import FeedServer
 
 
@@ -42,8 +42,13 @@ def soon() -> float:
     return time.monotonic() + 10
 
 
-def fetch(url: str, *, private: bool = False) -> bytes:
-    return sources.read(Source(name="a feed", url=url, private=private), soon())
+def read(source: Source) -> bytes | None:
+    document = sources.read(source, soon())
+    return document and document.data
+
+
+def fetch(url: str, *, private: bool = False) -> bytes | None:
+    return read(Source(name="a feed", url=url, private=private))
 
 
 def resolve(monkeypatch: pytest.MonkeyPatch, **hosts: str) -> None:
@@ -149,25 +154,26 @@ def test_a_broken_source_never_stops_the_others(folder: Path) -> None:
     (folder / "odd.xml").write_text("odd")
     (folder / "good.xml").write_text("good")
 
-    def parse(data: bytes, _: str) -> list[str]:
-        if data == b"odd":
+    def parse(document: Document) -> Parsed[str]:
+        if document.data == b"odd":
             raise RecursionError("a parser that gives up")
-        return [data.decode()]
+        return Parsed([document.data.decode()], "two lines that are not good")
 
     reading = sources.read_all("writer", parse)
 
     assert reading.parts == ("good",)
     assert reading.sources == 3
+    assert reading.left_out == {"Good": "two lines that are not good"}
     assert "there is no file" in reading.broken["Gone"]
     assert "RecursionError" in reading.broken["Odd"]
 
 
 def test_our_own_feed_is_empty_until_something_is_published(folder: Path) -> None:
     ours = Source(name="Ours", public=Path("feed.xml"))
-    assert sources.read(ours, soon()) == b""
+    assert sources.read(ours, soon()) is None
 
     (folder.parent / "public" / "feed.xml").write_text("<feed/>")
-    assert sources.read(ours, soon()) == b"<feed/>"
+    assert read(ours) == b"<feed/>"
 
 
 def test_a_file_that_is_too_large_is_broken(folder: Path) -> None:
@@ -211,6 +217,33 @@ def test_a_redirect_is_followed(folder: Path, server: FeedServer) -> None:
     assert fetch(server.url("/old")) == b"<feed/>"
 
 
+@pytest.mark.parametrize(
+    ("location", "path"),
+    [
+        ("/caf\u00e9/\u00fc.xml", "/caf%C3%A9/%C3%BC.xml"),
+        ("/caf%C3%A9.xml", "/caf%C3%A9.xml"),
+        ("/a feed.xml?q=a b", "/a%20feed.xml?q=a%20b"),
+        ("/\u043b\u0435\u043d\u0442\u0430", "/%D0%BB%D0%B5%D0%BD%D1%82%D0%B0"),
+    ],
+)
+def test_a_redirect_in_raw_utf_8_or_with_spaces_is_followed(
+    folder: Path, server: FeedServer, location: str, path: str
+) -> None:
+    server.pages["/old"] = (301, {"Location": location.encode().decode("latin-1")}, b"")
+    server.pages[path] = (200, {"Content-Type": "text/xml"}, b"<feed/>")
+
+    document = sources.read(Source(name="a feed", url=server.url("/old")), soon())
+
+    assert document == Document("a feed", b"<feed/>", server.url(path), "text/xml")
+
+
+def test_a_redirect_in_latin_1_is_followed(folder: Path, server: FeedServer) -> None:
+    server.pages["/old"] = (301, {"Location": "/caf\u00e9"}, b"")
+    server.pages["/caf%C3%A9"] = (200, {}, b"<feed/>")
+
+    assert fetch(server.url("/old")) == b"<feed/>"
+
+
 def test_a_redirect_into_this_machine_is_refused_even_from_a_private_source(
     folder: Path, server: FeedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,6 +278,21 @@ def test_a_circle_of_redirects_ends(folder: Path, server: FeedServer) -> None:
 def test_an_answer_that_is_no_success_is_broken(folder: Path, server: FeedServer) -> None:
     with pytest.raises(BrokenSource, match="answered 404"):
         fetch(server.url("/gone"))
+
+
+@pytest.mark.parametrize(("status", "body"), [(200, b""), (200, b" \r\n\t\n"), (204, b""), (203, b"")])
+def test_an_empty_answer_is_broken(folder: Path, server: FeedServer, status: int, body: bytes) -> None:
+    server.pages["/empty"] = (status, {}, body)
+
+    with pytest.raises(BrokenSource, match=f"/empty answered {status} with an empty body"):
+        fetch(server.url("/empty"))
+
+
+def test_an_empty_file_is_broken(folder: Path) -> None:
+    (folder / "empty.xml").write_text("\n")
+
+    with pytest.raises(BrokenSource, match=r"empty\.xml is empty"):
+        read(Source(name="Empty", file=Path("empty.xml")))
 
 
 def test_an_answer_that_is_too_large_is_broken(folder: Path, server: FeedServer) -> None:

@@ -18,7 +18,7 @@ from clients.content import BrokenPost, excerpt
 from clients.content.post import split
 from clients.destinations import LookupInconclusive, Published, mastodon, sent_note
 from clients.destinations.feed import Feed
-from clients.sources import BrokenSource
+from clients.sources import BrokenSource, Document
 from clients.text import charsets, confined, feed, html, markdown, plain_text, strict_json
 from gatekeeper import redact
 from gatekeeper.errors import InvalidArguments, NotApplied
@@ -121,7 +121,7 @@ def test_a_feed_that_makes_its_parser_quadratic_holds_no_heartbeat(field: str, h
     hostile = RSS.format(field.format("a@" + "a." * 50_000 + "!"))
 
     with Beat() as beat, pytest.raises(BrokenSource, match="unlike any ordinary feed"):
-        feed_items.parse(hostile.encode(), "Strange")
+        feed_items.parse(Document("Strange", hostile.encode()))
 
     assert beat.longest_silence < MAX_SILENCE
 
@@ -131,20 +131,20 @@ def test_a_feed_in_an_encoding_that_is_none_is_refused(name: str) -> None:
     document = RSS.format("").replace('version="1.0"', f'version="1.0" encoding="{name}"', 1)
 
     with pytest.raises(BrokenSource, match=f"encoding '{name}'"):
-        feed_items.parse(document.encode(), "Strange")
+        feed_items.parse(Document("Strange", document.encode()))
 
 
 @pytest.mark.parametrize("name", ["UTF-8", "ISO-8859-15", "Shift_JIS"])
 def test_a_feed_in_an_encoding_of_the_web_is_read(name: str) -> None:
     document = RSS.format("").replace('version="1.0"', f'version="1.0" encoding="{name}"', 1)
 
-    assert [item.title for item in feed_items.parse(document.encode(), "Known")] == ["t"]
+    assert [item.title for item in feed_items.parse(Document("Known", document.encode())).parts] == ["t"]
 
 
 def test_one_number_that_is_no_character_hides_no_feed() -> None:
     document = RSS.format(f"<description>&amp;#{'1' * 5_000}; and more</description>")
 
-    (item,) = feed_items.parse(document.encode(), "Strange")
+    (item,) = feed_items.parse(Document("Strange", document.encode())).parts
 
     assert "and more" in item.text
 
@@ -157,7 +157,7 @@ def test_entities_that_grow_are_not_unfolded(hasty: None) -> None:
 
     with Beat() as beat:
         try:
-            found = feed_items.parse(bomb.encode(), "Strange")
+            found = feed_items.parse(Document("Strange", bomb.encode())).parts
         except BrokenSource:
             found = []
 

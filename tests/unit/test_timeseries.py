@@ -9,7 +9,7 @@ import pytest
 
 import settings
 from clients.llm import response
-from clients.sources import BrokenSource
+from clients.sources import BrokenSource, Document
 from tasks.analyst import analysis, timeseries
 from tasks.analyst.analysis import Analysis
 from tasks.analyst.metrics import AgentMetrics, Metrics, PostMetrics
@@ -18,7 +18,7 @@ from tasks.analyst.timeseries import SeriesSummary
 
 def described(*values: float) -> SeriesSummary:
     rows = "\n".join(f"day {number},{value}" for number, value in enumerate(values, 1))
-    (found,) = timeseries.summarize(f"day,visits\n{rows}".encode(), "Shop")
+    (found,) = timeseries.summarize(Document("Shop", f"day,visits\n{rows}".encode())).parts
     return found
 
 
@@ -109,7 +109,7 @@ def test_the_table_that_ships_says_that_it_is_a_sample() -> None:
     path = settings.ROOT / "content" / "sources" / "sample-visits.csv"
 
     assert path.read_text().startswith("# SAMPLE")
-    assert len(timeseries.summarize(path.read_bytes(), "Sample visits")) == 2
+    assert len(timeseries.summarize(Document("Sample visits", path.read_bytes())).parts) == 2
 
 
 # What the rules say
