@@ -6,7 +6,7 @@ A draft is a local file whose name is derived from its items, so a second run is
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,6 @@ from pydantic import BaseModel
 import gatekeeper
 from clients import sources
 from clients.llm import fallback
-from clients.sources import ReadResult
 from tasks.writer import drafts, feed_items, own_posts, summary
 from tasks.writer.feed_items import FeedItem
 
@@ -64,7 +63,8 @@ def draft() -> DraftResult:
 
 def _draft() -> DraftResult:
     reading = sources.read_all("writer", feed_items.parse)
-    considered, left_out = _considered(reading)
+    considered, unused = _considered(reading.parts, reading.sources, own_posts.recognizer())
+    left_out = _in_words(reading.left_out, unused)
     gatekeeper.memory().put("broken_sources", reading.broken or None)
     gatekeeper.memory().put("left_out", left_out or None)
     result = DraftResult(broken=sorted(reading.broken), left_out=left_out)
@@ -84,20 +84,22 @@ def _draft() -> DraftResult:
     return result.model_copy(update=made)
 
 
-def _considered(reading: ReadResult[FeedItem]) -> tuple[list[FeedItem], dict[str, str]]:
+def _considered(
+    items: Iterable[FeedItem], number_of_sources: int, is_ours: Callable[[FeedItem], bool]
+) -> tuple[list[FeedItem], dict[str, Counter[str]]]:
     """Choose the items that may be drafted.
 
     Returns:
         The newest items of each source, newest first over all, undated ones in the order of their feed and last; and per
-        source what was left out, in words.
+        source how many were left out for each reason.
 
     """
-    is_ours, each = own_posts.recognizer(), max(MAX_ITEMS // max(reading.sources, 1), 1)
+    each = max(MAX_ITEMS // max(number_of_sources, 1), 1)
     left_out: dict[str, Counter[str]] = {}
     taken: Counter[str] = Counter()
     considered: dict[str, FeedItem] = {}
     pages: dict[tuple[str, str], str] = {}
-    for item in sorted(reading.parts, key=_age):
+    for item in sorted(items, key=_age):
         first = pages.setdefault((item.link, item.title), item.source)
         if is_ours(item):
             why = "of this house itself"
@@ -111,9 +113,13 @@ def _considered(reading: ReadResult[FeedItem]) -> tuple[list[FeedItem], dict[str
                 considered[item.id] = item
             continue
         left_out.setdefault(item.source, Counter())[why] += 1
-    told = {name: "; ".join(filter(None, [reading.left_out.get(name), feed_items.in_words(left_out.get(name, {}))]))
-            for name in {**reading.left_out, **left_out}}  # fmt: skip
-    return list(considered.values()), sources.reported(told)
+    return list(considered.values()), left_out
+
+
+def _in_words(parsing: dict[str, str], choosing: dict[str, Counter[str]]) -> dict[str, str]:
+    """Return per source what was left out while parsing and while choosing."""
+    both = {name: (parsing.get(name), feed_items.in_words(choosing.get(name, {}))) for name in {**parsing, **choosing}}
+    return sources.reported({name: "; ".join(filter(None, told)) for name, told in both.items()})
 
 
 def _age(item: FeedItem) -> float:

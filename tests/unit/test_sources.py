@@ -44,7 +44,7 @@ def soon() -> float:
 
 def read(source: Source) -> bytes | None:
     document = sources.read(source, soon())
-    return document and document.data
+    return document.data if document else None
 
 
 def fetch(url: str, *, private: bool = False) -> bytes | None:
