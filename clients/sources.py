@@ -76,7 +76,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Document:
-    """What a source holds.
+    """The contents of a source.
 
     Attributes:
         source: The source's name.
