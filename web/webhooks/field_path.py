@@ -12,10 +12,6 @@ MISSING: Any = object()
 KINDS = ("body", "header", "text")
 
 
-class FieldPathError(ValueError):
-    """Raised when a text is not a field path; says what to write."""
-
-
 @dataclass(frozen=True)
 class FieldPath:
     """The place of a field; dots join the names of a path in the body, and a number selects an item of a list."""
@@ -24,13 +20,11 @@ class FieldPath:
     name: str
 
     @classmethod
-    def parse(cls, text: str) -> FieldPath:
-        """Parse a text of the table; raise FieldPathError if it is not a field path."""
-        kind, colon, name = text.partition(":")
-        if kind not in KINDS or not colon or not name or (kind == "body" and not all(name.split("."))):
-            raise FieldPathError(
-                f"{text!r} is not a field path; write body:path.to.value, header:Name or text:fixed text"
-            )
+    def parse(cls, text: Any) -> FieldPath:
+        """Parse a text of the table; raise ValueError, which says what to write, if it is not a field path."""
+        kind, _, name = str(text).partition(":")
+        if kind not in KINDS or not name or (kind == "body" and not all(name.split("."))):
+            raise ValueError(f"{text!r} is not a field path; write body:path.to.value, header:Name or text:fixed text")
         return cls(kind, name)
 
     def find(self, headers: Mapping[str, str], body: Mapping[str, Any]) -> Any:

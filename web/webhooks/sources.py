@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
 import settings
 from gatekeeper.errors import UnknownTask
@@ -16,66 +17,96 @@ from gatekeeper.policies.policy import Rate
 from gatekeeper.policies.spec import TaskSpec, find
 from gatekeeper.tables import config_lines
 from gatekeeper.tables.config_lines import TableError
-from web.webhooks.field_path import FieldPath, FieldPathError
+from web.webhooks.field_path import FieldPath
 from web.webhooks.signatures import SCHEMES, BadSecret, Signed
 
 #: Far above what a person's tools send, and low enough that a faulty sender does not fill the queue of a small server.
 DEFAULT_RATE = "300/minute"
 
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+
+def _task(name: Any) -> TaskSpec:
+    try:
+        return find(str(name))
+    except UnknownTask as error:
+        raise ValueError(str(error)) from None
 
 
-class _StartRow(BaseModel):
+def _name(given: Any) -> str:
+    if not isinstance(given, str) or not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", given):
+        raise ValueError("the name of a source is part of an address and of a variable; write a-z, 0-9 and _")
+    return given
+
+
+def _scheme(given: Any) -> str:
+    if str(given) not in SCHEMES:
+        raise ValueError(f"there is no scheme {given!r}; there are: {', '.join(SCHEMES)}")
+    return str(given)
+
+
+def _paths(given: Any) -> list[FieldPath]:
+    if not given:
+        raise ValueError("event is empty; write the field path of the event's type")
+    return [FieldPath.parse(text) for text in (given if isinstance(given, list) else [given])]
+
+
+_Path = Annotated[FieldPath, PlainValidator(FieldPath.parse)]
+
+
+class _RouteRow(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    task: str
-    arguments: dict[str, str]
 
-
-class _SourceRow(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    scheme: str
-    signature: str = ""
-    event: str | list[str]
-    delivery: str
-    rate: str = DEFAULT_RATE
-    start: dict[str, _StartRow]
-
-
-@dataclass(frozen=True)
-class Start:
+class Start(_RouteRow):
     """The task that an event starts, and where the delivery has each of its arguments."""
 
-    task: TaskSpec
-    arguments: Mapping[str, FieldPath]
+    task: Annotated[TaskSpec, PlainValidator(_task)]
+    arguments: dict[str, _Path]
+
+    @model_validator(mode="after")
+    def _check_arguments(self) -> Self:
+        contract = self.task.contract
+        try:
+            contract.signature.bind(**self.arguments)
+        except TypeError as error:
+            takes = ", ".join(contract.parameters) or "nothing"
+            raise ValueError(f"{self.task.name}: {error}; it takes: {takes}") from None
+        return self
 
 
-@dataclass(frozen=True)
-class WebhookSource:
-    """One sender. Without a key nothing from it is accepted."""
+class WebhookSource(_RouteRow):
+    """One sender: its row of the table. Without a key nothing from it is accepted."""
 
-    name: str
-    scheme: str
-    header: str
-    keys: tuple[bytes, ...]
-    event: Sequence[FieldPath]
-    delivery: FieldPath
-    rate: Rate
-    starts: Mapping[str, Start]
+    name: Annotated[str, PlainValidator(_name)] = Field(alias="the source's name")
+    scheme: Annotated[str, PlainValidator(_scheme)]
+    header: str = Field("", alias="signature")
+    event: Annotated[list[FieldPath], PlainValidator(_paths)]
+    delivery: _Path
+    rate: Annotated[Rate, PlainValidator(Rate)] = Rate(DEFAULT_RATE)
+    starts: dict[str, Start] = Field(alias="start")
+
+    @model_validator(mode="after")
+    def _check_secrets(self) -> Self:
+        if (self.scheme == "hmac") != bool(self.header):
+            raise ValueError("signature is the name of the header with the signature, for the scheme 'hmac' only")
+        try:
+            self.keys  # noqa: B018 - reads the secrets
+        except BadSecret as error:
+            raise ValueError(f"{self.variable}: {error}") from None
+        return self
 
     @property
     def variable(self) -> str:
-        return secret_variable(self.name)
+        """The name of the environment variable that holds this source's secrets."""
+        return f"WEBHOOK_SECRET_{self.name.upper()}"
+
+    @cached_property
+    def keys(self) -> tuple[bytes, ...]:
+        secrets = settings.current().webhook_secrets.get(self.name, ())
+        return tuple(SCHEMES[self.scheme].key(secret) for secret in secrets)
 
     def verify(self, headers: Mapping[str, str], body: bytes) -> None:
         """Raise BadSignature unless one of this source's secrets signed this body."""
         SCHEMES[self.scheme].verify(Signed(headers, body, self.keys, self.header))
-
-
-def secret_variable(source: str) -> str:
-    """Return the name of the environment variable that holds a source's secrets."""
-    return f"WEBHOOK_SECRET_{source.upper()}"
 
 
 @dataclass(frozen=True)
@@ -101,55 +132,13 @@ def read(table: ModuleType | None = None) -> Routes:
 
 
 def _source(table: ModuleType, name: Any, content: Any) -> WebhookSource:
+    # A row does not hold its own name, so no field of it has this one.
+    row = {**content, "the source's name": name} if isinstance(content, Mapping) else content
     try:
-        row = _SourceRow.model_validate(content)
-        _check(name, row)
-        events = [row.event] if isinstance(row.event, str) else row.event
-        event = [FieldPath.parse(text) for text in events]
-        delivery, rate = FieldPath.parse(row.delivery), Rate(row.rate)
+        return WebhookSource.model_validate(row)
     except ValidationError as error:
         problem = error.errors()[0]
         loc = [str(part) for part in problem["loc"]]
-        raise _refusal(table, [name, *loc], f"{'.'.join(loc)}: {problem['msg']}") from None
-    except ValueError as error:
-        raise _refusal(table, [name], str(error)) from None
-    starts = {event_type: _start(table, name, event_type, start) for event_type, start in row.start.items()}
-    keys = _keys(table, name, row.scheme)
-    return WebhookSource(name, row.scheme, row.signature, keys, event, delivery, rate, starts)
-
-
-def _check(name: Any, row: _SourceRow) -> None:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ValueError("the name of a source is part of an address and of a variable; write a-z, 0-9 and _")
-    if row.scheme not in SCHEMES:
-        raise ValueError(f"there is no scheme {row.scheme!r}; there are: {', '.join(SCHEMES)}")
-    if (row.scheme == "hmac") != bool(row.signature):
-        raise ValueError("signature is the name of the header with the signature, for the scheme 'hmac' only")
-    if not row.event:
-        raise ValueError("event is empty; write the field path of the event's type")
-
-
-def _start(table: ModuleType, source: str, event: str, row: _StartRow) -> Start:
-    try:
-        task = find(row.task)
-        arguments = {name: FieldPath.parse(text) for name, text in row.arguments.items()}
-        task.contract.signature.bind(**row.arguments)
-    except (UnknownTask, FieldPathError) as error:
-        reason = str(error)
-    except TypeError as error:
-        reason = f"{row.task}: {error}; it takes: {', '.join(task.contract.parameters) or 'nothing'}"
-    else:
-        return Start(task, arguments)
-    raise _refusal(table, [source, event], reason)
-
-
-def _keys(table: ModuleType, source: str, scheme: str) -> tuple[bytes, ...]:
-    secrets = settings.current().webhook_secrets.get(source, ())
-    try:
-        return tuple(SCHEMES[scheme].key(secret) for secret in secrets)
-    except BadSecret as error:
-        raise _refusal(table, [source], f"{secret_variable(source)}: {error}") from None
-
-
-def _refusal(table: ModuleType, names: Sequence[Any], reason: str) -> TableError:
-    return config_lines.refusal(table, names, repr(names[0]), reason)
+        ours = problem.get("ctx", {}).get("error")
+        why = str(ours) if ours else f"{'.'.join(loc)}: {problem['msg']}"
+        raise config_lines.refusal(table, [name, *loc], repr(name), why) from None

@@ -26,6 +26,7 @@ from gatekeeper.tables.config_lines import TableError
 from state import dial, health
 from state.errors import JournalUnavailable, StoreError
 from state.ledger import Ledger, schedule_runs
+from tasks.monitor import probes
 from workers.commands import privacy, vitals
 from workers.commands.output import command, show, table
 from workers.commands.vitals import Finding
@@ -58,8 +59,8 @@ def examine(config: settings.Settings) -> Iterator[Finding]:
     yield from _schedule()
     yield from _webhooks()
     yield _destinations(config)
-    yield _folder("state folder", config.state_dir, os.W_OK)
-    yield _folder("content folder", config.content_dir, os.R_OK)
+    yield _folder("state folder", config.state_dir, os.W_OK, "write")
+    yield _folder("content folder", config.content_dir, os.R_OK, "read")
     yield from _privacy(config)
     yield _disk(config.state_dir)
     yield _port("web port", config.web_host, config.web_port, "WEB_PORT")
@@ -79,21 +80,12 @@ def _redis(config: settings.Settings) -> Iterator[Finding]:
         return
     yield Finding("redis connection", f"{where} answers")
     yield _version(info)
-    yield _persistence(info)
-    policy = str(info.get("maxmemory_policy", "unknown"))
-    yield Finding(
-        "redis eviction",
-        policy,
-        "" if policy == "noeviction" else "set maxmemory-policy noeviction: Redis must never evict a key",
-    )
+    for what, look in (("redis AOF", probes.redis_aof), ("redis eviction", probes.redis_eviction)):
+        seen = look()
+        yield Finding(what, seen.value, seen.why)
     yield _effects()
     yield from vitals.findings()
-    skew = _skew()
-    yield Finding(
-        "clock",
-        f"{skew:+.2f} s against Redis",
-        "" if abs(skew) < MAX_SKEW else "run a time service (chrony) on both machines",
-    )
+    yield _clock()
 
 
 def _effects() -> Finding:
@@ -115,35 +107,26 @@ def _version(info: dict[str, Any]) -> Finding:
     return Finding("redis version", name, "install Redis 6.2 or newer, or Valkey" if old else "")
 
 
-def _persistence(info: dict[str, Any]) -> Finding:
-    if not info.get("aof_enabled"):
-        return Finding("redis AOF", "off", "set appendonly yes: without it a restart forgets what was published")
-    broken = info.get("aof_last_write_status") != "ok"
-    return Finding(
-        "redis AOF", f"on, last write {info.get('aof_last_write_status')}", "free the disk of Redis" if broken else ""
-    )
-
-
-def _skew() -> float:
-    """Return the seconds by which our clock is ahead of Redis; the round trip is taken into account."""
+def _clock() -> Finding:
+    """Compare our clock with that of Redis, at the middle of the round trip."""
     before = time.time()
     server = health.time_ms() / 1000
-    return (before + time.time()) / 2 - server
+    skew = (before + time.time()) / 2 - server
+    change = "" if abs(skew) < MAX_SKEW else "run a time service (chrony) on both machines"
+    return Finding("clock", f"{skew:+.2f} s against Redis", change)
 
 
 def _broker(config: settings.Settings) -> Iterator[Finding]:
     if config.broker_url == config.redis_url:
         return
     broker = redis_url.read(config.broker_url)
-    connection = Connection(broker.for_kombu, ssl=broker.ssl_options or False, connect_timeout=3)
-    try:
-        connection.ensure_connection(max_retries=1, timeout=3)
-    except OperationalError as error:
-        yield Finding("broker connection", clean(str(error)), "start the server at BROKER_URL, or correct the address")
-    else:
-        yield Finding("broker connection", "answers")
-    finally:
-        connection.release()
+    with Connection(broker.for_kombu, ssl=broker.ssl_options or False, connect_timeout=3) as connection:
+        found, change = "answers", ""
+        try:
+            connection.ensure_connection(max_retries=1, timeout=3)
+        except OperationalError as error:
+            found, change = clean(str(error)), "start the server at BROKER_URL, or correct the address"
+    yield Finding("broker connection", found, change)
 
 
 def _schedule() -> Iterator[Finding]:
@@ -157,10 +140,9 @@ def _schedule() -> Iterator[Finding]:
     for refusal in schedule.refused.values():
         yield Finding("schedule row", str(refusal), "correct that line of beat_schedule.py, and start beat again")
     for entry in schedule.entries.values():
-        if failure := schedule_runs.failure(entry.spec.agent, entry.name):
-            yield Finding(
-                "schedule row", f"{entry.name}: {failure['why']}", f"it failed at {failure['at']}; correct it"
-            )
+        if failure := schedule_runs.failure(entry.agent, entry.name):
+            found = f"{entry.name}: {failure['why']}"
+            yield Finding("schedule row", found, f"it failed at {failure['at']}; correct it")
 
 
 def _webhooks() -> Iterator[Finding]:
@@ -183,10 +165,9 @@ def _destinations(config: settings.Settings) -> Finding:
     return Finding("destinations", ", ".join(config.publish_to))
 
 
-def _folder(what: str, path: Path, access: int) -> Finding:
-    parent = path if path.exists() else path.parent
-    usable = os.access(parent, access)
-    return Finding(what, str(path), "" if usable else f"let this user {'write' if access == os.W_OK else 'read'} there")
+def _folder(what: str, path: Path, access: int, verb: str) -> Finding:
+    usable = os.access(path if path.exists() else path.parent, access)
+    return Finding(what, str(path), "" if usable else f"let this user {verb} there")
 
 
 def _privacy(config: settings.Settings) -> Iterator[Finding]:
@@ -199,8 +180,8 @@ def _privacy(config: settings.Settings) -> Iterator[Finding]:
 
 def _disk(path: Path) -> Finding:
     free = shutil.disk_usage(path if path.exists() else path.parent).free
-    found = f"{free / 1e9:.1f} GB free"
-    return Finding("disk", found, "" if free > MIN_DISK else f"free some space: effects stop when {path} is full")
+    change = "" if free > MIN_DISK else f"free some space: effects stop when {path} is full"
+    return Finding("disk", f"{free / 1e9:.1f} GB free", change)
 
 
 def _port(what: str, host: str, port: int, variable: str) -> Finding:
@@ -213,12 +194,9 @@ def _port(what: str, host: str, port: int, variable: str) -> Finding:
         return Finding(what, f"{host}:{port} is held and silent", f"free the port, or set {variable}")
     except OSError:
         return Finding(what, f"{host}:{port} is free: nothing runs there, or it was started with another {variable}")
-    is_http = answer.startswith(b"HTTP/")
-    return Finding(
-        what,
-        f"{host}:{port} {'answers' if is_http else 'is held by something else'}",
-        "" if is_http else f"set {variable}",
-    )
+    if answer.startswith(b"HTTP/"):
+        return Finding(what, f"{host}:{port} answers")
+    return Finding(what, f"{host}:{port} is held by something else", f"set {variable}")
 
 
 commands = (doctor,)
