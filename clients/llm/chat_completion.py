@@ -2,64 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from http.client import HTTPException
 from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError
 from requests import Response
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
 from clients import http
+from clients.llm import error_body, message
+from clients.llm.completion_error import CompletionError
+from clients.llm.dig import dig
+from clients.llm.error_body import ErrorBody
 from clients.llm.providers import Provider
-from gatekeeper.redact import clean
+from clients.llm.request_form import RequestForm
 from gatekeeper.run import retry_after
-from state.limits import Outcome
 
-#: Low, because a reply must match a schema.
-TEMPERATURE = 0.2
 #: Seconds to pause after a 429 without Retry-After: providers count requests per minute.
 DEFAULT_PAUSE_SECONDS = 60.0
 #: Seconds before a question that the provider refused is sent to it again.
 REFUSED_SECONDS = 3600.0
 #: Seconds to pause a provider whose key, URL or account needs a person. A corrected key is a new record and used at once.
 BARRED_SECONDS = 900.0
-#: Characters of a provider's error message in logs.
-MAX_SHOWN = 200
 #: Tokens. A reported usage above this is ignored as invalid.
 MAX_TOKENS = 10_000_000
 
 _BAD_KEY, _BAD_URL, _NO_CREDIT = {401, 403}, {404, 405, 410}, 402
 _BAD_REQUEST = {400, 413, 422}
 _TOO_MANY = 429
-_REDIRECTS = range(300, 400)
+_SUCCESS, _REDIRECTS = range(200, 300), range(300, 400)
 _SERVER_ERRORS = range(500, 600)
-
-
-@dataclass(eq=False)
-class CompletionError(Exception):
-    """Raised when a request brought no reply.
-
-    Attributes:
-        why: The reason in our words.
-        outcome: How it counts for the provider's record.
-        said: The provider's own error message, or an empty text.
-        seconds: How long the outcome holds, or None for the default.
-        tokens: Tokens that the request cost all the same.
-        advice: What a person can do, or an empty text.
-
-    """
-
-    why: str
-    outcome: Outcome
-    said: str = ""
-    seconds: float | None = None
-    tokens: int = 0
-    advice: str = ""
-
-    def __str__(self) -> str:
-        return self.why
 
 
 @dataclass(frozen=True)
@@ -70,29 +44,12 @@ class Completion:
     tokens: int
 
 
-class _Message(BaseModel):
-    content: str | None = None
-
-
-class _Choice(BaseModel):
-    message: _Message
-    finish_reason: str | None = None
-
-
-class _Body(BaseModel):
-    """The fields of a response that are used; MiniMax reports errors in `base_resp` with status 200."""
-
-    choices: list[_Choice] = Field(default_factory=list)
-    usage: Any = None
-    error: Any = None
-    base_resp: Any = None
-
-
-def complete(provider: Provider, system: str, prompt: str, timeout: float) -> Completion:
+def complete(provider: Provider, form: RequestForm, system: str, prompt: str, timeout: float) -> Completion:
     """Send one request, without retries.
 
     Args:
         provider: Which model to ask.
+        form: Which parameters the request has.
         system: The system message.
         prompt: The user message.
         timeout: Seconds for the whole exchange.
@@ -101,56 +58,45 @@ def complete(provider: Provider, system: str, prompt: str, timeout: float) -> Co
         CompletionError: there is no reply; the error says what that means for the provider.
 
     """
-    body = {
-        "model": provider.model,
-        "messages": [{"role": "system", "content": system}, {"role": "user", "content": prompt}],
-        "temperature": TEMPERATURE,
-        "max_tokens": provider.max_tokens,
-    }
-    if provider.json_mode:
-        body["response_format"] = {"type": "json_object"}
     key = {"Authorization": f"Bearer {provider.api_key}"}
     try:
-        response = http.request("POST", provider.endpoint, json=body, headers=key, timeout=timeout)
+        response = http.request(
+            "POST", provider.endpoint, json=form.body(provider, system, prompt), headers=key, timeout=timeout
+        )
     except (RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
         raise CompletionError(f"no answer ({type(error).__name__})", "failed") from error
-    if response.status_code != 200:  # noqa: PLR2004 - the only status of a completion
-        raise _refusal(provider, response)
-    return _completion(response)
-
-
-def _completion(response: Response) -> Completion:
+    body = _body(response)
+    tokens, problem, choice = _tokens(dig(body, "usage")), error_body.read(body), message.choice_of(body)
     try:
-        body = _Body.model_validate_json(response.content)
-    except ValidationError:
-        raise CompletionError("the answer is not a chat completion", "failed") from None
-    tokens = _tokens(body.usage)
-    if not body.choices or body.error:
-        raise CompletionError("the answer is not a chat completion", "failed", said=_error_message(body), tokens=tokens)
-    choice = body.choices[0]
-    if choice.finish_reason == "length":
-        raise CompletionError("the reply was cut off at max_tokens", "ok", tokens=tokens)
-    if choice.finish_reason == "content_filter":
-        raise CompletionError("the reply was held back by a content filter", "ok", tokens=tokens)
-    return Completion(choice.message.content or "", tokens)
+        if response.status_code not in _SUCCESS or problem.text or problem.status or choice is None:
+            raise _failure(provider, form, response, problem)
+        return Completion(message.text_of(choice), tokens)
+    except CompletionError as error:
+        error.tokens = tokens
+        raise
 
 
-def _refusal(provider: Provider, response: Response) -> CompletionError:
-    """Return the error for a status other than 200, with what a person can do about it."""
-    status, body, pause = response.status_code, _body(response), retry_after.seconds(response.headers)
-    why, said, advice = f"HTTP {status}", _error_message(body), _advice(provider, status)
+def _failure(provider: Provider, form: RequestForm, response: Response, problem: ErrorBody) -> CompletionError:
+    """Return the error of a response without a reply, with what a person can do about it."""
+    status, why, pause = response.status_code, f"HTTP {response.status_code}", retry_after.seconds(response.headers)
+    if status in _SUCCESS:
+        status, why = problem.status or status, "the answer is not a chat completion"
+    status = problem.meaning or status
+    error = CompletionError(why, "failed", said=problem.said)
+    if problem.code == "json_validate_failed":  # Groq: the model did not write JSON
+        return replace(error, why="the reply is not JSON", outcome="ok")
+    if instead := form.instead(provider, status, problem.text):
+        return replace(error, outcome="ok", instead=instead, advice=f"asked once more {instead.describe(form)}")
     if status == _TOO_MANY or (status in _SERVER_ERRORS and pause is not None):
-        return CompletionError(why, "later", said=said, seconds=DEFAULT_PAUSE_SECONDS if pause is None else pause)
-    if advice:
-        return CompletionError(why, "barred", said=said, seconds=BARRED_SECONDS, advice=advice)
-    if _code(body) == "json_validate_failed":  # Groq: the model did not write JSON
-        return CompletionError("the reply is not JSON", "ok", said=said)
+        return replace(error, outcome="later", seconds=DEFAULT_PAUSE_SECONDS if pause is None else pause)
+    if advice := _advice(provider, status):
+        return replace(error, outcome="barred", seconds=BARRED_SECONDS, advice=advice)
     if status in _BAD_REQUEST:
         advice = (
             f"{provider.name} is not asked this again for an hour; check {provider.name.upper()}_MODEL, or ask for less"
         )
-        return CompletionError(why, "refused", said=said, seconds=REFUSED_SECONDS, advice=advice)
-    return CompletionError(why, "failed", said=said)
+        return replace(error, outcome="refused", seconds=REFUSED_SECONDS, advice=advice)
+    return error
 
 
 def _advice(provider: Provider, status: int) -> str:
@@ -163,28 +109,20 @@ def _advice(provider: Provider, status: int) -> str:
     return f"the account behind {name}_API_KEY has no credit" if status == _NO_CREDIT else ""
 
 
-def _body(response: Response) -> _Body:
+def _body(response: Response) -> Any:
+    """Return the JSON of a response, or its text if it is not JSON."""
     try:
-        return _Body.model_validate_json(response.content)
-    except ValidationError:
-        return _Body()
-
-
-def _error_message(body: _Body) -> str:
-    """Return the provider's own error message on one line, shortened and without secrets."""
-    error = body.error if isinstance(body.error, dict) else {"message": body.error}
-    base = body.base_resp if isinstance(body.base_resp, dict) else {}
-    message = clean(str(error.get("message") or base.get("status_msg") or ""))
-    return " ".join(message.split())[:MAX_SHOWN]
-
-
-def _code(body: _Body) -> Any:
-    return body.error.get("code") if isinstance(body.error, dict) else None
+        return json.loads(response.content)
+    except (ValueError, RecursionError):
+        return response.content[: 10 * error_body.MAX_READ].decode(response.encoding or "utf-8", "replace")
 
 
 def _tokens(usage: Any) -> int:
     """Return the number of tokens in a `usage` object; 0 if it is missing or not plausible."""
-    total = usage.get("total_tokens") if isinstance(usage, dict) else None
+    total = dig(usage, "total_tokens")
+    if total is None:
+        parts = (dig(usage, name) for name in ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens"))
+        total = sum(part for part in parts if isinstance(part, int))
     if not isinstance(total, int) or isinstance(total, bool):
         return 0
     return total if 0 <= total <= MAX_TOKENS else 0

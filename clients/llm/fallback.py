@@ -14,9 +14,10 @@ import structlog
 from pydantic import BaseModel, ConfigDict
 
 import settings
-from clients.llm import chat_completion, providers, response
-from clients.llm.chat_completion import CompletionError
+from clients.llm import chat_completion, providers, request_form, response
+from clients.llm.completion_error import CompletionError, UnusableReply
 from clients.llm.providers import Provider
+from clients.llm.request_form import RequestForm
 from gatekeeper.policies.policy import Rung
 from gatekeeper.redact import describe
 from gatekeeper.run.attempt import current_or_none
@@ -102,7 +103,7 @@ def ask(
 
     """
     ladder = _Ladder(question)
-    answer = ladder.by_models() or ladder.by_rules(rules) or ladder.by_raw(raw)
+    answer = ladder.by_models() or ladder.by_rules(rules) or ladder.answered(Rung.RAW, "raw", raw())
     if current_or_none() is not None:
         made_by(answer.rung)
     return answer
@@ -124,13 +125,12 @@ class _Ladder(Generic[Schema]):
             self._leave(Rung.MODEL, "models", "skipped", "none has an API key")
         for provider in configured:
             try:
-                permit = self._permit(provider)
+                answer = self._ask(provider)
             except StoreError as error:
                 self._leave(Rung.MODEL, "models", "failed", "Redis does not answer", error=describe(error))
                 if _requires_model():
                     raise  # an answer from a lower rung would be refused, although the call can succeed later
                 return None
-            answer = self._ask(provider, permit) if isinstance(permit, Permit) else None
             if answer:
                 return answer
         return None
@@ -147,11 +147,7 @@ class _Ladder(Generic[Schema]):
         if value is None:
             self._leave(Rung.RULES, "rules", "skipped", "they know no answer")
             return None
-        return self._answered(Rung.RULES, "rules", value)
-
-    def by_raw(self, raw: Callable[[], Schema]) -> Answer[Schema]:
-        """Answer with the plain data."""
-        return self._answered(Rung.RAW, "raw", raw())
+        return self.answered(Rung.RULES, "rules", value)
 
     @property
     def _seconds_left(self) -> float:
@@ -167,25 +163,39 @@ class _Ladder(Generic[Schema]):
             return None
         return permit
 
-    def _ask(self, provider: Provider, permit: Permit) -> Answer[Schema] | None:
-        started, question = time.monotonic(), self.question
-        timeout = min(settings.current().http_timeout, self._seconds_left)
+    def _ask(self, provider: Provider) -> Answer[Schema] | None:
+        """Ask one provider; once more, with a permit of its own, for each part of the request that the server refuses."""
+        form = request_form.known(provider)
+        while permit := self._permit(provider):
+            started = time.monotonic()
+            try:
+                value, tokens = self._reply(provider, form)
+            except CompletionError as error:
+                self._report(permit, error)
+                details = {name: text for name, text in (("said", error.said), ("hint", error.advice)) if text}
+                details |= self._cost(provider, error.tokens, started)
+                if error.instead is None:
+                    if error.outcome == "ok":
+                        request_form.remember(provider, form)
+                    self._leave(Rung.MODEL, provider.by, "failed", error.why, **details)
+                    return None
+                _record(Rung.MODEL, provider.by, "failed", why=error.why, **details)
+                form = error.instead
+            else:
+                self._report(permit, None)
+                request_form.remember(provider, form)
+                return self.answered(Rung.MODEL, provider.by, value, **self._cost(provider, tokens, started))
+        return None
+
+    def _reply(self, provider: Provider, form: RequestForm) -> tuple[Schema, int]:
+        """Return a provider's answer and its tokens; raise CompletionError, which has the tokens too."""
+        question, timeout = self.question, min(settings.current().http_timeout, self._seconds_left)
+        reply = chat_completion.complete(provider, form, question.instructions, question.prompt, timeout)
         try:
-            reply = chat_completion.complete(provider, question.instructions, question.prompt, timeout)
-        except CompletionError as error:
-            self._report(permit, error)
-            cost = {"tokens": self._spend(provider, error.tokens), "ms": _ms_since(started)}
-            details = {name: text for name, text in (("said", error.said), ("hint", error.advice)) if text}
-            self._leave(Rung.MODEL, provider.by, "failed", error.why, **cost, **details)
-            return None
-        self._report(permit, None)
-        cost = {"tokens": self._spend(provider, reply.tokens), "ms": _ms_since(started)}
-        try:
-            value = response.read(reply.text, question.schema)
-        except response.UnusableReply as error:
-            self._leave(Rung.MODEL, provider.by, "failed", str(error), **cost)
-            return None
-        return self._answered(Rung.MODEL, provider.by, value, **cost)
+            return response.read(reply.text, question.schema), reply.tokens
+        except UnusableReply as error:
+            error.tokens = reply.tokens
+            raise
 
     def _report(self, permit: Permit, error: CompletionError | None) -> None:
         """Record how the request went. A completion closes the breaker even if its text is unusable.
@@ -201,13 +211,15 @@ class _Ladder(Generic[Schema]):
         if change == "opened":
             log.warning("breaker opened", provider=permit.provider, why=why)
 
-    def _spend(self, provider: Provider, tokens: int) -> int:
+    def _cost(self, provider: Provider, tokens: int, started: float) -> dict[str, Any]:
+        """Count the tokens of a request, and return its cost for the record."""
         self.tokens += tokens
         if tokens and current_or_none() is not None:
             memory().count(f"tokens_{provider.name}", tokens)
-        return tokens
+        return {"tokens": tokens, "ms": round((time.monotonic() - started) * 1000)}
 
-    def _answered(self, rung: Rung, by: str, value: Schema, **details: Any) -> Answer[Schema]:
+    def answered(self, rung: Rung, by: str, value: Schema, **details: Any) -> Answer[Schema]:
+        """Return the answer of a rung, and record it."""
         _record(rung, by, "answered", **details)
         return Answer(value=value, rung=rung, by=by, tokens=self.tokens, note="; ".join(self.reasons) or None)
 
@@ -233,7 +245,3 @@ def _record(rung: Rung, by: str, outcome: RungOutcome, **details: Any) -> None:
         names = attempt.call.log_fields()
     level = "warning" if outcome == "failed" else "info"
     getattr(log, level)("rung", **names, rung=str(rung), by=by, outcome=outcome, **details)
-
-
-def _ms_since(started: float) -> int:
-    return round((time.monotonic() - started) * 1000)

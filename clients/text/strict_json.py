@@ -18,6 +18,20 @@ def loads(text: str) -> Any:
     return json.loads(text, parse_constant=_reject_constant, parse_float=_finite)
 
 
+def first(text: str, start: int) -> tuple[Any, int]:
+    """Parse the JSON value that begins at a position of a text in which line breaks and tabs may stand within texts.
+
+    Returns:
+        The value, and the position behind it.
+
+    Raises:
+        ValueError: there is none, or a number in it is not finite.
+        RecursionError: it is nested too deep.
+
+    """
+    return _DECODER.raw_decode(text, start)
+
+
 def _reject_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
@@ -27,3 +41,6 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(text)
     return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_reject_constant, parse_float=_finite, strict=False)

@@ -11,7 +11,7 @@ import structlog
 from structlog.testing import LogCapture
 
 import settings
-from clients.llm import fallback, providers
+from clients.llm import fallback, providers, request_form
 from clients.llm.fallback import Answer, Question
 from gatekeeper import redact
 from state.limits import ProviderKeys
@@ -108,6 +108,7 @@ def asker(
     before = structlog.get_config()
     structlog.configure(processors=[log], cache_logger_on_first_use=False)
     monkeypatch.setattr(client, "client", CLIENT_OF_SETTINGS)
+    request_form._known.clear()
     made = Asker(monkeypatch, log)
     made.set(
         STATE_DIR=str(tmp_path), REDIS_URL=valkey.url, HTTP_TIMEOUT="5", GROQ_URL=groq.url, GROQ_API_KEY=KEY,
