@@ -8,7 +8,7 @@ sweeper sends the message of a registered call again.
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import structlog
 from kombu.transport import TRANSPORT_ALIASES
@@ -108,12 +108,6 @@ def _loads(text: str) -> Any:
         raise Unreadable(f"it is not JSON: {describe(error)}", text) from None
 
 
-if TYPE_CHECKING:
-    _Transport = kombu_redis.Transport
-else:
-    _Transport = object
-
-
 class QoS(kombu_redis.QoS):
     """Kombu's record of delivered messages that are not acknowledged."""
 
@@ -126,7 +120,7 @@ class QoS(kombu_redis.QoS):
             log_dropped(f"it cannot be put back: {describe(error)}", self.unacked_key, getattr(error, "text", ""))
 
 
-class _CheckingChannel:
+class Channel(kombu_redis.Channel):
     """A channel that drops entries that are not messages, and treats a restarting or read-only Redis as a lost connection.
 
     kombu takes such an answer for a programming error: the worker ends, or runs on and consumes nothing. Besides,
@@ -135,10 +129,9 @@ class _CheckingChannel:
     test_redis_killed_under_a_stream.py fail for as long as this is needed and missing.
     """
 
-    active_queues: set[str]
+    QoS = QoS
     client: Any
     connection: Any
-    global_keyprefix: str
 
     def _connparams(self, *args: Any, **options: Any) -> Any:
         if self.connection is None or self.connection.client is None:
@@ -159,8 +152,10 @@ class _CheckingChannel:
             raise store.as_away(error) from error
 
 
-class _CheckingTransport(_Transport):
+class Transport(kombu_redis.Transport):
     """A transport that drops entries that are not messages."""
+
+    Channel = Channel
 
     def _deliver(self, message: Any, queue: Any) -> None:
         try:
@@ -180,32 +175,7 @@ class _CheckingTransport(_Transport):
         return any(queue in channel.active_fanout_queues for channel in channels)
 
 
-class Channel(_CheckingChannel, kombu_redis.Channel):
-    """A channel to one server."""
-
-    QoS = QoS
-
-
-class Transport(_CheckingTransport, kombu_redis.Transport):
-    """The transport of `redis://` and `rediss://`."""
-
-    Channel = Channel
-
-
-class SentinelChannel(_CheckingChannel, kombu_redis.SentinelChannel):
-    """A channel that finds its server through Sentinels."""
-
-    QoS = QoS
-
-
-class SentinelTransport(_CheckingTransport, kombu_redis.SentinelTransport):
-    """The transport of `sentinel://`."""
-
-    Channel = SentinelChannel
-
-
 def install() -> None:
     """Use this transport for every connection that is opened from now on."""
     kombu_redis.loads = _loads  # type: ignore[attr-defined]  # an import that the stubs leave out
-    ours = f"{__name__}:Transport"
-    TRANSPORT_ALIASES.update(redis=ours, rediss=ours, sentinel=f"{__name__}:SentinelTransport")
+    TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), f"{__name__}:Transport"))

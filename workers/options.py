@@ -118,7 +118,7 @@ def read(spec: TaskSpec, given: Mapping[str, Any], default_queue: str) -> CallOp
     if refused:
         raise UnsupportedOption(f"{spec.name}: {_why_refused(refused[0])}")
     try:
-        values = {name: _READERS[name](value) for name, value in present.items()}
+        values = {name: _READERS[name](name, value) for name, value in present.items()}
     except UnsupportedOption as error:
         raise UnsupportedOption(f"{spec.name}: {error}") from None
     return _call_options(values, default_queue)
@@ -141,33 +141,28 @@ def _why_refused(name: str) -> str:
     return f"{name!r} is not an option; supported are: {', '.join(sorted(SUPPORTED))} (docs/celery-options.md)"
 
 
-def _milliseconds(name: str) -> Callable[[Any], int]:
-    """Return a function that reads a time as ms from now: from seconds, a date, or an ISO 8601 text."""
-
-    def read_time(value: Any) -> int:
-        seconds = value
-        if isinstance(seconds, str):
-            try:
-                seconds = datetime.fromisoformat(seconds)
-            except ValueError:
-                raise UnsupportedOption(f"{name}={value!r} is neither seconds nor a date; write 60 or 2026-12-24T18:00:00Z") from None  # fmt: skip
-        if isinstance(seconds, datetime):
-            seconds = (seconds.replace(tzinfo=seconds.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
-            raise UnsupportedOption(f"{name}={value!r} is neither seconds nor a date; write 60 or 2026-12-24T18:00:00Z")
-        if seconds > MAX_SECONDS:
-            raise UnsupportedOption(
-                f"{name}={value!r} is more than ten years from now; write seconds, or a nearer date"
-            )
-        return round(max(seconds, -MAX_SECONDS) * 1000)
-
-    return read_time
+def _milliseconds(name: str, value: Any) -> int:
+    """Return a time as ms from now: of seconds, a date, or an ISO 8601 text."""
+    wrong = UnsupportedOption(f"{name}={value!r} is neither seconds nor a date; write 60 or 2026-12-24T18:00:00Z")
+    seconds = value
+    if isinstance(seconds, str):
+        try:
+            seconds = datetime.fromisoformat(seconds)
+        except ValueError:
+            raise wrong from None
+    if isinstance(seconds, datetime):
+        seconds = (seconds.replace(tzinfo=seconds.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
+        raise wrong
+    if seconds > MAX_SECONDS:
+        raise UnsupportedOption(f"{name}={value!r} is more than ten years from now; write seconds, or a nearer date")
+    return round(max(seconds, -MAX_SECONDS) * 1000)
 
 
-def _seconds(value: Any) -> int:
+def _seconds(name: str, value: Any) -> int:
     if isinstance(value, str | datetime):
-        raise UnsupportedOption(f"countdown={value!r} is not a number of seconds; a date is eta=…")
-    return _milliseconds("countdown")(value)
+        raise UnsupportedOption(f"{name}={value!r} is not a number of seconds; a date is eta=…")
+    return _milliseconds(name, value)
 
 
 def queue_name(value: Any) -> str:
@@ -180,47 +175,49 @@ def queue_name(value: Any) -> str:
     return name
 
 
-def _priority(value: Any) -> int:
+def _queue(_name: str, value: Any) -> str:
+    return queue_name(value)
+
+
+def _priority(name: str, value: Any) -> int:
     if type(value) is not int or value not in PRIORITIES:
-        raise UnsupportedOption(f"priority={value!r} is not a priority; write a whole number from 0 (first) to 9")
+        raise UnsupportedOption(f"{name}={value!r} is not a priority; write a whole number from 0 (first) to 9")
     return value
 
 
-def _task_id(value: Any) -> str:
+def _task_id(name: str, value: Any) -> str:
     if not known.is_id(value):
         raise UnsupportedOption(
-            f"task_id={str(value)[:80]!r} cannot be an id; write up to {known.MAX_ID} printable characters"
+            f"{name}={str(value)[:80]!r} cannot be an id; write up to {known.MAX_ID} printable characters"
         )
     if value.startswith(known.OWN_IDS):
-        raise UnsupportedOption(f"task_id={value!r} is an id of a tick or of a webhook delivery; take another one")
+        raise UnsupportedOption(f"{name}={value!r} is an id of a tick or of a webhook delivery; take another one")
     return value
 
 
-def _flag(name: str) -> Callable[[Any], bool]:
-    def read_flag(value: Any) -> bool:
-        if not isinstance(value, bool):
-            raise UnsupportedOption(f"{name}={value!r} is not a flag; write True or False")
-        return value
-
-    return read_flag
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise UnsupportedOption(f"{name}={value!r} is not a flag; write True or False")
+    return value
 
 
-def _producer(value: Any) -> Producer:
+def _producer(name: str, value: Any) -> Producer:
     if not isinstance(value, Producer):
-        raise UnsupportedOption(f"producer={value!r} is not a kombu.Producer; leave it out")
+        raise UnsupportedOption(f"{name}={value!r} is not a kombu.Producer; leave it out")
     return value
 
 
-_READERS: Mapping[str, Callable[[Any], Any]] = {
+#: By option: reads its value, given with its name for the error message.
+_READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "countdown": _seconds,
-    "eta": _milliseconds("eta"),
-    "expires": _milliseconds("expires"),
+    "eta": _milliseconds,
+    "expires": _milliseconds,
     "task_id": _task_id,
-    "queue": queue_name,
+    "queue": _queue,
     "priority": _priority,
-    "ignore_result": _flag("ignore_result"),
-    "retry": _flag("retry"),
-    "add_to_parent": _flag("add_to_parent"),
+    "ignore_result": _flag,
+    "retry": _flag,
+    "add_to_parent": _flag,
     "producer": _producer,
 }
 

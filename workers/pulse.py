@@ -20,7 +20,7 @@ import structlog
 from celery.worker import state as worker_state
 
 import settings
-from state import private
+from state import hints, private
 from state.errors import NewerRedisFormat, StoreError
 from state.processes import liveness
 from workers.timer_step import TimerStep
@@ -47,12 +47,16 @@ class PulseWriter:
         self._reported: float | None = None
         self._checked = time.monotonic()  # processes that start at the same time get CHECK_EVERY seconds
         self._silent: set[str] = set()
+        self._swept: float | None = None
 
-    def report(self, swept_ago_ms: int = -1, queues: Sequence[str] | None = None) -> None:
+    def record_sweep(self) -> None:
+        """Record that a sweep of this worker succeeded now."""
+        self._swept = time.monotonic()
+
+    def report(self, queues: Sequence[str] | None = None) -> None:
         """Report that this process is alive, unless it did so less than `liveness.INTERVAL` seconds ago.
 
         Args:
-            swept_ago_ms: ms since this worker's last successful sweep; -1 for none.
             queues: The queues that a worker consumes from, "" for the default one.
 
         """
@@ -60,6 +64,7 @@ class PulseWriter:
         if self._reported is not None and time.monotonic() - self._reported < liveness.INTERVAL:
             return
         self._reported = time.monotonic()
+        swept_ago_ms = -1 if self._swept is None else round((time.monotonic() - self._swept) * 1000)
         try:
             liveness.report(self.process, swept_ago_ms=swept_ago_ms, stopped=self.stopped, queues=queues)
             if time.monotonic() - self._checked >= CHECK_EVERY:
@@ -82,7 +87,7 @@ class PulseWriter:
         others = [each for each in liveness.current().silent if each.kind in liveness.KINDS]
         silent = {f"{each.kind} {each.pid}": each for each in others if each.kind != self.process.kind}
         for each in (silent[name] for name in silent.keys() - self._silent):
-            log.error("process silent", silent=str(each), since=each.since, hint="celery -A workers gate doctor")
+            log.error("process silent", silent=str(each), since=each.since, hint=hints.gatehouse("doctor"))
         for name in self._silent - silent.keys():
             log.info("process no longer silent", silent=name)
         self._silent = set(silent)
@@ -126,7 +131,7 @@ class PulseStep(TimerStep):
         """Report at once, and then every few seconds."""
 
         def report() -> None:
-            of_worker().report(_swept_ago_ms(), _queues(parent))
+            of_worker().report(_queues(parent))
 
         report()
         self.repeat(parent, liveness.INTERVAL, report)
@@ -148,19 +153,6 @@ def _queues(consumer: Any) -> list[str]:
 def of_worker() -> PulseWriter:
     """Return the pulse of this worker's main process."""
     return PulseWriter("worker")
-
-
-_swept: float | None = None
-
-
-def record_sweep() -> None:
-    """Record that a sweep of this worker succeeded now."""
-    global _swept  # noqa: PLW0603 - one sweeper per process
-    _swept = time.monotonic()
-
-
-def _swept_ago_ms() -> int:
-    return -1 if _swept is None else round((time.monotonic() - _swept) * 1000)
 
 
 @cache

@@ -40,35 +40,33 @@ class WorkerPool:
 
     def __init__(self, folder: Path, config: Mapping[str, Any], size: int) -> None:
         self._folder, self._config = folder, json.dumps(config)
-        self._workers: list[tuple[subprocess.Popen[bytes], Path]] = []
+        self._workers: dict[int, tuple[subprocess.Popen[bytes], Path]] = {}  #: by process id
         for _ in range(size):
             self._start()
 
     def is_ready(self) -> bool:
         """Tell whether every worker consumes messages; raises WorkerEnded."""
-        for process, log in self._workers:
+        for process, log in self._workers.values():
             if process.poll() is not None:
                 raise WorkerEnded(f"a worker of the drill ended with {process.returncode}: {last_line(log)}")
-        return all(b'"worker ready"' in log.read_bytes() for _, log in self._workers)
+        return all(b'"worker ready"' in log.read_bytes() for _, log in self._workers.values())
 
     def kill(self, pid: int) -> None:
         """Kill one worker, as the kernel does when memory runs out, and start another."""
-        [(process, log)] = [worker for worker in self._workers if worker[0].pid == pid]
-        self._workers.remove((process, log))
-        _end(process)
+        _end(self._workers.pop(pid)[0])
         self._start()
 
     def pause(self, pid: int) -> None:
         """Stop one worker's process until `resume`."""
-        self._signal(pid, signal.SIGSTOP)
+        self._workers[pid][0].send_signal(signal.SIGSTOP)
 
     def resume(self, pid: int) -> None:
         """Let a stopped worker run again."""
-        self._signal(pid, signal.SIGCONT)
+        self._workers[pid][0].send_signal(signal.SIGCONT)
 
     def close(self) -> None:
         """Kill every worker."""
-        for process, _ in self._workers:
+        for process, _ in self._workers.values():
             _end(process)
 
     def _start(self) -> None:
@@ -78,11 +76,7 @@ class WorkerPool:
             process = subprocess.Popen(  # noqa: S603 - ourselves
                 command, cwd=settings.ROOT, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT
             )
-        self._workers.append((process, log))
-
-    def _signal(self, pid: int, number: signal.Signals) -> None:
-        [process] = [process for process, _ in self._workers if process.pid == pid]
-        process.send_signal(number)
+        self._workers[process.pid] = process, log
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
