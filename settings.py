@@ -167,11 +167,19 @@ def current() -> Settings:
     return found
 
 
-def environment() -> dict[str, str]:
-    """Return the variables of `.env` and of the environment, which comes first, as child processes should see them."""
+def environment(own: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the variables of `.env` and of the environment, which comes first, as child processes should see them.
+
+    Args:
+        own: The environment of a process; that of this one by default.
+
+    Raises:
+        SettingsError: `.env` cannot be read.
+
+    """
     try:
         from_file = {name: value for name, value in dotenv_values(ROOT / ".env").items() if value is not None}
     except (OSError, ValueError) as error:
         problem = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise SettingsError(f"{ROOT / '.env'} cannot be read: {problem}; write it as lines of NAME=VALUE") from None
-    return {**from_file, **os.environ}
+    return {**from_file, **own}

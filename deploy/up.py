@@ -23,7 +23,7 @@ from deploy.process import Process
 from deploy.supervisor import SERVER_STOP_SECONDS, STOP_SECONDS, Supervisor
 from deploy.watchdog import is_running
 from settings import Settings, SettingsError
-from state import private, terminal
+from state import hints, private, terminal
 from state.files import open_locked
 
 #: Seconds. The web process answers within two; after this time the addresses are announced all the same.
@@ -179,7 +179,7 @@ def announce(chosen: Settings, output: Output) -> Iterator[None]:
         "feed": f"{chosen.web_url}/feed.xml",
         "flower": f"http://127.0.0.1:{chosen.flower_port}/",
         "state": str(chosen.agents_dir),
-        "status": f"{_relative(BIN / 'celery')} -A workers gate status",
+        "status": hints.gatehouse("status"),
     }
     if not output.console:
         output.log("up", **addresses)
@@ -197,10 +197,6 @@ def _web_answers(chosen: Settings) -> bool:
     except OSError:
         return False
     return True
-
-
-def _relative(path: Path) -> str:
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 if __name__ == "__main__":

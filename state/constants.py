@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from state import hints
+
 #: The origin of a call that came in as a webhook: its sender was told that the call is accepted, and does not retry.
 WEBHOOK = "webhook"
 
@@ -9,6 +11,8 @@ WEBHOOK = "webhook"
 PAUSE_RETRY_MS = 60_000
 #: The same for a call that was stopped because effects are closed, or because a store was away.
 LEDGER_RETRY_MS = 15_000
+#: What a person runs when Redis lost what the journal has.
+RECOVER = hints.gatehouse("recover")
 
 #: Entries of the lists that each agent keeps: its errors, its calls without a result, its event stream.
 MAX_ERRORS = 20

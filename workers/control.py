@@ -24,6 +24,7 @@ from gatekeeper import origin
 from gatekeeper.errors import NotRevoked, UnsupportedOption
 from gatekeeper.policies.spec import DAY_MS, registered
 from gatekeeper.redact import clean
+from state import hints
 from state.errors import StoreError
 from state.ledger import Ledger, revoke
 from state.ledger.revoke import UNKNOWN, Revoked
@@ -40,7 +41,7 @@ BEGUN = frozenset({"claimed", "sending", "unknown", "held"})
 #: The answer to a revoke by stamped headers.
 STAMPS = (
     "nothing was revoked: the register keeps no stamps, so calls cannot be revoked by them; revoke each call by its id: "
-    "celery -A workers control revoke ID"
+    f"{hints.celery('control', 'revoke', 'ID')}"
 )
 
 #: Arguments that Celery's clients pass with a queue's name by default, and their values.
@@ -127,7 +128,7 @@ def describe(revoked: Revoked) -> str:
         case Revoked(state="cancelled", is_new=True, has_key=True):
             return (
                 f"call {revoked.call} is cancelled, and its key {revoked.key} with it: a new call of that key is refused. "
-                f"To run it after all: celery -A workers gate resolve '{revoked.key}' --not-applied --why …"
+                f"To run it after all: {hints.gatehouse('resolve', revoked.key, '--not-applied', '--why', '…')}"
             )
         case Revoked(state="cancelled", is_new=True):
             return f"call {revoked.call} is cancelled; another call of its key {revoked.key} goes on"
@@ -141,12 +142,12 @@ def describe(revoked: Revoked) -> str:
 def _describe_begun(revoked: Revoked) -> str:
     text = f"call {revoked.call} has begun ({revoked.state}) and is not stopped; its effect may be out; {_see(revoked)}"
     if revoked.state in {"unknown", "held"}:
-        text += f"; to end it: celery -A workers gate resolve '{revoked.key}' --cancel --why …"
+        text += f"; to end it: {hints.gatehouse('resolve', revoked.key, '--cancel', '--why', '…')}"
     return text
 
 
 def _see(revoked: Revoked) -> str:
-    return f"see: celery -A workers gate explain {revoked.call}"
+    return f"see: {hints.gatehouse('explain', revoked.call)}"
 
 
 def install() -> None:

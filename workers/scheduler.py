@@ -13,6 +13,7 @@ from gatekeeper.errors import IdInUse
 from gatekeeper.redact import describe
 from gatekeeper.schedule.entries import MAX_MISSED, Entry, read, tick
 from gatekeeper.tables.config_lines import TableError
+from state import hints
 from state.agents import history
 from state.errors import JournalUnavailable, RedisAway, StoreError
 from state.ledger import schedule_runs
@@ -90,7 +91,7 @@ class TickScheduler(Scheduler):
         self._retry_at[entry.name] = retry_at
         if self._logged.get(entry.name) != why:
             self._logged[entry.name] = why
-            hint = f"tried again at {retry_at.isoformat()}; the other rows run; see: celery -A workers gate schedule"
+            hint = f"tried again at {retry_at.isoformat()}; the other rows run; see: {hints.gatehouse('schedule')}"
             log.error("schedule row failed", entry=entry.name, agent=entry.spec.agent, error=why, hint=hint)
         schedule_runs.failed(entry.spec.agent, entry.name, now, why)
 

@@ -15,6 +15,7 @@ from kombu import Queue
 from kombu.exceptions import OperationalError
 
 from gatekeeper.policies.spec import agents, registered
+from state import hints
 from state.agents.state_file import StateFiles
 from state.errors import JournalUnavailable, StoreError
 from state.ledger import Ledger, LedgerStatus, sweep
@@ -46,7 +47,7 @@ class Sweeper(TimerStep):
         """Start the timer. Celery calls this after every reconnection, too."""
         self._app, self._ledger = parent.app, Ledger()
         self._state_files = StateFiles(agents())
-        pulse.record_sweep()  # a sweeper that never succeeds is reported from now on
+        pulse.of_worker().record_sweep()  # a sweeper that never succeeds is reported from now on
         self.repeat(parent, EVERY, self.sweep)
 
     def sweep(self) -> None:
@@ -66,7 +67,7 @@ class Sweeper(TimerStep):
                     self._check_clock(agent)
             self._state_files.refresh({agent: each.revision for agent, each in pending.items()})
             self._clean_up()
-            pulse.record_sweep()
+            pulse.of_worker().record_sweep()
 
     def _statuses(self) -> dict[str, LedgerStatus]:
         """Return the status of each agent's ledger. A journal that cannot be read closes effects, and nothing else."""
@@ -105,7 +106,7 @@ class Sweeper(TimerStep):
             return
         self._closed[agent] = reason
         if reason:
-            log.critical("effects are closed", agent=agent, why=reason, hint="celery -A workers gate recover")
+            log.critical("effects are closed", agent=agent, why=reason, hint=hints.gatehouse("recover"))
         else:
             log.info("effects are open", agent=agent)
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from state import hints
+
 TEMPLATES = Path(__file__).with_name("templates")
 
 
@@ -32,7 +34,7 @@ def environment(*folders: Path) -> Environment:
     )  # fmt: skip
     style = "\n".join((folder / "style.css").read_text("utf-8") for folder in reversed(every))
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    env.globals |= {"style": style, "style_hash": f"sha256-{digest}", "root": "../"}
+    env.globals |= {"style": style, "style_hash": f"sha256-{digest}", "root": "../", "gatehouse": hints.gatehouse}
     env.filters |= {"day": _day, "instant": _instant}
     return env
 

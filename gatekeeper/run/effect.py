@@ -16,6 +16,7 @@ from gatekeeper.policies import json_values
 from gatekeeper.policies.contract import has_secret
 from gatekeeper.policies.policy import Rung
 from gatekeeper.run.attempt import Attempt, current
+from state import hints
 from state.errors import JournalUnavailable
 
 Payload = TypeVar("Payload")
@@ -144,7 +145,7 @@ def _begin(attempt: Attempt, payload: str) -> None:
             raise AgentPaused(f"{key}: {agent} was paused by {why['by']} before anything was sent: {why['why']}")
         case ["closed"]:
             raise EffectsClosed(
-                f"{key}: nothing was sent: Redis lost data after the call was admitted; run celery -A workers gate recover"
+                f"{key}: nothing was sent: Redis lost data after the call was admitted; run {hints.gatehouse('recover')}"
             )
         case [_, state]:
             raise ClaimLost(agent, key, f"before anything was sent; the key is {state} now")

@@ -26,6 +26,7 @@ from gatekeeper.run.attempt import Attempt, running
 from gatekeeper.run.http_outcome import proves_nothing_was_sent, store_was_away
 from gatekeeper.run.lookup import Unanswered, look_up
 from gatekeeper.run.prospects import Prospect
+from state import hints
 from state.constants import LEDGER_RETRY_MS, PAUSE_RETRY_MS
 from state.ledger import owner
 from state.model import AttemptResult, stored_result
@@ -209,7 +210,7 @@ def _in_doubt(attempt: Attempt, error: BaseException) -> Ending:
     away_ms = None if found is None else found.away_ms
     unknown = OutcomeUnknown(
         f"{attempt.claim.key}: {describe(error)}. It may have happened, so it is not run again; "
-        f"see: celery -A workers gate explain '{attempt.claim.key}'"
+        f"see: {hints.gatehouse('explain', attempt.claim.key)}"
     )
     unknown.__cause__ = error
     return Ending(replace(_known_result(attempt, error), look_ms=away_ms or 0), error=unknown)

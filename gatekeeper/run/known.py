@@ -8,6 +8,7 @@ from uuid import UUID
 
 from gatekeeper.errors import IdInUse, InvalidArguments
 from gatekeeper.policies.spec import TICK_PREFIX, agents, registered
+from state import hints
 from state.ledger import Ledger
 from state.model import Call, ContentMismatch
 
@@ -75,7 +76,7 @@ def _check_elsewhere(call: Call) -> None:
     if agent is not None:
         raise ContentMismatch(
             f"the id {call.id} belongs to a call of the agent {agent} already. Nothing was started: give this one an id "
-            f"of its own; see: celery -A workers gate explain {call.id}"
+            f"of its own; see: {hints.gatehouse('explain', call.id)}"
         )
 
 

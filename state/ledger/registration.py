@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from state import forbidden, options
+from state import forbidden, hints, options
 from state.errors import JournalUnavailable
 from state.formatting import describe_difference
 from state.journal import events
@@ -145,7 +145,7 @@ class Registration(Stores):
 def _other_content(call: Call, what: str, task: str, kwargs: str, *, options_only: bool = False) -> ContentMismatch:
     return ContentMismatch(
         f"the id {call.id} belongs to another call already; this one differs in {what}. "
-        f"Nothing was started: give it an id of its own; see: celery -A workers gate explain {call.id}",
+        f"Nothing was started: give it an id of its own; see: {hints.gatehouse('explain', call.id)}",
         task,
         kwargs,
         options_only=options_only,

@@ -7,6 +7,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from state import hints
 from state.errors import JournalUnavailable
 from state.formatting import iso
 from state.journal import events
@@ -57,7 +58,7 @@ class Decisions(Stores):
         n = Keys(agent)
         kept = self.redis.hgetall(n.key(key))
         if not kept:
-            raise NotResolved(f"{key}: no such key; see: celery -A workers gate held")
+            raise NotResolved(f"{key}: no such key; see: {hints.gatehouse('held')}")
         call, fence = self._call(agent, key, kept), int(kept.get("fence", 0))
         record = {"how": word.how, "by": word.by, "why": word.why}
         if kept.get("unwritten") == word.how:
@@ -76,9 +77,7 @@ class Decisions(Stores):
             seen_fence=kept.get("fence", ""),
         )
         if answer[0] == "kept":
-            raise NotResolved(
-                f"{key} became {answer[1]} in this moment; look again: celery -A workers gate explain '{key}'"
-            )
+            raise NotResolved(f"{key} became {answer[1]} in this moment; look again: {hints.gatehouse('explain', key)}")
         return self._journal(call, fence, record, str(answer[1]))
 
     def _journal(self, call: Call, fence: int, record: dict[str, str], state: str) -> str:
@@ -133,7 +132,7 @@ class Decisions(Stores):
         if answer[0] == "kept":
             raise NotResolved(
                 f"call {call} is {answer[1]}; only a call that was rejected can be replayed; "
-                f"see: celery -A workers gate explain {call}"
+                f"see: {hints.gatehouse('explain', call)}"
             )
         return True
 
@@ -149,12 +148,12 @@ def _check(key: str, kept: dict[str, str], word: Resolution) -> None:
     if state not in _FROM[word.how]:
         able = ", ".join(_FROM[word.how])
         raise NotResolved(
-            f"{key} is {state}; this resolution is for keys that are {able}; see: celery -A workers gate explain '{key}'"
+            f"{key} is {state}; this resolution is for keys that are {able}; see: {hints.gatehouse('explain', key)}"
         )
     if word.how == "approve" and "payload" in kept:
         raise NotResolved(
             f"{key}: its effect began, so running it again may double it: look at the provider, then say "
-            f"celery -A workers gate resolve '{key}' --applied (or --not-applied) --why …"
+            f"{hints.gatehouse('resolve', key, '--applied', '--why', '…')} (or --not-applied)"
         )
     in_flight = "payload" in kept and not _is_over(kept)
     if word.how == "not-applied" and in_flight and not word.force:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from state import hints
 from state.errors import JournalUnavailable
 from state.journal.heads import JournalHead
 from state.ledger.stores import Stores
@@ -58,7 +59,7 @@ class Soundness(Stores):
             why = epoch.why_closed(self.redis, self.journal, agent)
         except JournalUnavailable as error:
             return str(error)
-        return f"{why}; run celery -A workers gate recover" if why else "Redis was started anew once more"
+        return f"{why}; run {hints.gatehouse('recover')}" if why else "Redis was started anew once more"
 
     def recover(self, caps_of: CapsOf, progress: Progress, *, skip_damaged: bool = False) -> RecoveryReport:
         """Rebuild Redis from the journal. Raises Unrecoverable, JournalUnavailable or RestoreError."""

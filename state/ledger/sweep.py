@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import structlog
 
-from state import options
+from state import hints, options
 from state.journal import events
 from state.ledger import owner as owners
 from state.ledger.stores import Stores
@@ -29,7 +29,10 @@ POISON_AFTER = 3
 BATCH_SIZE = 200
 
 #: What to do about calls of a task that was renamed or removed while they waited.
-NO_TASK = "run the code that has it, or end it; gate explain CALL names its KEY: gate resolve KEY --cancel --why …"
+NO_TASK = (
+    f"run the code that has it, or end it; {hints.gatehouse('explain', 'CALL')} names its KEY: "
+    f"{hints.gatehouse('resolve', 'KEY', '--cancel', '--why', '…')}"
+)
 
 log = structlog.get_logger("gatehouse.sweeper")
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from redis import Redis
 
+from state import hints
 from state.journal.heads import STILL_WRITTEN
 from state.journal.journal import Journal
 from state.journal.projection import KeyState, Projection, project
@@ -199,6 +200,6 @@ def _report(projection: Projection, *, skip_damaged: bool) -> RecoveryReport:
     if damaged and not skip_damaged:
         raise Unrecoverable(
             f"{'; '.join(damaged[:5])}. What stood there may have been sent: restore the journal from a backup, or look "
-            "at the providers and go on without these lines: celery -A workers gate recover --skip-damaged"
+            f"at the providers and go on without these lines: {hints.gatehouse('recover', '--skip-damaged')}"
         )
     return RecoveryReport(projection.records, torn=torn, damaged=damaged)

@@ -31,7 +31,7 @@
 --   {"early", now, due}                                this call waits until `due`; nothing was changed
 --   {"busy", now, owner, fence, lease_ms, call that holds the key}
 --! include now history errors agent caps gcra breaker soundness
---! constants WEBHOOK PAUSE_RETRY_MS LEDGER_RETRY_MS
+--! constants WEBHOOK PAUSE_RETRY_MS LEDGER_RETRY_MS RECOVER
 local K = named({
   "key", "call", "queued", "waiting", "running", "agent_meta", "metrics", "history", "breaker", "events", "ledger",
   "dead", "errors", "limits..."
@@ -109,7 +109,7 @@ local function check_ledger()
   if must_compare then
     return {"unchecked", now}
   elseif why then
-    local next = A.closed_reason == "" and "celery -A workers gate recover" or nil
+    local next = A.closed_reason == "" and RECOVER or nil
     return defer("ledger", "effects are closed", now + LEDGER_RETRY_MS, {why = why, next = next})
   end
 end

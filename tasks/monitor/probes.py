@@ -20,7 +20,7 @@ from clients import http
 from clients.http import certificate
 from gatekeeper.policies.spec import agents
 from gatekeeper.redact import describe
-from state import health
+from state import health, hints
 from state.ledger import Ledger
 from state.processes import liveness
 from tasks.monitor import overdue
@@ -146,7 +146,7 @@ def effects() -> Observation:
     """Check that effects are open for all agents, which means that Redis knows everything that was sent."""
     statuses = Ledger().statuses(agents())
     closed = [f"{agent}: {status.closed}" for agent, status in statuses.items() if status.closed]
-    why = f"effects are closed ({'; '.join(closed)}); run: celery -A workers gate recover" if closed else ""
+    why = f"effects are closed ({'; '.join(closed)}); run: {hints.gatehouse('recover')}" if closed else ""
     return Observation("closed" if closed else "open", "open", why)
 
 
@@ -168,7 +168,7 @@ def ticks() -> Observation:
 def queue(limit: int) -> Observation:
     """Check that the queue is short, so that the workers keep up."""
     depth = health.queue_depth(settings.current().broker_url)
-    why = f"{depth} messages wait; is a worker running? celery -A workers status" if depth > limit else ""
+    why = f"{depth} messages wait; is a worker running? {hints.gatehouse('status')}" if depth > limit else ""
     return Observation(f"{depth} waiting", f"{limit}", why)
 
 

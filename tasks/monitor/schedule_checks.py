@@ -10,6 +10,7 @@ from typing import Any
 
 from gatekeeper.schedule.entries import Entry, Schedule, read
 from gatekeeper.tables import config_lines
+from state import hints
 from state.agents import events
 from state.agents.snapshot import Snapshot, snapshot
 from state.ledger import schedule_runs
@@ -92,7 +93,7 @@ def check_agent(state: Snapshot, now: datetime) -> Observation:
         return Observation("running")
     value = f"paused by {pause['by']} since {pause['at']}: {pause['why']}"
     is_problem = pause["by"] == "cap" or now - datetime.fromisoformat(pause["at"]) > MAX_PAUSE
-    hint = f"{value}; lift it: celery -A workers gate resume {state.head['agent']}"
+    hint = f"{value}; lift it: {hints.gatehouse('resume', state.head['agent'])}"
     return Observation(value, why=hint if is_problem else "")
 
 
@@ -129,7 +130,7 @@ def _failing(entry: Entry, now: datetime) -> str:
     past = events.recent(entry.agent, since_ms)
     newest = [attempt for attempt in past if attempt.task == entry.task and attempt.outcome != "refused"][-FAILURES:]
     failed = len(newest) == FAILURES and all(attempt.outcome != "done" for attempt in newest)
-    return f"its last {FAILURES} attempts failed; see: celery -A workers gate status {entry.agent}" if failed else ""
+    return f"its last {FAILURES} attempts failed; see: {hints.gatehouse('status', entry.agent)}" if failed else ""
 
 
 def _held(held: Mapping[str, Any]) -> Observation:

@@ -256,7 +256,7 @@ def test_a_call_that_has_begun_is_refused_clearly_and_runs_on(
 
     assert done.returncode != 0
     assert "has begun" in done.stdout + done.stderr
-    assert f"gate explain {call}" in done.stdout + done.stderr
+    assert f"gatehouse explain {call}" in done.stdout + done.stderr
     assert any("has begun" in str(answer) for answer in foreign), foreign
     assert house.answer(call, 20)["ok"]
     assert effect_server.counts()[f"slow:{to}"] == 1

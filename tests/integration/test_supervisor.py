@@ -392,7 +392,7 @@ def test_the_addresses_are_shown_once_the_web_process_answers(start: Start) -> N
     (said,) = [event for event in up.events if event["event"] == "up"]
     assert (f"{address}/posts/", f"{address}/feed.xml") == (said["posts"], said["feed"])
     assert f"http://127.0.0.1:{up.environment['FLOWER_PORT']}/" == said["flower"]
-    assert said["status"].endswith("celery -A workers gate status")
+    assert said["status"].endswith("gatehouse status")
 
 
 def test_the_addresses_are_shown_with_a_warning_when_the_web_process_does_not_answer(start: Start) -> None:

@@ -9,6 +9,7 @@ import pytest
 from gatekeeper.errors import Refused
 from gatekeeper.run.attempt import Attempt
 from gatekeeper.run.pipeline import run_attempt
+from state import hints
 from state.journal import events
 from state.journal.heads import JournalHead
 from state.ledger import owner
@@ -23,7 +24,7 @@ from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, DAY, MINUTE, SECOND, Poster, a_gate, sure
 
 LEDGER = Keys(AGENT).ledger
-RECOVER = "celery -A workers gate recover"
+RECOVER = hints.gatehouse("recover")
 
 
 @pytest.fixture

@@ -7,10 +7,11 @@ from functools import partial
 import click
 
 from gatekeeper.policies.spec import registered
+from state import hints
 from state.agents import state_file
 from state.ledger import Ledger
 from state.terminal import one_line
-from workers.commands.output import Failed, command, explain, show, table
+from workers.commands.output import Failed, command, show, table
 from workers.people import all_agents, person
 
 
@@ -31,12 +32,12 @@ def replay(call: str, *, json_: bool) -> None:
     again = partial(Ledger().replay, call=call, by=person(), effects=effects)
     owner = next((agent for agent in all_agents() if again(agent=agent)), None)
     if owner is None:
-        raise Failed(f"no call {call!r} is known; see: celery -A workers gate dead")
+        raise Failed(f"no call {call!r} is known; see: {hints.gatehouse('dead')}")
     state_file.write(owner)
     show(
         json_,
         {"call": call, "agent": owner, "state": "waiting"},
-        f"{one_line(call)} runs again; see: {explain(call)}",
+        f"{one_line(call)} runs again; see: {hints.gatehouse('explain', call)}",
     )
 
 

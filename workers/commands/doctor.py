@@ -23,7 +23,7 @@ from gatekeeper.policies.spec import agents
 from gatekeeper.redact import clean
 from gatekeeper.schedule.entries import read
 from gatekeeper.tables.config_lines import TableError
-from state import dial, health
+from state import dial, health, hints
 from state.errors import JournalUnavailable, StoreError
 from state.ledger import Ledger, schedule_runs
 from tasks.monitor import probes
@@ -96,7 +96,7 @@ def _effects() -> Finding:
     except JournalUnavailable as error:
         return Finding("effects", f"closed: {error.strerror}", "what is said there; nothing is sent until then")
     if closed := [status.closed for status in statuses if status.closed]:
-        return Finding("effects", f"closed: {closed[0]}", "run celery -A workers gate recover")
+        return Finding("effects", f"closed: {closed[0]}", f"run {hints.gatehouse('recover')}")
     return Finding("effects", f"open, journal in {folder}")
 
 

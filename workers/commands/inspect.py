@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from gatekeeper.policies.spec import agents
+from state import hints
 from state.agents import history
 from state.agents import snapshot as state
 from state.ledger import Ledger
@@ -55,7 +56,7 @@ def _agent_text(head: dict[str, Any], *, idle: bool) -> str:
     totals = {name: count for name, count in head["metrics"].items() if name.startswith("total_")}
     counts = "  ".join(f"{name.removeprefix('total_')} {count}" for name, count in totals.items())
     lines = [f"{head['agent']:12}{activity}", f"  last run  {head['last_run'] or 'never'}", f"  counts    {counts}"]
-    lines += [f"  EFFECTS CLOSED: {head['closed']}; run: celery -A workers gate recover"] if head["closed"] else []
+    lines += [f"  EFFECTS CLOSED: {head['closed']}; run: {hints.gatehouse('recover')}"] if head["closed"] else []
     lines += [
         f"  held      {held['key']}  {held['state']} since {held['since']}: {held['why']}" for held in head["held"]
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -58,11 +57,6 @@ def show(json_: bool, value: Any, text: str) -> None:  # noqa: FBT001 - the flag
 def say(text: str, *, err: bool = False) -> None:
     """Print a text; control characters in it are shown, so that a terminal does not obey them. `err`: to stderr."""
     click.echo(terminal.lines(text), err=err)
-
-
-def explain(name: str) -> str:
-    """Return the command that explains a key or a call, quoted for a shell."""
-    return f"celery -A workers gate explain {shlex.quote(terminal.one_line(name))}"
 
 
 def plain(value: Any) -> Any:

@@ -6,6 +6,7 @@ import click
 
 from gatekeeper.policies.spec import agents
 from gatekeeper.redact import clean
+from state import hints
 from state.agents import snapshot as state
 from state.agents import state_file
 from workers.commands.output import check_agent, command, show
@@ -19,7 +20,7 @@ def pause(agent: str, why: str, *, json_: bool) -> None:
     """Let nothing of AGENT start until it is resumed."""
     check_agent(agent)
     _pause(agent, why)
-    show(json_, state.snapshot(agent).head, f"{agent} is paused; resume: celery -A workers gate resume {agent}")
+    show(json_, state.snapshot(agent).head, f"{agent} is paused; resume: {hints.gatehouse('resume', agent)}")
 
 
 @command("resume")

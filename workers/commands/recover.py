@@ -11,6 +11,7 @@ import click
 
 from gatekeeper.errors import InvalidArguments
 from gatekeeper.policies.spec import agents, registered
+from state import hints
 from state.agents import state_file
 from state.ledger import Ledger, Progress, RecoveryReport
 from workers.commands.output import Failed, Misused, command, say, show
@@ -96,7 +97,7 @@ def summary(report: RecoveryReport) -> str:
     lines += [f"  {report.calls} calls that had not begun wait again"] if report.calls else []
     lines += [f"  state files read back: {', '.join(report.restored)}"] if report.restored else []
     lines += [f"  {line}" for line in (*report.torn, *report.damaged)]
-    lines += ["see what is in doubt: celery -A workers gate held"] if report.rebuilt.get("unknown") else []
+    lines += [f"see what is in doubt: {hints.gatehouse('held')}"] if report.rebuilt.get("unknown") else []
     return "\n".join(lines)
 
 

@@ -10,11 +10,12 @@ import click
 
 from clients.text import strict_json
 from gatekeeper.redact import clean
+from state import hints
 from state.agents import history, state_file
 from state.ledger import Ledger
 from state.ledger.resolve import How, Resolution
 from state.terminal import one_line
-from workers.commands.output import Failed, Misused, command, explain, say, show, table
+from workers.commands.output import Failed, Misused, command, say, show, table
 from workers.people import all_agents, person
 
 #: Characters of a payload that are shown before it is sent again.
@@ -105,7 +106,7 @@ def _ask_before_sending(key: str) -> None:
 def _read(key: str) -> dict[str, Any]:
     record = history.read_history(all_agents(), key)
     if record is None:
-        raise Failed(f"no key {key!r} is known; see: celery -A workers gate held")
+        raise Failed(f"no key {key!r} is known; see: {hints.gatehouse('held')}")
     return record
 
 
@@ -115,7 +116,7 @@ def _resolve(key: str, resolution: Resolution, *, json_: bool) -> None:
     state = Ledger().resolve(agent, key, resolution)
     state_file.write(agent)
     answer: dict[str, Any] = {"key": key, "agent": agent, "state": state, "by": resolution.by, "why": resolution.why}
-    show(json_, answer, f"{one_line(key)} is {state} now; see: {explain(key)}")
+    show(json_, answer, f"{one_line(key)} is {state} now; see: {hints.gatehouse('explain', key)}")
 
 
 def _check_json(text: str) -> str:

@@ -9,8 +9,10 @@ from typing import Any
 import click
 
 from gatekeeper.schedule.entries import Entry, read, tick
+from state import hints
 from state.ledger import schedule_runs
-from workers.commands.output import Failed, command, explain, show, table
+from workers.application import app
+from workers.commands.output import Failed, command, show, table
 from workers.scheduler import start, tick_state
 
 #: Due times per backfill: three weeks of a half-hourly entry. More would flood the queue, and suggest a wrong date.
@@ -52,16 +54,15 @@ def _describe(entry: Entry, now: datetime) -> dict[str, Any]:
 @command("run")
 @click.argument("entry")
 @click.option("--due", help="Run the tick of this time, such as 2026-11-22T06:00Z, if it did not run yet.")
-@click.pass_context
-def run(context: click.Context, entry: str, due: str | None, *, json_: bool) -> None:
+def run(entry: str, due: str | None, *, json_: bool) -> None:
     """Run one schedule ENTRY now. Its identity is the entry and this second, or the time given by --due."""
     known = _entry(entry)
     time = _parse_time(due) if due else datetime.now(UTC).replace(microsecond=0)
     state = tick_state(known, time)
-    call = tick(known, time) if state == "over" else start(context.obj.app, known, time, "gate run")
+    call = tick(known, time) if state == "over" else start(app, known, time, "gate run")
     answer = {"entry": entry, "task": known.spec.name, "call": call, "due": time.isoformat(), "before": state}
     done = f"this tick ran before and is {state}; nothing new was started" if state else f"call {call}"
-    show(json_, answer, f"{entry}: {done}\nsee: {explain(call)}")
+    show(json_, answer, f"{entry}: {done}\nsee: {hints.gatehouse('explain', call)}")
 
 
 @command("backfill")
@@ -69,12 +70,11 @@ def run(context: click.Context, entry: str, due: str | None, *, json_: bool) -> 
 @click.option("--from", "begin", required=True, help="The first time, such as 2026-11-22T06:00Z; UTC without a zone.")
 @click.option("--to", "end", required=True, help="The last time; later than now counts as now.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be started.")
-@click.pass_context
-def backfill(context: click.Context, entry: str, begin: str, end: str, *, dry_run: bool, json_: bool) -> None:
+def backfill(entry: str, begin: str, end: str, *, dry_run: bool, json_: bool) -> None:
     """Run one schedule ENTRY for each time from --from to --to at which it was due and did not run."""
     known = _entry(entry)
     due_times = _due_times(known, _parse_time(begin), _parse_time(end))
-    rows = [_row(context.obj.app, known, due, dry_run=dry_run) for due in due_times]
+    rows = [_row(known, due, dry_run=dry_run) for due in due_times]
     show(json_, rows, _summary(entry, rows, dry_run=dry_run))
 
 
@@ -107,7 +107,7 @@ def _due_times(entry: Entry, begin: datetime, end: datetime) -> list[datetime]:
     return due_times
 
 
-def _row(app: Any, entry: Entry, due: datetime, *, dry_run: bool) -> dict[str, Any]:
+def _row(entry: Entry, due: datetime, *, dry_run: bool) -> dict[str, Any]:
     state = tick_state(entry, due)
     starts = state is None and not dry_run
     call = start(app, entry, due, "gate backfill") if starts else tick(entry, due)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from state import hints
 from state.formatting import iso
 from state.processes.liveness import KINDS, Liveness
 from tasks.monitor import overdue
@@ -15,7 +16,7 @@ from tasks.monitor.overdue import Overdue
 CHANGE = {
     "worker": "see docs/operations/worker-stopped.md; one that is stuck: kill -9 its pid, and it is started again",
     "beat": "see docs/operations/beat-stopped.md; one that is stuck: kill -9 its pid, and it is started again",
-    "queue": "start a worker with --queues, or give it the queue: celery -A workers control add_consumer QUEUE",
+    "queue": f"start a worker with --queues, or give it the queue: {hints.celery('control', 'add_consumer', 'QUEUE')}",
     "sweeper": "read the log of that worker for: sweep failed",
 }
 
