@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from deploy.output import Lines, Output
+from deploy.output import Lines, Output, TerminalOutput
 from deploy.process import Process, describe_exit
 from deploy.pulse import SILENT_SECONDS, STUCK_SECONDS, PulseFile
 
@@ -104,8 +104,8 @@ class Supervisor:
     def _start(self, process: Process) -> None:
         if process is self._watchdog:
             self._start_watchdog()
-        elif self._output.console:
-            self._start_relayed(process)
+        elif isinstance(self._output, TerminalOutput):
+            self._start_relayed(process, self._output)
         elif process in self._servers:
             process.start(stdout=sys.stderr.fileno())  # stdout is for JSON lines, and the server writes none
         else:
@@ -115,13 +115,13 @@ class Supervisor:
         self._send_roster()
         self._output.log("process started", process=process.name, pid=process.pid)
 
-    def _start_relayed(self, process: Process) -> None:
+    def _start_relayed(self, process: Process, output: TerminalOutput) -> None:
         ours, theirs = os.pipe()
         try:
             process.start(stdout=theirs)
         finally:
             os.close(theirs)
-            self._selector.register(ours, selectors.EVENT_READ, Lines(process.name, ours, self._output))
+            self._selector.register(ours, selectors.EVENT_READ, Lines(process.name, ours, output))
 
     def _start_watchdog(self) -> None:
         if self._roster is not None:

@@ -18,7 +18,8 @@ import data_dir
 import settings
 from deploy import data_takeover, ping, procfile
 from deploy.data_takeover import TakeoverError
-from deploy.output import Output
+from deploy.log_file import LogFile
+from deploy.output import Output, TerminalOutput
 from deploy.process import Process
 from deploy.supervisor import SERVER_STOP_SECONDS, STOP_SECONDS, Supervisor
 from deploy.watchdog import is_running
@@ -29,7 +30,20 @@ from state.files import open_locked
 #: Seconds. The web process answers within two; after this time the addresses are announced all the same.
 ANNOUNCE_SECONDS = 15.0
 
+#: Seconds without a new line on the terminal before the addresses are shown, so that they stay in sight.
+QUIET_SECONDS = 1.5
+
 BIN = Path(sys.executable).parent
+
+#: In STATE_DIR/run: what the terminal shows only in short.
+LOG_FILE = "up.jsonl"
+
+#: On a terminal, this process shows the JSON lines of the others in short, and Celery's warning about root once.
+TERMINAL_ENVIRONMENT = {
+    "LOG_FORMAT": "json",
+    "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
+}
+ROOT_WARNING = "  This runs with superuser privileges, which Celery advises against: start it as a user of its own."
 
 
 class UpError(RuntimeError):
@@ -69,10 +83,14 @@ def up(path: Path) -> int:
     environment = child_environment()
     chosen = settings.read(environment)
     commands = procfile.read(path)
-    output = Output(chosen.log_format == "console", max(map(len, [*commands, "watchdog"])))
-    if moved := data_takeover.take_over(chosen):
-        output.log(moved)
+    moved = data_takeover.take_over(chosen)
     lock = take_lock(chosen)
+    output = Output()
+    if chosen.log_format == "console":
+        environment |= TERMINAL_ENVIRONMENT
+        output = TerminalOutput([*commands], LogFile(chosen.run_dir / LOG_FILE), colour=has_colours(environment))
+    if moved:
+        output.log(moved)
     check_ports(chosen)
     server = prepare_server(chosen, environment)
     supervisor = Supervisor(
@@ -99,6 +117,11 @@ def child_environment() -> dict[str, str]:
         environment.setdefault("WEB_PORT", environment["PORT"])
     path = f"{BIN}{os.pathsep}{environment.get('PATH', os.defpath)}"
     return {**environment, "PATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def has_colours(environment: Mapping[str, str]) -> bool:
+    """Return whether stdout is a terminal with colours; see no-color.org."""
+    return sys.stdout.isatty() and "NO_COLOR" not in environment and environment.get("TERM") != "dumb"
 
 
 def take_lock(chosen: Settings) -> int:
@@ -176,19 +199,23 @@ def announce(chosen: Settings, output: Output) -> Iterator[None]:
         yield
     addresses = {
         "posts": f"{chosen.web_url}/posts/",
+        "reports": f"{chosen.web_url}/reports/",
         "feed": f"{chosen.web_url}/feed.xml",
         "flower": f"http://127.0.0.1:{chosen.flower_port}/",
         "state": str(chosen.agents_dir),
         "status": hints.gatehouse("status"),
     }
-    if not output.console:
+    if not isinstance(output, TerminalOutput):
         output.log("up", **addresses)
         return
-    output.show("up", "Gatehouse is up. Ctrl-C stops it.")
-    for name, address in addresses.items():
-        output.show("up", f"  {name:<7} {address}")
+    while output.quiet_seconds < QUIET_SECONDS and time.monotonic() < deadline:
+        yield  # the first runs would push the addresses out of sight
     password = "DESK_PASSWORD" if chosen.desk_password else chosen.secrets_dir / "flower-password"
-    output.show("up", f"  Flower's user is admin, and its password is in {password}.")
+    addresses["flower"] += f"  user admin, password in {password}"
+    lines = [f"  {name:<7}  {address}" for name, address in {**addresses, "log": output.file.path}.items()]
+    output.say(
+        "\n".join(["", "Gatehouse is up. Ctrl-C stops it.", *lines, *([ROOT_WARNING] if os.geteuid() == 0 else []), ""])
+    )
 
 
 def _web_answers(chosen: Settings) -> bool:

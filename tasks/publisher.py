@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+import structlog
+
 import gatekeeper
 import settings
 from clients import content, destinations
 from clients.content import Post
 from clients.destinations import Destination, Published
 from gatekeeper import Breaker, Effect, Rung
+
+log = structlog.get_logger("gatehouse.publisher")
 
 #: Calls submitted in one run: a folder full of old posts is published over hours, not at once.
 BATCH_SIZE = 10
@@ -26,6 +30,8 @@ def remember(published: Published, post_id: str, destination: str) -> None:
     memory = gatekeeper.memory()
     memory.record("published", post_id, destination, value=published.model_dump(mode="json"))
     memory.count("total_published")
+    names = {"agent": "publisher", "task": publish.name, "key": f"publish:{destination}:{post_id}"}
+    log.info("published", **names, post=post_id, destination=destination, url=published.url)
 
 
 @gatekeeper.task(

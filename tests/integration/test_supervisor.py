@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import socket
 import subprocess
@@ -421,9 +422,10 @@ def test_stdout_has_only_json_lines(tmp_path: Path) -> None:
     assert "trouble" in errors
 
 
-def test_a_terminal_shows_readable_lines_with_the_name_of_their_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_a_terminal_shows_readable_lines_with_the_name_of_their_process(tmp_path: Path, no_color: str) -> None:
     talker = """sh -c 'printf "format $LOG_FORMAT\\nhalf a line"'"""
-    command, environment = configure(tmp_path, {"long-name": talker}, LOG_FORMAT="")
+    command, environment = configure(tmp_path, {"long-name": talker}, LOG_FORMAT="", NO_COLOR=no_color, TERM="xterm")
     ours, theirs = pty.openpty()
     child = subprocess.Popen(command, cwd=settings.ROOT, env=environment, stdout=theirs, stderr=theirs)
     said = ""
@@ -432,11 +434,31 @@ def test_a_terminal_shows_readable_lines_with_the_name_of_their_process(tmp_path
     child.terminate()
 
     assert 0 == child.wait(timeout=patient(8))
-    assert "long-name | format console\r\n" in said
-    assert 0 < said.find("long-name | half a line\r\n") < said.find("process died")
-    assert "up        | process started process=long-name" in said
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", said)
+    assert "  long-name  format json\r\n" in plain
+    assert 0 < plain.find("  long-name  half a line\r\n") < plain.find("process died")
+    assert "  up         long-name started\r\n" in plain
+    assert ("\x1b[" in said) == (not no_color)
+    kept = [json.loads(line) for line in (Path(environment["STATE_DIR"]) / "run" / "up.jsonl").read_text().splitlines()]
+    assert {"event": "output", "process": "long-name", "line": "half a line"} in kept
+    assert "process started" in [line["event"] for line in kept]
     for descriptor in (ours, theirs):
         os.close(descriptor)
+
+
+def test_the_addresses_come_last_and_complete_and_a_pipe_has_no_colours(start: Start) -> None:
+    up = start(lines={"web": "python -m http.server --bind 127.0.0.1 $WEB_PORT"}, LOG_FORMAT="console")
+    until(lambda: "Ctrl-C stops it" in up.said)
+    lines = up.said.split("Gatehouse is up. Ctrl-C stops it.\n")[1].splitlines()
+    shown = dict(line.split(None, 1) for line in lines if line.startswith("  ") and not line.startswith("  This"))
+
+    address = f"http://127.0.0.1:{up.environment['WEB_PORT']}"
+    assert (shown["posts"], shown["reports"]) == (f"{address}/posts/", f"{address}/reports/")
+    assert shown["flower"].startswith(f"http://127.0.0.1:{up.environment['FLOWER_PORT']}/  user admin, password in /")
+    assert shown["state"] == str(up.state / "agents")
+    assert shown["log"] == str(up.state / "run" / "up.jsonl")
+    assert "\x1b[" not in up.said
+    assert up.said.count("superuser") == (os.geteuid() == 0)
 
 
 def test_a_procfile_has_names_and_commands(tmp_path: Path) -> None:
