@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from workers.commands import dead, doctor, drill, inspect, pause, recover, resolve, schedule
+from workers.commands import dead, doctor, draft, drill, inspect, pause, recover, resolve, schedule
 
 gate = click.Group("gate", help="Look at agents, pause them, and find out what happened.")
 
-parts = (inspect, pause, resolve, dead, schedule, recover, drill, doctor)
+parts = (inspect, pause, resolve, draft, dead, schedule, recover, drill, doctor)
 for command in (command for part in parts for command in part.commands):
     gate.add_command(command)
