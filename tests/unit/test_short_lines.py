@@ -13,14 +13,20 @@ from deploy import log_file, short_lines
 from deploy.log_file import LogFile
 from deploy.output import TerminalOutput
 
-PUBLISH = {
+PUBLISH: dict[str, Any] = {
     "agent": "publisher",
     "task": "tasks.publisher.publish",
     "call": "c1",
     "key": "publish:feed:hello",
     "attempt": 1,
 }
-TICK = {"agent": "analyst", "task": "tasks.analyst.collect", "call": "tick:a:1", "key": "tick:a:1", "attempt": 1}
+TICK: dict[str, Any] = {
+    "agent": "analyst",
+    "task": "tasks.analyst.collect",
+    "call": "tick:a:1",
+    "key": "tick:a:1",
+    "attempt": 1,
+}
 
 
 @pytest.mark.parametrize(
@@ -118,7 +124,7 @@ def test_the_log_file_is_private_and_never_grows_beyond_its_limit(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["up.jsonl", "up.jsonl.1"]
     assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.iterdir())
     assert (tmp_path / "up.jsonl").read_text().endswith("line 029\n")
-    assert LogFile(tmp_path / "up.jsonl").append("next") is None
+    LogFile(tmp_path / "up.jsonl").append("next")
     assert "line 029\nnext\n" in (tmp_path / "up.jsonl").read_text()
 
 

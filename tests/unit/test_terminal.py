@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import unicodedata
+from pathlib import Path
 
 import pytest
 
 import settings
-from deploy.output import Lines, Output
+from deploy.log_file import LogFile
+from deploy.output import Lines, Output, TerminalOutput
 from state import terminal
 from state.journal import records
 
@@ -138,25 +141,31 @@ def test_a_line_of_the_console_cannot_begin_another() -> None:
     assert len(said.splitlines()) == 1
 
 
-def test_make_up_shows_what_processes_print_without_obeying_it(capfd: pytest.CaptureFixture[str]) -> None:
+def test_make_up_shows_what_processes_print_without_obeying_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    output = TerminalOutput(["web"], LogFile(tmp_path / "up.jsonl"), colour=False)
     ours, theirs = os.pipe()
     text = "\n".join(each.replace("\r", "") for each in HOSTILE)
     os.write(theirs, text.encode(errors="surrogatepass") + b"\r\n\xff\x9b1m\n")
     os.close(theirs)
-    lines = Lines("web", ours, Output(console=True, width=8))
+    lines = Lines("web", ours, output)
     while lines.relay():
         pass
     os.close(ours)
-    Output(console=True, width=8).log("died\n", how="\x1b[2J\nforged | line")
+    output.log("died\n", how="\x1b[2J\nforged | line")
+    for text in HOSTILE:
+        output.show("web", json.dumps({"event": text, "level": "error", "key": text, "why": text, "exception": text}))
 
     shown = capfd.readouterr().out
 
     assert obeyed(shown) == []
-    assert all(line.startswith(("web      | ", "up       | ")) for line in shown.split("\n") if line)
+    begin = re.compile(r"\d\d:\d\d:\d\d  (web|up)  +\S| {21}")  # an exception keeps its lines, indented
+    assert all(begin.match(line) for line in shown.split("\n") if line)
 
 
 def test_make_up_speaks_json_without_obeying_it(capfd: pytest.CaptureFixture[str]) -> None:
-    Output(console=False, width=8).log("died", how="".join(HOSTILE))
+    Output().log("died", how="".join(HOSTILE))
 
     assert obeyed(capfd.readouterr().out) == []
 
