@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
 import time
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+import pytest
 from standardwebhooks.webhooks import Webhook
 
 JSON = {"Content-Type": "application/json"}
@@ -34,6 +36,17 @@ def standard(secret: str, body: bytes, delivery: str, at: float | None = None) -
     now = int(time.time() if at is None else at)
     signature = Webhook(secret).sign(delivery, datetime.fromtimestamp(now, UTC), body.decode())
     return {**JSON, "webhook-id": delivery, "webhook-timestamp": str(now), "webhook-signature": signature}
+
+
+def svix(secret: str, body: bytes, delivery: str, at: float | None = None) -> Headers:
+    """The headers of Svix, by its own library."""
+    if not os.environ.get("CI"):
+        pytest.importorskip("svix", reason="svix is not installed: pip install -e '.[dev]'")
+    from svix.webhooks import Webhook as Svix
+
+    now = int(time.time() if at is None else at)
+    signature = Svix(secret).sign(delivery, datetime.fromtimestamp(now, UTC), body.decode())
+    return {**JSON, "svix-id": delivery, "svix-timestamp": str(now), "svix-signature": signature}
 
 
 def github(secret: str, body: bytes, delivery: str, event: str = "issues") -> Headers:

@@ -117,6 +117,18 @@ def test_a_signed_delivery_is_accepted_runs_and_its_page_shows_the_result(house:
     }  # fmt: skip
 
 
+def test_a_delivery_of_svix_is_accepted_once_whatever_unsigned_id_comes_with_it(house: Install) -> None:
+    body = senders.message("svix")
+    headers = senders.svix(SECRET, body, "msg_svix")
+    url = f"{house.web_url}/hooks/standard"
+
+    first = senders.send(url, body, headers)
+    again = senders.send(url, body, {**headers, "webhook-id": "msg_other"})
+
+    assert (first.status, first.content["call"]) == (202, "hook:standard:msg_svix")
+    assert (again.status, again.content["call"]) == (200, "hook:standard:msg_svix")
+
+
 def test_the_story_of_a_call_names_its_origin(house: Install, shell: Shell) -> None:
     ended(house, forge(house, kind="add", id="door", a=1, b=2))
 
@@ -331,6 +343,10 @@ def test_a_delivery_without_a_usable_id_is_refused(house: Install, delivery: Any
         {"Content-Type": "application/x-www-form-urlencoded"},
         {"Content-Type": "multipart/form-data; boundary=x"},
         {"Content-Type": "application/json; charset=latin-1"},
+        {"Content-Type": 'application/json; profile="a; charset=utf-8"; charset="UTF-16"'},
+        {"Content-Type": "application/json; charset=no-such-thing"},
+        {"Content-Type": "application"},
+        {"Content-Type": "application/json+x"},
         {"Content-Encoding": "gzip"},
         {"Content-Encoding": "br"},
     ],
@@ -343,7 +359,18 @@ def test_another_type_or_a_compressed_body_is_refused_by_its_header(house: Insta
 
 
 @pytest.mark.parametrize(
-    "kind", ["application/json; charset=UTF-8", "APPLICATION/JSON", "application/cloudevents+json"]
+    "kind",
+    [
+        "application/json; charset=UTF-8",
+        "APPLICATION/JSON",
+        "application/cloudevents+json",
+        "application/json; charset=utf-8; profile=x",
+        'application/json;profile="https://x/;charset=latin-1";CharSet="utf-8"',
+        "application/json ; charset = utf8",
+        "application/json;",
+        "application/json; charset=us-ascii",
+        "text/json",
+    ],
 )
 def test_other_media_types_of_json_are_accepted(house: Install, kind: str) -> None:
     assert github(house, b"{}", "names", **{"Content-Type": kind}).status == 400, "it got as far as its arguments"

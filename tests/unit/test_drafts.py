@@ -12,6 +12,7 @@ import pytest
 import settings
 from clients import content
 from clients.llm import response
+from clients.llm.completion_error import UnusableReply
 from clients.text import markdown
 from gatekeeper.errors import Refused
 from tasks.writer import drafts, summary
@@ -125,7 +126,7 @@ def test_an_answer_that_links_to_the_items_is_taken() -> None:
     ],
 )
 def test_an_answer_that_leads_elsewhere_or_has_no_sensible_length_is_not_taken(field: str, text: str) -> None:
-    with pytest.raises(response.UnusableReply, match=field):
+    with pytest.raises(UnusableReply, match=field):
         response.read(a_reply(**{field: text}), summary.question(ITEMS).schema)
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,11 @@ STANDARD = senders.standard(SECRET, BODY, "msg_1", NOW)
 SIGNATURE = STANDARD["webhook-signature"]
 
 
-def verify(scheme: str, headers: dict[str, str], body: bytes = BODY, *secrets: str, now: float = NOW) -> None:
+def verify(
+    scheme: str, headers: dict[str, str], body: bytes = BODY, *secrets: str, now: float = NOW
+) -> Mapping[str, str]:
     keys = tuple(SCHEMES[scheme].key(secret) for secret in secrets or (SECRET,))
-    SCHEMES[scheme].verify(Signed(Headers(headers), body, keys, "X-Signature", now))
+    return SCHEMES[scheme].verify(Signed(Headers(headers), body, keys, "X-Signature", now))
 
 
 # Accepted
@@ -82,6 +85,70 @@ def test_github_accepts_what_its_own_library_signs() -> None:
     signed = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
 
     verify("github", {"X-Hub-Signature-256": signed}, BODY, "s")
+
+
+# Two names of each header
+
+SVIX = {name.replace("webhook-", "svix-"): value for name, value in STANDARD.items()}
+FORGED = {"webhook-id": "msg_2", "webhook-timestamp": str(NOW)}
+
+
+def test_a_delivery_signed_by_the_library_of_svix_is_accepted_and_has_both_names() -> None:
+    headers = verify("standard", senders.svix(SECRET, BODY, "msg_1", NOW))
+
+    assert (headers["webhook-id"], headers["svix-id"], headers["content-type"]) == (
+        "msg_1",
+        "msg_1",
+        "application/json",
+    )
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"webhook-id": "msg_2"},
+        FORGED,
+        {**FORGED, "webhook-signature": SIGNATURE},
+        {**FORGED, "webhook-signature": ""},
+        {"Webhook-Id": "msg_2"},
+    ],
+    ids=str,
+)
+def test_an_id_of_the_other_name_that_nobody_signed_is_not_the_id(more: dict[str, str]) -> None:
+    headers = verify("standard", {**SVIX, **more})
+
+    assert (headers["webhook-id"], headers["svix-id"]) == ("msg_1", "msg_1")
+
+
+def test_one_good_signature_of_two_names_is_enough_and_its_id_counts() -> None:
+    broken = {**SVIX, "svix-id": "msg_2"}
+
+    assert verify("standard", {**STANDARD, **broken})["svix-id"] == "msg_1"
+    assert verify("standard", {**SVIX, **STANDARD, "webhook-id": "msg_2"})["webhook-id"] == "msg_1"
+
+
+@pytest.mark.parametrize(
+    ("headers", "why"),
+    [
+        ({}, "there is no header webhook-id"),
+        ({"svix-id": "msg_1"}, "there is no header svix-timestamp"),
+        ({**SVIX, "svix-timestamp": ""}, "there is no header svix-timestamp"),
+        ({**SVIX, "svix-signature": ""}, "there is no header svix-signature"),
+        ({**SVIX, "svix-signature": "v1a,AAAA"}, "svix-signature has no signature of version v1"),
+        ({**SVIX, "svix-timestamp": "soon"}, "svix-timestamp is not a number of seconds"),
+        ({**SVIX, "svix-timestamp": f"{NOW - 301}"}, "svix-timestamp is more than 300 seconds away"),
+        ({**SVIX, "svix-id": "a.b"}, "svix-id contains a dot"),
+        ({**SVIX, "svix-id": "msg_2"}, "no signature was made from this body with a known secret"),
+        ({"webhook-id": "msg_1", "svix-timestamp": str(NOW), "svix-signature": SIGNATURE}, "there is no header svix-id"),
+        ({"svix-id": "msg_1", "svix-timestamp": str(NOW), "webhook-signature": SIGNATURE}, "there is no header webhook-id"),
+        ({**STANDARD, "webhook-timestamp": "", "svix-timestamp": str(NOW)}, "there is no header webhook-timestamp"),
+    ],
+)  # fmt: skip
+def test_names_are_never_mixed_and_a_refusal_names_the_header_at_fault(headers: dict[str, str], why: str) -> None:
+    with pytest.raises(BadSignature) as refused:
+        verify("standard", headers)
+
+    assert str(refused.value).startswith(why)
 
 
 # Time

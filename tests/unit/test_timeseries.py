@@ -9,6 +9,7 @@ import pytest
 
 import settings
 from clients.llm import response
+from clients.llm.completion_error import UnusableReply
 from clients.sources import BrokenSource, Document
 from tasks.analyst import analysis, timeseries
 from tasks.analyst.analysis import Analysis
@@ -164,7 +165,7 @@ def test_the_rules_know_no_answer_when_there_is_nothing_to_say() -> None:
     ],
 )
 def test_an_answer_with_a_link_or_without_a_sensible_length_is_not_taken(reply: str) -> None:
-    with pytest.raises(response.UnusableReply):
+    with pytest.raises(UnusableReply):
         response.read(reply, analysis.question(some_numbers()).schema)
 
 

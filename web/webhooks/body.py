@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from email.message import Message
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from clients.text import strict_json
+from clients.text import charsets, strict_json
 from gatekeeper.policies.json_values import is_deeper_than
 
 #: Bytes. Standard Webhooks advises 20 kB; a large event of a code host is some 100 kB.
@@ -20,6 +21,10 @@ MAX_READ_SECONDS = 3.0
 #: Levels of lists and objects; real events have about ten.
 MAX_DEPTH = 50
 
+#: Characters of a header in an answer.
+MAX_SHOWN = 60
+
+_JSON = {"application/json", "text/json"}
 _CLOSE = {"Connection": "close"}
 
 
@@ -82,11 +87,12 @@ def _too_large() -> HTTPException:
 
 
 def _check_type(headers: Mapping[str, str]) -> None:
-    kind, _, parameters = headers.get("content-type", "").lower().partition(";")
-    kind = kind.strip()
-    is_json = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
-    charset = parameters.strip().removeprefix("charset=").strip('"')
-    if not is_json or ("charset" in parameters and charset not in {"utf-8", "utf8"}):
-        raise HTTPException(415, "send application/json, in UTF-8", _CLOSE)
-    if headers.get("content-encoding", "identity").lower() != "identity":
+    content = Message()  # reads parameters in any order and case, quoted or not
+    content["content-type"] = headers.get("content-type", "")
+    kind, charset = content.get_content_type(), str(content.get_param("charset") or "utf-8")
+    if kind not in _JSON and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise HTTPException(415, f"send application/json, not {kind[:MAX_SHOWN]!r}", _CLOSE)
+    if charsets.codec(charset) not in {"utf-8", "ascii"}:
+        raise HTTPException(415, f"send JSON in UTF-8, not in the charset {charset[:MAX_SHOWN]!r}", _CLOSE)
+    if headers.get("content-encoding", "").strip().lower() not in {"", "identity"}:
         raise HTTPException(415, "send the body uncompressed", _CLOSE)

@@ -47,16 +47,17 @@ MISCONFIGURED_RETRY_SECONDS = 300
 
 @dataclass(frozen=True)
 class Delivery:
-    """One delivery; its fields may be trusted once `verify` has passed."""
+    """One delivery that its source signed."""
 
     source: WebhookSource
     headers: Mapping[str, str]
     raw: bytes
 
-    def verify(self) -> None:
-        """Raise HTTPException 401 unless the source signed this delivery."""
+    @classmethod
+    def verified(cls, source: WebhookSource, headers: Mapping[str, str], raw: bytes) -> Delivery:
+        """Return the delivery; raise HTTPException 401 unless the source signed it."""
         try:
-            self.source.verify(self.headers, self.raw)
+            return cls(source, source.verify(headers, raw), raw)
         except BadSignature as error:
             raise HTTPException(401, str(error), {"WWW-Authenticate": "Signature"}) from None
 
@@ -100,8 +101,7 @@ async def receive(request: Request) -> Response:
     name = str(request.path_params["source"])
     try:
         source = _find_source(request.app.state.webhooks, name)
-        delivery = Delivery(source, request.headers, await body.read(request))
-        delivery.verify()
+        delivery = Delivery.verified(source, request.headers, await body.read(request))
         start = source.starts.get(delivery.event)
         if start is None:
             return _answer(200, {"ignored": delivery.event}, source=name, type=delivery.event)

@@ -104,9 +104,9 @@ class WebhookSource(_RouteRow):
         secrets = settings.current().webhook_secrets.get(self.name, ())
         return tuple(SCHEMES[self.scheme].key(secret) for secret in secrets)
 
-    def verify(self, headers: Mapping[str, str], body: bytes) -> None:
-        """Raise BadSignature unless one of this source's secrets signed this body."""
-        SCHEMES[self.scheme].verify(Signed(headers, body, self.keys, self.header))
+    def verify(self, headers: Mapping[str, str], body: bytes) -> Mapping[str, str]:
+        """Return the headers to rely on; raise BadSignature unless one of this source's secrets signed this body."""
+        return SCHEMES[self.scheme].verify(Signed(headers, body, self.keys, self.header))
 
 
 @dataclass(frozen=True)
