@@ -16,7 +16,7 @@ from state import constants
 #: At the end of a last name: it takes all values that are left, as a list.
 REST = "..."
 
-_INCLUDE = re.compile(r"^--! include (.+)\n", re.MULTILINE)
+_INCLUDE = re.compile(r"^( *)--! include (.+)\n", re.MULTILINE)
 _CONSTANTS = re.compile(r"^--! constants (.+)$", re.MULTILINE)
 _STRING = re.compile(r'"([^"]+)"')
 _NAMED = re.compile(
@@ -27,20 +27,28 @@ _NAMED = re.compile(
 
 
 def assembled(name: str) -> str:
-    """Return the script with each include replaced by its text, once; a repeated include is dropped."""
-    included: set[str] = set()
+    """Return the script with each include replaced by its text.
 
-    def text_of(file: str) -> str:
-        text = _CONSTANTS.sub(lambda line: _definition(line[1].split()), _read(file))
-        return _INCLUDE.sub(lambda line: "".join(map(include, line[1].split())), text)
+    A part that was included before is dropped, unless that was inside a function: what an indented include defines is
+    known there alone, and made only when the function is called.
+    """
+    return _text_of(f"{name}.lua", set())
 
-    def include(part: str) -> str:
-        if part in included:
-            return ""
-        included.add(part)
-        return text_of(f"{part}.lua.inc")
 
-    return text_of(f"{name}.lua")
+def _text_of(file: str, included: set[str]) -> str:
+    def include(line: re.Match[str]) -> str:
+        known = set(included) if line[1] else included
+        return "".join(_part(part, known) for part in line[2].split())
+
+    text = _CONSTANTS.sub(lambda line: _definition(line[1].split()), _read(file))
+    return _INCLUDE.sub(include, text)
+
+
+def _part(part: str, included: set[str]) -> str:
+    if part in included:
+        return ""
+    included.add(part)
+    return _text_of(f"{part}.lua.inc", included)
 
 
 def with_positions(text: str) -> tuple[str, dict[str, tuple[str, ...]]]:

@@ -30,7 +30,7 @@
 --   {"differs", now, task, arguments}                  the message does not match what is registered; nothing was changed
 --   {"early", now, due}                                this call waits until `due`; nothing was changed
 --   {"busy", now, owner, fence, lease_ms, call that holds the key}
---! include now history errors agent caps gcra breaker soundness
+--! include now history
 --! constants WEBHOOK PAUSE_RETRY_MS LEDGER_RETRY_MS RECOVER
 local K = named({
   "key", "call", "queued", "waiting", "running", "agent_meta", "metrics", "history", "breaker", "events", "ledger",
@@ -41,14 +41,13 @@ local A = named({
   "fence", "closed_reason", "sent_kwargs", "accepts_unregistered", "expires_ms"
 }, ARGV)
 local policy = cjson.decode(A.policy)
-local caps, rates = {unpack(K.limits, 1, #policy.caps)}, {unpack(K.limits, #policy.caps + 1)}
+local caps = {unpack(K.limits, 1, #policy.caps)}
 
-local key = fields(K.key, "state", "call", "fingerprint", "owner", "fence", "lease_ms", "started_ms", "task", "payload",
-  "verify", "result", "flaw", "why", "attempts")
+local key = fields(K.key, "state", "call", "task", "fingerprint", "payload", "attempts")
 local call = fields(K.call, "state", "task", "key", "kwargs", "fingerprint", "door", "options", "lane", "at_ms", "sent_ms",
-  "expires_ms", "booked_ms", "paid_ms", "attempts", "again", "answer", "waits", "waits_since_ms", "waits_why")
+  "expires_ms", "booked_ms", "paid_ms", "attempts", "again", "waits")
 local lane = "arrived_ms:" .. (call.lane or "")
-local pause, newest_ms = unpack(redis.call("HMGET", K.agent_meta, "pause", lane))
+local pause, arrived_ms, last_fence = unpack(redis.call("HMGET", K.agent_meta, "pause", lane, "fence"))
 local due = redis.call("ZSCORE", K.waiting, A.call)
 local state = key.state or "new"
 local is_mine = key.call == A.call
@@ -67,7 +66,33 @@ local has_effect = A.epoch ~= "" or A.closed_reason ~= ""
 -- The sender of a webhook was told that the call is accepted; a call that was tried before, or that a person wants to run,
 -- has no caller that retries either. Every other caller retries by itself.
 local caller_does_not_retry = origin == WEBHOOK or tonumber(call.attempts or 0) > 0 or call.again
---! include admit_receipts admit_limits
+local function tell(event, told)
+  told.at, told.event, told.call = now, event, A.call
+  if not call.state then
+    told.door = origin -- nothing else records it for a call that was not registered
+  end
+  append_event(K.history, told)
+end
+
+local function write_call(...)
+  redis.call("HSET", K.call, "task", A.task, "key", A.key, "kwargs", kwargs, "fingerprint", fingerprint, "door", origin,
+    "at_ms", called_ms, "effect", has_effect and "1" or "0", ...)
+end
+
+local function leave_lists()
+  redis.call("ZREM", K.queued, A.call)
+  if due then
+    redis.call("ZREM", K.waiting, A.call)
+  end
+end
+
+local function claimed(fence, attempt)
+  return {"claimed", fence, attempt, now, key.payload or "", origin, caller_does_not_retry and 1 or 0, call.options or "",
+    tonumber(call.waits or 0), fingerprint}
+end
+
+-- Each check returns nil if nothing is in the way of the call; an answer, which begins with a word; or an obstacle, of which
+-- a receipt is written at the end: {stage, why, told, due: when it will have passed, or nil; defers: the call waits in any case}.
 
 -- The register says what a call is; a message only says that it should run. A message with another task or other arguments
 -- is not this call's, and one that comes before the call is due changes nothing. A code change may add an argument with a
@@ -92,9 +117,8 @@ end
 
 local function check_call()
   if call.state == "rejected" or call.state == "cancelled" then
-    redis.call("ZREM", K.queued, A.call)
-    redis.call("ZREM", K.waiting, A.call)
-    return {"ended", now, call.answer}
+    leave_lists()
+    return {"ended", now, redis.call("HGET", K.call, "answer")}
   end
 end
 
@@ -102,6 +126,7 @@ local function check_ledger()
   if not has_effect then
     return nil
   end
+  --! include soundness
   local why, must_compare = A.closed_reason, false
   if why == "" then
     why, must_compare = ledger_fault(K.ledger, A.key, key.payload, A.epoch, tonumber(A.fence))
@@ -109,68 +134,46 @@ local function check_ledger()
   if must_compare then
     return {"unchecked", now}
   elseif why then
-    local next = A.closed_reason == "" and RECOVER or nil
-    return defer("ledger", "effects are closed", now + LEDGER_RETRY_MS, {why = why, next = next})
+    local told = {why = why, next = A.closed_reason == "" and RECOVER or nil}
+    return {stage = "ledger", why = "effects are closed", due = now + LEDGER_RETRY_MS, defers = true, told = told}
   end
 end
 
 local function check_pause()
   if pause then
     local record = cjson.decode(pause)
-    return wait_or_refuse("paused", "paused", now + PAUSE_RETRY_MS, {by = record.by, why = record.why})
+    local told = {by = record.by, why = record.why}
+    return {stage = "paused", why = "paused", due = now + PAUSE_RETRY_MS, told = told}
   end
 end
 
 local function check_age()
+  local age = (now - called_ms) / 1000
   if expires_ms and now > tonumber(expires_ms) then
-    return give_up("age", "expired", {age = (now - called_ms) / 1000})
-  end
-  if now - called_ms > policy.max_age_ms then
-    return give_up("age", "too old", {age = (now - called_ms) / 1000, max_age = policy.max_age_ms / 1000})
-  end
-end
-
--- The newest message of a lane that arrived tells the sweeper which older ones are lost.
-local function note_arrival()
-  local newest = tonumber(newest_ms or 0)
-  if call.sent_ms and (tonumber(call.sent_ms) > newest or newest > now) then
-    redis.call("HSET", K.agent_meta, lane, math.min(call.sent_ms, now))
+    return {stage = "age", why = "expired", told = {age = age}}
+  elseif now - called_ms > policy.max_age_ms then
+    return {stage = "age", why = "too old", told = {age = age, max_age = policy.max_age_ms / 1000}}
   end
 end
 
-local function claim()
-  take_limits()
-  note_arrival()
-  local fences = A.epoch ~= "" and K.ledger or K.agent_meta
-  local fence = redis.call("HINCRBY", fences, "fence", 1)
-  local attempt = (call.attempts or 0) + 1
-  redis.call("HSET", K.key, "state", "claimed", "task", A.task, "call", A.call, "fingerprint", fingerprint,
-    "owner", A.owner, "fence", fence, "lease_ms", now + A.lease_ms, "started_ms", now, "epoch", A.epoch,
-    "attempts", (key.attempts or 0) + 1)
-  redis.call("HSET", K.call, "state", "claimed", "attempts", attempt)
-  if call.paid_ms then
-    redis.call("HDEL", K.call, "paid_ms")
+-- The last of the checks: what lets the call run is taken at once.
+local function check_limits()
+  if not K.limits[1] and not policy.breaker then
+    return nil
   end
-  if not call.state then
-    redis.call("HSET", K.call, "task", A.task, "key", A.key, "kwargs", kwargs, "fingerprint", fingerprint,
-      "door", A.origin, "at_ms", now, "effect", has_effect and "1" or "0")
-    if expires_ms then
-      redis.call("HSET", K.call, "expires_ms", expires_ms)
-    end
-    tell("arrived", {door = A.origin})
+  --! include caps gcra breaker admit_limits
+  local obstacle = check_caps() or check_rates() or check_breaker()
+  if not obstacle then
+    take_limits()
   end
-  if state == "rejected" then
-    redis.call("HDEL", K.key, "why")
-    redis.call("PERSIST", K.key)
-    redis.call("PERSIST", K.history)
-  end
-  redis.call("ZREM", K.queued, A.call)
-  if due then
-    redis.call("ZREM", K.waiting, A.call)
-  end
-  redis.call("ZADD", K.running, now + A.lease_ms, A.key)
-  return claimed(fence, attempt)
+  return obstacle
 end
 
-return check_identity() or check_call() or check_ledger() or check_key() or check_pause() or check_age() or check_caps() or check_rates()
-  or check_breaker() or claim()
+--! include admit_key admit_claim
+
+local obstacle = check_identity() or check_call() or check_ledger() or check_key() or check_pause() or check_age()
+  or check_limits() or claim()
+if not obstacle.stage then
+  return obstacle
+end
+--! include admit_receipts

@@ -27,7 +27,7 @@
 -- Returns:
 --   {"settled", now}
 --   {"lost", now, state}
---! include now history payload errors agent hold caps breaker
+--! include now history agent
 local K = named({
   "key", "call", "waiting", "running", "agent_meta", "metrics", "history", "errors", "held", "facts", "events",
   "breaker", "ledger", "dead", "caps_and_collections..."
@@ -51,30 +51,23 @@ elseif state ~= "claimed" and state ~= "sending" and state ~= "unknown" and not 
   return {"lost", now, state}
 end
 -- All is read before anything is written: a script that fails half-way is not undone.
-local policy = cjson.decode(A.policy)
-local facts = A.facts ~= "" and cjson.decode(A.facts) or {}
-local counters = cjson.decode(A.counters)
+local policy, counters = cjson.decode(A.policy), cjson.decode(A.counters)
+local facts = A.facts ~= "" and cjson.decode(A.facts)
 local failure = A.error ~= "" and cjson.decode(A.error) or {}
 local call = fields(K.call, "at_ms", "expires_ms", "waits", "waits_since_ms", "paid_ms", "answer")
 local waits = A.waits == "1" and retry_ms ~= nil
 local is_effect = policy.done_ms == 0
-local caps = {unpack(K.caps_and_collections, 1, #policy.caps)}
-local collections = {unpack(K.caps_and_collections, #policy.caps + 1)}
 
 local function tell(event, told)
   told.at, told.event = now, event
   append_event(K.history, told)
 end
---! include settle_limits settle_facts settle_retry
 
--- Whether the payload of this attempt was its own. A payload that was ever in doubt stays; so do its checkpoints.
-local function has_own_payload()
-  return A.payload ~= "" and (not key.payload or key.frozen_by == A.fence)
-end
-
+-- Return what becomes of a key whose effect did not happen. A payload that was ever in doubt stays; so do its checkpoints.
 local function settle_not_applied()
+  --! include payload
   redis.call("HDEL", K.ledger, "sent:" .. A.key)
-  if has_own_payload() then
+  if A.payload ~= "" and (not key.payload or key.frozen_by == A.fence) then
     forget_payload(K.key, outcome)
   end
   if retry_ms and (outcome == "refused" or waits) then
@@ -119,26 +112,22 @@ local function settle_key()
   return to
 end
 
-local function keep_result()
-  if call.answer then
-    redis.call("HDEL", K.call, "answer") -- of a wait that is over
+local function count_and_report()
+  for name, increment in pairs(counters) do
+    if state ~= "unknown" or name ~= "total_failed" then -- counted when it was reclaimed
+      redis.call("HINCRBY", K.metrics, name, increment)
+    end
   end
-  if policy.done_ms > 0 then
-    redis.call("PEXPIRE", K.key, policy.done_ms)
-    redis.call("PEXPIRE", K.history, policy.done_ms)
+  if A.error ~= "" then
+    --! include errors
+    list_error(K.errors, waits and cjson.encode(failure) or A.error)
   end
-end
-
-local function keep_rejection()
-  redis.call("HSET", K.call, "answer", A.answer)
-  if outcome == "failed" then
-    list_dead(K.dead, A.call, now)
-  end
-  redis.call("PEXPIRE", K.key, policy.keep_ms)
-  redis.call("PEXPIRE", K.history, policy.keep_ms)
+  stream_event(K.events, "attempt", A.summary)
+  count_change(K.agent_meta, "last_run_ms", now)
 end
 
 local function keep_doubt()
+  --! include hold
   local verify = key.verify or (A.payload ~= "" and A.verify ~= "" and A.verify)
   if verify then
     redis.call("ZADD", K.waiting, now + math.max(cjson.decode(verify).every_ms, tonumber(A.look_ms)), A.call)
@@ -146,21 +135,26 @@ local function keep_doubt()
   list_held(K.held, A.key, "unknown", now, failure.error)
 end
 
-local function keep(to)
-  if to == "waiting" then
-    if not waits then
-      retry_at(now + retry_ms)
-    end
-  elseif to == "unknown" then
-    keep_doubt()
-  else
-    if to == "done" then
-      keep_result()
-    else
-      keep_rejection()
-    end
-    redis.call("PEXPIRE", K.call, policy.keep_ms)
+local function expire_key(after_ms)
+  redis.call("PEXPIRE", K.key, after_ms)
+  redis.call("PEXPIRE", K.history, after_ms)
+end
+
+-- The answer of a call that is done is its result; one that waited has the answer of its wait.
+local function end_call(to)
+  if to == "rejected" then
+    redis.call("HSET", K.call, "answer", A.answer)
+    expire_key(policy.keep_ms)
+  elseif call.answer then
+    redis.call("HDEL", K.call, "answer")
   end
+  if to == "rejected" and outcome == "failed" then
+    --! include errors
+    list_dead(K.dead, A.call, now)
+  elseif to == "done" and not is_effect then
+    expire_key(policy.done_ms)
+  end
+  redis.call("PEXPIRE", K.call, policy.keep_ms)
 end
 
 if A.payload ~= "" then -- Redis may have fallen back to before the effect meanwhile
@@ -173,19 +167,27 @@ if A.events[1] then
   append_events(K.history, unpack(A.events))
 end
 local to = settle_key()
-settle_caps()
-settle_breaker()
-write_facts()
+if policy.caps[1] or policy.breaker then
+  --! include caps breaker settle_limits
+end
+if facts then
+  --! include settle_facts
+end
 if call.paid_ms then
   redis.call("HDEL", K.call, "paid_ms")
 end
 if call.waits then
+  --! include errors
   redis.call("HDEL", K.call, "waits", "waits_since_ms", "waits_why")
   forget_wait(K.errors, A.call)
 end
-if waits then
-  wait_for_service()
+if to == "waiting" then
+  --! include settle_retry
 end
 count_and_report()
-keep(to)
+if to == "unknown" then
+  keep_doubt()
+elseif to ~= "waiting" then
+  end_call(to)
+end
 return {"settled", now}

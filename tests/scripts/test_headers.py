@@ -130,7 +130,7 @@ def test_an_include_begins_with_its_name_and_is_included_somewhere(path: Path) -
 
     assert text.startswith(f"-- {name}: ")
     assert len(text.splitlines()) <= LINES
-    included = [re.findall(r"^--! include (.+)$", other.read_text(), re.MULTILINE) for other in [*SCRIPTS, *INCLUDES]]
+    included = [re.findall(r"^ *--! include (.+)$", other.read_text(), re.MULTILINE) for other in [*SCRIPTS, *INCLUDES]]
     assert name in " ".join(itertools.chain.from_iterable(included)).split()
 
 
