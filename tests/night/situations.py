@@ -176,6 +176,15 @@ def model_down(house: House) -> None:
     until(lambda: list((house.root / "content" / "drafts").glob("*.md")), 60, "the draft")
 
 
+#: The journal's own last page has room for some records: calls of a key that is done take it.
+FILL_LAST_PAGE = """
+import workers
+from tasks.publisher import publish
+for _ in range(60):
+    publish.delay(post_id='state-at-3am', destination='feed')
+"""
+
+
 @situation("disk full", "disk-full", cause="No space left on device", then="free")
 def disk_full(house: House) -> None:
     """The journal's disk is full."""
@@ -183,7 +192,7 @@ def disk_full(house: House) -> None:
     house.up()
     house.wait_for_state("publish:feed:state-at-3am", "done")
     house.disk.fill()
-    house.publish("state-at-3am", "feed")
+    house.run(f'.venv/bin/python -c "{FILL_LAST_PAGE}"')
 
 
 @situation("wrong token", "wrong-token", cause="401.*|access token", then="MASTODON_TOKEN")
