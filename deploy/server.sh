@@ -134,7 +134,7 @@ start() {
     [ -z "$root" ] || return 0
     echo "Gatehouse is installed and started. Check it with:"
     echo "  systemctl status 'gatehouse*'"
-    echo "  cd $home && sudo -u $user .venv/bin/celery -A workers gate status"
+    echo "  cd $home && sudo -u $user .venv/bin/gatehouse status"
     echo "Settings, and the password of Flower's user admin: $env"
 }
 

@@ -13,7 +13,7 @@ from tests.models.server import ModelServer
 from tests.providers.mastodon import TOKEN, Mastodon
 from tests.torture.tmpfs import Disk
 
-GATE = ".venv/bin/celery -A workers gate"
+GATE = ".venv/bin/gatehouse"
 POST = """---
 id: {name}
 title: {title}

@@ -29,8 +29,8 @@ BLOCK = re.compile(r"^ *```(?P<language>\w*)\n(?P<text>.*?)^ *```$", re.MULTILIN
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 HEADING = re.compile(r"^#+ (?P<text>.+)$", re.MULTILINE)
 VARIABLE = re.compile(r"^# (?P<name>[A-Z][A-Z0-9_]+)=(?P<value>.*)$", re.MULTILINE)
-#: `gate status` as people write it: in a command line, or short in backticks.
-GATE = re.compile(r"(?:celery -A workers gate|`gate) (?P<command>[a-z][a-z-]+)")
+#: `gatehouse status` as people write it, or as the plug-in of Celery.
+GATE = re.compile(r"(?:celery -A workers gate|\.venv/bin/gatehouse|`gatehouse) (?P<command>[a-z][a-z-]+)")
 MAKE = re.compile(r"(?:^\$ |`)make (?P<target>[a-z]+)", re.MULTILINE)
 
 
@@ -238,7 +238,7 @@ def resolves(dotted: str) -> bool:
 def test_every_gate_command_is_told_in_operations() -> None:
     page = (OPERATIONS / "commands.md").read_text()
 
-    missing = {name for name in gate_commands() if not re.search(rf"^\| `gate {name}\b", page, re.MULTILINE)}
+    missing = {name for name in gate_commands() if not re.search(rf"^\| `gatehouse {name}\b", page, re.MULTILINE)}
 
     assert missing == set()
 
