@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
-from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from statistics import fmean, median
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from clients.sources import BrokenSource, Document, Parsed
 from clients.text.markdown import shorten
+from clients.text.words import listed
+from tasks.analyst import table
+from tasks.analyst.table import Column
 
-#: The newest rows of a table: more than a year of days.
-MAX_ROWS, MAX_COLUMNS = 400, 6
-#: Columns that are read: each row is padded to the width of the header, which takes quadratic time for wide ones.
-MAX_CELLS = 50
+#: Series of one table that are analysed.
+MAX_COLUMNS = 6
 #: The newest values that are kept; together with those of other tables they must fit one fact.
 MAX_VALUES = 28
 #: Values on each side of a comparison; for daily values a week, so that both sides have a weekend.
@@ -89,29 +84,37 @@ class SeriesSummary(BaseModel):
 
 def summarize(document: Document) -> Parsed[SeriesSummary]:
     """Summarize each series in a table; see `parse` and `describe` for what they raise."""
-    return Parsed([describe(series) for series in parse(document.data, document.source)])
+    parsed = parse(document)
+    return Parsed([describe(series) for series in parsed.parts], parsed.left_out)
 
 
-def parse(data: bytes, source: str) -> list[Series]:
+def parse(document: Document) -> Parsed[Series]:
     """Read the columns of numbers in a table.
 
     Args:
-        data: A CSV file with a header, or a JSON list of objects. The first column labels the rows.
-        source: The table's name.
+        document: A CSV file with a heading, or a JSON list of objects. A column of dates, or the first one, labels the rows.
 
     Raises:
-        BrokenSource: the data is not such a table, or has no column of numbers.
+        BrokenSource: the document is not such a table, or has no column of numbers.
 
     """
-    try:
-        text = data.decode("utf-8-sig").strip()
-    except UnicodeDecodeError as error:
-        raise BrokenSource(f"is not UTF-8 at byte {error.start}") from None
-    rows = _rows_of_json(text) if text.startswith(("[", "{")) else _rows_of_csv(text)
-    columns = [column for name in _names(rows) if (column := _series(source, name, rows))][:MAX_COLUMNS]
+    read = table.read(document)
+    label, rows = table.ordered(read)
+    columns = list(table.columns(read, label, rows))
     if not columns:
-        raise BrokenSource("has no column of numbers; write a heading, then one row per day: date,visits")
-    return columns
+        told = read.left_out()
+        raise BrokenSource(
+            f"has no column of numbers{told and f' ({told})'}; write a heading, then a row per day: date,visits"
+        )
+    if unused := [column.name for column in columns[MAX_COLUMNS:]]:
+        read.problems.insert(0, f"only {MAX_COLUMNS} columns are analysed, not {listed(unused)}")
+    found = [_series(document.source, column) for column in columns[:MAX_COLUMNS]]
+    return Parsed(found, read.left_out())
+
+
+def _series(source: str, column: Column) -> Series:
+    labels, values = zip(*column.values, strict=True)
+    return Series(source, shorten(column.name, MAX_NAME), tuple(shorten(label, MAX_NAME) for label in labels), values)
 
 
 def describe(series: Series) -> SeriesSummary:
@@ -131,58 +134,6 @@ def describe(series: Series) -> SeriesSummary:
         unusual=_unusual(series),
         newest=[_short(value) for value in values[-MAX_VALUES:]],
     )
-
-
-def _rows_of_csv(text: str) -> list[dict[str, Any]]:
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    try:
-        return _table(csv.reader(lines))
-    except csv.Error as error:
-        raise BrokenSource(f"is not CSV: {error}") from None
-
-
-def _table(lines: Iterator[list[str]]) -> list[dict[str, Any]]:
-    """Return the newest rows by column name; missing cells are empty."""
-    header = next(lines, [])[:MAX_CELLS]
-    newest = deque((row for row in lines if row), maxlen=MAX_ROWS)
-    return [dict(zip(header, [*row[:MAX_CELLS], *[""] * len(header)], strict=False)) for row in newest]
-
-
-def _rows_of_json(text: str) -> list[dict[str, Any]]:
-    try:
-        rows = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BrokenSource(f"is not JSON: {error}") from None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise BrokenSource('is not a list of objects; write [{"date": "2026-11-01", "visits": 3}, …]')
-    return rows[-MAX_ROWS:]
-
-
-def _names(rows: list[dict[str, Any]]) -> list[str]:
-    """Return the names of the columns after the first, which labels the rows."""
-    return [name for name in islice(rows[0], 1, MAX_CELLS) if name] if rows else []
-
-
-def _series(source: str, name: str, rows: list[dict[str, Any]]) -> Series | None:
-    """Return one column, or None if it has anything but numbers and empty cells."""
-    label = next(iter(rows[0]))
-    cells = [(str(row.get(label, "")), _cell(row.get(name, ""))) for row in rows]
-    numbers = [(shorten(at, MAX_NAME), value) for at, value in cells if value is not None]
-    if not numbers or any(math.isnan(value) for _, value in numbers):
-        return None
-    labels, values = zip(*numbers, strict=True)
-    return Series(source, shorten(str(name), MAX_NAME), labels, values)
-
-
-def _cell(cell: Any) -> float | None:
-    """Convert a cell to a number; None for an empty cell, NaN for anything else."""
-    if cell is None or (isinstance(cell, str) and not cell.strip()):
-        return None
-    try:
-        number = math.nan if isinstance(cell, bool) else float(cell)
-    except (TypeError, ValueError, OverflowError):
-        return math.nan
-    return number if math.isfinite(number) else math.nan
 
 
 def _change(before: tuple[float, ...], after: tuple[float, ...]) -> float | None:

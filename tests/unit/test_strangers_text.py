@@ -277,7 +277,7 @@ def headed(text: str) -> str:
 
 def tabled(text: str) -> int:
     try:
-        return len(timeseries.parse(text.encode(), "x"))
+        return len(timeseries.parse(Document("x", text.encode())).parts)
     except (BrokenSource, OverflowError):
         return 0
 

@@ -11,7 +11,7 @@ import settings
 from clients.llm import response
 from clients.llm.completion_error import UnusableReply
 from clients.sources import BrokenSource, Document
-from tasks.analyst import analysis, timeseries
+from tasks.analyst import analysis, table, timeseries
 from tasks.analyst.analysis import Analysis
 from tasks.analyst.metrics import AgentMetrics, Metrics, PostMetrics
 from tasks.analyst.timeseries import SeriesSummary
@@ -48,7 +48,7 @@ def said(numbers: Metrics) -> str:
 def test_each_column_of_numbers_is_a_series() -> None:
     data = b"# a remark\ndate,visits,who,price\n2026-11-01,3,ada,1.5\n2026-11-02,4,grace,\n"
 
-    found = timeseries.parse(data, "Shop")
+    found = timeseries.parse(Document("Shop", data)).parts
 
     assert [(one.name, one.labels, one.values) for one in found] == [
         ("visits", ("2026-11-01", "2026-11-02"), (3.0, 4.0)),
@@ -57,7 +57,9 @@ def test_each_column_of_numbers_is_a_series() -> None:
 
 
 def test_a_json_list_of_objects_is_a_table() -> None:
-    (found,) = timeseries.parse(b'[{"date": "a", "n": 1}, {"date": "b", "n": 2.5}, {"date": "c"}]', "Shop")
+    (found,) = timeseries.parse(
+        Document("Shop", b'[{"date": "a", "n": 1}, {"date": "b", "n": 2.5}, {"date": "c"}]')
+    ).parts
 
     assert (found.labels, found.values) == (("a", "b"), (1.0, 2.5))
 
@@ -69,14 +71,14 @@ def test_a_json_list_of_objects_is_a_table() -> None:
 )  # fmt: skip
 def test_what_has_no_numbers_is_a_broken_source(data: bytes) -> None:
     with pytest.raises(BrokenSource):
-        timeseries.parse(data, "Shop")
+        timeseries.parse(Document("Shop", data))
 
 
 def test_only_the_newest_rows_are_looked_at() -> None:
-    found = described(*range(1, timeseries.MAX_ROWS + 11))
+    found = described(*range(1, table.MAX_ROWS + 11))
 
-    assert (found.count, found.first) == (timeseries.MAX_ROWS, "day 11")
-    assert found.newest[-1] == timeseries.MAX_ROWS + 10
+    assert (found.count, found.first) == (table.MAX_ROWS, "day 11")
+    assert found.newest[-1] == table.MAX_ROWS + 10
     assert len(found.newest) == timeseries.MAX_VALUES
 
 
