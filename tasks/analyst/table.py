@@ -128,7 +128,7 @@ def _separator(text: str) -> str:
 
 
 def _is_data(cells: Sequence[str]) -> bool:
-    """Return whether a first row is no heading: a date, and numbers after it."""
+    """Return whether a first row holds data instead of names: a date, and numbers after it."""
     numbers = [figures.read(cell, ".") is not None for cell in cells[1:] if not figures.is_missing(cell)]
     return bool(numbers) and all(numbers) and dates.month_first(cells[0]) is not None
 
