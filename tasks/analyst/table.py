@@ -28,7 +28,7 @@ MAX_SHOWN = 40
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One row: its number in the file, where the heading is row 1, and its cells."""
 
     number: int
@@ -36,7 +36,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Column:
+class NumberColumn:
     """One column of numbers: its name, and its values with the label of each row."""
 
     name: str
@@ -48,7 +48,7 @@ class Table:
     """A table: the names of its columns, its rows, and what cannot be read in it."""
 
     names: list[str]
-    rows: list[Row]
+    rows: list[TableRow]
     separator: str = ","
     problems: list[str] = field(default_factory=list)  #: whole rows
     cells: list[str] = field(default_factory=list)  #: single cells
@@ -98,17 +98,17 @@ def _of_csv(text: str) -> Table:
             )
         else:
             padding = [""] * (len(heading) - len(row.cells))
-            table.rows.append(Row(row.number, [*row.cells[: len(heading)], *padding]))
+            table.rows.append(TableRow(row.number, [*row.cells[: len(heading)], *padding]))
     return table
 
 
-def _records(text: str, separator: str, first: int) -> Iterator[Row]:
+def _records(text: str, separator: str, first: int) -> Iterator[TableRow]:
     """Yield the rows that are not empty and not a remark."""
     reader, start = csv.reader(io.StringIO(text, newline=""), delimiter=separator), first
     for cells in reader:
         number, start = start, first + reader.line_num
         if any(cell.strip() for cell in cells) and not cells[0].startswith("#"):
-            yield Row(number, list(cells))
+            yield TableRow(number, list(cells))
 
 
 def _separator(text: str) -> str:
@@ -150,13 +150,13 @@ def _of_json(text: str) -> Table:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise BrokenSource('is not a list of objects; write [{"date": "2026-11-01", "visits": 3}, …]')
     names = list(islice(dict.fromkeys(name for row in rows for name in row), MAX_CELLS))
-    return Table(names, [Row(number, [row.get(name) for name in names]) for number, row in enumerate(rows, 1)])
+    return Table(names, [TableRow(number, [row.get(name) for name in names]) for number, row in enumerate(rows, 1)])
 
 
 # Order and columns
 
 
-def ordered(table: Table) -> tuple[int, list[Row]]:
+def ordered(table: Table) -> tuple[int, list[TableRow]]:
     """Put the rows in the order of their dates.
 
     Returns:
@@ -192,7 +192,7 @@ def _holds_dates(table: Table, column: int) -> bool:
 _DATE_NAMES = {"date", "day", "time", "timestamp", "datetime", "month", "year", "at"}
 
 
-def columns(table: Table, label: int, rows: Sequence[Row]) -> Iterator[Column]:
+def columns(table: Table, label: int, rows: Sequence[TableRow]) -> Iterator[NumberColumn]:
     """Yield the columns of numbers, and note in the table what in them and beside them cannot be read."""
     others = [column for column in range(len(table.names)) if column != label]
     proven = figures.decimal_mark(row.cells[column] for row in rows for column in others)
@@ -211,7 +211,7 @@ def columns(table: Table, label: int, rows: Sequence[Row]) -> Iterator[Column]:
         ]
         found = [(_text(row.cells[label]), value) for row, _, value in values if value is not None]
         if found:
-            yield Column(name, found)
+            yield NumberColumn(name, found)
 
 
 def _text(cell: Any) -> str:

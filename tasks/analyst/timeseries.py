@@ -12,7 +12,7 @@ from clients.sources import BrokenSource, Document, Parsed
 from clients.text.markdown import shorten
 from clients.text.words import listed
 from tasks.analyst import table
-from tasks.analyst.table import Column
+from tasks.analyst.table import NumberColumn
 
 #: Series of one table that are analysed.
 MAX_COLUMNS = 6
@@ -112,7 +112,7 @@ def parse(document: Document) -> Parsed[Series]:
     return Parsed(found, read.left_out())
 
 
-def _series(source: str, column: Column) -> Series:
+def _series(source: str, column: NumberColumn) -> Series:
     labels, values = zip(*column.values, strict=True)
     return Series(source, shorten(column.name, MAX_NAME), tuple(shorten(label, MAX_NAME) for label in labels), values)
 
