@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 from hiredis import pack_command
 from redis import Redis
@@ -30,7 +33,6 @@ class Script:
         self.text, tables = lua.with_positions(lua.assembled(name))
         self._digest = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
         self.keys, self.arguments = tables["KEYS"], tables["ARGV"]
-        self._keys, self._arguments = _Names("key", name, self.keys), _Names("argument", name, self.arguments)
 
     def __call__(self, redis: Redis, keys: KeyNames, /, **arguments: Argument) -> list[Any]:
         """Run the script atomically, in one round trip.
@@ -60,41 +62,47 @@ class Script:
 
     def _values(self, keys: KeyNames, arguments: Mapping[str, Argument]) -> list[Any]:
         """Return the number of keys, the keys and the arguments, in the order of the file."""
-        unknown = arguments.keys() - self._arguments.known
-        if unknown:
-            raise TypeError(
-                f"{self.name}.lua: no argument is called {min(unknown)!r}; it takes: {', '.join(self.arguments)}"
-            )
-        in_order = self._keys.in_order(keys)
-        return [len(in_order), *in_order, *self._arguments.in_order(arguments)]
-
-
-class _Names:
-    """The names of a script's keys, or of its arguments."""
-
-    def __init__(self, kind: str, script: str, names: Sequence[str]) -> None:
-        self._sentence = f"{script}.lua: the {kind} {{!r}} is missing; it takes: {', '.join(names)}"
-        self._single = [name for name in names if not name.endswith(lua.REST)]
-        self._rest = names[-1].removesuffix(lua.REST) if names[-1].endswith(lua.REST) else None
-        self.known = {name.removesuffix(lua.REST) for name in names}
-
-    def in_order(self, given: Mapping[str, Any]) -> list[Any]:
-        """Return the values of all names; raise TypeError if one is missing."""
         try:
-            values = [given[name] for name in self._single]
-            if self._rest is not None:
-                values += given[self._rest]
+            in_order = _in_order(self.keys, keys)
+            values = [len(in_order), *in_order, *_in_order(self.arguments, arguments)]
         except KeyError as error:
-            raise TypeError(self._sentence.format(error.args[0])) from None
+            raise self._misnamed(arguments, error.args[0]) from None
+        if len(arguments) > len(self.arguments):
+            raise self._misnamed(arguments)
         return values
+
+    def _misnamed(self, arguments: Mapping[str, Argument], missing: str = "") -> TypeError:
+        known = {name.removesuffix(lua.REST) for name in self.arguments}
+        if unknown := arguments.keys() - known:
+            what, takes = f"no argument is called {min(unknown)!r}", self.arguments
+        elif missing in known and missing not in arguments:
+            what, takes = f"the argument {missing!r} is missing", self.arguments
+        else:
+            what, takes = f"the key {missing!r} is missing", self.keys
+        return TypeError(f"{self.name}.lua: {what}; it takes: {', '.join(takes)}")
+
+
+def _in_order(names: Sequence[str], given: Mapping[str, Any]) -> list[Any]:
+    """Return the values of all names, those of a list at the end; raise KeyError for a name that is missing."""
+    if not names[-1].endswith(lua.REST):
+        return [given[name] for name in names]
+    return [*(given[name] for name in names[:-1]), *given[names[-1].removesuffix(lua.REST)]]
+
+
+#: Connections that ran a script a moment ago, by pool, with the time then: taking one from its pool, and giving it back, costs
+#: a third of a round trip.
+_recent: WeakKeyDictionary[Any, list[tuple[Any, float]]] = WeakKeyDictionary()
+#: Seconds. A connection that was idle for longer is given back, so that the pool looks whether the server closed it.
+RECENT = 1.0
 
 
 def _exchange(redis: Redis, *commands: tuple[str | bytes | int, ...]) -> list[Any]:
     """Run commands in one round trip, without redis-py's telemetry and its check of each argument: a quarter of the cost."""
     packed = b"".join(pack_command(command) for command in commands)  # type: ignore[arg-type]  # its type says: a tuple of one
     pool = redis.connection_pool
+    recent = _recent.setdefault(pool, [])
     try:
-        connection = pool.get_connection()
+        connection = _connection(pool, recent)
     except RedisError as error:
         raise as_away(error) from error
 
@@ -103,10 +111,25 @@ def _exchange(redis: Redis, *commands: tuple[str | bytes | int, ...]) -> list[An
         return [connection.read_response() for _ in commands]
 
     try:
-        return cast("list[Any]", connection.retry.call_with_retry(exchange, lambda _: connection.disconnect()))
-    except RedisError as error:
-        if isinstance(error, ResponseError) and len(commands) > 1:
-            connection.disconnect()  # the unread answers of the other commands must not reach the next user
-        raise as_away(error) from error
-    finally:
+        answers = connection.retry.call_with_retry(exchange, lambda _: connection.disconnect())
+    except BaseException as error:
+        if len(commands) > 1 or not isinstance(error, ResponseError):
+            connection.disconnect()  # an answer that was not read must not reach the next user
         pool.release(connection)
+        if isinstance(error, RedisError):
+            raise as_away(error) from error
+        raise
+    recent.append((connection, time.monotonic()))
+    return cast("list[Any]", answers)
+
+
+def _connection(pool: Any, recent: list[tuple[Any, float]]) -> Any:
+    """Return a connection of this process that ran a script a moment ago; otherwise one that the pool has checked."""
+    try:
+        connection, used = recent.pop()
+    except IndexError:
+        return pool.get_connection()
+    if connection.pid == os.getpid() and time.monotonic() - used < RECENT:
+        return connection
+    pool.release(connection)
+    return pool.get_connection()
