@@ -61,7 +61,12 @@ def test_a_connection_that_was_idle_for_long_is_checked_by_the_pool(
     pool = poster.redis.connection_pool
     checked: list[Any] = []
     original = pool.get_connection
-    monkeypatch.setattr(pool, "get_connection", lambda: checked.append(original()) or checked[-1])
+
+    def check() -> Any:
+        checked.append(original())
+        return checked[-1]
+
+    monkeypatch.setattr(pool, "get_connection", check)
     run(poster)
 
     assert checked == [kept(poster)]
