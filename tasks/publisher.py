@@ -12,7 +12,7 @@ import settings
 from clients import content, destinations
 from clients.content import Post
 from clients.destinations import Destination, Published
-from gatekeeper import Breaker, Effect, Rung
+from gatekeeper import Breaker, Effect, Rate, Rung
 
 log = structlog.get_logger("gatehouse.publisher")
 
@@ -36,7 +36,7 @@ def remember(published: Published, post_id: str, destination: str) -> None:
 
 @gatekeeper.task(
     key="publish:{destination}:{post_id}",
-    rate="10/hour",
+    rate=Rate("10/hour", scope="{destination}"),  # what fails at one takes no slot of another
     cap="30/day",
     breaker=Breaker(after=3, cooldown="5m", scope="{destination}"),
     effect=Effect(verify=find_post, then=remember, accepts=Rung.RULES),

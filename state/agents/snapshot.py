@@ -6,10 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from state.agents import facts
+from state.agents import facts, pause
 from state.formatting import iso
 from state.redis import client
-from state.redis.client import now_ms
 from state.redis.keys import Keys
 
 #: The fields of every state file; an agent's facts take other names.
@@ -49,45 +48,9 @@ def revisions(agents: list[str]) -> dict[str, int]:
     return {agent: int(number or 0) for agent, [number] in zip(agents, found, strict=True)}
 
 
-def pause(agent: str, by: str, why: str) -> None:
-    """Stop the agent's calls from starting until `resume`; the pause survives restarts.
-
-    Args:
-        agent: The agent.
-        by: Who pauses it.
-        why: The reason, for people.
-
-    """
-    redis = client.client()
-    now = now_ms(redis)
-    fields = {"pause": json.dumps({"at": now, "by": by, "why": why}), "updated_ms": str(now)}
-    n = Keys(agent)
-    with redis.pipeline(transaction=True) as pipe:
-        pipe.hset(n.agent_meta, mapping=fields).hincrby(n.agent_meta, "revision", 1)
-        pipe.execute()
-
-
-def resume(agent: str) -> bool:
-    """Lift a pause, and reset the cap that caused it.
-
-    Returns:
-        False if the agent was not paused.
-
-    """
-    redis = client.client()
-    n = Keys(agent)
-    record, at = json.loads(redis.hget(n.agent_meta, "pause") or "{}"), now_ms(redis)
-    with redis.pipeline(transaction=True) as pipe:
-        pipe.hdel(n.agent_meta, "pause").hincrby(n.agent_meta, "revision", 1).hset(n.agent_meta, "updated_ms", at)
-        if "cap" in record:
-            pipe.delete(record["cap"])
-        return bool(pipe.execute()[0])
-
-
 def _head(
     agent: str, head: dict[str, str], metrics: dict[str, str], errors: list[str], held: dict[str, str]
 ) -> dict[str, Any]:
-    pause = json.loads(head["pause"]) if "pause" in head else None
     return {
         "agent": agent,
         "revision": int(head.get("revision", 0)),
@@ -95,8 +58,8 @@ def _head(
         "last_run": iso(head.get("last_run_ms")),
         "errors": [_dated(json.loads(error), "at", "since", "until") for error in errors],
         "metrics": {"total_done": 0, "total_failed": 0} | {name: int(total) for name, total in sorted(metrics.items())},
-        "paused": pause is not None,
-        "pause": pause and _dated({name: pause[name] for name in ("at", "by", "why")}, "at"),
+        "paused": "pause" in head,
+        "pause": pause.described(head.get("pause")),
         "held": sorted((_dated(json.loads(entry), "since") for entry in held.values()), key=lambda e: str(e["since"])),
     }
 

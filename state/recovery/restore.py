@@ -8,7 +8,7 @@ from typing import Any
 
 from redis import Redis
 
-from state.agents import facts, state_file
+from state.agents import facts, pause, state_file
 from state.agents.snapshot import HEAD_FIELDS
 from state.constants import MAX_ERRORS
 from state.formatting import from_iso
@@ -108,7 +108,7 @@ def _queue_head(redis: Redis, pipe: Any, n: Keys, document: dict[str, Any], *, l
         if document.get(name):
             pipe.hsetnx(n.agent_meta, field, from_iso(document[name]))
     if document.get("pause"):
-        pipe.hsetnx(n.agent_meta, "pause", json.dumps({**document["pause"], "at": from_iso(document["pause"]["at"])}))
+        pipe.hsetnx(n.agent_meta, "pause", pause.stored(document["pause"]))
     for name, total in document.get("metrics", {}).items():
         before = 0 if lost_all else int(redis.hget(n.metrics, name) or 0)
         pipe.hincrby(n.metrics, name, max(total - before, 0))

@@ -140,9 +140,13 @@ local function check_ledger()
 end
 
 local function check_pause()
-  if pause then
-    local record = cjson.decode(pause)
-    local told = {by = record.by, why = record.why}
+  if not pause then
+    return nil
+  end
+  --! include pause
+  local reason = pause_of(pause, A.task)
+  if reason then
+    local told = {by = reason.by, why = reason.why}
     return {stage = "paused", why = "paused", due = now + PAUSE_RETRY_MS, told = told}
   end
 end

@@ -12,13 +12,13 @@
 -- Returns:
 --   {"sending", payload}
 --   {"lost", state}
---   {"paused", pause (JSON)}
+--   {"paused", the reason that stops this task (JSON)}
 --   {"closed"}
---! include now history agent soundness
+--! include now history agent pause soundness
 local K = named({"key", "agent_meta", "history", "call", "ledger"}, KEYS)
 local A = named({"owner", "fence", "payload", "epoch", "key", "verify", "events..."}, ARGV)
 
-local key = fields(K.key, "state", "owner", "fence", "payload", "settled")
+local key = fields(K.key, "state", "owner", "fence", "payload", "settled", "task")
 if key.owner ~= A.owner or key.fence ~= A.fence then
   return {"lost", key.state or "gone"}
 elseif A.epoch ~= "" and not is_same_ledger(K.ledger, A.epoch) then
@@ -30,9 +30,9 @@ elseif key.state == "unknown" and key.settled ~= A.fence then
 elseif key.state ~= "claimed" then
   return {"lost", key.state}
 end
-local pause = redis.call("HGET", K.agent_meta, "pause")
+local pause = pause_of(redis.call("HGET", K.agent_meta, "pause"), key.task)
 if pause then
-  return {"paused", pause}
+  return {"paused", cjson.encode(pause)}
 end
 local payload = key.payload or A.payload
 redis.call("HSET", K.key, "state", "sending", "payload", payload)

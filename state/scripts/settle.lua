@@ -37,7 +37,7 @@ local A = named({
   "facts", "counters", "summary", "answer", "boot", "boot_ms", "payload", "verify", "waits", "look_ms", "events..."
 }, ARGV)
 
-local key = fields(K.key, "state", "owner", "fence", "settled", "verify", "payload", "started_ms", "frozen_by")
+local key = fields(K.key, "state", "owner", "fence", "settled", "verify", "payload", "started_ms", "frozen_by", "task")
 local state, outcome, retry_ms = key.state, A.outcome, tonumber(A.retry_ms)
 if key.owner ~= A.owner or key.fence ~= A.fence then
   return {"lost", now, state or "gone"}
@@ -168,7 +168,7 @@ if A.events[1] then
 end
 local to = settle_key()
 if policy.caps[1] or policy.breaker then
-  --! include caps breaker settle_limits
+  --! include caps breaker pause settle_limits
 end
 if facts then
   --! include settle_facts

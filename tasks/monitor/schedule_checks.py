@@ -12,6 +12,7 @@ from gatekeeper.schedule.entries import Entry, Schedule, read
 from gatekeeper.tables import config_lines
 from state import hints
 from state.agents import events
+from state.agents import pause as pauses
 from state.agents.snapshot import Snapshot, snapshot
 from state.ledger import schedule_runs
 from tasks.monitor.checks import Check, Observation
@@ -115,7 +116,7 @@ def check_entry(entry: Entry, state: Snapshot | None, watched: datetime, now: da
     value = f"ran {last:%Y-%m-%d %H:%M} UTC" if last else "never ran"
     if failure := schedule_runs.failure(entry.agent, entry.name):
         return Observation(value, why=f"its tick of {failure['at']} could not be started: {failure['why']}")
-    if state.head["paused"]:
+    if pauses.of_task(state.head["pause"], entry.task):
         return Observation(f"{value}, paused")
     due, allowed = max(entry.next_after(last), watched) if last else watched, grace(entry)
     limit = f"due {due:%Y-%m-%d %H:%M} UTC, {_hours(allowed)} later it is late"

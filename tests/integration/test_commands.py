@@ -157,15 +157,33 @@ def test_stop_all_pauses_every_agent(shell: Shell) -> None:
         == {head["agent"] for head in heads}
         == set(answer["paused"])
     )
-    shell.run(
-        """
-        from gatekeeper.policies.spec import agents
-        from state.agents import snapshot as agent
-        from state.redis import client as store
-        for name in agents():
-            agent.resume(name)
-        """
-    )
+
+    resumed, again = shell.gate("resume", "--all"), shell.gate("resume", "--all")
+
+    assert set(resumed["resumed"]) == set(answer["paused"])
+    assert again["resumed"] == []
+    assert not any(head["paused"] for head in shell.gate("status"))
+
+
+def test_a_second_pause_keeps_the_first_reason_and_says_so(shell: Shell) -> None:
+    first = shell.gate("pause", "clerk", "--why", "looking at the numbers")["pause"]
+
+    [again, stopped] = gates(shell, ("pause", "clerk", "--why", "again"), ("stop-all", "--why", "everything"))
+
+    assert again.returncode == stopped.returncode == 0
+    assert "is paused already" in again.stdout
+    assert "looking at the numbers" in again.stdout
+    [head] = shell.gate("status", "clerk")
+    assert head["pause"] == first
+    shell.gate("resume", "--all")
+
+
+@pytest.mark.parametrize("words", [("resume",), ("resume", "clerk", "--all")])
+def test_resume_takes_one_agent_or_all(shell: Shell, words: tuple[str, ...]) -> None:
+    [done] = gates(shell, words)
+
+    assert done.returncode == 2
+    assert "--all" in done.stderr
 
 
 def test_pause_needs_a_reason_and_an_agent_that_exists(shell: Shell) -> None:

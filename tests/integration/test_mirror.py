@@ -15,7 +15,7 @@ import pytest
 import redis
 
 import settings
-from state.agents import snapshot, state_file
+from state.agents import pause, state_file
 from state.agents.facts import MAX_ENTRIES
 from state.model import FactChange
 from state.redis.keys import Keys
@@ -31,10 +31,11 @@ WITHIN = 1.0
 #: Changes the state and photographs it, for ever, as fast as it can.
 WRITER = """
 import itertools, sys
-from state.agents import snapshot as agent
+from state.agents import pause as agent
 from state.agents import state_file as mirror
 print('{"event": "writer ready"}', flush=True)
 for number in itertools.count():
+    agent.resume("poster")
     agent.pause("poster", f"writer {sys.argv[1]}", "x" * (number % 2000))
     mirror.write("poster")
 """
@@ -117,12 +118,12 @@ def test_the_file_has_the_shape_that_its_readers_know(house: Install, shell: She
 def test_a_pause_is_in_the_file_with_its_own_time(house: Install, shell: Shell) -> None:
     before = shell.run("from state.agents import snapshot as agent\nanswer = agent.snapshot('clerk').head")
 
-    shell.run("from state.agents import snapshot as agent\nagent.pause('clerk', 'ada', 'looking')")
+    shell.run("from state.agents import pause as agent\nagent.pause('clerk', 'ada', 'looking')")
 
     state = until(lambda: (found := house.state("clerk"))["paused"] and found, what="the pause in the file")
     assert (state["pause"]["by"], state["pause"]["why"]) == ("ada", "looking")
     assert state["updated_at"] >= state["pause"]["at"] > (before["updated_at"] or "")
-    shell.run("from state.agents import snapshot as agent\nagent.resume('clerk')")
+    shell.run("from state.agents import pause as agent\nagent.resume('clerk')")
     until(lambda: not house.state("clerk")["paused"], what="the file without the pause")
 
 
@@ -170,7 +171,7 @@ def test_writers_that_were_killed_leave_no_heap_of_unfinished_files(
     folder.mkdir(parents=True)
     for number in range(5):
         (folder / f".poster.json.{number:016x}.tmp").write_text("{")
-    snapshot.pause("poster", "ada", "looking")
+    pause.pause("poster", "ada", "looking")
 
     state_file.write("poster")
 
@@ -179,13 +180,13 @@ def test_writers_that_were_killed_leave_no_heap_of_unfinished_files(
 
 def test_a_file_that_somebody_removed_comes_back_with_the_next_change(valkey: Valkey, state_dir: Path) -> None:
 
-    snapshot.pause("poster", "ada", "looking")
+    pause.pause("poster", "ada", "looking")
     mirrors = state_file.StateFiles(["poster"])
     assert mirrors.refresh() == ["poster"]
     assert mirrors.refresh() == []
     (state_dir / "agents" / "poster.json").unlink()
 
-    snapshot.resume("poster")
+    pause.resume("poster")
 
     assert mirrors.refresh() == ["poster"]
     assert read(state_dir / "agents" / "poster.json")["paused"] is False
@@ -230,11 +231,12 @@ def test_a_file_that_knows_more_than_redis_is_set_aside_before_it_is_written_ove
     valkey: Valkey, state_dir: Path
 ) -> None:
     client = valkey.client()
-    for _ in range(3):
-        snapshot.pause("poster", "ada", "before the loss")
+    pause.pause("poster", "ada", "an hour before the loss")
+    pause.resume("poster")
+    pause.pause("poster", "ada", "before the loss")
     state_file.write("poster")
     client.flushall()
-    snapshot.pause("poster", "bob", "after the loss")
+    pause.pause("poster", "bob", "after the loss")
 
     state_file.write("poster")
 
@@ -250,7 +252,7 @@ def test_an_agent_that_never_ran_has_a_file_too(valkey: Valkey, state_dir: Path)
 
 
 def test_an_empty_redis_does_not_overwrite_what_a_file_remembers(valkey: Valkey, state_dir: Path) -> None:
-    snapshot.pause("poster", "ada", "looking")
+    pause.pause("poster", "ada", "looking")
     mirrors = state_file.StateFiles(["poster"])
     mirrors.refresh()
     valkey.client().flushall()

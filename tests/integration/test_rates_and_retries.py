@@ -193,7 +193,7 @@ def test_a_cap_pauses_its_agent_and_says_so_in_the_mirror(
     assert (refused["error"], refused["stage"], refused["by"]) == ("paused", "paused", "cap")
     state = until(lambda: (found := house.state("counter"))["paused"] and found, what="the pause in the mirror")
     assert "2/day" in state["pause"]["why"]
-    shell.run("from state.agents import snapshot as agent\nanswer = agent.resume('counter')")
+    shell.run("from state.agents import pause as agent\nanswer = agent.resume('counter')")
     assert house.answer(shell.delay("counter.capped", {"n": 3})[0])["ok"], "a person has looked, so it counts from zero"
     assert len(effect_server.counts()) == 3
 

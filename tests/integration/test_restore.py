@@ -60,7 +60,7 @@ def live(clerk: Clerk, effects: EffectServer) -> dict[str, Any]:
     assert clerk.run("post", post_id="torn")["ok"] is None
     assert clerk.run("complain", words="something broke")["ok"] is None
     assert clerk.run("remember", name="last", value={"deep": {"er": [1, None, "ä"]}})["ok"]
-    clerk.shell.run("from state.agents import snapshot as agent\nagent.pause('clerk', 'ada', 'looking')")
+    clerk.shell.run("from state.agents import pause as agent\nagent.pause('clerk', 'ada', 'looking')")
     return clerk.state()
 
 
@@ -132,12 +132,19 @@ def test_a_living_redis_is_never_overwritten(house: Install, clerk: Clerk, effec
     assert fingerprint(clerk) == before
 
 
-def fingerprint(clerk: Clerk) -> dict[str, str]:
-    """What each key of an agent holds, as the server itself writes it down; but the ledger, whose epoch is new."""
+def fingerprint(clerk: Clerk) -> dict[str, Any]:
+    """What each key of an agent holds; but the ledger, whose epoch is new."""
     raw = redis.Redis.from_url(clerk.house.redis_url)
+    read = {
+        b"hash": raw.hgetall,
+        b"list": lambda name: raw.lrange(name, 0, -1),
+        b"zset": lambda name: raw.zrange(name, 0, -1, withscores=True),
+        b"stream": raw.xrange,
+        b"string": raw.get,
+    }
     try:
         return {
-            name.decode(): repr(raw.dump(name))
+            name.decode(): read[raw.type(name)](name)
             for name in raw.scan_iter("gate:*")
             if not {b"ledger", b"{house}"} & set(name.split(b":"))
         }

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from gatekeeper.policies.policy import Rate
-from state.agents import events, snapshot
+from state.agents import events, pause
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, Poster
 
@@ -36,7 +36,7 @@ def test_a_refusal_is_told_with_its_stage_its_key_and_its_time(poster_with: With
 @pytest.mark.parametrize("policies", [{}, {"cap": ["7/hour", "8/day"], "rate": ["9/hour", "99/day"]}])
 def test_a_paused_agent_tells_of_each_call_it_refuses(poster_with: WithPolicies, policies: dict[str, object]) -> None:
     poster = poster_with(**policies)
-    snapshot.pause(AGENT, "ada", "looking")
+    pause.pause(AGENT, "ada", "looking")
 
     poster.refused("one")
     poster.refused("two")
@@ -57,7 +57,7 @@ def test_a_replay_a_deferral_and_a_repeated_answer_are_not_told(poster_with: Wit
 
 
 def test_a_second_message_of_a_refused_call_is_told_once(poster: Poster) -> None:
-    snapshot.pause(AGENT, "ada", "looking")
+    pause.pause(AGENT, "ada", "looking")
     call = poster.register()
 
     for _ in range(2):
@@ -69,7 +69,7 @@ def test_a_second_message_of_a_refused_call_is_told_once(poster: Poster) -> None
 def test_attempts_and_refusals_are_read_in_the_order_in_which_they_happened(poster: Poster) -> None:
     attempt = {"outcome": "done", "task": "tasks.poster.post", "key": "k", "ms": 12, "attempt": 1}
     poster.redis.xadd(poster.n.events, {"attempt": json.dumps(attempt)})
-    snapshot.pause(AGENT, "ada", "looking")
+    pause.pause(AGENT, "ada", "looking")
     poster.refused("two")
 
     done, refused = events.recent(AGENT, 0)

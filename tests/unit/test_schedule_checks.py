@@ -17,7 +17,7 @@ from gatekeeper.policies.spec import registered
 from gatekeeper.schedule import entries
 from gatekeeper.schedule.entries import Entry, Schedule
 from gatekeeper.tables.config_lines import TableError
-from state.agents import snapshot
+from state.agents import pause
 from state.agents.snapshot import Snapshot
 from state.redis import client
 from state.redis.keys import Keys
@@ -197,12 +197,22 @@ def test_a_paused_agent_is_not_late() -> None:
     assert found.value.endswith("paused")
 
 
+@pytest.mark.parametrize(("task", "late"), [(TASK.name, False), ("tasks.publisher.another", True)])
+def test_the_cap_of_a_task_excuses_only_the_entries_of_that_task(task: str, late: bool) -> None:
+    told = paused("cap", timedelta(hours=1))
+    told["pause"]["task"] = task
+
+    found = schedule_checks.check_entry(EVERY_HALF_HOUR, state(LONG_AGO, **told), LONG_AGO, NOW)
+
+    assert bool(found.why) is late
+
+
 def test_every_agent_every_entry_and_every_held_key_is_looked_at() -> None:
     redis, now = client.client(), datetime.now(UTC)
     for number in range(12):
         entry = {"key": f"post:{number}", "state": "unknown", "since": 1000 + number, "why": "read timed out"}
         redis.hset(Keys("publisher").held, entry["key"], json.dumps(entry))
-    snapshot.pause("writer", "ada", "looking")
+    pause.pause("writer", "ada", "looking")
 
     schedule = schedule_checks.schedule()
     since = schedule_checks.watched_since(schedule.entries, {}, None, now)
