@@ -14,7 +14,7 @@
 --   {"lost", state}
 --   {"paused", the reason that stops this task (JSON)}
 --   {"closed"}
---! include now history agent pause soundness
+--! include now history agent soundness
 local K = named({"key", "agent_meta", "history", "call", "ledger"}, KEYS)
 local A = named({"owner", "fence", "payload", "epoch", "key", "verify", "events..."}, ARGV)
 
@@ -30,9 +30,13 @@ elseif key.state == "unknown" and key.settled ~= A.fence then
 elseif key.state ~= "claimed" then
   return {"lost", key.state}
 end
-local pause = pause_of(redis.call("HGET", K.agent_meta, "pause"), key.task)
+local pause = redis.call("HGET", K.agent_meta, "pause")
 if pause then
-  return {"paused", cjson.encode(pause)}
+  --! include pause
+  local reason = pause_of(pause, key.task)
+  if reason then
+    return {"paused", cjson.encode(reason)}
+  end
 end
 local payload = key.payload or A.payload
 redis.call("HSET", K.key, "state", "sending", "payload", payload)
