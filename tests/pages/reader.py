@@ -33,11 +33,19 @@ class Reader:
         self._kept = house.home / ".kept"
 
     def read(self, page: Page) -> None:
-        """Do what the page says, in its order. A page that does not start the system itself finds it running."""
+        """Do what the page says, in its order."""
+        self.prepare(page)
+        self.type_commands(page)
+
+    def prepare(self, page: Page) -> None:
+        """Produce the page's situation; a page without one finds the system running, unless it starts it itself."""
         if page.situation:
             SITUATIONS[page.situation].produce(self._house)
         elif not any(STAYS.search(_without_comment(step.text)) for step in page.steps):
             self._house.up()
+
+    def type_commands(self, page: Page) -> None:
+        """Do the steps of a page whose situation is there."""
         for step in page.steps:
             self._do(step)
 

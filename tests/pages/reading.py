@@ -56,7 +56,10 @@ class Page:
     not_run: list[tuple[str, str]]  #: command and reason
 
     @property
-    def name(self) -> str:
+    def is_operations(self) -> bool:
+        return self.path.parent.name == "operations"
+
+    def __str__(self) -> str:
         return str(self.path.relative_to(ROOT))
 
 
