@@ -147,7 +147,7 @@ def _known_by_its_old_id(item: FeedItem, *, is_shared: bool) -> dict[str, Any] |
     Such an id may belong to several items: then the recorded title decides.
     """
     before: dict[str, Any] | None = gatekeeper.memory().get("drafted", item.old_id)
-    if before is None or before["title"] in {item.title, item.old_title}:
+    if before is None or before.get("title") in {item.title, item.old_title}:
         return before
     tells_apart = ":" in item.guid if item.guid else "#" not in item.link
     return before if tells_apart and not is_shared else None

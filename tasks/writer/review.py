@@ -12,6 +12,7 @@ from typing import Literal
 import settings
 from clients import content
 from clients.content import BrokenPost, PostNotFound, post
+from state import hints
 from state.files import sync_folder, write_atomic
 from tasks.writer import drafts
 
@@ -128,7 +129,7 @@ def _find(name: str, home: Path, state: Literal["approved", "rejected"]) -> Wait
             f"{name} is a post already; to take it back, remove its file in {settings.current().content_dir}"
         )
     close = get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else "see: celery -A workers gate draft list"
+    hint = f"did you mean {close[0]}?" if close else f"see: {hints.gatehouse('draft', 'list')}"
     raise NotDecided(f"no draft {name[:80]!r} waits in {drafts.folder()}; {hint}")
 
 

@@ -133,4 +133,4 @@ def test_a_person_reads_the_list_as_a_table(alone: Agents, drafted: str) -> None
     done = alone.shell.celery("gate", "draft", "list")
 
     assert done.stdout.split("  ")[0] == drafted
-    assert done.stdout.rstrip().endswith("Note 2, and 1 more worth reading  by rules, 2 sources")
+    assert "  Note 2, and 1 more worth reading  by rules, two sources\nread them in " in done.stdout

@@ -1,4 +1,4 @@
-"""`gate draft list`, `approve` and `reject`: the writer's drafts, which wait for a person."""
+"""`gatehouse draft list`, `approve` and `reject`: the writer's drafts, which wait for a person."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import asdict
 
 import click
 
+from clients.text.words import counted
 from gatekeeper.redact import clean
-from tasks.writer import review
+from state import hints
+from tasks.writer import drafts, review
 from tasks.writer.review import Decided, Waiting
 from workers.commands.output import Failed, command, show, table
 from workers.people import person
@@ -21,13 +23,14 @@ def list_(*, json_: bool) -> None:
     """List every draft that waits, the oldest first, and those that cannot be used with the reason."""
     waiting = review.waiting()
     rows = [_row(each) for each in waiting]
-    show(json_, [asdict(each) for each in waiting], table(rows) or "no draft waits")
+    next_ = f"read them in {drafts.folder()}; then: {hints.gatehouse('draft', 'approve')} NAME, or draft reject NAME --why …"
+    show(json_, [asdict(each) for each in waiting], f"{table(rows)}\n{next_}" if rows else "no draft waits")
 
 
 def _row(each: Waiting) -> tuple[str, ...]:
     if each.state == "broken":
         return each.draft, "broken", each.why, ""
-    made_by = f"by {each.made_by or 'a person'}, {len(each.sources)} sources"
+    made_by = f"by {each.made_by or 'a person'}, {counted(len(each.sources), 'source', 'sources')}"
     return each.draft, str(each.since)[:16].replace("T", " "), each.title, made_by
 
 
