@@ -19,6 +19,9 @@ log = structlog.get_logger("gatehouse.publisher")
 #: Calls submitted in one run: a folder full of old posts is published over hours, not at once.
 BATCH_SIZE = 10
 
+#: Broken and skipped files in the state file and in a result, and characters of their names and messages.
+MAX_TOLD, MAX_NAME, MAX_WHY = 25, 120, 400
+
 
 def find_post(post: Post, destination: str) -> Published | None:
     """Look the post up at the destination."""
@@ -59,21 +62,34 @@ def publish(post_id: str, destination: Destination) -> Published:
 
 @gatekeeper.task()
 def publish_next() -> dict[str, list[str]]:
-    """Submit a `publish` call per destination for the next due posts; broken posts are recorded in the agent's state.
+    """Submit a `publish` call per destination for the next due posts.
+
+    The agent's facts say which files are `broken`, and which are `skipped` because their authors hold them back.
 
     Returns:
-        The submitted calls as `DESTINATION:POST`, and the names of the broken posts.
+        The submitted calls as `DESTINATION:POST`, and the names of the broken and of the skipped files.
 
     """
     due = content.due(datetime.now(UTC))
     broken = due.broken | _unknown_destinations(due.posts)
-    gatekeeper.memory().put("broken", broken or None)
+    skipped = due.skipped | _without_destination(due.posts)
+    memory = gatekeeper.memory()
+    memory.put("broken", _shortened(broken))
+    memory.put("skipped", _shortened(skipped))
     submitted: list[str] = []
     for post in due.posts:
         if len(submitted) >= BATCH_SIZE:
             break
         submitted += [_submit(post, destination) for destination in _open_destinations(post)]
-    return {"submitted": submitted, "broken": sorted(broken)}
+    return {"submitted": submitted, "broken": sorted(broken)[:MAX_TOLD], "skipped": sorted(skipped)[:MAX_TOLD]}
+
+
+def _shortened(told: dict[str, str]) -> dict[str, str] | None:
+    """Return what fits into the state file, and how much it leaves out; None for nothing."""
+    shown = {name[:MAX_NAME]: why[:MAX_WHY] for name, why in sorted(told.items())[:MAX_TOLD]}
+    if len(told) > len(shown):
+        shown["more"] = f"{len(told) - len(shown):,} more files; they are named once these are corrected"
+    return shown or None
 
 
 def _unknown_destinations(posts: Iterable[Post]) -> dict[str, str]:
@@ -83,6 +99,18 @@ def _unknown_destinations(posts: Iterable[Post]) -> dict[str, str]:
         for post in posts
         for name in post.destinations
         if name not in destinations.KNOWN
+    }
+
+
+def _without_destination(posts: Iterable[Post]) -> dict[str, str]:
+    """Return the reason for each post none of whose destinations is in use."""
+    enabled = settings.current().publish_to
+    return {
+        post.id: f"{post.id}: none of its destinations ({', '.join(post.destinations)}) is in PUBLISH_TO; add one there"
+        for post in posts
+        if post.destinations
+        and not set(post.destinations) & set(enabled)
+        and set(post.destinations) <= set(destinations.KNOWN)
     }
 
 

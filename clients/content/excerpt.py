@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from wcwidth import iter_graphemes
 
+from clients.content.pages import link_base
 from clients.content.post import Post
 from clients.text import markdown, plain_text
 
@@ -44,12 +45,13 @@ def excerpt(post: Post, limit: int, count: Count, max_links: int | None = None) 
         RenderError: the post's Markdown cannot be parsed within the limits of `clients.text.markdown`.
 
     """
-    whole = f"{post.title}\n\n{plain_text.text_of(post.body)}"
+    base = link_base(post.id)
+    whole = f"{post.title}\n\n{plain_text.text_of(post.body, base)}"
     if max_links is not None:
         whole = _with_fewer_links(whole, max_links)
     if len(whole) <= limit * MAX_LENGTH_FACTOR and count(whole) <= limit:
         return whole
-    beginning, link = whole[: limit * MAX_LENGTH_FACTOR], _link(post)
+    beginning, link = whole[: limit * MAX_LENGTH_FACTOR], _link(post, base)
     if link and count(link) < limit // 2:
         cut = _cut(beginning, lambda text: count(f"{text}\n\n{link}") <= limit)
         if link not in cut:
@@ -57,9 +59,9 @@ def excerpt(post: Post, limit: int, count: Count, max_links: int | None = None) 
     return _cut(beginning, lambda text: count(text) <= limit)
 
 
-def _link(post: Post) -> str:
+def _link(post: Post, base: str) -> str:
     """Return the post's first link, or the first of its sources, or an empty text."""
-    every = [*markdown.links(post.body), *post.sources]
+    every = [*markdown.links(post.body, base), *post.sources]
     return next((link for link in every if URL.fullmatch(link)), "")
 
 

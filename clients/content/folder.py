@@ -1,7 +1,11 @@
-"""Read the posts to publish: the Markdown files in `content/`, read again on each call."""
+"""Read the posts to publish: the Markdown files below `content/`, read again on each call.
+
+Folders of Jekyll and Hugo can be read as they are; `clients.content.imported` has their rules.
+"""
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -10,11 +14,23 @@ from datetime import datetime
 from pathlib import Path
 
 import settings
-from clients.content import post
-from clients.content.post import BrokenPost, Post
+from clients.content import imported, post
+from clients.content.front_matter import BrokenPost
+from clients.content.imported import Skipped
+from clients.content.post import Post
 
 #: Bytes. A long novel is under 1 MB of text; a larger file is in this folder by mistake.
 MAX_POST = 1_000_000
+
+#: Files. A folder with more is not one of posts, such as a home directory.
+MAX_FILES = 10_000
+
+MARKDOWN = frozenset({".md", ".markdown", ".mdown", ".mdwn", ".mkd", ".mkdn", ".mkdown"})
+#: Formats in which Jekyll and Hugo take posts too; HTML is a post only with front matter.
+OTHER_FORMATS = frozenset({".adoc", ".asciidoc", ".mdx", ".org", ".pandoc", ".rmd", ".rst", ".textile"})
+HTML = frozenset({".htm", ".html"})
+#: The writer's drafts; `tasks.writer` lists them.
+DRAFTS = "drafts"
 
 
 class PostNotFound(LookupError):
@@ -23,10 +39,18 @@ class PostNotFound(LookupError):
 
 @dataclass(frozen=True)
 class Scan:
-    """The content of the folder: `posts`, oldest `publish_at` first, and `broken`, the error by file name."""
+    """The content of the folder.
+
+    Attributes:
+        posts: The posts, oldest `publish_at` first.
+        broken: What is wrong with each other file, by its name.
+        skipped: Why a file is not to be published, such as a draft, by its name.
+
+    """
 
     posts: tuple[Post, ...] = ()
     broken: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
 
 
 def load(post_id: str, folder: Path | None = None) -> Post:
@@ -38,15 +62,15 @@ def load(post_id: str, folder: Path | None = None) -> Post:
 
     Raises:
         PostNotFound: no file has this id.
-        BrokenPost: the only file with this id cannot be used, or several files have it.
+        BrokenPost: the only file with this id cannot be used or is not to be published, or several files have it.
 
     """
     folder = folder or settings.current().content_dir
-    parsed = [file for file in _parse_folder(folder, lambda path: _may_hold(path, post_id)) if file.id == post_id]
+    parsed = [file for file in _parse_folder(folder, lambda each: _may_hold(each, post_id)) if file.id == post_id]
     for file in parsed:
         if isinstance(file.outcome, Post):
             return file.outcome
-        raise BrokenPost(file.outcome)
+        raise file.outcome
     raise PostNotFound(f"no post {post_id[:80]!r} in {folder}; write one as a .md file there, or correct the id")
 
 
@@ -56,7 +80,8 @@ def scan(folder: Path | None = None) -> Scan:
     posts = [file.outcome for file in parsed if isinstance(file.outcome, Post)]
     return Scan(
         posts=tuple(sorted(posts, key=lambda post: (post.publish_at, post.id))),
-        broken={file.name: file.outcome for file in parsed if isinstance(file.outcome, str)},
+        broken={file.name: str(file.outcome) for file in parsed if type(file.outcome) is BrokenPost},
+        skipped={file.name: str(file.outcome) for file in parsed if isinstance(file.outcome, Skipped)},
     )
 
 
@@ -67,46 +92,114 @@ def due(now: datetime, folder: Path | None = None) -> Scan:
 
 
 @dataclass(frozen=True)
+class _File:
+    """A file of the folder: its path, and its name relative to the folder."""
+
+    path: Path
+    name: Path
+
+    @property
+    def shown(self) -> str:
+        return os.fsencode(self.name).decode(errors="replace")
+
+
+@dataclass(frozen=True)
 class _ParsedFile:
     """One file: its name, the id it claims, and its post or what is wrong with it."""
 
     name: str
     id: str
-    outcome: Post | str
+    outcome: Post | BrokenPost
 
 
-def _parse_folder(folder: Path, wanted: Callable[[Path], bool] = lambda _: True) -> Iterable[_ParsedFile]:
+def _parse_folder(folder: Path, wanted: Callable[[_File], bool] = lambda _: True) -> list[_ParsedFile]:
     """Parse the wanted files of a folder; those with a post come first."""
+    told: list[_ParsedFile] = []
     try:
         home = folder.resolve(strict=True)
-        paths = sorted(home.iterdir())
+        files = [file for file in _files(home, told) if wanted(file)]
     except OSError as error:
         why = f"{folder}: {error.strerror}; create the folder or point CONTENT_DIR at the posts"
-        return [_ParsedFile(folder.name, "", why)]
-    parsed = _without_duplicates([_parse(path, home) for path in paths if _is_post(path.name) and wanted(path)])
-    return sorted(parsed, key=lambda file: isinstance(file.outcome, str))
+        return [_ParsedFile(folder.name, "", BrokenPost(why))]
+    parsed = [*_without_duplicates([_parse(file, home) for file in files]), *told]
+    return sorted(parsed, key=lambda file: not isinstance(file.outcome, Post))
 
 
-def _may_hold(path: Path, post_id: str) -> bool:
+def _files(home: Path, told: list[_ParsedFile]) -> Iterator[_File]:
+    """Yield the files that may be posts, in the order of their names; add folders that are not read to `told`."""
+    seen = 0
+
+    def unreadable(error: OSError) -> None:
+        if Path(error.filename) == home:
+            raise error
+        name = os.fsencode(Path(error.filename).relative_to(home)).decode(errors="replace")
+        told.append(_ParsedFile(name, "", BrokenPost(f"{name}: cannot be read: {error.strerror}; repair or remove it")))
+
+    for top, folders, names in os.walk(home, onerror=unreadable):
+        here = Path(top).relative_to(home)
+        told += [_ParsedFile(name, "", error) for name, error in _unread(home, here, folders)]
+        folders[:] = sorted(name for name in folders if _is_read(here, name) and not (home / here / name).is_symlink())
+        seen += len(names)
+        if seen > MAX_FILES:
+            why = f"{home} holds more than {MAX_FILES:,} files, of which the rest are not read; point CONTENT_DIR at posts"
+            told.append(_ParsedFile(home.name, "", BrokenPost(why)))
+            return
+        # A folder that is named like a post is told as one.
+        every = (_File(home / here / name, here / name) for name in sorted({*names, *folders}))
+        yield from (file for file in every if _is_post(file.path))
+
+
+def _is_read(here: Path, name: str) -> bool:
+    """Return whether a folder is read; Jekyll and Hugo have other things than posts in those that are not."""
+    is_ours = here == Path() and name == DRAFTS
+    is_special = name.startswith("_") and name not in {"_posts", "_drafts"}
+    return not (is_ours or is_special or name.startswith(".") or name == "node_modules")
+
+
+def _unread(home: Path, here: Path, folders: Iterable[str]) -> Iterator[tuple[str, BrokenPost]]:
+    """Yield each folder that is not read although it holds Markdown, with the reason."""
+    for name in sorted(folders):
+        path, shown = home / here / name, os.fsencode(here / name).decode(errors="replace")
+        if path.is_symlink():
+            yield shown, BrokenPost(f"{shown}: is a link to a folder, which is not followed; put a copy there instead")
+        elif name.startswith("_") and not _is_read(here, name) and any(map(_is_post, path.rglob("*"))):
+            yield (
+                shown,
+                Skipped(f"{shown}: folders whose names begin with _ are not read; move its posts to publish them"),
+            )
+
+
+def _may_hold(file: _File, post_id: str) -> bool:
     """Return whether a file can have the id: by its name, or because its text contains the id.
 
-    YAML can spell the id with escapes, so a file that contains a backslash qualifies too.
+    A file with a slug, whose spelling differs, or with a backslash, with which YAML can spell the id, qualifies too.
     """
-    if path.stem == post_id:
+    if imported.default_id(file.name) == post_id:
         return True
     try:
-        if not path.is_file():  # a pipe would block
+        if not file.path.is_file():  # a pipe would block
             return False
-        with path.open("rb") as file:
-            data = file.read(MAX_POST)
+        with file.path.open("rb") as opened:
+            data = opened.read(MAX_POST)
     except OSError:
         return False  # a file that cannot be read claims no other id than its name
-    return post_id.encode(errors="surrogatepass") in data or b"\\" in data
+    return post_id.encode(errors="surrogatepass") in data or b"\\" in data or b"slug" in data.lower()
 
 
-def _is_post(name: str) -> bool:
-    """Return whether a file name is that of a post; editors keep their temporary files under hidden names."""
-    return name.endswith(".md") and not name.startswith(".") and name.lower() != "readme.md"
+def _is_post(path: Path) -> bool:
+    """Return whether a file is named like a post; editors keep their temporary files under hidden names."""
+    suffix = path.suffix.lower()
+    if path.name.startswith(".") or path.stem.lower() == "readme":
+        return False
+    return suffix in MARKDOWN | OTHER_FORMATS or (suffix in HTML and _has_front_matter(path))
+
+
+def _has_front_matter(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(8).removeprefix(codecs.BOM_UTF8).startswith((b"---", b"+++"))
+    except OSError:
+        return False
 
 
 def _without_duplicates(files: list[_ParsedFile]) -> Iterator[_ParsedFile]:
@@ -116,26 +209,28 @@ def _without_duplicates(files: list[_ParsedFile]) -> Iterator[_ParsedFile]:
         if isinstance(file.outcome, Post):
             names[file.id].append(file.name)
     for file in files:
-        others = ", ".join(name for name in names[file.id] if name != file.name)
+        others = ", ".join(name for name in names[file.id] if name != file.name)[:300]
         is_duplicate = others and isinstance(file.outcome, Post)
-        yield replace(file, outcome=_duplicate_error(file, others)) if is_duplicate else file
+        why = f"{file.name}: the id {file.id!r} is also in {others}; give each file an id of its own"
+        yield replace(file, outcome=BrokenPost(why)) if is_duplicate else file
 
 
-def _duplicate_error(file: _ParsedFile, others: str) -> str:
-    return f"{file.name}: the id {file.id!r} is also in {others}; give each file an id of its own"
-
-
-def _parse(path: Path, home: Path) -> _ParsedFile:
-    name, post_id = os.fsencode(path.name).decode(errors="replace"), path.stem
+def _parse(file: _File, home: Path) -> _ParsedFile:
+    post_id = imported.default_id(file.name)
     try:
-        header, body = post.split(_text(path, home))
-        post_id = str(header.get("id", post_id))
-        return _ParsedFile(name, post_id, post.build({"id": post_id, **header, "body": body}))
+        if file.name.suffix.lower() not in MARKDOWN:
+            raise BrokenPost("is not Markdown; write it as Markdown in a `.md` file, or remove it")
+        header, body = post.split(_text(file.path, home))
+        post_id = str(header.get("id") or post_id)
+        fields = imported.adapt(header, body, file.name)
+        post_id = str(fields["id"])
+        return _ParsedFile(file.shown, post_id, post.build({**fields, "body": body}))
     except BrokenPost as error:
-        return _ParsedFile(name, post_id, f"{name}: {error}")
+        return _ParsedFile(file.shown, post_id, type(error)(f"{file.shown}: {error}"))
     except (OSError, RuntimeError) as error:  # pathlib raises RuntimeError for a loop of links
         why = getattr(error, "strerror", None) or "it links to itself"
-        return _ParsedFile(name, post_id, f"{name}: cannot be read: {why}; repair or remove it")
+        why = f"{file.shown}: cannot be read: {why}; repair or remove it"
+        return _ParsedFile(file.shown, post_id, BrokenPost(why))
 
 
 def _text(path: Path, home: Path) -> str:

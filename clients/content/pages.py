@@ -1,4 +1,4 @@
-"""Templates for all generated pages: they escape their values and share one inline style sheet.
+"""Addresses of posts, and templates for all generated pages: they escape their values and share one inline style sheet.
 
 The content security policy in `base.html` allows that style sheet by its digest, and no scripts or external resources.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+import settings
 from state import hints
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -37,6 +38,12 @@ def environment(*folders: Path) -> Environment:
     env.globals |= {"style": style, "style_hash": f"sha256-{digest}", "root": "../", "gatehouse": hints.gatehouse}
     env.filters |= {"day": _day, "instant": _instant}
     return env
+
+
+def link_base(post_id: str) -> str:
+    """Return the address that a post's relative links start from: its page below PUBLIC_URL; empty if that is not set."""
+    here = settings.current()
+    return "" if here.public_url == here.web_url else f"{here.public_url}/posts/{post_id}.html"
 
 
 def _day(moment: datetime) -> str:

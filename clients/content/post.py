@@ -1,22 +1,23 @@
-"""One post: its fields, and how they are read from a Markdown file with front matter."""
+"""One post: its fields, and what they may hold."""
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, date, datetime, time
+from email.utils import parsedate_to_datetime
 from typing import Annotated
 
-import yaml
-from frontmatter.default_handlers import YAMLHandler
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from clients.text.words import one_line
+from clients.content.front_matter import BrokenPost, split
+from clients.text import source
+from clients.text.words import clean, one_line
+
+__all__ = ["ID", "BrokenPost", "Post", "build", "split", "utc"]
 
 #: Ids become file names and parts of URLs.
 ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-
-#: Characters that XML 1.0 forbids even when escaped: one of them would make the whole feed invalid.
-XML_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 #: `posts/index.html` lists all posts.
 RESERVED_IDS = frozenset({"index"})
@@ -34,26 +35,24 @@ EXAMPLES = {
     "body": "Markdown below the front matter",
 }
 
-#: Characters. There are seven short fields, and YAML parsers take quadratic time for some inputs.
-MAX_HEADER = 8_000
+#: Characters of a title or a tag, and of a source: the URL of an alert service has 500.
+MAX_LINE, MAX_LINK = 300, 2_048
 
-#: Parses YAML into text, lists and mappings only.
-LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-
-
-class BrokenPost(ValueError):
-    """Raised when a post's file exists but cannot be used; the message says which file and what to change."""
+#: Other forms of dates than ISO 8601, without a time.
+_DATE_FORMS = ("%B %d, %Y", "%b %d, %Y", "%d %B %Y", "%d %b %Y")
 
 
 def utc(value: object) -> datetime:
-    """Convert a date, a time or an ISO 8601 text to an aware time in UTC; a value without a zone is in UTC.
+    """Convert a date, a time or a text to an aware time in UTC; a value without a zone is in UTC.
+
+    Texts are in ISO 8601, as Jekyll writes it too (`2026-1-2 09:00:00 +0100`), as in mail, or like `2 January 2026`.
 
     Raises:
         ValueError: the value is something else, such as a number, which could mean seconds or a date.
 
     """
     if isinstance(value, str):
-        value = datetime.fromisoformat(value.strip())
+        value = _parsed(value.strip())
     elif isinstance(value, date) and not isinstance(value, datetime):
         value = datetime.combine(value, time())
     if not isinstance(value, datetime):
@@ -64,14 +63,54 @@ def utc(value: object) -> datetime:
         raise ValueError("is outside the calendar") from error
 
 
-def _printable(value: object) -> object:
-    return XML_FORBIDDEN.sub("", value).strip() if isinstance(value, str) else value
+def _parsed(text: str) -> datetime:
+    """Parse a date in one of the forms of `utc`; the error of a text that has none is that of ISO 8601."""
+    iso = re.sub(r"^(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)", lambda m: f"{m[1]}-{m[2]:0>2}-{m[3]:0>2}", text)
+    iso = re.sub(r"\s*(?:UTC|GMT|Z)$", "+00:00", re.sub(r"\s+(?=[+-]\d\d:?\d\d$)", "", iso))
+    try:
+        return datetime.fromisoformat(iso)
+    except ValueError as error:
+        for form in _DATE_FORMS:
+            with suppress(ValueError):
+                return datetime.strptime(text, form)  # noqa: DTZ007 - `utc` adds the zone
+        with suppress(ValueError):
+            mailed = parsedate_to_datetime(text)
+            if mailed.tzinfo:  # without one, its zone is not known
+                return mailed
+        raise ValueError(str(error).replace(repr(iso), repr(text))) from None
+
+
+def _markdown(value: object) -> object:
+    """Return Markdown without comments, control characters and empty lines around it; indentation means code."""
+    if not isinstance(value, str):
+        return value
+    text = source.without_comments(re.sub(r"\r\n?", "\n", clean(value)))
+    return re.sub(r"\A(?:[^\S\n]*\n)+", "", text).rstrip()
+
+
+def _line(value: object) -> object:
+    """Return a text on one line, without comments and control characters."""
+    if not isinstance(value, str):
+        return value
+    text = str(one_line(clean(value)))
+    while (kept := source.COMMENT.sub("", text)) != text:
+        text = kept
+    return one_line(text)
 
 
 def _not_empty(value: str) -> str:
     if not value:
         raise ValueError("is empty")
     return value
+
+
+def _at_most(length: int) -> AfterValidator:
+    def check(value: str) -> str:
+        if len(value) > length:
+            raise ValueError(f"has {len(value):,} characters, of which {length:,} are allowed; shorten it")
+        return value
+
+    return AfterValidator(check)
 
 
 def _words(value: object) -> object:
@@ -87,12 +126,11 @@ def _free_id(value: str) -> str:
     return value
 
 
-Text = Annotated[str, BeforeValidator(_printable), AfterValidator(_not_empty)]
-Line = Annotated[Text, BeforeValidator(one_line), StringConstraints(max_length=300)]
+Markdown = Annotated[str, BeforeValidator(_markdown), AfterValidator(_not_empty)]
+OneLine = Annotated[str, BeforeValidator(_line), AfterValidator(_not_empty)]
+Line = Annotated[OneLine, _at_most(MAX_LINE)]
 Words = Annotated[tuple[Line, ...], BeforeValidator(_words)]
-#: URLs; one of an alert service has 500 characters.
-Link = Annotated[Text, BeforeValidator(one_line), StringConstraints(max_length=2_048)]
-Links = Annotated[tuple[Link, ...], BeforeValidator(_words)]
+Links = Annotated[tuple[Annotated[OneLine, _at_most(MAX_LINK)], ...], BeforeValidator(_words)]
 
 
 class Post(BaseModel):
@@ -121,7 +159,7 @@ class Post(BaseModel):
     made_by: Line | None = None
     sources: Links = ()
     source_ids: Words = ()
-    body: Text
+    body: Markdown
 
 
 def build(fields: dict[str, object]) -> Post:
@@ -133,43 +171,6 @@ def build(fields: dict[str, object]) -> Post:
         raise BrokenPost(" ".join(_problem(str(each["loc"][0]), each["msg"]) for each in problems)) from None
 
 
-def split(text: str) -> tuple[dict[str, object], str]:
-    """Split a file's text into its front matter and its body; raises BrokenPost."""
-    handler = YAMLHandler()
-    text = text.strip()
-    try:
-        header, body = handler.split(text) if handler.detect(text) else ("", "")
-    except ValueError:
-        header = ""
-    if not header.strip():
-        raise BrokenPost("has no front matter; begin it with `---`, the fields, and `---`")
-    if len(header) > MAX_HEADER:
-        raise BrokenPost(f"has front matter of more than {MAX_HEADER:,} characters; move text below it")
-    return _header(header), body
-
-
-def _header(text: str) -> dict[str, object]:
-    """Parse front matter; every scalar stays text, so `title: 2026` is a title and `tags: [no]` is not a boolean."""
-    try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=LOADER)):
-            raise BrokenPost("its front matter uses YAML aliases (`*name`), which can grow without end; write it out")
-        header, tree = yaml.load(text, Loader=LOADER), yaml.compose(text, Loader=LOADER)  # noqa: S506 - only text
-    except (yaml.YAMLError, RecursionError) as error:
-        raise BrokenPost(f"its front matter is not YAML: {' '.join(str(error).split())[:300]}; correct it") from None
-    if not isinstance(header, dict):
-        raise BrokenPost("its front matter is not a list of `field: value` lines; correct it")
-    _check_names([name.value for name, _ in tree.value] if tree else [])
-    return {name: value for name, value in header.items() if value != ""}
-
-
-def _check_names(names: list[str]) -> None:
-    fields = [name for name in EXAMPLES if name != "body"]
-    for name in names:
-        if name not in fields:
-            raise BrokenPost(f"unknown in its front matter: {name[:80]!r}; the fields are {', '.join(fields)}")
-        if names.count(name) > 1:
-            raise BrokenPost(f"has {name!r} twice in its front matter; keep one of them")
-
-
 def _problem(name: str, message: str) -> str:
-    return f"{name}: {message.removeprefix('Value error, ')}; write `{EXAMPLES[name]}`."
+    message = message.removeprefix("Value error, ")
+    return f"{name}: {message}." if "; " in message else f"{name}: {message}; write `{EXAMPLES[name]}`."

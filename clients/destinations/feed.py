@@ -20,6 +20,7 @@ from clients.content import Post, pages
 from clients.destinations import Published
 from clients.destinations.feed_store import FeedEntry, FeedStore
 from clients.text import markdown
+from clients.text.words import clean
 from gatekeeper.errors import NotApplied
 from state.files import UNFINISHED, lock_file, write_atomic
 
@@ -136,7 +137,7 @@ class Feed:
 
     def _write(self, path: Path, template: str, **values: object) -> None:
         text = _templates().get_template(template).render(url=self._url, web_url=self.web_url, tag=TAG, **values)
-        data = text.encode()
+        data = clean(text).encode()  # an entry of an earlier version may hold what XML forbids
         if not path.exists() or path.read_bytes() != data:
             write_atomic(path, data, public=True)
 
@@ -147,7 +148,7 @@ class Feed:
 def _rendered(post: Post) -> tuple[str, str]:
     """Return the post's HTML and its first paragraph; raises NotApplied if it cannot be rendered within the limits."""
     try:
-        return markdown.to_html(post.body), markdown.first_paragraph(post.body)
+        return markdown.to_html(post.body, pages.link_base(post.id)), markdown.first_paragraph(post.body)
     except markdown.RenderError as error:
         raise NotApplied(f"{post.id}: {error}", temporary=False, change="the text of the post") from None
 

@@ -44,13 +44,14 @@ class FunctionFailed(ValueError):
 
 
 def call(
-    function: Callable[..., Any], text: str | bytes, *, cpu: float | None = None, wall: float | None = None
+    function: Callable[..., Any], text: str | bytes, *more: str, cpu: float | None = None, wall: float | None = None
 ) -> Any:
-    """Return `function(text)`, computed in a child process.
+    """Return `function(text, *more)`, computed in a child process.
 
     Args:
         function: A module-level function of this project whose result can be written as JSON.
-        text: Its only argument.
+        text: Its first argument.
+        more: Its other arguments: short texts without secrets, because the list of processes shows them.
         cpu: Processor time it may take, in seconds; CPU_SECONDS by default.
         wall: Wall-clock time it may take, in seconds; WALL_SECONDS by default.
 
@@ -61,7 +62,7 @@ def call(
     """
     kind, data = ("text", text.encode("utf-8", "surrogatepass")) if isinstance(text, str) else ("bytes", text)
     cpu_limit = max(1, math.ceil(cpu or CPU_SECONDS))
-    arguments = [function.__module__, function.__qualname__, kind, str(cpu_limit)]
+    arguments = [function.__module__, function.__qualname__, kind, str(cpu_limit), *more]
     code, output = _run(arguments, data, wall or WALL_SECONDS)
     if code == 0:
         return json.loads(output)
@@ -101,14 +102,14 @@ def _environment() -> dict[str, str]:
     return {name: os.environ[name] for name in needed if name in os.environ} | {"PYTHONIOENCODING": "utf-8"}
 
 
-def _main(module: str, name: str, kind: str, seconds: int) -> int:
+def _main(module: str, name: str, kind: str, seconds: int, *more: str) -> int:
     """Run the function in the child, write its result to stdout, and return the exit code."""
     function = getattr(importlib.import_module(module), name)
     function = getattr(function, "__wrapped__", function)  # a decorator would start another child
     _limit(seconds)
     data = sys.stdin.buffer.read()
     try:
-        value = function(data.decode("utf-8", "surrogatepass") if kind == "text" else data)
+        value = function(data.decode("utf-8", "surrogatepass") if kind == "text" else data, *more)
         result = json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
     except (MemoryError, RecursionError):
         return _LIMIT_EXCEEDED
@@ -130,4 +131,4 @@ def _limit(seconds: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(_main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])))
+    sys.exit(_main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), *sys.argv[5:]))

@@ -1,4 +1,4 @@
-"""Render Markdown as safe HTML: no raw HTML, only web and mail links, no images that a browser would load.
+"""Render Markdown as safe HTML: no raw HTML, no comments, only web and mail links, no images that a browser would load.
 
 Rendering takes quadratic time and memory for some texts (each row of a table is filled up to the width of its header), so
 any text longer than MAX_UNCONFINED is rendered in a child process with limits.
@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import cache, wraps
 from itertools import pairwise
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
+from urllib.parse import urljoin
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
+from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
 from clients.text import confined
+from clients.text.source import COMMENT
+from clients.text.words import clean
 
 #: About three lines on a phone.
 SUMMARY_LENGTH = 280
@@ -29,43 +34,52 @@ SAFE_LINK = re.compile(r"(https?://|mailto:)", re.IGNORECASE)
 _SPECIAL = re.compile(r"[\\`*_\[\]<>&~|]|^[-+#=]|(?<=\d)[.)](?=\s)")
 
 
-Result = TypeVar("Result")
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class RenderError(ValueError):
     """Raised for a text that cannot be rendered within the limits; the message says what to change."""
 
 
-def within_limits(function: Callable[[str], Result]) -> Callable[[str], Result]:
+def within_limits(function: Function) -> Function:
     """Decorate a function to run in a child process if its text is long, and to raise RenderError if it fails there."""
 
     @wraps(function)
-    def limited(text: str) -> Result:
+    def limited(text: str, *more: str) -> Any:
         if len(text) <= MAX_UNCONFINED:
-            return function(text)
+            return function(text, *more)
         try:
-            return cast("Result", confined.call(function, text))
+            return confined.call(function, text, *more)
         except (confined.LimitExceeded, confined.FunctionFailed) as error:
             raise RenderError(
                 f"its Markdown cannot be rendered: it {error}; look for a very wide table, deep quotations or lists, "
                 "or thousands of brackets"
             ) from None
 
-    return limited
+    return cast("Function", limited)
 
 
 @within_limits
-def to_html(text: str) -> str:
-    """Render a post's body as HTML whose highest heading is `h2`; raises RenderError."""
-    return cast("str", _markdown().render(text))
+def to_html(text: str, base: str = "") -> str:
+    """Render a post's body as HTML whose highest heading is `h2`.
+
+    Args:
+        text: Markdown.
+        base: The address that relative links start from; without one they become their labels.
+
+    Raises:
+        RenderError: the text cannot be rendered within the limits.
+
+    """
+    return clean(cast("str", _markdown().render(text, {"base": base})))
 
 
 @within_limits
 def first_paragraph(text: str) -> str:
     """Return the first paragraph as plain text of at most SUMMARY_LENGTH characters; raises RenderError."""
-    tokens = _markdown().parse(text)
-    inline = (after for before, after in pairwise(tokens) if before.type == "paragraph_open")
-    return shorten(" ".join(_plain(next(inline, None)).split()))
+    inline = (after for before, after in pairwise(tokens(text)) if before.type == "paragraph_open")
+    paragraphs = (" ".join(clean(_plain(each)).split()) for each in inline)
+    return shorten(next(filter(None, paragraphs), ""))
 
 
 def shorten(text: str, length: int = SUMMARY_LENGTH) -> str:
@@ -82,24 +96,25 @@ def escape(text: str) -> str:
 
 
 @within_limits
-def links(text: str) -> list[str]:
-    """Return the URLs of all links and images in a text; raises RenderError."""
-    inline = [child for token in _markdown().parse(text) for child in token.children or []]
+def links(text: str, base: str = "") -> list[str]:
+    """Return the URLs of all links and images in a text; arguments and errors are those of `to_html`."""
+    inline = [child for token in tokens(text, base) for child in token.children or []]
     return [str(token.attrGet("href")) for token in inline if token.type == "link_open"]
 
 
-def tokens(text: str) -> list[Token]:
-    """Parse a text into Markdown tokens in this process, without limits."""
-    return _markdown().parse(text)
+def tokens(text: str, base: str = "") -> list[Token]:
+    """Parse a text into Markdown tokens in this process, without limits; for `base` see `to_html`."""
+    return _markdown().parse(text, {"base": base})
 
 
 @cache
 def _markdown() -> MarkdownIt:
     markdown = MarkdownIt("commonmark", {"html": False, "typographer": True})
     markdown.enable(["table", "strikethrough", "smartquotes"])
-    markdown.validateLink = lambda url: bool(SAFE_LINK.match(url))  # type: ignore[method-assign]
+    markdown.validateLink = lambda url: True  # type: ignore[method-assign]  # noqa: ARG005 - `_link` decides
+    markdown.inline.ruler.before("autolink", "comment", _skip_comment)
     markdown.core.ruler.push("level_headings", _level_headings)
-    markdown.core.ruler.push("link_images", _link_images)
+    markdown.core.ruler.push("link", _link)
     return markdown
 
 
@@ -111,28 +126,45 @@ def _level_headings(state: StateCore) -> None:
         token.tag = f"h{min(int(token.tag[1]) - highest + 2, 6)}"
 
 
-def _link_images(state: StateCore) -> None:
-    """Replace each image by a link: loading an image would tell its server who reads the page."""
+def _skip_comment(state: StateInline, silent: bool) -> bool:  # noqa: ARG001, FBT001 - markdown-it calls it so
+    """Leave out a comment that `source.without_comments` took for code."""
+    comment = COMMENT.match(state.src, state.pos)
+    state.pos = comment.end() if comment else state.pos
+    return bool(comment)
+
+
+def _link(state: StateCore) -> None:
+    """Make every link absolute or its label, and each image a link: loading it would tell its server who reads the page."""
     for token in state.tokens:
-        token.children = list(_without_images(token.children or []))
+        token.children = list(_with_web_links(token.children or [], state.env.get("base", "")))
 
 
-def _without_images(tokens: Sequence[Token]) -> Iterator[Token]:
-    depth = 0
+def _with_web_links(tokens: Sequence[Token], base: str) -> Iterator[Token]:
+    opened: list[str] = []  #: the address of each link around the token; empty for one that is only its label
     for token in tokens:
-        depth += token.nesting if token.type.startswith("link_") else 0
-        if token.type != "image":
-            yield token
-        elif depth:  # links cannot be nested
-            yield _label(token)
-        else:
-            yield Token("link_open", "a", 1, attrs={"href": token.attrGet("src") or ""})
-            yield _label(token)
-            yield Token("link_close", "a", -1)
+        match token.type:
+            case "link_open":
+                opened.append(_address(token.attrGet("href"), base))
+                token.attrSet("href", opened[-1])
+                yield from [token] if opened[-1] else []
+            case "link_close":
+                yield from [token] if opened.pop() else []
+            case "image":
+                address = "" if any(opened) else _address(token.attrGet("src"), base)  # links cannot be nested
+                label = Token("text", "", 0, content=_plain(token) or ("image" if any([address, *opened]) else ""))
+                link = Token("link_open", "a", 1, attrs={"href": address}), label, Token("link_close", "a", -1)
+                yield from link if address else [label]
+            case _:
+                yield token
 
 
-def _label(image: Token) -> Token:
-    return Token("text", "", 0, content=_plain(image) or "image")
+def _address(target: object, base: str) -> str:
+    """Return the absolute address of a link; empty for a relative one without a base, and for one that is not safe."""
+    target = str(target or "")
+    if base and target and not target.startswith("#"):
+        with suppress(ValueError):
+            target = urljoin(base, target)
+    return target if SAFE_LINK.match(target) else ""
 
 
 def _plain(parent: Token | None) -> str:

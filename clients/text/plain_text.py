@@ -7,18 +7,28 @@ from collections.abc import Iterable
 from markdown_it.token import Token
 
 from clients.text import markdown
+from clients.text.words import clean
 
 _BREAKS = {"softbreak": " ", "hardbreak": "\n"}
 _MAIL = "mailto:"
 
 
 @markdown.within_limits
-def text_of(source: str) -> str:
-    """Convert a post's body to plain text with an empty line between paragraphs; raises `markdown.RenderError`."""
+def text_of(source: str, base: str = "") -> str:
+    """Convert a post's body to plain text with an empty line between paragraphs.
+
+    Args:
+        source: Markdown.
+        base: The address that relative links start from; without one they become their labels.
+
+    Raises:
+        RenderError: the text cannot be rendered within the limits.
+
+    """
     page = _PlainTextBuilder()
-    for token in markdown.tokens(source):
+    for token in markdown.tokens(source, base):
         page.take(token)
-    return page.text
+    return clean(page.text)
 
 
 class _PlainTextBuilder:
@@ -76,7 +86,7 @@ def _inline(tokens: Iterable[Token]) -> str:
             text = text[:start] + _link(text[start:].strip(), address)
         else:
             text += _BREAKS.get(token.type, token.content)
-    return "\n".join(" ".join(line.split()) for line in text.splitlines())
+    return "\n".join(" ".join(line.split()) for line in clean(text).splitlines())
 
 
 def _link(label: str, address: str) -> str:

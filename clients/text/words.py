@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import BeforeValidator
 
+#: Characters that XML 1.0 forbids even when escaped: one of them would make a whole feed invalid.
+_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
 #: Small numbers in words.
 NUMBER_WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+
+
+def clean(text: str) -> str:
+    r"""Remove the characters that no page, feed or provider can show; a second time changes nothing.
+
+    Every text passes here where it is rendered, because decoding may bring such characters back: `&#12;`, `"\u0010"`.
+    """
+    return _FORBIDDEN.sub("", text)
 
 
 def one_line(value: object) -> object:

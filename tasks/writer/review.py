@@ -56,7 +56,8 @@ def waiting() -> list[Waiting]:
         for each in scan.posts
     ]  # fmt: skip
     broken = [
-        Waiting(Path(name).stem, str(drafts.folder() / name), "broken", why=why) for name, why in scan.broken.items()
+        Waiting(Path(name).stem, str(drafts.folder() / name), "broken", why=why)
+        for name, why in (scan.broken | scan.skipped).items()
     ]
     return usable + broken
 

@@ -181,7 +181,7 @@ def test_a_broken_post_never_stops_the_others(folder: Path, write: Write) -> Non
         ({"id": "x" * 65}, "is not an id"),
         ({"id": "index"}, "the feed's own page"),
         ({"tags": "[[a], [b]]"}, "tags: Input should be a valid string"),
-        ({"draft": "true"}, "unknown in its front matter: 'draft'; the fields are id, title, publish_at"),
+        ({"embargo": "true"}, "unknown in its front matter: 'embargo'; the fields are id, title, publish_at"),
         ({"title": "a\ntitle: b"}, "has 'title' twice"),
         ({"title": "a: b: c"}, "not YAML"),
         ({"tags": "[" * 5_000}, "not YAML"),

@@ -19,7 +19,7 @@ from clients.content.post import split
 from clients.destinations import LookupInconclusive, Published, mastodon, sent_note
 from clients.destinations.feed import Feed
 from clients.sources import BrokenSource, Document
-from clients.text import charsets, confined, feed, html, markdown, plain_text, strict_json
+from clients.text import charsets, confined, feed, html, markdown, plain_text, source, strict_json
 from gatekeeper import redact
 from gatekeeper.errors import InvalidArguments, NotApplied
 from gatekeeper.policies.key_template import Template
@@ -205,7 +205,7 @@ def test_a_post_is_rendered_before_the_lock_of_the_feed(tmp_path: Any, monkeypat
     feed, rendering, go_on = Feed(tmp_path, "http://127.0.0.1"), threading.Event(), threading.Event()
     real = markdown.to_html
 
-    def slow(text: str) -> str:
+    def slow(text: str, _base: str) -> str:
         if "slow" in text:
             rendering.set()
             assert go_on.wait(60)
@@ -275,6 +275,13 @@ def headed(text: str) -> str:
         return str(error)
 
 
+def uncommented(text: str) -> str:
+    try:
+        return source.without_comments(text)
+    except source.UnclosedComment as error:
+        return str(error)
+
+
 def tabled(text: str) -> int:
     try:
         return len(timeseries.parse(Document("x", text.encode())).parts)
@@ -331,6 +338,14 @@ IN_THE_WORKER: list[tuple[Callable[[str], Any], str]] = [
     (tabled, '[{"a": ' + "9" * MEGABYTE + "}]"),
     (tabled, '[{"a": 1.' + "9" * MEGABYTE + "}]"),
     (tabled, "[{" + ",".join(f'"c{n}": 1' for n in range(60_000)) + "}" + ',{"c0": 1}' * 400 + "]"),
+    (uncommented, "<!--" * (MEGABYTE // 4)),
+    (uncommented, "<!-- -->" * (MEGABYTE // 8)),
+    (uncommented, "<!-" * (MEGABYTE // 3)),
+    (uncommented, "` `` " * (MEGABYTE // 5)),
+    (uncommented, "".join("`" * n + " " for n in range(1_400))),
+    (uncommented, "- " * (MEGABYTE // 2)),
+    (uncommented, "> " * (MEGABYTE // 2)),
+    (uncommented, "\t\n" * (MEGABYTE // 2)),
     (charsets.of_content_type, "text/html; charset=" + "a" * MEGABYTE),
     (charsets.of_content_type, "; charset" * (MEGABYTE // 9)),
 ]

@@ -1,0 +1,44 @@
+"""The publisher works through a folder of other people's posts, and tells what it does not publish."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.unit import posts_of_others
+from tests.work.agents import Agents
+
+
+def run(agents: Agents) -> dict[str, Any]:
+    return dict(agents.run("tasks.publisher.publish_next")["result"])
+
+
+def test_a_folder_of_others_posts_is_published_or_told(alone: Agents) -> None:
+    posts_of_others.write(alone.install.content_dir)
+
+    answer = run(alone)
+
+    assert len(answer["submitted"]) == 10
+    broken, skipped = alone.fact("publisher", "broken"), alone.fact("publisher", "skipped")
+    assert len(broken) == 26
+    assert "more files" in broken["more"]
+    assert "`draft: true`" in skipped["parked.md"]
+    assert "destinations: is empty" in skipped["nowhere.md"]
+    assert len(json.dumps([broken, skipped])) < 16_000
+
+
+def test_a_post_that_goes_nowhere_is_told(alone: Agents) -> None:
+    header = "---\ntitle: T\npublish_at: 2026-11-01\ndestinations: {}\n---\nText.\n"
+    names = {"nowhere": "[]", "unknown": "[feed, fed]", "not-in-use": "mastodon", "well": "feed"}
+    for name, value in names.items():
+        (alone.install.content_dir / f"{name}.md").write_text(header.replace("{}", value))
+
+    answer = run(alone)
+
+    broken, skipped = alone.fact("publisher", "broken"), alone.fact("publisher", "skipped")
+    assert [each for each in answer["submitted"] if each.split(":")[1] in names] == ["feed:unknown", "feed:well"]
+    assert "'fed' is not a destination" in broken["unknown"]
+    assert "none of its destinations (mastodon) is in PUBLISH_TO" in skipped["not-in-use"]
+    assert "the post goes nowhere" in skipped["nowhere.md"]
+    refused = alone.run("tasks.publisher.publish", post_id="nowhere", destination="feed")
+    assert "the post goes nowhere" in refused["error"]
