@@ -84,9 +84,9 @@ def request(
 
 def _check_is_conclusive(response: Response) -> None:
     """Raise HTTPError if the response to an effect is a redirect or the like, which `raise_for_status` lets pass."""
-    attempt, status = current_or_none(), response.status_code
+    status = response.status_code
     is_conclusive = 200 <= status < 300 or status >= 400  # noqa: PLR2004 - the classes of HTTP statuses
-    if attempt is None or attempt.phase != "sending" or response.request.method in SAFE or is_conclusive:
+    if is_conclusive or not _is_effect(response.request):
         return
     where = clean(response.headers.get("Location", ""))
     raise requests.HTTPError(
@@ -103,10 +103,18 @@ def _within_the_lease(seconds: float) -> float:
     return max(min(seconds, left), MIN_SECONDS)
 
 
+def _is_effect(prepared: PreparedRequest) -> bool:
+    """Return whether a request is part of an effect: only then may it have changed what a person cares about."""
+    attempt = current_or_none()
+    return attempt is not None and attempt.phase == "sending" and prepared.method not in SAFE
+
+
 def _record(prepared: PreparedRequest, started: float, *, outcome: str, **fields: Any) -> None:
     """Write the request to the log and, inside a task, to the call's history."""
     ms = round((time.monotonic() - started) * 1000)
     attempt = current_or_none()
+    if outcome == "unknown" and not _is_effect(prepared):
+        outcome = "not applied" if fields.get("status", 500) < 400 else "failed"  # noqa: PLR2004 - a redirect, or 304
     line = {"method": prepared.method, "url": clean(str(prepared.url)), "outcome": outcome, "ms": ms}
     names: dict[str, Any] = {}
     if attempt is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from state.redis.keys import Keys
 from tests.harness import Install, Valkey
 from tests.harness.shell import Shell
-from tests.models.server import ModelServer, says, sends
+from tests.models.server import ModelServer, breaks_off, says, sends
 
 THOUGHT = '{"title": "by a model", "words": 3}'
 
@@ -81,6 +82,20 @@ def test_the_story_tells_each_rung_and_why_it_was_left(
     assert rungs[0]["why"] == "HTTP 401"
     assert "GROQ_API_KEY" in rungs[0]["hint"]
     assert (rungs[1]["why"], rungs[1]["tokens"]) == ("the reply is not JSON", 42)
+
+
+def test_a_model_that_does_not_work_has_failed_and_is_not_unknown_as_an_effect_would_be(
+    shell: Shell, valkey: Valkey, groq: ModelServer, minimax: ModelServer
+) -> None:
+    groq.will(sends(500))
+    minimax.will(breaks_off(THOUGHT))
+
+    answer = shell.run("import thinker; answer = thinker.think('c')")
+    story = shell.gate("explain", "think:c")["story"]
+
+    assert answer["rung"] == "rules"
+    assert [event["outcome"] for event in story if event["event"] == "http"] == ["failed", "failed"]
+    assert "unknown" not in json.dumps(story)
 
 
 def test_an_effect_that_accepts_models_only_is_not_sent_with_an_answer_of_the_rules(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import socket
 import threading
@@ -9,17 +10,18 @@ import time
 import zlib
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
-from requests.exceptions import ConnectionError, ConnectTimeout, ContentDecodingError, RequestException  # noqa: A004
+from requests.exceptions import ConnectionError, ConnectTimeout, ContentDecodingError, HTTPError, RequestException  # noqa: A004
 from urllib3.exceptions import NameResolutionError
 
 from clients import http
-from clients.http import body, certificate
+from clients.http import body, certificate, exchange
 from clients.http.deadline import MAX_HEAD
 from gatekeeper.run import retry_after
 from gatekeeper.run.http_outcome import proves_nothing_was_sent
@@ -42,6 +44,38 @@ def server() -> Iterator[FeedServer]:
 def answer(server: FeedServer, content: bytes, **headers: str) -> Any:
     server.pages["/a"] = (200, {name.replace("_", "-"): value for name, value in headers.items()}, content)
     return http.request("GET", server.url("/a"))
+
+
+# Its outcome in the log
+
+
+@pytest.mark.parametrize(
+    ("status", "question", "effect"),
+    [
+        (200, "applied", "applied"),
+        (304, "not applied", "unknown"),
+        (400, "failed", "unknown"),
+        (401, "not applied", "not applied"),
+        (429, "not applied", "not applied"),
+        (500, "failed", "unknown"),
+    ],
+)
+def test_only_a_request_of_an_effect_has_an_unknown_outcome(
+    server: FeedServer, monkeypatch: pytest.MonkeyPatch, status: int, question: str, effect: str
+) -> None:
+    server.pages["/a"] = (status, {}, b"")
+    attempt = Mock(phase="before", wire=Mock(left_ms=10_000), call=Mock(log_fields=dict))
+    monkeypatch.setattr(exchange, "current_or_none", lambda: attempt)
+
+    def outcome(method: str) -> str:
+        with contextlib.suppress(HTTPError):
+            http.request(method, server.url("/a"))
+        assert attempt.append_event.call_args.args == ("http",)
+        return str(attempt.append_event.call_args.kwargs["outcome"])
+
+    assert (outcome("GET"), outcome("POST")) == (question, question)
+    attempt.phase = "sending"
+    assert (outcome("GET"), outcome("POST")) == (question, effect)
 
 
 # Packed
