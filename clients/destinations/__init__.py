@@ -94,6 +94,20 @@ def check_all() -> None:
         check(name)
 
 
+def account(name: str) -> str:
+    """Ask a destination whose the token is; publishes nothing.
+
+    Returns:
+        The account, or an empty text for a destination without the function `account`.
+
+    Raises:
+        gatekeeper.NotApplied: the destination does not answer as it should; `gatekeeper.run.prospects` says what to change.
+
+    """
+    function = getattr(get(name), "account", None)
+    return str(function()) if function else ""
+
+
 def get(name: str) -> Publishing:
     """Return the module of a destination; raises UnknownDestination."""
     return cast("Publishing", import_module(f"{__name__}.{known(name)}"))

@@ -76,11 +76,15 @@ class _Limits(BaseModel):
     per_url: PositiveInt = Field(PER_URL, validation_alias=AliasPath(*_LIMITS, "characters_reserved_per_url"))
 
 
+class _Account(Identified):
+    acct: str = ""
+
+
 def publish(post: Post) -> Published:
     """Post one status, or return the status of an earlier attempt; see `Publishing`."""
     with before_sending("Mastodon"):
         api = _api()
-        account = _account(api)
+        account = _account(api).id
         noted = sent_note.recalled()
         if noted is None or not noted.is_for(api.url, account):
             noted = _note(api, account, post)
@@ -97,8 +101,15 @@ def find(post: Post) -> Published | None:  # noqa: ARG001 - the note has what wa
     if noted is None:
         return None  # the note is stored before the request that publishes
     api = _api()
-    noted.check_account(api.url, _account(api), "MASTODON_*")
+    noted.check_account(api.url, _account(api).id, "MASTODON_*")
     return _look_up(api, noted)
+
+
+def account() -> str:
+    """Return the name of the account that the token belongs to; see `destinations.account`."""
+    with before_sending("Mastodon"):
+        found = _account(_api())
+        return found.acct or found.id
 
 
 def length(text: str, per_url: int = PER_URL) -> int:
@@ -113,9 +124,9 @@ def _api() -> Api:
     return Api("Mastodon", config.mastodon_url, headers={"Authorization": f"Bearer {config.mastodon_token}"})
 
 
-def _account(api: Api) -> str:
-    """Return the id of the account that the token belongs to."""
-    return api.parse(Identified, api.get("api/v1/accounts/verify_credentials")).id
+def _account(api: Api) -> _Account:
+    """Return the account that the token belongs to."""
+    return api.parse(_Account, api.get("api/v1/accounts/verify_credentials"))
 
 
 def _note(api: Api, account: str, post: Post) -> SentNote:

@@ -83,6 +83,13 @@ def find(post: Post) -> Published | None:  # noqa: ARG001 - the note has what wa
     return _look_up(api, account, noted, asked)
 
 
+def account() -> str:
+    """Return the name of the account that the token belongs to; see `destinations.account`."""
+    with before_sending("Threads", threads_api.hint):
+        found = _api().account()
+        return found.username or found.id
+
+
 def length(text: str) -> int:
     """Return the length of a text as Threads may count it at most: its UTF-8 bytes."""
     return len(text.encode())

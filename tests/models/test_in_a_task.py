@@ -109,3 +109,18 @@ def test_an_effect_that_accepts_models_only_is_not_sent_with_an_answer_of_the_ru
 
     assert (answer["ok"], answer["error"]) == (False, "rung too low")
     assert not file.exists()
+
+
+def test_the_doctor_asks_each_model_when_it_is_told_to(house: Install, groq: ModelServer, minimax: ModelServer) -> None:
+    groq.will(sends(401, {"error": {"message": "no such key"}}))
+    minimax.will(says("{}"))
+    before = len(groq.asked)
+
+    quiet = json.loads(house.celery("gate", "doctor", "--json").stdout)
+    done = house.celery("gate", "doctor", "--online", "--json")
+
+    rows = {row["check"]: row for row in json.loads(done.stdout)}
+    assert {row["check"]: row["found"] for row in quiet}["models"] == "groq/llama-3.3-70b-versatile, minimax/MiniMax-M2"
+    assert len(groq.asked) == before + 1
+    assert (rows["model groq"]["ok"], rows["model minimax"]["ok"], done.returncode) == (False, True, 1)
+    assert "GROQ_API_KEY" in rows["model groq"]["change"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import shutil
 import subprocess
@@ -13,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+import structlog
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
 import redis_url
 import settings
 from clients import destinations
+from clients.llm import providers
 from gatekeeper.policies.spec import agents
 from gatekeeper.redact import clean
 from gatekeeper.schedule.entries import read
@@ -27,6 +31,7 @@ from state import dial, health, hints
 from state.errors import JournalUnavailable, StoreError
 from state.ledger import Ledger, schedule_runs
 from tasks.monitor import probes
+from workers.commands import online as asking
 from workers.commands import privacy, vitals
 from workers.commands.output import command, show, table
 from workers.commands.vitals import Finding
@@ -42,9 +47,13 @@ MAX_ROWS = 20
 
 
 @command("doctor")
-def doctor(*, json_: bool) -> None:
+@click.option("--online", is_flag=True, help="Also ask each destination and each model; publishes nothing.")
+def doctor(*, online: bool, json_: bool) -> None:
     """Check versions, persistence, memory policy, clock, disk, ports and connections."""
-    findings = list(examine(settings.current()))
+    # The findings say what the requests did, and JSON on stdout stays JSON.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    with contextlib.redirect_stdout(sys.stderr):
+        findings = list(examine(settings.current(), online=online))
     rows = [asdict(finding) | {"ok": finding.ok} for finding in findings]
     lines = [("ok" if f.ok else "CHANGE", f.check, f.found, f.change) for f in findings]
     show(json_, rows, table(lines))
@@ -52,13 +61,22 @@ def doctor(*, json_: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-def examine(config: settings.Settings) -> Iterator[Finding]:
-    """Run every check, connections first, and yield what each found."""
+def examine(config: settings.Settings, *, online: bool) -> Iterator[Finding]:
+    """Run every check, connections first, and yield what each found.
+
+    Args:
+        config: The settings.
+        online: Whether to ask the destinations and the models, which are elsewhere.
+
+    """
     yield from _redis(config)
     yield from _broker(config)
     yield from _schedule()
     yield from _webhooks()
     yield _destinations(config)
+    yield _models()
+    if online:
+        yield from asking.findings(config)
     yield _folder("state folder", config.state_dir, os.W_OK, "write")
     yield _folder("content folder", config.content_dir, os.R_OK, "read")
     yield from _privacy(config)
@@ -163,6 +181,11 @@ def _destinations(config: settings.Settings) -> Finding:
     except (destinations.UnknownDestination, destinations.NotConfigured) as error:
         return Finding("destinations", str(error), "set it in .env, or take it out of PUBLISH_TO")
     return Finding("destinations", ", ".join(config.publish_to))
+
+
+def _models() -> Finding:
+    names = ", ".join(provider.by for provider in providers.configured())
+    return Finding("models", names or "none has an API key: the agents answer by rules")
 
 
 def _folder(what: str, path: Path, access: int, verb: str) -> Finding:

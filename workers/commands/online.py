@@ -1,0 +1,68 @@
+"""`gate doctor --online`: ask each destination whose our token is, and each model for a few words. Nothing is published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import settings
+from clients import destinations
+from clients.llm import chat_completion, providers
+from clients.llm.completion_error import CompletionError
+from clients.llm.providers import Provider
+from clients.llm.request_form import RequestForm
+from gatekeeper.errors import NotApplied
+from gatekeeper.redact import clean, describe
+from gatekeeper.run import prospects
+from workers.commands.vitals import Finding
+
+#: A question that costs a few tokens. A reply that is cut off is enough: the key, the URL and the model are right.
+SYSTEM, PROMPT, MAX_TOKENS = 'Answer with the JSON object {"ok": true}.', "Are you there?", 16
+
+
+def findings(config: settings.Settings) -> Iterator[Finding]:
+    """Ask every destination and every model that has its settings, one after the other."""
+    for name, needs in destinations.NEEDS.items():
+        if all(getattr(config, need) for need in needs):
+            yield _destination(config, name, needs)
+    for provider in providers.configured():
+        yield _model(provider)
+
+
+def _destination(config: settings.Settings, name: str, needs: tuple[str, ...]) -> Finding:
+    address = f"{name}_url"
+    try:
+        account = destinations.account(name)
+    except Exception as error:  # noqa: BLE001 - a destination is an author's module, and the others are asked too
+        named = " or ".join(setting.upper() for setting in (address, *needs))
+        change = prospects.of(error).change or f"{named}; if they are right, try again later"
+        found = str(error) if isinstance(error, NotApplied) else describe(error)
+        return Finding(f"destination {name}", clean(found), f"change {clean(change)}")
+    where = clean(str(getattr(config, address, "it")))
+    return Finding(f"destination {name}", f"{where} knows the token: it is of {account}" if account else "has no check")
+
+
+def _model(provider: Provider) -> Finding:
+    """Ask for a reply as `clients.llm.fallback` does, but whatever its breaker and its rate say: a person wants to know."""
+    form, asked = RequestForm(), replace(provider, max_tokens=MAX_TOKENS)
+    while True:
+        try:
+            chat_completion.complete(asked, form, SYSTEM, PROMPT, settings.current().http_timeout)
+        except CompletionError as error:
+            if error.instead is not None:
+                form = error.instead
+                continue
+            if error.outcome != "ok":
+                found = ": ".join(filter(None, [provider.model, error.why, error.said]))
+                return Finding(f"model {provider.name}", found, clean(_change(provider, error)))
+        limits = form.describe()
+        return Finding(f"model {provider.name}", f"{provider.model} answers{limits and f', {limits}'}")
+
+
+def _change(provider: Provider, error: CompletionError) -> str:
+    name = provider.name.upper()
+    if error.outcome == "later":
+        return f"nothing, or the plan of {name}_API_KEY: it asks for a pause of {error.seconds:g} s"
+    if error.outcome == "refused":
+        return f"check {name}_MODEL ({provider.model}): it refuses a simple question"
+    return error.advice or f"check {name}_URL ({provider.endpoint}); if it is right, the provider is down"
