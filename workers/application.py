@@ -29,7 +29,7 @@ from state.ledger import Ledger
 from state.ledger.sweep import DueCall
 from state.model import Call
 from state.options import from_json
-from workers import broker, canvas, command_line, control, followers, options, pulse, shutdown
+from workers import broker, canvas, command_line, control, followers, options, pulse, result_text, shutdown
 from workers.config import OwnAddresses, celery_config
 from workers.queue_probe import QueueProbe
 from workers.sweeper import Sweeper
@@ -209,6 +209,7 @@ def _create() -> Gatehouse:
     command_line.install()
     broker.install()
     canvas.install(application.check)
+    result_text.install()
     shutdown.install()
     control.install()
     return application

@@ -1,0 +1,78 @@
+"""What Flower's result column says of a call, by its API, from which its table is made."""
+
+from __future__ import annotations
+
+import ast
+import json
+from typing import Any
+from urllib.request import ProxyHandler, build_opener
+
+import pytest
+
+from tests.harness import Install, until
+from tests.harness.shell import Shell
+from workers import result_text
+
+
+def shown(house: Install, call: str) -> str:
+    """Return the text of the result that Flower's API shows for a call that has ended."""
+    with build_opener(ProxyHandler({})).open(f"{house.flower_url}/api/tasks?limit=1000", timeout=10) as answer:
+        return str(json.load(answer)[call]["result"])
+
+
+@pytest.fixture(scope="module", params=["threads", "prefork"])
+def calls(request: pytest.FixtureRequest, house: Install, shell: Shell) -> dict[str, str]:
+    """Make a call of each kind of answer; return its id by what the column must begin with."""
+    pool = request.param
+    if pool == "threads":
+        house.flower()
+    else:
+        house.processes[-1].kill9()
+    house.worker(pool=pool, concurrency=1)
+    number = 1 + (pool == "prefork")
+    done = shell.delay("counter.add", {"a": 1, "b": 2})[0]
+    limited = shell.delay("counter.limited", *({"n": n} for n in range(4)))
+    first = shell.delay("counter.capped", {"n": 1})[0]
+    house.results([done, *limited, first])
+    again = shell.delay("counter.capped", {"n": 1})[0]
+    flawed = shell.delay("counter.garbled", {"n": number})[0]
+    house.results([again, flawed])
+    deferred = shell.delay("clerk.paced_once", *({"n": n} for n in range(6)))[-1]
+    house.result(deferred)
+    return {
+        "done": done,
+        "refused: rate limited (again in ": limited[-1],
+        "replayed: it was done before": again,
+        "done with a flaw: output validation failed": flawed,
+        "deferred: rate limited (again in ": deferred,
+    }
+
+
+def test_the_result_column_begins_with_what_happened_and_why(house: Install, calls: dict[str, str]) -> None:
+    for words, call in calls.items():
+        text = until(lambda call=call: shown(house, call), what=f"the result of {call} in Flower")
+        assert text.startswith(words), text
+
+
+def test_the_stored_answer_is_the_dict_alone(house: Install, calls: dict[str, str]) -> None:
+    for words, call in calls.items():
+        answer = house.answer(call)
+        assert isinstance(answer["ok"], bool)
+        text = until(lambda call=call: shown(house, call), what=f"the result of {call} in Flower")
+        assert ast.literal_eval(text[text.index("{") :]) == answer, words
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        ({"ok": False, "key": None, "error": "invalid arguments", "stage": "input"}, "refused: invalid arguments  {"),
+        ({"ok": False, "key": "k", "error": "flaw", "replayed": True}, "replayed: flaw  {"),
+        ({"ok": True, "key": "k", "result": "x" * 5000, "replayed": False}, "done  {"),
+        ({"ok": False, "key": "k", "error": "e" * 900, "retry_after": 3}, f"refused: {'e' * 191} (again in 3 s)  {{"),
+        ({"ok": "yes"}, "{'ok': 'yes'}"),
+        (None, "None"),
+        (3, "3"),
+    ],
+)
+def test_a_result_in_words(result: Any, words: str) -> None:
+    assert result_text.describe(result, 1024).startswith(words)
