@@ -66,8 +66,7 @@ def _yaml(text: str) -> dict[str, Any]:
             raise BrokenPost(f"{why}{_advice(text)}")
         header, tree = yaml.load(text, Loader=LOADER), yaml.compose(text, Loader=LOADER)  # noqa: S506 - only text
     except (yaml.YAMLError, RecursionError) as error:
-        why = " ".join(str(error).split())[:300]
-        raise BrokenPost(f"its front matter is not YAML: {why}; correct it{_advice(text)}") from None
+        raise BrokenPost(f"its front matter is not YAML{_where(error, text)}; correct it{_advice(text)}") from None
     if not isinstance(header, dict):
         raise BrokenPost("its front matter is not a list of `field: value` lines; correct it")
     names = [str(name.value).lower() for name, _ in tree.value] if tree else []
@@ -79,6 +78,14 @@ def _yaml(text: str) -> dict[str, Any]:
             f"{cut.partition(':')[0]}: YAML takes a part of the value for a comment or a mark{_quoted(cut)}"
         )
     return {str(name): value for name, value in header.items()}
+
+
+def _where(error: Exception, text: str) -> str:
+    """Return what YAML says about a text, and the line about which it says it."""
+    problem, mark = getattr(error, "problem", None) or "it is nested too deep", getattr(error, "problem_mark", None)
+    lines = text.splitlines()
+    near = f" near `{lines[mark.line].strip()[:100]}`" if mark and mark.line < len(lines) else ""
+    return f": {' '.join(problem.split())[:200]}{near}"
 
 
 def _cut_values(text: str, header: dict[str, Any]) -> Iterator[str]:

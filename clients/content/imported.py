@@ -65,7 +65,7 @@ def adapt(header: dict[str, object], body: str, path: PurePath) -> dict[str, obj
         BrokenPost: a field has no meaning here, or the body needs Jekyll or Hugo.
 
     """
-    fields = {name: value for name, value in header.items() if value != ""}
+    fields = {name: value for name, value in header.items() if value not in ("", "~", "null")}
     _check_wanted(header, fields, path)
     dated = _DATED_NAME.fullmatch(path.stem if path.stem != "index" else path.parent.name)
     date = fields.get("publishdate") or fields.get("date") or (dated and dated[1])
@@ -93,7 +93,7 @@ def _check_wanted(header: dict[str, object], fields: dict[str, object], path: Pu
     if "expirydate" in fields and _expires(fields["expirydate"]) <= datetime.now(UTC):
         raise Skipped(f"expired (`expiryDate: {fields['expirydate']}`); remove that line to publish it")
     goes_to = header.get("destinations", "feed")
-    if goes_to is None or not goes_to or _is(goes_to, "null", "~", "none"):
+    if not goes_to or _is(goes_to, "~", "null", "none"):
         raise Skipped(
             "destinations: is empty, so the post goes nowhere; write `destinations: [feed]`, "
             "or remove the line to send it to every destination in PUBLISH_TO"
@@ -128,6 +128,8 @@ def _joined(fields: dict[str, object], *names: str) -> list[object]:
 
 def _template_tag(body: str) -> str:
     """Return the first tag of a template outside code and comments; empty if there is none."""
+    if not _TEMPLATE_TAG.search(body):
+        return ""
     try:
         prose = "".join(piece for kind, piece in source.pieces(body) if kind == source.PROSE)
     except source.UnclosedComment:

@@ -31,6 +31,9 @@ MAX_UNCONFINED = 2_000
 
 SAFE_LINK = re.compile(r"(https?://|mailto:)", re.IGNORECASE)
 
+#: The suffix of a link to another post's file; `urljoin` gives the address of its page.
+_PAGE_OF = re.compile(r"(?<!/)(?<!^)\.(?:md|markdown)(?=$|[?#])", re.IGNORECASE)
+
 _SPECIAL = re.compile(r"[\\`*_\[\]<>&~|]|^[-+#=]|(?<=\d)[.)](?=\s)")
 
 
@@ -163,7 +166,7 @@ def _address(target: object, base: str) -> str:
     target = str(target or "")
     if base and target and not target.startswith("#"):
         with suppress(ValueError):
-            target = urljoin(base, target)
+            target = urljoin(base, _PAGE_OF.sub(".html", target))
     return target if SAFE_LINK.match(target) else ""
 
 

@@ -40,7 +40,7 @@ def without_comments(source: str) -> str:
 
     """
     for _ in range(MAX_ROUNDS):
-        kept = "".join(piece for kind, piece in pieces(source) if kind != HIDDEN)
+        kept = "".join(piece for kind, piece in pieces(source) if kind != HIDDEN) if "<!" in source else source
         if kept == source:
             return kept
         source = kept

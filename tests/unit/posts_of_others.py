@@ -147,6 +147,9 @@ jekyll("_drafts/idea.md", Told("in a folder of drafts", "skipped"), "x", "title:
 jekyll(
     P + "2019-02-07-colon.md", Told("quote the value: `title: 'Ruby: a love story'`"), "x", "title: Ruby: a love story"
 )
+jekyll(P + "2019-02-07-tilde.md", Told("title: Field required"), "x", "title: ~")
+jekyll(P + "2019-02-07-dash.md", Told("not YAML: block sequence entries are not allowed"), "x", "title: - x")
+jekyll(P + "2019-02-07-nulls.md", Out("2019-02-07-nulls", tags=()), "x", "title: T", "tags: null", "id: ~")
 jekyll(P + "2019-02-08-hash.md", Told("quote the value: `title: '#1 reason'`"), "x", "title: #1 reason")
 jekyll(
     P + "2019-02-09-hash-inside.md", Told("quote the value: `title: 'Fixes #5 and #6'`"), "x", "title: Fixes #5 and #6"
