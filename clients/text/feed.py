@@ -29,6 +29,8 @@ MAX_TITLE, MAX_TEXT = 200, 1_500
 MAX_LINK = 2_048
 #: Characters of the text that stands for a missing title.
 MAX_TITLE_FROM_TEXT = 90
+#: Items of one feed; a feed of 2 MiB can hold fifty times as many.
+MAX_ITEMS = 1_000
 #: Characters of an item's guid that are kept.
 MAX_GUID = 500
 
@@ -83,6 +85,9 @@ def parse(text: str) -> dict[str, Any]:
             left_out[why] += 1
         else:
             items.append(_item(entry, link))
+    if len(items) > MAX_ITEMS:
+        left_out[f"beyond the newest {MAX_ITEMS:,}"] = len(items) - MAX_ITEMS
+        items = sorted(items, key=lambda item: str(item["date"] or ""), reverse=True)[:MAX_ITEMS]
     return {"items": items, "left_out": left_out}
 
 
@@ -141,7 +146,7 @@ def _candidates(entry: Any) -> Iterator[str]:
     """Yield the links of an entry, the best first: its page, other forms of it, its guid, and what is attached to it."""
     guid, link = str(entry.get("id") or "").strip(), str(entry.get("link") or "").strip()
     links = [link for link in entry.get("links", []) if link.get("href")]
-    others = [str(each["href"]).strip() for rel in ("alternate", "enclosure", "via", "related") for each in links
+    others = [str(each["href"]).strip() for rel in ("alternate", "enclosure", "via", "related", "self") for each in links
               if each.get("rel") == rel]  # fmt: skip
     is_guid = link == guid and "://" not in link and not link.startswith("/")  # a guid is only meant to be a link
     return filter(None, ["" if is_guid else link, guid if "://" in guid else "", *others])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 from clients.sources import BrokenSource, Document
@@ -161,12 +162,13 @@ def ordered(table: Table) -> tuple[int, list[TableRow]]:
 
     Returns:
         The number of the column that labels the rows, and the newest rows, the oldest first. It is the first column of
-        dates; without one it is the first column, and the rows keep the order of the file.
+        dates; without one it is the first column, and the rows keep the order of the file, unless it counts down.
 
     """
     label = next((column for column in range(len(table.names)) if _holds_dates(table, column)), None)
     if label is None:
-        return 0, table.rows[-MAX_ROWS:]
+        labels = [_text(row.cells[0]) for row in table.rows] if table.names else []
+        return 0, (table.rows[::-1] if _counts_down(labels) else table.rows)[-MAX_ROWS:]
     texts = [_text(row.cells[label]) for row in table.rows]
     read_date = dates.reader(texts[:MAX_ROWS])
     ends = [moment for text in (*texts[:SAMPLE], *texts[-SAMPLE:]) if (moment := read_date(text))]
@@ -189,6 +191,15 @@ def _holds_dates(table: Table, column: int) -> bool:
     return 2 * sum(dates.month_first(text) is not None for text in texts) > len(texts)
 
 
+def _counts_down(labels: Sequence[str]) -> bool:
+    """Return whether labels such as `week 48`, `week 47` are numbered from the newest to the oldest."""
+    found = [_NUMBERED.fullmatch(label) for label in labels]
+    numbers = [int(match[2]) for match in found if match]
+    words = {(match[1], match[3]) for match in found if match}
+    return len(labels) == len(numbers) > 1 == len(words) and all(a > b for a, b in pairwise(numbers))
+
+
+_NUMBERED = re.compile(r"(\D{0,20})(\d{1,9})(\D{0,20})")
 _DATE_NAMES = {"date", "day", "time", "timestamp", "datetime", "month", "year", "at"}
 
 
