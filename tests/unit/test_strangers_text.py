@@ -289,6 +289,10 @@ def tabled(text: str) -> int:
         return 0
 
 
+def declared(text: str) -> str:
+    return charsets.decode_xml(text.encode() + b"\xff" * 1_000, "text/xml; charset=shift_jis")
+
+
 MEGABYTE = 1_000_000
 ACCENTS = "a" + "\u0301\u0316" * (MEGABYTE // 4)
 
@@ -346,6 +350,14 @@ IN_THE_WORKER: list[tuple[Callable[[str], Any], str]] = [
     (uncommented, "- " * (MEGABYTE // 2)),
     (uncommented, "> " * (MEGABYTE // 2)),
     (uncommented, "\t\n" * (MEGABYTE // 2)),
+    (tabled, "date,n\n" + "jan feb 1 may jun jul aug sep oct nov dec,1\n" * (MEGABYTE // 45)),
+    (tabled, "date,n\n" + "Nov 1 2026,closed\n" * (MEGABYTE // 18)),
+    (tabled, "d,n\n" + "'1,1.1'1,1.1'1,1.1'1;(\u20ac- 1 EUR)\n" * (MEGABYTE // 36)),
+    (tabled, '"' + "\n" * MEGABYTE),
+    (tabled, "# x\n" * (MEGABYTE // 4)),
+    (declared, "<?xml" + " " * MEGABYTE),
+    (declared, "<?xml encoding" + "=" * MEGABYTE),
+    (declared, " " * MEGABYTE + "<?xml"),
     (charsets.of_content_type, "text/html; charset=" + "a" * MEGABYTE),
     (charsets.of_content_type, "; charset" * (MEGABYTE // 9)),
 ]
