@@ -45,12 +45,14 @@ class Scan:
         posts: The posts, oldest `publish_at` first.
         broken: What is wrong with each other file, by its name.
         skipped: Why a file is not to be published, such as a draft, by its name.
+        files: The name of each post's file, relative to the folder, by the post's id.
 
     """
 
     posts: tuple[Post, ...] = ()
     broken: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
 
 
 def load(post_id: str, folder: Path | None = None) -> Post:
@@ -82,6 +84,7 @@ def scan(folder: Path | None = None) -> Scan:
         posts=tuple(sorted(posts, key=lambda post: (post.publish_at, post.id))),
         broken={file.name: str(file.outcome) for file in parsed if type(file.outcome) is BrokenPost},
         skipped={file.name: str(file.outcome) for file in parsed if isinstance(file.outcome, Skipped)},
+        files={file.outcome.id: file.name for file in parsed if isinstance(file.outcome, Post)},
     )
 
 

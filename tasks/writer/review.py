@@ -50,13 +50,13 @@ class Decided:
 
 def waiting() -> list[Waiting]:
     """Return every draft that waits for a person, the oldest first, and then those that cannot be used."""
-    scan = drafts.waiting()
+    scan, home = drafts.waiting(), drafts.folder()
     usable = [
-        Waiting(each.id, str(_file(each.id)), "waiting", each.title, each.made_by, each.publish_at.isoformat(), each.sources)
+        Waiting(each.id, str(home / scan.files[each.id]), "waiting", each.title, each.made_by, each.publish_at.isoformat(), each.sources)
         for each in scan.posts
     ]  # fmt: skip
     broken = [
-        Waiting(Path(name).stem, str(drafts.folder() / name), "broken", why=why)
+        Waiting(Path(name).stem, str(home / name), "broken", why=why)
         for name, why in (scan.broken | scan.skipped).items()
     ]
     return usable + broken
@@ -76,13 +76,15 @@ def approve(name: str) -> Decided:
     found = _find(name, home, "approved")
     if isinstance(found, Decided):
         return found
-    file, target = Path(found.file), home / Path(found.file).name
+    file = Path(found.file)
+    target = home / file.relative_to(drafts.folder())
     if found.why:
         raise NotDecided(f"{found.draft} cannot be published: {found.why}")
     if target.exists() or _is_post(found.draft):
         raise NotDecided(f"there is a post {found.draft} in {home} already; give the draft another id, or reject it")
+    target.parent.mkdir(parents=True, exist_ok=True)
     file.rename(target)
-    sync_folder(home)
+    sync_folder(target.parent)
     return Decided(found.draft, "approved", str(target), is_new=True)
 
 
@@ -102,7 +104,7 @@ def reject(name: str, by: str, why: str) -> Decided:
     if isinstance(found, Decided):
         return found
     file = Path(found.file)
-    target, now = file.with_name(file.name + REJECTED), datetime.now(UTC).isoformat(timespec="seconds")
+    target, now = drafts.folder() / f"{found.draft}.md{REJECTED}", datetime.now(UTC).isoformat(timespec="seconds")
     remark = f"# rejected at {now} by {' '.join(by.split())}: {' '.join(why.split())}\n"
     lines = file.read_bytes().splitlines(keepends=True)
     write_atomic(target, b"".join([*lines[:1], remark.encode(), *lines[1:]]))
@@ -142,18 +144,3 @@ def _is_post(name: str) -> bool:
     except BrokenPost:
         return True
     return True
-
-
-def _file(draft_id: str) -> Path:
-    """Return the file of a draft: that of its name, or the one whose front matter has the id."""
-    direct = drafts.folder() / f"{draft_id}.md"
-    if direct.exists():
-        return direct
-    return next(path for path in drafts.folder().iterdir() if path.suffix == ".md" and _id(path) == draft_id)
-
-
-def _id(path: Path) -> str:
-    try:
-        return str(post.split(path.read_text("utf-8-sig"))[0].get("id", path.stem))
-    except (BrokenPost, OSError, UnicodeDecodeError):
-        return ""

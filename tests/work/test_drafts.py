@@ -84,7 +84,27 @@ def test_a_draft_that_is_rejected_keeps_the_reason_and_does_not_come_back(alone:
     assert file.read_text().splitlines()[1].endswith(": not for us")
     assert listed(alone) == []
     assert alone.draft()["draft"] is None
-    assert alone.run("tasks.publisher.publish_next")["result"] == {"submitted": [], "broken": []}
+    assert not any(alone.run("tasks.publisher.publish_next")["result"].values())
+
+
+def test_a_draft_whose_file_is_named_otherwise_is_found_by_its_id(alone: Agents) -> None:
+    text = "---\nid: {}\ntitle: M\npublish_at: 2026-11-30\n---\nB"
+    folder(alone).mkdir()
+    for name in ("one", "two"):
+        (folder(alone) / f"2026-11-30 by hand {name}.markdown").write_text(text.format(name))
+
+    assert gate(alone, "approve", "one")[1]["file"].endswith("/content/2026-11-30 by hand one.markdown")
+    assert [gate(alone, "reject", "two", "--why", "no")[1]["is_new"] for _ in range(2)] == [True, False]
+    assert gate(alone, "approve", "one")[1]["is_new"] is False
+    assert listed(alone) == []
+
+
+def test_a_draft_that_says_that_it_is_one_is_listed_with_what_to_change(alone: Agents) -> None:
+    folder(alone).mkdir()
+    alone.put("drafts/mine.md", "---\ntitle: M\npublish_at: 2026-11-30\ndraft: true\n---\nB")
+
+    assert listed(alone) == [("mine", "broken")]
+    assert "draft" in gate(alone, "approve", "mine")[1]["error"]
 
 
 def test_the_beginning_of_a_name_that_only_one_draft_has_is_enough(alone: Agents, drafted: str) -> None:
