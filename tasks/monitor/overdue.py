@@ -51,7 +51,8 @@ def _overdue(entry: Entry, running: Liveness, now: datetime) -> Overdue | None:
         since = datetime.fromtimestamp(newest.at_ms / 1000, UTC)
         is_stuck = newest.state == "queued" and now - since > TOLERANCE
         return Overdue(entry.name, entry.agent, newest.due, "no worker has taken it") if is_stuck else None
-    if now - _expected(due, running) <= TOLERANCE or _may_wait(entry, newest, running):
+    oldest = due if newest.due is None else min(due, entry.next_after(newest.due))
+    if now - _expected(oldest, running) <= TOLERANCE or _may_wait(entry, newest, running):
         return None
     return Overdue(entry.name, entry.agent, due, "it was not started")
 
