@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from clients.llm.dig import dig
@@ -14,8 +15,8 @@ from gatekeeper.redact import clean
 
 #: Characters of the provider's words that are told, and that are read.
 MAX_SHOWN, MAX_READ = 200, 2000
-#: Levels of objects and lists in which words are looked for, and how many of a list's words are told.
-MAX_LEVELS, MAX_WORDS = 6, 3
+#: Levels of objects and lists in which words are looked for, items of each, and how many of a list's words are told.
+MAX_LEVELS, MAX_ITEMS, MAX_WORDS = 6, 50, 3
 
 #: The fields that hold words, or lead to them; the first that does is told.
 _FIELDS = (
@@ -96,13 +97,14 @@ def _words(value: Any, levels: int = MAX_LEVELS) -> str:
     if levels == 0:
         return ""
     if isinstance(value, list):
-        return "; ".join(list(filter(None, (_words(each, levels - 1) for each in value)))[:MAX_WORDS])
+        found = filter(None, (_words(each, levels - 1) for each in value[:MAX_ITEMS]))
+        return "; ".join(islice(found, MAX_WORDS))
     return next(filter(None, _of_object(value, levels - 1)), "") if isinstance(value, dict) else ""
 
 
 def _of_object(value: dict[str, Any], levels: int) -> Iterator[str]:
     """Yield the words of an object, the best first."""
-    value = {name.lower(): inner for name, inner in value.items()}
+    value = {name.lower(): inner for name, inner in islice(value.items(), MAX_ITEMS)}
     if isinstance(value.get("loc"), list) and value.get("msg"):  # FastAPI says what is wrong where
         yield f"{'.'.join(map(str, value['loc']))}: {value['msg']}"
     yield from (_words(value.get(name), levels) for name in _FIELDS)
@@ -110,7 +112,7 @@ def _of_object(value: dict[str, Any], levels: int) -> Iterator[str]:
         levels < MAX_LEVELS - 1 and "role" not in value
     ):  # below the top, where all else is data: such as {"max_tokens": ["is too large"]}
         others = (f"{name}: {words}" for name, inner in value.items() if (words := _words(inner, levels)))
-        yield "; ".join(list(others)[:MAX_WORDS])
+        yield "; ".join(islice(others, MAX_WORDS))
 
 
 def _inside_text(text: str, levels: int) -> str:

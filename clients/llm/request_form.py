@@ -21,7 +21,10 @@ _LIMIT, _NEW_LIMIT = "max_tokens", "max_completion_tokens"
 #: How refusals name each parameter, in lower case and without spaces, underscores and quotation marks.
 _SPELLINGS = {
     "response_format": ("responseformat", "jsonmode", "jsonobject", "responsemimetype"),
-    _LIMIT: ("maxtokens", "maxcompletiontokens", "maxnewtokens", "maxoutputtokens", "numpredict", "inthecompletion"),
+    _LIMIT: (
+        "maxtokens", "maxcompletiontokens", "maxnewtokens", "outputtokens", "numpredict",
+        "inthecompletion", "forthecompletion", "messagesorcompletion",
+    ),
     "temperature": ("temperature",),
     "system": ("systemrole", "rolesystem", "systemmessage", "systemprompt", "systeminstruction", "developerinstruction"),
 }  # fmt: skip

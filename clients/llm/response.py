@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -83,6 +84,9 @@ def _values(text: str) -> Iterator[list[Any]]:
 
 def _answers(text: str) -> Iterator[str]:
     """Yield what may be the answer in a reply: all of it if it begins as JSON, else what stands behind its thoughts."""
+    if text.lstrip().startswith('"'):
+        with suppress(ValueError, RecursionError):
+            text = str(strict_json.loads(text))  # JSON within a text of JSON
     ends = [match.end() for match in _END.finditer(text)]
     if not ends or _JSON.match(text.strip("\ufeff\u200b\0 \t\r\n")):
         yield "" if _BEGIN.match(text) else text

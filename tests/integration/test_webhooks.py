@@ -369,6 +369,7 @@ def test_another_type_or_a_compressed_body_is_refused_by_its_header(house: Insta
         "application/json ; charset = utf8",
         "application/json;",
         "application/json; charset=us-ascii",
+        "application/json; charset*=us-ascii'en'utf-8",
         "text/json",
     ],
 )

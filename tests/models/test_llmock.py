@@ -99,3 +99,63 @@ def test_a_model_that_stalls_is_left_after_the_timeout(asker: Asker, mock: Llmoc
 
     assert asker.ask().by == MINIMAX
     check_verdict(mock)
+
+
+#: Every provider of llmock that speaks chat completions, each with its own form of an answer and of an error.
+SPEAKERS = ["ai21/v1", "groq/openai/v1", "mistral/v1", "perplexity/v1", "together/v1", "v1", "xai/v1"]
+
+
+@pytest.mark.parametrize("path", SPEAKERS)
+def test_every_provider_is_understood_and_its_errors_are_told_in_its_words(
+    asker: Asker, mock: Llmock, path: str
+) -> None:
+    asker.set(GROQ_URL=f"{mock.url}/{path}", MINIMAX_API_KEY="")
+    makers: list[str] = []
+    for behaviour in (
+        {"type": "fail", "status": 500, "message": "the machine is on fire"},
+        good(),
+        {"type": "fail", "status": 401, "message": "this key is not known"},
+    ):
+        mock.will(behaviour)
+        makers.append(asker.ask(f"question {len(makers)}").by)
+        asker.pass_time("not_before_ms")  # llmock asks for a pause with each 500
+
+    assert makers == ["rules", GROQ, "rules"]
+    told = [line for line in asker.told if line["by"] == GROQ]
+    assert [line.get("said") for line in told] == ["the machine is on fire", None, "this key is not known"]
+    assert "GROQ_API_KEY" in told[2]["hint"]
+    assert told[1]["tokens"] > 0
+
+
+@pytest.mark.parametrize("path", SPEAKERS)
+def test_every_provider_is_asked_once_more_without_a_parameter_that_it_refuses(
+    asker: Asker, mock: Llmock, path: str
+) -> None:
+    asker.set(GROQ_URL=f"{mock.url}/{path}", MINIMAX_API_KEY="")
+    mock.will(
+        {"type": "fail", "status": 400, "message": "response_format is not supported", "code": "unsupported_parameter"},
+        good(times=None),
+    )
+
+    makers = [asker.ask(f"question {number}").by for number in range(3)]
+
+    assert makers == [GROQ] * 3
+    assert [asked["status"] for asked in mock.asked()] == [400, 200, 200, 200]
+    check_verdict(mock)
+
+
+def test_what_a_model_says_instead_of_an_answer_leads_to_the_next(asker: Asker, mock: Llmock) -> None:
+    call = {"name": "publish", "arguments": {"title": "x"}}
+    mock.will(
+        {"type": "reply", "tool_calls": [call], "match": {"provider": "groq"}},
+        {"type": "reply", "text": reply(), "finish_reason": "length", "match": {"provider": "groq"}},
+        {"type": "reply", "text": reply(), "finish_reason": "content_filter", "match": {"provider": "groq"}},
+        {"type": "reply", "text": f"<THINK>{reply()}", "match": {"provider": "groq"}},
+        {"type": "reply", "text": f"</think>```JSON\n{reply()}\n```", "match": {"provider": "groq"}},
+        good(times=None),
+    )
+
+    makers = [asker.ask(f"question {number}").by for number in range(5)]
+
+    assert makers == [MINIMAX] * 4 + [GROQ]
+    check_verdict(mock)

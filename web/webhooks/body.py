@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from email.message import Message
+from email.utils import collapse_rfc2231_value
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -89,7 +90,7 @@ def _too_large() -> HTTPException:
 def _check_type(headers: Mapping[str, str]) -> None:
     content = Message()  # reads parameters in any order and case, quoted or not
     content["content-type"] = headers.get("content-type", "")
-    kind, charset = content.get_content_type(), str(content.get_param("charset") or "utf-8")
+    kind, charset = content.get_content_type(), collapse_rfc2231_value(content.get_param("charset") or "utf-8")
     if kind not in _JSON and not (kind.startswith("application/") and kind.endswith("+json")):
         raise HTTPException(415, f"send application/json, not {kind[:MAX_SHOWN]!r}", _CLOSE)
     if charsets.codec(charset) not in {"utf-8", "ascii"}:

@@ -185,7 +185,7 @@ def _destinations(config: settings.Settings) -> Finding:
 
 def _models() -> Finding:
     names = ", ".join(provider.by for provider in providers.configured())
-    return Finding("models", names or "none has an API key: the agents answer by rules")
+    return Finding("models", f"{names}; --online asks them" if names else "none has an API key: the agents use rules")
 
 
 def _folder(what: str, path: Path, access: int, verb: str) -> Finding:
