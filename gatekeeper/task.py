@@ -16,8 +16,8 @@ from gatekeeper import origin
 from gatekeeper.errors import LedgerUnavailable, TaskAborted, UnsupportedOption
 from gatekeeper.policies import mistakes
 from gatekeeper.policies.durations import Duration
-from gatekeeper.policies.policy import Breaker, Cap, Effect, Rate, several
-from gatekeeper.policies.spec import DEFAULT_LEASE, MAX_AGE, Policies, TaskSpec, register
+from gatekeeper.policies.policy import Breaker, Cap, Effect, Policies, Rate, several
+from gatekeeper.policies.spec import DEFAULT_LEASE, MAX_AGE, TaskSpec, register
 from gatekeeper.redact import describe, redacted
 from gatekeeper.run import pipeline
 from gatekeeper.run.answers import Answer, Duplicate

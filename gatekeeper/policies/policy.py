@@ -160,6 +160,22 @@ class Effect:
         object.__setattr__(self, "proof", json.dumps(proof) if self.verify else "")
 
 
+@dataclass(frozen=True)
+class Policies:
+    """The arguments of the decorator."""
+
+    key: str | None
+    rates: tuple[Rate, ...]
+    caps: tuple[Cap, ...]
+    breaker: Breaker | None
+    effect: Effect | None
+    lease: Duration
+    time_limit: Duration | None
+    attempts: int | None
+    backoff: Duration
+    max_age: Duration
+
+
 Rule = TypeVar("Rule", Rate, Cap)
 
 

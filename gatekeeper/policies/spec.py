@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -14,9 +13,9 @@ import settings
 from gatekeeper.errors import PolicyError, UnknownTask
 from gatekeeper.policies.callback import Callback
 from gatekeeper.policies.contract import Contract
-from gatekeeper.policies.durations import Duration, duration_ms
+from gatekeeper.policies.durations import duration_ms
 from gatekeeper.policies.key_template import Template
-from gatekeeper.policies.policy import Breaker, Cap, Effect, Rate
+from gatekeeper.policies.policy import Breaker, Effect, Policies
 from state.ledger.call_limits import call_limits
 from state.model import Call, CallLimits
 
@@ -43,22 +42,6 @@ TICK_PREFIX = "tick:"
 MAX_SCOPES = 128
 
 _AGENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-
-
-@dataclass(frozen=True)
-class Policies:
-    """The arguments of the decorator."""
-
-    key: str | None
-    rates: tuple[Rate, ...]
-    caps: tuple[Cap, ...]
-    breaker: Breaker | None
-    effect: Effect | None
-    lease: Duration
-    time_limit: Duration | None
-    attempts: int | None
-    backoff: Duration
-    max_age: Duration
 
 
 class TaskSpec:

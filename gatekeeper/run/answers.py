@@ -12,9 +12,10 @@ from gatekeeper.policies.spec import KEEP_MS
 from gatekeeper.redact import clean, describe
 from gatekeeper.run import arrival as messages
 from gatekeeper.run.arrival import Arrival
+from state.decision import ArgumentsDiffer, Decision, KeyInUse, NotDue, Refusal, Replay, Unregistered
 from state.errors import RedisAway
 from state.ledger import Ledger
-from state.model import ArgumentsDiffer, AttemptResult, Call, Decision, KeyInUse, NotDue, Refusal, Replay, Unregistered
+from state.model import AttemptResult, Call
 
 Answer = dict[str, Any]
 

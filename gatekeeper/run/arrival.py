@@ -11,9 +11,10 @@ import structlog
 from gatekeeper.policies import json_values
 from gatekeeper.redact import clean
 from gatekeeper.run import known
+from state.decision import ArgumentsDiffer, NotDue
 from state.formatting import describe_difference
 from state.ledger import Ledger
-from state.model import ArgumentsDiffer, Call, Claim, NotDue
+from state.model import Call, Claim
 
 log = structlog.get_logger("gatehouse.gate")
 

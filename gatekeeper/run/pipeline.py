@@ -13,11 +13,12 @@ from gatekeeper.run import answers, execution
 from gatekeeper.run.answers import Answer
 from gatekeeper.run.arrival import DIRECT, Arrival
 from gatekeeper.run.attempt import Attempt
-from gatekeeper.run.execution import Ending
+from gatekeeper.run.ending import Ending
 from gatekeeper.run.heartbeat import heartbeat
+from state.decision import Decision, NeedsLookup, RegisteredKey, Unregistered
 from state.errors import RedisAway
 from state.ledger import Ledger
-from state.model import AttemptResult, Call, CallLimits, Claim, Decision, NeedsLookup, RegisteredKey, Unregistered
+from state.model import AttemptResult, Call, CallLimits, Claim
 
 log = structlog.get_logger("gatehouse.gate")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from redis import Redis
 
+from state.decision import refusal_text
 from state.formatting import iso
-from state.model import refusal_text
 from state.redis import client
 from state.redis.keys import Keys
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -23,6 +23,7 @@ from state.files import open_locked, sync_folder
 from state.journal import compressed, records
 from state.journal.compressed import COMPRESSED
 from state.journal.heads import OWN_FILE, HeadReader, JournalHead
+from state.journal.month_file import MonthFile
 
 #: Seconds to wait while another process of this machine compares Redis with the journal, or rebuilds it.
 PATIENCE = 30.0
@@ -34,7 +35,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._heads = HeadReader(folder)
-        self._file: _MonthFile | None = None
+        self._file: MonthFile | None = None
         self._writing = threading.Lock()
         self._failed = False
 
@@ -135,7 +136,7 @@ class Journal:
         finally:
             os.close(lock)
 
-    def _current(self) -> _MonthFile:
+    def _current(self) -> MonthFile:
         """Return the file of this month, or a later one if there is one: a clock that was set back changes nothing."""
         if self._file is None or self._file.name < _month() or self._file.is_gone():
             was_removed = self._file is not None and not self._file.is_one_of(self.own_files())
@@ -145,12 +146,12 @@ class Journal:
     def _newest(self) -> Path:
         return self.folder / max([_month(), *(path.name for path in self.own_files() if path.suffix != COMPRESSED)])
 
-    def _open(self, path: Path, *, anew: bool) -> _MonthFile:
+    def _open(self, path: Path, *, anew: bool) -> MonthFile:
         """Open a file. A new one begins with a checkpoint; `anew` says that it takes the place of one that was removed."""
         is_new = not path.exists()
         heads = self._heads.heads() if is_new else None  # before this file hides a compressed one of its name
         private.folder(self.folder)
-        file = _MonthFile(path)
+        file = MonthFile(path)
         if is_new:
             sync_folder(self.folder)
             sync_folder(self.folder.parent)
@@ -158,72 +159,6 @@ class Journal:
             mark = {"anew": True} if anew else {}
             file.sync(file.write(records.encode("checkpoint", mark | (heads or self._heads.heads()).checkpoint())))
         return file
-
-
-class _MonthFile:
-    """The file of one month. One thread at a time may call `write`, and any thread `sync`."""
-
-    def __init__(self, path: Path) -> None:
-        self.name = path.name
-        self._path = path
-        self._fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._which = os.fstat(self._fd)
-        self._syncing = threading.Lock()
-        self._written = self._synced = 0
-        self._lost: list[tuple[int, int]] = []  #: the ranges that the disk did not take
-
-    def write(self, line: bytes) -> int:
-        """Append a line with one write.
-
-        Returns:
-            The length of the file afterwards, for `sync`.
-
-        Raises:
-            OSError: Not all of the line could be written.
-
-        """
-        written = os.write(self._fd, line)
-        if written < len(line):
-            raise OSError(errno.ENOSPC, f"only {written} of {len(line)} bytes could be written")
-        end = os.lseek(self._fd, 0, os.SEEK_CUR)
-        if end < self._written:  # a person emptied the file: the offsets are of what was in it before
-            self._synced, self._lost = 0, []
-        self._written = end
-        return end
-
-    def sync(self, end: int) -> None:
-        """Bring everything up to `end` to the disk; of many threads that wait, the first does it for all.
-
-        Raises:
-            OSError: The disk did not take it, now or at an earlier try.
-
-        """
-        with self._syncing:
-            if any(begin < end <= to for begin, to in self._lost):  # a second fsync would report success
-                raise OSError(errno.EIO, "the disk did not take it")
-            if self._synced >= end:
-                return
-            reached = self._written
-            try:
-                os.fsync(self._fd)
-            except OSError:
-                self._lost.append((self._synced, reached))
-                raise
-            self._synced = reached
-
-    def is_gone(self) -> bool:
-        """Return whether the file was removed or replaced."""
-        try:
-            return not os.path.samestat(os.stat(self._path), self._which)  # noqa: PTH116 - for every record, so the quickest
-        except FileNotFoundError:
-            return True
-
-    def is_one_of(self, paths: Iterable[Path]) -> bool:
-        """Return whether the file is one of these, under whatever name."""
-        return any(os.path.samestat(path.stat(), self._which) for path in paths)
-
-    def __del__(self) -> None:
-        os.close(self._fd)  # not before: another thread may be at its sync, and the number would be used again
 
 
 def _month() -> str:

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from typing import Any
 
+from state import decision
+from state.decision import Decision, KeyInUse, NeedsLookup, NeedsResync, Refusal, Replay
 from state.errors import JournalUnavailable, RedisAway
 from state.journal import events
 from state.journal.heads import JournalHead
 from state.ledger import owner as owners
 from state.ledger.soundness import Soundness
 from state.ledger.sweep import Sweep
-from state.model import (
-    ArgumentsDiffer,
-    Call,
-    CallLimits,
-    Claim,
-    Decision,
-    KeyInUse,
-    NeedsLookup,
-    NeedsResync,
-    NotDue,
-    Refusal,
-    RegisteredKey,
-    Replay,
-    Unregistered,
-)
+from state.model import Call, CallLimits, Claim
 from state.redis.keys import Keys
 from state.redis.script import Script
 
@@ -138,32 +125,4 @@ class Admission(Sweep, Soundness):
                 return NeedsLookup(
                     Claim(call.agent, call.key, call.id, in_doubt, fence, attempt, now, known.epoch, payload)
                 )
-        return _without_claim(answer)
-
-
-def _without_claim(answer: list[Any]) -> Decision:
-    """Return the decision about a call that may not run now."""
-    match answer:
-        case ["replay", _, result, flaw]:
-            return Replay(result, flaw)
-        case ["refused" | "deferred" | "ended" as word, _, receipt]:
-            return Refusal(json.loads(receipt), again=word == "ended")
-        case ["busy", now, holder, fence, lease_ms, held_by]:
-            return KeyInUse(holder, fence, lease_ms, held_by, now)
-        case ["unchecked", _]:
-            return NeedsResync()
-        case ["other key", _, key]:
-            return RegisteredKey(key)
-    return _unwanted(answer)
-
-
-def _unwanted(answer: list[Any]) -> Decision:
-    """Return the decision about a message that is not the current one of its call."""
-    match answer:
-        case ["unregistered", _]:
-            return Unregistered()
-        case ["differs", _, task, kwargs]:
-            return ArgumentsDiffer(task, kwargs)
-        case ["early", now, due]:
-            return NotDue(due, now)
-    raise AssertionError(f"admit.lua answered {answer!r}")
+        return decision.without_claim(answer)

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from state import forbidden, hints, options
+from state.decision import ArgumentsDiffer, Unregistered
 from state.errors import JournalUnavailable
 from state.formatting import describe_difference
 from state.journal import events
 from state.ledger.stores import Stores
 from state.ledger.sweep import GRACE_MS
-from state.model import ArgumentsDiffer, Call, ContentMismatch, Unregistered
+from state.model import Call, ContentMismatch
 from state.redis.client import hash_fields
 from state.redis.keys import Keys
 from state.redis.script import Script

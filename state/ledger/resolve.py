@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from state import hints
+from state.decision import refusal_text
 from state.errors import JournalUnavailable
 from state.formatting import iso
 from state.journal import events
 from state.ledger import owner
 from state.ledger.stores import Stores
-from state.model import Call, refusal_text, stored_result
+from state.model import Call, stored_result
 from state.redis.keys import Keys
 from state.redis.script import Script
 

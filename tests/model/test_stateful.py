@@ -17,8 +17,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from state.decision import NeedsResync
 from state.ledger import owner
-from state.model import Claim, NeedsResync
+from state.model import Claim
 from tests.harness import Valkey
 from tests.model.stage import Attempt, Stage
 

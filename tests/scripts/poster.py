@@ -11,26 +11,16 @@ from redis import Redis
 
 from gatekeeper.policies import policy
 from gatekeeper.policies.durations import Duration
-from gatekeeper.policies.policy import Breaker, Cap, Effect, Rate
-from gatekeeper.policies.spec import Policies, TaskSpec
+from gatekeeper.policies.policy import Breaker, Cap, Effect, Policies, Rate
+from gatekeeper.policies.spec import TaskSpec
 from state.agents import snapshot
+from state.decision import Decision, KeyInUse, NeedsLookup, Refusal, Replay
 from state.journal import events, records
 from state.journal.heads import JournalHead
 from state.ledger import Ledger, owner, resolve
 from state.ledger.admission import NOTHING
 from state.ledger.owner import Moment
-from state.model import (
-    AttemptResult,
-    Call,
-    Claim,
-    Decision,
-    FactChange,
-    KeyInUse,
-    NeedsLookup,
-    Outcome,
-    Refusal,
-    Replay,
-)
+from state.model import AttemptResult, Call, Claim, FactChange, Outcome
 from state.redis.keys import Keys
 
 AGENT = "poster"

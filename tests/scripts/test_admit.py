@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from gatekeeper.policies.policy import Breaker, Effect, Rate
-from state.model import ArgumentsDiffer, Call, Claim, Decision, KeyInUse, NotDue, Refusal, Unregistered
+from state.decision import ArgumentsDiffer, Decision, KeyInUse, NotDue, Refusal, Unregistered
+from state.model import Call, Claim
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import DAY, HOUR, LEDGER, MINUTE, Poster
 

@@ -12,7 +12,8 @@ import pytest
 
 import settings
 from gatekeeper.policies.policy import Breaker, Rate
-from state.model import Claim, Decision, KeyInUse
+from state.decision import Decision, KeyInUse
+from state.model import Claim
 from tests.harness import Valkey
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import MINUTE, Poster

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from state.model import Refusal
+from state.decision import Refusal
 from tests.scripts.poster import AGENT, HOUR, Poster
 
 

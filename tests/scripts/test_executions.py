@@ -20,10 +20,11 @@ from gatekeeper.run.attempt import Attempt, current
 from gatekeeper.run.checkpoints import keep
 from gatekeeper.run.effect import effect
 from gatekeeper.run.pipeline import run_attempt
+from state.decision import RegisteredKey
 from state.errors import JournalUnavailable
 from state.ledger import resolve
 from state.ledger.resolve import Resolution
-from state.model import Call, Claim, RegisteredKey
+from state.model import Call, Claim
 from state.redis import client
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, Poster, a_gate, sure

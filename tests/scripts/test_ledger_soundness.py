@@ -10,11 +10,12 @@ from gatekeeper.errors import Refused
 from gatekeeper.run.attempt import Attempt
 from gatekeeper.run.pipeline import run_attempt
 from state import hints
+from state.decision import NeedsResync, Refusal, Replay
 from state.journal import events
 from state.journal.heads import JournalHead
 from state.ledger import owner
 from state.ledger.owner import Moment
-from state.model import AttemptResult, Claim, NeedsResync, Refusal, Replay
+from state.model import AttemptResult, Claim
 from state.recovery import epoch
 from state.recovery.epoch import LedgerStatus
 from state.recovery.rebuild import Progress

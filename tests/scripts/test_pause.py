@@ -7,11 +7,12 @@ import json
 import pytest
 from redis import Redis
 
-from gatekeeper.policies.policy import Cap, Effect, several
-from gatekeeper.policies.spec import Policies, TaskSpec
+from gatekeeper.policies.policy import Cap, Effect, Policies, several
+from gatekeeper.policies.spec import TaskSpec
 from state.agents import pause, snapshot, state_file
+from state.decision import Refusal
 from state.ledger import Progress
-from state.model import Claim, Refusal
+from state.model import Claim
 from state.redis import client
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, Poster

@@ -13,12 +13,13 @@ import pytest
 from pydantic_core import to_json
 
 from state.agents.facts import MAX_ENTRIES
+from state.decision import Decision, NeedsResync, Refusal
 from state.errors import JournalUnavailable
 from state.journal import events, records
 from state.journal.journal import Journal
 from state.journal.projection import project
 from state.ledger import resolve
-from state.model import AttemptResult, Call, Claim, Decision, FactChange, NeedsResync, Refusal
+from state.model import AttemptResult, Call, Claim, FactChange
 from state.recovery import epoch, rebuild, recover
 from state.recovery.rebuild import Progress
 from state.recovery.recover import RecoveryReport, Unrecoverable

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from state.model import ArgumentsDiffer, Refusal, Unregistered
+from state.decision import ArgumentsDiffer, Refusal, Unregistered
 from tests.scripts.poster import AGENT, DAY, HOUR, Poster
 
 RECEIPT = {"error": "invalid arguments", "stage": "input", "detail": "post_id: too short"}

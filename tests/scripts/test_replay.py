@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from state.decision import Refusal
 from state.errors import JournalUnavailable
 from state.ledger.resolve import NotResolved
-from state.model import Call, Refusal
+from state.model import Call
 from state.recovery.rebuild import Progress
 from state.recovery.recover import recover
 from state.redis.script import Script

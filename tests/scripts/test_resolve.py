@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from state.decision import Refusal
 from state.ledger import owner
 from state.ledger.attempt import MAX_PROOFS
 from state.ledger.owner import Moment
 from state.ledger.resolve import How, NotResolved, Resolution
-from state.model import Claim, Refusal
+from state.model import Claim
 from state.recovery.rebuild import Progress
 from state.recovery.recover import recover
 from state.redis.script import Script

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from state import forbidden
+from state.decision import Refusal
 from state.errors import JournalUnavailable
 from state.journal import journal
 from state.ledger.revoke import UNKNOWN, Revoked
-from state.model import Refusal
 from state.recovery import recover
 from state.recovery.rebuild import Progress
 from state.redis.keys import Keys

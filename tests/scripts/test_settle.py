@@ -9,10 +9,11 @@ import pytest
 
 from gatekeeper.policies.policy import Breaker
 from state.agents.facts import MAX_ENTRIES
+from state.decision import Refusal
 from state.ledger import owner
 from state.ledger.attempt import MAX_LOOKS
 from state.ledger.owner import Moment
-from state.model import AttemptResult, Claim, FactChange, Refusal
+from state.model import AttemptResult, Claim, FactChange
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, DAY, HOUR, LEDGER, MINUTE, SECOND, Poster, event, sure
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from state.decision import NeedsResync
 from state.journal.journal import Journal
 from state.ledger import Ledger
-from state.model import Claim, NeedsResync
+from state.model import Claim
 from state.recovery import epoch
 from state.recovery.rebuild import Progress
 from state.recovery.recover import recover, resync

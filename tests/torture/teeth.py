@@ -212,7 +212,7 @@ TEETH = (
     Tooth(
         "a store that is away costs an attempt",
         "an attempt that met a Redis that was away counts as failed, and effects have one",
-        (Change("gatekeeper/run/execution.py", "if store_was_away(error):", "if False:"),),
+        (Change("gatekeeper/run/ending.py", "if store_was_away(error):", "if False:"),),
         ("stopped_and_killed_under_a_stream",),
     ),
     Tooth(

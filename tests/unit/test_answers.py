@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gatekeeper.run import answers
-from state.model import Call, Refusal
+from state.decision import Refusal
+from state.model import Call
 
 
 def test_a_refusal_that_names_the_task_of_the_key_is_answered() -> None:

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from gatekeeper import Effect, PolicyError
 from gatekeeper.policies.callback import Callback
-from gatekeeper.policies.spec import Policies, TaskSpec
+from gatekeeper.policies.policy import Policies
+from gatekeeper.policies.spec import TaskSpec
 
 
 class Post(BaseModel):

@@ -13,6 +13,7 @@ import pytest
 import gatekeeper
 from gatekeeper import Breaker, Cap, Effect, PolicyError, Rate, Rung
 from gatekeeper.policies.spec import TaskSpec, registered
+from tasks import publisher
 
 
 @pytest.fixture(autouse=True)
@@ -302,3 +303,13 @@ def test_where_nobody_can_ask_there_is_no_proof() -> None:
 def test_a_look_up_that_names_no_argument_of_the_task_is_refused(name: str) -> None:
     with pytest.raises(PolicyError, match=rf"Effect\({name}=…\): parameter 'place' is not an argument"):
         import_with(**KEYED, effect=Effect(**{name: lambda post, place: None}))  # type: ignore[arg-type]  # verify or undo
+
+
+def test_what_fails_at_one_destination_takes_no_slot_of_another() -> None:
+    feed, mastodon = (
+        publisher.publish.spec.limits({"post_id": "hello", "destination": name}) for name in ("feed", "mastodon")
+    )
+
+    assert set(feed.rates).isdisjoint(mastodon.rates)
+    assert feed.breaker != mastodon.breaker
+    assert feed.caps == mastodon.caps
