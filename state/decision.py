@@ -107,8 +107,20 @@ Decision = (
 )
 
 
-def without_claim(answer: list[Any]) -> Decision:
-    """Return the decision about a call that may not run now, from the answer of admit.lua."""
+def of_answer(answer: list[Any], wanted: Claim) -> Decision:
+    """Return the decision about a call from the answer of admit.lua; `wanted` is the claim that was asked for."""
+    which = (wanted.agent, wanted.key, wanted.call)
+    match answer:
+        case ["claimed", fence, attempt, now, payload, origin, waits, options, before, fingerprint]:
+            kept = (payload, origin, bool(waits), options, before, fingerprint)
+            return Claim(*which, wanted.owner, fence, attempt, now, wanted.epoch, *kept, wanted.lease_ends_ms)
+        case ["verify", now, in_doubt, fence, attempt, payload]:
+            return NeedsLookup(Claim(*which, in_doubt, fence, attempt, now, wanted.epoch, payload))
+    return _without_claim(answer)
+
+
+def _without_claim(answer: list[Any]) -> Decision:
+    """Return the decision about a call that may not run now."""
     match answer:
         case ["replay", _, result, flaw]:
             return Replay(result, flaw)

@@ -98,6 +98,10 @@ class Claim:
     fingerprint: str = ""  #: of the registered arguments; the code may have gained an argument since
     lease_ends_ms: float = math.inf  #: since boot of this machine, as it was admitted; the heartbeat renews the lease
 
+    def script_arguments(self) -> dict[str, Any]:
+        """Return the arguments of scripts that say which claim it is."""
+        return {"key": self.key, "call": self.call, "owner": self.owner, "fence": self.fence}
+
 
 @dataclass(frozen=True)
 class FactChange:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from state import decision
-from state.decision import Decision, KeyInUse, NeedsLookup, NeedsResync, Refusal, Replay
+from state.decision import Decision, KeyInUse, NeedsResync, Refusal, Replay, of_answer
 from state.errors import JournalUnavailable, RedisAway
 from state.journal import events
 from state.journal.heads import JournalHead
@@ -100,7 +99,7 @@ class Admission(Sweep, Soundness):
     ) -> Decision:
         """Ask Redis once. `alive` names a holder that is known to live, `closed` says why no effect may happen here."""
         names = {"breaker": limits.breaker, "limits": (*limits.caps, *limits.rates)}
-        lease_ends_ms = owners.boot_clock().ms + limits.lease_ms
+        ends_ms = owners.boot_clock().ms + limits.lease_ms
         answer = _admit(
             self.redis,
             {**Keys(call.agent).of(call.key, call.id), **names},
@@ -116,13 +115,6 @@ class Admission(Sweep, Soundness):
             accepts_unregistered="1" if checked else "",
             expires_ms="" if expires_ms is None else expires_ms,
         )
-        match answer:
-            case ["claimed", fence, attempt, now, payload, origin, waits, asked, before, fingerprint]:
-                which = (call.agent, call.key, call.id, owner, fence, attempt, now, known.epoch)
-                kept = (payload, origin, bool(waits), asked, before, fingerprint)
-                return Claim(*which, *kept, lease_ends_ms)
-            case ["verify", now, in_doubt, fence, attempt, payload]:
-                return NeedsLookup(
-                    Claim(call.agent, call.key, call.id, in_doubt, fence, attempt, now, known.epoch, payload)
-                )
-        return decision.without_claim(answer)
+        return of_answer(
+            answer, Claim(call.agent, call.key, call.id, owner, 0, epoch=known.epoch, lease_ends_ms=ends_ms)
+        )

@@ -175,10 +175,7 @@ class Attempts(Stores):
         answer = _settle(
             self.redis,
             {**n.of(claim.key, claim.call), "breaker": limits.breaker, **lists},
-            key=claim.key,
-            call=claim.call,
-            owner=claim.owner,
-            fence=claim.fence,
+            **claim.script_arguments(),
             boot=now.boot,
             boot_ms=now.ms,
             policy=limits.policy,
@@ -217,10 +214,7 @@ class Attempts(Stores):
             lambda: _reconcile(
                 self.redis,
                 Keys(claim.agent).of(claim.key, claim.call),
-                key=claim.key,
-                call=claim.call,
-                owner=claim.owner,
-                fence=claim.fence,
+                **claim.script_arguments(),
                 answer="absent" if absent else "failed" if away_ms is None else "away",
                 owner_is_dead=int(dead),
                 boot=began.boot,

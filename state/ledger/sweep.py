@@ -185,10 +185,7 @@ class Sweep(Stores):
             {**Keys(lost.agent).of(lost.key, lost.call), "caps": json.loads(self.redis.hget(name, "caps") or "[]")},
             boot=now.boot,
             boot_ms=now.ms,
-            key=lost.key,
-            call=lost.call,
-            owner=lost.owner,
-            fence=lost.fence,
+            **lost.script_arguments(),
             owner_is_dead=int(dead),
             poison_after=0 if was_asked_to_end else POISON_AFTER,
         )
