@@ -8,8 +8,9 @@ type=$1
 data=$2
 id=${3:-msg_$(openssl rand -hex 8)}
 
-secret=${WEBHOOK_SECRET_STANDARD:-$(sed -n 's/^WEBHOOK_SECRET_STANDARD=//p' .env | tail -n 1)}
+secret=${WEBHOOK_SECRET_STANDARD:-$(sed -n 's/^WEBHOOK_SECRET_STANDARD=//p' .env 2>/dev/null | tail -n 1)}
 secret=${secret##* }
+[ -n "$secret" ] || { echo "send_webhook: no WEBHOOK_SECRET_STANDARD in .env of this folder; see docs/webhooks.md" >&2; exit 1; }
 now=$(date +%s)
 body=$(printf '{"type": "%s", "data": %s}' "$type" "$data")
 key=$(printf %s "${secret#whsec_}" | base64 -d | od -An -v -tx1 | tr -d ' \n')
