@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from html import escape
+from html import escape, unescape
 from typing import Any
 from urllib.parse import quote, urldefrag, urljoin, urlsplit
 
@@ -39,6 +39,9 @@ MAX_CLOCK_SKEW = timedelta(days=1)
 
 _XML_DECLARATION = re.compile(r"\s*<\?xml[^>]{0,500}\?>")
 _WEB_PAGE = re.compile(r"(?i)\s*(?:<!--.{0,2000}?-->\s*)?<(?:!doctype\s+html|html)\b", re.DOTALL)
+#: The link by which a web page names its feed, and the address in it.
+_FEED_LINK = re.compile(r"(?i)<link\b[^<>]{0,500}?application/(?:rss|atom)\+xml[^<>]{0,500}>")
+_HREF = re.compile(r"""(?i)\bhref\s{0,5}=\s{0,5}["']?([^"'<>\s]{1,500})""")
 #: A tag by which a plain text gives away that it is HTML.
 _HTML_TAG = re.compile(r"(?i)</(?:p|a|b|i|em|strong|div|span|ul|li|h[1-6])>|<(?:br|p|img)\b")
 #: Characters that have a meaning in URLs; all others are percent-encoded, so that none can end a Markdown link.
@@ -76,7 +79,7 @@ def parse(text: str) -> dict[str, Any]:
         io.BytesIO(data), response_headers=headers, sanitize_html=False, resolve_relative_uris=False
     )
     if not parsed.version:
-        raise NotAFeed(_instead_of_a_feed(document, parsed.get("bozo_exception")))
+        raise NotAFeed(_instead_of_a_feed(document, base, parsed.get("bozo_exception")))
     base = base or _own_address(parsed.feed)
     items, left_out = [], Counter[str]()
     for entry in parsed.entries:
@@ -91,9 +94,12 @@ def parse(text: str) -> dict[str, Any]:
     return {"items": items, "left_out": left_out}
 
 
-def _instead_of_a_feed(document: str, error: object) -> str:
+def _instead_of_a_feed(document: str, base: str, error: object) -> str:
     if _WEB_PAGE.match(document):
-        return "it is a web page; look there for the address of the feed"
+        found = _FEED_LINK.search(document)
+        href = _HREF.search(found[0]) if found else None
+        own = absolute(unescape(href[1]), base) if href else None
+        return f"it is a web page; {f'its feed is {own}' if own else 'look there for the address of the feed'}"
     if document.lstrip()[:1] in {"{", "["}:
         return "it is JSON; RSS and Atom are read"
     return " ".join(str(error or "neither RSS nor Atom").split())[:200]

@@ -92,10 +92,7 @@ def _agent(name: str, now: datetime) -> AgentMetrics:
     return AgentMetrics(
         agent=name,
         attempts=len(began),
-        done=outcomes["done"],
-        failed=outcomes["failed"],
-        refused=outcomes["refused"],
-        unknown=outcomes["unknown"],
+        **{outcome: outcomes[outcome] for outcome in ("done", "failed", "refused", "unknown")},
         median_ms=round(median(one.ms for one in began)) if began else None,
         held=len(head["held"]),
         paused=bool(head["paused"]),

@@ -36,14 +36,6 @@ class TableRow:
     cells: list[Any]
 
 
-@dataclass(frozen=True)
-class NumberColumn:
-    """One column of numbers: its name, and its values with the label of each row."""
-
-    name: str
-    values: list[tuple[str, float]]
-
-
 @dataclass
 class Table:
     """A table: the names of its columns, its rows, and what cannot be read in it."""
@@ -203,8 +195,8 @@ _NUMBERED = re.compile(r"(\D{0,20})(\d{1,9})(\D{0,20})")
 _DATE_NAMES = {"date", "day", "time", "timestamp", "datetime", "month", "year", "at"}
 
 
-def columns(table: Table, label: int, rows: Sequence[TableRow]) -> Iterator[NumberColumn]:
-    """Yield the columns of numbers, and note in the table what in them and beside them cannot be read."""
+def columns(table: Table, label: int, rows: Sequence[TableRow]) -> Iterator[tuple[str, list[tuple[str, float]]]]:
+    """Yield the name of each column of numbers and its values with the labels of their rows, and note in the table what in them and beside them cannot be read."""
     others = [column for column in range(len(table.names)) if column != label]
     proven = figures.decimal_mark(row.cells[column] for row in rows for column in others)
     default: figures.Mark = "," if table.separator == ";" else "."
@@ -222,7 +214,7 @@ def columns(table: Table, label: int, rows: Sequence[TableRow]) -> Iterator[Numb
         ]
         found = [(_text(row.cells[label]), value) for row, _, value in values if value is not None]
         if found:
-            yield NumberColumn(name, found)
+            yield name, found
 
 
 def _text(cell: Any) -> str:

@@ -12,7 +12,6 @@ from clients.sources import BrokenSource, Document, Parsed
 from clients.text.markdown import shorten
 from clients.text.words import listed
 from tasks.analyst import table
-from tasks.analyst.table import NumberColumn
 
 #: Series of one table that are analysed.
 MAX_COLUMNS = 6
@@ -106,15 +105,15 @@ def parse(document: Document) -> Parsed[Series]:
         raise BrokenSource(
             f"has no column of numbers{told and f' ({told})'}; write a heading, then a row per day: date,visits"
         )
-    if unused := [column.name for column in columns[MAX_COLUMNS:]]:
+    if unused := [name for name, _ in columns[MAX_COLUMNS:]]:
         read.problems.insert(0, f"only {MAX_COLUMNS} columns are analysed, not {listed(unused)}")
-    found = [_series(document.source, column) for column in columns[:MAX_COLUMNS]]
+    found = [_series(document.source, name, values) for name, values in columns[:MAX_COLUMNS]]
     return Parsed(found, read.left_out())
 
 
-def _series(source: str, column: NumberColumn) -> Series:
-    labels, values = zip(*column.values, strict=True)
-    return Series(source, shorten(column.name, MAX_NAME), tuple(shorten(label, MAX_NAME) for label in labels), values)
+def _series(source: str, name: str, labelled: list[tuple[str, float]]) -> Series:
+    labels, values = zip(*labelled, strict=True)
+    return Series(source, shorten(name, MAX_NAME), tuple(shorten(label, MAX_NAME) for label in labels), values)
 
 
 def describe(series: Series) -> SeriesSummary:

@@ -142,5 +142,5 @@ def _is_post(name: str) -> bool:
     except PostNotFound:
         return False
     except BrokenPost:
-        return True
+        pass
     return True
