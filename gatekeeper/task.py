@@ -134,7 +134,7 @@ def task(  # noqa: PLR0913 - one argument per policy, all by name
         misplaced: Positional arguments, which are refused: every policy has a name.
         key: A template over the arguments, such as `"publish:{post_id}"`; two calls with one key are the same intent.
         rate: How often the task runs, such as `"10/hour"`.
-        cap: How many effects may happen, such as `"30/day"`; a task that reaches it is paused.
+        cap: How many effects may happen, such as `"30/day"`; its calls are paused when it is reached.
         breaker: When to stop calling a failing service.
         effect: Declares that the task changes the world outside.
         lease: How long a claim is valid without a heartbeat.

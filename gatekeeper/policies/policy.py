@@ -67,7 +67,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Cap:
-    """A limit on effects that happened; reaching it pauses the task.
+    """A limit on effects that happened; reaching it pauses the calls that it counts.
 
     Args:
         text: Count and period, such as `"30/day"`.

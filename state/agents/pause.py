@@ -1,4 +1,4 @@
-"""The pause of an agent: why its calls may not start. A person pauses the whole agent, a cap only the task that reached it.
+"""The pause of an agent: why its calls may not start. A person pauses the whole agent, a cap only the calls that it counts.
 
 The record has the first reason, and in `also` each later one that stops more than the reasons before it.
 """
@@ -16,8 +16,8 @@ from state.redis import client
 from state.redis.client import now_ms
 from state.redis.keys import Keys
 
-#: What a reason tells to people; `task` is there if it stops only that task.
-_FIELDS = ("at", "by", "why", "task")
+#: The fields of a reason. A cap names its `task` for people, and its key in Redis, which stops the calls that it counts.
+_FIELDS = ("at", "by", "why", "task", "cap")
 
 Reason = dict[str, Any]
 
@@ -41,7 +41,7 @@ def pause(agent: str, by: str, why: str) -> bool:
         stored = pipe.hget(n.agent_meta, "pause")
         pipe.multi()
         first = json.loads(stored) if stored else None
-        if any("task" not in each for each in reasons(first)):
+        if any("cap" not in each for each in reasons(first)):
             return False
         record = reason if first is None else first | {"also": [*first.get("also", ()), reason]}
         pipe.hset(n.agent_meta, mapping={"pause": json.dumps(record), "updated_ms": reason["at"]})

@@ -144,7 +144,7 @@ local function check_pause()
     return nil
   end
   --! include pause
-  local reason = pause_of(pause, A.task)
+  local reason = pause_of(pause, {unpack(K.limits, 1, #policy.caps)})
   if reason then
     local told = {by = reason.by, why = reason.why}
     return {stage = "paused", why = "paused", due = now + PAUSE_RETRY_MS, told = told}

@@ -18,7 +18,7 @@
 local K = named({"key", "agent_meta", "history", "call", "ledger"}, KEYS)
 local A = named({"owner", "fence", "payload", "epoch", "key", "verify", "events..."}, ARGV)
 
-local key = fields(K.key, "state", "owner", "fence", "payload", "settled", "task")
+local key = fields(K.key, "state", "owner", "fence", "payload", "settled", "caps")
 if key.owner ~= A.owner or key.fence ~= A.fence then
   return {"lost", key.state or "gone"}
 elseif A.epoch ~= "" and not is_same_ledger(K.ledger, A.epoch) then
@@ -33,7 +33,7 @@ end
 local pause = redis.call("HGET", K.agent_meta, "pause")
 if pause then
   --! include pause
-  local reason = pause_of(pause, key.task)
+  local reason = pause_of(pause, key.caps and cjson.decode(key.caps) or {})
   if reason then
     return {"paused", cjson.encode(reason)}
   end

@@ -53,15 +53,31 @@ def test_a_cap_stops_its_own_task_and_no_other_of_the_agent(capped: Poster) -> N
     assert capped.document()["pause"]["task"] == CAPPED
 
 
-@pytest.mark.parametrize(("task", "answer"), [(OTHER, "sending"), (CAPPED, "paused")])
-def test_a_cap_that_is_reached_after_the_claim_stops_the_effect_of_its_own_task(
-    poster: Poster, task: str, answer: str
+@pytest.mark.parametrize(("is_own", "answer"), [(False, "sending"), (True, "paused")])
+def test_a_cap_that_is_reached_after_the_claim_stops_the_effects_that_it_counts(
+    poster_with: WithPolicies, is_own: bool, answer: str
 ) -> None:
+    poster = poster_with(cap="2/day")
     claim = poster.claim()
-    reason = {"at": 1, "by": "cap", "why": "cap 1/day reached", "cap": "x", "task": task}
+    cap = poster.scope_of(poster.call()).caps[0] if is_own else "the cap of another task"
+    reason = {"at": 1, "by": "cap", "why": "cap 1/day reached", "cap": cap, "task": CAPPED if is_own else OTHER}
     poster.redis.hset(poster.n.agent_meta, "pause", json.dumps(reason))
 
     assert poster.cross(claim)[0] == answer
+
+
+def test_a_cap_of_one_destination_stops_no_other(poster_with: WithPolicies) -> None:
+    poster = poster_with(cap=[Cap("1/day", scope="{destination}"), "3/day"])
+    poster.settle(poster.claim(poster.call("one", destination="feed")))
+
+    assert poster.refused(poster.call("two", destination="feed"))["stage"] == "paused"
+    for post in ("two", "three"):
+        claim = poster.claim(poster.call(post, destination=post))
+        assert poster.cross(claim)[0] == "sending"
+        poster.settle(claim)
+
+    assert poster.refused(poster.call("four", destination="four"))["stage"] == "paused", "the other cap, of all"
+    assert len(poster.document()["pause"]["also"]) >= 1
 
 
 def test_each_task_that_reaches_its_cap_is_a_reason_and_resume_resets_all_of_them(capped: Poster) -> None:
@@ -127,10 +143,9 @@ def test_every_reason_survives_the_loss_of_redis(capped: Poster) -> None:
     assert isinstance(another_task(capped.redis).admit("two"), Refusal)
 
 
-def test_a_pause_of_before_stops_every_task(capped: Poster) -> None:
-    capped.redis.hset(
-        capped.n.agent_meta, "pause", json.dumps({"at": 1, "by": "cap", "why": "cap 1/day reached", "cap": "x"})
-    )
+def test_a_pause_by_a_cap_of_which_only_an_old_state_file_is_left_stops_the_agent(capped: Poster) -> None:
+    old = {"at": "2026-11-30T00:00:00.000Z", "by": "cap", "why": "cap 1/day reached"}
+    capped.redis.hset(capped.n.agent_meta, "pause", pause.stored(old))
 
     assert another_task(capped.redis).refused("two")["stage"] == "paused"
 
