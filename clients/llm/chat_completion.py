@@ -64,7 +64,7 @@ def complete(provider: Provider, form: RequestForm, system: str, prompt: str, ti
             "POST", provider.endpoint, json=form.body(provider, system, prompt), headers=key, timeout=timeout
         )
     except (RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
-        raise CompletionError(f"no answer ({type(error).__name__})", "failed") from error
+        raise CompletionError(f"no answer: {http.reason(error)}", "failed") from error
     body = _body(response)
     tokens, problem, choice = _tokens(dig(body, "usage")), error_body.read(body), message.choice_of(body)
     try:

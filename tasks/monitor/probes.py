@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import ssl
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -19,7 +18,6 @@ import settings
 from clients import http
 from clients.http import certificate
 from gatekeeper.policies.spec import agents
-from gatekeeper.redact import describe
 from state import health, hints
 from state.ledger import Ledger
 from state.processes import liveness
@@ -59,7 +57,7 @@ def url(site: Site) -> Observation:
     try:
         answer = http.request("GET", site.url, timeout=MAX_CHECK_SECONDS)
     except RequestException as error:
-        return Observation("no answer", limit, f"{site.url} does not answer: {_reason(error)}")
+        return Observation("no answer", limit, f"{site.url} does not answer: {http.reason(error)}")
     ms = round((time.monotonic() - started) * 1000)
     why = ""
     if answer.status_code != site.status:
@@ -67,18 +65,6 @@ def url(site: Site) -> Observation:
     elif ms > site.max_latency:
         why = f"{site.url} took {ms} ms"
     return Observation(f"{answer.status_code} in {ms} ms", limit, why)
-
-
-def _reason(error: Exception) -> str:
-    """Return the message of the operating system or the TLS library; those of the layers above are longer and add nothing."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate: {cause.verify_message}"
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
-        cause = cause.__cause__ or cause.__context__
-    return describe(error)
 
 
 def days_left(site: Site) -> Observation:

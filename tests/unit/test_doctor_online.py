@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -156,3 +160,17 @@ def test_a_model_that_refuses_a_parameter_works_without_it(world: World) -> None
     world.groq.will(sends(400, {"error": "unknown field response_format"}), says("{}"))
 
     assert world.asked()["model groq"] == ("llama-3.3-70b-versatile answers, without response_format", "")
+
+
+def test_without_redis_the_doctor_says_so_and_checks_the_rest(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "celery", "-A", "workers", "gate", "doctor", "--online"]
+    env = {**os.environ, "STATE_DIR": str(tmp_path), "GROQ_API_KEY": "groq-secret", "GROQ_URL": CLOSED, "REDIS_URL": ""}
+
+    done = subprocess.run(command, cwd=settings.ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+    lines = done.stdout.splitlines()
+    assert (done.returncode, done.stderr) == (1, "")
+    assert lines[0].startswith("CHANGE  redis connection")
+    assert lines[1].strip() == "-> start make up"
+    assert [line.split()[0] for line in lines if "model groq" in line or " models " in line] == ["ok", "CHANGE"]
+    assert any(line.startswith("ok      disk") for line in lines)

@@ -30,10 +30,11 @@ from gatekeeper.tables.config_lines import TableError
 from state import dial, health, hints
 from state.errors import JournalUnavailable, StoreError
 from state.ledger import Ledger, schedule_runs
+from state.terminal import one_line
 from tasks.monitor import probes
 from workers.commands import online as asking
 from workers.commands import privacy, vitals
-from workers.commands.output import command, show, table
+from workers.commands.output import command, show
 from workers.commands.vitals import Finding
 
 #: The oldest server that has every command used here.
@@ -55,10 +56,16 @@ def doctor(*, online: bool, json_: bool) -> None:
     with contextlib.redirect_stdout(sys.stderr):
         findings = list(examine(settings.current(), online=online))
     rows = [asdict(finding) | {"ok": finding.ok} for finding in findings]
-    lines = [("ok" if f.ok else "CHANGE", f.check, f.found, f.change) for f in findings]
-    show(json_, rows, table(lines))
+    width = max(len(finding.check) for finding in findings)
+    show(json_, rows, "\n".join(_lines(finding, width) for finding in findings))
     if not all(finding.ok for finding in findings):
         raise click.exceptions.Exit(1)
+
+
+def _lines(finding: Finding, width: int) -> str:
+    """Return the line of a finding; below it, what to change."""
+    found = f"{'ok' if finding.ok else 'CHANGE':8}{finding.check:{width}}  {one_line(finding.found)}"
+    return found if finding.ok else f"{found}\n{'':8}{'':{width}}  -> {one_line(finding.change)}"
 
 
 def examine(config: settings.Settings, *, online: bool) -> Iterator[Finding]:
@@ -89,20 +96,25 @@ def examine(config: settings.Settings, *, online: bool) -> Iterator[Finding]:
 
 
 def _redis(config: settings.Settings) -> Iterator[Finding]:
+    """Run every check that needs Redis; without it the others go on."""
     where = "embedded server" if config.embedded else clean(config.redis_url)
     try:
         info = health.info()
+        yield Finding("redis connection", f"{where} answers")
+        yield _version(info)
+        yield from _on_redis()
     except StoreError as error:
         start = "make up" if config.embedded else "the server at REDIS_URL"
         yield Finding("redis connection", f"{where}: {clean(str(error))}", f"start {start}")
-        return
-    yield Finding("redis connection", f"{where} answers")
-    yield _version(info)
+
+
+def _on_redis() -> Iterator[Finding]:
     for what, look in (("redis AOF", probes.redis_aof), ("redis eviction", probes.redis_eviction)):
         seen = look()
         yield Finding(what, seen.value, seen.why)
     yield _effects()
     yield from vitals.findings()
+    yield from _failed_ticks()
     yield _clock()
 
 
@@ -148,7 +160,7 @@ def _broker(config: settings.Settings) -> Iterator[Finding]:
 
 
 def _schedule() -> Iterator[Finding]:
-    """Check the schedule, and list each row that beat leaves out or could not start."""
+    """Check the schedule, and list each row that beat leaves out."""
     try:
         schedule = read()
     except TableError as error:
@@ -157,10 +169,15 @@ def _schedule() -> Iterator[Finding]:
     yield Finding("schedule", f"entries: {', '.join(schedule.entries) or 'none'}")
     for refusal in schedule.refused.values():
         yield Finding("schedule row", str(refusal), "correct that line of beat_schedule.py, and start beat again")
-    for entry in schedule.entries.values():
-        if failure := schedule_runs.failure(entry.agent, entry.name):
-            found = f"{entry.name}: {failure['why']}"
-            yield Finding("schedule row", found, f"it failed at {failure['at']}; correct it")
+
+
+def _failed_ticks() -> Iterator[Finding]:
+    """List each row of the schedule that beat could not start; a schedule that cannot be read has a finding of its own."""
+    with contextlib.suppress(TableError):
+        for entry in read().entries.values():
+            if failure := schedule_runs.failure(entry.agent, entry.name):
+                found = f"{entry.name}: {failure['why']}"
+                yield Finding("schedule row", found, f"it failed at {failure['at']}; correct it")
 
 
 def _webhooks() -> Iterator[Finding]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from requests import RequestException
+
 import settings
-from clients import destinations
+from clients import destinations, http
 from clients.llm import chat_completion, providers
 from clients.llm.completion_error import CompletionError
 from clients.llm.providers import Provider
 from clients.llm.request_form import RequestForm
+from gatekeeper import hostile
 from gatekeeper.errors import NotApplied
 from gatekeeper.redact import clean, describe
 from gatekeeper.run import prospects
@@ -30,16 +33,20 @@ def findings(config: settings.Settings) -> Iterator[Finding]:
 
 
 def _destination(config: settings.Settings, name: str, needs: tuple[str, ...]) -> Finding:
-    address = f"{name}_url"
+    check, address = f"destination {name}", f"{name}_url"
     try:
         account = destinations.account(name)
     except Exception as error:  # noqa: BLE001 - a destination is an author's module, and the others are asked too
-        named = " or ".join(setting.upper() for setting in (address, *needs))
-        change = prospects.of(error).change or f"{named}; if they are right, try again later"
-        found = str(error) if isinstance(error, NotApplied) else describe(error)
-        return Finding(f"destination {name}", clean(found), f"change {clean(change)}")
+        cause = error.__cause__ if isinstance(error, NotApplied) else None
+        if isinstance(cause, RequestException) and cause.response is None:
+            found, suspects = f"no answer: {http.reason(cause)}", (address,)
+        else:
+            found, suspects = hostile.text_of(cause) if cause else describe(error), (address, *needs)
+        named = " or ".join(setting.upper() for setting in suspects)
+        change = prospects.of(error).change or f"{named}; if that is right, try again later"
+        return Finding(check, clean(found), f"change {clean(change)}")
     where = clean(str(getattr(config, address, "it")))
-    return Finding(f"destination {name}", f"{where} knows the token: it is of {account}" if account else "has no check")
+    return Finding(check, f"{where} knows the token: it is of {account}" if account else "has no check")
 
 
 def _model(provider: Provider) -> Finding:
