@@ -18,7 +18,8 @@ _MONTH = re.compile(
     r"(?i)(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\b.*\d|\d.*(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
 )
 _DAY_AND_MONTH = re.compile(r"\D*(\d{1,2})([./-])(\d{1,2})\2(?:\d{4}|\d{2})(?!\d)")
-_YEAR_FIRST = re.compile(r"(\d{4})[./-](\d{1,2})(?:[./-](\d{1,2}))?(?!\d)")
+#: Without a day only with `-` or `/`: `1234.5` is a number.
+_YEAR_FIRST = re.compile(r"((?:1[6-9]|20)\d\d)(?:([./-])(\d{1,2})\2(\d{1,2})|[/-](\d{1,2}))(?!\d)")
 _WEEK = re.compile(r"\d{4}-?W\d")
 _QUARTER = re.compile(r"(?i)(\d{4})[ -]?Q([1-4])|Q([1-4])[ /-]?(\d{4})")
 
@@ -86,7 +87,7 @@ def _of_number(text: str) -> datetime:
 
 
 def _iso(date: re.Match[str]) -> str:
-    return f"{date[1]}-{date[2]:0>2}-{date[3] or 1:0>2}"
+    return f"{date[1]}-{date[3] or date[5]:0>2}-{date[4] or 1:0>2}"
 
 
 def _plain(moment: datetime) -> datetime:

@@ -27,6 +27,11 @@ SAMPLE = 20
 #: Characters of a cell in a message.
 MAX_SHOWN = 40
 
+#: Words in the name of a column whose plain numbers are dates.
+_DATE_NAMES = frozenset({"date", "day", "time", "timestamp", "datetime", "month", "year", "at"})
+#: A label with one number in it.
+_NUMBERED = re.compile(r"(\D{0,20})(\d{1,9})(\D{0,20})")
+
 
 @dataclass(frozen=True)
 class TableRow:
@@ -191,12 +196,11 @@ def _counts_down(labels: Sequence[str]) -> bool:
     return len(labels) == len(numbers) > 1 == len(words) and all(a > b for a, b in pairwise(numbers))
 
 
-_NUMBERED = re.compile(r"(\D{0,20})(\d{1,9})(\D{0,20})")
-_DATE_NAMES = {"date", "day", "time", "timestamp", "datetime", "month", "year", "at"}
-
-
 def columns(table: Table, label: int, rows: Sequence[TableRow]) -> Iterator[tuple[str, list[tuple[str, float]]]]:
-    """Yield the name of each column of numbers and its values with the labels of their rows, and note in the table what in them and beside them cannot be read."""
+    """Yield the name of each column of numbers and its values, each with the label of its row.
+
+    What cannot be read in them, and the columns of words, are noted in the table.
+    """
     others = [column for column in range(len(table.names)) if column != label]
     proven = figures.decimal_mark(row.cells[column] for row in rows for column in others)
     default: figures.Mark = "," if table.separator == ";" else "."
