@@ -13,7 +13,8 @@ MAX_HEADLINE = 200
 
 def install() -> None:
     """Let every task of the gate report its result that way; only the text changes, and never the stored answer."""
-    trace.saferepr = describe  # it has no other use in that module, and a pool's processes inherit it
+    # It has no other use in that module, and a pool's processes inherit it.
+    trace.saferepr = describe  # type: ignore[attr-defined]  # celery-types leaves it out
 
 
 def describe(result: Any, max_length: int | None = None) -> str:

@@ -15,9 +15,13 @@ from workers import result_text
 
 
 def shown(house: Install, call: str) -> str:
-    """Return the text of the result that Flower's API shows for a call that has ended."""
-    with build_opener(ProxyHandler({})).open(f"{house.flower_url}/api/tasks?limit=1000", timeout=10) as answer:
-        return str(json.load(answer)[call]["result"])
+    """Return the text of the result that Flower's API shows, once the call has ended."""
+
+    def ask() -> str:
+        with build_opener(ProxyHandler({})).open(f"{house.flower_url}/api/tasks?limit=1000", timeout=10) as answer:
+            return str(json.load(answer)[call]["result"])
+
+    return until(ask, what=f"the result of {call} in Flower")
 
 
 @pytest.fixture(scope="module", params=["threads", "prefork"])
@@ -50,7 +54,7 @@ def calls(request: pytest.FixtureRequest, house: Install, shell: Shell) -> dict[
 
 def test_the_result_column_begins_with_what_happened_and_why(house: Install, calls: dict[str, str]) -> None:
     for words, call in calls.items():
-        text = until(lambda call=call: shown(house, call), what=f"the result of {call} in Flower")
+        text = shown(house, call)
         assert text.startswith(words), text
 
 
@@ -58,7 +62,7 @@ def test_the_stored_answer_is_the_dict_alone(house: Install, calls: dict[str, st
     for words, call in calls.items():
         answer = house.answer(call)
         assert isinstance(answer["ok"], bool)
-        text = until(lambda call=call: shown(house, call), what=f"the result of {call} in Flower")
+        text = shown(house, call)
         assert ast.literal_eval(text[text.index("{") :]) == answer, words
 
 
