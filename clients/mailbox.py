@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,9 @@ import settings
 from gatekeeper import NotApplied, Rung
 from state import private, terminal
 from state.files import open_locked, sync_folder
+
+#: Words of a reply that leaves its message to a person.
+TO_A_PERSON = "a person"
 
 _PLAIN = re.compile(r"[a-z0-9_-]{1,64}")
 
@@ -76,6 +80,33 @@ def find(reply: Reply) -> Delivered | None:
     with _open_exclusive(file) as mailbox:
         line = _find_line(mailbox, reply.message_id)
     return _delivered(file, line) if line else None
+
+
+def left_to_a_person(since: datetime) -> dict[str, int]:
+    """Count the messages since a time whose reply leaves them to a person, because no model answered them.
+
+    A person who has dealt with a conversation moves its file away.
+
+    Returns:
+        The number by folder of the mailbox, relative to STATE_DIR.
+
+    """
+    found: Counter[str] = Counter()
+    state_dir = settings.current().state_dir
+    for file in sorted((state_dir / "mailbox").glob("*/*.jsonl")):
+        with contextlib.suppress(FileNotFoundError):  # a person has just moved it away
+            if file.stat().st_mtime >= since.timestamp():
+                lines = file.read_bytes().splitlines()
+                found[str(file.parent.relative_to(state_dir))] += sum(_is_left(line, since) for line in lines)
+    return dict(+found)
+
+
+def _is_left(text: bytes, since: datetime) -> bool:
+    with contextlib.suppress(ValueError, RecursionError, TypeError, KeyError):
+        line = json.loads(text)
+        is_open = line["rung"] == Rung.RAW or TO_A_PERSON in line["reply"]
+        return is_open and datetime.fromisoformat(line["at"]) >= since
+    return False
 
 
 def _delivered(file: Path, line: dict[str, Any]) -> Delivered:

@@ -118,6 +118,8 @@ def stored_result(result: str, rung: str | None = None) -> str:
 
 
 Outcome = Literal["done", "failed", "refused", "unknown"]
+#: Characters of an error in the event stream, which keeps about a thousand events of each agent.
+MAX_SUMMARY_ERROR = 200
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,8 @@ class AttemptResult:
         """Return the arguments of settle.lua that say how the attempt ended."""
         which = {"task": call.task, "key": claim.key}
         stage = {"stage": self.receipt["stage"]} if self.receipt else {}
+        error = {"error": self.error[:MAX_SUMMARY_ERROR]} if self.error else {}
+        summary = {"outcome": self.outcome, **which, **stage, "ms": self.ms, "attempt": claim.attempt, **error}
         listed = {"at": claim.admitted_ms + self.ms, **which, "call": call.id, "error": self.error}
         return {
             "outcome": self.outcome,
@@ -153,7 +157,7 @@ class AttemptResult:
             "retry_ms": "" if self.retry_ms is None else self.retry_ms,
             "effect_happened": int(self.effect_happened),
             "counters": json.dumps(dict(self.counters)),
-            "summary": json.dumps({"outcome": self.outcome, **which, **stage, "ms": self.ms, "attempt": claim.attempt}),
+            "summary": json.dumps(summary),
             "answer": ""
             if self.outcome == "done"
             else json.dumps(self.receipt or {"error": self.error, "stage": "task"}),

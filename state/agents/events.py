@@ -24,6 +24,7 @@ class PastAttempt:
     ms: int  #: its duration in milliseconds
     attempt: int  #: its number among the attempts of its call, from 1; 0 if it never began
     stage: str = ""  #: the check that refused it: paused, cap, rate, …; empty if the task ran
+    error: str = ""  #: what went wrong, as the agent's errors list it; empty if nothing did, or if the gate refused it
 
 
 def recent(agent: str, since_ms: int) -> list[PastAttempt]:
@@ -44,4 +45,5 @@ def _past(agent: str, entry: str, fields: dict[str, str]) -> PastAttempt:
         ms=int(values["ms"]),
         attempt=int(values["attempt"]),
         stage=str(values.get("stage", "")),
+        error=str(values.get("error", "")) if "attempt" in fields else "",
     )

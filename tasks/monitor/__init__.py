@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,6 +41,25 @@ def check() -> dict[str, Any]:
         "alerts": [began.name for began in change.began],
         "recovered": [ended.name for ended in change.ended],
     }
+
+
+def failing(names: Collection[str], since: Mapping[str, str]) -> set[str]:
+    """Run the checks of some incidents once more.
+
+    Args:
+        names: The checks; one that does not exist any more does not fail.
+        since: The monitor's fact `watched_since`.
+
+    Returns:
+        The names of those that fail now.
+
+    """
+    schedule, now = schedule_checks.schedule(), datetime.now(UTC)
+    known = {name: since.get(name, now.isoformat()) for name in schedule.entries}
+    configured, problems = _config()
+    results = run_all(each for each in _checks(configured, schedule, known, now) if each.name in names)
+    unseen = set(names) - {result.name for result in results} if problems else set()
+    return unseen | {result.name for result in results if not result.ok}
 
 
 def _check_twice(

@@ -25,7 +25,8 @@ def report() -> dict[str, str]:
     """
     here = settings.current()
     now = datetime.now(config_lines.zone(config_lines.load(config_lines.SCHEDULE)))
-    written = daily_report.build(collect.all_agents(agents(), stats.beginning(now), here.public_dir), now)
+    since = stats.beginning(now)
+    written = daily_report.build(collect.all_agents(agents(), since, here.public_dir), now, collect.desk(since))
     day = ReportArchive(here.public_dir).put(written)
     summary = {
         "day": day,

@@ -11,10 +11,11 @@ from pathlib import Path
 from jinja2 import Environment
 
 from clients.content import pages
+from clients.text.words import counted
 from state import terminal
 from state.files import UNFINISHED, lock_file, write_atomic
 from tasks.reporter import charts
-from tasks.reporter.daily_report import MAX_POSTS, DailyReport
+from tasks.reporter.daily_report import MAX_ERRORS, MAX_POSTS, DailyReport
 
 TEMPLATES = Path(__file__).with_name("templates")
 #: Two years of days; older reports keep their files but leave the index.
@@ -37,7 +38,7 @@ class ReportArchive:
     def put(self, report: DailyReport) -> str:
         """Write a report and the index, and return the report's day; files of the same day are replaced."""
         name = report.now.date().isoformat()
-        values = {"report": report, "most_posts": MAX_POSTS}
+        values = {"report": report, "most_posts": MAX_POSTS, "most_errors": MAX_ERRORS}
         self.folder.mkdir(parents=True, exist_ok=True)
         with lock_file(self.public / ".reports.lock"):
             for unfinished in self.folder.glob(f".*{UNFINISHED}"):  # of a writer that was killed
@@ -71,6 +72,8 @@ def _templates() -> Environment:
         "place": charts.place,
         "scale": charts.scale,
         "ticks": charts.ticks,
+        "counted": counted,
+        "dash": charts.DASH,
         "chart_height": CHART_HEIGHT,
         "small_chart_height": SMALL_CHART_HEIGHT,
     }

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from clients import content, mailbox
 from clients.destinations import Published
 from clients.destinations.feed_store import FeedStore
 from state.agents import events
 from state.agents.events import PastAttempt
 from state.agents.snapshot import snapshot
+from tasks import monitor
 from tasks.monitor.incidents import Incident
+from tasks.writer import review
+from tasks.writer.review import Waiting
+
+#: The agent that records incidents.
+MONITOR = "monitor"
 
 _INCIDENTS = TypeAdapter(dict[str, Incident])
 
@@ -51,6 +58,21 @@ class AgentData:
         return [*standing.values(), *ended.values()]
 
 
+@dataclass(frozen=True)
+class Desk:
+    """The things that wait for a person outside the agents' states: drafts, messages and broken posts."""
+
+    drafts: Sequence[Waiting] = ()
+    messages: Mapping[str, int] = field(default_factory=dict)  #: by folder of the mailbox
+    broken_posts: Mapping[str, str] = field(default_factory=dict)  #: what is wrong, by file
+
+
+def desk(since: datetime) -> Desk:
+    """Look at what waits for a person now; messages that are older than `since` are left out."""
+    broken = {file: why.removeprefix(f"{file}: ") for file, why in content.scan().broken.items()}
+    return Desk(review.waiting(), mailbox.left_to_a_person(since), broken)
+
+
 def all_agents(agents: Iterable[str], since: datetime, public: Path) -> list[AgentData]:
     """Collect the data of all agents.
 
@@ -65,8 +87,18 @@ def all_agents(agents: Iterable[str], since: datetime, public: Path) -> list[Age
         state, past = snapshot(agent), events.recent(agent, round(since.timestamp() * 1000))
         posts = [post for post in _posts(state.facts.get("published"), FeedStore(public)) if post.at >= since]
         posts.sort(key=lambda post: post.at, reverse=True)
-        found.append(AgentData(agent, state.head, state.facts, past, posts))
+        facts = _looked_at_again(state.facts) if agent == MONITOR else state.facts
+        found.append(AgentData(agent, state.head, facts, past, posts))
     return found
+
+
+def _looked_at_again(facts: dict[str, Any]) -> dict[str, Any]:
+    """Let those of the monitor's open incidents end that are over since its last run."""
+    open_incidents = facts.get("incidents") or {}
+    failing = monitor.failing(open_incidents, facts.get("watched_since") or {})
+    now = datetime.now(UTC).isoformat()
+    ended = {name: {**fields, "until": now} for name, fields in open_incidents.items() if name not in failing}
+    return {**facts, "incidents": open_incidents | ended}
 
 
 def _posts(published: Any, entries: FeedStore) -> Iterator[PublishedPost]:

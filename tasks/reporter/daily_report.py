@@ -14,7 +14,7 @@ from clients.text.words import capitalized, counted, listed
 from state.agents.events import PastAttempt
 from tasks.monitor.incidents import Incident
 from tasks.reporter import stats
-from tasks.reporter.collect import AgentData, PublishedPost
+from tasks.reporter.collect import AgentData, Desk, PublishedPost
 from tasks.reporter.stats import OutcomeCounts, StageRefusals
 
 #: The stream of one agent keeps about as many events (state/scripts/admit.lua, state/scripts/settle.lua).
@@ -31,10 +31,6 @@ class _Attempts:
     past: Sequence[PastAttempt]
     days: list[date]
     zone: ZoneInfo
-
-    @cached_property
-    def week(self) -> OutcomeCounts:
-        return stats.count(self.past)
 
     @cached_property
     def per_day(self) -> list[OutcomeCounts]:
@@ -54,6 +50,10 @@ class AgentReport(_Attempts):
     """One agent's week."""
 
     raw: AgentData
+
+    @cached_property
+    def week(self) -> OutcomeCounts:
+        return stats.count(self.past, len(self.errors))
 
     @property
     def name(self) -> str:
@@ -79,9 +79,12 @@ class AgentReport(_Attempts):
 
     @property
     def errors(self) -> list[dict[str, Any]]:
-        """The newest errors of these days."""
-        errors = cast("list[dict[str, Any]]", self.raw.head["errors"])
-        return [error for error in errors if error["at"][:10] >= str(self.days[0])][:MAX_ERRORS]
+        """The errors of these days that the state file lists, newest first."""
+        return self.errors_since(datetime.combine(self.days[0], datetime.min.time(), self.zone))
+
+    def errors_since(self, moment: datetime) -> list[dict[str, Any]]:
+        """Return the errors that the state file lists since a time, newest first."""
+        return [each for each in self.raw.head["errors"] if datetime.fromisoformat(each["at"]) >= moment]
 
     @property
     def cut(self) -> date | None:
@@ -109,12 +112,18 @@ class DailyReport(_Attempts):
 
     now: datetime
     agents: list[AgentReport]
+    desk: Desk
+
+    @cached_property
+    def week(self) -> OutcomeCounts:
+        return stats.count(self.past, sum(agent.week.errors for agent in self.agents))
 
     @cached_property
     def lately(self) -> OutcomeCounts:
         """The outcomes of the last 24 hours."""
-        since_ms = (self.now - timedelta(days=1)).timestamp() * 1000
-        return stats.count(attempt for attempt in self.past if attempt.at_ms >= since_ms)
+        since = self.now - timedelta(days=1)
+        listed = sum(len(agent.errors_since(since)) for agent in self.agents)
+        return stats.count((each for each in self.past if each.at_ms >= since.timestamp() * 1000), listed)
 
     @property
     def posts(self) -> list[PublishedPost]:
@@ -138,23 +147,32 @@ class DailyReport(_Attempts):
         return [incident for incident in self.incidents if incident.until is None]
 
     @property
+    def trouble(self) -> list[Incident]:
+        """The open incidents, without those that repeat a held key or a pause."""
+        return [one for one in self.standing if not one.name.startswith(("held ", "agent "))]
+
+    @property
     def waiting(self) -> list[str]:
-        """The things that wait for a person, in words; held keys and pauses are not repeated as incidents."""
-        held = sum(len(agent.held) for agent in self.agents)
+        """The things that wait for a person, in words."""
         paused = [agent.name for agent in self.agents if agent.pause]
-        trouble = [one.name for one in self.standing if not one.name.startswith(("held ", "agent "))]
-        return [
-            *([counted(held, "key is held", "keys are held")] if held else []),
-            *([f"{listed(paused)} {'is' if len(paused) == 1 else 'are'} paused"] if paused else []),
-            *([counted(len(trouble), "incident stands", "incidents stand")] if trouble else []),
+        kinds = [
+            (sum(len(agent.held) for agent in self.agents), "key is held", "keys are held"),
+            (len(self.trouble), "incident stands", "incidents stand"),
+            (len(self.desk.drafts), "draft waits", "drafts wait"),
+            (sum(self.desk.messages.values()), "message waits for an answer", "messages wait for an answer"),
+            (len(self.desk.broken_posts), "post is broken", "posts are broken"),
         ]
+        found = [counted(*kind) for kind in kinds if kind[0]]
+        if paused:
+            found.insert(bool(kinds[0][0]), f"{listed(paused)} {'is' if len(paused) == 1 else 'are'} paused")
+        return found
 
     @property
     def verdict(self) -> str:
         """The first sentence: whether anything waits for a person."""
         if self.waiting:
             return f"{capitalized(listed(self.waiting))}."
-        return "Nothing waits for you." if self.lately.troubled else "All is well."
+        return "Nothing waits for you." if self.lately.errors else "All is well."
 
     @property
     def lead(self) -> str:
@@ -162,13 +180,15 @@ class DailyReport(_Attempts):
         now = self.lately
         parts = [counted(now.runs, "run", "runs")]
         parts += [counted(now.troubled, "failure", "failures")] if now.troubled else []
+        parts += [counted(now.flawed, "run with a flaw", "runs with a flaw")] if now.flawed else []
         parts += [counted(now.refused, "refusal", "refusals")] if now.refused else []
+        parts += [counted(now.other_errors, "error without a run", "errors without a run")] if now.other_errors else []
         parts += [counted(self.posts_lately, "new post", "new posts")]
         return f"In the last 24 hours: {listed(parts)}."
 
 
-def build(raw: Sequence[AgentData], now: datetime) -> DailyReport:
+def build(raw: Sequence[AgentData], now: datetime, desk: Desk | None = None) -> DailyReport:
     """Build the report of these agents; the time zone of `now`, a `ZoneInfo`, decides where days begin."""
     days, zone = stats.days(now), cast("ZoneInfo", now.tzinfo)
     past = [attempt for one in raw for attempt in one.past]
-    return DailyReport(past, days, zone, now, [AgentReport(one.past, days, zone, one) for one in raw])
+    return DailyReport(past, days, zone, now, [AgentReport(one.past, days, zone, one) for one in raw], desk or Desk())

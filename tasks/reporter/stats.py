@@ -25,6 +25,8 @@ STAGE_MEANINGS = {
     "cap": "the cap was reached",
     "rate": "the rate was exceeded",
     "breaker": "the breaker was open",
+    "ledger": "effects were closed, or Redis was away",
+    "line": "the agent was paused, or the answer of the model was not good enough, just before the effect",
     "task": "the task itself refused",
 }
 
@@ -37,6 +39,8 @@ class OutcomeCounts:
     failed: int = 0
     unknown: int = 0
     refused: int = 0
+    flawed: int = 0  #: done, but with an error
+    other_errors: int = 0  #: attempts that the task itself refused, and errors that only the state file lists
     typical_ms: int | None = None  #: half of the runs took no longer (p50)
     slow_ms: int | None = None  #: 95 of 100 runs took no longer (p95)
 
@@ -54,11 +58,16 @@ class OutcomeCounts:
         return self.failed + self.unknown
 
     @property
+    def errors(self) -> int:
+        return self.troubled + self.flawed + self.other_errors
+
+    @property
     def share(self) -> str:
-        """The share of successful runs; never rounded up to 100 %."""
-        if not self.runs:
+        """The share of attempts without an error; refusals of the gate do not count. Never rounded up to 100 %."""
+        attempts = self.runs + self.other_errors
+        if not attempts:
             return DASH
-        return "100 %" if not self.troubled else f"{math.floor(1000 * self.done / self.runs) / 10:g} %"
+        return "100 %" if not self.errors else f"{math.floor(1000 * (attempts - self.errors) / attempts) / 10:g} %"
 
 
 @dataclass(frozen=True)
@@ -84,13 +93,26 @@ def beginning(now: datetime) -> datetime:
     return datetime.combine(days(now)[0], datetime.min.time(), now.tzinfo)
 
 
-def count(past: Iterable[PastAttempt]) -> OutcomeCounts:
-    """Count attempts by outcome, with the percentiles of their durations."""
+def count(past: Iterable[PastAttempt], listed: int = 0) -> OutcomeCounts:
+    """Count attempts by outcome, with the percentiles of their durations.
+
+    Args:
+        past: The attempts.
+        listed: How many errors of that time the agents' state files list; they may know more than the event stream.
+
+    """
     every = list(past)
     ends = Counter(attempt.outcome for attempt in every)
     took = sorted(attempt.ms for attempt in every if attempt.outcome != "refused")
     done, failed, unknown, refused = (ends[outcome] for outcome in OUTCOMES)
-    return OutcomeCounts(done, failed, unknown, refused, percentile(took, 50), percentile(took, 95))
+    with_error = Counter(attempt.outcome for attempt in every if attempt.error)
+    flawed, other_errors = (
+        with_error["done"],
+        max(with_error["refused"], listed - failed - unknown - with_error["done"]),
+    )
+    return OutcomeCounts(
+        done, failed, unknown, refused, flawed, other_errors, percentile(took, 50), percentile(took, 95)
+    )
 
 
 def by_stage(past: Sequence[PastAttempt], days: Sequence[date], zone: ZoneInfo) -> list[StageRefusals]:

@@ -9,6 +9,7 @@ import signal
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import settings
 from clients import mailbox
 from clients.mailbox import Delivered, Reply
 from gatekeeper import NotApplied, Rung
+from tasks import responder
 from tests.harness import until
 
 
@@ -190,3 +192,29 @@ def test_many_at_once_leave_whole_lines_and_one_reply_per_message(box: Path) -> 
 
     assert sorted(line["message_id"] for line in lines(box / "chat" / "c1.jsonl")) == [f"m{n}" for n in range(10)]
     assert len({each.delivered_at for each in delivered}) == 10
+
+
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_messages_that_are_left_to_a_person_are_counted_by_channel(box: Path) -> None:
+    kept = "Thank you. It is kept for a person to see."
+    mailbox.deliver(a_reply("m1", reply=kept))
+    mailbox.deliver(a_reply("m2", reply=kept, conversation="c2"))
+    mailbox.deliver(a_reply("m3", reply="Received.", rung=Rung.RAW, channel="mail"))
+    mailbox.deliver(a_reply("m4", reply="At nine, says the model.", rung=Rung.MODEL))
+    mailbox.deliver(a_reply("m5", reply="I do not know; a person will see this.", rung=Rung.MODEL))
+    mailbox.deliver(a_reply("m6", reply="You are welcome!", channel="calm"))
+    with (box / "chat" / "c1.jsonl").open("a") as file:
+        file.write('torn {"at": 1}\n7\n{"rung": "raw", "reply": "x", "at": "soon"}\n')
+
+    assert mailbox.left_to_a_person(LONG_AGO) == {"mailbox/chat": 3, "mailbox/mail": 1}
+    assert mailbox.left_to_a_person(datetime.now(UTC) + timedelta(hours=1)) == {}
+    (box / "chat" / "c2.jsonl").unlink()
+    assert mailbox.left_to_a_person(LONG_AGO)["mailbox/chat"] == 2
+
+
+def test_the_rules_of_the_responder_leave_a_question_to_a_person_and_thanks_not() -> None:
+    assert mailbox.TO_A_PERSON in responder.by_rules("It is broken").reply
+    assert mailbox.TO_A_PERSON in responder.by_rules("What now?").reply
+    assert mailbox.TO_A_PERSON not in responder.by_rules("thanks!").reply

@@ -15,17 +15,20 @@ from clients.text.words import counted, listed
 from state.agents.events import PastAttempt
 from tasks.reporter import charts, daily_report, stats
 from tasks.reporter.archive import ReportArchive
-from tasks.reporter.collect import AgentData, PublishedPost
+from tasks.reporter.collect import AgentData, Desk, PublishedPost
 from tasks.reporter.daily_report import DailyReport
+from tasks.writer.review import Waiting
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 11, 22, 6, 30, tzinfo=BERLIN)
 EVIL = "</text></svg><script>alert(1)</script>\"'&|`*"
 
 
-def attempt(at: datetime, outcome: str = "done", ms: int = 10, stage: str = "", agent: str = "clerk") -> PastAttempt:
+def attempt(
+    at: datetime, outcome: str = "done", ms: int = 10, stage: str = "", agent: str = "clerk", error: str = ""
+) -> PastAttempt:
     when = round(at.timestamp() * 1000)
-    return PastAttempt(when, agent, f"tasks.{agent}.work", "k", outcome, ms, 1, stage)
+    return PastAttempt(when, agent, f"tasks.{agent}.work", "k", outcome, ms, 1, stage, error)
 
 
 def raw(agent: str = "clerk", past: list[PastAttempt] | None = None, posts: Any = (), **more: Any) -> AgentData:
@@ -140,6 +143,33 @@ def test_failures_are_not_all_is_well(report: DailyReport) -> None:
     assert report.lead == "In the last 24 hours: five runs, two failures, three refusals and no new posts."
 
 
+ERROR = {"at": "2026-11-22T03:00:00Z", "task": "tasks.clerk.work", "key": "k", "call": "c", "error": "no such setting"}
+
+
+@pytest.mark.parametrize(
+    ("past", "errors", "share", "lead"),
+    [
+        ([attempt(NOW)] * 10 + [attempt(NOW, "refused", stage="task", error="no such setting")] * 10, [], "50 %",
+         "ten runs, ten refusals, ten errors without a run and no new posts"),
+        ([attempt(NOW)] * 10, [ERROR] * 10, "50 %", "ten runs, ten errors without a run and no new posts"),
+        ([attempt(NOW, error="flaw")] * 10, [ERROR] * 10, "0 %", "ten runs, ten runs with a flaw and no new posts"),
+        ([attempt(NOW, "failed", error="x")] * 10 + [attempt(NOW)], [ERROR] * 10, "9 %",
+         "eleven runs, ten failures and no new posts"),
+        ([attempt(NOW, "refused", stage="rate")] * 10 + [attempt(NOW)], [], "100 %",
+         "one run, ten refusals and no new posts"),
+        ([attempt(NOW)], [ERROR | {"at": "2026-11-01T03:00:00Z"}] * 10, "100 %", "one run and no new posts"),
+    ],
+)  # fmt: skip
+def test_a_day_of_errors_does_not_look_well_whatever_kind_they_are(
+    past: list[PastAttempt], errors: list[dict[str, str]], share: str, lead: str
+) -> None:
+    found = daily_report.build([raw(past=past, errors=errors)], NOW)
+
+    assert (found.week.share, found.agents[0].week.share) == (share, share)
+    assert found.lead == f"In the last 24 hours: {lead}."
+    assert (found.verdict == "All is well.") == (share == "100 %")
+
+
 def test_only_the_last_24_hours_are_in_the_lead() -> None:
     old = daily_report.build(
         [raw(past=[attempt(NOW - timedelta(hours=25))], posts=[post(ago=timedelta(hours=25))])], NOW
@@ -166,6 +196,43 @@ def waiting() -> DailyReport:
 
 def test_what_waits_for_a_person_comes_first_and_once() -> None:
     assert waiting().verdict == "One key is held, clerk is paused and one incident stands."
+
+
+def test_drafts_messages_and_broken_posts_wait_for_a_person(shelf: ReportArchive) -> None:
+    drafts = [
+        Waiting("digest-1", "content/drafts/digest-1.md", "waiting", "A secret title", "rules"),
+        Waiting("odd", "content/drafts/odd.md", "broken", why="title: quote it"),
+    ]
+    desk = Desk(drafts, {"mailbox/chat": 3}, {"bad.md": "no title"})
+    found = daily_report.build([raw(past=[attempt(NOW)])], NOW, desk)
+
+    assert found.verdict == "Two drafts wait, three messages wait for an answer and one post is broken."
+    lines = page(shelf, shelf.put(found)).xpath("//section[@class='waiting']//li")
+    told = [" ".join(line.text_content().split()) for line in lines]
+    assert told[0].startswith("digest-1 is a draft by rules")
+    assert told[0].endswith("gatehouse draft approve digest-1")
+    assert told[1].startswith("odd is a draft that cannot be used: title: quote it")
+    assert told[2].startswith("mailbox/chat has three messages that no model answered")
+    assert told[3] == "bad.md is not published: no title"
+    text = (shelf.folder / "2026-11-22.md").read_text()
+    assert "- **digest-1** is a draft\n- **odd** is a draft that cannot be used" in text
+    assert "\n\n\n" not in text
+    assert "secret title" not in text  # nobody has approved it, and reports are public
+
+
+def test_what_is_over_does_not_wait_but_is_told() -> None:
+    over = {"disk": {**INCIDENT, "until": "2026-11-22T05:00:00Z"}}
+    found = daily_report.build([raw("monitor", [attempt(NOW)], facts={"incidents": over})], NOW)
+
+    assert (found.waiting, [each.name for each in found.incidents]) == ([], ["disk"])
+    assert found.verdict == "All is well."
+
+
+def test_a_key_that_is_held_and_its_incident_are_one_row(shelf: ReportArchive) -> None:
+    shelf.put(waiting())
+
+    names = page(shelf, "2026-11-22").xpath("//section[@class='waiting']//li/strong/text()")
+    assert names == ["disk", "clerk", "publish:feed:a"]
 
 
 def test_incidents_are_those_that_stand_and_those_that_ended_in_these_days() -> None:
