@@ -12,6 +12,7 @@ from clients import sources
 from clients.llm import fallback
 from gatekeeper import Rung
 from tasks.analyst import analysis, metrics, timeseries
+from tasks.analyst.analysis import Analysis
 from tasks.analyst.metrics import Metrics
 
 
@@ -52,7 +53,9 @@ def collect() -> dict[str, Any]:
 
 def _analyse(collected: Metrics, now: datetime) -> AnalysisRecord:
     answered = fallback.ask(
-        analysis.question(collected), rules=lambda: analysis.by_rules(collected), raw=lambda: analysis.raw(collected)
+        analysis.question(collected),
+        rules=lambda: analysis.by_rules(collected),
+        raw=lambda: Analysis(summary=analysis.UNAVAILABLE),
     )
     text = answered.value
     return AnalysisRecord(

@@ -13,6 +13,7 @@ from clients.text.words import OneLine
 from tasks.analyst.metrics import AgentMetrics, Metrics, PostMetrics
 from tasks.analyst.timeseries import MIN_CHANGE, SeriesSummary
 
+#: The summary of the lowest rung; the numbers themselves are stored beside it.
 UNAVAILABLE = "Analysis unavailable"
 #: Findings in one analysis.
 MAX_FINDINGS = 12
@@ -72,11 +73,6 @@ def _plain(figure: str) -> str:
     """Normalize a figure: `1,204` and `1204.0` are equal, and so are `09` and `9`."""
     plain = re.sub(r",(?=\d{3}(?!\d))", "", figure).lstrip("0") or "0"
     return plain.rstrip("0").rstrip(".") if "." in plain else plain
-
-
-def raw(numbers: Metrics) -> Analysis:  # noqa: ARG001 - the numbers themselves are stored beside it
-    """Return an analysis that only says that there is none."""
-    return Analysis(summary=UNAVAILABLE)
 
 
 def by_rules(numbers: Metrics) -> Analysis | None:
