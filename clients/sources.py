@@ -142,7 +142,10 @@ def read_all(section: str, parse: Callable[[Document], Parsed[Part]]) -> ReadRes
 def reported(reasons: Mapping[str, str]) -> dict[str, str]:
     """Return the reasons that are not empty, without secrets, and as short and as few as fit one fact."""
     told = {name: clean(why)[:MAX_ERROR_LENGTH] for name, why in reasons.items() if why}
-    return dict(list(told.items())[:MAX_ERRORS])
+    if len(told) <= MAX_ERRORS:
+        return told
+    rest = {f"{len(told) - MAX_ERRORS} more": f"are not listed; repair the first {MAX_ERRORS} sources"}
+    return dict(list(told.items())[:MAX_ERRORS]) | rest
 
 
 def listed(section: str, folder: Path | None = None) -> Listing:

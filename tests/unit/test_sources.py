@@ -168,6 +168,14 @@ def test_a_broken_source_never_stops_the_others(folder: Path) -> None:
     assert "RecursionError" in reading.broken["Odd"]
 
 
+def test_more_reasons_than_fit_the_state_are_counted() -> None:
+    told = sources.reported({f"Source {n}": "x" * 1_000 for n in range(40)} | {"Good": ""})
+
+    assert len(told) == sources.MAX_ERRORS + 1
+    assert "10 more" in told
+    assert sum(len(name) + len(why) for name, why in told.items()) < 12_000
+
+
 def test_our_own_feed_is_empty_until_something_is_published(folder: Path) -> None:
     ours = Source(name="Ours", public=Path("feed.xml"))
     assert sources.read(ours, soon()) is None
