@@ -79,6 +79,7 @@ def examine(config: settings.Settings, *, online: bool) -> Iterator[Finding]:
     yield from _redis(config)
     yield from _broker(config)
     yield from _schedule()
+    yield from _failed_ticks()
     yield from _webhooks()
     yield _destinations(config)
     yield _models()
@@ -114,7 +115,6 @@ def _on_redis() -> Iterator[Finding]:
         yield Finding(what, seen.value, seen.why)
     yield _effects()
     yield from vitals.findings()
-    yield from _failed_ticks()
     yield _clock()
 
 
@@ -172,8 +172,8 @@ def _schedule() -> Iterator[Finding]:
 
 
 def _failed_ticks() -> Iterator[Finding]:
-    """List each row of the schedule that beat could not start; a schedule that cannot be read has a finding of its own."""
-    with contextlib.suppress(TableError):
+    """List each row of the schedule that beat could not start; other findings say that the schedule or Redis cannot be read."""
+    with contextlib.suppress(TableError, StoreError):
         for entry in read().entries.values():
             if failure := schedule_runs.failure(entry.agent, entry.name):
                 found = f"{entry.name}: {failure['why']}"

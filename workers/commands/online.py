@@ -39,10 +39,10 @@ def _destination(config: settings.Settings, name: str, needs: tuple[str, ...]) -
     except Exception as error:  # noqa: BLE001 - a destination is an author's module, and the others are asked too
         cause = error.__cause__ if isinstance(error, NotApplied) else None
         if isinstance(cause, RequestException) and cause.response is None:
-            found, suspects = f"no answer: {http.reason(cause)}", (address,)
+            found, suspects = f"no answer: {http.reason(cause)}", [address]
         else:
-            found, suspects = hostile.text_of(cause) if cause else describe(error), (address, *needs)
-        named = " or ".join(setting.upper() for setting in suspects)
+            found, suspects = hostile.text_of(cause) if cause else describe(error), [address, *needs]
+        named = " or ".join(map(str.upper, suspects))
         change = prospects.of(error).change or f"{named}; if that is right, try again later"
         return Finding(check, clean(found), f"change {clean(change)}")
     where = clean(str(getattr(config, address, "it")))
