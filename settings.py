@@ -183,3 +183,8 @@ def environment(own: Mapping[str, str] = os.environ) -> dict[str, str]:
         problem = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise SettingsError(f"{ROOT / '.env'} cannot be read: {problem}; write it as lines of NAME=VALUE") from None
     return {**from_file, **own}
+
+
+def wants_colour() -> bool:
+    """Return whether a terminal may be written to in colours; see no-color.org."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

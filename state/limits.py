@@ -121,6 +121,33 @@ def report(permit: Permit, outcome: Outcome, why: str = "", seconds: float | Non
     return str(answer[0])
 
 
+@dataclass(frozen=True)
+class ProviderTrouble:
+    """The failures of a provider that have not been followed by a success; times are ms since 1970."""
+
+    failures: int
+    why: str
+    closed_until_ms: int  #: until when it is not asked, 0 if it is
+
+
+def trouble(provider: str) -> ProviderTrouble | None:
+    """Return what is wrong with a provider; None if its last request went well, or if it was never asked.
+
+    Args:
+        provider: The identity of the provider.
+
+    Raises:
+        StoreError: Redis does not answer.
+
+    """
+    name = ProviderKeys(provider).record
+    failures, why, until, pause = client.client().hmget(name, "failures", "why", "open_until_ms", "not_before_ms")
+    closed = max(int(until or 0), int(pause or 0))
+    if not (failures or until) and closed <= client.now_ms(client.client()):
+        return None
+    return ProviderTrouble(int(failures or 0), str(why or "it asks for a pause"), closed)
+
+
 def _keys(permit: Permit) -> dict[str, str]:
     names = ProviderKeys(permit.provider)
     return {"provider": names.record, "refused_question": names.refused(permit.question)}

@@ -71,8 +71,8 @@ def publish_next() -> dict[str, list[str]]:
 
     """
     due = content.due(datetime.now(UTC))
-    broken = due.broken | _unknown_destinations(due.posts)
-    skipped = due.skipped | _without_destination(due.posts)
+    broken = due.broken | unknown_destinations(due.posts)
+    skipped = due.skipped | without_destination(due.posts)
     memory = gatekeeper.memory()
     memory.put("broken", _shortened(broken))
     memory.put("skipped", _shortened(skipped))
@@ -92,7 +92,7 @@ def _shortened(told: dict[str, str]) -> dict[str, str] | None:
     return shown or None
 
 
-def _unknown_destinations(posts: Iterable[Post]) -> dict[str, str]:
+def unknown_destinations(posts: Iterable[Post]) -> dict[str, str]:
     """Return an error for each post that names an unknown destination, for which it would wait for ever."""
     return {
         post.id: f"{post.id}: destinations: {name!r} is not a destination; there are: {', '.join(destinations.KNOWN)}"
@@ -102,7 +102,7 @@ def _unknown_destinations(posts: Iterable[Post]) -> dict[str, str]:
     }
 
 
-def _without_destination(posts: Iterable[Post]) -> dict[str, str]:
+def without_destination(posts: Iterable[Post]) -> dict[str, str]:
     """Return the reason for each post none of whose destinations is in use."""
     enabled = settings.current().publish_to
     return {

@@ -53,6 +53,7 @@ local function record()
   elseif A.outcome == "failed" then
     local failures, opened = count_failure(K.provider, is_probe, tonumber(A.open_after), now + A.open_ms)
     if not opened then
+      redis.call("HSET", K.provider, "why", A.reason)
       return {"counted", failures}
     end
     note_opening()

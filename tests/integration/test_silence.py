@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -67,7 +68,8 @@ def test_where_all_is_well_nobody_is_silent_and_nothing_overdue(house: Install, 
     status = house.celery("gate", "status").stdout
 
     assert not {"worker", "beat", "sweeper", "ticks"} & set(wrong), wrong
-    assert status.startswith("processes   1 worker, 1 beat alive\n")
+    assert "1 worker, 1 beat alive" in status
+    assert "SILENT" not in status
     assert all(head["silent"] == head["overdue"] == [] for head in house.gate("status"))
     assert code in {0, 1}  # the rest of this machine is not looked at here
 
@@ -85,8 +87,8 @@ def test_a_worker_that_is_stopped_is_told_by_everybody(
     assert "its process is there: it is stopped or stuck" in wrong["worker"]
     assert f"worker {sign_of(valkey.client(), 'worker')[1]['pid']} on " in wrong["worker"]
     assert {one["kind"] for one in heads[0]["silent"]} == {"worker"}
-    assert words.startswith("SILENT      worker ")
-    assert "publisher   NOT RUNNING: there is no worker" in words
+    assert words.startswith("SILENT  worker ")
+    assert re.search(r"^publisher +NOT RUNNING ", words, re.MULTILINE)
     assert (status, body["ok"], [one["kind"] for one in body["silent"]]) == (503, False, ["worker"])
     assert later == "5"
 

@@ -15,7 +15,7 @@ from state.constants import HISTORY_OLDEST as BEGINNING
 from state.constants import HISTORY_SLACK as SLACK
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, Poster, event
-from workers.commands.inspect import _history_text
+from workers.commands.explain import _text
 
 KEY = "post:feed:hello"
 
@@ -149,7 +149,6 @@ def test_the_command_shows_where_events_are_missing(poster: Poster) -> None:
     found = history.read_history([AGENT], KEY)
 
     assert found is not None
-    assert "left out" in _history_text(found)
-    assert f"events={next(each['events'] for each in told(poster) if each['event'] == 'left out')}" in _history_text(
-        found
-    )
+    text = _text(found, verbose=False, whole=True)
+    assert "left out" in text
+    assert f"events={next(each['events'] for each in told(poster) if each['event'] == 'left out')}" in text

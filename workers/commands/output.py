@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -18,9 +18,16 @@ from state import redis_format, terminal
 from state.errors import JournalUnavailable, NewerRedisFormat, StoreError
 from state.ledger import RestoreError, Unrecoverable
 from state.ledger.resolve import NotResolved
+from workers.commands import paint
 
 #: Errors whose text says all that a person needs.
 EXPECTED = (GatekeeperError, TableError, JournalUnavailable, NotResolved, Unrecoverable, RestoreError)
+
+#: Columns: a last cell with less room begins in a line of its own.
+MIN_LAST = 28
+
+#: Columns: less of a last cell that is cut is left out.
+MIN_CUT = 8
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON.")
 
@@ -56,7 +63,7 @@ def show(json_: bool, value: Any, text: str) -> None:  # noqa: FBT001 - the flag
 
 def say(text: str, *, err: bool = False) -> None:
     """Print a text; control characters in it are shown, so that a terminal does not obey them. `err`: to stderr."""
-    click.echo(terminal.lines(text), err=err)
+    click.echo(paint.bare(terminal.lines(text)) if err else paint.for_terminal(terminal.lines(text)), err=err)
 
 
 def plain(value: Any) -> Any:
@@ -84,14 +91,34 @@ def check_agent(agent: str) -> None:
         raise Failed(f"there is no agent {agent!r}; there are: {', '.join(agents())}")
 
 
-def table(rows: list[tuple[Any, ...]]) -> str:
-    """Return rows as text with aligned columns."""
+def table(rows: Sequence[Sequence[Any]], *, cut: bool = False) -> str:
+    """Return rows as text with aligned columns.
+
+    Args:
+        rows: The cells of each row.
+        cut: Whether a last cell is cut where the terminal ends; otherwise it goes on in the next line.
+
+    """
     if not rows:
         return ""
     texts = [[("" if cell is None else terminal.one_line(cell)) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in texts)
-    return "\n".join(line.rstrip() for line in lines)
+    widths = [max(map(paint.columns_of, column)) for column in zip(*texts, strict=True)]
+    return "\n".join(_line(row, widths, cut=cut) for row in texts)
+
+
+def _line(row: list[str], widths: list[int], *, cut: bool) -> str:
+    *cells, last = row
+    begin = "".join(
+        f"{cell}{' ' * (width - paint.columns_of(cell))}  " for cell, width in zip(cells, widths, strict=False)
+    )
+    columns, taken = paint.width(), paint.columns_of(begin)
+    if not last or columns is None or taken + paint.columns_of(last) <= columns:
+        return f"{begin}{last}".rstrip()
+    if cut:
+        return f"{begin}{paint.cut(last, columns - taken) if columns - taken >= MIN_CUT else ''}".rstrip()
+    if columns - taken < MIN_LAST:
+        return "\n".join([begin.rstrip(), *paint.wrapped(last, 6, " " * 6)])
+    return "\n".join(paint.wrapped(last, taken, begin))
 
 
 def _with_clear_errors(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,42 +2,83 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
 import click
 
-from gatekeeper.schedule.entries import Entry, read, tick
+from gatekeeper.schedule.entries import ON_TIME, Entry, read, tick
 from state import hints
 from state.ledger import schedule_runs
 from workers.application import app
+from workers.commands import paint, posts, times
 from workers.commands.output import Failed, command, show, table
+from workers.commands.posts import PostFile
 from workers.scheduler import start, tick_state
 
 #: Due times per backfill: three weeks of a half-hourly entry. More would flood the queue, and suggest a wrong date.
 MAX_DUE_TIMES = 1000
+#: Columns from which on a row has room for clock times too.
+WIDE = 80
 #: Accepted years: others are typing errors.
 YEARS = range(2000, 3000)
 
 
 @command("schedule")
-def show_schedule(*, json_: bool) -> None:
-    """Show each entry of the schedule: when it ran last, when it is due next, and what is wrong with it."""
-    schedule = read()
+@click.option("--posts", "only_posts", is_flag=True, help="Only the posts: to come, due and broken.")
+def show_schedule(*, only_posts: bool, json_: bool) -> None:
+    """Show each entry of the schedule: its last tick, its next, and what it missed; then the posts to come and broken ones.
+
+    \b
+    Examples:
+      gatehouse schedule
+      gatehouse schedule --posts --json
+    """  # noqa: D301 - click's mark for lines that stay as they are
     now = datetime.now(UTC)
+    if only_posts:
+        files = list(posts.files())
+        show(json_, [each.as_json() for each in files], _posts_text(files, now) or "there is no post")
+        return
+    schedule = read()
     rows = [_describe(entry, now) for entry in schedule.entries.values()]
     rows += [{"entry": name, "problem": str(error)} for name, error in schedule.refused.items()]
-    columns = ("entry", "cron", "last", "next", "problem")
-    lines = [("WRONG" if row["problem"] else "ok", *map(row.get, columns)) for row in rows]
-    show(json_, rows, table([("", "entry", "cron", "last tick", "next", ""), *lines]))
+    lines = [_line(row, now) for row in rows]
+    text = table([("", "entry", "cron", "last tick", "next", "missed", ""), *lines])
+    coming = "" if json_ else _posts_text([each for each in posts.files() if each.state != "due"], now)
+    show(json_, rows, f"{text}\n\n{coming}".rstrip())
     if any(row["problem"] for row in rows):
         raise click.exceptions.Exit(1)
 
 
+def _line(row: dict[str, Any], now: datetime) -> tuple[str, ...]:
+    mark = paint.paint("WRONG", "bad") if row["problem"] else paint.paint("ok", "good")
+    if "cron" not in row:
+        return (mark, row["entry"], "", "", "", "", row["problem"])
+    tell = times.ago if (paint.width() or WIDE) < WIDE else times.when
+    last = f"{tell(row['last'], now)}: {row['state'] or 'over'}" if row["last"] else "never"
+    missed = paint.paint(str(row["missed_ticks"]), "bad") if row["missed_ticks"] else "0"
+    return (mark, row["entry"], row["cron"], last, tell(row["next"], now), missed, row["problem"] or "")
+
+
+def _posts_text(files: list[PostFile], now: datetime) -> str:
+    """Return the posts to come and due, and the broken ones with what is wrong."""
+    known = [each for each in files if each.state in {"to come", "due"}]
+    rows = [
+        ("", times.when(each.publish_at or now, now), each.id, ", ".join(each.destinations), each.title)
+        for each in known
+    ]
+    broken = [("", paint.paint("broken", "bad"), each.why) for each in files if each.state == "broken"]
+    idle = [("", each.id, each.why) for each in files if each.state == "held back"]
+    parts = [f"posts to come\n{table(rows)}"] if rows else []
+    parts += [f"broken posts\n{table(broken)}"] if broken else []
+    parts += [f"posts held back\n{table(idle)}"] if idle else []
+    return "\n\n".join(parts)
+
+
 def _describe(entry: Entry, now: datetime) -> dict[str, Any]:
     agent = entry.spec.agent
-    last, failure = schedule_runs.last(agent, entry.name), schedule_runs.failure(agent, entry.name)
+    newest, failure = schedule_runs.newest(agent, entry.name), schedule_runs.failure(agent, entry.name)
     return {
         "entry": entry.name,
         "cron": entry.cron,
@@ -45,10 +86,19 @@ def _describe(entry: Entry, now: datetime) -> dict[str, Any]:
         "task": entry.spec.name,
         "missed": entry.missed,
         "overlap": entry.overlap,
-        "last": last and last.isoformat(),
+        "last": newest.due and newest.due.isoformat(),
+        "state": newest.state,
         "next": entry.next_after(now).isoformat(),
+        "missed_ticks": _missed(entry, newest.due, now),
         "problem": failure and f"the tick of {failure['at']} could not be started: {failure['why']}",
     }
+
+
+def _missed(entry: Entry, last: datetime | None, now: datetime) -> int:
+    """Return how many due times passed since the last tick, up to MAX_DUE_TIMES; beat gets ON_TIME for each."""
+    if last is None:
+        return 0
+    return sum(1 for _ in islice(entry.slots(last + timedelta(seconds=1), now - ON_TIME), MAX_DUE_TIMES))
 
 
 @command("run")

@@ -8,7 +8,7 @@ from typing import Any
 
 from state import hints
 from state.formatting import iso
-from state.processes.liveness import KINDS, Liveness
+from state.processes.liveness import KINDS, Liveness, Silence
 from tasks.monitor import overdue
 from tasks.monitor.overdue import Overdue
 
@@ -41,7 +41,7 @@ def findings() -> Iterator[Finding]:
     for kind in KINDS:
         yield from _of_kind(kind, liveness)
     for silence in (each for each in liveness.silent if each.kind not in KINDS):
-        yield Finding(silence.kind, str(silence), CHANGE[silence.kind])
+        yield Finding(silence.kind, str(silence), what_to_do(silence))
     text = "; ".join(map(str, late[:5]))
     yield Finding("ticks", text or "none is overdue", "look at beat and the workers" if late else "")
 
@@ -53,8 +53,14 @@ def _of_kind(kind: str, liveness: Liveness) -> Iterator[Finding]:
     if running:
         yield Finding(kind, f"{len(running)} alive: {', '.join(running[:5])}")
     for silence in (each for each in liveness.silent if each.kind == kind):
-        start = f"start it: make up, or systemctl start gatehouse-{kind}"
-        yield Finding(kind, str(silence), CHANGE[kind] if silence.pid else start)
+        yield Finding(kind, str(silence), what_to_do(silence))
+
+
+def what_to_do(silence: Silence) -> str:
+    """Return what a person can do about a silence."""
+    if silence.kind in KINDS and not silence.pid:
+        return f"start it: make up, or systemctl start gatehouse-{silence.kind}"
+    return CHANGE[silence.kind].replace("its pid", str(silence.pid))
 
 
 def silent_in_json(liveness: Liveness) -> list[dict[str, Any]]:
@@ -68,11 +74,3 @@ def silent_in_json(liveness: Liveness) -> list[dict[str, Any]]:
 def overdue_in_json(late: list[Overdue], agent: str) -> list[dict[str, Any]]:
     """Return the overdue ticks of one agent as JSON."""
     return [{"entry": each.entry, "due": each.due.isoformat(), "why": each.why} for each in late if each.agent == agent]
-
-
-def summary(liveness: Liveness, late: list[Overdue]) -> str:
-    """Return one line per problem; if there are none, the number of processes."""
-    if not liveness.silent and not late:
-        counts = ", ".join(f"{len(liveness.of(kind))} {kind}" for kind in KINDS)
-        return f"{'processes':12}{counts} alive"
-    return "\n".join([*(f"SILENT      {each}" for each in liveness.silent), *(f"OVERDUE     {each}" for each in late)])

@@ -1,0 +1,144 @@
+"""Receipts of calls that wait or were refused, in words for a person: why, and what to do now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from state import hints
+from state.decision import refusal_text
+from workers.commands import times
+
+Receipt = dict[str, Any]
+#: What to do, and the commands for it.
+Advice = tuple[str, tuple[str, ...]]
+
+
+def why_it_waits(receipt: Receipt) -> str:
+    """Return why a call is deferred."""
+    return _BY_STAGE.get(str(receipt.get("stage")), _any)(receipt)
+
+
+def why_it_ended(receipt: Receipt) -> str:
+    """Return why a call was refused, or why its attempts ended without a result."""
+    return _BY_STAGE.get(str(receipt.get("stage")), _any)(receipt)
+
+
+def while_it_waits(receipt: Receipt, agent: str) -> Advice:
+    """Return what a person can do about a call that waits; empty if it goes on by itself."""
+    match receipt.get("stage"):
+        case "paused" | "line":
+            return "Let the agent run again when the reason is gone", (hints.gatehouse("resume", agent),)
+        case "breaker":
+            return "Nothing: it is tried again by itself. If its service stays away, see why", (
+                hints.gatehouse("doctor"),
+            )
+        case "cap":
+            return "Nothing: it goes on when the cap has room again. To let it go on now", (
+                hints.gatehouse("resume", agent),
+            )
+        case "ledger":
+            commands = hints.gatehouse("recover"), hints.gatehouse("doctor")
+            return "Let Redis learn what the journal knows; if that is not the reason, see what is", commands
+    return "", ()
+
+
+def after_the_end(receipt: Receipt, call: str, agent: str) -> Advice:
+    """Return what a person can do about a call that was refused or failed."""
+    again = hints.gatehouse("replay", call)
+    change = str(receipt.get("error", "")).partition("; change ")[2]
+    advice: Advice = (
+        f"Change {change}. Then run it again:" if change else "See to the cause, and run it again:",
+        (again,),
+    )
+    match receipt:
+        case {"stage": "key", "holder": holder}:
+            advice = "See what the call that has the key does", (hints.gatehouse("explain", str(holder)),)
+        case {"stage": "key"}:
+            advice = "Nothing: the call that has the key goes on", ()
+        case {"stage": "input"}:
+            advice = "Correct the arguments, and make a new call", ()
+        case {"stage": "chain", "before": before}:
+            advice = "See why the call before it gave no result", (hints.gatehouse("explain", str(before)),)
+        case {"stage": "paused"} | {"stage": "line", "error": "paused"}:
+            advice = "Let the agent run again, and then run the call again", (hints.gatehouse("resume", agent), again)
+        case {"stage": "rate" | "cap" | "breaker"}:
+            after = f" in {times.span(float(receipt['retry_after']))}" if receipt.get("retry_after") else " later"
+            advice = f"Nothing, if its caller asks again; otherwise run it again{after}:", (again,)
+        case {"stage": "age"}:
+            advice = "Nothing, if it is too late for it; otherwise run it again:", (again,)
+    return advice
+
+
+def _rate(receipt: Receipt) -> str:
+    return f"rate limited: {receipt.get('rule')} is used up" + (
+        " for too long" if "too long" in str(receipt.get("error")) else ""
+    )
+
+
+def _cap(receipt: Receipt) -> str:
+    return f"cap reached: {receipt.get('rule')} allows no more ({receipt.get('count')} in that time)"
+
+
+def _breaker(receipt: Receipt) -> str:
+    return f"{receipt.get('error')}: {receipt.get('failures')} attempts in a row failed (opens after {receipt.get('rule')})"
+
+
+def _paused(receipt: Receipt) -> str:
+    by, why = receipt.get("by"), receipt.get("why") or receipt.get("detail") or ""
+    if receipt.get("stage") == "line" and receipt.get("error") != "paused":
+        return f"{receipt.get('error')}: {receipt.get('detail', '')}"
+    return f"The agent was paused by {by}: {why}" if by else f"The agent was paused: {why}"
+
+
+def _ledger(receipt: Receipt) -> str:
+    return f"{receipt.get('error')}: {receipt.get('why') or receipt.get('detail') or ''}".rstrip(": ")
+
+
+def _age(receipt: Receipt) -> str:
+    waited = f" after {times.span(float(receipt['age']))}" if receipt.get("age") else ""
+    why = f": {receipt['why']}" if receipt.get("why") else ""
+    return f"It was {receipt.get('error')}{waited}{why}; its call is not worth running so late"
+
+
+def _key(receipt: Receipt) -> str:
+    error = str(receipt.get("error"))
+    holder = f" (call {receipt['holder']})" if receipt.get("holder") else ""
+    words = {
+        "in progress": "another call of its key is at work",
+        "outcome unknown": "what its key sent before is in doubt",
+    }
+    why = f": {receipt['why']}" if receipt.get("why") else ""
+    return f"{error}{holder}: {words.get(error, 'its key may not run again as it is')}{why}"
+
+
+def _input(receipt: Receipt) -> str:
+    return f"Its arguments do not fit its task: {receipt.get('detail')}"
+
+
+def _service(receipt: Receipt) -> str:
+    return f"Its service is away: {receipt.get('error')}"
+
+
+def _chain(receipt: Receipt) -> str:
+    return f"{receipt.get('error')}: call {receipt.get('before')} is {receipt.get('state')}"
+
+
+def _any(receipt: Receipt) -> str:
+    detail = receipt.get("detail")
+    text = refusal_text(receipt)
+    return f"{text}: {detail}" if detail and detail not in text else text
+
+
+_BY_STAGE = {
+    "rate": _rate,
+    "cap": _cap,
+    "breaker": _breaker,
+    "paused": _paused,
+    "line": _paused,
+    "ledger": _ledger,
+    "age": _age,
+    "key": _key,
+    "input": _input,
+    "service": _service,
+    "chain": _chain,
+}

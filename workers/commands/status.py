@@ -1,0 +1,133 @@
+"""`gate status`: what is wrong now, the worst first; then one row per agent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+import settings
+from gatekeeper.policies.spec import agents
+from state.agents.snapshot import Snapshot, snapshot
+from state.ledger import Ledger
+from state.processes.liveness import KINDS, Liveness
+from tasks.monitor import overdue, schedule_checks
+from workers.commands import times, trouble, vitals
+from workers.commands.output import check_agent, command, plain, show, table
+from workers.commands.paint import paint, width, wrapped
+from workers.commands.trouble import Trouble
+
+#: Counters with a column of their own, by its head; the others follow in the last column, without those of each stage.
+_COLUMNS = {"done": "total_done", "failed": "total_failed", "refused": "total_refused"}
+#: Columns that the text of a problem is indented by.
+_INDENT = 4
+
+
+@command("status")
+@click.argument("agent", required=False)
+def status(agent: str | None, *, json_: bool) -> None:
+    """Show what is wrong, the worst first, with the command that helps; then one row per agent.
+
+    \b
+    Examples:
+      gatehouse status
+      gatehouse status publisher
+    """  # noqa: D301 - click's mark for lines that stay as they are
+    if agent:
+        check_agent(agent)
+    liveness, late = overdue.current()
+    silent = {"silent": vitals.silent_in_json(liveness)}
+    states = [snapshot(name) for name in ([agent] if agent else agents())]
+    statuses = Ledger().statuses([state.head["agent"] for state in states])
+    closed = {name: status.closed for name, status in statuses.items()}
+    heads = [
+        _head(state, closed) | silent | {"overdue": vitals.overdue_in_json(late, state.head["agent"])}
+        for state in states
+    ]
+    if json_:
+        show(json_, heads, "")
+        return
+    now = datetime.now(UTC)
+    found = list(trouble.of_processes(liveness, [each for each in late if agent in (None, each.agent)]))
+    for state in states:
+        found += trouble.of_agent(state, closed[state.head["agent"]], now)
+    if not agent:
+        found += [*trouble.of_schedule(schedule_checks.schedule()), *trouble.of_posts(), *trouble.of_models(now)]
+    if agent in (None, "writer"):
+        found += trouble.of_drafts()
+    lines = [
+        *_troubles(found),
+        *_rows(plain([state.head for state in states]), closed, liveness, now),
+        *_footer(liveness),
+    ]
+    show(json_, heads, "\n".join(lines))
+
+
+def _head(state: Snapshot, closed: dict[str, str | None]) -> dict[str, Any]:
+    """Return the head of the state file, and why effects are closed, if they are."""
+    return state.head | {"closed": closed[state.head["agent"]]}
+
+
+def _troubles(found: Sequence[Trouble]) -> Iterator[str]:
+    """Yield the lines of the problems, those first that let something stand still."""
+    if not found:
+        yield paint("All is well.", "good")
+    for each in sorted(found, key=lambda each: not each.is_bad):
+        head, text = plain((each.about, each.text))
+        style = "bad" if each.is_bad else "warn"
+        begin = f"{paint(head, style)}  "
+        first, *rest = (
+            wrapped(text, len(head) + 2, begin)
+            if _fits_beside(head)
+            else [begin.rstrip(), *wrapped(text, _INDENT, " " * _INDENT)]
+        )
+        yield first
+        yield from rest
+        if each.command:
+            yield f"{' ' * _INDENT}{paint(each.command, 'good')}"
+    yield ""
+
+
+def _fits_beside(head: str) -> bool:
+    return len(head) + 2 <= (width() or 120) // 3
+
+
+def _rows(
+    heads: list[dict[str, Any]], closed: dict[str, str | None], liveness: Liveness, now: datetime
+) -> Iterator[str]:
+    names = ("agent", "state", "last run", *_COLUMNS, "")
+    rows: list[tuple[str, ...]] = [tuple(paint(name, "quiet") for name in names)]
+    for head in heads:
+        metrics = head["metrics"]
+        last = times.ago(head["last_run"], now) if head["last_run"] else "never"
+        counts = [str(metrics.get(total, 0)) for total in _COLUMNS.values()]
+        rows.append((head["agent"], _activity(head, closed, liveness), last, *counts, _others(head)))
+    yield from table(rows, cut=True).splitlines()
+
+
+def _activity(head: dict[str, Any], closed: dict[str, str | None], liveness: Liveness) -> str:
+    if head["paused"]:
+        return paint("PAUSED", "bad")
+    if not liveness.can_run():
+        return paint("NOT RUNNING", "bad")
+    return paint("CLOSED", "bad") if closed[head["agent"]] else paint("running", "good")
+
+
+def _others(head: dict[str, Any]) -> str:
+    """Return the keys that wait for a person, and the agent's own counters."""
+    held = [f"held {len(head['held'])}"] if head["held"] else []
+    shown = {*_COLUMNS.values()}
+    totals = {name: count for name, count in head["metrics"].items() if name.startswith("total_") and name not in shown}
+    return "  ".join([*held, *(f"{name.removeprefix('total_')} {count}" for name, count in totals.items())])
+
+
+def _footer(liveness: Liveness) -> Iterator[str]:
+    """Yield who runs, and which installation this is about."""
+    counts = ", ".join(f"{len(liveness.of(kind))} {kind}" for kind in KINDS)
+    yield ""
+    yield from wrapped(f"{counts} alive; data in {settings.current().state_dir}", 0)
+
+
+commands = (status,)

@@ -1,0 +1,172 @@
+"""The problems of now, each with the command that helps."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from clients.llm import providers
+from gatekeeper.schedule.entries import Schedule
+from state import hints, limits
+from state.agents import calls, events
+from state.agents.snapshot import Snapshot
+from state.ledger import Ledger, schedule_runs
+from state.processes.liveness import Liveness
+from tasks.monitor.overdue import Overdue
+from tasks.writer import review
+from workers.commands import posts, times, vitals
+
+#: How far back calls without a result and refusals are told.
+LOOK_BACK = timedelta(days=1)
+#: Problems of one kind that are told one by one.
+MAX_OF_A_KIND = 5
+#: Stages whose refusals are the gate's daily work: a duplicate, and a task that said no by its own rules.
+_HARMLESS = frozenset({"key", "task"})
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """One problem: what it is about, what it is, and the command that helps; `is_bad` if something stands still."""
+
+    about: str
+    text: str
+    command: str = ""
+    is_bad: bool = True
+
+
+def of_processes(liveness: Liveness, late: list[Overdue]) -> Iterator[Trouble]:
+    """Yield each silent process and each overdue tick."""
+    for each in liveness.silent:
+        yield Trouble("SILENT", str(each), vitals.what_to_do(each))
+    for tick in late:
+        yield Trouble("OVERDUE", str(tick), hints.gatehouse("run", tick.entry))
+
+
+def of_schedule(schedule: Schedule) -> Iterator[Trouble]:
+    """Yield each row of the schedule that cannot run, or whose last tick could not be started."""
+    for name, refusal in schedule.refused.items():
+        yield Trouble(f"schedule {name}", str(refusal), hints.gatehouse("schedule"))
+    for entry in schedule.entries.values():
+        if failure := schedule_runs.failure(entry.agent, entry.name):
+            yield Trouble(f"schedule {entry.name}", str(failure["why"]), hints.gatehouse("schedule"))
+
+
+def of_agent(state: Snapshot, closed: str | None, now: datetime) -> Iterator[Trouble]:
+    """Yield what is wrong with one agent."""
+    head, agent = state.head, state.head["agent"]
+    if closed:
+        yield Trouble(agent, f"EFFECTS CLOSED: {closed}", hints.gatehouse("recover"))
+    if head["paused"]:
+        pause = head["pause"]
+        text = f"PAUSED by {pause['by']} {times.ago(pause['at'], now)}: {pause['why']}"
+        yield Trouble(agent, text, hints.gatehouse("resume", agent))
+    yield from _few([_of_held(agent, held, now) for held in head["held"]], agent, "keys wait for a person", "held")
+    yield from _without_result(agent, head["errors"], now)
+    yield from _refused(agent, now)
+    yield from _of_facts(state)
+
+
+def _of_held(agent: str, held: dict[str, Any], now: datetime) -> Trouble:
+    text = f"{held['key']} is {held['state']}, {times.ago(held['since'], now)}: {held['why']}"
+    return Trouble(agent, text, hints.gatehouse("explain", held["key"]))
+
+
+def _without_result(agent: str, errors: list[dict[str, Any]], now: datetime) -> Iterator[Trouble]:
+    """Yield the calls that wait for their service, and those that ended without a result lately."""
+    waiting = [error for error in errors if "until" in error]
+    yield from _few([_waits(agent, error, now) for error in waiting], agent, "calls wait for their service", "list")
+    dead = [each for each in Ledger().dead(agent) if now - times.parsed(each["at"]) < LOOK_BACK]
+    told = [
+        Trouble(
+            agent,
+            f"{each['key']} failed {times.ago(each['at'], now)}: {each['error']}",
+            hints.gatehouse("explain", each["call"]),
+        )
+        for each in dead
+    ]
+    yield from _few(told, agent, "calls ended without a result", "dead")
+    known = {each["call"] for each in dead}
+    yield from _flawed(
+        agent, [error for error in errors if error.get("call") not in known and "until" not in error], now
+    )
+
+
+def _waits(agent: str, error: dict[str, Any], now: datetime) -> Trouble:
+    text = f"{error['key']}: {error['error']}; waits since {times.clock(error['since'], now)}, tried again {times.ago(error['until'], now)}"
+    return Trouble(agent, text, hints.gatehouse("explain", error["key"]), is_bad=False)
+
+
+def _flawed(agent: str, errors: list[dict[str, Any]], now: datetime) -> Iterator[Trouble]:
+    """Yield the newest other error of each key whose last word it is: its key is not done without a flaw."""
+    states = calls.key_states(agent, list(dict.fromkeys(error["key"] for error in errors)))
+    told = set()
+    for error in errors:
+        state, flaw = states[error["key"]]
+        is_over = (state == "done" and not flaw) or state in {None, "unknown", "held"}
+        if is_over or error["key"] in told or now - times.parsed(error["at"]) > LOOK_BACK:
+            continue
+        told.add(error["key"])
+        if len(told) <= MAX_OF_A_KIND:
+            text = f"{error['key']} {times.ago(error['at'], now)}: {error['error']}"
+            yield Trouble(agent, text, hints.gatehouse("explain", error["key"]), is_bad=state != "waiting")
+
+
+def _refused(agent: str, now: datetime) -> Iterator[Trouble]:
+    """Yield how many calls each task's limits and pauses refused within LOOK_BACK."""
+    since_ms = round((now - LOOK_BACK).timestamp() * 1000)
+    refused = [
+        each for each in events.recent(agent, since_ms) if each.outcome == "refused" and each.stage not in _HARMLESS
+    ]
+    for (task, stage), count in Counter((each.task, each.stage) for each in refused).items():
+        many = "a call" if count == 1 else f"{count} calls"
+        text = f"{many} of {task} refused by {stage} in the last 24 h"
+        yield Trouble(agent, text, hints.gatehouse("list", "--state", "rejected", "--agent", agent), is_bad=False)
+
+
+def _of_facts(state: Snapshot) -> Iterator[Trouble]:
+    """Yield what the agent itself remembers as wrong: sources that cannot be read, and the monitor's incidents."""
+    agent, facts = state.head["agent"], state.facts
+    broken = facts.get("broken_sources")
+    for name, why in list(broken.items())[:MAX_OF_A_KIND] if isinstance(broken, dict) else ():
+        yield Trouble(agent, f"broken source {name}: {why}", is_bad=False)
+    incidents = facts.get("incidents") if agent == "monitor" else None
+    for name, incident in list(incidents.items())[:MAX_OF_A_KIND] if isinstance(incidents, dict) else ():
+        if isinstance(incident, dict) and not name.startswith("held "):
+            yield Trouble(agent, f"{name}: {incident.get('why')}", is_bad=False)
+
+
+def of_posts() -> Iterator[Trouble]:
+    """Yield the posts whose file cannot be used."""
+    broken = [each for each in posts.files() if each.state == "broken"]
+    told = [Trouble("post", f"broken: {each.why}", hints.gatehouse("explain", each.id)) for each in broken]
+    yield from _few(told, "post", "posts are broken", "schedule")
+
+
+def of_models(now: datetime) -> Iterator[Trouble]:
+    """Yield the model providers whose last requests failed."""
+    for provider in providers.configured():
+        found = limits.trouble(provider.identity)
+        if found is not None:
+            closed = datetime.fromtimestamp(found.closed_until_ms / 1000, UTC)
+            pause = f"; not asked until {times.clock(closed, now)}" if closed > now else ""
+            text = f"{found.failures or 'no'} requests in a row failed: {found.why}{pause}"
+            yield Trouble(f"model {provider.by}", text, hints.gatehouse("doctor"), is_bad=False)
+
+
+def of_drafts() -> Iterator[Trouble]:
+    """Yield how many drafts wait for a person."""
+    waiting = review.waiting()
+    if waiting:
+        names = ", ".join(each.draft for each in waiting[:MAX_OF_A_KIND])
+        drafts = "a draft waits" if len(waiting) == 1 else f"{len(waiting)} drafts wait"
+        yield Trouble("writer", f"{drafts} for a person: {names}", hints.gatehouse("draft", "list"), is_bad=False)
+
+
+def _few(told: list[Trouble], about: str, what: str, rest: str) -> Iterator[Trouble]:
+    """Yield the first problems of a kind, and how many more there are; `rest` is the command that lists them."""
+    yield from told[:MAX_OF_A_KIND]
+    if len(told) > MAX_OF_A_KIND:
+        yield Trouble(about, f"{len(told) - MAX_OF_A_KIND} more {what}", hints.gatehouse(rest), told[0].is_bad)
