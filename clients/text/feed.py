@@ -48,6 +48,9 @@ _HTML_TAG = re.compile(r"(?i)</(?:p|a|b|i|em|strong|div|span|ul|li|h[1-6])>|<(?:
 _URL_CHARACTERS = "%!$&()*+,/:;=?@~"
 
 
+#: A name or an address, and a port; nothing that a reader could take for another host.
+_HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
+
 # The address of a feed must not become part of a guid, because it changes with the server's redirects.
 StrictFeedParser.can_be_relative_uri.discard("id")
 
@@ -175,7 +178,7 @@ def absolute(link: str, base: str = "") -> str | None:
 def _is_safe(link: str) -> bool:
     """Return whether a link is a web URL that cannot disguise its host."""
     parts = urlsplit(link)
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and not re.search(r"[@%\s]", parts.netloc)
+    return parts.scheme in {"http", "https"} and bool(_HOST.fullmatch(parts.netloc))
 
 
 def _markup(entry: Any, name: str) -> str:

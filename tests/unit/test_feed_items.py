@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from html import escape
+from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import settings
 from clients.sources import BrokenSource, Document
@@ -24,6 +28,10 @@ def parse(data: bytes, source: str = "Notes") -> list[FeedItem]:
 
 def atom(*entries: str, source: str = "Notes") -> list[FeedItem]:
     return parse(ATOM.format("".join(f"<entry>{entry}</entry>" for entry in entries)).encode(), source)
+
+
+def an_item(link: str) -> FeedItem:
+    return FeedItem("0" * 16, "Notes", "A [title](x)", link, "", None)
 
 
 def an_entry(title: str = "A title", link: str = "https://example.org/a", more: str = "") -> str:
@@ -139,6 +147,19 @@ def test_a_link_is_kept_as_an_absolute_address_that_cannot_end_a_markdown_link(l
 
     assert item.link == safe
     assert markdown.links(summary.references([item])) == [safe]
+
+
+@given(
+    st.text(max_size=80), st.sampled_from(["https://", "http://a.example/", "//", "/", "", "https://a.example/?", "x:"])
+)
+def test_a_link_that_is_made_safe_is_plain_and_stays_as_it_is(text: str, beginning: str) -> None:
+    link = feed.absolute(beginning + text, "https://example.org/blog/feed.xml")
+
+    if link and feed._is_safe(link):
+        assert feed.absolute(link) == link
+        assert re.fullmatch(r"[!-~]+", link)
+        item = an_item(link)
+        assert [urlsplit(found).hostname for found in markdown.links(summary.references([item]))] == [item.host]
 
 
 def test_an_item_without_a_date_has_none() -> None:
