@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.work.agents import Agents, a_feed
+from tests.work.agents import LISTING, Agents, a_feed
 
 BROKEN = "---\nid: typo\ntitel: A typo\n---\nB"
 
@@ -154,3 +154,15 @@ def test_a_person_reads_the_list_as_a_table(alone: Agents, drafted: str) -> None
 
     assert done.stdout.split("  ")[0] == drafted
     assert "  Note 2, and 1 more worth reading  by rules, two sources\nread them in " in done.stdout
+
+
+def test_status_shows_the_draft_and_the_source_that_gave_nothing(alone: Agents) -> None:
+    alone.put("sources.toml", LISTING + '[[writer]]\nname = "Empty"\nfile = "empty.xml"\n')
+    alone.put("empty.xml", "")
+    name = alone.draft()["draft"]
+
+    shown = alone.shell.celery("gate", "status").stdout
+
+    assert f"a draft waits for a person: {name}" in shown
+    assert "broken source Empty: " in shown
+    assert "draft list" in shown
