@@ -45,20 +45,24 @@ class ErrorBody:
         text: The provider's words, whole, or an empty text.
         code: The provider's code as text, or an empty text.
         status: The HTTP status that the body states, or None.
-        meaning: The HTTP status that the words mean, whatever the server sent; or None.
 
     """
 
     text: str = ""
     code: str = ""
     status: int | None = None
-    meaning: int | None = None
 
     @property
     def said(self) -> str:
         """The provider's words on one line, shortened, without markup and without secrets."""
         text = html.plain(self.text) if _MARKUP.search(self.text) else self.text
         return clean(" ".join(text.split()))[:MAX_SHOWN]
+
+    @property
+    def meaning(self) -> int | None:
+        """The HTTP status that the words mean, whatever the server sent; None if they mean none."""
+        words = f"{self.text[:MAX_MEANT]} {self.code}"
+        return next((status for status, form in _MEANINGS.items() if re.search(form, words, re.IGNORECASE)), None)
 
 
 def read(body: Any) -> ErrorBody:
@@ -85,9 +89,7 @@ def read(body: Any) -> ErrorBody:
         text = text if more in text else f"{text} ({more})"
     code = str(error.get("code") or error.get("type") or minimax)
     numbers = [_MINIMAX.get(minimax), *(_number(each.get(name)) for each in (error, body) for name in _STATUSES)]
-    told = f"{text[:MAX_MEANT]} {code}"
-    meant = (status for status, words in _MEANINGS.items() if re.search(words, told, re.IGNORECASE))
-    return ErrorBody(text[:MAX_READ], code, next(filter(None, numbers), None), next(meant, None))
+    return ErrorBody(text[:MAX_READ], code, next(filter(None, numbers), None))
 
 
 def _words(value: Any, levels: int = MAX_LEVELS) -> str:
@@ -108,9 +110,8 @@ def _of_object(value: dict[str, Any], levels: int) -> Iterator[str]:
     if isinstance(value.get("loc"), list) and value.get("msg"):  # FastAPI says what is wrong where
         yield f"{'.'.join(map(str, value['loc']))}: {value['msg']}"
     yield from (_words(value.get(name), levels) for name in _FIELDS)
-    if (
-        levels < MAX_LEVELS - 1 and "role" not in value
-    ):  # below the top, where all else is data: such as {"max_tokens": ["is too large"]}
+    # Any name will do below the top, as in {"errors": {"max_tokens": ["is too large"]}}; a message of a chat is not an error.
+    if levels < MAX_LEVELS - 1 and "role" not in value:
         others = (f"{name}: {words}" for name, inner in value.items() if (words := _words(inner, levels)))
         yield "; ".join(islice(others, MAX_WORDS))
 

@@ -28,8 +28,13 @@ _SPELLINGS = {
     "temperature": ("temperature",),
     "system": ("systemrole", "rolesystem", "systemmessage", "systemprompt", "systeminstruction", "developerinstruction"),
 }  # fmt: skip
-#: A refusal of a parameter that it does not name.
-_NAMELESS = re.compile(r"(unsupported|unknown|unrecogni[sz]ed|unexpected|extra) \w*(param|argument|field|propert|option|input)", re.IGNORECASE)  # fmt: skip
+#: Refusals of a parameter that they do not name.
+_PARAMETER = r"(?:param|argument|field|propert|option|input)\w*"
+_NAMELESS = re.compile(
+    rf"(?:unsupported|unknown|unrecogni[sz]ed|unexpected|extra) (?:\w+ ){{0,2}}{_PARAMETER}"
+    rf"|{_PARAMETER} (?:is |are )?not (?:supported|allowed|permitted|accepted)",
+    re.IGNORECASE,
+)
 _USE_NEW_LIMIT = re.compile(rf"\b(use|try|with|is)\W+{_NEW_LIMIT}|{_NEW_LIMIT}\W+instead", re.IGNORECASE)
 #: Statuses of a refused parameter. With the others here, servers also say different things, so the parameter must be named.
 _REFUSALS, _AMBIGUOUS = {400, 422}, {200, 404, 500, 501}
