@@ -217,6 +217,16 @@ jekyll(
     f"1. Write\n\n   ```\n   <!-- shown -->\n   ```\n\n2. Done <!-- {SECRET} -->",
 )
 jekyll(
+    P + "2019-03-08-quoted-fence.md",
+    Out("2019-03-08-quoted-fence", html=("&lt;!-- shown --&gt;",), text=("Said.",)),
+    f"> ```\n> <!-- shown -->\n\nSaid. <!-- {SECRET}\n\n{SECRET} -->",
+)
+jekyll(
+    P + "2019-03-08-open-list.md",
+    Out("2019-03-08-open-list", html=("&lt;!-- shown --&gt;",), text=("Said.",)),
+    f"- ```\n  <!-- shown -->\n\nSaid. <!-- {SECRET}\n\n{SECRET} -->",
+)
+jekyll(
     P + "2019-03-09-conditional.md",
     Out("2019-03-09-conditional", text=("AB",)),
     f"A<!--[if lt IE 9]> {SECRET} <![endif]-->B",

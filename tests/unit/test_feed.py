@@ -317,6 +317,16 @@ def test_a_damaged_entry_does_not_stop_the_others(local: Feed) -> None:
     assert sorted(listed(local)) == ["a", "b"]
 
 
+def test_an_entry_that_an_earlier_version_wrote_with_a_control_character_breaks_no_feed(local: Feed) -> None:
+    local.publish(a_post("a"))
+    path = local.store.folder / "a.json"
+    path.write_text(path.read_text().replace("First.", "Fir\\fst."))
+
+    local.publish(a_post("b"))
+
+    assert listed(local) == ["b", "a"]
+
+
 def test_an_entry_taken_away_is_gone_from_the_feed(local: Feed) -> None:
     local.publish(a_post("a"))
     (local.store.folder / "a.json").unlink()

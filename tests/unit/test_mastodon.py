@@ -63,6 +63,15 @@ def test_the_key_is_made_of_the_post_and_not_of_its_text(
     assert keys == ["gatehouse:mastodon:hello"] * 2
 
 
+def test_nothing_hidden_or_unprintable_is_sent(key: Key, server: Mastodon) -> None:
+    body = "One &#12;<!-- ask\n\nlegal --> [two](/docs/) ![three &#x0C;](../a.png).\n\n```\n<!-- shown -->\n```"
+    key.post = a_post(body, title="Hello <!-- legal? -->\x10 there", tags=["a<!-- b -->"])
+
+    key.attempt()
+
+    assert server.texts == ["Hello there\n\nOne two three .\n\n<!-- shown -->"]
+
+
 # What was sent and not answered
 
 

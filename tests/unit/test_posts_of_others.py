@@ -102,7 +102,7 @@ TEXTS = st.lists(PIECES, max_size=25).map("".join)
 @given(TEXTS)
 def test_cleaning_twice_changes_nothing(text: str) -> None:
     try:
-        post = Post.model_validate({"id": "a", "title": f"t{text}", "publish_at": "2026-11-01", "body": f"b{text}"})
+        post = Post.model_validate({"id": "a", "title": f"t{text}", "publish_at": "2026-11-01", "body": f"{text}\n\nb"})
     except ValidationError:
         event("has a comment without an end")
         return
@@ -111,6 +111,13 @@ def test_cleaning_twice_changes_nothing(text: str) -> None:
     assert Post.model_validate_json(post.model_dump_json()) == post
     for rendered in (post.title, markdown.to_html(post.body), text_of(post.body), markdown.first_paragraph(post.body)):
         assert clean(rendered) == rendered
+
+
+def test_a_comment_in_a_text_that_is_no_post_is_not_rendered_either() -> None:
+    text = f"A <!-- {SECRET} --> B"
+
+    assert markdown.to_html(text) == "<p>A  B</p>\n"
+    assert text_of(text) == markdown.first_paragraph(text) == "A B"
 
 
 @given(TEXTS)

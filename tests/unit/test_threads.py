@@ -87,6 +87,15 @@ def test_a_container_that_takes_too_long_is_taken_up_by_the_next_attempt(
     assert len(server.containers) == len(server.posts) == 1
 
 
+def test_nothing_hidden_or_unprintable_is_sent(key: Key, server: Threads) -> None:
+    body = "One &#12;<!-- ask\n\nlegal --> [two](/docs/) ![three &#x0C;](../a.png).\n\n```\n<!-- shown -->\n```"
+    key.post = a_post(body, title="Hello <!-- legal? -->\x10 there", tags=["a<!-- b -->"])
+
+    key.attempt()
+
+    assert server.texts == ["Hello there\n\nOne two three .\n\n<!-- shown -->"]
+
+
 # What was sent and not answered
 
 
