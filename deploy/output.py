@@ -95,7 +95,7 @@ class TerminalOutput(Output):
         words = short_lines.describe(record)
         if not words:
             return
-        if level in {"info", "debug"} and event != "published":
+        if level in {"info", "debug"} and event not in short_lines.VERBS and event != "published":
             words = self._cut(words)
         name = terminal.one_line(record.get("agent") or process)
         self._write_line(short_lines.time_of(record), name, words, "good" if event in _GOOD else level)

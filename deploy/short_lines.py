@@ -20,7 +20,7 @@ VERBS = {
     "replayed": "replayed: it was done before",
     "process started": "started",
 }
-#: Fields that say what went wrong; a line shows the first that an event has.
+#: Fields that say what went wrong.
 _REASONS = ("error", "why", "reason")
 #: Fields that every line has, or that the words of a line already tell.
 _TOLD = frozenset(
@@ -43,8 +43,7 @@ def describe(record: Mapping[str, Any]) -> str:
         return f"published {_text(record, 'post')} → {_text(record, 'destination')}  {_text(record, 'url')}"
     subject = _subject(record)
     words = f"{subject} {VERBS[event]}" if event in VERBS and subject else f"{event} {subject}".rstrip()
-    reason = next((_text(record, name) for name in _REASONS if record.get(name)), "")
-    parts = [f"{words}: {reason}" if reason else words]
+    parts = [": ".join([words, *dict.fromkeys(_text(record, name) for name in _REASONS if record.get(name))])]
     if seconds := record.get("retry_after"):
         parts.append(f"again in {seconds:g} s" if isinstance(seconds, int | float) else "")
     if "hint" in record:

@@ -31,7 +31,7 @@ from state.files import open_locked
 ANNOUNCE_SECONDS = 15.0
 
 #: Seconds without a new line on the terminal before the addresses are shown, so that they stay in sight.
-QUIET_SECONDS = 1.5
+QUIET_SECONDS = 2.5
 
 BIN = Path(sys.executable).parent
 

@@ -26,7 +26,8 @@ def describe(result: Any, max_length: int | None = None) -> str:
 
 def headline(answer: dict[str, Any]) -> str:
     """Return what an answer says in a few words, such as `refused: rate limited (again in 12.5 s)`."""
-    reason = str(answer.get("error", ""))
+    reason, more = str(answer.get("error", "")), str(answer.get("why") or answer.get("detail") or "")
+    reason = f"{reason}: {more}" if more and more != reason else reason
     if answer.get("replayed"):
         return f"replayed: {reason or 'it was done before'}"[:MAX_HEADLINE]
     if answer["ok"]:

@@ -73,6 +73,8 @@ def test_the_stored_answer_is_the_dict_alone(house: Install, calls: dict[str, st
         ({"ok": False, "key": "k", "error": "flaw", "replayed": True}, "replayed: flaw  {"),
         ({"ok": True, "key": "k", "result": "x" * 5000, "replayed": False}, "done  {"),
         ({"ok": False, "key": "k", "error": "e" * 900, "retry_after": 3}, f"refused: {'e' * 191} (again in 3 s)  {{"),
+        ({"ok": False, "key": "k", "error": "paused", "why": "to look"}, "refused: paused: to look  {"),
+        ({"ok": False, "key": "k", "error": "no such post", "detail": "no such post"}, "refused: no such post  {"),
         ({"ok": "yes"}, "{'ok': 'yes'}"),
         (None, "None"),
         (3, "3"),

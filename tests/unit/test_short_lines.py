@@ -46,6 +46,8 @@ TICK: dict[str, Any] = {
         ({"event": "refused", **PUBLISH, "error": "rate limited", "stage": "rate", "retry_after": 12.5},
          "publish:feed:hello refused: rate limited; again in 12.5 s"),
         ({"event": "deferred", **PUBLISH, "error": "paused", "stage": "paused"}, "publish:feed:hello deferred: paused"),
+        ({"event": "refused", **PUBLISH, "error": "paused", "stage": "paused", "why": "to look"},
+         "publish:feed:hello refused: paused: to look"),
         ({"event": "replayed", **PUBLISH}, "publish:feed:hello replayed: it was done before"),
         ({"event": "process started", "process": "web", "pid": 7}, "web started"),
         ({"event": "process died, starts again in 2 s", "level": "warning", "process": "web", "reason": "exit code 1"},
@@ -96,6 +98,7 @@ def test_news_is_cut_to_the_width_and_trouble_is_whole(shown: Any, monkeypatch: 
     monkeypatch.setenv("COLUMNS", "60")
 
     assert [len(each) for each in shown(line("news", why="x" * 200))] == [50]
+    assert "x" * 200 in shown(line("refused", **PUBLISH, error="x" * 200))[0]
     for level in ("warning", "error", "critical"):
         assert "x" * 200 in shown(line("trouble", level, why="x" * 200))[0]
 
