@@ -121,7 +121,12 @@ class HeadReader:
         files = self._files()
         self._older = max(0, len(files) - self._follows)
         followed = {name: (self._folder / name).stat() for name in files[self._older :]}
-        if not self._reached.keys() <= set(files) or any(self._is_another(*file) for file in followed.items()):
+        is_replaced = any(
+            self._reached[name][0] != now.st_ino or now.st_size < self._reached[name][1]
+            for name, now in followed.items()
+            if name in self._reached
+        )
+        if is_replaced or not self._reached.keys() <= set(files):
             # What the lost file said of effects must not seem to be known: begin anew with what is left.
             self.lost_a_file = self.lost_a_file or self._lost(files)
             self._heads, self._reached = Heads(), {}
@@ -133,11 +138,6 @@ class HeadReader:
         sizes = {about.st_ino: about.st_size for about in ((self._folder / name).stat() for name in files)}
         newest = [name for name in sorted(self._reached)[-STILL_WRITTEN:] if f"{name}{COMPRESSED}" not in files]
         return any(sizes.get(which, -1) < reached for which, reached in map(self._reached.__getitem__, newest))
-
-    def _is_another(self, name: str, now: os.stat_result) -> bool:
-        """Return whether another file took the place of one that was read."""
-        which, reached = self._reached.get(name, (now.st_ino, 0))
-        return which != now.st_ino or now.st_size < reached
 
     def _files(self) -> list[str]:
         try:
