@@ -32,7 +32,7 @@ class CompletionError(Exception):
     instead: RequestForm | None = None
 
     def __str__(self) -> str:
-        return self.why
+        return f"{self.why}: {self.said}" if self.said else self.why
 
 
 class UnusableReply(CompletionError):

@@ -202,7 +202,7 @@ class _Ladder(Generic[Schema]):
 
         Otherwise untrusted material that confuses a model could switch the provider off.
         """
-        outcome, why, seconds = (error.outcome, error.why, error.seconds) if error else ("ok", "", None)
+        outcome, why, seconds = (error.outcome, str(error), error.seconds) if error else ("ok", "", None)
         try:
             change = shared.report(permit, outcome, why, seconds)
         except StoreError as lost:
@@ -225,7 +225,7 @@ class _Ladder(Generic[Schema]):
 
     def _leave(self, rung: Rung, by: str, outcome: RungOutcome, why: str, **details: Any) -> None:
         """Go on to the next rung, and record why."""
-        self.reasons.append(f"{by}: {why}")
+        self.reasons.append(": ".join([by, why, *filter(None, [details.get("said")])]))
         _record(rung, by, outcome, why=why, **details)
 
 

@@ -38,11 +38,17 @@ def test_an_error_is_told_in_the_words_of_the_provider_and_counts_as_what_it_is(
     groq.will(sent(row))
     minimax.will(says(reply()))
 
-    makers = [asker.ask("the question").by, asker.ask("the question").by, asker.ask("another question").by]
+    first = asker.ask("the question")
+    makers = [first.by, asker.ask("the question").by, asker.ask("another question").by]
 
-    told = asker.told[0]
+    told, later = asker.told[0], [line["why"] for line in asker.told if line["outcome"] == "skipped"]
+    if row["outcome"] == "barred":
+        assert {why.removeprefix("breaker open: ") for why in later if "breaker" in why} == {
+            ": ".join(filter(None, [told["why"], row["said"]]))
+        }
     assert (makers, told["by"], told["outcome"], told.get("said", "")) == ([MINIMAX] * 3, GROQ, "failed", row["said"])
     assert row["hint"] in told.get("hint", "")
+    assert first.note == ": ".join(filter(None, [GROQ, told["why"], row["said"]]))
     assert len(groq.asked) == {"failed": 3, "refused": 2, "barred": 1, "later": 1}[row["outcome"]]
 
 

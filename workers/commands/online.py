@@ -60,8 +60,7 @@ def _model(provider: Provider) -> Finding:
                 form = error.instead
                 continue
             if error.outcome != "ok":
-                found = ": ".join(filter(None, [provider.model, error.why, error.said]))
-                return Finding(f"model {provider.name}", found, clean(_change(provider, error)))
+                return Finding(f"model {provider.name}", f"{provider.model}: {error}", clean(_change(provider, error)))
         limits = form.describe()
         return Finding(f"model {provider.name}", f"{provider.model} answers{limits and f', {limits}'}")
 
