@@ -12,7 +12,7 @@ from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
 from clients import http
-from clients.llm import error_body, message
+from clients.llm import error_body, message, stream
 from clients.llm.completion_error import CompletionError
 from clients.llm.dig import dig
 from clients.llm.error_body import ErrorBody
@@ -112,7 +112,7 @@ def _advice(provider: Provider, status: int) -> str:
 def _body(response: Response) -> Any:
     """Return the JSON of a response, or its text if it is not JSON."""
     try:
-        return json.loads(response.content)
+        return stream.joined(response.content) if stream.is_stream(response.content) else json.loads(response.content)
     except (ValueError, RecursionError):
         return response.content[: 10 * error_body.MAX_READ].decode(response.encoding or "utf-8", "replace")
 

@@ -197,6 +197,44 @@ def test_without_a_system_role_the_instructions_stand_before_the_prompt(asker: A
     assert message["content"] == f"{groq.asked[0].system}\n\nthe material"
 
 
+# Streams that nobody asked for
+
+
+def streamed(*chunks: Any, end: str = "data: [DONE]\n\n") -> Behaviour:
+    events = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks)
+    return sends(200, f": keep-alive\n\n{events}{end}".encode(), "text/event-stream")
+
+
+def piece(text: str | None, finish: str | None = None) -> Any:
+    return {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": finish}]}
+
+
+def test_a_completion_that_is_streamed_unasked_is_joined(asker: Asker, groq: ModelServer) -> None:
+    usage = {"choices": [], "usage": {"total_tokens": 42}}
+    groq.will(streamed(piece(None), piece(reply()[:30]), piece(reply()[30:]), piece(None, "stop"), usage))
+
+    assert (asker.ask().by, asker.told[0]["tokens"]) == (GROQ, 42)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "why"),
+    [
+        (streamed(piece(reply()[:30]), end=""), "the reply is not JSON"),
+        (streamed(piece(reply(), "length")), "the reply was cut off at max_tokens"),
+        (streamed(piece("{"), {"error": {"message": "it broke"}}), "the answer is not a chat completion"),
+        (streamed(), "an empty reply"),
+        (sends(200, b"data: {broken\n\n", "text/event-stream"), "the answer is not a chat completion"),
+    ],
+)
+def test_a_stream_that_is_not_whole_is_not_an_answer(
+    asker: Asker, groq: ModelServer, minimax: ModelServer, behaviour: Behaviour, why: str
+) -> None:
+    groq.will(behaviour)
+    minimax.will(says(reply()))
+
+    assert (asker.ask().by, asker.told[0]["why"]) == (MINIMAX, why)
+
+
 # Words
 
 

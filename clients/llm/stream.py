@@ -1,0 +1,39 @@
+"""Read a chat completion that a server streamed although nobody asked for a stream: some gateways always do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from clients.llm.dig import dig
+
+_EVENT = "data:"
+
+
+def is_stream(content: bytes) -> bool:
+    """Return whether a body is a stream of server-sent events; a comment may come before the first one."""
+    return content.lstrip().startswith((_EVENT.encode(), b": "))
+
+
+def joined(content: bytes) -> dict[str, Any]:
+    """Return the completion whose pieces a stream holds.
+
+    Raises:
+        ValueError: a piece is not JSON.
+
+    """
+    events = [line.removeprefix(_EVENT).strip() for line in content.decode().splitlines() if line.startswith(_EVENT)]
+    chunks = [json.loads(event) for event in events if event.startswith("{")]
+    pieces = [dig(chunk, "choices", 0, "delta", "content") for chunk in chunks]
+    message = {"content": "".join(piece for piece in pieces if isinstance(piece, str))}
+    finish = _last(dig(chunk, "choices", 0, "finish_reason") for chunk in chunks)
+    return {
+        "choices": [{"message": message, "finish_reason": finish}],
+        "usage": _last(dig(chunk, "usage") for chunk in chunks),
+        "error": _last(dig(chunk, "error") for chunk in chunks),
+    }
+
+
+def _last(values: Iterable[Any]) -> Any:
+    return next(reversed([value for value in values if value]), None)
