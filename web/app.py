@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 
 import structlog
@@ -14,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 import settings
 from gatekeeper import logs
@@ -106,8 +108,8 @@ def create() -> Starlette:
             Route("/feed.xml", feed),
             Route("/feed.css", feed_style),
             Route("/favicon.ico", favicon),
-            Mount("/posts", _files(public / "posts")),
-            Mount("/reports", _files(public / "reports")),
+            Mount("/posts", _Pages(public / "posts", "nothing is published yet")),
+            Mount("/reports", _Pages(public / "reports", "there is no report yet")),
             Route("/hooks/{source}", receive.receive, methods=["POST"]),
             Route("/calls/{call:path}", calls.show),
         ],
@@ -118,9 +120,27 @@ def create() -> Starlette:
     return app
 
 
-def _files(folder: Path) -> StaticFiles:
-    folder.mkdir(parents=True, exist_ok=True)
-    return StaticFiles(directory=folder, html=True)
+class _Pages(StaticFiles):
+    """The pages in one folder.
+
+    Args:
+        folder: The folder, which is created.
+        empty: What to say as long as it has no index.
+
+    """
+
+    def __init__(self, folder: Path, empty: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        super().__init__(directory=folder, html=True)
+        self._empty = empty
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        try:
+            return await super().get_response(path, scope)
+        except HTTPException as error:
+            if error.status_code != HTTPStatus.NOT_FOUND or path != ".":
+                raise
+            raise HTTPException(404, self._empty) from None
 
 
 def _webhooks() -> sources.Routes | None:

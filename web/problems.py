@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from clients.text.words import capitalized
 from web import pages
 from web.headers import HEADERS
 
@@ -38,7 +39,7 @@ def response(request: Request, status: int, detail: str, headers: Mapping[str, s
     """Return an error as a page if the request asks for one, else as problem JSON."""
     title = HTTPStatus(status).phrase
     if pages.wanted(request):
-        sentence = f"{detail if detail != title else SENTENCES.get(status, title)}."
+        sentence = f"{capitalized(detail) if detail != title else SENTENCES.get(status, title)}."
         answer = pages.render(request, "error.html", status, title=title, sentence=sentence)
     else:
         content = {"type": "about:blank", "title": title, "status": status}

@@ -129,6 +129,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, di
 
 PATHS = (
     "/",
+    "/reports/",
     "/feed.xml",
     "/feed.css",
     "/favicon.ico",
@@ -157,6 +158,13 @@ def test_an_error_is_a_page_for_a_browser_and_problem_json_for_every_other_clien
         assert (code, said["content-type"]) == (status, "application/problem+json")
         assert json.loads(problem)["status"] == status
         assert said["vary"] == "Accept"
+
+
+def test_a_place_without_pages_says_that_there_is_nothing_yet(answers: dict[str, Any]) -> None:
+    status, _, text = answers[f"/reports/ {BROWSER}"]
+
+    assert (status, html.fromstring(text).xpath("string(//main//div/p)")) == (404, "There is no report yet.")
+    assert json.loads(answers["/reports/ */*"][2])["detail"] == "there is no report yet"
 
 
 def test_the_start_page_leads_to_posts_reports_and_the_feed(answers: dict[str, Any]) -> None:
