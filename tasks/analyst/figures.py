@@ -12,7 +12,7 @@ from typing import Any, Literal
 MAX_LENGTH = 40
 #: The ways to write that there is no value.
 MISSING = frozenset(
-    {"", "-", "\u2013", "\u2014", ".", "?", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "n.a.", "k.a."}
+    {"", "-", "--", "\u2013", "\u2014", ".", "?", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "n.a.", "k.a."}
 )
 
 Mark = Literal[".", ","]
@@ -74,7 +74,12 @@ def _bare(cell: str) -> str:
     """Return a text without currency and percent signs, with an ASCII sign in front, and without spaces in groups."""
     if len(cell) > MAX_LENGTH:
         return ""
-    text = "".join(c for c in cell if unicodedata.category(c) not in {"Sc", "Cf"} or c == "$").strip().lstrip("'")
+    text = (
+        "".join(c for c in cell if unicodedata.category(c) not in {"Sc", "Cf"} or c == "$")
+        .strip()
+        .lstrip("'=")
+        .strip('"')
+    )
     text = text.replace("\u2212", "-").replace("\u2013", "-")
     is_negative = (text.startswith("(") and text.endswith(")")) or text.endswith("-") or text.startswith("-")
     text = _UNIT.sub("", text.strip("()+-").strip()).replace("$", "").strip().strip("+-")

@@ -164,8 +164,7 @@ def ordered(table: Table) -> tuple[int, list[TableRow]]:
     """
     label = next((column for column in range(len(table.names)) if _holds_dates(table, column)), None)
     if label is None:
-        labels = [_text(row.cells[0]) for row in table.rows] if table.names else []
-        return 0, (table.rows[::-1] if _counts_down(labels) else table.rows)[-MAX_ROWS:]
+        return 0, _by_number(table)[-MAX_ROWS:]
     texts = [_text(row.cells[label]) for row in table.rows]
     read_date = dates.reader(texts[:MAX_ROWS])
     ends = [moment for text in (*texts[:SAMPLE], *texts[-SAMPLE:]) if (moment := read_date(text))]
@@ -188,12 +187,16 @@ def _holds_dates(table: Table, column: int) -> bool:
     return 2 * sum(dates.month_first(text) is not None for text in texts) > len(texts)
 
 
-def _counts_down(labels: Sequence[str]) -> bool:
-    """Return whether labels such as `week 48`, `week 47` are numbered from the newest to the oldest."""
-    found = [_NUMBERED.fullmatch(label) for label in labels]
+def _by_number(table: Table) -> list[TableRow]:
+    """Return rows without dates, the oldest first: turned around if their labels count down, as `week 48`, `week 47` do."""
+    found = [_NUMBERED.fullmatch(_text(row.cells[0])) for row in table.rows] if table.names else []
     numbers = [int(match[2]) for match in found if match]
-    words = {(match[1], match[3]) for match in found if match}
-    return len(labels) == len(numbers) > 1 == len(words) and all(a > b for a, b in pairwise(numbers))
+    is_count = len(found) == len(numbers) and len({(match[1], match[3]) for match in found if match}) == 1
+    if is_count and all(a > b for a, b in pairwise(numbers)):
+        return table.rows[::-1]
+    if len(found) > 1 and not (is_count and all(a < b for a, b in pairwise(numbers))):
+        table.problems.append("no column of dates is found, so the last row is taken for the newest")
+    return table.rows
 
 
 def columns(table: Table, label: int, rows: Sequence[TableRow]) -> Iterator[tuple[str, list[tuple[str, float]]]]:
