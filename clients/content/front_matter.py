@@ -51,7 +51,9 @@ def split(text: str) -> tuple[dict[str, object], str]:
     except ValueError:
         header = ""
     if not header.strip():
-        raise BrokenPost("has no front matter; begin it with `---`, the fields, and `---`")
+        mark = text[:3] if text.startswith(("---\n", "+++\n")) else ""
+        why = f": the line `{mark}` that ends it, or a field, is missing; add it" if mark else ""
+        raise BrokenPost(f"has no front matter{why or '; begin it with `---`, the fields, and `---`'}")
     if len(header) > MAX_HEADER:
         raise BrokenPost(f"has front matter of more than {MAX_HEADER:,} characters; move text below it")
     fields = read(header.replace("\r\n", "\n"))

@@ -28,7 +28,7 @@ MISSPELT = 0.8
 _DATED_NAME = re.compile(r"(\d{4}-\d{1,2}-\d{1,2})-.+", re.DOTALL)
 #: What Jekyll (Liquid) and Hugo replace before they render Markdown.
 _TEMPLATE_TAG = re.compile(
-    r"\{\{[<%][^{}]{0,500}[>%]\}\}|\{%[^{}%]{0,500}%\}"
+    r"\{\{(?:[<%]|-?\s*/\*)[^{}]{0,500}\}\}|\{%[^{}%]{0,500}%\}"
     r"|\{\{-?\s*(?:site|page|post|layout|include)\b[^{}]{0,500}\}\}|\{\{[^{}|]{0,500}\|\s*\w[^{}]{0,500}\}\}"
     r"|\{:\s*[.#:\w][^{}\n]{0,500}\}"
 )
@@ -120,10 +120,14 @@ def _check_names(unknown: list[str], *, strict: bool) -> None:
 
 
 def _joined(fields: dict[str, object], *names: str) -> list[object]:
-    """Return the values of several fields as one list; a text may be a list separated by commas."""
-    found = [fields[name] for name in names if name in fields]
-    lists = [each.split(",") if isinstance(each, str) else each if isinstance(each, list) else [each] for each in found]
-    return [each for values in lists for each in values if each != "" and each is not None]
+    """Return the values of several fields as one list; in a text, commas separate them, or else spaces as in Jekyll."""
+    joined: list[object] = []
+    for value in (fields[name] for name in names if name in fields):
+        if isinstance(value, str):
+            joined += value.split("," if "," in value else None)
+        else:
+            joined += value if isinstance(value, list) else [value]
+    return [each for each in joined if each != ""]
 
 
 def _template_tag(body: str) -> str:

@@ -131,6 +131,14 @@ jekyll(
     "categories: notes, daily",
 )
 jekyll(
+    P + "2019-02-01-words.md",
+    Out("2019-02-01-words", tags=("ruby", "web", "big data", "news")),
+    "x",
+    "title: T",
+    "tags: ruby web",
+    "category: big data, news",
+)
+jekyll(
     P + "2019-02-02-custom.md",
     Out("2019-02-02-custom"),
     "x",
@@ -306,6 +314,8 @@ jekyll(
     P + "2019-03-30-attributes.md", Told('contains `{:target="_blank"}`'), '[x](https://example.org){:target="_blank"}'
 )
 jekyll(P + "2019-03-31-filter.md", Told("contains `{{ '/a.css' | relative_url }}`"), "{{ '/a.css' | relative_url }}")
+jekyll(P + "2019-04-01-go.md", Told("contains `{{/* ask legal */}}`"), "A {{/* ask legal */}} B")
+jekyll(P + "2019-04-01-kramdown.md", Told("contains `{::comment}`"), f"{{::comment}}{SECRET}{{:/comment}}")
 jekyll(P + "2019-04-01-braces.md", Out("2019-04-01-braces", text=("{{ name }}",)), "Say {{ name }}.")
 
 # What else is in the folder of a site
@@ -315,7 +325,7 @@ OTHERS[P + "2019-05-02-windows.md"] = (
     Out("2019-05-02-windows", text=("One two",)),
 )
 OTHERS[P + "2019-05-03-bare.md"] = ("Just text.\n", Told("has no front matter"))
-OTHERS[P + "2019-05-04-unclosed.md"] = ("---\ntitle: T\n\nText\n", Told("has no front matter"))
+OTHERS[P + "2019-05-04-unclosed.md"] = ("---\ntitle: T\n\nText\n", Told("the line `---` that ends it"))
 OTHERS[P + "2019-05-05-old.textile"] = ("---\ntitle: T\n---\nh1. T\n", Told("is not Markdown"))
 OTHERS[P + "2019-05-06-page.html"] = ("---\ntitle: T\n---\n<p>x</p>\n", Told("is not Markdown"))
 OTHERS["about.html"] = ("<html></html>\n", SILENT)

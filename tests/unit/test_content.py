@@ -244,6 +244,52 @@ def test_a_link_within_the_folder_is_followed(folder: Path, write: Write) -> Non
     assert content.load("a", folder).title == "A title"
 
 
+def test_a_link_to_a_folder_is_told(folder: Path, write: Write, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "linked").symlink_to(tmp_path / "elsewhere")
+    write("good.md")
+
+    found = content.scan(folder)
+
+    assert [post.id for post in found.posts] == ["good"]
+    assert "is a link to a folder, which is not followed" in found.broken["linked"]
+
+
+def test_a_folder_of_other_things_than_posts_is_told(
+    folder: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content.folder, "MAX_FILES", 3)
+    write("good.md")
+    (folder / "many").mkdir()
+    for number in range(3):
+        write(f"many/{number}.md")
+
+    found = content.scan(folder)
+
+    assert [post.id for post in found.posts] == ["good"]
+    assert "holds more than 3 files" in found.broken["content"]
+
+
+def test_a_folder_that_cannot_be_read_does_not_stop_the_others(
+    folder: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "locked").mkdir()
+    write("good.md")
+    scandir = os.scandir
+
+    def refusing_scandir(path: str) -> object:
+        if Path(path).name == "locked":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing_scandir)
+
+    found = content.scan(folder)
+
+    assert [post.id for post in found.posts] == ["good"]
+    assert found.broken["locked"] == "locked: cannot be read: Permission denied; repair or remove it"
+
+
 @pytest.mark.parametrize("target", ["a.md", "gone.md"])
 def test_a_link_to_nothing_is_a_clear_error(folder: Path, target: str) -> None:
     (folder / "a.md").symlink_to(target)
