@@ -152,8 +152,9 @@ def of_models(now: datetime) -> Iterator[Trouble]:
         if found is not None:
             closed = datetime.fromtimestamp(found.closed_until_ms / 1000, UTC)
             pause = f"; not asked until {times.clock(closed, now)}" if closed > now else ""
-            text = f"{found.failures or 'no'} requests in a row failed: {found.why}{pause}"
-            yield Trouble(f"model {provider.by}", text, hints.gatehouse("doctor"), is_bad=False)
+            count = f"{found.failures} requests in a row failed: " if found.failures > 1 else ""
+            doctor = hints.gatehouse("doctor", "--online")
+            yield Trouble(f"model {provider.by}", f"{count}{found.why}{pause}", doctor, is_bad=False)
 
 
 def of_drafts() -> Iterator[Trouble]:
