@@ -112,8 +112,10 @@ def of_answer(answer: list[Any], wanted: Claim) -> Decision:
     which = (wanted.agent, wanted.key, wanted.call)
     match answer:
         case ["claimed", fence, attempt, now, payload, origin, waits, options, before, fingerprint]:
-            about = (fence, attempt, now, wanted.epoch, payload, origin)
-            return Claim(*which, wanted.owner, *about, bool(waits), options, before, fingerprint, wanted.lease_ends_ms)
+            return Claim(
+                *which, wanted.owner, fence, attempt, now, wanted.epoch, payload, origin, bool(waits), options, before,
+                fingerprint, wanted.lease_ends_ms,
+            )  # fmt: skip
         case ["verify", now, in_doubt, fence, attempt, payload]:
             return NeedsLookup(Claim(*which, in_doubt, fence, attempt, now, wanted.epoch, payload))
     return _without_claim(answer)

@@ -181,7 +181,7 @@ def test_an_effect_that_was_proven_not_to_happen_may_be_asked_for_again(
 # The other limits, through a real worker
 
 
-def test_a_cap_pauses_its_agent_and_says_so_in_the_mirror(
+def test_a_cap_pauses_its_task_alone_and_says_so_in_the_mirror_and_in_the_status(
     shell: Shell, store: redis.Redis, house: Install, effect_server: EffectServer
 ) -> None:
     effect_server.clear()
@@ -193,6 +193,11 @@ def test_a_cap_pauses_its_agent_and_says_so_in_the_mirror(
     assert (refused["error"], refused["stage"], refused["by"]) == ("paused", "paused", "cap")
     state = until(lambda: (found := house.state("counter"))["paused"] and found, what="the pause in the mirror")
     assert "2/day" in state["pause"]["why"]
+    assert house.answer(shell.delay("counter.add", {"a": 1, "b": 2})[0])["ok"], "another task of the agent"
+    told = shell.celery("gate", "status", "counter").stdout
+    assert "2/day reached" in told
+    assert "other tasks than counter.capped run" in " ".join(told.split())
+    assert "Its cap was reached" in shell.celery("gate", "explain", "capped:2").stdout
     shell.run("from state.agents import pause as agent\nanswer = agent.resume('counter')")
     assert house.answer(shell.delay("counter.capped", {"n": 3})[0])["ok"], "a person has looked, so it counts from zero"
     assert len(effect_server.counts()) == 3

@@ -11,6 +11,7 @@ import click
 
 from gatekeeper.policies.spec import registered
 from state.agents import history
+from state.agents import pause as pauses
 from state.agents.snapshot import snapshot
 from state.processes import liveness
 from workers.commands import finding, posts, refusals, sentences, times
@@ -96,7 +97,7 @@ def case_of(record: dict[str, Any]) -> Case:
         has_effect=spec.effect is not None if spec else record.get("payload") is not None,
         can_look_up=bool(spec and spec.verify),
         workers=len(liveness.current().of("worker")) if is_open else 1,
-        pause=plain(snapshot(agent).head["pause"]) if is_open else None,
+        pause=plain(pauses.of_task(snapshot(agent).head["pause"], record.get("task") or "")) if is_open else None,
     )
 
 

@@ -87,6 +87,8 @@ def _paused(receipt: Receipt) -> str:
     by, why = receipt.get("by"), receipt.get("why") or receipt.get("detail") or ""
     if receipt.get("stage") == "line" and receipt.get("error") != "paused":
         return f"{receipt.get('error')}: {receipt.get('detail', '')}"
+    if by == "cap":
+        return f"Its cap was reached, so a person has to look first: {why}"
     return f"The agent was paused by {by}: {why}" if by else f"The agent was paused: {why}"
 
 

@@ -161,7 +161,8 @@ def _queued(case: Case) -> Told:
 def _paused(case: Case, happened: str) -> Told:
     pause = case.pause or {}
     agent = case.record["agent"]
-    why = f"{agent} is paused by {pause.get('by')} since {case.when(pause.get('at'))}: {pause.get('why')}"
+    what = pause.get("task", agent)  # a cap pauses the calls that it counts
+    why = f"{what} is paused by {pause.get('by')} since {case.when(pause.get('at'))}: {pause.get('why')}"
     return Told(happened, why, "Let it run again when the reason is gone", (hints.gatehouse("resume", agent),))
 
 

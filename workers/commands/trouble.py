@@ -12,6 +12,7 @@ from clients.llm import providers
 from gatekeeper.schedule.entries import Schedule
 from state import hints, limits
 from state.agents import calls, events
+from state.agents import pause as pauses
 from state.agents.snapshot import Snapshot
 from state.ledger import Ledger, schedule_runs
 from state.processes.liveness import Liveness
@@ -59,9 +60,9 @@ def of_agent(state: Snapshot, closed: str | None, now: datetime) -> Iterator[Tro
     head, agent = state.head, state.head["agent"]
     if closed:
         yield Trouble(agent, f"EFFECTS CLOSED: {closed}", hints.gatehouse("recover"))
-    if head["paused"]:
-        pause = head["pause"]
-        text = f"PAUSED by {pause['by']} {times.ago(pause['at'], now)}: {pause['why']}"
+    for pause in pauses.reasons(head["pause"]):
+        only = f"; other tasks than {pause['task']} run" if "task" in pause else ""
+        text = f"PAUSED by {pause['by']} {times.ago(pause['at'], now)}: {pause['why']}{only}"
         yield Trouble(agent, text, hints.gatehouse("resume", agent))
     yield from _few([_of_held(agent, held, now) for held in head["held"]], agent, "keys wait for a person", "held")
     yield from _without_result(agent, head["errors"], now)
