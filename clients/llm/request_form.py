@@ -14,6 +14,8 @@ from clients.llm.providers import Provider
 
 #: Low, because a reply must match a schema.
 TEMPERATURE = 0.2
+#: Stands between the instructions and the prompt where both are one message.
+NEXT_MESSAGE = "The next message begins here:"
 #: Providers whose form is remembered; a process asks two or three.
 MAX_KNOWN = 100
 
@@ -64,7 +66,7 @@ class RequestForm:
         """
         messages = [{"role": "system", "content": system}, {"role": "user", "content": prompt}]
         if "system" in self.without:
-            messages = [{"role": "user", "content": f"{system}\n\n{prompt}"}]
+            messages = [{"role": "user", "content": f"{system}\n\n{NEXT_MESSAGE}\n\n{prompt}"}]
         optional: dict[str, Any] = {"temperature": TEMPERATURE, _LIMIT: provider.max_tokens}
         if provider.json_mode:
             optional["response_format"] = {"type": "json_object"}

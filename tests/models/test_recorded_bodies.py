@@ -127,6 +127,23 @@ def test_the_second_request_needs_a_place_in_the_rate_of_its_own(
     assert (GROQ, "skipped", "our own rate is used up") in asker.rungs
 
 
+def test_tokens_of_both_requests_are_counted(asker: Asker, groq: ModelServer) -> None:
+    refusal = {"error": {"message": "response_format is not supported"}, "usage": {"total_tokens": 5}}
+    groq.will(sends(400, refusal), says(reply()))
+
+    assert asker.ask().tokens == 47
+    assert [line["tokens"] for line in asker.told] == [5, 42]
+
+
+def test_a_refused_parameter_is_not_a_failure_of_the_provider(asker: Asker, groq: ModelServer) -> None:
+    groq.will(sends(500), sends(500), REFUSES_JSON, sends(500), says(reply()))
+
+    makers = [asker.ask(f"question {number}").rung for number in range(4)]
+
+    assert makers[3] == Rung.MODEL  # the refusal as a third failure in a row would have opened the breaker
+    assert len(groq.asked) == 5
+
+
 def test_parameters_that_are_refused_one_after_the_other_are_left_out_one_after_the_other(
     asker: Asker, groq: ModelServer
 ) -> None:
@@ -194,7 +211,7 @@ def test_without_a_system_role_the_instructions_stand_before_the_prompt(asker: A
 
     (message,) = groq.asked[1].body["messages"]
     assert message["role"] == "user"
-    assert message["content"] == f"{groq.asked[0].system}\n\nthe material"
+    assert message["content"] == f"{groq.asked[0].system}\n\nThe next message begins here:\n\nthe material"
 
 
 # Streams that nobody asked for
