@@ -94,7 +94,9 @@ def all_agents(agents: Iterable[str], since: datetime, public: Path) -> list[Age
 
 def _looked_at_again(facts: dict[str, Any]) -> dict[str, Any]:
     """Let those of the monitor's open incidents end that are over since its last run."""
-    open_incidents = facts.get("incidents") or {}
+    open_incidents = facts.get("incidents")
+    if not isinstance(open_incidents, dict) or not open_incidents:
+        return facts
     failing = monitor.failing(open_incidents, facts.get("watched_since") or {})
     now = datetime.now(UTC).isoformat()
     ended = {name: {**fields, "until": now} for name, fields in open_incidents.items() if name not in failing}

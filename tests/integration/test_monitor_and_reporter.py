@@ -130,6 +130,17 @@ def test_a_file_that_cannot_be_read_is_told_and_everything_else_is_looked_at(
     assert {"disk state", "memory", "load", "redis ping", "redis aof", "queue", "agent publisher"} <= names
 
 
+def test_incidents_are_looked_at_again_and_those_that_cannot_be_stand(house: Install, shell: Shell) -> None:
+    look = "from tasks import monitor\nanswer = sorted(monitor.failing(['url web', 'url gone', 'disk state'], {}))"
+    (house.content_dir / "monitor.toml").write_text(MONITOR.replace("{web_url}", "http://127.0.0.1:9"))
+    try:
+        assert shell.run(look) == ["url web"]
+        (house.content_dir / "monitor.toml").write_text("[[url]]\nname = 7")
+        assert shell.run(look) == ["url gone", "url web"]
+    finally:
+        (house.content_dir / "monitor.toml").write_text(MONITOR)
+
+
 def test_a_key_that_waits_for_a_person_is_an_incident_until_it_is_resolved(
     house: Install, shell: Shell, worker: Process, redis: Redis
 ) -> None:
