@@ -119,7 +119,7 @@ def unknown(house: House) -> None:
     house.wait_for_state("publish:mastodon:post-1", "unknown")
 
 
-@situation("held", "held", cause="look", then="resolve publish:mastodon:post-1")
+@situation("held", "held", cause="20 look-ups, and no proof", then="explain publish:mastodon:post-1")
 def held(house: House) -> None:
     """As `unknown`, with look-ups a second apart instead of a minute; twenty of them prove nothing."""
     house.change("tasks/publisher.py", "Effect(verify=find_post,", 'Effect(verify=find_post, drain="1s", every="1s",')

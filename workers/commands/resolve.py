@@ -28,7 +28,8 @@ def held(*, json_: bool) -> None:
     ledger = Ledger()
     entries = [entry for agent in all_agents() for entry in ledger.held(agent)]
     rows = [(entry["key"], entry["state"], entry["since"], entry["why"]) for entry in entries]
-    show(json_, entries, table(rows) or "nothing is held")
+    how = f"\nhow to decide: {hints.gatehouse('explain', entries[0]['key'])}" if entries else ""
+    show(json_, entries, (table(rows) or "nothing is held") + how)
 
 
 @command("approve")
