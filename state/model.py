@@ -147,7 +147,15 @@ class AttemptResult:
         which = {"task": call.task, "key": claim.key}
         stage = {"stage": self.receipt["stage"]} if self.receipt else {}
         error = {"error": self.error[:MAX_SUMMARY_ERROR]} if self.error else {}
-        summary = {"outcome": self.outcome, **which, **stage, "ms": self.ms, "attempt": claim.attempt, **error}
+        summary = {
+            "outcome": self.outcome,
+            **which,
+            "call": call.id,
+            **stage,
+            "ms": self.ms,
+            "attempt": claim.attempt,
+            **error,
+        }
         listed = {"at": claim.admitted_ms + self.ms, **which, "call": call.id, "error": self.error}
         return {
             "outcome": self.outcome,

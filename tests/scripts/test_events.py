@@ -7,7 +7,8 @@ import json
 import pytest
 
 from gatekeeper.policies.policy import Rate
-from state.agents import events, pause
+from state.agents import calls, events, pause
+from state.agents.calls import Wanted
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, Poster
 
@@ -31,6 +32,22 @@ def test_a_refusal_is_told_with_its_stage_its_key_and_its_time(poster_with: With
     assert (past.outcome, past.stage, past.key) == ("refused", "rate", "post:feed:two")
     assert (past.agent, past.task, past.ms, past.attempt) == (AGENT, poster.gate.name, 0, 0)
     assert 0 <= poster.now() - past.at_ms < 5000
+
+
+def test_a_large_list_of_calls_finds_refused_and_ended_calls_by_the_stream(
+    poster_with: WithPolicies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "MAX_KEYS", 0)
+    poster = poster_with(rate=Rate("1/hour", over="drop"))
+    poster.publish("one")
+    poster.refused("two")
+
+    found = calls.newest([AGENT], Wanted())
+
+    assert [(each.key, each.state, each.stage) for each in found.calls] == [
+        ("post:feed:two", "rejected", "rate"), ("post:feed:one", "done", ""),
+    ]  # fmt: skip
+    assert "newest ended calls" in found.cut
 
 
 @pytest.mark.parametrize("policies", [{}, {"cap": ["7/hour", "8/day"], "rate": ["9/hour", "99/day"]}])

@@ -18,7 +18,20 @@ from workers.commands import (
     status,
 )
 
-gate = click.Group("gate", help="Look at agents, pause them, and find out what happened.")
+#: `\b` is click's mark for lines that stay as they are.
+HELP = """Look at agents, pause them, and find out what happened.
+
+\b
+Examples:
+  gatehouse status                        what is wrong now, and one row per agent
+  gatehouse explain hello                 whether the post hello is out, why, and what to do
+  gatehouse list --state rejected         what was refused or failed
+  gatehouse pause publisher --why "…"     let nothing of it start
+
+A command exits with 0 if it did what was asked, with 1 if not, and with 2 for wrong usage.
+"""
+
+gate = click.Group("gate", help=HELP)
 
 parts = (status, listing, explain, pause, resolve, draft, dead, schedule, recover, drill, doctor)
 for command in (command for part in parts for command in part.commands):
