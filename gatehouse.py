@@ -14,7 +14,7 @@ def main() -> None:
     is_checkout = (ROOT / "Procfile").exists()
     sys.path[0] = str(ROOT if is_checkout else Path.cwd())  # where Celery finds the tables and the modules of agents
     try:
-        found = installation.adopt()
+        found = "" if "--help" in sys.argv or not sys.argv[1:] else installation.adopt()
         if found:
             sys.stderr.write(f"gatehouse: {found}\n")
         from workers.commands import gate  # noqa: PLC0415 - after the settings of the installation are known
