@@ -190,6 +190,17 @@ def test_explain_lists_the_candidates_of_an_ambiguous_beginning(shell: Shell) ->
     assert "list --search post:h" in told
 
 
+def test_explain_of_a_post_tells_of_each_of_its_destinations(shell: Shell, store: redis.Redis) -> None:
+    for key in ("post:feed:twin", "post:other:twin"):
+        store.hset(f"gate:{{clerk}}:key:{key}", mapping={"state": "done", "task": "clerk.post"})
+
+    told = said(shell, "explain", "twin")
+
+    assert told.count("Posted? ") == 2
+    assert {each["key"] for each in shell.gate("explain", "twin")["keys"]} == {"post:feed:twin", "post:other:twin"}
+    store.delete("gate:{clerk}:key:post:feed:twin", "gate:{clerk}:key:post:other:twin")
+
+
 @pytest.mark.parametrize(
     ("wrong", "meant"),
     [

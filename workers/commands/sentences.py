@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +13,8 @@ from state.decision import refusal_text
 from workers.commands import refusals, times
 
 NOTHING = "Nothing"
+#: Characters of a result that has neither an address nor an id.
+MAX_RESULT = 60
 #: Seconds after which a call that waits for a worker is late.
 LATE = 60.0
 
@@ -135,7 +138,8 @@ def _result(case: Case) -> str:
         known = result.get("url") or result.get("id")
         if known:
             return str(known)
-    return "" if result in (None, {}, []) else str(result)[:100]
+    text = "" if result in (None, {}, []) else json.dumps(result, ensure_ascii=False)
+    return text if len(text) <= MAX_RESULT else f"{text[:MAX_RESULT]}…"
 
 
 def _queued(case: Case) -> Told:
@@ -299,9 +303,3 @@ _BY_STATE: dict[str, Callable[[Case], Told]] = {
     "rejected": _rejected,
     "cancelled": _cancelled,
 }
-
-
-def lines(told: Told) -> Iterator[tuple[str, str]]:
-    """Yield the answers to the second and the third question with their names."""
-    yield "Why?", told.why
-    yield "What now?", told.now
