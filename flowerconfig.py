@@ -26,6 +26,14 @@ tasks_columns = "name,kwargs,state,result,received,runtime,worker,uuid"
 logging = "none"
 
 
+def format_task(task: Any) -> Any:
+    """Show in the result column why a task failed; Flower calls this for each row."""
+    if task.exception and not task.result:
+        word = "in doubt" if task.exception.startswith("OutcomeUnknown") else "failed"
+        task.result = f"{word}: {task.exception}"
+    return task
+
+
 class _Broker(broker.RedisBase):  # type: ignore[misc]  # Flower has no types
     """The broker of the settings, whose queues Flower counts.
 

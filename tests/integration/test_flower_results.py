@@ -66,6 +66,18 @@ def test_the_stored_answer_is_the_dict_alone(house: Install, calls: dict[str, st
         assert ast.literal_eval(text[text.index("{") :]) == answer, words
 
 
+def test_the_table_says_why_a_task_failed(house: Install, shell: Shell, calls: dict[str, str]) -> None:
+    (call,) = shell.delay("counter.fail", {"times": 1, "name": f"flower-{len(house.processes)}"})
+    house.result(call)
+    query = "draw=1&start=0&length=100&order[0][column]=0&order[0][dir]=desc&columns[0][data]=received"
+
+    def row() -> str:
+        with build_opener(ProxyHandler({})).open(f"{house.flower_url}/tasks/datatable?{query}", timeout=10) as answer:
+            return str({each["uuid"]: each["result"] or "" for each in json.load(answer)["data"]}[call])
+
+    assert until(row, what="the row of the failed task").startswith("failed: RuntimeError(")
+
+
 @pytest.mark.parametrize(
     ("result", "words"),
     [

@@ -15,23 +15,10 @@ from redis import Redis
 from state.redis.keys import Keys
 from tests.harness import Install, until
 from tests.harness.shell import Shell
+from tests.integration.test_monitor_and_reporter import MONITOR
 
 pytestmark = pytest.mark.slow
 
-MONITOR = """
-second_look = "50ms"
-
-[[url]]
-name = "web"
-url = "{web_url}/healthz"
-max_latency = "4s"
-
-[limits]
-disk_percent = 100
-memory_percent = 100
-load_per_core = 10000
-redis_ping = "4s"
-"""
 POST = "---\ntitle: Hello\npublish_at: 2026-11-01\n---\n\nText.\n"
 DRAFT = "---\nid: digest-1\ntitle: Unreviewed\npublish_at: 2026-11-01\nmade_by: rules\n---\n\nText.\n"
 #: The events that the calls of the test make.
