@@ -111,6 +111,7 @@ def test_an_effect_that_accepts_models_only_is_not_sent_with_an_answer_of_the_ru
     assert not file.exists()
 
 
+@pytest.mark.slow
 def test_the_doctor_asks_each_model_when_it_is_told_to(house: Install, groq: ModelServer, minimax: ModelServer) -> None:
     groq.will(sends(401, {"error": {"message": "no such key"}}))
     minimax.will(says("{}"))

@@ -162,6 +162,7 @@ def test_a_model_that_refuses_a_parameter_works_without_it(world: World) -> None
     assert world.asked()["model groq"] == ("llama-3.3-70b-versatile answers, without response_format", "")
 
 
+@pytest.mark.slow
 def test_without_redis_the_doctor_says_so_and_checks_the_rest(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "celery", "-A", "workers", "gate", "doctor", "--online"]
     env = {**os.environ, "STATE_DIR": str(tmp_path), "GROQ_API_KEY": "groq-secret", "GROQ_URL": CLOSED, "REDIS_URL": ""}
