@@ -31,7 +31,7 @@ class BrokenPost(ValueError):
 class _TOMLHandler(BaseHandler):
     """The front matter of Hugo; python-frontmatter's own handler needs another parser."""
 
-    FM_BOUNDARY = re.compile(r"^\+{3}[ \t]*$", re.MULTILINE)
+    FM_BOUNDARY = re.compile(r"^\+{3}[ \t\r]*$", re.MULTILINE)
 
 
 def split(text: str) -> tuple[dict[str, object], str]:
@@ -93,6 +93,8 @@ def _where(error: Exception, text: str) -> str:
 def _cut_values(text: str, header: dict[str, Any]) -> Iterator[str]:
     """Yield each `field: value` line of whose value YAML sees less than is written: `title: #1 reason`, `title: A #1`."""
     for line in text.splitlines():
+        if re.match(r"[ \t]*-[ \t]+#[^\s#]", line):
+            yield line
         field = _FIELD.fullmatch(line)
         if not field or field[1].lower() not in {*FIELDS, "date"} or field[2].startswith(_GOES_ON):
             continue
@@ -105,6 +107,8 @@ def _cut_values(text: str, header: dict[str, Any]) -> Iterator[str]:
 
 def _advice(text: str) -> str:
     """Return which line to quote, if the value of one is what YAML cannot read."""
+    if re.search(r"^ *\t", text, re.MULTILINE):
+        return "; indent with spaces, not with tabs"
     for line in text.splitlines():
         field = _FIELD.fullmatch(line)
         if field and _is_unreadable(field[2]):
@@ -122,9 +126,10 @@ def _is_unreadable(value: str) -> bool:
 
 
 def _quoted(line: str) -> str:
-    name, _, value = line.partition(":")
-    quoted = value.strip()[:200].replace("'", "''")
-    return f"; quote the value: `{name}: '{quoted}'`"
+    begin, value = re.split(r"(?<=:)[ \t]+|(?<=-)[ \t]+(?=#)", line.strip(), maxsplit=1)
+    bare = value[1:].removesuffix(value[0]) if value[0] in "'\"" else value
+    quoted = bare.strip()[:200].replace("'", "''")
+    return f"; quote the value: `{begin} '{quoted}'`"
 
 
 def _toml(text: str) -> dict[str, Any]:

@@ -66,7 +66,8 @@ def utc(value: object) -> datetime:
 def _parsed(text: str) -> datetime:
     """Parse a date in one of the forms of `utc`; the error of a text that has none is that of ISO 8601."""
     iso = re.sub(r"^(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)", lambda m: f"{m[1]}-{m[2]:0>2}-{m[3]:0>2}", text)
-    iso = re.sub(r"\s*(?:UTC|GMT|Z)$", "+00:00", re.sub(r"\s+(?=[+-]\d\d:?\d\d$)", "", iso))
+    iso = re.sub(r"(?<=[ T])(?=\d:)", "0", re.sub(r"\s+(?=[+-]\d\d:?\d\d$)", "", iso))
+    iso = re.sub(r"\s*(?:UTC|GMT|Z)$", "+00:00", iso)
     try:
         return datetime.fromisoformat(iso)
     except ValueError as error:
@@ -172,5 +173,5 @@ def build(fields: dict[str, object]) -> Post:
 
 
 def _problem(name: str, message: str) -> str:
-    message = message.removeprefix("Value error, ")
+    message = message.removeprefix("Value error, ").replace("Input should be a valid tuple", "is not a list")
     return f"{name}: {message}." if "; " in message else f"{name}: {message}; write `{EXAMPLES[name]}`."

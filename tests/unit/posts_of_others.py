@@ -109,6 +109,13 @@ jekyll(
     P + "2019-01-10-slashes.md", Out("2019-01-10-slashes", "2019-01-10T00:00:00Z"), "x", "title: Z", "date: 2019/1/10"
 )
 jekyll(
+    P + "2019-01-10-early.md",
+    Out("2019-01-10-early", "2019-01-10T08:05:00Z"),
+    "x",
+    "title: Z",
+    "date: 2019-1-10 9:05 +0100",
+)
+jekyll(
     P + "2019-01-11-cet.md", Told("publish_at: Invalid isoformat string"), "x", "title: Z", "date: 2019-01-11 10:00 CET"
 )
 jekyll(P + "2019-13-45-no-month.md", Told("publish_at: month must be in 1..12"))
@@ -156,6 +163,10 @@ jekyll(
     P + "2019-02-07-colon.md", Told("quote the value: `title: 'Ruby: a love story'`"), "x", "title: Ruby: a love story"
 )
 jekyll(P + "2019-02-07-tilde.md", Told("title: Field required"), "x", "title: ~")
+jekyll(P + "2019-02-07-open-quote.md", Told("quote the value: `title: 'It is'`"), "x", "title: 'It is")
+jekyll(P + "2019-02-07-quotes.md", Told("""quote the value: `title: 'say "hi"'`"""), "x", 'title: "say "hi""')
+jekyll(P + "2019-02-07-list-hash.md", Told("quote the value: `- '#1'`"), "x", "title: T", "tags:", "  - #1", "  - b")
+jekyll(P + "2019-02-07-mapping.md", Told("destinations: is not a list"), "x", "title: T", "destinations: {feed: true}")
 jekyll(P + "2019-02-07-dash.md", Told("not YAML: block sequence entries are not allowed"), "x", "title: - x")
 jekyll(P + "2019-02-07-nulls.md", Out("2019-02-07-nulls", tags=()), "x", "title: T", "tags: null", "id: ~")
 jekyll(P + "2019-02-08-hash.md", Told("quote the value: `title: '#1 reason'`"), "x", "title: #1 reason")
@@ -342,6 +353,8 @@ hugo(H + "toml.md", Out("toml", "2020-05-01T08:00:00Z", "A page"))
 hugo(H + "offset.md", Out("offset", "2020-05-02T06:00:00Z"), "x", "title = 'T'", "date = 2020-05-02T08:00:00+02:00")
 hugo(H + "day.md", Out("day", "2020-05-03T00:00:00Z"), "x", "title = 'T'", "date = 2020-05-03")
 hugo(H + "text-date.md", Out("text-date", "2020-05-04T00:00:00Z"), "x", "title = 'T'", "date = '2020-05-04'")
+OTHERS[H + "windows.md"] = (b"+++\r\ntitle = 'W'\r\ndate = 2020-05-04\r\n+++\r\n\r\nx\r\n", Out("windows", title="W"))
+OTHERS[H + "tabs.md"] = ("---\ntitle: T\ntags:\n\t- a\n---\nx\n", Told("indent with spaces, not with tabs"))
 hugo(
     H + "number.md",
     Out("number", title="1984", tags=("a", "2020")),
