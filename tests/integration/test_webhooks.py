@@ -355,7 +355,9 @@ def test_a_delivery_without_a_usable_id_is_refused(house: Install, delivery: Any
 def test_another_type_or_a_compressed_body_is_refused_by_its_header(house: Install, headers: dict[str, str]) -> None:
     body = gzip.compress(b"{}") if "Content-Encoding" in headers else b"{}"
 
-    assert "send " in problem(github(house, body, "type", **headers), 415)
+    told = problem(github(house, body, "type", **headers), 415)
+    assert "send " in told
+    assert not headers.get("Content-Type") or any(word in told for word in ("not '", "charset '")), told
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ MAX_READ_SECONDS = 3.0
 #: Levels of lists and objects; real events have about ten.
 MAX_DEPTH = 50
 
-#: Characters of a header in an answer.
-MAX_SHOWN = 60
+#: Characters of a media type with its parameters that are read, which takes quadratic time, and that are told.
+MAX_TYPE, MAX_SHOWN = 500, 60
 
 _JSON = {"application/json", "text/json"}
 _CLOSE = {"Connection": "close"}
@@ -88,11 +88,13 @@ def _too_large() -> HTTPException:
 
 
 def _check_type(headers: Mapping[str, str]) -> None:
+    given = headers.get("content-type", "")[:MAX_TYPE]
     content = Message()  # reads parameters in any order and case, quoted or not
-    content["content-type"] = headers.get("content-type", "")
+    content["content-type"] = given
     kind, charset = content.get_content_type(), collapse_rfc2231_value(content.get_param("charset") or "utf-8")
     if kind not in _JSON and not (kind.startswith("application/") and kind.endswith("+json")):
-        raise HTTPException(415, f"send application/json, not {kind[:MAX_SHOWN]!r}", _CLOSE)
+        instead = f", not {given[:MAX_SHOWN]!r}" if given else ""
+        raise HTTPException(415, f"send the content type application/json{instead}", _CLOSE)
     if charsets.codec(charset) not in {"utf-8", "ascii"}:
         raise HTTPException(415, f"send JSON in UTF-8, not in the charset {charset[:MAX_SHOWN]!r}", _CLOSE)
     if headers.get("content-encoding", "").strip().lower() not in {"", "identity"}:
