@@ -6,6 +6,7 @@ Folders of Jekyll and Hugo can be read as they are; `clients.content.imported` h
 from __future__ import annotations
 
 import codecs
+import io
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -68,7 +69,9 @@ def load(post_id: str, folder: Path | None = None) -> Post:
 
     """
     folder = folder or settings.current().content_dir
-    parsed = [file for file in _parse_folder(folder, lambda each: _may_hold(each, post_id)) if file.id == post_id]
+    parsed = [
+        file for file in _parse_folder(folder, lambda home, name: _may_hold(home, name, post_id)) if file.id == post_id
+    ]
     for file in parsed:
         if isinstance(file.outcome, Post):
             return file.outcome
@@ -95,18 +98,6 @@ def due(now: datetime, folder: Path | None = None) -> Scan:
 
 
 @dataclass(frozen=True)
-class _File:
-    """A file of the folder: its path, and its name relative to the folder."""
-
-    path: Path
-    name: Path
-
-    @property
-    def shown(self) -> str:
-        return os.fsencode(self.name).decode(errors="replace")
-
-
-@dataclass(frozen=True)
 class _ParsedFile:
     """One file: its name, the id it claims, and its post or what is wrong with it."""
 
@@ -115,41 +106,49 @@ class _ParsedFile:
     outcome: Post | BrokenPost
 
 
-def _parse_folder(folder: Path, wanted: Callable[[_File], bool] = lambda _: True) -> list[_ParsedFile]:
-    """Parse the wanted files of a folder; those with a post come first."""
+def _told(name: Path, why: str, kind: type[BrokenPost] = BrokenPost, post_id: str = "") -> _ParsedFile:
+    """Return a file, or a folder, of which nothing is published, with the reason."""
+    return _ParsedFile(_shown(name), post_id, kind(f"{_shown(name)}: {why}"))
+
+
+def _shown(name: Path) -> str:
+    return os.fsencode(name).decode(errors="replace")
+
+
+def _parse_folder(folder: Path, wanted: Callable[[Path, Path], bool] = lambda *_: True) -> list[_ParsedFile]:
+    """Parse the wanted files of a folder, given as the folder and a name in it; those with a post come first."""
     told: list[_ParsedFile] = []
     try:
         home = folder.resolve(strict=True)
-        files = [file for file in _files(home, told) if wanted(file)]
+        names = [name for name in _names(home, told) if wanted(home, name)]
     except OSError as error:
         why = f"{folder}: {error.strerror}; create the folder or point CONTENT_DIR at the posts"
         return [_ParsedFile(folder.name, "", BrokenPost(why))]
-    parsed = [*_without_duplicates([_parse(file, home) for file in files]), *told]
+    parsed = [*_without_duplicates([_parse(home, name) for name in names]), *told]
     return sorted(parsed, key=lambda file: not isinstance(file.outcome, Post))
 
 
-def _files(home: Path, told: list[_ParsedFile]) -> Iterator[_File]:
-    """Yield the files that may be posts, in the order of their names; add folders that are not read to `told`."""
+def _names(home: Path, told: list[_ParsedFile]) -> Iterator[Path]:
+    """Yield the files that may be posts, relative to the folder; add the folders that are not read to `told`."""
     seen = 0
 
     def unreadable(error: OSError) -> None:
         if Path(error.filename) == home:
             raise error
-        name = os.fsencode(Path(error.filename).relative_to(home)).decode(errors="replace")
-        told.append(_ParsedFile(name, "", BrokenPost(f"{name}: cannot be read: {error.strerror}; repair or remove it")))
+        name = Path(error.filename).relative_to(home)
+        told.append(_told(name, f"cannot be read: {error.strerror}; repair or remove it"))
 
-    for top, folders, names in os.walk(home, onerror=unreadable):
+    for top, folders, files in os.walk(home, onerror=unreadable):
         here = Path(top).relative_to(home)
-        told += [_ParsedFile(name, "", error) for name, error in _unread(home, here, folders)]
+        told += _unread(home, here, folders)
         folders[:] = sorted(name for name in folders if _is_read(here, name) and not (home / here / name).is_symlink())
-        seen += len(names)
+        seen += len(files)
         if seen > MAX_FILES:
-            why = f"{home} holds more than {MAX_FILES:,} files, of which the rest are not read; point CONTENT_DIR at posts"
-            told.append(_ParsedFile(home.name, "", BrokenPost(why)))
+            why = f"holds more than {MAX_FILES:,} files, of which the rest are not read; point CONTENT_DIR at posts"
+            told.append(_told(Path(home.name), why))
             return
         # A folder that is named like a post is told as one.
-        every = (_File(home / here / name, here / name) for name in sorted({*names, *folders}))
-        yield from (file for file in every if _is_post(file.path))
+        yield from (here / name for name in sorted({*files, *folders}) if _is_post(home / here / name))
 
 
 def _is_read(here: Path, name: str) -> bool:
@@ -159,34 +158,35 @@ def _is_read(here: Path, name: str) -> bool:
     return not (is_ours or is_special or name.startswith(".") or name == "node_modules")
 
 
-def _unread(home: Path, here: Path, folders: Iterable[str]) -> Iterator[tuple[str, BrokenPost]]:
-    """Yield each folder that is not read although it holds Markdown, with the reason."""
+def _unread(home: Path, here: Path, folders: Iterable[str]) -> Iterator[_ParsedFile]:
+    """Yield each folder that is not read although it may hold posts."""
     for name in sorted(folders):
-        path, shown = home / here / name, os.fsencode(here / name).decode(errors="replace")
-        if path.is_symlink():
-            yield shown, BrokenPost(f"{shown}: is a link to a folder, which is not followed; put a copy there instead")
+        path = home / here / name
+        if _is_read(here, name) and path.is_symlink():
+            yield _told(here / name, "is a link to a folder, which is not followed; put a copy there instead")
         elif name.startswith("_") and not _is_read(here, name) and any(map(_is_post, path.rglob("*"))):
-            yield (
-                shown,
-                Skipped(f"{shown}: folders whose names begin with _ are not read; move its posts to publish them"),
-            )
+            why = "folders whose names begin with _ are not read; move its posts to publish them"
+            yield _told(here / name, why, Skipped)
 
 
-def _may_hold(file: _File, post_id: str) -> bool:
+def _may_hold(home: Path, name: Path, post_id: str) -> bool:
     """Return whether a file can have the id: by its name, or because its text contains the id.
 
     A file with a slug, whose spelling differs, or with a backslash, with which YAML can spell the id, qualifies too.
     """
-    if imported.default_id(file.name) == post_id:
+    if imported.default_id(name) == post_id:
         return True
-    try:
-        if not file.path.is_file():  # a pipe would block
-            return False
-        with file.path.open("rb") as opened:
-            data = opened.read(MAX_POST)
-    except OSError:
-        return False  # a file that cannot be read claims no other id than its name
+    data = _beginning(home / name, MAX_POST)
     return post_id.encode(errors="surrogatepass") in data or b"\\" in data or b"slug" in data.lower()
+
+
+def _beginning(path: Path, size: int) -> bytes:
+    """Return the beginning of a file; nothing of one that cannot be read, or of a pipe, which would block."""
+    try:
+        with path.open("rb") if path.is_file() else io.BytesIO() as file:
+            return file.read(size)
+    except OSError:
+        return b""
 
 
 def _is_post(path: Path) -> bool:
@@ -194,15 +194,9 @@ def _is_post(path: Path) -> bool:
     suffix = path.suffix.lower()
     if path.name.startswith(".") or path.stem.lower() == "readme":
         return False
-    return suffix in MARKDOWN | OTHER_FORMATS or (suffix in HTML and _has_front_matter(path))
-
-
-def _has_front_matter(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(8).removeprefix(codecs.BOM_UTF8).startswith((b"---", b"+++"))
-    except OSError:
-        return False
+    if suffix in HTML:
+        return _beginning(path, 8).removeprefix(codecs.BOM_UTF8).startswith((b"---", b"+++"))
+    return suffix in MARKDOWN | OTHER_FORMATS
 
 
 def _without_duplicates(files: list[_ParsedFile]) -> Iterator[_ParsedFile]:
@@ -218,22 +212,21 @@ def _without_duplicates(files: list[_ParsedFile]) -> Iterator[_ParsedFile]:
         yield replace(file, outcome=BrokenPost(why)) if is_duplicate else file
 
 
-def _parse(file: _File, home: Path) -> _ParsedFile:
-    post_id = imported.default_id(file.name)
+def _parse(home: Path, name: Path) -> _ParsedFile:
+    post_id = imported.default_id(name)
     try:
-        if file.name.suffix.lower() not in MARKDOWN:
+        if name.suffix.lower() not in MARKDOWN:
             raise BrokenPost("is not Markdown; write it as Markdown in a `.md` file, or remove it")
-        header, body = post.split(_text(file.path, home))
+        header, body = post.split(_text(home / name, home))
         post_id = str(header.get("id") or post_id)
-        fields = imported.adapt(header, body, file.name)
+        fields = imported.adapt(header, body, name)
         post_id = str(fields["id"])
-        return _ParsedFile(file.shown, post_id, post.build({**fields, "body": body}))
+        return _ParsedFile(_shown(name), post_id, post.build({**fields, "body": body}))
     except BrokenPost as error:
-        return _ParsedFile(file.shown, post_id, type(error)(f"{file.shown}: {error}"))
+        return _told(name, str(error), type(error), post_id)
     except (OSError, RuntimeError) as error:  # pathlib raises RuntimeError for a loop of links
         why = getattr(error, "strerror", None) or "it links to itself"
-        why = f"{file.shown}: cannot be read: {why}; repair or remove it"
-        return _ParsedFile(file.shown, post_id, BrokenPost(why))
+        return _told(name, f"cannot be read: {why}; repair or remove it", post_id=post_id)
 
 
 def _text(path: Path, home: Path) -> str:

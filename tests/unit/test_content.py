@@ -225,6 +225,7 @@ def test_a_folder_named_like_a_post_is_a_clear_error(folder: Path) -> None:
 
 def test_a_pipe_does_not_hang_the_scan(folder: Path) -> None:
     os.mkfifo(folder / "a.md")
+    os.mkfifo(folder / "a.html")
 
     assert "is not a regular file" in error_of(folder)
 
