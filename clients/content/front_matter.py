@@ -76,9 +76,7 @@ def _yaml(text: str) -> dict[str, Any]:
         if names.count(name) > 1:
             raise BrokenPost(f"has {name[:80]!r} twice in its front matter; keep one of them")
     if cut := next(_cut_values(text, header), ""):
-        raise BrokenPost(
-            f"{cut.partition(':')[0]}: YAML takes a part of the value for a comment or a mark{_quoted(cut)}"
-        )
+        raise BrokenPost(f"`{cut.strip()[:200]}`: YAML takes a part of this line for a comment or a mark{_quoted(cut)}")
     return {str(name): value for name, value in header.items()}
 
 
@@ -92,11 +90,14 @@ def _where(error: Exception, text: str) -> str:
 
 def _cut_values(text: str, header: dict[str, Any]) -> Iterator[str]:
     """Yield each `field: value` line of whose value YAML sees less than is written: `title: #1 reason`, `title: A #1`."""
+    is_read = False  #: whether the field of the line means something here
     for line in text.splitlines():
-        if re.match(r"[ \t]*-[ \t]+#[^\s#]", line):
+        if begun := re.match(r"([\w-]+):", line):
+            is_read = begun[1].lower() in {*FIELDS, "date", "categories"}
+        elif is_read and re.match(r"[ \t]*-[ \t]+#[^\s#]", line):
             yield line
         field = _FIELD.fullmatch(line)
-        if not field or field[1].lower() not in {*FIELDS, "date"} or field[2].startswith(_GOES_ON):
+        if not field or not is_read or field[2].startswith(_GOES_ON):
             continue
         is_emptied = (
             field[2][0] in "#!&" and header.get(field[1]) == "" and (field[1] == "title" or field[2][1:2] != " ")

@@ -166,6 +166,17 @@ jekyll(P + "2019-02-07-tilde.md", Told("title: Field required"), "x", "title: ~"
 jekyll(P + "2019-02-07-open-quote.md", Told("quote the value: `title: 'It is'`"), "x", "title: 'It is")
 jekyll(P + "2019-02-07-quotes.md", Told("""quote the value: `title: 'say "hi"'`"""), "x", 'title: "say "hi""')
 jekyll(P + "2019-02-07-list-hash.md", Told("quote the value: `- '#1'`"), "x", "title: T", "tags:", "  - #1", "  - b")
+jekyll(
+    P + "2019-02-07-other-hashes.md",
+    Out("2019-02-07-other-hashes"),
+    "x",
+    "title: T # as agreed",
+    "description: Fixes #5",
+    "excerpt: |",
+    "  - #1",
+    "aliases:",
+    "  - #2",
+)
 jekyll(P + "2019-02-07-mapping.md", Told("destinations: is not a list"), "x", "title: T", "destinations: {feed: true}")
 jekyll(P + "2019-02-07-dash.md", Told("not YAML: block sequence entries are not allowed"), "x", "title: - x")
 jekyll(P + "2019-02-07-nulls.md", Out("2019-02-07-nulls", tags=()), "x", "title: T", "tags: null", "id: ~")
