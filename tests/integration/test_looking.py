@@ -328,3 +328,26 @@ def test_lines_fit_the_terminal_but_for_what_is_pasted(terminal: Any, columns: i
             if len(line) > columns and "gatehouse" not in line and " " in line.strip()
         ]
         assert long == [], command
+
+
+def test_a_folder_of_many_posts_is_told_as_the_publisher_saw_it(shell: Shell) -> None:
+    code = """
+        from workers.commands import posts, trouble
+        kept, posts.MAX_READ = posts.MAX_READ, 0
+        facts = trouble.facts.read
+        trouble.facts.read = lambda agent, path: {"oops.md": "oops.md: no title"}
+        answer = [each.text for each in trouble.of_posts()]
+        posts.MAX_READ, trouble.facts.read = kept, facts
+    """
+
+    assert shell.run(code) == ["broken: oops.md: no title"]
+
+
+def test_the_help_of_every_command_has_an_example_that_is_a_command(shell: Shell) -> None:
+    known = re.findall(r"^  ([a-z-]+)  ", said(shell, "--help").partition("Commands:")[2], re.MULTILINE)
+    assert {"status", "list", "explain"} <= set(known)
+
+    for name in set(known) - {"draft"}:
+        examples = said(shell, name, "--help").partition("Examples:\n")[2].splitlines()
+        assert examples, name
+        assert all(re.match(rf"  gatehouse {name}\b", line) for line in examples if line), name

@@ -11,7 +11,7 @@ import pytest
 
 from state import hints
 from workers.commands import sentences
-from workers.commands.sentences import Case
+from workers.commands.case import Case
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 AT = "2026-11-22T11:57:00Z"

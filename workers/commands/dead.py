@@ -15,7 +15,7 @@ from workers.commands.output import Failed, command, show, table
 from workers.people import all_agents, person
 
 
-@command("dead")
+@command("dead", "dead")
 def dead(*, json_: bool) -> None:
     """List the calls whose attempts are used up, newest first."""
     ledger = Ledger()
@@ -24,7 +24,7 @@ def dead(*, json_: bool) -> None:
     show(json_, entries, table(rows) or "no call is dead")
 
 
-@command("replay")
+@command("replay", "replay 0b83d839-ccdf-47d5-91d9-f02e923ecf03")
 @click.argument("call")
 def replay(call: str, *, json_: bool) -> None:
     """Run CALL again, with the same arguments and under the same id."""

@@ -47,7 +47,7 @@ MIN_DISK = 500 * 1024 * 1024
 MAX_ROWS = 20
 
 
-@command("doctor")
+@command("doctor", "doctor", "doctor --online")
 @click.option("--online", is_flag=True, help="Also ask each destination and each model; publishes nothing.")
 def doctor(*, online: bool, json_: bool) -> None:
     """Check versions, persistence, memory policy, clock, disk, ports and connections."""

@@ -34,7 +34,7 @@ POLL_INTERVAL = 0.02
 RUNNER_LOG = "runner.log"
 
 
-@command("drill")
+@command("drill", "drill", "drill tasks.publisher.publish --within 120")
 @click.argument("task", required=False)
 @click.option(
     "--within", type=click.FloatRange(MIN_WITHIN), default=WITHIN, show_default=True, metavar="SECONDS",

@@ -15,9 +15,9 @@ from state.agents import pause as pauses
 from state.agents.snapshot import snapshot
 from state.processes import liveness
 from workers.commands import finding, posts, refusals, sentences, times
+from workers.commands.case import Case, Told
 from workers.commands.output import command, plain, show, table
 from workers.commands.paint import paint, width, wrapped
-from workers.commands.sentences import Case, Told
 from workers.people import all_agents
 
 #: Fields that are printed below the history with `--verbose`.
@@ -30,19 +30,14 @@ _INTERNAL = frozenset(
 _STYLES = {"done": "good", "unknown": "bad", "held": "bad", "rejected": "bad"}
 
 
-@command("explain")
+@command("explain", "explain publish:feed:hello", "explain hello", "explain 0b83d839 --verbose")
 @click.argument("key")
 @click.option("--verbose", is_flag=True, help="Show every field of each event, with times in UTC.")
 def explain(key: str, *, verbose: bool, json_: bool) -> None:
     """Show what became of KEY, why, and what to do now; then its history.
 
     KEY is a key, a call, a post, or the beginning of one that only one has.
-
-    \b
-    Examples:
-      gatehouse explain publish:feed:hello
-      gatehouse explain hello
-    """  # noqa: D301 - click's mark for lines that stay as they are
+    """
     records = finding.records(all_agents(), key)
     if not records:
         post = posts.find(key)

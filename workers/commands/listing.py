@@ -30,7 +30,7 @@ NARROW, WIDE = 26, 110
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
-@command("list")
+@command("list", "list --state rejected --since 2h", "list --agent publisher --search hello")
 @click.option("--state", "states", type=click.Choice(STATES), multiple=True, help="In this state; may be given again.")
 @click.option("--agent", help="Of this agent.")
 @click.option("--task", default="", help="Of this task, such as tasks.publisher.publish or publish.")
@@ -40,13 +40,7 @@ _NUMBER = re.compile(r"\d+(\.\d+)?")
 def list_(
     *, states: tuple[str, ...], agent: str | None, task: str, since: str | None, search: str, limit: int, json_: bool
 ) -> None:
-    """List keys and calls, newest first; refused calls are among them.
-
-    \b
-    Examples:
-      gatehouse list --state rejected --since 2h
-      gatehouse list --agent publisher --search hello
-    """  # noqa: D301 - click's mark for lines that stay as they are
+    """List keys and calls, newest first; refused calls are among them."""
     if agent and agent not in all_agents():
         check_agent(agent)
     now = datetime.now(UTC)

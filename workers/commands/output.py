@@ -32,16 +32,19 @@ MIN_CUT = 8
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON.")
 
 
-def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
+def command(name: str, *examples: str) -> Callable[[Callable[..., Any]], click.Command]:
     """Return a decorator that makes a command with `--json`, whose expected errors are printed as one line.
 
     Args:
         name: The command's name.
+        *examples: How it is used, for its help, without `gatehouse`.
 
     """
+    lines = "".join(f"\n  gatehouse {example}" for example in examples)
+    epilog = f"\b\nExamples:{lines}" if examples else None
 
     def decorate(function: Callable[..., Any]) -> click.Command:
-        return click.command(name, help=function.__doc__)(as_json(_with_clear_errors(function)))
+        return click.command(name, help=function.__doc__, epilog=epilog)(as_json(_with_clear_errors(function)))
 
     return decorate
 

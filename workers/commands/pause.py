@@ -14,7 +14,7 @@ from workers.commands.output import Misused, check_agent, command, show
 from workers.people import person
 
 
-@command("pause")
+@command("pause", 'pause publisher --why "looking at the numbers"')
 @click.argument("agent")
 @click.option("--why", required=True, help="What to tell the next person who looks.")
 def pause(agent: str, why: str, *, json_: bool) -> None:
@@ -26,7 +26,7 @@ def pause(agent: str, why: str, *, json_: bool) -> None:
     show(json_, head, f"{agent} is paused{was}; resume: {hints.gatehouse('resume', agent)}")
 
 
-@command("resume")
+@command("resume", "resume publisher", "resume --all")
 @click.argument("agent", required=False)
 @click.option("--all", "all_", is_flag=True, help="Every agent that is paused.")
 def resume(agent: str | None, *, all_: bool, json_: bool) -> None:
@@ -42,7 +42,7 @@ def resume(agent: str | None, *, all_: bool, json_: bool) -> None:
     show(json_, state.snapshot(agent).head, f"{agent} runs" if was_paused else f"{agent} was not paused")
 
 
-@command("stop-all")
+@command("stop-all", 'stop-all --why "looking at it"')
 @click.option("--why", default="stop-all", show_default=True, help="What to tell the next person who looks.")
 def stop_all(why: str, *, json_: bool) -> None:
     """Pause every agent at once; an effect that has not started is not sent."""

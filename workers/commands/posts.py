@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ from clients.content import Post
 from state import hints
 from tasks import publisher
 from workers.commands import times
-from workers.commands.sentences import Told
+from workers.commands.case import Told
+
+#: Files that `status` reads.
+MAX_READ = 150
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,11 @@ class PostFile:
             "No, not yet", f"It is due since {at}, and the publisher did not submit it",
             "See when the publisher runs next, or run it now:", (hints.gatehouse("schedule"), hints.gatehouse("run", "publish")),
         )  # fmt: skip
+
+
+def are_many() -> bool:
+    """Return whether there are more files than are read for a glance: each takes some milliseconds."""
+    return next(islice(settings.current().content_dir.rglob("*.m*"), MAX_READ, None), None) is not None
 
 
 def files() -> Iterator[PostFile]:

@@ -17,7 +17,7 @@ from state.ledger import Ledger, Progress, RecoveryReport
 from workers.commands.output import Failed, Misused, command, say, show
 
 
-@command("recover")
+@command("recover", "recover", "recover --skip-damaged --yes")
 @click.option(
     "--skip-damaged",
     is_flag=True,

@@ -127,7 +127,7 @@ def _chain(receipt: Receipt) -> str:
 
 def _any(receipt: Receipt) -> str:
     detail = receipt.get("detail")
-    text = refusal_text(receipt)
+    text = refusal_text(receipt).removeprefix("NotApplied: ")
     return f"{text}: {detail}" if detail and detail not in text else text
 
 

@@ -22,7 +22,7 @@ from workers.people import all_agents, person
 MAX_SHOWN = 1000
 
 
-@command("held")
+@command("held", "held", "held --json")
 def held(*, json_: bool) -> None:
     """List every key that waits for a person, or for a look-up at its provider."""
     ledger = Ledger()
@@ -32,7 +32,7 @@ def held(*, json_: bool) -> None:
     show(json_, entries, (table(rows) or "nothing is held") + how)
 
 
-@command("approve")
+@command("approve", 'approve publish:feed:hello --why "read it"')
 @click.argument("key")
 @click.option("--why", default="approved", show_default=True, help="What to tell the next person who looks.")
 def approve(key: str, why: str, *, json_: bool) -> None:
@@ -40,7 +40,12 @@ def approve(key: str, why: str, *, json_: bool) -> None:
     _resolve(key, Resolution("approve", person(), clean(why)), json_=json_)
 
 
-@command("resolve")
+@command(
+    "resolve",
+    'resolve publish:mastodon:hello --applied --why "I see it there"',
+    'resolve publish:mastodon:hello --not-applied --why "it is not there"',
+    'resolve publish:mastodon:hello --cancel --why "too old"',
+)
 @click.argument("key")
 @click.option("--applied", is_flag=True, help="It is out there: never send it again.")
 @click.option("--not-applied", is_flag=True, help="It is not out there: send it. Asks first, if a terminal is there.")

@@ -25,16 +25,10 @@ WIDE = 80
 YEARS = range(2000, 3000)
 
 
-@command("schedule")
+@command("schedule", "schedule", "schedule --posts --json")
 @click.option("--posts", "only_posts", is_flag=True, help="Only the posts: to come, due and broken.")
 def show_schedule(*, only_posts: bool, json_: bool) -> None:
-    """Show each entry of the schedule: its last tick, its next, and what it missed; then the posts to come and broken ones.
-
-    \b
-    Examples:
-      gatehouse schedule
-      gatehouse schedule --posts --json
-    """  # noqa: D301 - click's mark for lines that stay as they are
+    """Show each entry of the schedule: its last tick, its next, and what it missed; then the posts to come and broken ones."""
     now = datetime.now(UTC)
     if only_posts:
         files = list(posts.files())
@@ -101,7 +95,7 @@ def _missed(entry: Entry, last: datetime | None, now: datetime) -> int:
     return sum(1 for _ in islice(entry.slots(last + timedelta(seconds=1), now - ON_TIME), MAX_DUE_TIMES))
 
 
-@command("run")
+@command("run", "run publish", "run publish --due 2026-11-22T06:00Z")
 @click.argument("entry")
 @click.option("--due", help="Run the tick of this time, such as 2026-11-22T06:00Z, if it did not run yet.")
 def run(entry: str, due: str | None, *, json_: bool) -> None:
@@ -115,7 +109,7 @@ def run(entry: str, due: str | None, *, json_: bool) -> None:
     show(json_, answer, f"{entry}: {done}\nsee: {hints.gatehouse('explain', call)}")
 
 
-@command("backfill")
+@command("backfill", "backfill analyse --from 2026-11-20 --to 2026-11-22 --dry-run")
 @click.argument("entry")
 @click.option("--from", "begin", required=True, help="The first time, such as 2026-11-22T06:00Z; UTC without a zone.")
 @click.option("--to", "end", required=True, help="The last time; later than now counts as now.")

@@ -4,69 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from state import hints
 from state.decision import refusal_text
 from workers.commands import refusals, times
+from workers.commands.case import Case, Told
 
 NOTHING = "Nothing"
 #: Characters of a result that has neither an address nor an id.
 MAX_RESULT = 60
 #: Seconds after which a call that waits for a worker is late.
 LATE = 60.0
-
-
-@dataclass(frozen=True)
-class Told:
-    """The three answers; `commands` can be pasted."""
-
-    happened: str
-    why: str
-    now: str
-    commands: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Case:
-    """One key or call: its record as `history.read_history` returns it, and what else its sentences need."""
-
-    record: dict[str, Any]
-    now: datetime = field(default_factory=lambda: datetime.now(UTC))
-    answer: dict[str, Any] = field(default_factory=dict)  #: of the call: why it was refused or waits
-    has_effect: bool = True
-    can_look_up: bool = False
-    workers: int = 1  #: how many run
-    pause: dict[str, Any] | None = None  #: of the agent
-
-    @property
-    def state(self) -> str:
-        return str(self.record["state"])
-
-    @property
-    def key(self) -> str:
-        return str(self.record["key"] or self.record.get("call"))
-
-    @property
-    def call(self) -> str:
-        return str(self.record.get("call") or self.key)
-
-    @property
-    def story(self) -> list[dict[str, Any]]:
-        return list(self.record["story"])
-
-    def newest(self, *events: str) -> dict[str, Any]:
-        """Return the newest of these events; empty if there is none."""
-        return next((each for each in reversed(self.story) if each["event"] in events), {})
-
-    def when(self, time: str | None) -> str:
-        """Return a time for a person; empty for none."""
-        return times.when(time, self.now) if time else ""
-
-    def ago(self, time: str | None) -> str:
-        return times.ago(time, self.now) if time else ""
 
 
 def about(case: Case) -> Told:

@@ -14,6 +14,7 @@ from state.agents.snapshot import Snapshot, snapshot
 from state.ledger import Ledger
 from state.processes.liveness import KINDS, Liveness
 from tasks.monitor import overdue, schedule_checks
+from tasks.monitor.overdue import Overdue
 from workers.commands import times, trouble, vitals
 from workers.commands.output import check_agent, command, plain, show, table
 from workers.commands.paint import paint, width, wrapped
@@ -25,16 +26,10 @@ _COLUMNS = {"done": "total_done", "failed": "total_failed", "refused": "total_re
 _INDENT = 4
 
 
-@command("status")
+@command("status", "status", "status publisher", "status --json")
 @click.argument("agent", required=False)
 def status(agent: str | None, *, json_: bool) -> None:
-    """Show what is wrong, the worst first, with the command that helps; then one row per agent.
-
-    \b
-    Examples:
-      gatehouse status
-      gatehouse status publisher
-    """  # noqa: D301 - click's mark for lines that stay as they are
+    """Show what is wrong, the worst first, with the command that helps; then one row per agent."""
     if agent:
         check_agent(agent)
     liveness, late = overdue.current()
@@ -50,19 +45,31 @@ def status(agent: str | None, *, json_: bool) -> None:
         show(json_, heads, "")
         return
     now = datetime.now(UTC)
-    found = list(trouble.of_processes(liveness, [each for each in late if agent in (None, each.agent)]))
-    for state in states:
-        found += trouble.of_agent(state, closed[state.head["agent"]], now)
-    if not agent:
-        found += [*trouble.of_schedule(schedule_checks.schedule()), *trouble.of_posts(), *trouble.of_models(now)]
-    if agent in (None, "writer"):
-        found += trouble.of_drafts()
     lines = [
-        *_troubles(found),
+        *_troubles([*trouble.of_processes(liveness, _of(late, agent)), *_found(states, closed, agent, now)]),
         *_rows(plain([state.head for state in states]), closed, liveness, now),
         *_footer(liveness),
     ]
     show(json_, heads, "\n".join(lines))
+
+
+def _of(late: list[Overdue], agent: str | None) -> list[Overdue]:
+    return [each for each in late if agent in (None, each.agent)]
+
+
+def _found(
+    states: Sequence[Snapshot], closed: dict[str, str | None], agent: str | None, now: datetime
+) -> Iterator[Trouble]:
+    """Yield what is wrong with the agents, and with what they work on; `agent` if only that one is asked for."""
+    for state in states:
+        yield from trouble.of_agent(state, closed[state.head["agent"]], now)
+    if agent in (None, "publisher"):
+        yield from trouble.of_posts()
+    if agent in (None, "writer"):
+        yield from trouble.of_drafts()
+    if agent is None:
+        yield from trouble.of_schedule(schedule_checks.schedule())
+        yield from trouble.of_models(now)
 
 
 def _head(state: Snapshot, closed: dict[str, str | None]) -> dict[str, Any]:

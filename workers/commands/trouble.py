@@ -11,7 +11,7 @@ from typing import Any
 from clients.llm import providers
 from gatekeeper.schedule.entries import Schedule
 from state import hints, limits
-from state.agents import calls, events
+from state.agents import calls, events, facts
 from state.agents import pause as pauses
 from state.agents.snapshot import Snapshot
 from state.ledger import Ledger, schedule_runs
@@ -129,11 +129,11 @@ def _refused(agent: str, now: datetime) -> Iterator[Trouble]:
 
 def _of_facts(state: Snapshot) -> Iterator[Trouble]:
     """Yield what the agent itself remembers as wrong: sources that cannot be read, and the monitor's incidents."""
-    agent, facts = state.head["agent"], state.facts
-    broken = facts.get("broken_sources")
+    agent = state.head["agent"]
+    broken = state.facts.get("broken_sources")
     for name, why in list(broken.items())[:MAX_OF_A_KIND] if isinstance(broken, dict) else ():
         yield Trouble(agent, f"broken source {name}: {why}", is_bad=False)
-    incidents = facts.get("incidents") if agent == "monitor" else None
+    incidents = state.facts.get("incidents") if agent == "monitor" else None
     for name, incident in list(incidents.items())[:MAX_OF_A_KIND] if isinstance(incidents, dict) else ():
         if isinstance(incident, dict) and not name.startswith("held "):
             yield Trouble(agent, f"{name}: {incident.get('why')}", is_bad=False)
@@ -141,8 +141,12 @@ def _of_facts(state: Snapshot) -> Iterator[Trouble]:
 
 def of_posts() -> Iterator[Trouble]:
     """Yield the posts whose file cannot be used."""
-    broken = [each for each in posts.files() if each.state == "broken"]
-    told = [Trouble("post", f"broken: {each.why}", hints.gatehouse("explain", each.id)) for each in broken]
+    if posts.are_many():  # the publisher read them at its last run
+        broken = facts.read("publisher", ("broken",)) or {}
+        told = [Trouble("post", f"broken: {why}", hints.gatehouse("schedule", "--posts")) for why in broken.values()]
+    else:
+        files = [each for each in posts.files() if each.state == "broken"]
+        told = [Trouble("post", f"broken: {each.why}", hints.gatehouse("explain", each.id)) for each in files]
     yield from _few(told, "post", "posts are broken", "schedule")
 
 
