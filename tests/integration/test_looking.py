@@ -350,4 +350,4 @@ def test_the_help_of_every_command_has_an_example_that_is_a_command(shell: Shell
     for name in set(known) - {"draft"}:
         examples = said(shell, name, "--help").partition("Examples:\n")[2].splitlines()
         assert examples, name
-        assert all(re.match(rf"  gatehouse {name}\b", line) for line in examples if line), name
+        assert all(re.match(rf" +gatehouse {name}\b", line) for line in examples if line), name
