@@ -12,8 +12,8 @@ from clients.content.pages import link_base
 from clients.content.post import Post
 from clients.text import markdown, plain_text
 
-#: A URL in plain text; a closing bracket or a full stop after it is not part of it.
-URL = re.compile(r"https?://[^\s<>\"“”]*[^\s<>\"“”.,:;!?)\]'’…]")  # noqa: RUF001 - quotes as writers set them
+#: A URL in plain text, as Threads counts it also without a scheme; a bracket or a full stop after it is not part of it.
+URL = re.compile(r"(?:https?://|\bwww\.)[^\s<>\"“”]*[^\s<>\"“”.,:;!?)\]'’…]")  # noqa: RUF001 - quotes as writers set them
 
 #: A text longer than this many times the limit cannot fit, however little its links count.
 MAX_LENGTH_FACTOR = 20

@@ -421,6 +421,14 @@ def test_a_long_post_fills_what_threads_allows_and_keeps_its_link(key: Key, serv
     assert 450 <= threads.length(text) <= 500
 
 
+def test_an_address_without_a_scheme_counts_as_a_link(key: Key, server: Threads) -> None:
+    key.post = a_post(" ".join(f"www.example{number}.org" for number in range(7)))
+
+    key.attempt()
+
+    assert server.texts == ["Hello\n\n" + " ".join(f"www.example{number}.org" for number in range(5)) + "  "]
+
+
 def test_no_more_than_five_links_are_sent(key: Key, server: Threads) -> None:
     links = [f"https://example.org/{number}" for number in range(7)]
     key.post = a_post(" ".join(f"[L{number}]({link})" for number, link in enumerate(links)) + f" again {links[0]}")
