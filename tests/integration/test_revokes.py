@@ -144,7 +144,7 @@ def test_several_calls_of_several_agents_are_revoked_at_once(house: Install, she
 def test_the_key_of_a_revoked_call_is_kept_until_a_person_frees_it(house: Install, shell: Shell) -> None:
     call = later(shell, "freed")
     said = shell.celery("control", "revoke", call).stdout
-    assert "gate resolve 'mail:freed' --not-applied" in said
+    assert "gatehouse resolve mail:freed --not-applied" in said
 
     told = house.explain("mail:freed")
 
