@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from errno import EINPROGRESS
 from typing import Any, Self
@@ -53,36 +54,28 @@ def resolve(host: str, port: int, seconds: float) -> Sequence[Address]:
     bare = host.removeprefix("[").removesuffix("]")
     with suppress(socket.gaierror):
         return socket.getaddrinfo(bare, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    return _Lookup(bare, port).within(seconds)
+    return _look_up(bare, port, seconds)
 
 
-class _Lookup:
-    """One look-up of a name in a thread of its own, because the resolver has no timeout; a late thread is abandoned."""
+def _look_up(host: str, port: int, seconds: float) -> Sequence[Address]:
+    """Look a name up in a thread of its own, because the resolver has no timeout; a late thread is abandoned."""
+    if not _looking_up.acquire(timeout=seconds):
+        raise socket.gaierror(socket.EAI_AGAIN, f"{MAX_LOOK_UPS} look-ups of names are under way; retry later")
+    found: Future[Sequence[Address]] = Future()
 
-    def __init__(self, host: str, port: int) -> None:
-        self._host, self._port = host, port
-        self._found: Sequence[Address] = []
-        self._error: Exception | None = None
-
-    def within(self, seconds: float) -> Sequence[Address]:
-        if not _looking_up.acquire(timeout=seconds):
-            raise socket.gaierror(socket.EAI_AGAIN, f"{MAX_LOOK_UPS} look-ups of names are under way; retry later")
-        thread = threading.Thread(target=self._ask, name="look-up", daemon=True)
-        thread.start()
-        thread.join(seconds)
-        if thread.is_alive():
-            raise socket.gaierror(socket.EAI_AGAIN, "the name was not resolved in time")
-        if self._error is not None:
-            raise self._error
-        return self._found
-
-    def _ask(self) -> None:
+    def ask() -> None:
         try:
-            self._found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+            found.set_result(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         except (OSError, UnicodeError) as error:
-            self._error = error
+            found.set_exception(error)
         finally:
             _looking_up.release()
+
+    threading.Thread(target=ask, name="look-up", daemon=True).start()
+    try:
+        return found.result(seconds)
+    except TimeoutError:
+        raise socket.gaierror(socket.EAI_AGAIN, "the name was not resolved in time") from None
 
 
 class _Race:

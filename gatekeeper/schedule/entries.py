@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import islice, takewhile
@@ -35,8 +35,20 @@ def _duration(text: Any) -> timedelta:
     return timedelta(milliseconds=duration_ms(text))
 
 
-class _Row(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class ScheduleRow(BaseModel):
+    """One row of the schedule as a person writes it.
+
+    Attributes:
+        cron: The cron expression.
+        task: The Celery name of the task.
+        kwargs: The task's arguments.
+        missed: What happens to ticks that were missed.
+        overlap: What happens to a tick whose predecessor still runs.
+        deadline: How late a tick may still start; None for any time.
+
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     cron: str
     task: str
@@ -46,38 +58,16 @@ class _Row(BaseModel):
     deadline: Annotated[timedelta, BeforeValidator(_duration)] | None = None
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One row of the schedule. All due times are in UTC.
-
-    Attributes:
-        name: The row's name.
-        cron: Its cron expression.
-        spec: The specification of its task.
-        kwargs: The task's arguments.
-        missed: What happens to ticks that were missed.
-        overlap: What happens to a tick whose predecessor still runs.
-        deadline: How late a tick may still start; None for any time.
-        zone: The time zone of the cron expression.
-
-    """
+class Entry(ScheduleRow):
+    """One row, with its name, its task's specification and the time zone. All due times are in UTC."""
 
     name: str
-    cron: str
     spec: TaskSpec
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
-    missed: Literal["latest", "all", "skip"] = "latest"
-    overlap: Literal["skip", "queue"] = "skip"
-    deadline: timedelta | None = None
-    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    zone: ZoneInfo = ZoneInfo("UTC")
 
     @property
     def agent(self) -> str:
         return self.spec.agent
-
-    @property
-    def task(self) -> str:
-        return self.spec.name
 
     @cached_property
     def times(self) -> Cron:
@@ -160,10 +150,9 @@ def read(table: ModuleType | None = None) -> Schedule:
 def _entry(table: ModuleType, name: Any, given: Any, zone: ZoneInfo) -> Entry:
     try:
         _check_name(name)
-        row = _Row.model_validate(given)
+        row = ScheduleRow.model_validate(given)
         Cron(row.cron, zone).check(datetime.now(UTC))
-        spec = find(row.task)
-        entry = Entry(name, row.cron, spec, row.kwargs, row.missed, row.overlap, row.deadline, zone)
+        entry = Entry(**given, name=name, spec=find(row.task), zone=zone)
         _check_call(entry)
     except ValidationError as error:
         problem = error.errors()[0]

@@ -30,32 +30,31 @@ def rows(changes: Iterable[FactChange], collections: Sequence[str]) -> list[list
     ]
 
 
-def remember(pipe: Any, agent: str, changes: Iterable[tuple[Sequence[str], str | None, str]], at_ms: int) -> None:
-    """Add to a pipeline the facts that the journal has of a past attempt; facts that Redis has are newer and stay.
+def remember(pipe: Any, agent: str, path: Sequence[str], value: str | None, collection: str, at_ms: int) -> None:
+    """Add to a pipeline a fact that the journal has of a past attempt; one that Redis has is newer and stays.
 
     Args:
         pipe: A pipeline of redis-py.
         agent: The agent.
-        changes: Path, JSON value and collection of each fact.
+        path: The path of the fact.
+        value: JSON text; None for a fact that was removed.
+        collection: The collection that the fact is an entry of, or "".
         at_ms: When the attempt settled, in milliseconds since 1970; a collection keeps its newest entries.
 
     """
-    n = Keys(agent)
-    for path, value, collection in changes:
-        if value is None:
-            continue
-        pipe.hsetnx(n.facts, _path(tuple(path)), value)
+    n, name = Keys(agent), _path(tuple(path))
+    if value is not None:
+        pipe.hsetnx(n.facts, name, value)
         if collection:
-            pipe.zadd(n.collection(collection), {_path(tuple(path)): at_ms}, nx=True)
+            pipe.zadd(n.collection(collection), {name: at_ms}, nx=True)
 
 
-def trim(redis: Redis, agent: str, collections: Iterable[str]) -> None:
-    """Remove the oldest entries of each collection that has more than MAX_ENTRIES."""
+def trim(redis: Redis, agent: str, collection: str) -> None:
+    """Remove the oldest entries of a collection that has more than MAX_ENTRIES."""
     n = Keys(agent)
-    for name in collections:
-        excess = redis.zcard(n.collection(name)) - MAX_ENTRIES
-        if excess > 0:
-            redis.hdel(n.facts, *(path for path, _ in redis.zpopmin(n.collection(name), excess)))
+    excess = redis.zcard(n.collection(collection)) - MAX_ENTRIES
+    if excess > 0:
+        redis.hdel(n.facts, *(path for path, _ in redis.zpopmin(n.collection(collection), excess)))
 
 
 def nested(flat: dict[str, str]) -> dict[str, Any]:

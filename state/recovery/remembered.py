@@ -32,7 +32,7 @@ class RememberedFacts:
         for (agent, collection), kept in self._kept.items():
             with redis.pipeline(transaction=False) as pipe:
                 for path, (at_ms, value) in kept.items():
-                    facts.remember(pipe, agent, [(path, value, collection)], at_ms)
+                    facts.remember(pipe, agent, path, value, collection, at_ms)
                 pipe.execute()
             if collection:
-                facts.trim(redis, agent, [collection])
+                facts.trim(redis, agent, collection)

@@ -35,6 +35,6 @@ def test_a_tick_is_overdue_a_minute_after_the_first_that_was_missed(
 ) -> None:
     monkeypatch.setattr(schedule_runs, "newest", lambda *_: schedule_runs.Newest(at(newest), "done", 0))
 
-    found = overdue._overdue(Entry("publish", cron, TASK), NOBODY, at(now))
+    found = overdue._overdue(Entry(name="publish", cron=cron, task=TASK.name, spec=TASK), NOBODY, at(now))
 
     assert (found is not None) == is_overdue

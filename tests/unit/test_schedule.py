@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import textwrap
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -51,7 +50,8 @@ def load(table: ModuleType | None = None) -> dict[str, Entry]:
 
 def entry(cron: str, missed: str = "latest", zone: ZoneInfo | None = None) -> Entry:
     gate = registered()["tasks.publisher.publish_next"]
-    return Entry("publish", cron, gate, missed=missed, zone=zone or ZoneInfo("UTC"))  # type: ignore[arg-type]
+    zone = zone or ZoneInfo("UTC")
+    return Entry(name="publish", cron=cron, task=gate.name, spec=gate, missed=missed, zone=zone)  # type: ignore[arg-type]
 
 
 def minutes(*numbers: int) -> list[datetime]:
@@ -282,7 +282,7 @@ def test_a_clock_that_was_far_ahead_does_not_silence_the_schedule() -> None:
 
 
 def test_a_tick_is_too_late_after_its_deadline_and_not_at_it() -> None:
-    rule = replace(entry("*/30 * * * *"), deadline=timedelta(hours=2))
+    rule = entry("*/30 * * * *").model_copy(update={"deadline": timedelta(hours=2)})
 
     assert not rule.is_too_late(NOON, NOON + timedelta(hours=2))
     assert rule.is_too_late(NOON, NOON + timedelta(hours=2, seconds=1))

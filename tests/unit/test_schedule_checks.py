@@ -28,8 +28,8 @@ from tests.harness import Valkey
 NOW = datetime(2026, 11, 22, 12, 10, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=30)
 TASK = registered()["tasks.publisher.publish_next"]
-EVERY_HALF_HOUR = Entry("publish", "*/30 * * * *", TASK)
-DAILY = Entry("report", "30 6 * * *", TASK, zone=ZoneInfo("Europe/Berlin"))
+EVERY_HALF_HOUR = Entry(name="publish", cron="*/30 * * * *", task=TASK.name, spec=TASK)
+DAILY = Entry(name="report", cron="30 6 * * *", task=TASK.name, spec=TASK, zone=ZoneInfo("Europe/Berlin"))
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +73,7 @@ def test_an_entry_is_late_two_periods_or_two_hours_after_it_was_due(entry: Entry
 def test_the_grace_is_two_periods_but_not_more_than_two_hours() -> None:
     assert schedule_checks.grace(EVERY_HALF_HOUR) == timedelta(hours=1)
     assert schedule_checks.grace(DAILY) == timedelta(hours=2)
-    assert schedule_checks.grace(Entry("", "* * * * *", TASK)) == timedelta(minutes=2)
+    assert schedule_checks.grace(Entry(name="", cron="* * * * *", task=TASK.name, spec=TASK)) == timedelta(minutes=2)
 
 
 def test_what_is_late_says_since_when_and_when_it_ran_last() -> None:
