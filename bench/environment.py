@@ -23,14 +23,23 @@ MAX_START_SECONDS = 10.0
 
 
 class BenchEnvironment:
-    """A context manager that starts a server in a temporary folder, and stops and removes both."""
+    """A context manager that starts a server in a temporary folder, and stops and removes both.
+
+    Args:
+        server_prefix: What stands before the server's command line, such as a profiler; `{folder}` is the folder.
+
+    """
+
+    def __init__(self, server_prefix: Sequence[str] = ()) -> None:
+        self._server_prefix = server_prefix
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
             self.env = {**settings.environment(), **self._own_settings()}
             self.settings = settings.read(self.env)
-            stack.enter_context(self._running("server", redis_server.command(self.settings)))
+            prefix = [word.format(folder=self.folder) for word in self._server_prefix]
+            stack.enter_context(self._running("server", [*prefix, *redis_server.command(self.settings)]))
             redis_server.wait_until_ready(self.settings, time.monotonic() + MAX_START_SECONDS)
             self.redis = client.client(self.settings.redis_url)
             stack.callback(self.redis.close)

@@ -49,10 +49,10 @@ def _one_call(redis: Redis, n: int, watch: Stopwatch) -> None:
     ledger.register(call)
     watch.time("PING", redis.ping)
     claim: Claim = watch.time("admit", ledger.admit, call, limits)
-    watch.time("settle", ledger.settle, call, claim, limits, _result(claim))
+    watch.time("settle", ledger.settle, call, claim, limits, result(claim))
 
 
-def _result(claim: Claim) -> AttemptResult:
+def result(claim: Claim) -> AttemptResult:
     """Return the result of a successful attempt."""
     at = claim.admitted_ms
     claimed = {"at": at, "event": "claimed", "attempt": 1, "fence": claim.fence, "owner": claim.owner}

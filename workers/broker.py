@@ -8,6 +8,8 @@ sweeper sends the message of a registered call again.
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import structlog
@@ -109,7 +111,18 @@ def _loads(text: str) -> Any:
 
 
 class QoS(kombu_redis.QoS):
-    """Kombu's record of delivered messages that are not acknowledged."""
+    """Kombu's record of delivered messages that are not acknowledged, written and erased without a transaction."""
+
+    channel: Channel
+
+    @contextmanager
+    def pipe_or_acquire(self, pipe: Any = None, client: Any = None) -> Iterator[Any]:
+        """Yield the pipeline of the caller, or a new one.
+
+        The two commands of a message arrive in one packet. A server that stops between them leaves an index entry without
+        a message, which kombu removes, or a message that the sweeper has sent again by then.
+        """
+        yield pipe or (client or self.channel.kept_client()).pipeline(transaction=False)
 
     def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
         """Put a message back into its queue. Drop an entry that is not a message: it would block those behind it."""
@@ -132,6 +145,18 @@ class Channel(kombu_redis.Channel):
     QoS = QoS
     client: Any
     connection: Any
+    pool: Any
+    _kept: Any = None
+
+    def kept_client(self) -> Any:
+        """Return the client for all commands but the blocking ones; kombu makes one for each command."""
+        if self._kept is None or self._kept.connection_pool is not self.pool:  # a fork or a close gives it another pool
+            self._kept = self._create_client()
+        return self._kept
+
+    @contextmanager
+    def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:
+        yield client or self.kept_client()
 
     def _connparams(self, *args: Any, **options: Any) -> Any:
         if self.connection is None or self.connection.client is None:
