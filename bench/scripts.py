@@ -122,7 +122,7 @@ def _server_median(redis: Redis) -> float:
     entries = redis.execute_command(
         "SLOWLOG", "GET", -1
     )  # two words: redis-py cannot read the answer of its own method
-    return median(duration for _, _, duration, command, *_ in entries if command[0] in {"PING", "EVALSHA"})
+    return float(median(duration for _, _, duration, command, *_ in entries if command[0] in {"PING", "EVALSHA"}))
 
 
 def _instructions(environment: BenchEnvironment) -> int:

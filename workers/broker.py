@@ -151,7 +151,7 @@ class Channel(kombu_redis.Channel):
     def kept_client(self) -> Any:
         """Return the client for all commands but the blocking ones; kombu makes one for each command."""
         if self._kept is None or self._kept.connection_pool is not self.pool:  # a fork or a close gives it another pool
-            self._kept = self._create_client()
+            self._kept = self._create_client()  # type: ignore[attr-defined]  # the stubs leave it out
         return self._kept
 
     @contextmanager
