@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.night.house import House
@@ -26,7 +28,7 @@ def main() -> int:
     judged = run(given.folder or Path(tempfile.mkdtemp(prefix="night-")), given.only or list(SITUATIONS), given.show)
     if given.write:
         page = OPERATIONS / "README.md"
-        page.write_text(TABLE.sub(lambda _: HEAD + "".join(map(row, judged)), page.read_text()))
+        page.write_text(TABLE.sub(lambda _: f"{where()}\n\n{HEAD}{''.join(map(row, judged))}", page.read_text()))
     return 0 if all(each.commands == 1 for each in judged) else 1
 
 
@@ -44,6 +46,12 @@ def run(folder: Path, names: list[str], show: bool) -> list[Judged]:
     finally:
         house.close()
     return judged
+
+
+def where() -> str:
+    """Return when and on what kind of machine the table was made."""
+    load = os.getloadavg()[2]
+    return f"Made on {datetime.now(UTC):%Y-%m-%d}, on {os.cpu_count()} cores with a load of {load:.1f}."
 
 
 def row(judged: Judged) -> str:
