@@ -1,7 +1,8 @@
 """The running installation that a command is about: found by its processes, so that nothing has to be exported.
 
 One folder may run several installations, each with a STATE_DIR of its own. `make up` and systemd give their settings to
-the processes, and a terminal has none of them: reading them from the processes is right also after a change of `.env`.
+the processes, and a terminal has none of them. What the processes have counts also after a change of `.env`, which they
+read when they start; the person is told of the change.
 """
 
 from __future__ import annotations
@@ -39,14 +40,15 @@ class Installation:
     pid: int
     environ: Mapping[str, str]
     config: Settings
+    since: float  #: when it started, in seconds since 1970
 
 
 def adopt() -> str:
     """Take over the settings of the running installation that this terminal means; variables that are set here stay.
 
     Returns:
-        One sentence for the person: which installation a command looks at, where that is not what the terminal and
-        `.env` say by themselves; otherwise empty.
+        What the person has to know, one sentence per line: which installation a command looks at, where that is not what
+        the terminal and `.env` say by themselves, and which settings it has not taken yet; otherwise empty.
 
     Raises:
         SettingsError: a setting cannot be used, or several installations fit.
@@ -60,7 +62,21 @@ def adopt() -> str:
         if not os.environ.get(name, "").strip() and name not in _OF_TERMINALS and not name.startswith(_OF_SESSIONS):
             os.environ[name] = value
     _find_modules_where(chosen.environ.get("PYTHONPATH", "").split(os.pathsep))
-    return _describe(own, chosen, others)
+    return "\n".join(filter(None, (_describe(own, chosen, others), _stale(chosen))))
+
+
+def _stale(chosen: Installation) -> str:
+    """Return a sentence about the settings that were changed in `.env` after the installation started."""
+    file = ROOT / ".env"
+    if not file.exists() or file.stat().st_mtime <= chosen.since:
+        return ""
+    now = settings.environment({})
+    changed = [name for name, value in now.items() if value.strip() != chosen.environ.get(name, "").strip()]
+    if not changed:
+        return ""
+    return (
+        f"{chosen.name} has run since before {file} changed; restart it to use what is new there: {', '.join(changed)}"
+    )
 
 
 def _find_modules_where(folders: Sequence[str]) -> None:
@@ -108,13 +124,19 @@ def _running() -> Iterator[Installation]:
     seen = set()
     for name, process in processes:
         try:
-            environ = {name: value for name, value in process.environ().items() if value.strip()}
+            environ = {name: value for name, value in _settled(process).environ().items() if value.strip()}
             config = settings.read(settings.environment(environ))
+            since = process.create_time()
         except (psutil.Error, OSError, SettingsError):
             continue
         if config.state_dir not in seen:
             seen.add(config.state_dir)
-            yield Installation(name, process.pid, environ, config)
+            yield Installation(name, process.pid, environ, config, since)
+
+
+def _settled(process: psutil.Process) -> psutil.Process:
+    """Return the process that has the settings: `make up` read `.env` when it started, for the processes that it starts."""
+    return next((child for child in process.children() if _name(child.cmdline())), process)
 
 
 def _processes() -> Iterator[tuple[str, psutil.Process]]:

@@ -170,6 +170,8 @@ def current() -> Settings:
 def environment(own: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the variables of `.env` and of the environment, which comes first, as child processes should see them.
 
+    PORT, which a host of Procfiles sets, stands for a missing WEB_PORT, as it does in the Procfile.
+
     Args:
         own: The environment of a process; that of this one by default.
 
@@ -182,7 +184,11 @@ def environment(own: Mapping[str, str] = os.environ) -> dict[str, str]:
     except (OSError, ValueError) as error:
         problem = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise SettingsError(f"{ROOT / '.env'} cannot be read: {problem}; write it as lines of NAME=VALUE") from None
-    return {**from_file, **own}
+    found = {**from_file, **own}
+    port = found.get("PORT", "").strip()
+    if port and not found.get("WEB_PORT", "").strip():
+        found["WEB_PORT"] = port
+    return found
 
 
 def wants_colour() -> bool:

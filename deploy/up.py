@@ -113,8 +113,6 @@ def child_environment() -> dict[str, str]:
     environment = {name: value for name, value in settings.environment().items() if value.strip()}
     if sys.stdout.isatty():
         environment.setdefault("LOG_FORMAT", "console")
-    if "PORT" in environment:  # the Procfile reads PORT too; here it reaches the announcement and the check of ports
-        environment.setdefault("WEB_PORT", environment["PORT"])
     path = f"{BIN}{os.pathsep}{environment.get('PATH', os.defpath)}"
     return {**environment, "PATH": path, "PYTHONUNBUFFERED": "1"}
 

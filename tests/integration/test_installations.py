@@ -7,7 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -113,3 +114,61 @@ def test_a_folder_in_which_nothing_runs_is_looked_at_as_its_settings_say(root: P
     assert done.returncode == 1
     assert f"{copy}/var/run/redis.sock" in done.stderr
     assert "make up" in done.stderr
+
+
+#: What `make up` is to `gatehouse`: a process with a child, both known by their command lines. argv: a name, a value.
+UP = """
+import os, subprocess, sys
+own = dict([sys.argv[1:3]])
+subprocess.run([sys.executable, "-c", "print(1, flush=True); input()", "web.app:app"], env=os.environ | own)
+"""
+
+
+@pytest.fixture
+def up(root: Path, tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Start a stand-in for `make up` in a copy of the checkout, with a variable in its environment or its child's."""
+    running: list[subprocess.Popen[str]] = []
+    copy = tmp_path / "copy"
+    shutil.copytree(root, copy)
+
+    def start(*, environ: dict[str, str], of_child: tuple[str, str] = ("OWN", "1")) -> Path:
+        command = [sys.executable, "-c", UP, *of_child, "deploy.up"]
+        each = subprocess.Popen(
+            command, cwd=copy, env={**BARE, **environ}, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        running.append(each)
+        assert each.stdout
+        each.stdout.readline()
+        return copy
+
+    yield start
+    for each in running:
+        each.communicate("")
+
+
+@pytest.mark.parametrize(
+    ("environ", "of_child"),
+    [({"PORT": "18477"}, ("OWN", "1")), ({"WEB_PORT": "18477"}, ("OWN", "1")), ({}, ("WEB_PORT", "18477"))],
+    ids=["as a host of Procfiles says", "exported", "in .env at its start"],
+)
+def test_the_doctor_looks_at_the_port_that_the_system_was_started_with(
+    up: Callable[..., Path], environ: dict[str, str], of_child: tuple[str, str]
+) -> None:
+    copy = up(environ=environ, of_child=of_child)
+
+    findings = json.loads(gatehouse(copy, "doctor", "--json").stdout)
+
+    assert "127.0.0.1:18477" in next(each["found"] for each in findings if each["check"] == "web port")
+
+
+def test_a_change_of_env_that_the_running_system_has_not_read_is_told(up: Callable[..., Path]) -> None:
+    copy = up(environ={}, of_child=("PUBLISH_TO", "feed"))
+    before = gatehouse(copy, "schedule")
+    changed = time.time() + 1
+    (copy / ".env").write_text("PUBLISH_TO=feed\nHTTP_TIMEOUT=7\n")
+    os.utime(copy / ".env", (changed, changed))
+    after = gatehouse(copy, "schedule")
+
+    assert ".env" not in before.stderr
+    assert f"make up has run since before {copy}/.env changed" in after.stderr
+    assert after.stderr.splitlines()[0].endswith(": HTTP_TIMEOUT")
