@@ -351,3 +351,17 @@ def test_the_help_of_every_command_has_an_example_that_is_a_command(shell: Shell
         examples = said(shell, name, "--help").partition("Examples:\n")[2].splitlines()
         assert examples, name
         assert all(re.match(rf" +gatehouse {name}\b", line) for line in examples if line), name
+
+
+def test_status_tells_of_the_rest_while_the_journal_cannot_be_read(house: Install, shell: Shell) -> None:
+    journal = house.state_dir / "journal"
+    aside = journal.rename(journal.with_name("journal-aside"))
+    journal.write_text("not a folder")
+
+    done = shell.celery("gate", "status")
+
+    journal.unlink()
+    aside.rename(journal)
+    assert done.returncode == 0, done.stderr
+    assert "EFFECTS CLOSED" in done.stdout
+    assert "post:torn is unknown" in done.stdout

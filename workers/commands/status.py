@@ -11,6 +11,7 @@ import click
 import settings
 from gatekeeper.policies.spec import agents
 from state.agents.snapshot import Snapshot, snapshot
+from state.errors import JournalUnavailable
 from state.ledger import Ledger
 from state.processes.liveness import KINDS, Liveness
 from tasks.monitor import overdue, schedule_checks
@@ -35,8 +36,7 @@ def status(agent: str | None, *, json_: bool) -> None:
     liveness, late = overdue.current()
     silent = {"silent": vitals.silent_in_json(liveness)}
     states = [snapshot(name) for name in ([agent] if agent else agents())]
-    statuses = Ledger().statuses([state.head["agent"] for state in states])
-    closed = {name: status.closed for name, status in statuses.items()}
+    closed = _closed([state.head["agent"] for state in states])
     heads = [
         _head(state, closed) | silent | {"overdue": vitals.overdue_in_json(late, state.head["agent"])}
         for state in states
@@ -70,6 +70,14 @@ def _found(
     if agent is None:
         yield from trouble.of_schedule(schedule_checks.schedule())
         yield from trouble.of_models(now)
+
+
+def _closed(names: list[str]) -> dict[str, str | None]:
+    """Return why effects are closed, by agent; a journal that cannot be read closes those of all."""
+    try:
+        return {name: status.closed for name, status in Ledger().statuses(names).items()}
+    except JournalUnavailable as error:
+        return dict.fromkeys(names, str(error))
 
 
 def _head(state: Snapshot, closed: dict[str, str | None]) -> dict[str, Any]:
