@@ -31,9 +31,10 @@ def _command_line(name: str, words: tuple[str, ...]) -> str:
 
 @cache
 def _program(name: str) -> str:
-    """Return the path of a program of this environment: relative if it lies below the working directory."""
+    """Return the path of a program of this environment: relative in the folder that the environment lies in."""
     path = Path(sys.executable).parent / name
     try:
-        return shlex.quote(str(path.relative_to(Path.cwd())))
-    except (ValueError, OSError):  # it lies elsewhere, or the working directory is gone
-        return shlex.quote(str(path))
+        is_here = Path.cwd() == path.parents[2]
+    except (IndexError, OSError):  # the working directory is gone
+        is_here = False
+    return shlex.quote(str(path.relative_to(path.parents[2]) if is_here else path))
