@@ -86,7 +86,7 @@ def _in_order(names: Sequence[str], given: Mapping[str, Any]) -> list[Any]:
     """Return the values of all names, those of a list at the end; raise KeyError for a name that is missing."""
     if not names[-1].endswith(lua.REST):
         return [given[name] for name in names]
-    return [*(given[name] for name in names[:-1]), *given[names[-1].removesuffix(lua.REST)]]
+    return [*[given[name] for name in names[:-1]], *given[names[-1].removesuffix(lua.REST)]]
 
 
 #: Connections that ran a script a moment ago, by pool, with the time then: taking one from its pool, and giving it back, costs
