@@ -143,10 +143,15 @@ def _processes() -> Iterator[tuple[str, psutil.Process]]:
     for process in psutil.process_iter():
         try:
             name = _name(process.cmdline())
-            if name and process.pid != os.getpid() and Path(process.cwd()) == ROOT:
+            if name and process.pid != os.getpid() and _is_trusted(process) and Path(process.cwd()) == ROOT:
                 yield name, process
         except (psutil.Error, OSError):
             continue  # it has ended, or belongs to another user
+
+
+def _is_trusted(process: psutil.Process) -> bool:
+    """Return whether a process is of this user, or of the one who owns the code: others must not choose what root runs."""
+    return process.uids().real in {os.getuid(), ROOT.stat().st_uid}
 
 
 def _name(words: Sequence[str]) -> str:

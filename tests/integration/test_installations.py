@@ -172,3 +172,18 @@ def test_a_change_of_env_that_the_running_system_has_not_read_is_told(up: Callab
     assert ".env" not in before.stderr
     assert f"make up has run since before {copy}/.env changed" in after.stderr
     assert after.stderr.splitlines()[0].endswith(": HTTP_TIMEOUT")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can start a process of another user")
+def test_a_process_of_a_stranger_does_not_choose_what_root_runs(root: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(root, copy)
+    env = {"STATE_DIR": "/tmp/strange", "PYTHONPATH": "/tmp/strange", "TASK_MODULES": "strange"}
+    stranger = subprocess.Popen(["/bin/sh", "-c", "sleep 60; :", "deploy.up"], cwd=copy, env=env, user=65534)
+
+    done = gatehouse(copy, "status", "--json")
+
+    stranger.kill()
+    stranger.wait()
+    assert "/tmp/strange" not in done.stdout + done.stderr
+    assert f"{copy}/var/run/redis.sock" in done.stderr
