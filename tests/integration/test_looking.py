@@ -252,7 +252,7 @@ def test_schedule_shows_last_next_and_missed_and_the_posts_to_come_and_broken(sh
     assert re.search(r"entry +cron +last tick +next +missed", done.stdout)
     assert {"last", "next", "missed_ticks", "state"} <= set(rows[0])
     assert re.search(r"posts to come\n.* in 3 h +later ", done.stdout)
-    assert re.search(r"broken posts\n.*oops\.md: title", done.stdout)
+    assert re.search(r"broken posts\n.*oops\.md: .*title", done.stdout)
     states = {each["post"]: each["state"] for each in shell.gate("schedule", "--posts")}
     assert states == {"later": "to come", "due": "due", "oops": "broken"}
 
