@@ -27,9 +27,9 @@ MAX_POST = 1_000_000
 MAX_FILES = 10_000
 
 MARKDOWN = frozenset({".md", ".markdown", ".mdown", ".mdwn", ".mkd", ".mkdn", ".mkdown"})
-#: Formats in which Jekyll and Hugo take posts too; HTML is a post only with front matter.
+#: Formats in which Jekyll and Hugo take posts too; HTML and plain text are a post only with front matter.
 OTHER_FORMATS = frozenset({".adoc", ".asciidoc", ".mdx", ".org", ".pandoc", ".rmd", ".rst", ".textile"})
-HTML = frozenset({".htm", ".html"})
+WITH_FRONT_MATTER = frozenset({".htm", ".html", ".text", ".txt"})
 #: The writer's drafts; `tasks.writer` lists them.
 DRAFTS = "drafts"
 
@@ -194,7 +194,7 @@ def _is_post(path: Path) -> bool:
     suffix = path.suffix.lower()
     if path.name.startswith(".") or path.stem.lower() == "readme":
         return False
-    if suffix in HTML:
+    if suffix in WITH_FRONT_MATTER:
         return _beginning(path, 8).removeprefix(codecs.BOM_UTF8).startswith((b"---", b"+++"))
     return suffix in MARKDOWN | OTHER_FORMATS
 

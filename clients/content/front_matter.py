@@ -10,17 +10,24 @@ from typing import Any
 import yaml
 from frontmatter.default_handlers import BaseHandler, YAMLHandler
 
+from clients.text.words import clean
+
 #: Characters. Posts have few short fields, and YAML parsers take quadratic time for some inputs.
 MAX_HEADER = 8_000
 
 #: The fields of a post that its front matter may have.
 FIELDS = ("id", "title", "publish_at", "destinations", "tags", "made_by", "sources", "source_ids")
 
+#: Those that are lists.
+LISTS = frozenset({"destinations", "tags", "sources", "source_ids"})
+
 #: Parses YAML into text, lists and mappings only.
 LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 #: A field and its value on one line. A value that begins with a bracket, a quotation mark or `|` may go on below.
 _FIELD = re.compile(r"([\w-]+):[ \t]+(\S[^\n]*)")
+#: A field of ours without the space that YAML needs.
+_JOINED = re.compile(rf"({'|'.join([*FIELDS, 'date'])}):(?=[^\s/])", re.IGNORECASE)
 _GOES_ON = ("[", "{", '"', "'", "|", ">")
 
 
@@ -56,7 +63,7 @@ def split(text: str) -> tuple[dict[str, object], str]:
         raise BrokenPost(f"has no front matter{why or '; begin it with `---`, the fields, and `---`'}")
     if len(header) > MAX_HEADER:
         raise BrokenPost(f"has front matter of more than {MAX_HEADER:,} characters; move text below it")
-    fields = read(header.replace("\r\n", "\n"))
+    fields = read(clean(header.replace("\r\n", "\n")))
     return {name.lower(): value for name, value in fields.items()}, body.lstrip("\r\n")
 
 
@@ -82,7 +89,8 @@ def _yaml(text: str) -> dict[str, Any]:
 
 def _where(error: Exception, text: str) -> str:
     """Return what YAML says about a text, and the line about which it says it."""
-    problem, mark = getattr(error, "problem", None) or "it is nested too deep", getattr(error, "problem_mark", None)
+    known = getattr(error, "problem", None) or getattr(error, "reason", None)
+    problem, mark = known or "it is nested too deep", getattr(error, "problem_mark", None)
     lines = text.splitlines()
     near = f" near `{lines[mark.line].strip()[:100]}`" if mark and mark.line < len(lines) else ""
     return f": {' '.join(problem.split())[:200]}{near}"
@@ -99,10 +107,8 @@ def _cut_values(text: str, header: dict[str, Any]) -> Iterator[str]:
         field = _FIELD.fullmatch(line)
         if not field or not is_read or field[2].startswith(_GOES_ON):
             continue
-        is_emptied = (
-            field[2][0] in "#!&" and header.get(field[1]) == "" and (field[1] == "title" or field[2][1:2] != " ")
-        )
-        if is_emptied or re.search(r"[ \t]#[^\s#]", line):
+        is_emptied = field[2][0] == "#" and header.get(field[1]) == "" and (field[1] == "title" or field[2][1:2] != " ")
+        if is_emptied or re.match(r"&|!(?!!)", field[2]) or re.search(r"[ \t]#[^\s#]", line):
             yield line
 
 
@@ -114,6 +120,8 @@ def _advice(text: str) -> str:
         field = _FIELD.fullmatch(line)
         if field and _is_unreadable(field[2]):
             return _quoted(line)
+        if joined := _JOINED.match(line):
+            return f"; write a space behind the colon: `{joined[1]}: {line[joined.end() :][:200]}`"
     return ""
 
 
@@ -128,9 +136,17 @@ def _is_unreadable(value: str) -> bool:
 
 def _quoted(line: str) -> str:
     begin, value = re.split(r"(?<=:)[ \t]+|(?<=-)[ \t]+(?=#)", line.strip(), maxsplit=1)
-    bare = value[1:].removesuffix(value[0]) if value[0] in "'\"" else value
+    if value.startswith("[") and begin.lower().rstrip(":") in LISTS:
+        items = ", ".join(_in_quotes(item) for item in value.strip("[] \t").split(","))
+        return f"; quote the values: `{begin} [{items[:200]}]`"
+    return f"; quote the value: `{begin} {_in_quotes(value)}`"
+
+
+def _in_quotes(value: str) -> str:
+    value = value.strip()
+    bare = value[1:].removesuffix(value[0]) if value[:1] in {"'", '"'} else value
     quoted = bare.strip()[:200].replace("'", "''")
-    return f"; quote the value: `{begin} '{quoted}'`"
+    return f"'{quoted}'"
 
 
 def _toml(text: str) -> dict[str, Any]:

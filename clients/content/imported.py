@@ -32,6 +32,11 @@ _TEMPLATE_TAG = re.compile(
     r"|\{\{-?\s*(?:site|page|post|layout|include)\b[^{}]{0,500}\}\}|\{\{[^{}|]{0,500}\|\s*\w[^{}]{0,500}\}\}"
     r"|\{:\s*[.#:\w][^{}\n]{0,500}\}"
 )
+#: Those that hide a text, and those that are the address of a link: nobody writes them to be read as they are.
+_HIDING_TAG = re.compile(
+    r"\{\{[<%]?-?\s*(?:/\*|comment\b)[^{}]{0,500}\}\}|\{%-?\s*comment\b[^{}%]{0,500}%\}|\{::comment\b[^{}\n]{0,500}\}"
+    r"|(?<=\]\()\s{0,9}\{(?:\{[^{}]{0,500}\}|%[^{}%]{0,500}%)\}"
+)
 _MAX_ID = 64
 
 
@@ -74,9 +79,9 @@ def adapt(header: dict[str, object], body: str, path: PurePath) -> dict[str, obj
     _check_names([name for name in fields if name not in known], strict=is_ours)
     if not is_ours:
         fields |= {"publish_at": date, "tags": _joined(fields, "tags", "tag", "categories", "category")}
-        if tag := _template_tag(body):
-            why = "which only Jekyll or Hugo replaces; write out what it stands for, or put it in backticks"
-            raise BrokenPost(f"contains `{tag}`, {why}")
+    if tag := _template_tag(body, _HIDING_TAG if is_ours else _TEMPLATE_TAG):
+        why = "which only Jekyll or Hugo replaces; write out what it stands for, or put it in backticks"
+        raise BrokenPost(f"contains `{tag}`, {why}")
     given = slug(str(fields["slug"])) if "slug" in fields else default_id(path)
     return {"id": given} | {name: value for name, value in fields.items() if name in FIELDS}
 
@@ -93,7 +98,7 @@ def _check_wanted(header: dict[str, object], fields: dict[str, object], path: Pu
     if "expirydate" in fields and _expires(fields["expirydate"]) <= datetime.now(UTC):
         raise Skipped(f"expired (`expiryDate: {fields['expirydate']}`); remove that line to publish it")
     goes_to = header.get("destinations", "feed")
-    if not goes_to or _is(goes_to, "~", "null", "none"):
+    if not goes_to or _is(goes_to, "~", "null", "none") or (isinstance(goes_to, str) and not goes_to.strip(", ")):
         raise Skipped(
             "destinations: is empty, so the post goes nowhere; write `destinations: [feed]`, "
             "or remove the line to send it to every destination in PUBLISH_TO"
@@ -130,13 +135,13 @@ def _joined(fields: dict[str, object], *names: str) -> list[object]:
     return [each for each in joined if each != ""]
 
 
-def _template_tag(body: str) -> str:
-    """Return the first tag of a template outside code and comments; empty if there is none."""
-    if not _TEMPLATE_TAG.search(body):
+def _template_tag(body: str, form: re.Pattern[str]) -> str:
+    """Return the first tag of this form outside code and comments; empty if there is none."""
+    if not form.search(body):
         return ""
     try:
         prose = "".join(piece for kind, piece in source.pieces(body) if kind == source.PROSE)
     except source.UnclosedComment:
         return ""  # the post itself is told to be broken
-    found = _TEMPLATE_TAG.search(prose)
+    found = form.search(prose)
     return " ".join(found[0][:80].split()) if found else ""

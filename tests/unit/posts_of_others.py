@@ -421,6 +421,37 @@ ours("nowhere-text.md", Told("destinations: is empty", "skipped"), "x", 'destina
 ours("one.md", Out("one"), "x", "destinations: feed")
 ours("strict.md", Told("unknown in its front matter: 'embargo'"), "x", "embargo: 2027-01-01")
 ours("parked.md", Told("`draft: true`", "skipped"), "x", "draft: true")
+ours("nowhere-comma.md", Told("destinations: is empty", "skipped"), "x", 'destinations: ","')
+ours("liquid-comment.md", Told("contains `{% comment %}`"), f"A {{% comment %}}{SECRET}{{% endcomment %}} B")
+ours("hugo-comment.md", Told("contains `{{< comment >}}`"), f"A {{{{< comment >}}}}{SECRET}{{{{< /comment >}}}} B")
+ours("kramdown-comment.md", Told("contains `{::comment}`"), f"{{::comment}}{SECRET}{{:/comment}}")
+ours("go-comment.md", Told("contains `{{/* ask-legal */}}`"), f"A {{{{/* {SECRET} */}}}} B")
+ours("liquid-link.md", Told("contains `{{ site.baseurl }}`"), "[x]({{ site.baseurl }}/x)")
+ours("liquid-post-url.md", Told("contains `{% post_url 2019-01-01-hello %}`"), "[x]({% post_url 2019-01-01-hello %})")
+ours(
+    "liquid-shown.md",
+    Out("liquid-shown", text=("{{ page.title }} and {% if x %}",)),
+    "Write {{ page.title }} and {% if x %}.",
+)
+ours("liquid-comment-shown.md", Out("liquid-comment-shown", text=("{% comment %}",)), "Write `{% comment %}`.")
+ours("bell.md", Out("bell", tags=("rings",)), "x", "tags: [ri\x07ngs]\x1b")
+ours("tags-hash.md", Told("quote the values: `tags: ['#agents', 'b']`"), "x", "tags: [#agents, b]")
+ours("joined.md", Told("write a space behind the colon: `tags: a`"), "x", "tags:a")
+OTHERS["text.txt"] = (_file("---", ["title: T", "publish_at: 2026-11-01T09:00:00Z"], "x"), Told("is not Markdown"))
+OTHERS["text.md.txt"] = (_file("---", ["title: T", "publish_at: 2026-11-01T09:00:00Z"], "x"), Told("is not Markdown"))
+OTHERS["robots.txt"] = ("User-agent: *\n", SILENT)
+OTHERS["mark.md"] = (
+    _file("---", ["title: ! Read this", "publish_at: 2026-11-01T09:00:00Z"], "x"),
+    Told("quote the value: `title: '! Read this'`"),
+)
+OTHERS["anchor.md"] = (
+    _file("---", ["title: &more than this", "publish_at: 2026-11-01T09:00:00Z"], "x"),
+    Told("quote the value: `title: '&more than this'`"),
+)
+OTHERS["typed.md"] = (
+    _file("---", ["title: !!str 2026", "publish_at: 2026-11-01T09:00:00Z"], "x"),
+    Out("typed", title="2026"),
+)
 ours("tag-hash.md", Told("quote the value: `tags: '#agents'`"), "x", "tags: #agents")
 
 
