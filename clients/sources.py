@@ -232,6 +232,8 @@ def _get(url: str, deadline: float, *, public_only: bool) -> Response:
 
 def _redirected(url: str, location: str) -> str:
     """Return where a redirect leads. Servers send raw UTF-8 in a header, which Python reads as Latin-1."""
+    if not location.strip():
+        raise BrokenSource(f"{url} answered with a redirect that does not say where to; correct the URL")
     target = urljoin(url, charsets.decode(location.encode("latin-1", "replace")))
     try:
         _check(target)

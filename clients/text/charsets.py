@@ -15,7 +15,16 @@ _UNICODE = {"utf-8", "utf8", "utf-16", "utf-16le", "utf-16be", "us-ascii", "asci
 _ISO = {f"iso-8859-{part}" for part in (*range(1, 12), *range(13, 17))} | {"latin-1", "latin1"}
 _WINDOWS = {f"cp{page}" for page in (874, *range(1250, 1259))}
 _ASIAN = {"shift-jis", "euc-jp", "iso-2022-jp", "gb2312", "gbk", "gb18030", "big5", "euc-kr", "ks-c-5601-1987"}
-_OTHERS = {"koi8-r", "koi8-u", "macintosh", "tis-620"}
+_OTHERS = {"koi8-r", "koi8-u", "macintosh", "tis-620", "cp866", "mac-cyrillic", "big5hkscs"}
+#: Other names of these by which pages call them, after `codec` has simplified the spelling (WHATWG Encoding).
+_LABELS = {
+    **dict.fromkeys(("sjis", "ms-kanji", "cp31j", "cp932", "ms932"), "shift-jis"),
+    **dict.fromkeys(("euckr", "korean", "cp949", "ks-c-5601-1989"), "euc-kr"),
+    **dict.fromkeys(("gb-2312", "gb-2312-80", "chinese"), "gb2312"),
+    **dict.fromkeys(("koi", "koi8", "koi8r"), "koi8-r"), **dict.fromkeys(("ibm866", "866"), "cp866"),
+    "big5-hkscs": "big5hkscs", "iso-8859-8-i": "iso-8859-8", "l1": "latin1", "latin2": "iso-8859-2", "latin5": "iso-8859-9",
+    "unicode-1-1-utf-8": "utf-8",
+}  # fmt: skip
 #: What browsers read for a name, because pages that declare the smaller encoding use the larger one (WHATWG Encoding).
 _SUPERSETS = {"ascii": "cp1252", "iso8859-1": "cp1252", "iso8859-9": "cp1254", "iso8859-11": "cp874"} | {
     "gb2312": "gb18030", "gbk": "gb18030", "euc_kr": "cp949", "shift_jis": "cp932",
@@ -37,8 +46,9 @@ _ALLOWED = _UNICODE | _ISO | _WINDOWS | _ASIAN | _OTHERS
 
 def codec(name: str) -> str | None:
     """Return Python's name of an encoding, or None if it is not on the list."""
-    spelling = name.strip().strip("\"'").lower().replace("_", "-").replace("windows-", "cp")
-    spelling = spelling.replace("iso8859", "iso-8859")
+    spelling = name.strip().strip("\"'").lower().replace("_", "-").removeprefix("x-").replace("windows-", "cp")
+    spelling = re.sub(r"^iso-?8859-?(?=\d)", "iso-8859-", spelling)
+    spelling = _LABELS.get(spelling, re.sub(r"^(?:cp|win|windows)-?(?=(?:125\d|874)$)", "cp", spelling))
     return codecs.lookup(spelling).name if spelling in _ALLOWED else None
 
 
@@ -97,7 +107,8 @@ def decode(data: bytes, names: Iterable[str] = ()) -> str:
     known = [_SUPERSETS.get(name, name) for name in names]
     # A text that only says UTF-16, as those that were converted do, would decode as nonsense.
     likely = [name for name in known if not name.startswith("utf-16") or b"\0" in data[:16]]
-    for name in [*likely, "utf-8"]:
+    # No text in windows-1252 is UTF-8 by accident, and many servers say Latin-1 or ASCII of everything.
+    for name in sorted([*likely, "utf-8"], key=lambda name: name == "cp1252"):
         with suppress(UnicodeDecodeError):
             return data.decode(name)
     text = data.decode(errors="replace")

@@ -274,6 +274,15 @@ def test_a_redirect_to_what_is_no_web_address_is_refused(folder: Path, server: F
         fetch(server.url("/old"))
 
 
+def test_a_redirect_that_leads_nowhere_is_told_and_not_asked_again(folder: Path, server: FeedServer) -> None:
+    server.pages["/old"] = (302, {}, b"")
+
+    with pytest.raises(BrokenSource, match="does not say where to"):
+        fetch(server.url("/old"))
+
+    assert server.asked == ["/old"]
+
+
 def test_a_circle_of_redirects_ends(folder: Path, server: FeedServer) -> None:
     server.pages["/old"] = (302, {"Location": "/old"}, b"")
 

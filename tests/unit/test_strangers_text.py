@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import subprocess
 import sys
@@ -380,6 +381,42 @@ def test_megabytes_take_no_more_than_seconds_where_no_process_stands_between(nam
 def test_json_of_strangers_is_refused_and_nothing_breaks(text: str) -> None:
     with pytest.raises((ValueError, RecursionError)):
         strict_json.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("label", "encoding"),
+    [
+        ("x-cp1251", "cp1251"),
+        ("cp-1251", "cp1251"),
+        ("win-1251", "cp1251"),
+        ("windows1251", "cp1251"),
+        ("KOI8R", "koi8-r"),
+        ("iso88595", "iso-8859-5"),
+        ("ibm866", "cp866"),
+        ("x-sjis", "shift-jis"),
+        ("sjis", "shift-jis"),
+        ("Windows-31J", "shift-jis"),
+        ("x-euc-jp", "euc-jp"),
+        ("gb_2312-80", "gb2312"),
+        ("x-gbk", "gbk"),
+        ("Big5-HKSCS", "big5hkscs"),
+        ("euckr", "euc-kr"),
+        ("latin2", "iso-8859-2"),
+    ],
+)
+def test_an_encoding_is_known_by_every_name_that_servers_use(label: str, encoding: str) -> None:
+    text = "<rss>\u0441\u043d\u0435\u0433</rss>" if "125" in label or "866" in label else "<rss>x</rss>"
+
+    assert charsets.codec(label) == codecs.lookup(encoding).name
+    assert charsets.decode_xml(text.encode(encoding), f"text/xml; charset={label}") == text
+
+
+@pytest.mark.parametrize("label", ["iso-8859-1", "us-ascii", "windows-1252"])
+def test_utf_8_stays_utf_8_where_a_server_says_latin_1_of_everything(label: str) -> None:
+    text = "<rss>caf\u00e9 \u201cna\u00efve\u201d</rss>"
+
+    assert charsets.decode_xml(text.encode(), f"text/xml; charset={label}") == text
+    assert charsets.decode_xml(text.encode("cp1252"), f"text/xml; charset={label}") == text
 
 
 def test_only_encodings_of_the_web_are_known() -> None:
