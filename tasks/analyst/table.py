@@ -29,6 +29,8 @@ MAX_SHOWN = 40
 
 #: Words in the name of a column whose plain numbers are dates.
 _DATE_NAMES = frozenset({"date", "day", "time", "timestamp", "datetime", "month", "year", "at"})
+#: A line that is a remark; `#,Date,Visits` is a heading.
+_REMARK = re.compile(r"#(?!\s*[,;\t|])")
 #: A label with one number in it.
 _NUMBERED = re.compile(r"(\D{0,20})(\d{1,9})(\D{0,20})")
 
@@ -74,7 +76,7 @@ def read(document: Document) -> Table:
 
 def _of_csv(text: str) -> Table:
     lines = text.splitlines(keepends=True)
-    skipped = next((n for n, line in enumerate(lines) if line.strip() and not line.startswith("#")), len(lines))
+    skipped = next((n for n, line in enumerate(lines) if line.strip() and not _REMARK.match(line)), len(lines))
     separator = ""
     if lines[skipped:] and lines[skipped].lower().startswith("sep=") and len(lines[skipped].strip()) <= 5:  # noqa: PLR2004 - as Excel writes it
         separator, skipped = lines[skipped].rstrip("\r\n")[4:], skipped + 1
@@ -84,8 +86,7 @@ def _of_csv(text: str) -> Table:
         rows = list(_records(body, separator, skipped + 1))
     except csv.Error as error:
         raise BrokenSource(f"is not CSV: {error}") from None
-    has_heading = bool(rows) and not _is_data(rows[0].cells)
-    heading = rows.pop(0).cells[:MAX_CELLS] if has_heading else [""] * max((len(row.cells) for row in rows), default=0)
+    heading = _heading(rows, lines[skipped - 1] if skipped else "", separator)
     table = Table(_distinct(heading), [], separator)
     for row in rows:
         beyond = row.cells[len(heading) :]
@@ -100,12 +101,23 @@ def _of_csv(text: str) -> Table:
     return table
 
 
+def _heading(rows: list[TableRow], line_above: str, separator: str) -> list[str]:
+    """Take the heading from the rows, or from a remark above rows of numbers, as in `# week,visits`."""
+    above = next(csv.reader([line_above.lstrip("# ").rstrip()], delimiter=separator), [])
+    if rows and 1 < len(above) == len(rows[0].cells) and _are_numbers(rows[0].cells[1:]):
+        return above
+    if rows and not _is_data(rows[0].cells):
+        return rows.pop(0).cells[:MAX_CELLS]
+    return [""] * max((len(row.cells) for row in rows), default=0)
+
+
 def _records(text: str, separator: str, first: int) -> Iterator[TableRow]:
-    """Yield the rows that are not empty and not a remark."""
-    reader, start = csv.reader(io.StringIO(text, newline=""), delimiter=separator), first
+    """Yield the rows that are not empty and not a remark; one as wide as the heading is not (`#1001,2026-11-01,5`)."""
+    reader, start, width = csv.reader(io.StringIO(text, newline=""), delimiter=separator), first, 0
     for cells in reader:
-        number, start = start, first + reader.line_num
-        if any(cell.strip() for cell in cells) and not cells[0].startswith("#"):
+        number, start, width = start, first + reader.line_num, width or len(cells)
+        is_remark = cells[:1] and cells[0].startswith("#") and (len(cells) == 1 or len(cells) != width)
+        if any(cell.strip() for cell in cells) and not is_remark:
             yield TableRow(number, list(cells))
 
 
@@ -127,8 +139,12 @@ def _separator(text: str) -> str:
 
 def _is_data(cells: Sequence[str]) -> bool:
     """Return whether a first row holds data instead of names: a date, and numbers after it."""
-    numbers = [figures.read(cell, ".") is not None for cell in cells[1:] if not figures.is_missing(cell)]
-    return bool(numbers) and all(numbers) and dates.month_first(cells[0]) is not None
+    return _are_numbers(cells[1:]) and dates.month_first(cells[0]) is not None
+
+
+def _are_numbers(cells: Sequence[str]) -> bool:
+    numbers = [figures.read(cell, ".") is not None for cell in cells if not figures.is_missing(cell)]
+    return bool(numbers) and all(numbers)
 
 
 def _distinct(heading: Sequence[str]) -> list[str]:
