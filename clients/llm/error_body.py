@@ -20,8 +20,8 @@ MAX_LEVELS, MAX_ITEMS, MAX_WORDS = 6, 50, 3
 
 #: The fields that hold words, or lead to them; the first that does is told.
 _FIELDS = (
-    "message", "msg", "detail", "details", "status_msg", "error_msg", "error_message", "error_description", "error", "errors",
-    "base_resp", "fault", "faultstring", "description", "reason", "title",
+    "message", "msg", "faultstring", "detail", "details", "status_msg", "error_msg", "error_message", "error_description",
+    "error", "errors", "base_resp", "fault", "description", "reason", "title", "header", "responsemetadata", "response",
 )  # fmt: skip
 _MARKUP = re.compile(r"<[a-zA-Z!/]")
 #: The fields that hold a status, beside those of MiniMax, whose codes are its own and come with status 200.
@@ -84,6 +84,7 @@ def read(body: Any) -> ErrorBody:
     if not minimax and body.get("choices"):
         del marked["base_resp"]  # its words are "success"
     error = marked["error"] if isinstance(marked["error"], dict) else body
+    marked = {name: value for name, value in marked.items() if value}
     text = _words(marked) if body.get("choices") else _words({**body, **marked})
     for more in (_words(dig(error, "metadata", "raw")), _words(error.get("param"))):
         text = text if more in text else f"{text} ({more})"

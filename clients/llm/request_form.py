@@ -22,13 +22,16 @@ MAX_KNOWN = 100
 _LIMIT, _NEW_LIMIT = "max_tokens", "max_completion_tokens"
 #: How refusals name each parameter, in lower case and without spaces, underscores and quotation marks.
 _SPELLINGS = {
-    "response_format": ("responseformat", "jsonmode", "jsonobject", "responsemimetype"),
+    "response_format": ("responseformat", "jsonmode", "jsonobject", "responsemimetype", "grammar", "guideddecoding"),
     _LIMIT: (
         "maxtokens", "maxcompletiontokens", "maxnewtokens", "outputtokens", "numpredict",
         "inthecompletion", "forthecompletion", "messagesorcompletion",
     ),
     "temperature": ("temperature",),
-    "system": ("systemrole", "rolesystem", "systemmessage", "systemprompt", "systeminstruction", "developerinstruction"),
+    "system": (
+        "systemrole", "rolesystem", "systemmessage", "systemprompt", "systeminstruction", "developerinstruction",
+        "rolesmustalternate", "userandassistantroles",
+    ),
 }  # fmt: skip
 #: Refusals of a parameter that they do not name.
 _PARAMETER = r"(?:param|argument|field|propert|option|input)\w*"

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from clients.llm.dig import dig
 
 _EVENT = "data:"
+_BEGIN = re.compile(rb"\s*(?:data|event|id|retry)?:")
 
 
 def is_stream(content: bytes) -> bool:
-    """Return whether a body is a stream of server-sent events; a comment may come before the first one."""
-    return content.lstrip().startswith((_EVENT.encode(), b": "))
+    """Return whether a body is a stream of server-sent events; a comment or an event's name may come before the first data."""
+    return bool(_BEGIN.match(content)) and _EVENT.encode() in content
 
 
 def joined(content: bytes) -> dict[str, Any]:
     """Return the completion whose pieces a stream holds.
 
     Raises:
-        ValueError: a piece is not JSON.
+        ValueError: a piece is not JSON, or there is none.
 
     """
     events = [line.removeprefix(_EVENT).strip() for line in content.decode().splitlines() if line.startswith(_EVENT)]
     chunks = [json.loads(event) for event in events if event.startswith("{")]
+    if not chunks and "[DONE]" not in events:
+        raise ValueError("no data")
     pieces = [dig(chunk, "choices", 0, "delta", "content") for chunk in chunks]
     message = {"content": "".join(piece for piece in pieces if isinstance(piece, str))}
     finish = _last(dig(chunk, "choices", 0, "finish_reason") for chunk in chunks)

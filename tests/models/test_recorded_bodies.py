@@ -217,18 +217,20 @@ def test_without_a_system_role_the_instructions_stand_before_the_prompt(asker: A
 # Streams that nobody asked for
 
 
-def streamed(*chunks: Any, end: str = "data: [DONE]\n\n") -> Behaviour:
+def streamed(*chunks: Any, end: str = "data: [DONE]\n\n", begin: str = ": keep-alive\n\n") -> Behaviour:
     events = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks)
-    return sends(200, f": keep-alive\n\n{events}{end}".encode(), "text/event-stream")
+    return sends(200, f"{begin}{events}{end}".encode(), "text/event-stream")
 
 
 def piece(text: str | None, finish: str | None = None) -> Any:
     return {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": finish}]}
 
 
-def test_a_completion_that_is_streamed_unasked_is_joined(asker: Asker, groq: ModelServer) -> None:
+@pytest.mark.parametrize("begin", ["", ": keep-alive\n\n", ":\n\n", "event: message\n", "id: 1\n", "retry: 1000\n\n"])
+def test_a_completion_that_is_streamed_unasked_is_joined(asker: Asker, groq: ModelServer, begin: str) -> None:
     usage = {"choices": [], "usage": {"total_tokens": 42}}
-    groq.will(streamed(piece(None), piece(reply()[:30]), piece(reply()[30:]), piece(None, "stop"), usage))
+    chunks = [piece(None), piece(reply()[:30]), piece(reply()[30:]), piece(None, "stop"), usage]
+    groq.will(streamed(*chunks, begin=begin))
 
     assert (asker.ask().by, asker.told[0]["tokens"]) == (GROQ, 42)
 
