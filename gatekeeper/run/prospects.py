@@ -119,7 +119,7 @@ def _what_to_change(response: Response) -> str:
     address, credentials = _settings_of(str(response.url or ""))
     match response.status_code:
         case 401:
-            return f"{credentials or 'the credentials'}: {_address(response)} does not accept them"
+            return f"{credentials or 'the credentials'}: not accepted by {_address(response)}"
         case 403:
             return f"{credentials or 'the credentials'}, or what they permit: {_address(response)} forbids this"
         case 404:

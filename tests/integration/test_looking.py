@@ -353,6 +353,19 @@ def test_the_help_of_every_command_has_an_example_that_is_a_command(shell: Shell
         assert all(re.match(rf" +gatehouse {name}\b", line) for line in examples if line), name
 
 
+def test_the_list_of_commands_is_whole_sentences(shell: Shell) -> None:
+    for group in ((), ("draft",)):
+        assert "..." not in said(shell, *group, "--help").partition("Commands:")[2]
+
+
+@pytest.mark.parametrize("name", ["held", "dead"])
+def test_a_list_for_a_person_tells_times_as_a_clock_does(shell: Shell, name: str) -> None:
+    lines = said(shell, name).splitlines()
+
+    assert [line for line in lines if " ago" in line]
+    assert not re.findall(r"\d{4}-\d\d-\d\dT", "".join(lines))
+
+
 def test_status_tells_of_the_rest_while_the_journal_cannot_be_read(house: Install, shell: Shell) -> None:
     journal = house.state_dir / "journal"
     aside = journal.rename(journal.with_name("journal-aside"))

@@ -140,7 +140,8 @@ ROWS = [
     Row("rung too low", refused(stage="line", error="rung too low", detail="made by raw"), "No$", "rung too low: made by raw", "cause", REPLAY),
     Row("the task refused", refused(stage="task", error="no post 'x'"), "No$", "no post 'x'", "cause", REPLAY),
     Row("attempts used up", case("rejected", event("failed", error="boom")), "No$", "boom", "cause", REPLAY),
-    Row("wrong token", case("rejected", answer={"stage": "task", "error": "401; change MASTODON_TOKEN: no"}), "No$", "401", "Change MASTODON_TOKEN", REPLAY),
+    Row("wrong token", case("rejected", answer={"stage": "task", "error": "401; change MASTODON_TOKEN: no"}), "No$", "401", "Change MASTODON_TOKEN: no. Restart the system.*Then run it again", REPLAY),
+    Row("what was sent is refused", case("rejected", answer={"stage": "task", "error": "422; change what is sent: no"}), "No$", "422", "Change what is sent: no. Then run it again", REPLAY),
     Row("rejected, without its call", case("rejected"), "No$", "It was refused", "cause", REPLAY),
     # ended by a person
     Row("revoked", case("cancelled", event("cancelled", by="ann")), "No, and it will not be", "ann cancelled it", "run it after all", ("--not-applied",)),

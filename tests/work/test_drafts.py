@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,8 @@ def test_a_person_reads_the_list_as_a_table(alone: Agents, drafted: str) -> None
 
     assert done.stdout.split("  ")[0] == drafted
     assert "  Note 2, and 1 more worth reading  by rules, two sources\nread them in " in done.stdout
+    assert re.search(r"^publish one: \S*gatehouse draft approve \S+$", done.stdout, re.MULTILINE)
+    assert re.search(r"^or do not: \S*gatehouse draft reject \S+ --why '…'$", done.stdout, re.MULTILINE)
 
 
 def test_status_shows_the_draft_and_the_source_that_gave_nothing(alone: Agents) -> None:

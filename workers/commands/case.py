@@ -54,6 +54,3 @@ class Case:
     def when(self, time: str | None) -> str:
         """Return a time for a person; empty for none."""
         return times.when(time, self.now) if time else ""
-
-    def ago(self, time: str | None) -> str:
-        return times.ago(time, self.now) if time else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import partial
 
 import click
@@ -11,6 +12,7 @@ from state import hints
 from state.agents import state_file
 from state.ledger import Ledger
 from state.terminal import one_line
+from workers.commands import times
 from workers.commands.output import Failed, command, show, table
 from workers.people import all_agents, person
 
@@ -20,7 +22,8 @@ def dead(*, json_: bool) -> None:
     """List the calls whose attempts are used up, newest first."""
     ledger = Ledger()
     entries = [entry for agent in all_agents() for entry in ledger.dead(agent)]
-    rows = [(entry["call"], entry["key"], entry["at"], entry["error"]) for entry in entries]
+    now = datetime.now(UTC)
+    rows = [(entry["call"], entry["key"], times.when(entry["at"], now), entry["error"]) for entry in entries]
     show(json_, entries, table(rows) or "no call is dead")
 
 

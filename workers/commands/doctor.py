@@ -50,7 +50,10 @@ MAX_ROWS = 20
 @command("doctor", "doctor", "doctor --online")
 @click.option("--online", is_flag=True, help="Also ask each destination and each model; publishes nothing.")
 def doctor(*, online: bool, json_: bool) -> None:
-    """Check versions, persistence, memory policy, clock, disk, ports and connections."""
+    """Check what the system depends on, and say what to change.
+
+    It looks at versions, persistence, memory policy, clock, disk, ports and connections.
+    """
     # The findings say what the requests did, and JSON on stdout stays JSON.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     with contextlib.redirect_stdout(sys.stderr):

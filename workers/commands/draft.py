@@ -20,11 +20,15 @@ draft = click.Group("draft", help="Look at the writer's drafts, and publish or r
 
 @command("list")
 def list_(*, json_: bool) -> None:
-    """List every draft that waits, the oldest first, and those that cannot be used with the reason."""
+    """List the drafts that wait, the oldest first. Those that cannot be used are listed with the reason."""
     waiting = review.waiting()
     rows = [_row(each) for each in waiting]
-    next_ = f"read them in {drafts.folder()}; then: {hints.gatehouse('draft', 'approve')} NAME, or draft reject NAME --why …"
-    show(json_, [asdict(each) for each in waiting], f"{table(rows)}\n{next_}" if rows else "no draft waits")
+    usable = next((each.draft for each in waiting if each.state != "broken"), None)
+    lines = [table(rows), f"read them in {drafts.folder()}"] if rows else ["no draft waits"]
+    if usable:
+        lines.append(f"publish one: {hints.gatehouse('draft', 'approve', usable)}")
+        lines.append(f"or do not: {hints.gatehouse('draft', 'reject', usable, '--why', '…')}")
+    show(json_, [asdict(each) for each in waiting], "\n".join(lines))
 
 
 def _row(each: Waiting) -> tuple[str, ...]:
@@ -37,7 +41,7 @@ def _row(each: Waiting) -> tuple[str, ...]:
 @command("approve")
 @click.argument("name")
 def approve(name: str, *, json_: bool) -> None:
-    """Make the draft NAME a post: the publisher finds it at its next tick."""
+    """Make the draft NAME a post. The publisher finds it at its next tick."""
     _decide(lambda: review.approve(name), json_=json_)
 
 
@@ -45,7 +49,7 @@ def approve(name: str, *, json_: bool) -> None:
 @click.argument("name")
 @click.option("--why", required=True, help="The reason; the file keeps it.")
 def reject(name: str, why: str, *, json_: bool) -> None:
-    """Take the draft NAME away: it is not published, and its items are not drafted again."""
+    """Take the draft NAME away. It is not published, and its items are not drafted again."""
     _decide(lambda: review.reject(name, person(), clean(why)), json_=json_)
 
 

@@ -41,7 +41,7 @@ RUNNER_LOG = "runner.log"
     help="Give up after so long; a slow or busy machine needs more.",
 )  # fmt: skip
 def drill(task: str | None, within: float, *, json_: bool) -> None:
-    """Kill, double and redeliver in a sandbox: each line must say `effects: 1`. With TASK: its own policies."""
+    """Kill, double and redeliver in a sandbox. Each line must say `effects: 1`. With TASK: its own policies."""
     _check(task)
     rows = []
     with closing(_rows(task, within)) as coming:

@@ -34,7 +34,7 @@ _STYLES = {"done": "good", "unknown": "bad", "held": "bad", "rejected": "bad"}
 @click.argument("key")
 @click.option("--verbose", is_flag=True, help="Show every field of each event, with times in UTC.")
 def explain(key: str, *, verbose: bool, json_: bool) -> None:
-    """Show what became of KEY, why, and what to do now; then its history.
+    """Show what became of KEY, why, and what to do now.
 
     KEY is a key, a call, a post, or the beginning of one that only one has.
     """
@@ -76,6 +76,8 @@ def _sentences(told: Told, question: str, name: str, state: str) -> Iterator[str
 
 
 def _sentence(text: str) -> str:
+    if text.partition(" ")[0].strip(":,").isalpha():  # a name stays as it is written
+        text = text[:1].upper() + text[1:]
     return text if text.endswith((".", ":", "?", "…")) or "http" in text.rsplit(maxsplit=1)[-1] else f"{text}."
 
 
@@ -107,7 +109,7 @@ def _words(event: dict[str, Any]) -> str:
         case {"event": "claimed"}:
             return f"attempt {event['attempt']} begins" if "attempt" in event else "an attempt begins"
         case {"event": "refused" | "deferred"}:
-            return refusals.why_it_waits(event)
+            return refusals.why(event)
         case {"event": "done", "ms": ms}:
             return f"attempt {event.get('attempt', '')} took {times.span(ms / 1000)}".replace("  ", " ")
         case {"event": "waiting", "until": until}:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import click
 
 from gatekeeper.policies.spec import agents
@@ -10,6 +12,7 @@ from state import hints
 from state.agents import pause as pauses
 from state.agents import snapshot as state
 from state.agents import state_file
+from workers.commands import times
 from workers.commands.output import Misused, check_agent, command, show
 from workers.people import person
 
@@ -22,7 +25,7 @@ def pause(agent: str, why: str, *, json_: bool) -> None:
     check_agent(agent)
     is_new, head = _pause(agent, why), state.snapshot(agent).head
     first = head["pause"] or {}
-    was = "" if is_new else f" already, by {first.get('by')} since {first.get('at')}: {first.get('why')}"
+    was = "" if is_new else f" already, by {first['by']} {times.ago(first['at'], datetime.now(UTC))}: {first['why']}"
     show(json_, head, f"{agent} is paused{was}; resume: {hints.gatehouse('resume', agent)}")
 
 
@@ -45,7 +48,7 @@ def resume(agent: str | None, *, all_: bool, json_: bool) -> None:
 @command("stop-all", 'stop-all --why "looking at it"')
 @click.option("--why", default="stop-all", show_default=True, help="What to tell the next person who looks.")
 def stop_all(why: str, *, json_: bool) -> None:
-    """Pause every agent at once; an effect that has not started is not sent."""
+    """Pause every agent at once. An effect that has not started is not sent."""
     for agent in agents():
         _pause(agent, why)  # an agent that is paused already keeps the first reason
     show(json_, {"paused": agents()}, f"paused: {', '.join(agents())}")

@@ -25,7 +25,7 @@ from workers.commands.output import Failed, Misused, command, say, show
 )
 @click.option("--yes", is_flag=True, help="Do not ask before damaged lines are skipped; with --skip-damaged.")
 def recover(*, skip_damaged: bool, yes: bool, json_: bool) -> None:
-    """Rebuild the ledger from the journal and the state files under a new epoch; effects are open again afterwards."""
+    """Rebuild the ledger from the journal and the state files. Its epoch is new, and effects are open again afterwards."""
     if yes and not skip_damaged:
         raise Misused("--yes belongs to --skip-damaged; remove it, or say both")
     if skip_damaged and not yes and sys.stdin.isatty():

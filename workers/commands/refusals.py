@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from state import hints
@@ -9,17 +10,14 @@ from state.decision import refusal_text
 from workers.commands import times
 
 Receipt = dict[str, Any]
+#: What begins with the name of a setting.
+_SETTING = re.compile(r"[A-Z]+_[A-Z_]+\b")
 #: What to do, and the commands for it.
 Advice = tuple[str, tuple[str, ...]]
 
 
-def why_it_waits(receipt: Receipt) -> str:
-    """Return why a call is deferred."""
-    return _BY_STAGE.get(str(receipt.get("stage")), _any)(receipt)
-
-
-def why_it_ended(receipt: Receipt) -> str:
-    """Return why a call was refused, or why its attempts ended without a result."""
+def why(receipt: Receipt) -> str:
+    """Return why a call waits, why it was refused, or why its attempts ended without a result."""
     return _BY_STAGE.get(str(receipt.get("stage")), _any)(receipt)
 
 
@@ -46,10 +44,9 @@ def after_the_end(receipt: Receipt, call: str, agent: str) -> Advice:
     """Return what a person can do about a call that was refused or failed."""
     again = hints.gatehouse("replay", call)
     change = str(receipt.get("error", "")).partition("; change ")[2]
-    advice: Advice = (
-        f"Change {change}. Then run it again:" if change else "See to the cause, and run it again:",
-        (again,),
-    )
+    restart = " Restart the system, which reads its settings when it starts." if _SETTING.match(change) else ""
+    now = f"Change {change}.{restart} Then run it again:" if change else "See to the cause, and run it again:"
+    advice: Advice = now, (again,)
     match receipt:
         case {"stage": "key", "holder": holder}:
             advice = "See what the call that has the key does", (hints.gatehouse("explain", str(holder)),)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import click
@@ -15,6 +16,7 @@ from state.agents import history, state_file
 from state.ledger import Ledger
 from state.ledger.resolve import How, Resolution
 from state.terminal import one_line
+from workers.commands import times
 from workers.commands.output import Failed, Misused, command, say, show, table
 from workers.people import all_agents, person
 
@@ -24,10 +26,11 @@ MAX_SHOWN = 1000
 
 @command("held", "held", "held --json")
 def held(*, json_: bool) -> None:
-    """List every key that waits for a person, or for a look-up at its provider."""
+    """List the keys that wait for a person or for a look-up."""
     ledger = Ledger()
     entries = [entry for agent in all_agents() for entry in ledger.held(agent)]
-    rows = [(entry["key"], entry["state"], entry["since"], entry["why"]) for entry in entries]
+    now = datetime.now(UTC)
+    rows = [(entry["key"], entry["state"], times.when(entry["since"], now), entry["why"]) for entry in entries]
     how = f"\nhow to decide: {hints.gatehouse('explain', entries[0]['key'])}" if entries else ""
     show(json_, entries, (table(rows) or "nothing is held") + how)
 
@@ -68,7 +71,7 @@ def decide(  # noqa: PLR0913 - one argument per option, all by name
     yes: bool,
     json_: bool,
 ) -> None:
-    """Decide what happened to KEY, whose outcome is unknown: one of --applied, --not-applied and --cancel."""
+    """Decide what happened to KEY, whose outcome is unknown. Say --applied, --not-applied or --cancel."""
     how = _one_of(applied=applied, not_applied=not_applied, cancel=cancel)
     _check_options(how, result=result, force=force, yes=yes)
     resolution = Resolution(how, person(), clean(why), _check_json(result or "null"), force)

@@ -28,7 +28,7 @@ YEARS = range(2000, 3000)
 @command("schedule", "schedule", "schedule --posts --json")
 @click.option("--posts", "only_posts", is_flag=True, help="Only the posts: to come, due and broken.")
 def show_schedule(*, only_posts: bool, json_: bool) -> None:
-    """Show each entry of the schedule: its last tick, its next, and what it missed; then the posts to come and broken ones."""
+    """Show each entry with its last, next and missed ticks. Then come the posts to come, broken and held back."""
     now = datetime.now(UTC)
     if only_posts:
         files = list(posts.files())
@@ -115,7 +115,7 @@ def run(entry: str, due: str | None, *, json_: bool) -> None:
 @click.option("--to", "end", required=True, help="The last time; later than now counts as now.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be started.")
 def backfill(entry: str, begin: str, end: str, *, dry_run: bool, json_: bool) -> None:
-    """Run one schedule ENTRY for each time from --from to --to at which it was due and did not run."""
+    """Run ENTRY for each time that it missed. From --from to --to: each at which it was due and did not run."""
     known = _entry(entry)
     due_times = _due_times(known, _parse_time(begin), _parse_time(end))
     rows = [_row(known, due, dry_run=dry_run) for due in due_times]

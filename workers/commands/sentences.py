@@ -125,7 +125,7 @@ def _waiting(case: Case) -> Told:
     due = f" at {case.when(until)}" if until else ""
     stage = case.answer.get("stage")
     if stage:
-        why = refusals.why_it_waits(case.answer)
+        why = refusals.why(case.answer)
         now, commands = refusals.while_it_waits(case.answer, case.record["agent"])
         if case.pause and stage not in {"paused", "line"}:
             return _paused(case, f"No, not yet. {why}")
@@ -214,7 +214,7 @@ def _held(case: Case) -> Told:
 
 def _rejected(case: Case) -> Told:
     answer = case.answer or _as_answer(case.newest("refused", "failed"))
-    why = refusals.why_it_ended(answer) if answer else str(case.record.get("why") or "It was refused")
+    why = refusals.why(answer) if answer else str(case.record.get("why") or "It was refused")
     now, commands = refusals.after_the_end(answer, case.call, case.record["agent"])
     return Told("No", why, now, commands)
 

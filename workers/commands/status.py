@@ -30,7 +30,7 @@ _INDENT = 4
 @command("status", "status", "status publisher", "status --json")
 @click.argument("agent", required=False)
 def status(agent: str | None, *, json_: bool) -> None:
-    """Show what is wrong, the worst first, with the command that helps; then one row per agent."""
+    """Show what is wrong and what helps, then a row per agent. The worst comes first."""
     if agent:
         check_agent(agent)
     liveness, late = overdue.current()
