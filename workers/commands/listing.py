@@ -16,7 +16,7 @@ from state.agents.calls import FoundCall, Wanted
 from state.formatting import iso
 from workers.commands import times
 from workers.commands.output import Misused, check_agent, command, show, table
-from workers.commands.paint import cut, paint, width
+from workers.commands.paint import cut, paint, width, wrapped
 from workers.people import all_agents
 
 STATES = ("queued", "claimed", "sending", "done", "waiting", "unknown", "held", "rejected", "cancelled")
@@ -52,7 +52,7 @@ def list_(
     lines = [table([_row(each, now) for each in found.calls]) or "nothing fits"]
     if found.total > limit:
         lines.append(paint(f"{found.total - limit:,} more; --limit {min(found.total, MAX_LIMIT)} lists them", "quiet"))
-    lines += [paint(found.cut, "quiet")] if found.cut else []
+    lines += [paint(line, "quiet") for line in wrapped(found.cut, 0)] if found.cut else []
     if found.calls:
         lines.append(f"see one: {hints.gatehouse('explain', _name(found.calls[0]))}")
     show(json_, rows, "\n".join(lines))
