@@ -17,6 +17,8 @@ MAX_ROUNDS = 20
 #: The longest run of backticks that opens a code span here; each length is searched for once.
 MAX_BACKTICKS = 20
 
+NESTED = "has comments within comments; write each `<!-- … -->` by itself"
+
 CODE, HIDDEN, PROSE = "code", "hidden", "prose"
 
 _INLINE = re.compile(r"\\[^\n]|`+|<!--|<!\[(?=if|endif)|\n", re.IGNORECASE)
@@ -44,7 +46,7 @@ def without_comments(source: str) -> str:
         if kept == source:
             return kept
         source = kept
-    raise UnclosedComment("has comments within comments; write each `<!-- … -->` by itself")
+    raise UnclosedComment(NESTED)
 
 
 def pieces(source: str) -> Iterator[tuple[str, str]]:
@@ -73,13 +75,22 @@ def _line(source: str, at: int) -> Iterator[tuple[str, int]]:
             yield CODE, (at := end)
         elif mark[0] == "<" and (comment := COMMENT.match(source, found.start())):
             yield PROSE, found.start()
-            yield HIDDEN, (at := comment.end())
+            at = comment.end()
+            if "<!--" in comment[0][4:] and _ends_again(source, at):
+                raise UnclosedComment(NESTED)
+            yield HIDDEN, at
         elif mark == "<!--":
             begins = " ".join(source[found.start() : found.start() + 60].split())
             raise UnclosedComment(
                 f"has a comment without an end: `{begins}`; write `-->` after it, or put it in backticks"
             )
     yield PROSE, len(source)
+
+
+def _ends_again(source: str, at: int) -> bool:
+    """Return whether a second end of a comment follows before another comment begins."""
+    begin = source.find("<!--", at)
+    return source.find("-->", at, begin if begin >= 0 else len(source)) >= 0
 
 
 def _span_end(source: str, at: int, length: int) -> int:
