@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from dateutil import parser
 
 #: Characters of a date; longer texts are not tried.
 MAX_LENGTH = 40
+
+#: The year of dates that have none; a leap year.
+YEARLESS = 2000
+A_YEAR, HALF_A_YEAR, ZERO = timedelta(days=366), timedelta(days=183), timedelta()
 
 #: A year, a day as eight digits, or seconds or milliseconds since 1970: also numbers of other kinds look like this.
 _NUMBER = re.compile(r"(?:19|20)\d\d(?:[01]\d[0-3]\d)?|1\d{9}(?:\d{3})?(?:\.\d+)?")
@@ -48,6 +52,24 @@ def day_first(text: str) -> datetime | None:
     return _read(text, day_comes_first=True)
 
 
+def across_years(moments: Sequence[datetime]) -> list[datetime]:
+    """Move dates without a year, which are read as of YEARLESS, so that a row after a New Year is later than those before.
+
+    Args:
+        moments: The dates in the order of the file, which runs forwards or backwards.
+
+    """
+    steps = [after - before for before, after in pairwise(moments)]
+    small = [step for step in steps if abs(step) <= HALF_A_YEAR]
+    direction = -1 if sum(step < ZERO for step in small) > sum(step > ZERO for step in small) else 1
+    moved, years = list(moments[:1]), 0
+    for step, moment in zip(steps, moments[1:], strict=True):
+        if -step * direction > HALF_A_YEAR:
+            years += direction
+        moved.append(moment + years * A_YEAR)
+    return moved
+
+
 def is_number(text: str) -> bool:
     """Return whether a text is a date only if its column is one of dates: a year, or a time since 1970."""
     return bool(_NUMBER.fullmatch(text.strip()))
@@ -72,7 +94,7 @@ def _parsed(text: str, *, day_comes_first: bool) -> datetime:
     if len(text) > MAX_LENGTH or not (_DAY_AND_MONTH.match(text) or _MONTH.search(text)):
         raise ValueError(text)
     found: datetime = parser.parse(
-        text, dayfirst=day_comes_first, ignoretz=True, default=datetime(2000, 1, 1, tzinfo=UTC)
+        text, dayfirst=day_comes_first, ignoretz=True, default=datetime(YEARLESS, 1, 1, tzinfo=UTC)
     )
     return found
 

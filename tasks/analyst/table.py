@@ -192,7 +192,11 @@ def ordered(table: Table) -> tuple[int, list[TableRow]]:
             dated.append((moment, row))
         else:
             table.problems.append(f"row {row.number} has no date: {text[:MAX_SHOWN]!r}")
-    return label, [row for _, row in sorted(dated, key=lambda each: each[0])][-MAX_ROWS:]
+    moments = [moment for moment, _ in dated]
+    if all(moment.year == dates.YEARLESS and str(moment.year) not in _text(row.cells[label]) for moment, row in dated):
+        moments = dates.across_years(moments)
+    by_date = sorted(zip(moments, (row for _, row in dated), strict=True), key=lambda each: each[0])
+    return label, [row for _, row in by_date][-MAX_ROWS:]
 
 
 def _holds_dates(table: Table, column: int) -> bool:
