@@ -10,6 +10,9 @@ from html import unescape
 #: Characters; the rest of a longer text is ignored. A title or a summary is far shorter.
 MAX_LENGTH = 200_000
 
+#: They shape Persian and Indic words and join the parts of an emoji.
+_JOINERS = "\u200c\u200d"
+
 _SILENT = re.compile(r"<(?P<tag>script|style)\b|<!--")
 #: A block tag separates words; an inline tag may stand inside a word.
 _BLOCK = re.compile(r"(?i)</?(?:p|br|div|li|ul|ol|h[1-6]|tr|td|th|blockquote|pre)\b[^<>]*>")
@@ -30,7 +33,7 @@ def plain(html: str) -> str:
 
 
 def _is_visible(character: str) -> bool:
-    return unicodedata.category(character) not in {"Cc", "Cf", "Co", "Cs", "Cn"}
+    return character in _JOINERS or unicodedata.category(character) not in {"Cc", "Cf", "Co", "Cs", "Cn"}
 
 
 def _outside_scripts(html: str) -> Iterator[str]:

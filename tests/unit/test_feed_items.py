@@ -98,6 +98,10 @@ def test_a_long_piece_of_odd_html_is_read_within_the_limits(piece: str) -> None:
 
 def test_control_characters_and_those_that_turn_text_around_are_left_out() -> None:
     assert html.plain("a\u202eb\u200bc\x1b[31m d\u0007") == "abc[31m d"
+    assert (
+        html.plain("\U0001f469\u200d\U0001f467 \u0645\u06cc\u200c\u0634\u0648\u062f")
+        == "\U0001f469\u200d\U0001f467 \u0645\u06cc\u200c\u0634\u0648\u062f"
+    )
 
 
 @pytest.mark.parametrize(
