@@ -114,6 +114,7 @@ def reject(name: str, by: str, why: str) -> Decided:
 
 def _find(name: str, home: Path, state: Literal["approved", "rejected"]) -> Waiting | Decided:
     """Return the draft of this name, or the same decision if it was made before; raises NotDecided."""
+    name = Path(name).stem if name.endswith(".md") else name  # `draft list` shows files, which people paste
     known = {each.draft: each for each in waiting()}
     near = [each for each in known if name and each.startswith(name)]
     if name in known or len(near) == 1:

@@ -110,6 +110,7 @@ def test_a_draft_that_says_that_it_is_one_is_listed_with_what_to_change(alone: A
 
 def test_the_beginning_of_a_name_that_only_one_draft_has_is_enough(alone: Agents, drafted: str) -> None:
     assert gate(alone, "approve", "digest-2026")[1]["draft"] == drafted
+    assert gate(alone, "approve", f"content/drafts/{drafted}.md")[1]["draft"] == drafted  # as pasted from the list
 
 
 @pytest.mark.parametrize(
