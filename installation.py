@@ -79,6 +79,12 @@ def _stale(chosen: Installation) -> str:
     )
 
 
+def running() -> Installation | None:
+    """Return the installation that runs with the STATE_DIR of this process; None if none does."""
+    folder = settings.current().state_dir
+    return next((each for each in _running() if each.config.state_dir == folder), None)
+
+
 def _find_modules_where(folders: Sequence[str]) -> None:
     """Add the folders of the installation's agents to those in which this process and its children find modules."""
     own = [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pkgutil
+import warnings
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import structlog
 from celery import Celery
 from celery.app.utils import Settings
+from celery.exceptions import CPendingDeprecationWarning
 from celery.result import AsyncResult
 from celery.signals import beat_init, setup_logging, worker_init, worker_ready
 
@@ -229,6 +231,12 @@ def _configure_logs(**_: Any) -> None:
 @worker_ready.connect
 def _log_worker_ready(**_: Any) -> None:
     log.info("worker ready")
+
+
+@worker_ready.connect
+def _silence_advice(**_: Any) -> None:
+    # At each lost connection Celery advises in seven lines to set an option of its next version.
+    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
 
 
 @beat_init.connect

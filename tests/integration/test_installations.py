@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -187,3 +188,15 @@ def test_a_process_of_a_stranger_does_not_choose_what_root_runs(root: Path, tmp_
     stranger.wait()
     assert "/tmp/strange" not in done.stdout + done.stderr
     assert f"{copy}/var/run/redis.sock" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "doctor"])
+def test_a_server_that_is_away_from_a_system_that_runs_is_not_started_a_second_time(
+    up: Callable[..., Path], command: str
+) -> None:
+    copy = up(environ={})
+
+    done = gatehouse(copy, command)
+
+    assert re.search(r"the system runs \(make up, pid \d+\)", done.stdout + done.stderr)
+    assert "start the system with" not in done.stdout + done.stderr

@@ -172,6 +172,6 @@ def test_without_redis_the_doctor_says_so_and_checks_the_rest(tmp_path: Path) ->
     lines = done.stdout.splitlines()
     assert (done.returncode, done.stderr) == (1, "")
     assert lines[0].startswith("CHANGE  redis connection")
-    assert lines[1].strip() == "-> start make up"
+    assert lines[1].strip() == "-> start the system with: make up"
     assert [line.split()[0] for line in lines if "model groq" in line or " models " in line] == ["ok", "CHANGE"]
     assert any(line.startswith("ok      disk") for line in lines)

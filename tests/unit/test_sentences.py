@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from state import hints
-from workers.commands import sentences
+from workers.commands import explain, sentences
 from workers.commands.case import Case
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -177,3 +177,15 @@ def test_every_state_and_every_stage_is_in_the_table() -> None:
 @pytest.mark.parametrize(("has_effect", "question"), [(True, "Posted?"), (False, "Done?")])
 def test_the_first_question_fits_the_task(has_effect: bool, question: str) -> None:
     assert sentences.question(case("done", has_effect=has_effect)) == question
+
+
+@pytest.mark.parametrize(
+    ("happened", "words"),
+    [
+        (event("http", method="POST", url="http://127.0.0.1/a", outcome="applied", status=200), "POST http://127.0.0.1/a: 200, applied"),
+        (event("http", method="POST", url="http://127.0.0.1/a", outcome="unknown", error="reset"), "POST http://127.0.0.1/a: reset, unknown"),
+        (event("recovery point") | {"name": "draft", "value": "a whole post"}, "name=draft"),
+    ],
+)  # fmt: skip
+def test_the_history_is_told_without_the_fields_of_the_record(happened: dict[str, Any], words: str) -> None:
+    assert explain._row(happened, NOW)[-1] == words

@@ -34,7 +34,7 @@ from state.terminal import one_line
 from tasks.monitor import probes
 from workers.commands import online as asking
 from workers.commands import privacy, vitals
-from workers.commands.output import command, show
+from workers.commands.output import command, show, what_to_do_about_redis
 from workers.commands.vitals import Finding
 
 #: The oldest server that has every command used here.
@@ -108,8 +108,7 @@ def _redis(config: settings.Settings) -> Iterator[Finding]:
         yield _version(info)
         yield from _on_redis()
     except StoreError as error:
-        start = "make up" if config.embedded else "the server at REDIS_URL"
-        yield Finding("redis connection", f"{where}: {clean(str(error))}", f"start {start}")
+        yield Finding("redis connection", f"{where}: {clean(str(error))}", what_to_do_about_redis())
 
 
 def _on_redis() -> Iterator[Finding]:

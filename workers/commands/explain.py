@@ -24,7 +24,7 @@ from workers.people import all_agents
 _FOOTER = ("result", "flaw", "why", "waits", "answer")
 #: Fields of an event that say nothing to a person who does not debug the gate itself.
 _INTERNAL = frozenset(
-    {"at", "event", "fence", "owner", "ms", "attempt", "call", "stage", "error", "why", "door", "by", "detail"}
+    {"at", "event", "fence", "owner", "ms", "attempt", "call", "stage", "error", "why", "door", "by", "detail", "value"}
 )
 #: How each state looks.
 _STYLES = {"done": "good", "unknown": "bad", "held": "bad", "rejected": "bad"}
@@ -99,7 +99,13 @@ def case_of(record: dict[str, Any]) -> Case:
 
 
 def _row(event: dict[str, Any], now: datetime) -> tuple[str, ...]:
-    return times.clock(event["at"], now), times.ago(event["at"], now), event["event"], _words(event)
+    words = _request(event) if event["event"] == "http" else _words(event)
+    return times.clock(event["at"], now), times.ago(event["at"], now), event["event"], words
+
+
+def _request(event: dict[str, Any]) -> str:
+    answer = event.get("status") or event.get("error") or "no answer"
+    return f"{event.get('method')} {event.get('url')}: {answer}, {event.get('outcome')}"
 
 
 def _words(event: dict[str, Any]) -> str:

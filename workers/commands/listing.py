@@ -66,7 +66,8 @@ def _name(each: FoundCall) -> str:
 def _row(each: FoundCall, now: datetime) -> tuple[str, ...]:
     when = times.ago(datetime.fromtimestamp(each.at_ms / 1000, UTC), now) if each.at_ms else ""
     state = paint(each.state, STYLES.get(each.state, ""))
-    why = f"{each.stage}: {each.error}" if each.stage and each.error else each.error or each.stage
+    is_named = not each.stage or each.error.startswith(each.stage)
+    why = each.error if is_named else f"{each.stage}: {each.error}".removesuffix(": ")
     why = "replayed: its key was done before" if each.replayed else why
     columns = width()
     name = cut(each.key or each.call, columns and columns - NARROW)

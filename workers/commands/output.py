@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+import installation
 import settings
 from gatekeeper.errors import GatekeeperError
 from gatekeeper.policies.spec import agents
@@ -133,10 +134,22 @@ def _with_clear_errors(function: Callable[..., Any]) -> Callable[..., Any]:
         except (Failed, NewerRedisFormat, *EXPECTED) as error:
             _fail(str(error), json_=json_, code=2 if isinstance(error, Misused) else 1)
         except StoreError as error:
-            hint = "start the system with: make up" if settings.current().embedded else "look at REDIS_URL"
-            _fail(f"Redis does not answer ({clean(str(error))}); {hint}", json_=json_)
+            _fail(f"Redis does not answer ({clean(str(error))}); {what_to_do_about_redis()}", json_=json_)
 
     return wrapped
+
+
+def what_to_do_about_redis() -> str:
+    """Return what a person can do about a Redis that does not answer."""
+    if not settings.current().embedded:
+        return "start the server at REDIS_URL, or correct that address"
+    found = installation.running()
+    if found is None:
+        return "start the system with: make up"
+    return (
+        f"the system runs ({found.name}, pid {found.pid}) and starts a server again that has died: "
+        "look again in a few seconds; if nothing changes, restart the system"
+    )
 
 
 def _check_format() -> None:
