@@ -65,7 +65,7 @@ def test_the_command_that_is_shown_for_a_hostile_key_names_that_key_and_starts_n
     key = "it's; $(id) `id`"
 
     assert (
-        shlex.split(shell.run("from workers.commands.output import explain\nanswer = explain(key)", key=key))[-1] == key
+        shlex.split(shell.run("from state import hints\nanswer = hints.gatehouse('explain', key)", key=key))[-1] == key
     )
 
 

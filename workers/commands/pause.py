@@ -13,7 +13,7 @@ from state.agents import pause as pauses
 from state.agents import snapshot as state
 from state.agents import state_file
 from workers.commands import times
-from workers.commands.output import Misused, check_agent, command, show
+from workers.commands.output import Misused, check_agent, command, plain, show
 from workers.people import person
 
 
@@ -24,7 +24,7 @@ def pause(agent: str, why: str, *, json_: bool) -> None:
     """Let nothing of AGENT start until it is resumed. An agent that is paused already keeps the first reason."""
     check_agent(agent)
     is_new, head = _pause(agent, why), state.snapshot(agent).head
-    first = head["pause"] or {}
+    first = plain(head["pause"] or {})
     was = "" if is_new else f" already, by {first['by']} {times.ago(first['at'], datetime.now(UTC))}: {first['why']}"
     show(json_, head, f"{agent} is paused{was}; resume: {hints.gatehouse('resume', agent)}")
 
