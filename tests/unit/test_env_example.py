@@ -14,6 +14,8 @@ SETTING = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+_?")
 
 #: One variable per source of webhooks; the example shows one of them.
 PER_SOURCE = "WEBHOOK_SECRET_"
+#: A convention of terminals (no-color.org), read from the environment and not a setting.
+OF_TERMINALS = {"NO_COLOR"}
 
 
 def read_by_settings() -> set[str]:
@@ -33,7 +35,7 @@ def documented() -> dict[str, str]:
 def test_every_setting_is_in_the_example_and_the_other_way_round() -> None:
     shown = {PER_SOURCE if name.startswith(PER_SOURCE) else name for name in documented()}
 
-    assert shown == read_by_settings()
+    assert shown == read_by_settings() - OF_TERMINALS
 
 
 def test_there_are_as_many_names_as_settings() -> None:
