@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
-from weakref import WeakKeyDictionary
 
 from hiredis import pack_command
 from redis import Redis
@@ -89,20 +86,12 @@ def _in_order(names: Sequence[str], given: Mapping[str, Any]) -> list[Any]:
     return [*[given[name] for name in names[:-1]], *given[names[-1].removesuffix(lua.REST)]]
 
 
-#: Connections that ran a script a moment ago, by pool, with the time then: taking one from its pool, and giving it back, costs
-#: a third of a round trip.
-_recent: WeakKeyDictionary[Any, list[tuple[Any, float]]] = WeakKeyDictionary()
-#: Seconds. A connection that was idle for longer is given back, so that the pool looks whether the server closed it.
-RECENT = 1.0
-
-
 def _exchange(redis: Redis, *commands: tuple[str | bytes | int, ...]) -> list[Any]:
     """Run commands in one round trip, without redis-py's telemetry and its check of each argument: a quarter of the cost."""
     packed = b"".join(pack_command(command) for command in commands)  # type: ignore[arg-type]  # its type says: a tuple of one
     pool = redis.connection_pool
-    recent = _recent.setdefault(pool, [])
     try:
-        connection = _connection(pool, recent)
+        connection = pool.get_connection()
     except RedisError as error:
         raise as_away(error) from error
 
@@ -111,25 +100,12 @@ def _exchange(redis: Redis, *commands: tuple[str | bytes | int, ...]) -> list[An
         return [connection.read_response() for _ in commands]
 
     try:
-        answers = connection.retry.call_with_retry(exchange, lambda _: connection.disconnect())
+        return cast("list[Any]", connection.retry.call_with_retry(exchange, lambda _: connection.disconnect()))
     except BaseException as error:
         if len(commands) > 1 or not isinstance(error, ResponseError):
             connection.disconnect()  # an answer that was not read must not reach the next user
-        pool.release(connection)
         if isinstance(error, RedisError):
             raise as_away(error) from error
         raise
-    recent.append((connection, time.monotonic()))
-    return cast("list[Any]", answers)
-
-
-def _connection(pool: Any, recent: list[tuple[Any, float]]) -> Any:
-    """Return a connection of this process that ran a script a moment ago; otherwise one that the pool has checked."""
-    try:
-        connection, used = recent.pop()
-    except IndexError:
-        return pool.get_connection()
-    if connection.pid == os.getpid() and time.monotonic() - used < RECENT:
-        return connection
-    pool.release(connection)
-    return pool.get_connection()
+    finally:
+        pool.release(connection)

@@ -19,7 +19,7 @@ def shown(house: Install, call: str) -> str:
 
     def ask() -> str:
         with build_opener(ProxyHandler({})).open(f"{house.flower_url}/api/tasks?limit=1000", timeout=10) as answer:
-            return str(json.load(answer)[call]["result"])
+            return str(json.load(answer)[call]["result"] or "")
 
     return until(ask, what=f"the result of {call} in Flower")
 

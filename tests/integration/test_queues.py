@@ -63,7 +63,7 @@ def test_a_backlog_in_another_queue_is_not_run_by_the_default_worker(
     house: Install, shell: Shell, store: redis.Redis, default: Process, slow: Process
 ) -> None:
     """Messages in the default queue overtake nothing in `slowq`, and that the default queue is empty says nothing of it."""
-    blocks = into_slowq(shell, "counter.sleepy", seconds=4, name="slowly")
+    blocks = into_slowq(shell, "counter.sleepy", seconds=15, name="slowly")
     until(lambda: len(house.notes("slowly")) == 1, what="the slow worker to have its hand full")
     backlog = [into_slowq(shell, "counter.add", a=number, b=0) for number in range(8)]
     silent_for_long(store, *backlog)
