@@ -81,7 +81,12 @@ def of_call(agent: str, call: str) -> dict[str, Any] | None:
     if not record:
         return None
     history = _of_key(redis, agent, record["key"]) if record.get("key") else None
-    own = {"call": call, "state": record.get("state"), "door": record.get("door"), "answer": _json(record.get("answer"))}
+    own = {
+        "call": call,
+        "state": record.get("state"),
+        "door": record.get("door"),
+        "answer": _json(record.get("answer")),
+    }
     if "options" in record:
         own["options"] = _json(record["options"])
     if history is None:

@@ -76,6 +76,7 @@ def _sentences(told: Told, question: str, name: str, state: str) -> Iterator[str
 
 
 def _sentence(text: str) -> str:
+    text = text.strip() or "nothing is recorded of it"
     if text.partition(" ")[0].strip(":,").isalpha():  # a name stays as it is written
         text = text[:1].upper() + text[1:]
     return text if text.endswith((".", ":", "?", "…")) or "http" in text.rsplit(maxsplit=1)[-1] else f"{text}."
