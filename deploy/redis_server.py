@@ -54,7 +54,7 @@ def command(settings: Settings) -> list[str]:
     """Create the embedded server's folders for this user only, and return its command line.
 
     Raises:
-        ServerError: If there is no program to run.
+        ServerError: The machine has no server program that can be run.
         SettingsError: If another user owns the folder of the socket.
         OSError: If a folder cannot be created.
 

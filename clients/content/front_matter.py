@@ -48,7 +48,7 @@ def split(text: str) -> tuple[dict[str, object], str]:
         The fields, whose names are in lower case and whose values are text, dates, lists and mappings; and the body.
 
     Raises:
-        BrokenPost: there is no front matter, or it cannot be read.
+        BrokenPost: the post has no front matter, or its front matter cannot be read.
 
     """
     text = text.strip()

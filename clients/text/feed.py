@@ -136,7 +136,7 @@ def digest(identity: str) -> str:
 
 
 def _link(entry: Any, base: str) -> tuple[str, str]:
-    """Return the first usable link of an entry and an empty text, or an empty link and why there is none."""
+    """Return the first usable link of an entry and an empty text, or an empty link and the reason."""
     why = "without a link"
     for candidate in _candidates(entry):
         link = absolute(candidate, base)
@@ -162,7 +162,7 @@ def _candidates(entry: Any) -> Iterator[str]:
 
 
 def absolute(link: str, base: str = "") -> str | None:
-    """Return a link as an absolute URL in ASCII, or None if it is relative and there is no base."""
+    """Return a link as an absolute URL in ASCII, or None for a relative link without a base."""
     try:
         joined = urljoin(base, re.sub(r"[\t\r\n]", "", link))
         parts = urlsplit(f"https:{joined}" if joined.startswith("//") else joined)

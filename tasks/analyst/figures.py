@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 #: Characters of a cell that may hold a number.
 MAX_LENGTH = 40
-#: The ways to write that there is no value.
+#: How tables mark a missing value.
 MISSING = frozenset(
     {"", "-", "--", "\u2013", "\u2014", ".", "?", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "n.a.", "k.a."}
 )
@@ -41,7 +41,7 @@ _PROOFS = {
 
 
 def is_missing(cell: Any) -> bool:
-    """Return whether a cell says that there is no value."""
+    """Return whether a cell marks a missing value."""
     return cell is None or (isinstance(cell, str) and cell.strip().casefold() in MISSING)
 
 

@@ -69,7 +69,7 @@ def approve(name: str) -> Decided:
         name: The draft's name, or the beginning of it that only one draft has.
 
     Raises:
-        NotDecided: there is no such draft, it cannot be used, or a post has its name.
+        NotDecided: the draft does not exist or cannot be used, or a post has its name.
 
     """
     home = settings.current().content_dir
@@ -97,7 +97,7 @@ def reject(name: str, by: str, why: str) -> Decided:
         why: The reason, which its file keeps.
 
     Raises:
-        NotDecided: there is no such draft.
+        NotDecided: the draft does not exist.
 
     """
     found = _find(name, drafts.folder(), "rejected")

@@ -1,4 +1,4 @@
-"""What Flower's result column says of a call, by its API, from which its table is made."""
+"""Read the result column of Flower through its API, which also feeds its table."""
 
 from __future__ import annotations
 

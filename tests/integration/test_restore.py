@@ -133,7 +133,7 @@ def test_a_living_redis_is_never_overwritten(house: Install, clerk: Clerk, effec
 
 
 def fingerprint(clerk: Clerk) -> dict[str, Any]:
-    """What each key of an agent holds; but the ledger, whose epoch is new."""
+    """Return the contents of each key of an agent except the ledger, whose epoch is new."""
     raw = redis.Redis.from_url(clerk.house.redis_url)
     read = {
         b"hash": raw.hgetall,

@@ -15,7 +15,7 @@ from tests.harness.shell import Shell
 
 
 class Watcher:
-    """What a worker sends to Flower: lists of events, in the order in which they were sent."""
+    """Record the lists of events that a worker sends to Flower, in the order of sending."""
 
     def __init__(self, store: redis.Redis) -> None:
         self.batches: list[list[dict[str, Any]]] = []

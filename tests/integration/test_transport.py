@@ -49,7 +49,7 @@ def take(channel: Any) -> Any:
 
 
 def commands(store: redis.Redis) -> dict[str, int]:
-    """How often each command was run since the last time this was asked."""
+    """Return how often each command ran since the last call of this function."""
     counted = {name.removeprefix("cmdstat_"): row["calls"] for name, row in store.info("commandstats").items()}
     store.config_resetstat()
     return {name: calls for name, calls in counted.items() if name not in {"info", "config|resetstat"}}
@@ -102,7 +102,7 @@ def test_a_rejected_message_is_gone(channel: Any, store: redis.Redis) -> None:
 
 
 def test_an_index_entry_without_a_message_is_removed(channel: Any, store: redis.Redis) -> None:
-    """What a server leaves that stopped between the two commands of a delivery."""
+    """A server that stops between the two commands of a delivery leaves such an entry."""
     store.zadd("unacked_index", {"tag": 1})
 
     channel.qos.restore_by_tag("tag")

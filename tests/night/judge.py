@@ -1,4 +1,4 @@
-"""What the command of a page says about its situation, and how long it takes."""
+"""Judge what the command of a page says about its situation, and time it."""
 
 from __future__ import annotations
 

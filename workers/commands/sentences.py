@@ -175,7 +175,8 @@ def _unknown(case: Case) -> Told:
     happened = f"Not known: it was sent {case.when(sent.get('at'))}, and no trustworthy answer came".replace(
         "sent ,", "sent,"
     )
-    why, look = str(case.record.get("why") or case.newest("unknown").get("why") or ""), case.newest("unknown")
+    look = case.newest("unknown")
+    why = str(case.record.get("why") or look.get("why") or "")
     if case.can_look_up:
         due = _next_look(look)
         next_look = f", next at {case.when(due)}" if due else ""
