@@ -5,15 +5,19 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 INSTALLED_DEV := .venv/.installed-dev
 LOCK := deploy/requirements.txt
+# The same with the extra postgres, for an image whose journal is shared (JOURNAL_URL).
+LOCK_POSTGRES := deploy/requirements-postgres.txt
 # uv and pip-audit, in an environment of their own: they must not change the packages that they look at.
 TOOLS := .venv/tools
 
 # Most tests wait for processes to start, so twice as many run as a small machine has cores; a file stays in one process.
 IN_PARALLEL := -n 4 --dist loadfile
+# Each of the four collects all tests, which takes half as long with the compiled files of the last run.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(IN_PARALLEL)
 
 PACKAGES := state gatekeeper clients tasks workers web deploy
 
-.PHONY: help up test check docs coverage bench memory model torture torture-short teeth peers lock audit clean
+.PHONY: help up test check docs coverage bench bench-guard bench-peers bench-stack memory model torture torture-short torture-rabbitmq torture-postgresql matrix matrix-short teeth peers lock audit clean
 
 help:
 	@echo 'make up      install into .venv and run everything; Ctrl-C stops it'
@@ -22,10 +26,16 @@ help:
 	@echo 'make docs    build the documentation and the API reference into site/'
 	@echo 'make coverage run all tests, and show what they miss in each file and package; TESTS=… runs some'
 	@echo 'make bench   measure the gate against plain Celery'
+	@echo 'make bench-peers  how fast: no-op tasks and calls of Gatehouse and nine other task queues, in about ten minutes'
+	@echo 'make bench-guard fail if the processor time of a gated call grew by more than a quarter'
+	@echo 'make bench-stack  the whole system: start, rest, webhooks, ticks, model calls, in about six minutes'
 	@echo 'make model   try every interleaving of the protocol, and what happens without each defence'
 	@echo 'make torture kill, stop, cut, empty and fill everything, for about half an hour; torture-short: for about five minutes'
+	@echo 'make torture-rabbitmq  some of it in a minute, with RabbitMQ between the processes'
+	@echo 'make torture-postgresql  some of it in two minutes, with the journal in PostgreSQL'
+	@echo 'make matrix  each broker with each ledger and each journal, while each server is killed; matrix-short: one kill each'
 	@echo 'make teeth   switch off each defence in a copy, and see that the torture goes red'
-	@echo 'make peers   the same faults on seven other task queues'
+	@echo 'make peers   how safe: the same faults on Gatehouse and seven other task queues'
 	@echo 'make memory  how much memory the running system holds'
 	@echo 'make lock    write deploy/requirements.txt, the packages with their hashes; UPGRADE=1 takes newer ones'
 	@echo 'make audit   look up known vulnerabilities of the locked packages; fails also if one cannot be looked up'
@@ -33,13 +43,11 @@ help:
 	@echo 'PYTHON=…     the Python to use, 3.11 or newer (default: python3)'
 
 up: $(INSTALLED)
-	@$(BIN)/python -m deploy.data_takeover
-	@$(BIN)/python -m web.validate_config
-	@exec $(BIN)/python -m deploy.up
+	@exec $(BIN)/python -m deploy.up --validate
 
 test: $(INSTALLED_DEV)
-	@echo 'The tests take about four minutes on two idle cores; the percentage shows how far they are.'
-	@$(BIN)/python -m pytest $(IN_PARALLEL) -m 'not slow'
+	@echo 'The tests take some minutes; the percentage shows how far they are.'
+	@$(PYTEST) -m 'not slow'
 
 check: $(INSTALLED_DEV)
 	$(BIN)/ruff format --check .
@@ -47,7 +55,7 @@ check: $(INSTALLED_DEV)
 	$(BIN)/mypy --strict .
 	$(BIN)/lint-imports
 	$(BIN)/mkdocs build --strict
-	$(BIN)/python -m pytest $(IN_PARALLEL)
+	$(PYTEST)
 
 docs: $(INSTALLED_DEV)
 	@$(BIN)/mkdocs build --strict
@@ -67,6 +75,15 @@ coverage: $(INSTALLED_DEV)
 bench: $(INSTALLED_DEV)
 	@$(BIN)/python -m bench
 
+bench-guard: $(INSTALLED_DEV)
+	@$(BIN)/python -m bench.guard
+
+bench-peers: $(INSTALLED_DEV)
+	@$(BIN)/python -m bench.peers.speed --write bench/peers/SPEED.md --page docs/performance.md
+
+bench-stack: $(INSTALLED_DEV)
+	@$(BIN)/python -m bench.stack
+
 model: $(INSTALLED_DEV)
 	@$(BIN)/python -m tests.model
 
@@ -76,6 +93,19 @@ torture: $(INSTALLED_DEV)
 torture-short: $(INSTALLED_DEV)
 	@$(BIN)/python -m tests.torture --short
 
+# Not the scenarios that look into Redis for messages, or into our transport over it.
+torture-postgresql: $(INSTALLED_DEV)
+	@$(BIN)/python -m tests.torture --short --postgresql $(foreach one,F1 F4 F6 F8 F12 F14 F17 F27 F29,--only $(one))
+
+torture-rabbitmq: $(INSTALLED_DEV)
+	@$(BIN)/python -m tests.torture --short --rabbitmq $(foreach one,F1 F6 F8 F12 F17 F26 F27 F29 F30,--only $(one))
+
+matrix: $(INSTALLED_DEV)
+	@$(BIN)/python -m tests.matrix --jobs 4 --write docs/matrix.md
+
+matrix-short: $(INSTALLED_DEV)
+	@$(BIN)/python -m tests.matrix --short
+
 teeth: $(INSTALLED_DEV)
 	@$(BIN)/python -m tests.torture --teeth
 
@@ -83,13 +113,15 @@ peers: $(INSTALLED_DEV)
 	@$(BIN)/python -m bench.peers --at-once 3 --write bench/peers/RESULTS.md
 
 memory: $(INSTALLED)
-	@$(BIN)/python -m deploy.memory --limit 300
+	@$(BIN)/python -m deploy.memory --limit 215
+
+COMPILE = $(TOOLS)/bin/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' --quiet
 
 # The lock holds for every Python and machine that pyproject.toml allows. Versions in it stay, unless UPGRADE is given.
 lock: $(TOOLS)/.installed
-	@$(TOOLS)/bin/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
-	  $(if $(UPGRADE),--upgrade) --quiet --output-file $(LOCK) >/dev/null
+	@$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file $(LOCK) >/dev/null
+	@$(COMPILE) --extra postgres --constraint $(LOCK) $(if $(UPGRADE),--upgrade) --output-file $(LOCK_POSTGRES) >/dev/null
 
 # Strict: a package that cannot be looked up is a failure too. CI passes STRICT= and only lists such packages.
 audit: STRICT ?= --strict

@@ -14,5 +14,5 @@ schedule = {
     "analyse": {"cron": "0 6 * * *", "task": "tasks.analyst.collect", "missed": "latest", "overlap": "skip"},
     "report": {"cron": "30 6 * * *", "task": "tasks.reporter.report", "missed": "latest", "overlap": "skip"},
     "draft": {"cron": "0 7 * * *", "task": "tasks.writer.draft", "missed": "latest", "overlap": "skip"},
-    "monitor": {"cron": "0 * * * *", "task": "tasks.monitor.check", "missed": "skip", "overlap": "skip"},
+    "monitor": {"cron": "*/15 * * * *", "task": "tasks.monitor.check", "missed": "skip", "overlap": "skip"},
 }

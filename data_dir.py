@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 from setting_values import ROOT, SettingsError
@@ -71,7 +72,21 @@ def holds_data(folder: Path) -> bool:
 
 def is_code(name: str) -> bool:
     """Return whether a file or folder of this name belongs to a Python package, and is not data."""
-    return name.endswith((".py", ".pyi", ".pyc", ".lua", ".lua.inc")) or name in {"__pycache__", "py.typed"}
+    return name.endswith((".py", ".pyi", ".pyc", ".lua", ".lua.inc", ".sql")) or name in {"__pycache__", "py.typed"}
+
+
+def check_journal_place(url: str, journal_dir: Path) -> None:
+    """Raise SettingsError if JOURNAL_URL needs a package that is missing, or is not set and the journal is in a database."""
+    if url and find_spec("psycopg") is None:
+        raise SettingsError(
+            "JOURNAL_URL needs psycopg, which is not installed; run .venv/bin/pip install '.[postgres]', or remove JOURNAL_URL"
+        )
+    copy = next(journal_dir.glob("shared-*"), None)
+    if copy and not url:
+        raise SettingsError(
+            f"JOURNAL_URL is not set, but the journal of this installation is in a database, of which {copy} is a copy; "
+            "set JOURNAL_URL, or see docs/shared-journal.md for the way back to files"
+        )
 
 
 def _raise_unless_missing(error: OSError) -> None:

@@ -3,9 +3,13 @@
 from typing import Any
 
 from flower.utils import broker
+from redis.asyncio.sentinel import Sentinel
 
+import redis_url
 import settings
+from broker_url import is_amqp
 from gatekeeper import logs, origin
+from redis_url import RedisUrl
 from web import flower_errors, flower_guard
 
 logs.configure()
@@ -42,15 +46,28 @@ class _Broker(broker.RedisBase):  # type: ignore[misc]  # Flower has no types
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.redis = broker.redis.Redis.from_url(
-            _chosen.broker_url,
-            socket_timeout=self.socket_timeout,
-            retry=broker.Retry(broker.NoBackoff(), 0),
-        )
+        own = {"socket_timeout": self.socket_timeout, "retry": broker.Retry(broker.NoBackoff(), 0)}
+        place = redis_url.read(_chosen.broker_url)
+        if place.sentinels:
+            self.redis = _of_sentinels(place, own | {"socket_connect_timeout": self.socket_connect_timeout})
+        else:
+            self.redis = broker.redis.Redis.from_url(_chosen.broker_url, **own)
 
 
-for _reader in ("Redis", "RedisSsl", "RedisSocket"):
-    setattr(broker, _reader, _Broker)
+def _of_sentinels(place: RedisUrl, options: dict[str, Any]) -> Any:
+    """Return a client of the server that the sentinels call the primary."""
+    manager = Sentinel(place.sentinels, sentinel_kwargs={**options, **place.sentinel_options}, **options)
+    login = {"username": place.username or None, "password": place.password or None, "db": place.database}
+    tls = {"ssl": True, **(place.ssl_options or {})} if place.tls is not None else {}
+    return manager.master_for(place.master, **login, **tls)
+
+
+if is_amqp(_chosen.broker_url):
+    #: Without it Flower asks port 15672 of the host in BROKER_URL.
+    broker_api = _chosen.broker_api_url or None
+else:
+    for _reader in ("Redis", "RedisSsl", "RedisSocket", "RedisSentinel"):
+        setattr(broker, _reader, _Broker)
 
 
 # A list, because Flower splits the text of FLOWER_BASIC_AUTH at commas into several passwords.

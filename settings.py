@@ -6,17 +6,19 @@ Values come from the process's environment first, then from a `.env` file beside
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from dotenv import dotenv_values
 
 import setting_values as values
-from data_dir import DEFAULT_STATE_DIR, check_data_moved, check_socket_folder, embedded_socket
+from api_token import ApiToken
+from data_dir import DEFAULT_STATE_DIR, check_data_moved, check_journal_place, check_socket_folder, embedded_socket
 from setting_values import ROOT, SettingsError
 
 __all__ = ["ROOT", "Settings", "SettingsError", "current", "environment", "read"]
@@ -25,8 +27,12 @@ __all__ = ["ROOT", "Settings", "SettingsError", "current", "environment", "read"
 MAX_TIMEOUT = 3600
 #: Days; a hundred years. Redis and its scripts count in milliseconds.
 MAX_LEDGER = 36_525
+#: Characters. A shorter part of an alert channel's address is a name or a number, and would hide words of the log.
+MIN_SECRET_PART = 12
 #: The prefix of the variables that hold a webhook source's secrets.
 WEBHOOK_SECRET = "WEBHOOK_SECRET_"  # noqa: S105 - the name of a variable
+#: The prefix of the variables that say how far an agent may go before a person chose that.
+AUTONOMY = "AUTONOMY_"
 
 Value = TypeVar("Value")
 
@@ -51,7 +57,11 @@ class Settings:
     embedded: bool  #: REDIS_URL is not set, so `make up` starts a server of its own
     public_url: str  #: where others reach the web process, without a slash at its end
     webhook_secrets: Mapping[str, tuple[str, ...]]  #: source, in lower case → its secrets, any of which may sign
+    autonomy: Mapping[str, str]  #: agent, in lower case and with `_` for `-` → its mode before a person chose one
+    broker_api_url: str = setting(values.broker_api_url, "")
+    journal_url: str = setting(values.journal_url, "")
     state_dir: Path = setting(values.folder, DEFAULT_STATE_DIR.name)
+    host_name: str = setting(values.host_name, "")  #: what a person calls this host; "": the machine's name
     content_dir: Path = setting(values.folder, "content")
     public_dir: Path = setting(values.folder, "public")
     log_format: str = setting(values.choice("json", "console"), "json")
@@ -60,10 +70,22 @@ class Settings:
     web_port: int = setting(values.port, "8000")
     flower_port: int = setting(values.port, "5555")
     desk_password: str = setting(values.password, "")
+    api_tokens: tuple[ApiToken, ...] = setting(values.api_tokens, "")
     publish_to: tuple[str, ...] = setting(values.names, "feed")
     task_modules: tuple[str, ...] = setting(values.modules, "")
+    agent_queues: Mapping[str, str] = setting(values.agent_queues, "")  #: agent → the queue of its calls
+    mcp: str = setting(values.choice("on", "off"), "off")
+    smtp_url: str = setting(values.smtp_url, "")
+    report_to: tuple[str, ...] = setting(values.addresses, "")
     http_timeout: float = setting(values.positive(MAX_TIMEOUT), "20")
+    otel_exporter_otlp_endpoint: str = setting(values.collector_url, "")
     ledger_days: int = setting(values.whole_days(MAX_LEDGER), "90")
+    alert_urls: tuple[str, ...] = setting(values.alert_urls, "")
+    alert_urls_urgent: tuple[str, ...] = setting(values.alert_urls, "")
+    escalate_after: float = setting(values.duration, "30m")
+    quiet_hours: tuple[int, int] | None = setting(
+        values.hours_of_day, ""
+    )  #: minutes after midnight, in the schedule's zone
     groq_url: str = setting(values.http_url, "https://api.groq.com/openai/v1")
     groq_api_key: str = setting(values.text, "")
     groq_model: str = setting(values.text, "llama-3.3-70b-versatile")
@@ -106,10 +128,14 @@ class Settings:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Every value that must never appear in a log, a state file or Redis, the longest first."""
-        passwords = [unquote(urlsplit(url).password or "") for url in (self.redis_url, self.broker_url)]
+        servers = (self.redis_url, self.broker_url, self.broker_api_url, self.journal_url, self.smtp_url)
+        passwords = [unquote(urlsplit(url).password or "") for url in servers]
+        passwords += [one for url in servers for one in parse_qs(urlsplit(url).query).get("sentinel_password", [])]
         signing = [secret for secrets in self.webhook_secrets.values() for secret in secrets]
         tokens = {self.groq_api_key, self.minimax_api_key, self.mastodon_token, self.threads_token}
-        every = {self.desk_password, *tokens, *passwords, *signing}
+        programs = [each.token for each in self.api_tokens]
+        alerts = {part for url in (*self.alert_urls, *self.alert_urls_urgent) for part in _secrets_of(url)}
+        every = {self.desk_password, *tokens, *passwords, *signing, *programs, *alerts}
         return tuple(sorted(every - {""}, key=len, reverse=True))
 
 
@@ -128,10 +154,11 @@ def read(environ: Mapping[str, str]) -> Settings:
     web_url = _web_url(found["web_host"], found["web_port"])
     return Settings(
         redis_url=values.redis_url("REDIS_URL", server, ""),
-        broker_url=values.redis_url("BROKER_URL", given.get("BROKER_URL", server), ""),
+        broker_url=values.broker_url("BROKER_URL", given.get("BROKER_URL", server), ""),
         embedded="REDIS_URL" not in given,
         public_url=values.http_url("PUBLIC_URL", given.get("PUBLIC_URL", web_url), web_url),
         webhook_secrets=_webhook_secrets(given),
+        autonomy=_autonomy(given),
         **found,
     )
 
@@ -147,6 +174,21 @@ def _webhook_secrets(given: Mapping[str, str]) -> Mapping[str, tuple[str, ...]]:
     return {name.removeprefix(WEBHOOK_SECRET).lower(): tuple(given[name].split()) for name in named}
 
 
+def _secrets_of(address: str) -> set[str]:
+    """Return an address of an alert channel, and the parts of it that may be a password or a token."""
+    parts = urlsplit(address)
+    host = parts.netloc.rpartition("@")[2]
+    named = [parts.username, parts.password, *parts.path.split("/"), *re.split("[&=]", parts.query)]
+    hidden = [*named, *([] if {".", ":"} & {*host} else [host])]
+    return {address, *(unquote(part) for part in hidden if part and len(part) >= MIN_SECRET_PART)}
+
+
+def _autonomy(given: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the mode of every agent that a variable names."""
+    named = {name for name in given if name.startswith(AUTONOMY)}
+    return {name.removeprefix(AUTONOMY).lower(): values.mode(name, given[name], "act") for name in named}
+
+
 def _web_url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -157,11 +199,12 @@ def current() -> Settings:
 
     Raises:
         SettingsError: a value cannot be used, the embedded server's folder may belong to another user, or `make up` has
-            to move the data of an earlier version first.
+            to move the data of an earlier version first, or JOURNAL_URL does not fit to where the journal is.
 
     """
     found = read(environment())
     check_data_moved(found.state_dir)
+    check_journal_place(found.journal_url, found.journal_dir)
     if found.embedded:
         check_socket_folder(embedded_socket(found.state_dir))
     return found

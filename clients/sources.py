@@ -1,4 +1,4 @@
-"""Read the files and URLs that `content/sources.toml` lists for the agents.
+"""Read the sources that `content/sources.toml` lists for the agents.
 
 A URL may lead to any public address. Private addresses are refused, because strangers decide what a name resolves to and
 where a feed redirects, with two exceptions that the owner writes down: a literal address such as
@@ -8,27 +8,22 @@ where a feed redirects, with two exceptions that the owner writes down: a litera
 from __future__ import annotations
 
 import time
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Generic, TypeVar
+from typing import Generic, TypeVar
 from urllib.parse import urljoin, urlsplit
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 from requests import RequestException, Response
 
 import settings
 from clients import http
 from clients.http.public_only import is_ip_address
+from clients.source_listing import Source, check_url, listed
 from clients.text import charsets
-from clients.text.words import OneLine
 from gatekeeper.errors import NotApplied
 from gatekeeper.redact import clean, describe
 
-LISTING = "sources.toml"
-#: The sections of the listing, one per agent that reads sources.
-SECTIONS = ("writer", "analyst")
 #: Bytes. A feed or a table of numbers is far smaller.
 MAX_SOURCE = 2 * 1024 * 1024
 #: Feeds move to other URLs; a redirect loop ends here.
@@ -44,34 +39,6 @@ HEADERS = {"User-Agent": "gatehouse (feed reader)", "Accept": "application/atom+
 
 class BrokenSource(Exception):
     """Raised when a source cannot be read or used; the message says why."""
-
-
-class Source(BaseModel):
-    """One entry of the listing: a `file` in the content folder, a file in the `public` folder, or a `url`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: Annotated[OneLine, StringConstraints(min_length=1, max_length=100)]
-    file: Path | None = None
-    public: Path | None = None
-    url: str | None = None
-    private: bool = False
-
-    @model_validator(mode="after")
-    def _says_where(self) -> Source:
-        if sum(place is not None for place in (self.file, self.public, self.url)) != 1:
-            raise ValueError("needs exactly one of: file, public, url")
-        if self.url is not None:
-            _check(self.url)
-        return self
-
-
-@dataclass(frozen=True)
-class Listing:
-    """The usable sources of one section, and `broken`, the error by name."""
-
-    sources: tuple[Source, ...] = ()
-    broken: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -117,7 +84,7 @@ def read_all(section: str, parse: Callable[[Document], Parsed[Part]]) -> ReadRes
     """Read and parse every source of a section within MAX_TOTAL_SECONDS; a broken source does not stop the others.
 
     Args:
-        section: One of SECTIONS.
+        section: One of `source_listing.SECTIONS`.
         parse: Makes parts from a document; raises BrokenSource if it has none that can be used.
 
     """
@@ -146,28 +113,6 @@ def reported(reasons: Mapping[str, str]) -> dict[str, str]:
         return told
     rest = {f"{len(told) - MAX_ERRORS} more": f"are not listed; repair the first {MAX_ERRORS} sources"}
     return dict(list(told.items())[:MAX_ERRORS]) | rest
-
-
-def listed(section: str, folder: Path | None = None) -> Listing:
-    """Return the sources of a section of `content/sources.toml`; a wrong entry does not hide the others."""
-    path = (folder or settings.current().content_dir) / LISTING
-    try:
-        tables = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return Listing(broken={LISTING: f"there is no {path}; list what to read in it"})
-    except RecursionError:
-        return Listing(broken={LISTING: "cannot be read: it is nested too deep; correct it"})
-    except (OSError, ValueError) as error:
-        return Listing(broken={LISTING: f"cannot be read: {error}; correct it"})
-    found, broken = [], _unknown_sections(tables)
-    entries = tables.get(section, [])
-    for number, entry in enumerate(entries if isinstance(entries, list) else [entries], 1):
-        name = f"{section} {number}"
-        try:
-            found.append(Source.model_validate(entry))
-        except ValidationError as error:
-            broken[name] = "; ".join(_in_words(problem["loc"], problem["msg"]) for problem in error.errors())
-    return Listing(tuple(_without_duplicates(found, broken)), broken)
 
 
 def read(source: Source, deadline: float) -> Document | None:
@@ -236,19 +181,10 @@ def _redirected(url: str, location: str) -> str:
         raise BrokenSource(f"{url} answered with a redirect that does not say where to; correct the URL")
     target = urljoin(url, charsets.decode(location.encode("latin-1", "replace")))
     try:
-        _check(target)
+        check_url(target)
     except ValueError as error:
         raise BrokenSource(f"{url} redirects to a URL that is not read: {error}") from None
     return target
-
-
-def _check(url: str) -> None:
-    """Raise ValueError unless this is a web URL without credentials."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"{url[:200]!r} is not an http or https URL")
-    if parts.username or parts.password:
-        raise ValueError("a URL with a user or a password in it would appear in logs; remove them")
 
 
 def _checked(data: bytes, if_empty: str) -> bytes:
@@ -257,24 +193,3 @@ def _checked(data: bytes, if_empty: str) -> bytes:
     if not data.strip():
         raise BrokenSource(if_empty)
     return data
-
-
-def _unknown_sections(tables: dict[str, object]) -> dict[str, str]:
-    return {
-        name: f"no agent reads [[{name}]]; the sections are: {', '.join(SECTIONS)}"
-        for name in tables
-        if name not in SECTIONS
-    }
-
-
-def _without_duplicates(sources: list[Source], broken: dict[str, str]) -> list[Source]:
-    """Keep the first source of each name, and report the others in `broken`."""
-    first = {source.name: source for source in reversed(sources)}
-    for source in sources:
-        if first[source.name] is not source:
-            broken[source.name] = "is the name of two sources; give each its own"
-    return [source for source in sources if first[source.name] is source]
-
-
-def _in_words(place: tuple[int | str, ...], message: str) -> str:
-    return f"{'.'.join(map(str, place))}: {message}".removeprefix(": ").replace("Value error, ", "")

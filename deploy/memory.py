@@ -11,6 +11,7 @@ import argparse
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import psutil
@@ -103,13 +104,14 @@ def _measure_one(process: psutil.Process, names: dict[str, str]) -> Row:
 
 
 def _name(process: psutil.Process, names: dict[str, str]) -> str:
-    """Return the name that the Procfile gives the process, else its deploy module, else its program."""
+    """Return the name that the Procfile gives the process, else its module or script of `deploy`, else its program."""
     words = process.cmdline()
     for word in words:
         if (head := word.partition(".")[0]) in names:
             return head
     modules = (word.removeprefix("deploy.") for word in words if word.startswith("deploy."))
-    return next(modules, process.name())
+    scripts = (Path(word).stem for word in words if word.endswith(".sh"))
+    return next(chain(modules, scripts), process.name())
 
 
 if __name__ == "__main__":

@@ -6,10 +6,12 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from deploy.preload import Fork, Program
 from deploy.pulse import PulseFile
 from settings import ROOT
 
@@ -31,12 +33,14 @@ class Process:
     command: Sequence[str]
     environment: Mapping[str, str]
     keep: Sequence[int] = ()  #: descriptors that it inherits
+    program: Program | None = None  #: the same command, if it may be a fork of this process
+    may_fork: Callable[[], bool] = lambda: True  #: asked before each start
     due: float = 0.0  #: when it may start, by the monotonic clock
     pause: float = FIRST_PAUSE  #: seconds before the start after its next death
     started: float = 0.0
     pulse: PulseFile | None = field(default=None, repr=False)
     reported_silent: bool = False
-    child: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    child: subprocess.Popen[bytes] | Fork | None = field(default=None, repr=False)
 
     @property
     def pid(self) -> int:
@@ -51,6 +55,9 @@ class Process:
 
         """
         self.started = time.monotonic()
+        if self.program and self.may_fork():
+            self.child = Fork(self.program, self.environment, stdin, stdout, self.keep)
+            return
         self.child = subprocess.Popen(
             self.command,
             cwd=ROOT,
@@ -102,3 +109,14 @@ def describe_exit(code: int) -> str:
     """Return how a process ended, such as `exit code 1` or `signal SIGKILL`, from what `Process.ended` returned."""
     names = {int(number): number.name for number in signal.Signals}  # those of real time have no names
     return f"exit code {code}" if code >= 0 else f"signal {names.get(-code, -code)}"
+
+
+def is_running(pid: int) -> bool:
+    """Return whether a process runs; a zombie does not, and in a container it may never be reaped."""
+    try:
+        os.kill(pid, 0)
+        return not Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("Z")
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # there is no /proc, or the process ended meanwhile and the next check will see it

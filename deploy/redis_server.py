@@ -15,13 +15,14 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError
 from redis.retry import Retry
+from redis.sentinel import MasterNotFoundError
 
 import redis_url
 from data_dir import check_socket_folder, embedded_socket
 from settings import ROOT, Settings
 from state import private, redis_format
 from state.errors import lineage
-from state.redis import connections
+from state.redis import opening
 
 CONFIGURATION = ROOT / "deploy" / "redis.conf"
 
@@ -96,12 +97,15 @@ def check_reachable(url: str) -> None:
     address = redis_url.read(url).address
     try:
         with closing(_connect(url)) as server:
+            redis_format.refuse_cluster(server.info("cluster"))
             found = server.get(redis_format.key())
         redis_format.compare(int(found or redis_format.FORMAT))
-    except redis_format.NewerRedisFormat as error:
+    except redis_format.UnusableRedis as error:
         raise ServerError(f"REDIS_URL: {error}") from None
     except AuthenticationError as error:
         raise ServerError(f"REDIS_URL: the server at {address} refuses this user and password") from error
+    except MasterNotFoundError as error:
+        raise ServerError(f"REDIS_URL: {error}; start them, or correct the addresses or ?master=") from error
     except (RedisError, OSError, ValueError) as error:
         raise ServerError(
             f"REDIS_URL: no answer from {address} ({_reason(error)}); "
@@ -129,8 +133,9 @@ def _version(binary: Path) -> tuple[int, int]:
 
 def _connect(url: str) -> Redis:
     once = Retry(NoBackoff(), 0)  # redis-py would retry a missing server for more than three seconds
-    redis = Redis.from_url(url, socket_connect_timeout=REACH_SECONDS, socket_timeout=REACH_SECONDS, retry=once)
-    return connections.with_deadline(redis)
+    return opening.open_client(
+        Redis, url, socket_connect_timeout=REACH_SECONDS, socket_timeout=REACH_SECONDS, retry=once
+    )
 
 
 def _reason(error: Exception) -> str:

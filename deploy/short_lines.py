@@ -9,7 +9,7 @@ from typing import Any
 from state import terminal
 
 #: Events of the level info that only the log file has: the end of a run tells what its tick and its requests led to.
-DETAILS = frozenset({"followed", "http", "rung", "sent again", "tick", "tls"})
+DETAILS = frozenset({"followed", "http", "mail", "rung", "sent again", "tick", "tls"})
 #: What a line says after its subject, for attempts, decisions of the gate and processes.
 VERBS = {
     "done": "done",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import selectors
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +15,8 @@ from types import FrameType
 from deploy.output import Lines, Output, TerminalOutput
 from deploy.process import Process, describe_exit
 from deploy.pulse import SILENT_SECONDS, STUCK_SECONDS, PulseFile
+from deploy.wake_up import WakeUp
+from state.processes import deaths
 
 #: Seconds. Celery's soft shutdown gives running tasks 5 s; this leaves 3 s more, and the whole stop stays under 10 s.
 STOP_SECONDS = 8.0
@@ -24,17 +24,20 @@ STOP_SECONDS = 8.0
 #: Seconds. The server only has to sync its last second of writes.
 SERVER_STOP_SECONDS = 1.5
 
-#: Seconds between two checks of the processes: 0.3 % of a core, and a delay that nobody notices.
-TICK_SECONDS = 0.05
+#: Seconds. The watchdog has nothing to stop any more.
+WATCHDOG_STOP_SECONDS = 1.0
 
-#: Seconds between two checks of the pulse files.
+#: Seconds between two looks while something is to happen soon: the server answers, the web process answers, all has ended.
+TICK_SECONDS = 0.02
+
+#: Seconds between two checks of the pulse files, and the longest wait: nothing else wakes this process when all is well.
 PULSE_CHECK_SECONDS = 1.0
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Supervisor:
-    """A single-threaded loop, in which everything happens in `_tick`, twenty times a second.
+    """A single-threaded loop, in which everything happens in `_tick`: when a process ends or writes, and once a second.
 
     Args:
         server: The embedded server; None if REDIS_URL names another one.
@@ -43,6 +46,7 @@ class Supervisor:
         watchdog: The process that stops the others if this one is killed.
         output: Where to log.
         pulses: The folder of the pulse files.
+        deaths_file: The file in which deaths are counted.
 
     """
 
@@ -54,25 +58,36 @@ class Supervisor:
         watchdog: Process,
         output: Output,
         pulses: Path,
+        deaths_file: Path,
     ) -> None:
         self._servers = [server] if server else []
         self._ready, self._processes, self._watchdog = ready, processes, watchdog
-        self._output, self._pulses = output, pulses
+        self._output, self._pulses, self._deaths = output, pulses, deaths_file
         self._pulses_checked = 0.0
         self._roster: int | None = None  # the write end of the watchdog's stdin
         self._selector = selectors.DefaultSelector()
+        self._woken = WakeUp()
+        self._selector.register(self._woken, selectors.EVENT_READ)
         self._stop_requested = self._stop_now = False
 
-    def run(self, every_tick: Callable[[], None]) -> None:
-        """Run until a signal requests the stop; call `every_tick` in each tick once the server is ready."""
+    def run(self, every_tick: Callable[[], bool]) -> None:
+        """Run until a signal requests the stop.
+
+        Args:
+            every_tick: Called in each tick once the server is ready; returns whether to call it again soon.
+
+        """
         for number in SIGNALS:
             signal.signal(number, self._request_stop)
+        self._woken.install()
         try:
+            self._tick(self._servers)
             while not self._stop_requested and not self._ready():
-                self._tick(self._servers)
+                self._tick(self._servers, TICK_SECONDS)
+            wait = TICK_SECONDS
             while not self._stop_requested:
-                self._tick([*self._servers, *self._processes])
-                every_tick()
+                self._tick([*self._servers, *self._processes], wait)
+                wait = TICK_SECONDS if every_tick() else PULSE_CHECK_SECONDS
         finally:
             self._stop()
 
@@ -81,11 +96,13 @@ class Supervisor:
         self._stop_now = self._stop_requested and number == signal.SIGINT
         self._stop_requested = True
 
-    def _tick(self, processes: Sequence[Process]) -> None:
-        for process in (self._watchdog, *processes):
+    def _tick(self, processes: Sequence[Process], wait: float = 0.0) -> None:
+        watched = (self._watchdog, *processes)
+        for process in watched:
             self._keep_running(process)
         self._check_pulses(processes)
-        self._relay_output(TICK_SECONDS)
+        dues = [process.due for process in watched if not process.child]
+        self._relay_output(max(0.0, min([wait, *(due - time.monotonic() for due in dues)])))
 
     def _keep_running(self, process: Process) -> None:
         """Start a process if it is due; schedule its restart if it has died."""
@@ -134,6 +151,8 @@ class Supervisor:
 
     def _schedule_restart(self, process: Process, reason: str) -> None:
         pause = process.schedule_restart()
+        with suppress(OSError):  # a full disk is told by those who look at disks
+            deaths.record(self._deaths, process.name, reason)
         self._send_roster()
         event = f"process died, starts again in {pause:g} s"
         self._output.log(event, "warning", process=process.name, reason=reason)
@@ -141,10 +160,13 @@ class Supervisor:
     def _send_roster(self) -> None:
         """Tell the watchdog which processes run, in the order in which they must stop."""
         stages = ((self._processes, STOP_SECONDS), (self._servers, SERVER_STOP_SECONDS))
-        roster = [([process.pid for process in stage if process.child], seconds) for stage, seconds in stages]
+        roster = "".join(
+            f"{round(seconds * 10)} {' '.join(str(process.pid) for process in stage if process.child)};"
+            for stage, seconds in stages
+        )
         if self._roster is not None:
             with suppress(BrokenPipeError):  # it has died; the next one gets the roster when it starts
-                os.write(self._roster, f"{json.dumps(roster)}\n".encode())
+                os.write(self._roster, f"{roster}\n".encode())
 
     def _check_pulses(self, processes: Sequence[Process]) -> None:
         """Once per PULSE_CHECK_SECONDS: report processes that have gone silent, and kill those that stay so."""
@@ -171,10 +193,10 @@ class Supervisor:
             process.kill()
 
     def _relay_output(self, seconds: float) -> None:
-        if not self._selector.get_map():
-            time.sleep(seconds)
-            return
         for key, _ in self._selector.select(seconds):
+            if key.fileobj is self._woken:
+                self._woken.clear()
+                continue
             lines: Lines = key.data
             if not lines.relay():
                 self._selector.unregister(lines.descriptor)
@@ -188,8 +210,9 @@ class Supervisor:
         if self._roster is not None:
             os.close(self._roster)
         if self._watchdog.child:
-            with suppress(subprocess.TimeoutExpired):
-                self._watchdog.child.wait(timeout=1)
+            deadline = time.monotonic() + WATCHDOG_STOP_SECONDS
+            while self._watchdog.child.poll() is None and time.monotonic() < deadline:
+                time.sleep(TICK_SECONDS)
         while self._selector.select(0):
             self._relay_output(0)
         self._output.log("stopped")

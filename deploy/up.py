@@ -6,9 +6,9 @@ import argparse
 import errno
 import os
 import socket
-import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -16,16 +16,17 @@ from pathlib import Path
 
 import data_dir
 import settings
-from deploy import data_takeover, ping, procfile
+from deploy import data_takeover, ping, preload, procfile
 from deploy.data_takeover import TakeoverError
 from deploy.log_file import LogFile
 from deploy.output import Output, TerminalOutput
-from deploy.process import Process
+from deploy.process import Process, is_running
+from deploy.start_check import StartCheck, main_of
 from deploy.supervisor import SERVER_STOP_SECONDS, STOP_SECONDS, Supervisor
-from deploy.watchdog import is_running
 from settings import Settings, SettingsError
 from state import hints, private, terminal
 from state.files import open_locked
+from state.processes import deaths
 
 #: Seconds. The web process answers within two; after this time the addresses are announced all the same.
 ANNOUNCE_SECONDS = 15.0
@@ -34,6 +35,8 @@ ANNOUNCE_SECONDS = 15.0
 QUIET_SECONDS = 2.5
 
 BIN = Path(sys.executable).parent
+SERVER = "deploy.redis"
+WATCHDOG = Path(__file__).with_name("watchdog.sh")
 
 #: In STATE_DIR/run: what the terminal shows only in short.
 LOG_FILE = "up.jsonl"
@@ -54,8 +57,10 @@ def main() -> int:
     """Run until a signal requests the stop; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m deploy.up", description=__doc__)
     parser.add_argument("--procfile", type=Path, default=settings.ROOT / "Procfile")
+    parser.add_argument("--validate", action="store_true", help="start nothing if a row of the tables cannot work")
+    asked = parser.parse_args()
     try:
-        return up(parser.parse_args().procfile)
+        return up(asked.procfile, validate=asked.validate)
     except (SettingsError, procfile.ProcfileError, TakeoverError, UpError) as error:
         problem = str(error)
     except OSError as error:
@@ -64,11 +69,12 @@ def main() -> int:
     return 1
 
 
-def up(path: Path) -> int:
+def up(path: Path, *, validate: bool = False) -> int:
     """Run the processes of a Procfile until a signal requests the stop.
 
     Args:
         path: The Procfile.
+        validate: Whether to end with 1 if `web.validate_config` finds a mistake.
 
     Returns:
         The exit code.
@@ -81,6 +87,11 @@ def up(path: Path) -> int:
 
     """
     environment = child_environment()
+    if environment != dict(os.environ):
+        # Commands read the settings of a running installation from its processes, and the kernel shows what a process
+        # began with. The whole path of Python leaves room for the command lines of forks.
+        itself = [sys.executable, *sys.orig_argv[1:]]
+        os.execve(sys.executable, itself, environment)  # noqa: S606 - this program, with its own environment
     chosen = settings.read(environment)
     commands = procfile.read(path)
     moved = data_takeover.take_over(chosen)
@@ -88,24 +99,37 @@ def up(path: Path) -> int:
     output = Output()
     if chosen.log_format == "console":
         environment |= TERMINAL_ENVIRONMENT
+        warnings.filterwarnings("ignore", message="You're running the worker with superuser privileges")
         output = TerminalOutput([*commands], LogFile(chosen.run_dir / LOG_FILE), colour=has_colours(environment))
     if moved:
         output.log(moved)
     check_ports(chosen)
+    processes = [_process(name, command, environment) for name, command in commands.items()]
+    preload.prepare(environment, [each.program for each in processes if each.program])
+    tables = StartCheck("web.validate_config", [], environment) if validate else None
     server = prepare_server(chosen, environment)
+    if tables and (mistakes := tables.finish()):
+        sys.stderr.write(mistakes)
+        return 1
     supervisor = Supervisor(
         server=server,
         ready=lambda: server is None or ping.answers(data_dir.embedded_socket(chosen.state_dir)),
-        processes=[
-            Process(name, ["/bin/sh", "-c", f"exec {command}"], environment) for name, command in commands.items()
-        ],
+        processes=processes,
         # It inherits the lock, so that no other copy starts while it stops what a killed supervisor left.
-        watchdog=Process("watchdog", [sys.executable, "-S", "-m", "deploy.watchdog"], environment, keep=[lock]),
+        watchdog=Process("watchdog", ["/bin/sh", str(WATCHDOG)], environment, keep=[lock]),
         output=output,
         pulses=chosen.pulse_dir,
+        deaths_file=chosen.run_dir / deaths.FILE,
     )
-    supervisor.run(partial(next, announce(chosen, output), None))
+    supervisor.run(partial(next, announce(chosen, output), False))
     return 0
+
+
+def _process(name: str, command: str, environment: Mapping[str, str]) -> Process:
+    """Return the process of one line of the Procfile: a fork if it can be one, otherwise what the shell starts."""
+    found, added = preload.program(command, environment) or (None, {})
+    shell = ["/bin/sh", "-c", f"exec {command}"]
+    return Process(name, shell, {**environment, **added}, program=found, may_fork=preload.preloaded.is_current)
 
 
 def child_environment() -> dict[str, str]:
@@ -113,7 +137,9 @@ def child_environment() -> dict[str, str]:
     environment = {name: value for name, value in settings.environment().items() if value.strip()}
     if sys.stdout.isatty():
         environment.setdefault("LOG_FORMAT", "console")
-    path = f"{BIN}{os.pathsep}{environment.get('PATH', os.defpath)}"
+    path = environment.get("PATH", os.defpath)
+    if path.split(os.pathsep)[0] != str(BIN):
+        path = f"{BIN}{os.pathsep}{path}"
     return {**environment, "PATH": path, "PYTHONUNBUFFERED": "1"}
 
 
@@ -178,23 +204,22 @@ def prepare_server(chosen: Settings, environment: Mapping[str, str]) -> Process 
 
     """
     # A process of its own checks: redis-py would take 12 MB of this one for as long as the system runs.
-    command = [sys.executable, "-m", "deploy.redis"]
-    checked = subprocess.run(
-        [*command, "--check"], cwd=settings.ROOT, env=dict(environment), stderr=subprocess.PIPE, text=True, check=False
-    )
-    if checked.returncode:
-        raise UpError(checked.stderr.strip().removeprefix("gatehouse: "))
-    return Process("redis", command, environment) if chosen.embedded else None
+    if problem := StartCheck(SERVER, ["--check"], environment).finish():
+        raise UpError(problem.strip().removeprefix("gatehouse: "))
+    if not chosen.embedded:
+        return None
+    program, may_fork = main_of(SERVER, []), preload.preloaded.is_current
+    return Process("redis", [sys.executable, "-m", SERVER], environment, program=program, may_fork=may_fork)
 
 
-def announce(chosen: Settings, output: Output) -> Iterator[None]:
-    """Show the addresses once the web process answers, or after ANNOUNCE_SECONDS; yield while it is too early."""
+def announce(chosen: Settings, output: Output) -> Iterator[bool]:
+    """Show the addresses once the web process answers, or after ANNOUNCE_SECONDS; yield True while it is too early."""
     deadline = time.monotonic() + ANNOUNCE_SECONDS
     while not _web_answers(chosen):
         if time.monotonic() > deadline:
             output.log(f"{chosen.web_url} does not answer yet", "warning")
             break
-        yield
+        yield True
     addresses = {
         "posts": f"{chosen.web_url}/posts/",
         "reports": f"{chosen.web_url}/reports/",
@@ -207,7 +232,7 @@ def announce(chosen: Settings, output: Output) -> Iterator[None]:
         output.log("up", **addresses)
         return
     while output.quiet_seconds < QUIET_SECONDS and time.monotonic() < deadline:
-        yield  # the first runs would push the addresses out of sight
+        yield True  # the first runs would push the addresses out of sight
     password = "DESK_PASSWORD" if chosen.desk_password else chosen.secrets_dir / "flower-password"
     addresses["flower"] += f"  user admin, password in {password}"
     lines = [f"  {name:<7}  {address}" for name, address in {**addresses, "log": output.file.path}.items()]

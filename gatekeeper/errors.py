@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class GatekeeperError(Exception):
     """The base class of the errors below."""
@@ -16,7 +18,17 @@ class UnknownPolicy(PolicyError, TypeError):
 
 
 class InvalidArguments(GatekeeperError, TypeError):
-    """Raised to the caller when arguments do not fit the task's signature."""
+    """Raised to the caller when arguments do not fit the task's signature.
+
+    Args:
+        words: The message, as for any exception.
+        fields: What is wrong with each argument, by its name; inside of it, names are joined by dots.
+
+    """
+
+    def __init__(self, *words: object, fields: Mapping[str, str] | None = None) -> None:
+        super().__init__(*words)
+        self.fields = dict(fields or {})
 
 
 class Refused(GatekeeperError):
@@ -97,6 +109,14 @@ class LedgerUnavailable(GatekeeperError):
 
 class EffectError(GatekeeperError):
     """Raised when `gatekeeper.effect` cannot protect: used twice, not declared, or with a payload that JSON cannot hold."""
+
+
+class OnlyObserved(Refused):
+    """Raised before an effect of an agent that only observes; the story says what would have been sent."""
+
+
+class ApprovalNeeded(Refused):
+    """Raised before an effect about which a person is asked first; nothing was sent, and the key is held."""
 
 
 class RungTooLow(Refused):

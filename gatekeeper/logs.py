@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import sys
 from typing import Any, TextIO, cast
@@ -89,12 +90,20 @@ def _configure_libraries(level: int, shared: list[Processor], renderer: Processo
 def _renderer(log_format: str) -> Processor:
     if log_format == "console":
         return _console()
-    render: Any = structlog.processors.JSONRenderer(ensure_ascii=False)
+    # `json.dumps` with options makes an encoder for each line.
+    encoder = json.JSONEncoder(ensure_ascii=False, default=_as_text)
+    render: Any = structlog.processors.JSONRenderer(serializer=lambda event, **_: encoder.encode(event))
 
     def json_line(logger: WrappedLogger, method: str, event: EventDict) -> str:
         return terminal.json_text(hide_secrets(render(logger, method, event)))
 
     return json_line
+
+
+def _as_text(value: Any) -> Any:
+    """Return a value that JSON has no type for as structlog writes it."""
+    structured = getattr(value, "__structlog__", None)
+    return structured() if structured else repr(value)
 
 
 def _console() -> Processor:

@@ -98,8 +98,14 @@ class GateTask(_Task):
 
     def key_state(self, **arguments: Any) -> str | None:
         """Return the state of the key of these arguments (`done`, `unknown`, …), or None if it was never used."""
-        key = self.spec.key(self.spec.contract.bind((), arguments), "")
-        return Ledger().key_state(self.spec.agent, key)
+        return Ledger().key_state(self.spec.agent, self._key(arguments))
+
+    def was_observed(self, **arguments: Any) -> bool:
+        """Return whether the agent observes, and told already what it would send for these arguments."""
+        return Ledger().was_observed(self.spec.agent, self._key(arguments))
+
+    def _key(self, arguments: dict[str, Any]) -> str:
+        return self.spec.key(self.spec.contract.bind((), arguments), "")
 
 
 def _drop_followers(request: Any) -> None:

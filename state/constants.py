@@ -14,10 +14,17 @@ LEDGER_RETRY_MS = 15_000
 #: What a person runs when Redis lost what the journal has.
 RECOVER = hints.gatehouse("recover")
 
+#: Why a key is held about which a person decides first.
+ASKS = "it waits for an approval"
+#: What became of it if nobody did in time.
+EXPIRED = "approval expired"
+
 #: Entries of the lists that each agent keeps: its errors, its calls without a result, its event stream.
 MAX_ERRORS = 20
 MAX_DEAD = 1000
 MAX_EVENTS = 1000
+#: Decisions of persons that Redis keeps of each agent; the journal keeps all.
+MAX_AUDIT = 5000
 
 #: Events that the history of a key keeps: the oldest and the newest. The slack avoids trimming it with each event.
 HISTORY_OLDEST = 50

@@ -111,14 +111,22 @@ def of_answer(answer: list[Any], wanted: Claim) -> Decision:
     """Return the decision about a call from the answer of admit.lua; `wanted` is the claim that was asked for."""
     which = (wanted.agent, wanted.key, wanted.call)
     match answer:
-        case ["claimed", fence, attempt, now, payload, origin, waits, options, before, fingerprint]:
+        case [
+            "claimed", fence, attempt, now, payload, origin, waits, options, before, fingerprint, sent,
+            mode, approved, revision,
+        ]:  # fmt: skip
             return Claim(
                 *which, wanted.owner, fence, attempt, now, wanted.epoch, payload, origin, bool(waits), options, before,
-                fingerprint, wanted.lease_ends_ms,
+                fingerprint, mode, approved, revision, wanted.lease_ends_ms, _waited_ms(sent, now),
             )  # fmt: skip
         case ["verify", now, in_doubt, fence, attempt, payload]:
             return NeedsLookup(Claim(*which, in_doubt, fence, attempt, now, wanted.epoch, payload))
     return _without_claim(answer)
+
+
+def _waited_ms(sent: Any, now_ms: int) -> int | None:
+    """Return how long a message waited that was sent at `sent`, or None if there was none; a clock may have been set back."""
+    return None if sent == "" else max(0, now_ms - int(sent))
 
 
 def _without_claim(answer: list[Any]) -> Decision:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from state.redis.away import RedisAway, lineage
 from state.redis.client import StoreError
-from state.redis_format import NewerRedisFormat
+from state.redis_format import NewerRedisFormat, UnusableRedis
 
-__all__ = ["JournalUnavailable", "NewerFormat", "NewerRedisFormat", "RedisAway", "StoreError", "lineage"]
+__all__ = [
+    "JournalUnavailable",
+    "NewerFormat",
+    "NewerRedisFormat",
+    "RedisAway",
+    "StoreError",
+    "UnusableRedis",
+    "lineage",
+]
 
 
 class JournalUnavailable(OSError):

@@ -30,9 +30,13 @@ def from_iso(text: str) -> int:
     return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
+#: An encoder made once; `json.dumps` makes one for each call that is not of its defaults.
+_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
 def canonical_json(arguments: Any) -> str:
     """Return arguments as JSON text; equal arguments give equal texts."""
-    return json.dumps(arguments, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return _CANONICAL.encode(arguments)
 
 
 def describe_difference(call: Call, task: str, kwargs: str) -> str:

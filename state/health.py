@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from amqp_url import is_amqp
+from state import rabbitmq
 from state.redis import client
 
 #: Celery's default queue, and the lists that kombu makes beside it for messages with a priority.
@@ -54,6 +56,11 @@ def info() -> dict[str, Any]:
     return answered
 
 
+def keys() -> int:
+    """Return how many keys the server has."""
+    return int(client.client().dbsize())
+
+
 def time_ms() -> float:
     """Return the server's clock in ms since 1970, as exactly as it tells it."""
     seconds, micros = client.client().time()
@@ -61,5 +68,7 @@ def time_ms() -> float:
 
 
 def queue_depth(url: str) -> int:
-    """Return how many messages wait in the default queue of the broker at `url`."""
+    """Return how many messages wait in the default queue of the broker at `url`; raise StoreError if it does not answer."""
+    if is_amqp(url):
+        return rabbitmq.messages(url, QUEUE[0]) or 0
     return sum(int(client.client(url).llen(name)) for name in QUEUE)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
+
+from pydantic_core import PydanticSerializationError, to_json
 
 #: The states of a call that has ended; all other states are open.
 ENDED = frozenset({"done", "rejected", "cancelled"})
@@ -52,6 +56,13 @@ class Call:
         return {"agent": self.agent, "task": self.task, "call": self.id, "key": self.key}
 
 
+class Message(NamedTuple):
+    """A message of the broker: the list in Redis that it goes into, and its text."""
+
+    queue: str
+    text: str
+
+
 class ContentMismatch(ValueError):
     """Raised when the id of a call is already registered with other content.
 
@@ -77,6 +88,18 @@ class CallLimits:
     rates: tuple[str, ...] = ()
     verify: str = ""
 
+    def script_arguments(self) -> dict[str, Any]:
+        """Return the arguments of scripts that say what the policy is; its JSON text only if it has a limit."""
+        return dict(_arguments_of(self.policy))
+
+
+@lru_cache(maxsize=256)  # one text per task
+def _arguments_of(policy: str) -> dict[str, Any]:
+    read = json.loads(policy)
+    has_limits = read["caps"] or read["rates"] or "breaker" in read
+    times = {name: read[name] for name in ("max_age_ms", "keep_ms", "done_ms")}
+    return {**times, "policy": policy if has_limits else ""}
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -96,7 +119,11 @@ class Claim:
     options: str = ""  #: JSON text of the options with which the call was registered
     waits_before: int = 0  #: how many times in a row the call was deferred because its service was unavailable
     fingerprint: str = ""  #: of the registered arguments; the code may have gained an argument since
+    mode: str = "act"  #: of the agent, as it was admitted; the effect compares it again
+    approved: str = ""  #: JSON text that a person approved: the only one that may be sent
+    revision: int = 0  #: of the newest text that a person was asked about
     lease_ends_ms: float = math.inf  #: since boot of this machine, as it was admitted; the heartbeat renews the lease
+    waited_ms: int | None = None  #: how long its message waited in the queue; None if it had none
 
     def script_arguments(self) -> dict[str, Any]:
         """Return the arguments of scripts that say which claim it is."""
@@ -112,12 +139,39 @@ class FactChange:
     collection: str = ""
 
 
+@dataclass(frozen=True)
+class Proposal:
+    """A payload about which a person decides before anything is sent; `text` is JSON."""
+
+    text: str
+    type: str  #: `module:QualName`, by which an edited payload is validated
+    revision: int = 1  #: counted up with each request and each edit of a key
+    expires_ms: int = 0  #: when the request for an approval ends by itself, in ms since 1970; 0: it is not a request
+
+    @property
+    def digest(self) -> str:
+        return digest(self.text)
+
+
+def digest(text: str) -> str:
+    """Return 16 hexadecimal digits by which a person recognises a payload."""
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
+
+
 def stored_result(result: str, rung: str | None = None) -> str:
     """Return what the ledger stores of a success, as JSON text; `result` is JSON text already."""
-    return f'{{"result":{result},"rung":{json.dumps(rung)}}}'
+    return f'{{"result":{result},"rung":{"null" if rung is None else json.dumps(rung)}}}'
 
 
-Outcome = Literal["done", "failed", "refused", "unknown"]
+def _json(value: Any) -> bytes:
+    """Return JSON text as the scripts and Redis take it; lone surrogates are escaped."""
+    try:
+        return to_json(value)
+    except PydanticSerializationError:
+        return json.dumps(value).encode()
+
+
+Outcome = Literal["done", "failed", "refused", "unknown", "asked"]
 #: Characters of an error in the event stream, which keeps about a thousand events of each agent.
 MAX_SUMMARY_ERROR = 200
 
@@ -135,10 +189,13 @@ class AttemptResult:
     waits: bool = False  #: it failed without effect for a reason that passes: not an attempt of the call
     look_ms: int = 0  #: ms for which the provider wants to be left alone before it is asked
     payload: str = ""  #: JSON text that was frozen, if an effect began
+    proposal: Proposal | None = None  #: of an effect for which a person is asked, or the text of one that is over
     effect_began: bool = False
     effect_happened: bool = False
     facts: Sequence[FactChange] = ()
     counters: Mapping[str, int] = field(default_factory=dict)
+    measure: str = ""  #: the counter of /metrics that it adds to; see state/agents/measures.py
+    requests: Mapping[str, int] = field(default_factory=dict)  #: likewise for its requests, and how many there were
     events: Sequence[str] = ()  #: for the history of the key, as JSON texts
     ms: int = 0  #: how long the attempt took
 
@@ -164,13 +221,18 @@ class AttemptResult:
             "error": json.dumps(listed) if self.error else "",
             "retry_ms": "" if self.retry_ms is None else self.retry_ms,
             "effect_happened": int(self.effect_happened),
-            "counters": json.dumps(dict(self.counters)),
-            "summary": json.dumps(summary),
+            "counters": _json(dict(self.counters)),
+            "measure": self.measure,
+            "requests": _json(dict(self.requests)) if self.requests else "",
+            "summary": _json(summary),
             "answer": ""
             if self.outcome == "done"
             else json.dumps(self.receipt or {"error": self.error, "stage": "task"}),
             "payload": self.payload,
             "waits": int(self.waits),
             "look_ms": self.look_ms,
+            "proposal": self.proposal.text if self.proposal else "",
+            "proposal_type": self.proposal.type if self.proposal else "",
+            "expires_ms": self.proposal.expires_ms if self.proposal else 0,
             "events": self.events,
         }

@@ -131,7 +131,8 @@ def _open_destinations(post: Post) -> list[str]:
 
 
 def _is_free(post: Post, destination: str) -> bool:
-    return publish.key_state(post_id=post.id, destination=destination) in {None, "rejected"}
+    which = {"post_id": post.id, "destination": destination}
+    return publish.key_state(**which) in {None, "rejected"} and not publish.was_observed(**which)
 
 
 def _submit(post: Post, destination: str) -> str:

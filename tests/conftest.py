@@ -15,6 +15,7 @@ from gatekeeper.run import sockets
 from state.redis import client
 from tests.effects.client import EffectServer
 from tests.harness import Install, ServerMissing, Valkey
+from tests.harness.rabbitmq import RabbitMQ
 
 MADE = pytest.StashKey[list[Install]]()
 
@@ -23,6 +24,16 @@ def a_valkey(*, aof: bool = False) -> Valkey:
     """A running server. Where there is no binary: skip at home, fail in CI."""
     try:
         return Valkey(aof=aof).start()
+    except ServerMissing as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+
+
+def a_rabbitmq(**options: int) -> RabbitMQ:
+    """A running node, with these settings. Where it is not installed: skip at home, fail in CI."""
+    try:
+        return RabbitMQ(**options).start()
     except ServerMissing as error:
         if os.environ.get("CI"):
             raise

@@ -1,4 +1,4 @@
-"""The web process: the start page, health, the local feed and webhooks. `uvicorn web.app:app` serves it."""
+"""The web process: the desk, health, the local feed and webhooks. `uvicorn web.app:app` serves it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,12 @@ from gatekeeper.redact import clean
 from gatekeeper.tables.config_lines import TableError
 from state.errors import StoreError
 from tasks.monitor import overdue
-from web import calls, connections, hosts, pages, problems, redis_format
+from web import calls, connections, idle, metrics, outage, pages, problems, redis_format
+from web.api import routes as api
+from web.desk import routes as desk
 from web.guard import Guard
 from web.headers import HEADERS
+from web.mcp import routes as mcp
 from web.webhooks import receive, sources
 
 log = structlog.get_logger("gatehouse.web")
@@ -38,9 +41,6 @@ REVALIDATE = {"Cache-Control": "no-cache"}
 ONE_DAY = {"Cache-Control": "max-age=86400"}
 #: As that of every answer, and the feed's own style sheet.
 FEED_POLICY = HEADERS["Content-Security-Policy"].replace("style-src", "style-src 'self'")
-
-#: Where Flower listens (flowerconfig.py).
-LOOPBACK = "127.0.0.1"
 
 
 def alive(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
@@ -61,13 +61,6 @@ async def ready(request: Request) -> Response:  # noqa: ARG001 - Starlette's sig
     if liveness.can_run():
         return JSONResponse(content)
     return JSONResponse(content, status_code=503, headers=NOT_READY_HEADERS)
-
-
-def home(request: Request) -> Response:
-    """Show where posts, reports and Flower are; Flower only to a browser on this machine, which alone can reach it."""
-    is_here = hosts.is_direct_and_local(request)
-    flower = f"http://{LOOPBACK}:{settings.current().flower_port}/" if is_here else ""
-    return pages.render(request, "home.html", flower=flower)
 
 
 def feed(request: Request) -> Response:
@@ -98,11 +91,12 @@ def create() -> Starlette:
     """Create the application for this process's settings; exit if a newer version wrote what Redis holds."""
     logs.configure()
     redis_format.watch()
+    outage.watch()
     connections.install()
+    idle.install()
     public = settings.current().public_dir
     app = Starlette(
         routes=[
-            Route("/", home),
             Route("/healthz", alive),
             Route("/readyz", ready),
             Route("/feed.xml", feed),
@@ -112,6 +106,10 @@ def create() -> Starlette:
             Mount("/reports", _Pages(public / "reports", "there is no report yet")),
             Route("/hooks/{source}", receive.receive, methods=["POST"]),
             Route("/calls/{call:path}", calls.show),
+            *api.routes(),
+            *desk.routes(),
+            *metrics.routes(),
+            *mcp.routes(),
         ],
         middleware=[Middleware(Guard)],
         exception_handlers={HTTPException: problems.from_http_exception, Exception: problems.from_bug},

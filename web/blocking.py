@@ -21,6 +21,8 @@ log = structlog.get_logger("gatehouse.web")
 MAX_SECONDS = 2.5
 #: Seconds for Retry-After; a restart of Redis takes less.
 RETRY_SECONDS = 5
+#: For the first message of a call, which is only a hint: it is sent again if it is lost, and the sender does not wait long.
+ONE_TRY = {"max_retries": 1, "interval_start": 0, "interval_max": 0}
 #: More threads would only wait for each other. Static files are served by other threads.
 MAX_THREADS = 20
 

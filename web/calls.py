@@ -2,6 +2,7 @@
 
 A request with the signed address that the webhook's sender received sees all fields. A request without a signature that
 comes directly from this machine sees how far the call is. Every other request is refused, whether or not the call exists.
+A browser without a signature is led to the desk, which shows everything to a person who is signed in.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from starlette.responses import JSONResponse, Response
 
 from gatekeeper.policies.spec import agents
 from state.agents import history
-from web import blocking, hosts, links
+from web import blocking, hosts, links, pages
+from web.desk.keys import show_at_desk
 
 #: The fields of an answer, in this order.
 FIELDS = ("call", "agent", "task", "key", "state", "result", "answer")
@@ -25,7 +27,9 @@ UNSIGNED_FIELDS = ("call", "agent", "task", "state")
 
 
 async def show(request: Request) -> Response:
-    """Answer with the state and the result of one call."""
+    """Answer with the state and the result of one call; show a person at the desk the page of it."""
+    if pages.wanted(request) and links.PARAMETER not in request.query_params:
+        return await show_at_desk(request)
     call = str(request.path_params["call"])
     names = FIELDS if _is_signed(request, call) else UNSIGNED_FIELDS
     fields = await blocking.call_store(partial(_look_up, call))

@@ -1,4 +1,4 @@
-"""The web process's own pages for people: the start page, and errors."""
+"""The web process's pages for people beside the desk: errors."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pkgutil
+import time
 import warnings
 from dataclasses import replace
 from datetime import datetime
@@ -12,28 +13,46 @@ from typing import Any
 import structlog
 from celery import Celery
 from celery.app.utils import Settings
+from celery.backends.redis import RedisBackend, SentinelBackend
 from celery.exceptions import CPendingDeprecationWarning
 from celery.result import AsyncResult
 from celery.signals import beat_init, setup_logging, worker_init, worker_ready
 
 import settings
 import tasks
+from broker_url import is_amqp
 from clients import destinations
 from gatekeeper import logs, origin
-from gatekeeper.errors import InvalidArguments
-from gatekeeper.policies.spec import TaskSpec, find, registered
+from gatekeeper.errors import IdInUse, InvalidArguments
+from gatekeeper.policies.spec import TaskSpec, agents, find, registered
 from gatekeeper.redact import describe
-from gatekeeper.run import known
+from gatekeeper.run import known, tracing
 from gatekeeper.tables import modules
-from state import redis_format
+from state import host, redis_format
 from state.errors import JournalUnavailable, StoreError
 from state.ledger import Ledger
 from state.ledger.sweep import DueCall
 from state.model import Call
 from state.options import from_json
-from workers import broker, canvas, command_line, control, followers, options, pulse, result_text, shutdown
+from workers import (
+    agent_queues,
+    broker,
+    canvas,
+    command_line,
+    control,
+    first_message,
+    followers,
+    options,
+    pulse,
+    result_text,
+    sentinel_broker,
+    shutdown,
+)
+from workers.bell import Bell
 from workers.config import OwnAddresses, celery_config
+from workers.first_message import Recorder
 from workers.queue_probe import QueueProbe
+from workers.rabbitmq.rest import Rest
 from workers.sweeper import Sweeper
 
 log = structlog.get_logger("gatehouse.app")
@@ -46,6 +65,17 @@ class Gatehouse(Celery):
     """
 
     control_cls = "workers.control:RegisteredControl"
+    rest = Rest()
+
+    def _get_backend(self) -> Any:
+        """Return the result backend; Celery would first read the metadata of every installed package."""
+        url = str(self.conf.result_backend)
+        kind = SentinelBackend if url.startswith("sentinel://") else RedisBackend
+        backend: Any = kind(app=self, url=url.removeprefix("redis+"))  # of a socket
+        # A result is subscribed to when somebody asks for it. Celery would subscribe to that of every call that it sends,
+        # and beat, the sweeper and the web process never ask: their subscriptions would stay as long as they run.
+        backend.on_task_call = _subscribe_later
+        return backend
 
     def _load_config(self) -> Settings:
         return OwnAddresses.take_over(super()._load_config())  # type: ignore[misc]  # a private method that its types leave out
@@ -150,32 +180,63 @@ class Gatehouse(Celery):
             IdInUse: The id belongs to another call. Only without a digest.
 
         """
-        created = known.register(call, delay_ms, expires_ms, digest)
-        if created and not delay_ms:
-            self._send(DueCall(call.id, call.task, call.kwargs, call.options), **sending)
+        began = time.monotonic()
+        routed = agent_queues.route(call, self.conf.task_default_queue)
+        due, first = DueCall(call.id, call.task, call.kwargs, routed.options), Recorder()
+        if first_message.is_possible(call, delay_ms, sending):
+            self._send(due, **sending, producer=first)
+        try:
+            created = known.register(routed, delay_ms, expires_ms, digest, first.message)
+        except IdInUse:
+            if routed is call:
+                raise
+            # The same call may have been registered while AGENT_QUEUES said something else: it keeps its queue.
+            created = known.register(call, delay_ms, expires_ms, digest)
+            first.message = None
+        if created:
+            tracing.registered(call, began)
+        if created and not delay_ms and not first.message:
+            self._send(due, **sending)
         return created
 
-    def resend(self, due: DueCall) -> None:
-        """Send the message of a registered call again, and forget its stored result, which says "not yet"."""
-        self.backend.forget(due.call)
-        self._send(due)
+    def resend(self, due: DueCall) -> bool:
+        """Send the message of a registered call again, and forget its stored result, which says "not yet".
 
-    def _send(self, due: DueCall, **sending: Any) -> None:
-        """Send a message; if that fails for whatever reason, leave it to the sweeper."""
+        Returns:
+            False if it could not be sent.
+
+        """
+        self.backend.forget(due.call)
+        return self._send(due)
+
+    def _send(self, due: DueCall, **sending: Any) -> bool:
+        """Send a message; if that fails for whatever reason, leave it to the sweeper, and return False."""
+        began = time.monotonic()
         try:
-            super().send_task(
-                due.task, (), json.loads(due.kwargs), task_id=due.call, **sending, **_message_options(due.options)
-            )
+            self.rest.check()
+            arguments = json.loads(due.kwargs)
+            texts = {"argsrepr": "()", "kwargsrepr": result_text.text_of(arguments, self.amqp.kwargsrepr_maxsize)}
+            sending |= {"task_id": due.call, **texts, **_message_options(due.options)}
+            super().send_task(due.task, (), arguments, **sending)
         except Exception as error:  # noqa: BLE001 - the call is registered: an error would say that it is not
             log.warning(
                 "message not sent", task=due.task, call=due.call, error=describe(error), hint="the sweeper sends it"
             )
+            if is_amqp(settings.current().broker_url):
+                self.rest.begin(time.monotonic() - began)
+            return False
+        return True
+
+
+def _subscribe_later(producer: Any, task_id: str) -> None:
+    """Do nothing when a call is sent; `AsyncResult.get` subscribes, and then reads what is stored."""
 
 
 def _message_options(options_json: str) -> dict[str, Any]:
     """Return the options of a call that each of its messages is sent with."""
     kept = from_json(options_json)
-    sent = {"queue": kept.queue or None, "priority": kept.priority, "ignore_result": kept.ignore_result or None}
+    priority = None if is_amqp(settings.current().broker_url) else kept.priority  # a call of the time before RabbitMQ
+    sent = {"queue": kept.queue or None, "priority": priority, "ignore_result": kept.ignore_result or None}
     return {name: value for name, value in sent.items() if value is not None}
 
 
@@ -199,17 +260,33 @@ def _check_destinations() -> None:
         raise settings.SettingsError(f"PUBLISH_TO: {error}") from None
 
 
+def _check_autonomy() -> None:
+    known = {agent.replace("-", "_") for agent in agents()}
+    for name in sorted(settings.current().autonomy.keys() - known):
+        raise settings.SettingsError(
+            f"AUTONOMY_{name.upper()}: there is no agent {name!r}; there are: {', '.join(agents())}"
+        )
+
+
 def _create() -> Gatehouse:
     _check_destinations()
     application = Gatehouse("gatehouse", config_source=celery_config(settings.current()))
     OwnAddresses.take_over(application.conf)
+    if is_amqp(settings.current().broker_url):
+        from workers.rabbitmq import installed  # noqa: PLC0415 - only with RabbitMQ as the broker
+
+        installed.install(application)
     application.set_default()
     application.steps["consumer"].add(Sweeper)
+    application.steps["consumer"].add(Bell)
     application.steps["consumer"].add(QueueProbe)
     application.steps["consumer"].add(pulse.PulseStep)
     _load_agents()
+    _check_autonomy()
+    agent_queues.check(agents())
     command_line.install()
     broker.install()
+    sentinel_broker.install()
     canvas.install(application.check)
     result_text.install()
     shutdown.install()
@@ -219,8 +296,9 @@ def _create() -> Gatehouse:
 
 @worker_init.connect
 @beat_init.connect
-def _check_format(**_: Any) -> None:
+def _check_at_start(**_: Any) -> None:
     redis_format.check_at_start()
+    host.check_at_start()
 
 
 @setup_logging.connect

@@ -1,119 +1,90 @@
-"""The broker's transport: kombu's own, except that it drops queue entries that are not messages.
+"""The broker's transport: kombu's own over Redis, with fewer round trips, and without entries that are not messages.
 
-Every client of Redis can write anything into the list that is a queue. kombu 5.7.0 raises an error of an entry out of
-the worker's event loop, which ends the worker, and the entry comes back to the next one. Dropping it loses nothing: the
-sweeper sends the message of a registered call again.
+kombu waits for an answer of Redis three times for each message: to take it, to note it as unacknowledged, and to acknowledge
+it. While there is work, one script does this for all messages of a turn of the worker's loop, and the loop does not wait for
+its answer.
 """
 
 from __future__ import annotations
 
-import base64
+import time
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from queue import Empty
+from typing import Any
 
 import structlog
-from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as kombu_redis
 from kombu.utils import json, uuid
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gatekeeper.redact import clean, describe
+from gatekeeper.redact import describe
 from state.errors import RedisAway, StoreError
 from state.redis import client as store
+from workers import envelope
+from workers.envelope import Unreadable, check, log_dropped
+from workers.pace import Pace
 
 log = structlog.get_logger("gatehouse.broker")
 
-#: Characters of one message: arguments have at most 256 Ki, which JSON and base64 may make sixteen times longer.
-MAX_MESSAGE_LENGTH = 8 * 1024 * 1024
-#: Characters of a dropped message in the log.
-MAX_SHOWN = 200
+#: Messages that are taken, and acknowledgements that are sent, in one round trip.
+MAX_TAKEN = 100
+MAX_ACKED = 500
+#: What a person need not do.
+HINT = "their messages are delivered once more; the ledger knows that the calls are done"
 
-
-class Unreadable(ValueError):
-    """Raised for an entry that is not a message; `text` is the entry, if it is known."""
-
-    def __init__(self, why: str, text: str = "") -> None:
-        super().__init__(why)
-        self.text = text
-
-
-def log_dropped(why: str, queue: str, text: str, **known: str) -> None:
-    """Log that a message is dropped.
-
-    Args:
-        why: What is wrong with it.
-        queue: The name of its queue.
-        text: The message.
-        **known: Fields of the message that could be read.
-
-    """
-    begins = clean(text[: 10 * MAX_SHOWN])[:MAX_SHOWN]  # clean before the cut: half a secret is not recognised
-    shown = {name: clean(value)[:MAX_SHOWN] for name, value in known.items()}
-    log.error(
-        "message dropped", why=clean(why), queue=queue, begins=begins, **shown,
-        hint="a registered call is sent again by the sweeper; look who writes into the broker",
-    )  # fmt: skip
-
-
-def first_problem(error: ValidationError) -> str:
-    """Return the first problem of a validation, without the value."""
-    problem = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(map(str, problem['loc'])) or 'it'}: {problem['msg']}"
-
-
-class _Properties(BaseModel):
-    """The properties of a message that kombu reads."""
-
-    model_config = ConfigDict(strict=True)
-
-    body_encoding: Literal["base64"] | None = None
-    priority: int | None = None
-    correlation_id: str | None = None
-    reply_to: str | None = None
-
-
-class _Envelope(BaseModel):
-    """The fields of a message that kombu reads; others are not checked."""
-
-    model_config = ConfigDict(strict=True)
-
-    body: str | None = None
-    content_type: str | None = Field(None, alias="content-type")
-    content_encoding: str | None = Field(None, alias="content-encoding")
-    headers: dict[str, Any] | None = None
-    properties: _Properties
-
-
-def check(message: Any) -> None:
-    """Raise Unreadable if kombu cannot read this entry as a message."""
-    try:
-        envelope = _Envelope.model_validate(message)
-    except ValidationError as error:
-        raise Unreadable(first_problem(error)) from None
-    if (envelope.headers or {}).get("compression"):
-        raise Unreadable("it is compressed, so its size is not known; send it uncompressed")
-    if envelope.properties.body_encoding:
-        try:
-            base64.b64decode(envelope.body or "", validate=True)
-        except ValueError as error:
-            raise Unreadable(f"its body is not base64: {error}") from None
-
-
-def _loads(text: str) -> Any:
-    """Parse JSON as kombu does. Raises Unreadable for any error."""
-    if len(text) > MAX_MESSAGE_LENGTH:
-        raise Unreadable(f"{len(text)} characters; at most {MAX_MESSAGE_LENGTH}", text)
-    try:
-        return json.loads(text)
-    except Exception as error:  # noqa: BLE001 - the decoders of kombu's own types raise any error
-        raise Unreadable(f"it is not JSON: {describe(error)}", text) from None
+#: Acknowledge, then take messages and note each as unacknowledged, as kombu would: a JSON list of the message, its exchange
+#: and its queue. An answer that is lost costs no message: it is delivered again later.
+TAKE = """
+local acked = tonumber(ARGV[4])
+if acked > 0 then
+  redis.call("ZREM", KEYS[2], unpack(ARGV, 5, 4 + acked))
+  redis.call("HDEL", KEYS[1], unpack(ARGV, 5, 4 + acked))
+end
+local taken, count, left = {}, 0, tonumber(ARGV[3])
+for queue = 3, #KEYS do
+  for _, item in ipairs(left > count and redis.call("RPOP", KEYS[queue], left - count) or {}) do
+    local tag = ARGV[2] .. count
+    redis.call("ZADD", KEYS[2], ARGV[1], tag)
+    redis.call("HSET", KEYS[1], tag, "[" .. item .. ',"",' .. ARGV[4 + acked + queue - 2] .. "]")
+    count = count + 1
+    taken[2 * count - 1], taken[2 * count] = queue - 3, item
+  end
+end
+return taken
+"""
 
 
 class QoS(kombu_redis.QoS):
     """Kombu's record of delivered messages that are not acknowledged, written and erased without a transaction."""
 
     channel: Channel
+    _delivered: OrderedDict[str, Any]
+    _dirty: set[str]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._pace = Pace()
+        super().__init__(*args, **kwargs)
+        #: Tags whose acknowledgement the loop sends with its next script, or by itself.
+        self.acked: deque[str] = deque()
+
+    @property
+    def prefetch_count(self) -> int:
+        """Return how many messages the worker may hold now; kombu sets how many it may hold at any time.
+
+        It does not change while a script is under way: kombu would leave its answer, and the messages in it, unread.
+        """
+        holds_more = self.channel.loop and (self.channel.is_asking() or self._pace.is_short())
+        return self._prefetch_count * (2 if holds_more else 1)
+
+    @prefetch_count.setter
+    def prefetch_count(self, count: int) -> None:
+        self._prefetch_count = count
+
+    def is_full(self) -> bool:
+        """Return whether the worker holds as many messages as it may hold at any time."""
+        return 0 < self._prefetch_count <= len(self._delivered) - len(self._dirty)
 
     @contextmanager
     def pipe_or_acquire(self, pipe: Any = None, client: Any = None) -> Iterator[Any]:
@@ -123,6 +94,45 @@ class QoS(kombu_redis.QoS):
         a message, which kombu removes, or a message that the sweeper has sent again by then.
         """
         yield pipe or (client or self.channel.kept_client()).pipeline(transaction=False)
+
+    def note_taken(self, tags: list[str]) -> None:
+        """Note messages that the script has noted in Redis: they count as delivered, and go back if the loop breaks."""
+        for tag in tags:
+            self._pace.taken(tag)
+            virtual.QoS.append(self, None, tag)
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Note a message that is delivered, in Redis too if the script has not."""
+        if delivery_tag in self._delivered:
+            virtual.QoS.append(self, message, delivery_tag)
+        else:
+            self._pace.taken(delivery_tag)
+            super().append(message, delivery_tag)
+
+    def ack(self, delivery_tag: str) -> None:
+        """Acknowledge a message; the loop sends that in its next turn. Pools of threads call this in any thread."""
+        self._pace.ended(delivery_tag)
+        if self.channel.loop is None:
+            super().ack(delivery_tag)
+            return
+        self.acked.append(delivery_tag)
+        virtual.QoS.ack(self, delivery_tag)
+        self.channel.loop.call_soon(_wake)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
+        """Drop a message, or put it back into its queue."""
+        self._pace.ended(delivery_tag)
+        super().reject(delivery_tag, requeue)
+
+    def take_acked(self) -> list[str]:
+        """Return tags whose acknowledgement is to be sent now."""
+        return [self.acked.popleft() for _ in range(min(len(self.acked), MAX_ACKED))]
+
+    def send_acked(self) -> None:
+        """Send the acknowledgements that wait, and wait for the answer."""
+        while tags := self.take_acked():
+            with self.pipe_or_acquire() as pipe:
+                pipe.zrem(self.unacked_index_key, *tags).hdel(self.unacked_key, *tags).execute()
 
     def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
         """Put a message back into its queue. Drop an entry that is not a message: it would block those behind it."""
@@ -134,7 +144,7 @@ class QoS(kombu_redis.QoS):
 
 
 class Channel(kombu_redis.Channel):
-    """A channel that drops entries that are not messages, and treats a restarting or read-only Redis as a lost connection.
+    """A channel that takes several messages at once, and treats a restarting or read-only Redis as a lost connection.
 
     kombu takes such an answer for a programming error: the worker ends, or runs on and consumes nothing. Besides,
     Celery 5.7.0 closes its broker connection after `connection.client` is gone; kombu then asks the missing client for
@@ -146,7 +156,16 @@ class Channel(kombu_redis.Channel):
     client: Any
     connection: Any
     pool: Any
+    qos: Any
+    active_queues: Any
+    priority_steps: Any
+    #: The event loop of a worker; None where messages are fetched one by one.
+    loop: Any = None
     _kept: Any = None
+    _in_poll: Any
+    _queue_cycle: Any
+    _busy = False  #: the last question brought a message, so the next one need not block
+    _asked: tuple[str, list[str]] | None = None  #: the tags' prefix and the queues of a script that is under way
 
     def kept_client(self) -> Any:
         """Return the client for all commands but the blocking ones; kombu makes one for each command."""
@@ -158,6 +177,22 @@ class Channel(kombu_redis.Channel):
     def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:
         yield client or self.kept_client()
 
+    def close(self) -> None:
+        """Send the acknowledgements that wait, then close."""
+        if not self.closed and self.qos.acked:
+            try:
+                self.qos.send_acked()
+            except (StoreError, OSError) as error:
+                log.warning("acknowledgements not sent", count=len(self.qos.acked), error=describe(error), hint=HINT)
+        super().close()
+
+    def settle_acked(self) -> None:
+        """Send acknowledgements, unless a script is under way, or the one that comes next carries them."""
+        if not self.qos.acked or (self._in_poll and self._asked):
+            return
+        if self._in_poll or not self.active_queues or not self.qos.can_consume():
+            self.qos.send_acked()
+
     def _connparams(self, *args: Any, **options: Any) -> Any:
         if self.connection is None or self.connection.client is None:
             raise RedisAway("the broker connection is gone")
@@ -166,15 +201,93 @@ class Channel(kombu_redis.Channel):
     def _get_client(self) -> Any:
         return super()._get_client() if self.global_keyprefix else store.Client  # type: ignore[misc]  # a private method that the stubs leave out
 
+    def is_asking(self) -> bool:
+        """Return whether a script that takes messages is under way."""
+        return self._asked is not None
+
+    def queue_name(self, queue: str, step: int) -> str:
+        """Return the name of the list with the messages of this queue and priority."""
+        return str(self._q_for_pri(queue, step))  # type: ignore[attr-defined]  # a private method that the stubs leave out
+
+    def _brpop_start(self, timeout: Any = None) -> None:
+        """Ask for messages: with the script while there are some, and otherwise with kombu's command that blocks."""
+        self._asked = None
+        if not self.loop or self.global_keyprefix or not (self._busy or self.qos.acked):
+            if not (self.loop and self.qos.is_full()):  # what comes later would wait behind what runs by then
+                super()._brpop_start(timeout)  # type: ignore[misc]  # a private method that the stubs leave out
+            return
+        queues = self._queue_cycle.consume(len(self.active_queues))
+        names = [(self.queue_name(queue, step), queue) for step in self.priority_steps for queue in queues]
+        prefix, acked = f"{uuid()}-", self.qos.take_acked()
+        keys = [self.unacked_key, self.unacked_index_key, *(name for name, _ in names)]
+        room = self.qos.can_consume_max_estimate()
+        most = MAX_TAKEN if room is None else min(room, MAX_TAKEN)
+        values = [time.time(), prefix, most, len(acked), *acked, *(json.dumps(queue) for _, queue in names)]
+        self._asked = prefix, [queue for _, queue in names]
+        self._in_poll, self._brpop_sent_at = self.client.connection, time.monotonic()
+        self.client.connection.send_command("EVAL", TAKE, len(keys), *keys, *values)
+
     def _brpop_read(self, **options: Any) -> Any:
         try:
-            return super()._brpop_read(**options)  # type: ignore[misc]  # a private method that the stubs leave out
+            if self._asked is not None:
+                return self._read_taken(*self._asked)
+            self._busy = False
+            super()._brpop_read(**options)  # type: ignore[misc]  # a private method that the stubs leave out
+            self._busy = True
         except Unreadable as error:
             log_dropped(str(error), ", ".join(sorted(self.active_queues)), error.text)
-            return True
         except StoreError as error:
             self.client.connection.disconnect()
             raise store.as_away(error) from error
+        return True
+
+    def _read_taken(self, prefix: str, queues: list[str]) -> bool:
+        """Read the script's answer, and deliver its messages; raises Empty if there are none."""
+        try:
+            answer = self.client.parse_response(self.client.connection, "EVAL")
+        finally:
+            self._in_poll = self._asked = None
+            self._flush_brpop_reauth()  # type: ignore[attr-defined]  # the stubs leave it out
+        taken = [(queues[int(answer[at])], answer[at + 1]) for at in range(0, len(answer), 2)]
+        self._busy = bool(taken)
+        if not taken:
+            raise Empty
+        tags = [f"{prefix}{number}" for number in range(len(taken))]
+        self.qos.note_taken(tags)
+        self._queue_cycle.rotate(taken[-1][0])
+        for tag, (queue, item) in zip(tags, taken, strict=True):
+            self.connection.deliver_taken(self, tag, queue, item.decode(errors="replace"))
+        return True
+
+
+class Poller(kombu_redis.MultiChannelPoller):
+    """A poller that sends the acknowledgements of its channels in each turn of the loop."""
+
+    _channels: set[Channel]
+    loop: Any = None
+
+    def add(self, channel: Any) -> None:
+        """Poll a channel, which sends through the loop if there is one."""
+        channel.loop = self.loop
+        super().add(channel)
+
+    def use(self, loop: Any) -> None:
+        """Let all channels send through this loop."""
+        self.loop = loop
+        for channel in self._channels:
+            channel.loop = loop
+
+    @property
+    def fds(self) -> dict[int, Any]:
+        """Return the connections to poll; without those that the loop polls already, which it would add in each turn."""
+        found: dict[int, Any] = super().fds
+        return {fd: one for fd, one in found.items() if fd not in self.loop.readers} if self.loop else found
+
+    def on_poll_start(self) -> None:
+        """Ask each channel's queues for messages, and send what no such question carries."""
+        for channel in self._channels:
+            channel.settle_acked()
+        super().on_poll_start()
 
 
 class Transport(kombu_redis.Transport):
@@ -182,14 +295,35 @@ class Transport(kombu_redis.Transport):
 
     Channel = Channel
 
-    def _deliver(self, message: Any, queue: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.cycle: Any = Poller()
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        """Let all channels of a worker send through its loop."""
+        super().register_with_event_loop(connection, loop)
+        self.cycle.use(loop)
+
+    def deliver_taken(self, channel: Any, tag: str, queue: str, text: str) -> None:
+        """Deliver a message that the script took under this tag."""
+        try:
+            self._deliver(envelope.loads(text), queue, tag)
+        except Unreadable as error:
+            log_dropped(str(error), queue, error.text or text)
+        else:
+            return
+        channel.qos.ack(tag)
+
+    def _deliver(self, message: Any, queue: Any, tag: str = "") -> None:
         try:
             check(message)
         except Unreadable as error:
+            if tag:
+                raise
             log_dropped(str(error), queue, json.dumps(message))
             return
         # Messages with one tag would be acknowledged together. A message must go back to the queue it came from.
-        message["properties"]["delivery_tag"] = uuid()
+        message["properties"]["delivery_tag"] = tag or uuid()
         info = message["properties"].get("delivery_info")
         if not self._is_fanout(queue) or not isinstance(info, dict):
             message["properties"]["delivery_info"] = {"exchange": "", "routing_key": queue}
@@ -200,7 +334,11 @@ class Transport(kombu_redis.Transport):
         return any(queue in channel.active_fanout_queues for channel in channels)
 
 
+def _wake() -> None:
+    """Do nothing, in the next turn of the loop: that turn sends what waits."""
+
+
 def install() -> None:
     """Use this transport for every connection that is opened from now on."""
-    kombu_redis.loads = _loads  # type: ignore[attr-defined]  # an import that the stubs leave out
+    kombu_redis.loads = envelope.loads  # type: ignore[attr-defined]  # an import that the stubs leave out
     TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), f"{__name__}:Transport"))

@@ -6,8 +6,13 @@ from typing import Any
 
 from celery.app.utils import Settings
 
+import broker_url
 import redis_url
 import settings
+from amqp_url import AmqpUrl
+from redis_url import RedisUrl
+from state.redis import opening
+from workers.rabbitmq import config as rabbitmq
 
 #: Seconds after which an unacknowledged message is delivered again; the ledger makes that harmless.
 VISIBILITY_TIMEOUT = 3600
@@ -33,9 +38,9 @@ WORKER: dict[str, Any] = {
     "worker_soft_shutdown_timeout": GRACE,
     "worker_hijack_root_logger": False,
     "worker_redirect_stdouts": False,
-    # Flower shows these events.
-    "worker_send_task_events": True,
-    "task_send_sent_event": True,
+    # Only Flower reads events of tasks: the Procfile, which runs it, starts the worker with --task-events.
+    "worker_send_task_events": False,
+    "task_send_sent_event": False,
     "beat_scheduler": "workers.scheduler:TickScheduler",
 }
 
@@ -56,16 +61,37 @@ CONNECTION: dict[str, Any] = {
 }
 
 
+#: Instead of those above, where sentinels choose the server: a primary that stands still is noticed after 20 seconds. They
+#: name another one after 10 at the earliest, and kombu looks at its connection as often as its health check is due.
+WITH_SENTINELS: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 2, "health_check_interval": 5}
+
+
+def transport_options(place: RedisUrl | AmqpUrl) -> dict[str, Any]:
+    """Return what kombu, and Celery's results, have to know of a server besides its URL and the options of TLS."""
+    if not isinstance(place, RedisUrl) or not place.sentinels:
+        return {}
+    return {**WITH_SENTINELS, "master_name": place.master, "sentinel_kwargs": opening.sentinel_options(place)}
+
+
 def celery_config(config: settings.Settings) -> dict[str, Any]:
     """Return the configuration of the Celery application for these settings."""
-    broker, results = redis_url.read(config.broker_url), redis_url.read(config.redis_url)
-    addresses = {
+    broker, results = broker_url.read(config.broker_url), redis_url.read(config.redis_url)
+    addresses: dict[str, Any] = {
         "broker_url": broker.for_kombu,
         "broker_use_ssl": broker.ssl_options,
         "result_backend": results.for_kombu,
         "redis_backend_use_ssl": results.ssl_options,
     }
-    return {**addresses, **FORMAT, **WORKER, **CONNECTION}
+    if more := transport_options(broker):
+        addresses["broker_transport_options"] = CONNECTION["broker_transport_options"] | more
+    if results.sentinels:
+        addresses["result_backend_transport_options"] = transport_options(results)
+        addresses |= {
+            "redis_socket_connect_timeout": WITH_SENTINELS["socket_connect_timeout"],
+            "redis_socket_timeout": 10,
+        }
+    own = rabbitmq.SETTINGS if broker_url.is_amqp(config.broker_url) else {}
+    return {**FORMAT, **WORKER, **CONNECTION, **addresses, **own}
 
 
 class OwnAddresses(Settings):

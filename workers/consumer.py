@@ -10,23 +10,28 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from celery.exceptions import WorkerShutdown
 from celery.worker import state
 from kombu.message import Message
 
 from gatekeeper.policies.spec import registered
 from gatekeeper.redact import describe
 from gatekeeper.run import known
+from state import hints
 from state.errors import StoreError
 from state.ledger import Ledger
 from workers import queue_probe, reading
-from workers.broker import Unreadable, log_dropped
+from workers.envelope import Unreadable, log_dropped
 
 if TYPE_CHECKING:
 
     class CeleryConsumer:
         """The attributes that the type stubs leave out."""
 
+        Blueprint: Any
         connection_errors: tuple[type[Exception], ...]
+        channel_errors: tuple[type[Exception], ...]
+        app: Any
         connection: Any
         event_dispatcher: Any
         hub: Any
@@ -34,6 +39,8 @@ if TYPE_CHECKING:
         def _flush_events(self) -> None: ...
 
         def shutdown(self) -> None: ...
+
+        def on_connection_error_after_connected(self, exc: Exception) -> None: ...
 
         def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Message], None]: ...
 
@@ -47,9 +54,20 @@ log = structlog.stdlib.get_logger("gatehouse.broker")
 EVENT_SECONDS = 0.2
 MAX_EVENTS = 200
 
+#: What RabbitMQ says when a worker keeps a message for longer than consumer_timeout: it is delivered again.
+TOO_LONG = "delivery acknowledgement on channel"
+
+
+def _own_steps(blueprint: Any) -> Any:
+    """Return Celery's steps without the 28 queues in which RabbitMQ would keep delayed messages: the register has delays."""
+    steps = [step for step in blueprint.default_steps if "DelayedDelivery" not in step]
+    return type("OwnSteps", (blueprint,), {"default_steps": steps})
+
 
 class Consumer(CeleryConsumer):
     """A consumer that hands only well-formed messages to Celery."""
+
+    Blueprint = _own_steps(CeleryConsumer.Blueprint)
 
     _events_due = 0.0
 
@@ -65,6 +83,13 @@ class Consumer(CeleryConsumer):
         """Send the last events, those of tasks that ended during the shutdown too, before the connection is closed."""
         self._flush_events()
         super().shutdown()
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Connect again; end the worker if RabbitMQ refuses what it asks for, because it would refuse that for ever."""
+        if isinstance(exc, self.channel_errors) and TOO_LONG not in str(exc):
+            log.critical("broker refuses", why=describe(exc), hint=hints.gatehouse("doctor"))
+            raise WorkerShutdown(1) from exc
+        super().on_connection_error_after_connected(exc)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Message], None]:
         """Return the function that Celery calls with each task message."""

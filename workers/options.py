@@ -12,6 +12,8 @@ from uuid import uuid4
 
 from kombu import Producer, Queue
 
+import settings
+from broker_url import is_amqp
 from gatekeeper.errors import UnsupportedOption
 from gatekeeper.policies.spec import TaskSpec, registered
 from gatekeeper.run import known
@@ -182,6 +184,10 @@ def _queue(_name: str, value: Any) -> str:
 def _priority(name: str, value: Any) -> int:
     if type(value) is not int or value not in PRIORITIES:
         raise UnsupportedOption(f"{name}={value!r} is not a priority; write a whole number from 0 (first) to 9")
+    if is_amqp(settings.current().broker_url):
+        raise UnsupportedOption(
+            f"{name}={value!r}: a queue of RabbitMQ is first in, first out; name a queue that has workers of its own: queue=…"
+        )
     return value
 
 
@@ -191,7 +197,9 @@ def _task_id(name: str, value: Any) -> str:
             f"{name}={str(value)[:80]!r} cannot be an id; write up to {known.MAX_ID} printable characters"
         )
     if value.startswith(known.OWN_IDS):
-        raise UnsupportedOption(f"{name}={value!r} is an id of a tick or of a webhook delivery; take another one")
+        raise UnsupportedOption(
+            f"{name}={value!r} is an id of a tick or of a webhook delivery or API request; take another one"
+        )
     return value
 
 

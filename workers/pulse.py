@@ -20,9 +20,11 @@ import structlog
 from celery.worker import state as worker_state
 
 import settings
+from gatekeeper.policies.spec import agents
 from state import hints, private
 from state.errors import NewerRedisFormat, StoreError
 from state.processes import liveness
+from state.processes.host_signs import HostSigns
 from workers.timer_step import TimerStep
 
 log = structlog.get_logger("gatehouse.pulse")
@@ -43,6 +45,7 @@ class PulseWriter:
 
     def __init__(self, kind: str) -> None:
         self.process = liveness.ThisProcess(kind, _version())
+        self._of_host = HostSigns(kind, _version(), agents if kind == "worker" else tuple)
         self.stopped = False
         self._reported: float | None = None
         self._checked = time.monotonic()  # processes that start at the same time get CHECK_EVERY seconds
@@ -65,8 +68,12 @@ class PulseWriter:
             return
         self._reported = time.monotonic()
         swept_ago_ms = -1 if self._swept is None else round((time.monotonic() - self._swept) * 1000)
+        of_host, asked_at = self._of_host.due(), time.time()
         try:
-            liveness.report(self.process, swept_ago_ms=swept_ago_ms, stopped=self.stopped, queues=queues)
+            now_ms = liveness.report(
+                self.process, swept_ago_ms=swept_ago_ms, stopped=self.stopped, queues=queues, of_host=of_host
+            )
+            self._of_host.compare_clock(asked_at, now_ms)
             if time.monotonic() - self._checked >= CHECK_EVERY:
                 self._checked = time.monotonic()
                 self._check_others()

@@ -19,7 +19,7 @@ from gatekeeper.policies.spec import registered
 from gatekeeper.redact import describe
 from gatekeeper.run.arrival import EXPIRES
 from gatekeeper.run.known import MAX_ID, is_id
-from workers.broker import Unreadable, first_problem
+from workers.envelope import Unreadable, first_problem
 
 log = structlog.stdlib.get_logger("gatehouse.broker")
 

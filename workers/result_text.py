@@ -9,6 +9,10 @@ from celery.utils.saferepr import saferepr
 
 #: Characters; the whole reason is in the answer behind it.
 MAX_HEADLINE = 200
+#: Items of an answer, and characters of a text, up to which Celery cuts nothing.
+MAX_ITEMS = 8
+MAX_PLAIN = 1000
+PLAIN_TYPES = (str, int, float, bool, type(None))
 
 
 def install() -> None:
@@ -19,9 +23,29 @@ def install() -> None:
 
 def describe(result: Any, max_length: int | None = None) -> str:
     """Return the text of a result: a headline and the answer if it is one, else what Celery would say."""
-    text = saferepr(result, max_length)
+    text = text_of(result, max_length)
     is_answer = isinstance(result, dict) and isinstance(result.get("ok"), bool) and "key" in result
     return f"{headline(result)}  {text}" if is_answer else text
+
+
+def text_of(value: Any, max_length: int | None = None) -> str:
+    """Return the text of a value: Python's own if that is short, else Celery's, which takes ten times as long.
+
+    Args:
+        value: Any value.
+        max_length: Characters at which Celery cuts its text; None for no limit.
+
+    """
+    return repr(value) if _is_plain(value, max_length or MAX_PLAIN) else str(saferepr(value, max_length))
+
+
+def _is_plain(value: Any, most: int) -> bool:
+    """Return whether a value is a dict of a few short values, of whose text nothing is cut."""
+    return (
+        type(value) is dict
+        and len(value) <= MAX_ITEMS
+        and all(type(one) in PLAIN_TYPES and len(str(one)) * MAX_ITEMS < most for one in value.values())
+    )
 
 
 def headline(answer: dict[str, Any]) -> str:

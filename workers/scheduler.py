@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,8 +24,19 @@ log = structlog.get_logger("gatehouse.scheduler")
 
 #: Seconds: the longest sleep, so that beat notices a clock that was set, or a Redis that came back.
 MAX_SLEEP = 5.0
+#: What /metrics calls the end of a tick, by the event that the log has of it.
+_BECAME = {"tick": "started", "tick skipped": "skipped", "tick too late": "too_late"}
 #: Seconds to sleep while Redis is away, or while a tick waits for the run before it; no tick is lost meanwhile.
 RETRY = 1.0
+
+
+@dataclass(frozen=True)
+class _Look:
+    """The last look at an entry: when it was, until when no tick is due, and the newest tick as Redis has it."""
+
+    at: datetime
+    until: datetime
+    newest: str | None
 
 
 class TickScheduler(Scheduler):
@@ -45,6 +57,7 @@ class TickScheduler(Scheduler):
         self.entries = schedule.entries
         self._retry_at: dict[str, datetime] = {}  #: by entry that failed
         self._logged: dict[str, str] = {}  #: by entry that failed: the error that was logged
+        self._looks: dict[str, _Look] = {}  #: by entry that was looked at, and whose ticks do not wait
         self._pulse = PulseWriter("beat")
 
     def tick(self, *_: Any, **__: Any) -> float:
@@ -52,11 +65,16 @@ class TickScheduler(Scheduler):
         self._pulse.report()
         try:
             now = schedule_runs.now()
-            waits = [self._try(entry, now) for entry in self.entries.values()]
+            newest = schedule_runs.all_last(entry.spec.agent for entry in self.entries.values())
+            waits = [
+                self._try(entry, now)
+                for entry in self.entries.values()
+                if not self._is_quiet(entry, now, newest[entry.spec.agent].get(entry.name))
+            ]
         except StoreError as error:
             log.warning("tick waits", error=str(error), hint=f"tried again in {RETRY} s")
             return RETRY
-        sleep = min((_until_next(entry, now) for entry in self.entries.values()), default=0.01)
+        sleep = min((self._until_next(entry, now) for entry in self.entries.values()), default=0.01)
         return min(sleep, RETRY if any(waits) else MAX_SLEEP)
 
     def close(self) -> None:
@@ -67,8 +85,21 @@ class TickScheduler(Scheduler):
         """Return False: there is nothing to save."""
         return False
 
+    def _is_quiet(self, entry: Entry, now: datetime, newest: str | None) -> bool:
+        """Tell whether an entry needs no look: its newest tick is the one of the last look, and no other is due yet."""
+        look = self._looks.get(entry.name)
+        return look is not None and look.newest == newest and look.at <= now < look.until
+
+    def _until_next(self, entry: Entry, now: datetime) -> float:
+        """Return the seconds until an entry is due again."""
+        look = self._looks.get(entry.name)
+        if look and look.at <= now < look.until:
+            return max((look.until - now).total_seconds(), 0.01)
+        return _until_next(entry, now)
+
     def _try(self, entry: Entry, now: datetime) -> bool:
         """Start the due ticks of one entry, and tell whether one has to wait. An error does not stop the other entries."""
+        self._looks.pop(entry.name, None)
         if now < self._retry_at.get(entry.name, now):
             return False
         try:
@@ -98,20 +129,26 @@ class TickScheduler(Scheduler):
     def _catch_up(self, entry: Entry, now: datetime) -> bool:
         """Start one entry's due ticks, oldest first, and tell whether one waits for the end of the run before it."""
         agent = entry.spec.agent
-        dues = entry.dues(schedule_runs.last(agent, entry.name), now)
+        last = schedule_runs.last(agent, entry.name)
+        dues = entry.dues(last, now)
+        missed = entry.missed_before(dues, last)
         queues, overlaps = entry.overlap == "queue", bool(dues) and _is_running(entry, dues)
         for due in dues:
             if entry.is_too_late(due, now):
                 event = "tick too late"
+                schedule_runs.passed_over(agent, entry.name, due, "it was later than its deadline allows")
             elif overlaps and queues:
                 return True
             elif overlaps and not entry.makes_up_for(due, now):
                 event = "tick skipped"
+                schedule_runs.passed_over(agent, entry.name, due, "the run before it was still at work")
             else:
                 start(self.app, entry, due, "beat")
                 event, overlaps = "tick", overlaps or queues
-            schedule_runs.remember(agent, entry.name, due)
+            schedule_runs.remember(agent, entry.name, due, _BECAME[event], missed)
+            missed, last = 0, due
             log.info(event, entry=entry.name, agent=agent, task=entry.spec.name, due=due.isoformat())
+        self._looks[entry.name] = _Look(now, entry.next_after(now), last.isoformat() if last else None)
         return False
 
 

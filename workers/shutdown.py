@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from celery.concurrency.base import BasePool
-from celery.signals import task_prerun, worker_process_shutdown, worker_ready, worker_shutting_down
+from celery.signals import task_prerun, worker_init, worker_process_shutdown, worker_ready, worker_shutting_down
 
 from state.ledger import owner
 from workers import pulse
@@ -30,19 +30,26 @@ POLL_INTERVAL = 0.5
 
 SIGNALS = (signal.SIGTERM, signal.SIGQUIT)
 
-#: One byte, shared with the pool's children: 1 after the worker was asked to stop.
+#: One byte, shared with the pool's children: 1 after the worker was asked to stop. Each worker makes one of its own.
 _stopping = mmap.mmap(-1, 1)
-_main_pid = os.getpid()
+_main_pid = 0
 _child_pid = 0
 
 
 def install() -> None:
     """Install the handlers of every worker that starts in this process."""
+    worker_init.connect(_begin)
     worker_ready.connect(_handle_signals)
     task_prerun.connect(_handle_signals_in_child)
     worker_shutting_down.connect(_mark_claims)
     worker_process_shutdown.connect(_mark_claims)
     worker_shutting_down.connect(_report_stop)
+
+
+def _begin(**_: Any) -> None:
+    """Run before the pool is made: this process may be a fork of one that has imported the module."""
+    global _stopping, _main_pid
+    _stopping, _main_pid = mmap.mmap(-1, 1), os.getpid()
 
 
 def _mark_claims(**_: Any) -> None:

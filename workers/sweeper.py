@@ -30,6 +30,11 @@ EVERY = 0.5
 QUEUE_CHECK_EVERY = 2.0
 #: Sweeps between two removals of the lock files of dead processes: about a minute.
 STALE_LOCKS_EVERY = 120
+#: Sweeps between two comparisons of Redis with the journal, and at each start of the timer, so after a lost connection:
+#: two seconds. They are for people, and open effects again; what closes effects is asked by each effect itself.
+LEDGER_EVERY = 4
+#: Sweeps between two reports of dead processes of this host to the others: five seconds. The first sweep reports too.
+DEATHS_EVERY = 10
 #: Sweeps between two checks of the clock of Redis: about ten seconds. The first sweep checks it too.
 CLOCK_EVERY = 20
 
@@ -45,7 +50,7 @@ class Sweeper(TimerStep):
 
     def start(self, parent: Any) -> None:
         """Start the timer. Celery calls this after every reconnection, too."""
-        self._app, self._ledger = parent.app, Ledger()
+        self._app, self._ledger, self._sweeps = parent.app, Ledger(), 0
         self._state_files = StateFiles(agents())
         pulse.of_worker().record_sweep()  # a sweeper that never succeeds is reported from now on
         self.repeat(parent, EVERY, self.sweep)
@@ -53,18 +58,25 @@ class Sweeper(TimerStep):
     def sweep(self) -> None:
         """Run one sweep. Log an error of Redis, the broker or the disk; the next sweep tries again."""
         with _logged():
-            statuses = self._statuses()
+            statuses = self._statuses() if self._sweeps % LEDGER_EVERY == 0 else {}
             pending = self._ledger.pending(agents())
             arrived_ms = sweep.newest_arrival(pending.values())
             for agent in agents():
                 with _logged():  # an error with one agent must not stop the sweep of the others
-                    self._check_ledger(agent, statuses[agent])
+                    if agent in statuses:
+                        self._check_ledger(agent, statuses[agent])
                 with _logged():
                     if pending[agent].needs_sweep:
                         self._sweep_calls(agent, arrived_ms)
+                    if pending[agent].has_expired:
+                        self._expire(agent)
                     if pending[agent].has_followed:
                         followers.sweep(self._app, agent)
                     self._check_clock(agent)
+                    if pending[agent].has_unwritten and self._sweeps % CLOCK_EVERY == 0:
+                        self._ledger.write_decisions(agent)
+            with _logged():
+                self._report_deaths()
             self._state_files.refresh({agent: each.revision for agent, each in pending.items()})
             self._clean_up()
             pulse.of_worker().record_sweep()
@@ -84,7 +96,17 @@ class Sweeper(TimerStep):
             log.warning("reclaimed", agent=agent, key=key, state=state)
         for due in self._ledger.due(agent, registered(), self._queue_is_empty, arrived_ms):
             log.info("sent again", agent=agent, task=due.task, call=due.call)
-            self._app.resend(due)
+            if not self._app.resend(due):
+                break  # the broker is away: each further try would stop the worker's loop for its deadline
+
+    def _report_deaths(self) -> None:
+        if self._sweeps % DEATHS_EVERY == 0:
+            for each in self._ledger.report_deaths(agents()):
+                log.warning("process dead", agent=each.agent, key=each.key, owner=each.owner)
+
+    def _expire(self, agent: str) -> None:
+        for key in self._ledger.expire(agent):
+            log.warning("approval expired", agent=agent, key=key)
 
     def _check_clock(self, agent: str) -> None:
         if self._sweeps % CLOCK_EVERY == 0:
@@ -125,6 +147,8 @@ class Sweeper(TimerStep):
                 return bool(queue.bind(connection.default_channel).queue_declare(passive=True).message_count == 0)
             except connection.channel_errors:
                 return True  # Redis deletes a list when it becomes empty
+            except connection.connection_errors as error:
+                raise OperationalError(f"the broker does not say what waits in {name}: {error}") from error
 
     def _clean_up(self) -> None:
         self._sweeps += 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Annotated, Protocol, cast
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, WithJsonSchema
 
 import settings
 from clients.content import Post
@@ -114,4 +114,4 @@ def get(name: str) -> Publishing:
 
 
 #: The type of a task's argument that is the name of a destination.
-Destination = Annotated[str, AfterValidator(known)]
+Destination = Annotated[str, AfterValidator(known), WithJsonSchema({"type": "string", "enum": list(KNOWN)})]

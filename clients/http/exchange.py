@@ -17,6 +17,7 @@ import settings
 from clients.http import body
 from clients.http.deadline import BoundedAdapter
 from gatekeeper.redact import clean, describe
+from gatekeeper.run import services, tracing
 from gatekeeper.run.attempt import current_or_none
 from gatekeeper.run.http_guard import SAFE
 from gatekeeper.run.http_outcome import of_status, proves_nothing_was_sent
@@ -119,6 +120,11 @@ def _record(prepared: PreparedRequest, started: float, *, outcome: str, **fields
     names: dict[str, Any] = {}
     if attempt is not None:
         names = {**attempt.call.log_fields(), "attempt": attempt.claim.attempt}
+        service = services.of_url(str(prepared.url))
+        attempt.count_request(service, outcome.replace(" ", "_"), ms)
+        tracing.finished(
+            f"http {prepared.method} {service}", ms, **{"http.response.status_code": fields.get("status", 0)}
+        )
         attempt.append_event("http", **line, **{name: value for name, value in fields.items() if name != "response"})
     log.info("http", **names, **line, request=_shown(prepared.body), **fields)
 

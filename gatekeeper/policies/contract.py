@@ -47,6 +47,7 @@ class Contract:
             if parameter.name not in hints:
                 raise PolicyError(f"{name}: argument {parameter.name!r} has no annotation; write what it must be")
         self.parameters = tuple(self.signature.parameters)
+        self._names = frozenset(self.parameters)
         self._arguments = _adapter(name, "an argument", _shape(name, self.signature, hints))
         _check_identity(name, self._arguments)
         self._output = _adapter(name, "the result", hints.get("return", Any))
@@ -60,6 +61,9 @@ class Contract:
         """
         if isinstance(args, str | bytes | Mapping):
             raise InvalidArguments(f"{self.name}: positional arguments are a list, not {type(args).__name__}")
+        # A registered call has all of them by name: there is nothing to place and no default to fill in.
+        if not args and isinstance(kwargs, Mapping) and kwargs.keys() == self._names:
+            return self.check(kwargs)
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
@@ -72,7 +76,28 @@ class Contract:
         try:
             return dict(self._arguments.validate_python(arguments))
         except ValidationError as error:
-            raise InvalidArguments(f"{self.name}: {_problems(error)}; {self._usage}") from None
+            raise self._invalid(error) from None
+
+    def check_json(self, text: str) -> None:
+        """Validate named arguments in JSON by `schema`: a number in quotation marks is a text.
+
+        Raises:
+            InvalidArguments: An argument is wrong; names each of them.
+
+        """
+        try:
+            self._arguments.validate_json(text, strict=True)
+        except ValidationError as error:
+            raise self._invalid(error) from None
+
+    def _invalid(self, error: ValidationError) -> InvalidArguments:
+        fields = _problems_by_field(error)
+        return InvalidArguments(f"{self.name}: {_problems(error)}; {self._usage}", fields=fields)
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of the arguments, as a sender of JSON has to write them."""
+        return self._arguments.json_schema()
 
     @property
     def _usage(self) -> str:
@@ -221,7 +246,14 @@ def _check_identity(name: str, arguments: TypeAdapter[Any]) -> None:
 
 def _problems(error: ValidationError) -> str:
     """Return what is wrong, argument by argument, without repeating the values."""
-    return "; ".join(
-        f"{'.'.join(map(str, problem['loc'])) or 'the value'}: {problem['msg'].removeprefix('Value error, ')}"
-        for problem in error.errors(include_url=False, include_input=False, include_context=False)
-    )
+    return "; ".join(f"{field or 'the value'}: {problem}" for field, problem in _problem_list(error))
+
+
+def _problems_by_field(error: ValidationError) -> dict[str, str]:
+    """Return what is wrong, by argument; of several problems of one argument the first."""
+    return dict(reversed(_problem_list(error)))
+
+
+def _problem_list(error: ValidationError) -> list[tuple[str, str]]:
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    return [(".".join(map(str, each["loc"])), each["msg"].removeprefix("Value error, ")) for each in problems]

@@ -17,6 +17,12 @@ NOT_FINITE = "holds NaN or an infinity, which JSON cannot; use None, or a text"
 NOT_UNICODE = "holds half a character; send valid Unicode"
 TOO_DEEP = f"is nested deeper than {MAX_DEPTH} levels"
 
+#: Made once: `json.dumps` with options makes an encoder for each call, which takes longer than a small value.
+_ENCODE, _ENCODE_SORTED = (
+    json.JSONEncoder(sort_keys=in_order, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+    for in_order in (False, True)
+)
+
 
 class NotJson(ValueError):
     """Raised for a value that JSON cannot hold; the message completes a sentence that begins with the value's name."""
@@ -34,7 +40,7 @@ def dumps(value: Any, *, in_message: bool = False) -> str:
 
     """
     try:
-        text = json.dumps(value, sort_keys=in_message, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = (_ENCODE_SORTED if in_message else _ENCODE)(value)
     except RecursionError:
         raise NotJson(TOO_DEEP) from None
     except (TypeError, ValueError) as error:

@@ -132,6 +132,7 @@ class Effect:
         drain: How long a request may take to arrive after its sender died.
         absences: Look-ups without a match that prove an absence.
         every: The time between two look-ups.
+        approval: How long a person may take to approve an effect of an agent that asks; then the call is rejected.
 
     Raises:
         PolicyError: an argument cannot be used.
@@ -145,7 +146,9 @@ class Effect:
     drain: Duration = "90s"
     absences: int = 2
     every: Duration = "60s"
+    approval: Duration = "7d"
     proof: str = field(init=False, repr=False)
+    approval_ms: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("verify", "undo", "then"):
@@ -156,6 +159,7 @@ class Effect:
             raise PolicyError(f"Effect(accepts={self.accepts!r}) is not a rung; write one of {', '.join(Rung)}")
         if not _is_positive_int(self.absences):
             raise PolicyError(f"Effect(absences={self.absences!r}) would need no proof; write at least 1")
+        object.__setattr__(self, "approval_ms", duration_ms(self.approval))
         proof = {"drain_ms": duration_ms(self.drain), "every_ms": duration_ms(self.every), "absences": self.absences}
         object.__setattr__(self, "proof", json.dumps(proof) if self.verify else "")
 

@@ -82,6 +82,11 @@ class TaskSpec:
         self._policy = json.dumps(self._as_read_by_scripts(policies))
         self._limits_of = lru_cache(MAX_SCOPES)(self._make_limits)
 
+    @property
+    def has_key(self) -> bool:
+        """Return whether the arguments name the key, so that two calls with the same ones are one run."""
+        return self._template is not None
+
     def key(self, arguments: Mapping[str, Any], call: str) -> str:
         """Return the idempotency key of a call: the filled template, or else the id of a tick, or a key of its own.
 
@@ -92,6 +97,11 @@ class TaskSpec:
         if self._template:
             return self._template.fill(arguments)
         return call if call.startswith(TICK_PREFIX) else f"{self.name}:{call}"
+
+    @property
+    def key_arguments(self) -> tuple[str, ...]:
+        """Return the names of the arguments of which the key is made."""
+        return tuple(self._template.fields) if self._template else ()
 
     def call(
         self,
@@ -126,6 +136,11 @@ class TaskSpec:
     def limits(self, arguments: Mapping[str, Any]) -> CallLimits:
         """Return the policy, and the caps, rates and breaker that these arguments select."""
         return self._limits_of(*(template.fill(arguments) for template in self._scopes))
+
+    def scope(self, arguments: Mapping[str, Any]) -> str:
+        """Return what these arguments select among the task's limits, such as a destination; empty if nothing."""
+        filled = (template.fill(arguments) for template in self._scopes)
+        return ", ".join(dict.fromkeys(each for each in filled if each))
 
     def _make_limits(self, breaker: str, *scopes: str) -> CallLimits:
         """Return the limits of the calls whose arguments give these scopes: of the breaker, each cap and each rate."""

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any
 
-from gatekeeper.errors import NoRunningTask
+from gatekeeper.errors import NoRunningTask, Refused
 from gatekeeper.policies.policy import Rung
 from gatekeeper.policies.spec import TaskSpec
 from gatekeeper.run import http_guard
 from gatekeeper.run.http_guard import Wire
+from state.agents import measures
 from state.ledger import Ledger
-from state.model import AttemptResult, Call, CallLimits, Claim, FactChange
+from state.model import AttemptResult, Call, CallLimits, Claim, FactChange, Proposal
 
 #: A history keeps this many events of one attempt, the first and the newest; the log has them all.
 MAX_EVENTS = 100
@@ -25,8 +26,10 @@ MAX_EVENTS = 100
 FIRST_EVENTS = 30
 #: Seconds. An attempt whose effect began waits this long for Redis to come back: longer than a restart takes.
 PATIENCE = 60.0
+#: Made once: `json.dumps` with options makes an encoder for each event.
+_ENCODE = json.JSONEncoder(ensure_ascii=False, default=str).encode
 #: The total that an outcome adds to; every other outcome counts as a failure.
-_TOTALS = {"done": "total_done", "refused": "total_refused"}
+_TOTALS = {"done": "total_done", "refused": "total_refused", "asked": "total_asked"}
 
 
 @dataclass
@@ -41,11 +44,15 @@ class Attempt:
     limits: CallLimits
     phase: str = "before"
     payload: str = ""  #: JSON text that was frozen when the effect began
+    payload_type: str = ""  #: of the payload, by which a person's edit of it is validated
+    proposal: Proposal | None = None  #: what was not sent, because the agent observes or asks
+    stopped: Refused | None = None  #: why; it ends the attempt, whatever the task makes of the exception
     wire: Wire = field(default_factory=Wire)
     beginning: Lock = field(default_factory=Lock)  #: held while the effect begins
     rung: Rung | None = None
     facts: dict[tuple[str, ...], FactChange] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
+    requests: dict[str, int] = field(default_factory=dict)  #: what its requests to other services add to the measures
     events: list[str] = field(default_factory=list)
     left_out: int = 0  #: how many events are missing between the first and the newest
     started: float = field(default_factory=time.monotonic)
@@ -65,10 +72,15 @@ class Attempt:
     def append_event(self, event: str, **fields: Any) -> None:
         """Add an event to the history of the key, dated by the server's clock."""
         at = self.claim.admitted_ms + self.elapsed_ms
-        text = json.dumps({"at": at, "event": event, **fields}, ensure_ascii=False, default=str)
+        text = _ENCODE({"at": at, "event": event, **fields})
         self.events.append(text.encode(errors="replace").decode())
         if len(self.events) > MAX_EVENTS:
             self._leave_out()
+
+    def count_request(self, service: str, outcome: str, ms: int) -> None:
+        """Count a request to another service; what it adds is settled with the attempt."""
+        name = measures.of_request(service, outcome, ms)
+        self.requests[name] = self.requests.get(name, 0) + 1
 
     def take_events(self) -> list[str]:
         """Return the pending events, which are then not pending any more."""
@@ -91,10 +103,13 @@ class Attempt:
             result,
             ms=ms,
             payload=self.payload,
+            proposal=self.proposal or (Proposal("", self.payload_type) if self.payload else None),
             effect_began=self.phase != "before",
             effect_happened=self.phase == "applied",
             facts=tuple(self.facts.values()) if is_done else (),
             counters=(self.counters if is_done else {}) | totals | ({"total_flawed": 1} if result.flaw else {}),
+            measure=measures.of_attempt(self.call.task, _word_of(result), ms, self.claim.waited_ms),
+            requests=self.requests,
             events=self.take_events(),
         )
         return complete, fields
@@ -106,6 +121,15 @@ class Attempt:
         at = json.loads(self.events[FIRST_EVENTS + 1])["at"]
         number = json.dumps({"at": at, "event": "left out", "events": self.left_out})
         self.events[FIRST_EVENTS : FIRST_EVENTS + 2] = [number]
+
+
+def _word_of(result: AttemptResult) -> str:
+    """Return the word by which the measures know this end."""
+    if result.waits:
+        return "waiting"
+    if result.outcome == "done" and result.flaw:
+        return "flawed"
+    return "retried" if result.outcome == "failed" and result.retry_ms is not None else result.outcome
 
 
 _current: ContextVar[Attempt | None] = ContextVar("attempt", default=None)

@@ -15,6 +15,7 @@ from gatekeeper.errors import AgentPaused, ClaimLost, EffectError, EffectsClosed
 from gatekeeper.policies import json_values
 from gatekeeper.policies.contract import has_secret
 from gatekeeper.policies.policy import Rung
+from gatekeeper.run import payload_types, permission, tracing
 from gatekeeper.run.attempt import Attempt, current
 from state import hints
 from state.errors import JournalUnavailable
@@ -28,8 +29,8 @@ MAX_PAYLOAD = 1024 * 1024
 class effect(Generic[Payload]):  # noqa: N801 - reads as a statement: `with gatekeeper.effect(payload=post) as frozen:`
     """Begin the effect of the running task: `with gatekeeper.effect(payload=post) as frozen:`.
 
-    The block gets the payload that was frozen when an effect of this key first began; send that one, and do nothing
-    else. The effect counts as happened if the block ends without an exception. An exception that proves the opposite
+    The block gets the payload that was frozen when an effect of this key first began, or that a person approved; send that
+    one, and do nothing else. The effect counts as happened if the block ends without an exception. An exception that proves the opposite
     frees the key; any other leaves the key `unknown`.
 
     Args:
@@ -39,6 +40,8 @@ class effect(Generic[Payload]):  # noqa: N801 - reads as a statement: `with gate
         EffectError: The effect cannot be protected: it is not declared, it is the second one, or its payload cannot be
             frozen as JSON.
         AgentPaused: The agent was paused meanwhile; nothing was sent.
+        OnlyObserved: The agent only observes; the story has what would have been sent.
+        ApprovalNeeded: The agent asks first; a person decides, and then the call runs again. No worker waits.
         EffectsClosed: The effect could not be recorded durably; nothing was sent, and the call waits.
         RungTooLow: The answer was made by a lower rung than the effect accepts; nothing was sent.
         ClaimLost: The key belongs to another attempt by now; nothing was sent.
@@ -47,21 +50,26 @@ class effect(Generic[Payload]):  # noqa: N801 - reads as a statement: `with gate
 
     def __init__(self, *, payload: Payload) -> None:
         self._payload = payload
-        self._type: TypeAdapter[Payload] = _adapter(cast("Hashable", type(payload)))
+        self._type: TypeAdapter[Payload] = adapter_of(cast("Hashable", type(payload)))
 
     def __enter__(self) -> Payload:
         self._attempt = current()
         mine = self._freeze()
         with self._attempt.beginning:
             _check(self._attempt)
-            frozen = self._attempt.claim.payload or mine
+            frozen = self._attempt.claim.payload or self._attempt.claim.approved or mine
             payload = self._type.validate_json(frozen)
+            self._attempt.payload_type = payload_types.name_of(type(self._payload))
+            permission.check(self._attempt, frozen)
             _begin(self._attempt, frozen)
             self._attempt.wire.begin_effect()
             self._attempt.payload, self._attempt.phase = frozen, "sending"
+        self._step = tracing.step("effect")
+        self._step.__enter__()
         return payload
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._step.__exit__(kind, error, at)
         if kind is None:
             self._attempt.phase = "applied"
             self._attempt.append_event("applied")
@@ -92,14 +100,15 @@ class effect(Generic[Payload]):  # noqa: N801 - reads as a statement: `with gate
 
 
 @cache
-def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+def adapter_of(kind: Hashable) -> TypeAdapter[Any]:
+    """Return what validates payloads of a type and writes them down."""
     return TypeAdapter[Any](kind)  # type: ignore[arg-type]  # lru_cache knows its argument as hashable only
 
 
 @cache
 def _holds_a_secret(kind: Hashable) -> bool:
     is_model = isinstance(kind, type) and issubclass(kind, BaseModel)
-    return is_model and has_secret(_adapter(kind).json_schema())
+    return is_model and has_secret(adapter_of(kind).json_schema())
 
 
 def made_by(rung: Rung) -> None:
@@ -120,6 +129,8 @@ def _check(attempt: Attempt) -> None:
         raise EffectError(
             f"{attempt.call.task} begins an effect but declares none; write @gatekeeper.task(effect=Effect())"
         )
+    if attempt.stopped is not None:
+        raise attempt.stopped
     if attempt.phase != "before":
         raise EffectError(f"{attempt.call.task} begins a second effect; one key protects one effect: use two tasks")
     if attempt.rung is not None and attempt.rung.is_below(effect.accepts):
@@ -132,9 +143,10 @@ def _begin(attempt: Attempt, payload: str) -> None:
     attempt.append_event("sending", payload_size=len(payload))
     key, agent = attempt.call.key, attempt.call.agent
     try:
-        answer = attempt.ledger.begin_effect(
-            attempt.call, attempt.claim, attempt.limits, payload, attempt.take_events()
-        )
+        with tracing.step("begin effect"):
+            answer = attempt.ledger.begin_effect(
+                attempt.call, attempt.claim, attempt.limits, payload, attempt.take_events()
+            )
     except JournalUnavailable as error:
         raise EffectsClosed(f"{key}: nothing was sent: {error}") from error
     match answer:
@@ -143,6 +155,8 @@ def _begin(attempt: Attempt, payload: str) -> None:
         case ["paused", pause]:
             why: dict[str, Any] = json.loads(pause)
             raise AgentPaused(f"{key}: {agent} was paused by {why['by']} before anything was sent: {why['why']}")
+        case ["mode", mode]:
+            permission.refuse(attempt, payload, mode)
         case ["closed"]:
             raise EffectsClosed(
                 f"{key}: nothing was sent: Redis lost data after the call was admitted; run {hints.gatehouse('recover')}"

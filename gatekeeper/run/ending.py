@@ -7,9 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gatekeeper import hostile
-from gatekeeper.errors import AgentPaused, EffectsClosed, LeaseExpired, Refused, RungTooLow, TaskAborted
+from gatekeeper.errors import (
+    AgentPaused,
+    ApprovalNeeded,
+    EffectsClosed,
+    LeaseExpired,
+    OnlyObserved,
+    Refused,
+    RungTooLow,
+    TaskAborted,
+)
 from gatekeeper.redact import clean, describe
-from gatekeeper.run import backoff, prospects
+from gatekeeper.run import backoff, permission, prospects
 from gatekeeper.run.attempt import Attempt
 from gatekeeper.run.http_outcome import store_was_away
 from gatekeeper.run.prospects import Prospect
@@ -20,6 +29,7 @@ from state.model import AttemptResult, stored_result
 _RECEIPTS: dict[type[Refused], tuple[str, str]] = {
     AgentPaused: ("paused", "line"),
     RungTooLow: ("rung too low", "line"),
+    OnlyObserved: ("observed", "autonomy"),
     EffectsClosed: ("effects are closed", "ledger"),
 }
 
@@ -70,6 +80,8 @@ def known_result(attempt: Attempt, error: BaseException) -> AttemptResult:
 
 def refused(attempt: Attempt, error: Refused) -> Ending:
     """End an attempt that the task itself refused, or whose effect was not allowed to begin. Nothing was sent."""
+    if isinstance(error, ApprovalNeeded):
+        return Ending(AttemptResult("asked", receipt=permission.receipt(attempt)))
     detail = clean(hostile.text_of(error))
     why, stage = _RECEIPTS.get(type(error), (detail, "task"))
     wait_ms = None  # to ask again is the caller's business
@@ -77,6 +89,10 @@ def refused(attempt: Attempt, error: Refused) -> Ending:
         wait_ms = LEDGER_RETRY_MS
     elif isinstance(error, AgentPaused) and attempt.claim.waits:
         wait_ms = PAUSE_RETRY_MS
+    elif isinstance(error, OnlyObserved) and (attempt.claim.approved or attempt.claim.payload):
+        wait_ms = (
+            PAUSE_RETRY_MS  # as admit.lua does: what a person approved, or what may be out there, is not forgotten
+        )
     return _deferred(why, stage, detail, wait_ms)
 
 

@@ -9,7 +9,7 @@ import structlog
 
 from gatekeeper.errors import ClaimLost, InvalidOutput, OutcomeUnknown, Refused
 from gatekeeper.redact import clean, describe
-from gatekeeper.run import ending
+from gatekeeper.run import ending, tracing
 from gatekeeper.run.attempt import Attempt, running
 from gatekeeper.run.ending import Ending
 from gatekeeper.run.http_outcome import proves_nothing_was_sent
@@ -27,10 +27,12 @@ UNDONE = "done"
 def run(attempt: Attempt) -> Ending:
     """Run the body of an attempt, and decide what its end proves."""
     try:
-        with running(attempt):
+        with running(attempt), tracing.step("body"):
             output = attempt.spec.body(**attempt.arguments)
     except BaseException as error:  # noqa: BLE001 - even Ctrl-C or sys.exit() in a task is an end that must be settled
-        return _ending(attempt, error)
+        return _ending(attempt, attempt.stopped or error)
+    if attempt.stopped is not None:
+        return ending.refused(attempt, attempt.stopped)
     return finished(attempt, output)
 
 

@@ -10,12 +10,12 @@ from gatekeeper.errors import IdInUse, InvalidArguments
 from gatekeeper.policies.spec import TICK_PREFIX, agents, registered
 from state import hints
 from state.ledger import Ledger
-from state.model import Call, ContentMismatch
+from state.model import Call, ContentMismatch, Message
 
 #: Characters of a call's id; the longest that Gatehouse makes is that of a webhook's delivery.
 MAX_ID = 255
-#: The prefixes of ids that Gatehouse itself assigns: to ticks of the schedule, and to deliveries of webhooks.
-OWN_IDS = (TICK_PREFIX, "hook:")
+#: The prefixes of ids that Gatehouse itself assigns: to ticks of the schedule, to deliveries of webhooks, and to requests of programs.
+OWN_IDS = (TICK_PREFIX, "hook:", "api:")
 
 
 def is_id(text: object) -> TypeGuard[str]:
@@ -41,7 +41,9 @@ def find_agent(ledger: Ledger, call: str, besides: str = "") -> str | None:
     return ledger.agent_of(call, [agent for agent in agents() if agent != besides])
 
 
-def register(call: Call, delay_ms: int = 0, expires_ms: int = 0, digest: str = "") -> bool:
+def register(
+    call: Call, delay_ms: int = 0, expires_ms: int = 0, digest: str = "", message: Message | None = None
+) -> bool:
     """Write the call down as `Ledger.register` does.
 
     Returns:
@@ -61,7 +63,7 @@ def register(call: Call, delay_ms: int = 0, expires_ms: int = 0, digest: str = "
     try:
         if not _is_random(call.id):  # a look at the other agents is a round trip
             _check_elsewhere(call)
-        return Ledger().register(call, delay_ms, expires_ms, digest)
+        return Ledger().register(call, delay_ms, expires_ms, digest, message)
     except ContentMismatch as error:
         if digest:
             raise

@@ -9,7 +9,7 @@ import structlog
 
 from gatekeeper.errors import ClaimLost, InvalidArguments
 from gatekeeper.policies.spec import TaskSpec
-from gatekeeper.run import answers, execution
+from gatekeeper.run import answers, execution, tracing
 from gatekeeper.run.answers import Answer
 from gatekeeper.run.arrival import DIRECT, Arrival
 from gatekeeper.run.attempt import Attempt
@@ -60,7 +60,8 @@ def run(
     except InvalidArguments as error:
         return answers.reject(ledger, Call(call_id, spec.agent, spec.name, "", "{}", "", origin), arrival, error)
     limits = spec.limits(arguments)
-    call, decision = _admit(ledger, call, limits, arrival)
+    with tracing.step("admit", call):
+        call, decision = _admit(ledger, call, limits, arrival)
     match decision:
         case Claim() as claim:
             return run_attempt(Attempt(spec, arguments, arrival.registered(call, claim), claim, ledger, limits))
@@ -75,7 +76,7 @@ def run_attempt(attempt: Attempt) -> Answer:
     claim = attempt.claim
     attempt.wire.lease_ends_ms = claim.lease_ends_ms
     attempt.append_event("claimed", attempt=claim.attempt, fence=claim.fence, owner=claim.owner)
-    with heartbeat.renewing(attempt):
+    with heartbeat.renewing(attempt), tracing.step(f"attempt {attempt.call.task}", attempt.call, claim.waited_ms):
         return _settle(attempt, execution.run(attempt))
 
 
@@ -111,9 +112,10 @@ def _settle(attempt: Attempt, ending: Ending) -> Answer:
 def _record(attempt: Attempt, result: AttemptResult) -> None:
     """Settle in one atomic step; raises ClaimLost if the claim passed to another owner meanwhile."""
     complete, fields = attempt.completed(result)
-    lost = attempt.ledger.settle(attempt.call, attempt.claim, attempt.limits, complete)
+    with tracing.step("settle"):
+        lost = attempt.ledger.settle(attempt.call, attempt.claim, attempt.limits, complete)
     if lost is not None:
         log.error("claim lost", **attempt.call.log_fields(), stands=lost, outcome=result.outcome, **fields)
         raise ClaimLost(attempt.call.agent, attempt.claim.key, f"while the task ran; the key is {lost} now")
-    is_good = result.outcome == "refused" or (result.outcome == "done" and not result.error)
+    is_good = result.outcome in {"refused", "asked"} or (result.outcome == "done" and not result.error)
     (log.info if is_good else log.error)(result.outcome, **attempt.call.log_fields(), **fields)

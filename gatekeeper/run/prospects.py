@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 from requests import HTTPError, RequestException, Response
 from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
@@ -15,6 +13,7 @@ import settings
 from gatekeeper import hostile
 from gatekeeper.errors import NotApplied
 from gatekeeper.run import retry_after as pauses
+from gatekeeper.run import services
 from gatekeeper.run.http_outcome import REFUSED_STATUSES, causes, never_connected
 from state.errors import JournalUnavailable
 
@@ -133,17 +132,10 @@ def _address(response: Response) -> str:
 
 def _settings_of(url: str) -> tuple[str, str]:
     """Return the names of the settings of this URL's address and of its credentials; empty if there are none."""
-    found = [name for name, base in _addresses() if url.startswith(base)]
-    service = found[0].removesuffix("_url") if found else None
+    service = services.of_url(url)
+    service = "" if service == services.OTHER else service
     names = (field.name for field in fields(settings.Settings))
     credentials = [
         name.upper() for name in names if service and name.startswith(service) and name.endswith(_CREDENTIALS)
     ]
     return f"{service}_URL".upper() if service else "", " or ".join(credentials)
-
-
-def _addresses() -> Iterator[tuple[str, Any]]:
-    config = settings.current()
-    for field in fields(config):
-        if field.name.endswith("_url") and field.name not in {"redis_url", "broker_url"}:
-            yield field.name, getattr(config, field.name)

@@ -12,27 +12,33 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from http.client import HTTPConnection
 from types import FrameType
 from typing import Any
 
-import redis_url
+import broker_url
 import settings
+from amqp_url import AmqpUrl
+from redis_url import RedisUrl
 
 #: Audit events of what leaves the process in another way than through a connection.
 LEAVING = frozenset(
     {
         "socket.sendto", "socket.sendmsg", "subprocess.Popen", "os.system", "os.posix_spawn", "os.spawn", "os.exec",
-        "os.fork", "os.forkpty", "pty.spawn",
+        "os.fork", "os.forkpty", "pty.spawn", "smtplib.send",
     }
 )  # fmt: skip
 EVENTS = LEAVING | {"socket.connect"}
 
 #: Modules that connect and send in C, which Python does not announce.
 UNSEEN = ("pycurl", "curl_cffi", "grpc", "uvloop")
+
+#: The packages that connect to Redis and to RabbitMQ.
+_OF_BROKERS = ("redis.", "amqp.")
+_LOOPBACK = "127.0.0.1"
 
 #: Where `struct tcp_info` of Linux has the bytes not yet sent and the bytes sent (since 4.19).
 _NOT_SENT, _SENT = 144, 200
@@ -96,16 +102,36 @@ def _is_accounted_for() -> bool:
         caller = frame.f_locals.get("self") if frame.f_code.co_varnames[:1] == ("self",) else None
         if isinstance(caller, HTTPConnection):
             return type(caller).send is HTTPConnection.send
-        if str(frame.f_globals.get("__name__", "")).startswith("redis."):
+        if str(frame.f_globals.get("__name__", "")).startswith(_OF_BROKERS):
             return is_own(caller)
     return False
 
 
 def is_own(connection: Any) -> bool:
-    """Return whether a connection of the Redis client goes to our Redis or our broker."""
+    """Return whether a connection of the client of Redis or RabbitMQ goes to our Redis or our broker."""
     path, host, port = (getattr(connection, name, None) for name in ("path", "host", "port"))
-    ours = map(redis_url.read, (settings.current().redis_url, settings.current().broker_url))
-    return any(path == each.path if each.path else (host, port) == (each.host, each.port) for each in ours)
+    for ours in map(broker_url.read, (settings.current().redis_url, settings.current().broker_url)):
+        own_path = getattr(ours, "path", "")
+        if (
+            path == own_path
+            if own_path
+            else (host, port) in _places(ours, getattr(connection, "connection_pool", None))
+        ):
+            return True
+    return False
+
+
+def _places(ours: RedisUrl | AmqpUrl, pool: Any) -> Sequence[tuple[str, int]]:
+    """Return where our server may be; with sentinels that is where they send a connection whose pool asks them."""
+    if not isinstance(ours, RedisUrl) or not ours.sentinels:
+        also = [(_LOOPBACK, ours.port)] if ours.host == "localhost" else []  # kombu writes it as an address
+        return [(ours.host, ours.port), *also]
+    manager = getattr(pool, "sentinel_manager", None)
+    if manager is None:
+        return ours.sentinels
+    asked = [one.connection_pool.connection_kwargs for one in manager.sentinels]
+    is_ours = pool.service_name == ours.master and {(one["host"], one["port"]) for one in asked} <= {*ours.sentinels}
+    return [pool.master_address] if is_ours and pool.master_address else []
 
 
 def _callers() -> Iterator[FrameType]:

@@ -7,10 +7,11 @@ hour begins with `*` runs whenever the local time matches: a time that occurs tw
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import takewhile
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,10 @@ from cronsim import CronSim, CronSimError
 FIELDS = 5
 EXPLAINED = "write minute hour day month weekday"
 MAX_LINE = 1000
+#: An expression for every so many minutes.
+_EVERY = re.compile(r"\*/(\d+) \* \* \* \*")
+MINUTES = 60
+
 #: Longer than any change of local time: Samoa skipped a day in 2011.
 MAX_CHANGE = timedelta(hours=25)
 SECOND = timedelta(seconds=1)
@@ -47,6 +52,16 @@ class Cron:
             self.latest_before(now)
         except CronSimError as error:
             raise CronError(f"{error}; {EXPLAINED}") from None
+
+    @cached_property
+    def words(self) -> str:
+        """The expression in words, such as "At 06:00 every day"; times are of its zone."""
+        every = _EVERY.fullmatch(self.text)
+        if (
+            every and int(every[1]) > 1 and MINUTES % int(every[1]) == 0
+        ):  # cronsim says "every 30th minute of every hour"
+            return f"Every {every[1]} minutes"
+        return str(CronSim(self.text, datetime.now(UTC)).explain())
 
     def next_after(self, moment: datetime) -> datetime:
         """Return the first time after `moment`; raises CronError if there is none within 50 years."""

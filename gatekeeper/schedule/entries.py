@@ -27,6 +27,8 @@ ON_TIME = timedelta(seconds=60)
 #: A newest tick further ahead than this came from a wrong clock; waiting until its time would stop the entry.
 WRONG_CLOCK = timedelta(days=1)
 
+#: Missed ticks that are counted one by one; of an entry that ran every minute, those of a day.
+MAX_COUNTED = 1440
 #: Characters of an entry's name.
 MAX_NAME = 100
 
@@ -99,6 +101,12 @@ class Entry(ScheduleRow):
         if self.missed == "latest":
             return [latest]
         return list(islice(takewhile(lambda due: due > last, self._backwards(now)), MAX_MISSED))[::-1]
+
+    def missed_before(self, dues: list[datetime], last: datetime | None) -> int:
+        """Return how many ticks between the newest that was looked at and the first of `dues` run no more, MAX_COUNTED at most."""
+        if last is None or not dues or self.next_after(last) >= dues[0]:
+            return 0
+        return sum(1 for due in islice(self.slots(last, dues[0]), MAX_COUNTED) if last < due < dues[0])
 
     def is_too_late(self, due: datetime, now: datetime) -> bool:
         """Return whether the tick of this time is past its deadline."""

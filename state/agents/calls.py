@@ -11,6 +11,7 @@ from typing import Any
 
 from redis import Redis
 
+from state.agents.past import in_full
 from state.decision import refusal_text
 from state.redis import client
 from state.redis.keys import Keys
@@ -26,7 +27,20 @@ MAX_OPEN = 500
 
 _NAME = re.compile(r"gate:\{(?P<agent>[^}]+)\}:(?P<kind>key|call):(?P<name>.*)", re.DOTALL)
 _GLOB = re.compile(r"([\\*?\[\]])")
-_FIELDS = ("state", "task", "key", "call", "at_ms", "answer", "attempts", "why", "since_ms", "done_ms", "started_ms")
+_FIELDS = (
+    "state",
+    "task",
+    "key",
+    "call",
+    "at_ms",
+    "answer",
+    "attempts",
+    "why",
+    "since_ms",
+    "done_ms",
+    "started_ms",
+    "took",
+)
 
 
 @dataclass(frozen=True)
@@ -83,7 +97,7 @@ def newest(agents: Sequence[str], wanted: Wanted) -> FoundCalls:
     redis = client.client()
     size, cut = redis.dbsize(), ""
     if size <= MAX_KEYS:
-        refs, _ = _scan(redis, "")
+        refs, _ = scan(redis, "")
     else:
         refs, cut = _of_large_database(redis, agents, wanted.text, size)
     mine = frozenset(agents)
@@ -94,9 +108,20 @@ def newest(agents: Sequence[str], wanted: Wanted) -> FoundCalls:
 
 def matching(agents: Sequence[str], text: str) -> tuple[list[Ref], bool]:
     """Return the keys and calls whose name has this text in it, sorted by name, and whether every name was looked at."""
-    refs, whole = _scan(client.client(), text)
+    refs, whole = scan(client.client(), text)
     mine = frozenset(agents)
     return sorted((ref for ref in refs if ref.agent in mine), key=lambda ref: ref.name), whole
+
+
+def newest_arguments(agent: str, number: int) -> list[tuple[str, str]]:
+    """Return the task and the arguments (JSON text) of the newest calls in the agent's event stream, newest first."""
+    redis, n = client.client(), Keys(agent)
+    told = [
+        json.loads(fields.get("attempt") or fields["refusal"]) for _, fields in redis.xrevrange(n.events, count=number)
+    ]
+    ids = dict.fromkeys(each["call"] for each in told if each.get("call"))
+    found = client.hash_fields(redis, [n.call(call) for call in ids], "task", "kwargs")
+    return [(str(task), str(kwargs)) for task, kwargs in found if task and kwargs]
 
 
 def key_states(agent: str, keys: Sequence[str]) -> dict[str, tuple[str | None, bool]]:
@@ -108,11 +133,17 @@ def key_states(agent: str, keys: Sequence[str]) -> dict[str, tuple[str | None, b
         return {key: (state, bool(flaw)) for key, (state, flaw) in zip(keys, pipe.execute(), strict=True)}
 
 
-def _scan(redis: Redis, text: str) -> tuple[set[Ref], bool]:
+def described(refs: Iterable[Ref]) -> list[FoundCall]:
+    """Return these keys and calls as far as they are known, without each key whose call is among them."""
+    redis = client.client()
+    return _with_reasons(redis, list(_read(redis, refs)))
+
+
+def scan(redis: Redis, text: str, seconds: float = SEARCH_SECONDS) -> tuple[set[Ref], bool]:
     """Return every key and call whose name has this text in it, and whether all were looked at in time."""
     pattern = "gate:{*}:*" + (_GLOB.sub(r"\\\1", text) + "*" if text else "")
     found: set[Ref] = set()
-    cursor, end = 0, time.monotonic() + SEARCH_SECONDS
+    cursor, end = 0, time.monotonic() + seconds
     while True:
         cursor, names = redis.scan(cursor, match=pattern, count=BATCH)
         matches = (_NAME.fullmatch(str(name)) for name in names)
@@ -123,7 +154,7 @@ def _scan(redis: Redis, text: str) -> tuple[set[Ref], bool]:
 
 def _of_large_database(redis: Redis, agents: Sequence[str], text: str, size: int) -> tuple[set[Ref], str]:
     """Return what is open, dead or in the event streams; with a text also every name that has it, as time allows."""
-    refs, whole = _scan(redis, text) if text else (set(), False)
+    refs, whole = scan(redis, text) if text else (set(), False)
     for agent in agents:
         refs |= set(_recent(redis, agent))
     if text and whole:
@@ -173,6 +204,7 @@ def _hashes(redis: Redis, refs: Sequence[Ref]) -> list[dict[str, Any]]:
 
 
 def _found(ref: Ref, fields: dict[str, Any]) -> FoundCall:
+    fields = in_full(ref.name, fields) if ref.kind == "key" else fields
     task, state = fields["task"] or "", fields["state"]
     if ref.kind == "key":
         at = fields["done_ms"] or fields["since_ms"] or fields["started_ms"] or 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from state.redis import client
@@ -31,6 +32,27 @@ def recent(agent: str, since_ms: int) -> list[PastAttempt]:
     """Return the attempts that settled at `since_ms` or later, oldest first; the stream keeps about a thousand."""
     entries = client.client().xrange(Keys(agent).events, min=str(since_ms))
     return [_past(agent, entry, fields) for entry, fields in entries]
+
+
+def after(agent: str, entry: str, count: int | None = None) -> list[tuple[str, PastAttempt]]:
+    """Return the attempts after an entry of the stream, oldest first, each with its entry; "" for all that are kept."""
+    begin = f"({entry}" if entry else "-"
+    found = client.client().xrange(Keys(agent).events, min=begin, count=count)
+    return [(each, _past(agent, each, fields)) for each, fields in found]
+
+
+def newest(agent: str, count: int) -> list[tuple[str, PastAttempt]]:
+    """Return the newest attempts, newest first, each with its entry in the stream."""
+    found = client.client().xrevrange(Keys(agent).events, count=count)
+    return [(each, _past(agent, each, fields)) for each, fields in found]
+
+
+def newest_entries(agents: Sequence[str]) -> dict[str, str]:
+    """Return the newest entry of each agent's stream, "" of an empty one, in one round trip."""
+    with client.client().pipeline(transaction=False) as pipe:
+        for agent in agents:
+            pipe.xrevrange(Keys(agent).events, count=1)
+        return {agent: found[0][0] if found else "" for agent, found in zip(agents, pipe.execute(), strict=True)}
 
 
 def _past(agent: str, entry: str, fields: dict[str, str]) -> PastAttempt:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from redis import Redis
 
+from state.agents.past import in_full, past
 from state.decision import refusal_text
 from state.formatting import iso
+from state.key_version import version_of
+from state.model import digest
 from state.redis import client
 from state.redis.keys import Keys
 
@@ -32,26 +36,71 @@ def read_history(agents: list[str], key_or_call: str) -> dict[str, Any] | None:
     return None
 
 
+def of_key(agent: str, key: str) -> dict[str, Any] | None:
+    """Return the history of a key of this agent; None if it is unknown."""
+    return _of_key(client.client(), agent, key)
+
+
+def of_keys(keys: Sequence[tuple[str, str]]) -> list[dict[str, Any] | None]:
+    """Return the histories of several keys, each given by its agent and its name; None for one that is not known.
+
+    They take one round trip together, and one more for each that waits to be sent again. Raises StoreError.
+    """
+    redis = client.client()
+    with redis.pipeline(transaction=False) as pipe:
+        for agent, key in keys:
+            _ask(pipe, agent, key)
+        answers = pipe.execute()
+    pairs = zip(keys, answers[::2], answers[1::2], strict=True)
+    return [_told(redis, agent, key, record, story) for (agent, key), record, story in pairs]
+
+
 def _of_key(redis: Redis, agent: str, key: str) -> dict[str, Any] | None:
-    n = Keys(agent)
     with redis.pipeline(transaction=True) as pipe:
-        pipe.hgetall(n.key(key)).lrange(n.history(key), 0, -1)
+        _ask(pipe, agent, key)
         record, story = pipe.execute()
+    return _told(redis, agent, key, record, story)
+
+
+def _ask(pipe: Any, agent: str, key: str) -> None:
+    n = Keys(agent)
+    pipe.hgetall(n.key(key)).lrange(n.history(key), 0, -1)
+
+
+def _told(redis: Redis, agent: str, key: str, record: dict[str, str], story: list[str]) -> dict[str, Any] | None:
+    n = Keys(agent)
     if not record:
         return None
+    record = in_full(key, record)
+    events = [*past(record), *map(json.loads, story)]
     return {
         "key": key,
         "agent": agent,
         "task": record.get("task"),
         "state": record["state"],
         "call": record.get("call"),
+        "version": version_of(record),
         "attempts": int(record.get("attempts", 0)),
         "result": json.loads(record["result"])["result"] if "result" in record else None,
         "flaw": json.loads(record["flaw"]) if "flaw" in record else None,
         "why": record.get("why"),
-        "payload": json.loads(record["payload"]) if "payload" in record else None,
+        "payload": _json(record.get("payload") or record.get("proposal")),
+        "approval": _approval(record),
         "waits": _wait(redis, n, record) if record["state"] == "waiting" else None,
-        "story": [_dated(event) for event in _with_the_running_attempt(record, [json.loads(text) for text in story])],
+        "story": [_dated(event) for event in _with_the_running_attempt(record, events)],
+    }
+
+
+def _approval(record: dict[str, str]) -> dict[str, Any] | None:
+    """Return what a person is asked, or what was approved; None if nothing is open about that."""
+    if "kind" not in record and "approved" not in record:
+        return None
+    return {
+        "revision": int(record["revision"]),
+        "digest": digest(record["proposal"]),
+        "approved": "approved" in record,
+        "asked_at": iso(record.get("asked_ms")),
+        "expires": iso(record.get("expires_ms")),
     }
 
 

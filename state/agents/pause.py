@@ -11,6 +11,7 @@ from typing import Any
 
 from redis.client import Pipeline
 
+from state.agents.audit import Said, noted
 from state.formatting import from_iso, iso
 from state.redis import client
 from state.redis.client import now_ms
@@ -22,20 +23,22 @@ _FIELDS = ("at", "by", "why", "task", "cap")
 Reason = dict[str, Any]
 
 
-def pause(agent: str, by: str, why: str) -> bool:
+def pause(agent: str, by: str, why: str, said: Said | None = None) -> bool:
     """Stop the agent's calls from starting until `resume`; the pause survives restarts.
 
     Args:
         agent: The agent.
         by: Who pauses it.
         why: The reason, for people.
+        said: The decision, to be noted with the pause.
 
     Returns:
         False if the whole agent was paused already; the first reason stays.
 
     """
     redis, n = client.client(), Keys(agent)
-    reason = {"at": now_ms(redis), "by": by, "why": why}
+    at = now_ms(redis)
+    reason = {"at": at, "by": by, "why": why}
 
     def write(pipe: Pipeline) -> bool:
         stored = pipe.hget(n.agent_meta, "pause")
@@ -44,28 +47,43 @@ def pause(agent: str, by: str, why: str) -> bool:
         if any("cap" not in each for each in reasons(first)):
             return False
         record = reason if first is None else first | {"also": [*first.get("also", ()), reason]}
-        pipe.hset(n.agent_meta, mapping={"pause": json.dumps(record), "updated_ms": reason["at"]})
+        pipe.hset(n.agent_meta, mapping={"pause": json.dumps(record), "updated_ms": at})
         pipe.hincrby(n.agent_meta, "revision", 1)
+        if said:
+            noted(pipe, agent, said, at, "running", "paused")
         return True
 
     return bool(redis.transaction(write, n.agent_meta, value_from_callable=True))
 
 
-def resume(agent: str) -> bool:
+def resume(agent: str, said: Said | None = None) -> bool:
     """Lift a pause, and reset the caps that caused it.
+
+    Args:
+        agent: The agent.
+        said: The decision, to be noted with the change.
 
     Returns:
         False if the agent was not paused.
 
     """
     redis, n = client.client(), Keys(agent)
-    stored, at = redis.hget(n.agent_meta, "pause"), now_ms(redis)
-    with redis.pipeline(transaction=True) as pipe:
+    at = now_ms(redis)
+
+    def write(pipe: Pipeline) -> bool:
+        stored = pipe.hget(n.agent_meta, "pause")
+        pipe.multi()
+        if not stored:
+            return False
         pipe.hdel(n.agent_meta, "pause").hincrby(n.agent_meta, "revision", 1).hset(n.agent_meta, "updated_ms", at)
-        for reason in reasons(json.loads(stored) if stored else None):
+        for reason in reasons(json.loads(stored)):
             if "cap" in reason:
                 pipe.delete(reason["cap"])
-        return bool(pipe.execute()[0])
+        if said:
+            noted(pipe, agent, said, at, "paused", "running")
+        return True
+
+    return bool(redis.transaction(write, n.agent_meta, value_from_callable=True))
 
 
 def reasons(first: Reason | None) -> Iterator[Reason]:

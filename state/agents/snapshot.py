@@ -6,15 +6,32 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from state.agents import facts, pause
+from state.agents import autonomy, facts, pause
+from state.agents.held import HeldPage, page_of, queue_page
 from state.formatting import iso
 from state.redis import client
 from state.redis.keys import Keys
 
 #: The fields of every state file; an agent's facts take other names.
 HEAD_FIELDS = frozenset(
-    {"agent", "revision", "updated_at", "last_run", "errors", "metrics", "paused", "pause", "held", "collections"}
+    {
+        "agent",
+        "revision",
+        "updated_at",
+        "last_run",
+        "errors",
+        "metrics",
+        "paused",
+        "pause",
+        "autonomy",
+        "held",
+        "held_total",
+        "collections",
+        "written_by",
+    }
 )
+#: Keys that wait, of which the state file names the oldest; `held_total` says how many wait.
+MAX_HELD = 100
 
 
 @dataclass(frozen=True)
@@ -36,9 +53,10 @@ def snapshot(agent: str) -> Snapshot:
     """Read the agent's state in one transaction, so that its parts are consistent."""
     n = Keys(agent)
     with client.client().pipeline(transaction=True) as pipe:
-        pipe.hgetall(n.agent_meta).hgetall(n.metrics).lrange(n.errors, 0, -1).hgetall(n.held).hgetall(n.facts)
-        head, metrics, errors, held, flat = pipe.execute()
-    described = _head(agent, head, metrics, errors, held)
+        pipe.hgetall(n.agent_meta).hgetall(n.metrics).lrange(n.errors, 0, -1).hgetall(n.facts)
+        queue_page(pipe, agent, MAX_HELD)
+        head, metrics, errors, flat, waiting = pipe.execute()
+    described = _head(agent, head, metrics, errors, page_of(waiting))
     return Snapshot(described["revision"], described, facts.nested(flat), facts.depths(flat))
 
 
@@ -49,7 +67,7 @@ def revisions(agents: list[str]) -> dict[str, int]:
 
 
 def _head(
-    agent: str, head: dict[str, str], metrics: dict[str, str], errors: list[str], held: dict[str, str]
+    agent: str, head: dict[str, str], metrics: dict[str, str], errors: list[str], held: HeldPage
 ) -> dict[str, Any]:
     return {
         "agent": agent,
@@ -57,10 +75,13 @@ def _head(
         "updated_at": iso(head.get("updated_ms")),
         "last_run": iso(head.get("last_run_ms")),
         "errors": [_dated(json.loads(error), "at", "since", "until") for error in errors],
-        "metrics": {"total_done": 0, "total_failed": 0} | {name: int(total) for name, total in sorted(metrics.items())},
+        "metrics": {"total_done": 0, "total_failed": 0}
+        | {name: int(total) for name, total in sorted(metrics.items()) if " " not in name},
         "paused": "pause" in head,
         "pause": pause.described(head.get("pause")),
-        "held": sorted((_dated(json.loads(entry), "since") for entry in held.values()), key=lambda e: str(e["since"])),
+        "autonomy": autonomy.of_head(agent, head.get("autonomy")),
+        "held": [_dated(entry, "since", "expires") for entry in held.entries],
+        "held_total": held.total,
     }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 
 import settings
-from state import private, terminal
+from state import host, private, terminal
 from state.agents.snapshot import revisions, snapshot
 from state.files import UNFINISHED, lock_file, write_atomic
 
@@ -95,6 +95,7 @@ def write(agent: str) -> int:
         _remove_unfinished(file.parent)
         now = snapshot(agent)
         _set_aside_if_ahead(file, now.revision)
-        text = json.dumps(now.document(), indent=2, ensure_ascii=False).encode(errors="replace").decode()
+        document = {**now.document(), "written_by": host.this_host()}
+        text = json.dumps(document, indent=2, ensure_ascii=False).encode(errors="replace").decode()
         write_atomic(file, terminal.json_text(text).encode() + b"\n")
     return now.revision

@@ -12,7 +12,7 @@ import structlog
 from state.errors import JournalUnavailable
 from state.formatting import iso
 from state.journal.journal import Journal
-from state.model import AttemptResult, Call, Claim
+from state.model import AttemptResult, Call, Claim, Proposal
 
 log = structlog.get_logger("gatehouse.journal")
 
@@ -20,6 +20,8 @@ log = structlog.get_logger("gatehouse.journal")
 TIMES = {"due": "at_ms", "expires": "expires_ms"}
 #: Further fields of a call that have the same name in both.
 MARKS = ("digest", "again")
+#: Fields of a decision of a person.
+DECISION = ("id", "at", "by", "door", "what", "subject", "why", "before", "after")
 
 
 def registered(journal: Journal, call: Call, kept: Mapping[str, str]) -> None:
@@ -71,6 +73,48 @@ def intent(journal: Journal, call: Call, claim: Claim, payload: str, verify: str
     }
     first = {} if claim.payload else {"first": True}  # its own text, not that of an attempt which may have sent it
     journal.append("intent", record | proof | first | {"payload": json.loads(payload)}, sync=True)
+
+
+def asked(journal: Journal, call: Call, claim: Claim, proposal: Proposal) -> None:
+    """Record for which payload a person is asked; the record is on the disk when this returns.
+
+    Nothing of it was sent, so it is not called `payload`.
+
+    Args:
+        journal: The journal.
+        call: The call.
+        claim: Its claim, with the options that Redis has of the call.
+        proposal: The payload.
+
+    Raises:
+        JournalUnavailable: The record is not on the disk.
+
+    """
+    record = of_call(replace(call, options=claim.options)) | {
+        "door": claim.origin,
+        "fence": claim.fence,
+        "epoch": claim.epoch,
+        "owner": claim.owner,
+        "expires": iso(proposal.expires_ms),
+    }
+    journal.append("asked", record | of_proposal(proposal), sync=True)
+
+
+def expired(journal: Journal, agent: str, key: str, call: str, fence: int, revision: int, why: str) -> None:
+    """Record that nobody decided about a payload in time, so that its call is over."""
+    record = {"agent": agent, "key": key, "call": call, "fence": fence, "revision": revision, "why": why}
+    _append_or_log(journal, "expired", record, sync=False)
+
+
+def autonomy(journal: Journal, agent: str, mode: str, by: str, why: str) -> None:
+    """Record how far an agent may go from now on, on the disk when this returns. Raises JournalUnavailable."""
+    journal.append("autonomy", {"agent": agent, "mode": mode, "by": by, "why": why}, sync=True)
+
+
+def of_proposal(proposal: Proposal) -> dict[str, Any]:
+    """Return the fields of a payload about which a person decides."""
+    what = {"revision": proposal.revision, "digest": proposal.digest, "type": proposal.type}
+    return what | {"proposal": json.loads(proposal.text)}
 
 
 def point(journal: Journal, claim: Claim, name: str, value: str, text: str = "") -> None:
@@ -145,9 +189,26 @@ def absent(journal: Journal, claim: Claim) -> None:
     _append_or_log(journal, "absent", _of_claim(claim), sync=True)
 
 
-def resolved(journal: Journal, call: Call, fence: int, word: Mapping[str, str]) -> None:
-    """Record what a person decided about the attempt with this fence. Raises JournalUnavailable."""
-    journal.append("resolved", of_call(call) | {"fence": fence, **word}, sync=True)
+def resolved(journal: Journal, call: Call, entry: Mapping[str, Any], proposal: Proposal | None = None) -> None:
+    """Record what a person decided about the attempt with the entry's fence, and the text that the person wrote.
+
+    Raises:
+        JournalUnavailable: The record is not on the disk.
+
+    """
+    word = {name: entry[name] for name in ("fence", "how", "by", "why", "revision", "digest") if name in entry}
+    text = of_proposal(proposal) if proposal else {}
+    journal.append("resolved", of_call(call) | word | text | {"decision": of_decision(entry)}, sync=True)
+
+
+def decision(journal: Journal, agent: str, entry: Mapping[str, Any]) -> None:
+    """Record any other decision of a person, on the disk when this returns. Raises JournalUnavailable."""
+    journal.append("decision", {"agent": agent, "decision": of_decision(entry)}, sync=True)
+
+
+def of_decision(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of an entry of the list of decisions, which `gate recover` brings back."""
+    return {name: entry[name] for name in DECISION if name in entry}
 
 
 def of_call(call: Call) -> dict[str, Any]:
@@ -167,4 +228,6 @@ def _append_or_log(journal: Journal, event: str, record: dict[str, Any], *, sync
     try:
         journal.append(event, record, sync=sync)
     except JournalUnavailable as error:
-        log.critical("journal behind", told=event, **record, error=str(error))
+        # The record may have an `error` of its own: that of the attempt.
+        own = {"attempt_error": record["error"]} if "error" in record else {}
+        log.critical("journal behind", told=event, **(record | own | {"error": str(error)}))

@@ -6,7 +6,9 @@ import errno
 import os
 import re
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,14 +16,17 @@ from typing import Any, BinaryIO
 from state.errors import NewerFormat
 from state.journal import compressed, records
 from state.journal.compressed import COMPRESSED
-from state.journal.records import NEWER_VERSION, Record
+from state.journal.records import Record
 
-#: Only these lines say something about epochs and fences; all others are skipped undecoded.
-_RELEVANT = re.compile(rb'"event":"(?:intent|epoch|checkpoint)"|' + NEWER_VERSION)
+#: What stands behind the time of a record. Only these say something about epochs and fences; others are skipped undecoded.
+_EVENT, _EVENT_AT = b'","event":"', len('{"at":"2026-11-30T12:00:00.000Z')
+_RELEVANT = tuple(_EVENT + name + b'"' for name in (b"intent", b"asked", b"epoch", b"checkpoint"))
 #: The files that this machine wrote; others in the folder are copies from elsewhere.
 OWN_FILE = re.compile(rf"\d{{4}}-\d{{2}}\.jsonl(?:{re.escape(COMPRESSED)})?")
 #: Files that may still grow: that of this month, and that of the last for a writer who is late.
 STILL_WRITTEN = 2
+#: Seconds for which the folder's time must stay the same before it is trusted; the kernel's is 10 ms coarse at most.
+SETTLED = 1.0
 #: Bytes read at once.
 PIECE = 1024 * 1024
 
@@ -31,7 +36,7 @@ class JournalHead:
     """The newest epoch and fence of one agent in the journal."""
 
     epoch: str
-    fence: int  #: of the newest intent; 0 if no effect was ever about to be sent
+    fence: int  #: of the newest intent or question; 0 if no effect was ever about to be sent
     previous_epoch: str = ""  #: the epoch that a Redis without losses has until it is reopened under `epoch`
     incomplete: bool = False  #: a file was removed, and the journal has not taken over from Redis what it said
 
@@ -40,7 +45,10 @@ class Heads(dict[str, JournalHead]):
     """The head of each agent: what the records that were applied so far amount to."""
 
     def apply(self, record: Record) -> None:
-        """Apply a checkpoint, an epoch or an intent; only an epoch's own record begins or changes an epoch."""
+        """Apply a checkpoint, an epoch, an intent or a question; only an epoch's own record begins or changes an epoch.
+
+        A question counts like an intent: a Redis that forgot it is noticed too.
+        """
         match record["event"]:
             case "checkpoint":
                 self._apply_checkpoint(record)
@@ -48,7 +56,7 @@ class Heads(dict[str, JournalHead]):
                 agent = record["agent"]
                 self[agent] = JournalHead(record["epoch"], self.fence(agent), record.get("before", ""))
                 self.raise_fence(agent, record["fence"])
-            case "intent" if record["agent"] in self and record["epoch"] == self[record["agent"]].epoch:
+            case "intent" | "asked" if record["agent"] in self and record.get("epoch") == self[record["agent"]].epoch:
                 self.raise_fence(record["agent"], record["fence"])  # an intent of an epoch that is over was not sent
 
     def _apply_checkpoint(self, record: Record) -> None:
@@ -71,12 +79,61 @@ class Heads(dict[str, JournalHead]):
     def raise_fence(self, agent: str, fence: int) -> None:
         """Count an intent with this fence, also of an agent without an epoch."""
         head = self.get(agent)
-        if head is None or fence > head.fence:
-            self[agent] = replace(head or JournalHead("", 0), fence=fence)
+        if head is None:
+            self[agent] = JournalHead("", fence)
+        elif fence > head.fence:
+            self[agent] = JournalHead(head.epoch, fence, head.previous_epoch, head.incomplete)
 
     def checkpoint(self) -> dict[str, Any]:
         """Return the fields of the record with which a new file begins."""
         return {"known": {agent: [head.epoch, head.fence, head.previous_epoch] for agent, head in sorted(self.items())}}
+
+
+class _OpenFile:
+    """A file that may still grow, kept open."""
+
+    def __init__(self, path: Path) -> None:
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def is_of(self, inode: int) -> bool:
+        """Return whether this is the file with this inode, and can be read."""
+        with suppress(OSError):
+            return os.fstat(self.descriptor).st_ino == inode
+        return False
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+
+class _FolderWatch:
+    """Tells whether files were added to a folder, removed or renamed since it was listed.
+
+    Two changes may get the same time from the kernel, so a folder is listed until its time has stayed the same for SETTLED.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._seen: tuple[int, ...] = ()
+        self._since = 0.0
+        self._was_settled = False
+
+    def is_unchanged(self) -> bool:
+        """Return whether the last list is still good; the caller makes a new one if not."""
+        now = time.monotonic()
+        seen = self._look()
+        if seen != self._seen:
+            self._seen, self._since = seen, now
+        is_settled = now - self._since > SETTLED
+        is_good, self._was_settled = is_settled and self._was_settled, is_settled
+        return is_good
+
+    def _look(self) -> tuple[int, ...]:
+        """Return what tells the folder as it is from any other; the time of a change cannot be put back, as that of a file can."""
+        try:
+            about = os.stat(self._folder)  # noqa: PTH116 - quicker
+        except FileNotFoundError:
+            return ()
+        return about.st_dev, about.st_ino, about.st_mtime_ns, about.st_ctime_ns
 
 
 class HeadReader:
@@ -84,6 +141,7 @@ class HeadReader:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._watch = _FolderWatch(folder)
         self._lock = threading.Lock()
         self._follows = STILL_WRITTEN  #: how many of the newest files
         self.lost_a_file = False  #: a file that was read here was removed or replaced
@@ -115,9 +173,15 @@ class HeadReader:
     def _forget(self) -> None:
         self._heads = Heads()
         self._reached: dict[str, tuple[int, int]] = {}  #: file → its inode, and how far it was read
+        self._open: dict[str, _OpenFile] = {}  #: those that may grow
         self._older = 0
 
     def _follow(self) -> None:
+        """Read what was appended: of the open files while the folder has the same ones, and otherwise of those it has now."""
+        if not (self._watch.is_unchanged() and self._open and all(map(self._read_open, self._open))):
+            self._follow_folder()
+
+    def _follow_folder(self) -> None:
         files = self._files()
         self._older = max(0, len(files) - self._follows)
         followed = {name: (self._folder / name).stat() for name in files[self._older :]}
@@ -132,6 +196,8 @@ class HeadReader:
             self._heads, self._reached = Heads(), {}
         for name, now in followed.items():
             self._read(name, now)
+        growing = [name for name in followed if not name.endswith(COMPRESSED)][-STILL_WRITTEN:]
+        self._open = {name: self._opened(name) for name in growing}
 
     def _lost(self, files: list[str]) -> bool:
         """Return whether what was read of the newest files is gone, and not just renamed or compressed."""
@@ -162,15 +228,41 @@ class HeadReader:
                 raise error.in_file(name) from None
         self._reached[name] = now.st_ino, now.st_size if name.endswith(COMPRESSED) else reached
 
+    def _opened(self, name: str) -> _OpenFile:
+        before = self._open.get(name)
+        return before if before and before.is_of(self._reached[name][0]) else _OpenFile(self._folder / name)
+
+    def _read_open(self, name: str) -> bool:
+        """Read what was appended to an open file; return False if it is not the one that was read before, or grew much."""
+        descriptor, (which, reached) = self._open[name].descriptor, self._reached[name]
+        try:
+            now = os.fstat(descriptor)
+            if now.st_ino != which or not now.st_nlink or not 0 <= now.st_size - reached <= PIECE:
+                return False
+            appended = os.pread(descriptor, now.st_size - reached, reached) if now.st_size > reached else b""
+        except OSError:  # it is opened again, and then the error is one of the file
+            return False
+        if appended:
+            end = appended.rfind(b"\n") + 1
+            try:
+                self._apply(appended[:end])
+            except NewerFormat as error:
+                raise error.in_file(name) from None
+            self._reached[name] = which, reached + end
+        return True
+
     def _apply(self, piece: bytes) -> None:
-        end = 0
-        for found in _RELEVANT.finditer(piece):
-            if found.start() < end:
-                continue  # in a line that was applied
-            start, end = piece.rfind(b"\n", 0, found.start()) + 1, piece.find(b"\n", found.end()) + 1
-            # Damaged lines are skipped; `gate recover` reports them.
-            for record in records.decode_all(piece[start:end], records.decode_header):
-                self._heads.apply(record)
+        for line in piece.split(b"\n"):
+            if line and not _says_nothing(line):
+                # Damaged lines are skipped; `gate recover` reports them.
+                for record in records.decode_all(line, records.decode_header):
+                    self._heads.apply(record)
+
+
+def _says_nothing(line: bytes) -> bool:
+    """Return whether a line is certainly one record, and says nothing about epochs and fences."""
+    is_as_written = line.startswith(_EVENT, _EVENT_AT) and not line.startswith(_RELEVANT, _EVENT_AT)
+    return is_as_written and records.is_one(line)
 
 
 def _whole_lines(file: BinaryIO) -> Iterator[bytes]:

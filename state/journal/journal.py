@@ -1,5 +1,7 @@
 """The journal on this machine's disk: what was about to be sent, and its outcome. It survives the loss of Redis.
 
+With JOURNAL_URL it is in a database, which several hosts share; see `state/journal/shared`.
+
 Many processes append to one file, each record with a single write. They take no lock, so that a process that is stopped
 in the middle of a write does not stop the others.
 """
@@ -80,7 +82,7 @@ class Journal:
             JournalUnavailable: The journal cannot be read, or a newer version of Gatehouse wrote it.
 
         """
-        with _readable(self.folder):
+        with readable(self.folder):
             head = self._heads.head(agent)
         if not self._heads.lost_a_file:
             return head
@@ -99,7 +101,7 @@ class Journal:
 
     def agents(self) -> list[str]:
         """Return every agent that ever had an effect here. Raises as `known` does."""
-        with _readable(self.folder):
+        with readable(self.folder):
             return sorted(self._heads.heads())
 
     def files(self) -> list[Path]:
@@ -180,7 +182,8 @@ def _unavailable(folder: Path, error: OSError) -> JournalUnavailable:
 
 
 @contextmanager
-def _readable(folder: Path) -> Iterator[None]:
+def readable(folder: Path) -> Iterator[None]:
+    """Turn what goes wrong while the journal is read into JournalUnavailable."""
     try:
         yield
     except JournalUnavailable:
@@ -200,8 +203,13 @@ def of(folder: Path) -> Journal:
 
 
 def current() -> Journal:
-    """Return this process's journal in STATE_DIR."""
-    return of(settings.current().journal_dir)
+    """Return this process's journal: in STATE_DIR, or in the database of JOURNAL_URL."""
+    chosen = settings.current()
+    if not chosen.journal_url:
+        return of(chosen.journal_dir)
+    from state.journal.shared import shared_journal  # noqa: PLC0415 - an extra that most installations lack
+
+    return shared_journal.of(chosen.journal_dir, chosen.journal_url)
 
 
 #: A forked child would share its parent's file position, so it opens files of its own.

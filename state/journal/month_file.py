@@ -8,6 +8,13 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
+from state.journal.shared_sync import SharedSync
+
+#: The file in which processes tell each other how far the disk is.
+WORD = ".sync"
+#: So many syncs after another process wrote to the file, this one no longer looks whether others sync too.
+COMPANY = 16
+
 
 class MonthFile:
     """The file of one month. One thread at a time may call `write`, and any thread `sync`."""
@@ -20,6 +27,8 @@ class MonthFile:
         self._syncing = threading.Lock()
         self._written = self._synced = 0
         self._lost: list[tuple[int, int]] = []  #: the ranges that the disk did not take
+        self._company = 0  #: syncs until this process takes itself for the only one
+        self._shared = SharedSync(path.with_name(WORD), self._fd)
 
     def write(self, line: bytes) -> int:
         """Append a line with one write.
@@ -35,6 +44,8 @@ class MonthFile:
         if written < len(line):
             raise OSError(errno.ENOSPC, f"only {written} of {len(line)} bytes could be written")
         end = os.lseek(self._fd, 0, os.SEEK_CUR)
+        if end - written != self._written:
+            self._company = COMPANY
         if end < self._written:  # a person emptied the file: the offsets are of what was in it before
             self._synced, self._lost = 0, []
         self._written = end
@@ -52,13 +63,15 @@ class MonthFile:
                 raise OSError(errno.EIO, "the disk did not take it")
             if self._synced >= end:
                 return
-            reached = self._written
             try:
-                os.fsync(self._fd)
+                reached = self._shared.sync(self._length) if self._company else self._shared.alone(self._length)
             except OSError:
-                self._lost.append((self._synced, reached))
+                self._lost.append((self._synced, self._written))
                 raise
-            self._synced = reached
+            self._synced, self._company = reached, max(0, self._company - 1)
+
+    def _length(self) -> int:
+        return self._written
 
     def is_gone(self) -> bool:
         """Return whether the file was removed or replaced."""

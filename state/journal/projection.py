@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from state.constants import MAX_AUDIT
+from state.formatting import from_iso
 from state.journal import records
 from state.journal.heads import Heads
 from state.journal.records import CorruptRecord, Record
 
+#: Bytes between two reports of progress.
+STEP = 256 * 1024
 #: The month, and of copies from other machines whose they are.
 _NAME = re.compile(r"\d{4}-\d{2}(.*?)\.jsonl(?:\.gz)?")
 
@@ -39,6 +43,10 @@ class KeyState:
     outcome: RecordOffset | None = None
     why: str = ""
     epoch: str = ""  #: in which that fence was given
+    proposal: RecordOffset | None = None  #: of the newest text about which a person was asked, or that a person wrote
+    revision: int = 0  #: its number
+    approved: bool = False  #: a person approved it, or said that what was sent is not there
+    asks: bool = False  #: it waits for that
     doubted: bool = False  #: an attempt may have sent its text without reporting that nothing happened
 
 
@@ -56,6 +64,8 @@ class Projection:
     followed: set[Name] = field(default_factory=set)  #: calls whose followers are registered
     #: Ids that were revoked before their calls were made: for which agents, and by whom.
     forbidden: dict[str, tuple[list[str], str]] = field(default_factory=dict)
+    modes: dict[str, str] = field(default_factory=dict)  #: of each agent whose autonomy a person chose
+    decisions: dict[str, deque[Record]] = field(default_factory=dict)  #: the newest of persons, by agent
     damages: list[CorruptRecord] = field(default_factory=list)
     records: int = 0
     heads: Heads = field(default_factory=Heads)  #: of the machine whose files are being read; each has its own epochs
@@ -82,18 +92,38 @@ def project(files: Iterable[Path], progress: Callable[[int], None] = lambda _: N
     containing = json.dumps(key, ensure_ascii=False).encode() if key else b""
     for number, path in enumerate(projection.files):
         projection.heads = heads[_writer(path)]
+        read = 0
         for offset, length, found in records.scan(path, containing, records.decode_header):
-            progress(length)
+            read += length
+            if read >= STEP:
+                progress(read)
+                read = 0
             if isinstance(found, CorruptRecord):
                 projection.damages.append(found)
                 continue
             projection.records += 1
-            if apply := _APPLY.get(found["event"]):
-                apply(projection, found, RecordOffset(number, offset))
+            apply(projection, found, RecordOffset(number, offset))
+        progress(read)
     for each in heads.values():
         for agent, head in each.items():
             projection.fences[agent] = max(head.fence, projection.fences.get(agent, 0))
     return projection
+
+
+def apply(projection: Projection, record: Record, offset: RecordOffset) -> None:
+    """Apply one record, which stands at `offset`; the caller applies them in the order of the journal."""
+    if change := _APPLY.get(record["event"]):
+        change(projection, record, offset)
+
+
+def modes(files: Iterable[Path]) -> dict[str, str]:
+    """Return how far persons said that each agent may go, however long ago that was. Raises NewerFormat."""
+    found: dict[str, str] = {}
+    for path in files:
+        for _, _, record in records.scan(path, b'"event":"autonomy"'):
+            if isinstance(record, dict) and record["event"] == "autonomy":
+                found[record["agent"]] = record["mode"]
+    return found
 
 
 def _writer(path: Path) -> str:
@@ -137,11 +167,40 @@ def _apply_intent(projection: Projection, record: Record, offset: RecordOffset) 
     projection.heads.raise_fence(agent, fence)
     key = projection.keys.setdefault((agent, record["key"]), KeyState("", "", -1, offset))
     if fence >= key.fence and key.state != "done":
-        key.doubted |= key.state in {"unknown", "held"}
+        key.doubted |= key.state in {"unknown", "held"} and not key.asks
         key.call, key.state, key.fence, key.intent = record["call"], "unknown", fence, offset
-        key.outcome, key.why, key.epoch = None, "", epoch
+        key.outcome, key.why, key.epoch, key.asks = None, "", epoch, False
     key.doubted |= bool(record.get("doubted"))
     projection.calls.pop((agent, record["call"]), None)
+
+
+def _apply_asked(projection: Projection, record: Record, offset: RecordOffset) -> None:
+    """Hold a key until a person approves; what an earlier attempt may have sent stays known."""
+    name, epoch = (record["agent"], record["key"]), projection.heads.epoch(record["agent"])
+    if epoch and record.get("epoch", epoch) != epoch:
+        return
+    projection.heads.raise_fence(record["agent"], record["fence"])
+    key = projection.keys.setdefault(name, KeyState("", "", -1, offset))
+    if record["fence"] < key.fence or key.state == "done":
+        return
+    if key.doubted:
+        key.call, key.state, key.fence, key.why = record["call"], "held", record["fence"], ""
+    else:
+        fresh = KeyState(record["call"], "held", record["fence"], offset)
+        projection.keys[name] = key = fresh
+    key.epoch, key.proposal, key.revision = epoch, offset, record["revision"]
+    key.approved, key.asks = False, True
+    projection.calls.pop((record["agent"], record["call"]), None)
+
+
+def _apply_expired(projection: Projection, record: Record, offset: RecordOffset) -> None:
+    key = projection.keys.get((record["agent"], record["key"]))
+    if key and key.asks and (key.fence, key.revision) == (record["fence"], record["revision"]):
+        key.state, key.outcome, key.why, key.asks = "rejected", offset, record["why"], False
+
+
+def _apply_autonomy(projection: Projection, record: Record, _: RecordOffset) -> None:
+    projection.modes[record["agent"]] = record["mode"]
 
 
 def _apply_point(projection: Projection, record: Record, _: RecordOffset) -> None:
@@ -163,6 +222,7 @@ def _apply_outcome(projection: Projection, record: Record, offset: RecordOffset)
     if outcome in {"failed", "refused"}:
         outcome = "waiting" if record["retry"] else "rejected"
     key.state, key.outcome, key.why = outcome, offset, record.get("error", "")
+    key.approved = key.approved and outcome != "rejected"  # an approval is for one call
 
 
 def _forget_points_without_text(projection: Projection, record: Record) -> None:
@@ -194,18 +254,45 @@ def _apply_held(projection: Projection, record: Record, _: RecordOffset) -> None
         key.why = record["why"]
 
 
-_RESOLVED = {"applied": "done", "not-applied": "waiting", "approve": "waiting", "cancel": "cancelled"}
+_RESOLVED = {
+    "applied": "done", "not-applied": "waiting", "approve": "waiting", "revise": "waiting", "cancel": "cancelled",
+}  # fmt: skip
 
 
 def _apply_resolved(projection: Projection, record: Record, offset: RecordOffset) -> None:
     """Apply what a person decided about the attempt that they saw; a newer attempt is not affected."""
+    _apply_decision(projection, record, offset)
     name, to = (record["agent"], record["key"]), _RESOLVED[record["how"]]
     if to != "waiting":
         projection.calls.pop((record["agent"], record["call"]), None)
         projection.keys.setdefault(name, KeyState(record["call"], "", record["fence"], offset))
     key = projection.keys.get(name)
     if key and key.fence == record["fence"] and key.state != "done":
-        key.state, key.outcome, key.why, key.doubted = to, offset, record["why"], True
+        key.doubted |= not (key.asks or record["how"] == "revise")
+        key.state, key.outcome, key.why, key.asks = to, offset, record["why"], False
+        key.approved = to == "waiting"
+        if record["how"] == "not-applied":
+            key.proposal, key.revision = None, key.revision + 1  # what was sent is sent again
+        elif "proposal" in record:  # the text of an attempt that was refused is over
+            key.intent, key.outcome = offset, None
+            key.proposal, key.revision = offset, record["revision"]
+            _forget_points_without_text(projection, record)
+
+
+def _apply_decision(projection: Projection, record: Record, _: RecordOffset) -> None:
+    """Keep an entry of the list of decisions; an older version wrote those about keys without one."""
+    if "decision" not in record and not record["by"]:
+        return  # a journal that began anew took a cancelled key over, and did not know who had said so
+    entry = record.get("decision") or {
+        "id": f"{record['at']} {record['key']}",
+        "at": from_iso(record["at"]),
+        "what": record["how"],
+        "subject": record["key"],
+        "by": record["by"],
+        "why": record["why"],
+        "after": _RESOLVED[record["how"]],
+    }
+    projection.decisions.setdefault(record["agent"], deque(maxlen=MAX_AUDIT)).append(entry)
 
 
 def _apply_ended(projection: Projection, record: Record, _: RecordOffset) -> None:
@@ -215,7 +302,7 @@ def _apply_ended(projection: Projection, record: Record, _: RecordOffset) -> Non
         projection.keys.setdefault(name, KeyState(record["call"], "waiting", 0, was_open[1]))
     key = projection.keys.get(name)
     if key and key.call == record["call"] and key.state == "waiting":
-        key.state, key.why = record["state"], record.get("why", "")
+        key.state, key.why, key.approved = record["state"], record.get("why", ""), False
 
 
 _APPLY: dict[str, Callable[[Projection, Record, RecordOffset], None]] = {
@@ -223,12 +310,16 @@ _APPLY: dict[str, Callable[[Projection, Record, RecordOffset], None]] = {
     "epoch": _apply_head,
     "registered": _apply_registered,
     "intent": _apply_intent,
+    "asked": _apply_asked,
+    "expired": _apply_expired,
+    "autonomy": _apply_autonomy,
     "carried over": _apply_intent,
     "point": _apply_point,
     "outcome": _apply_outcome,
     "absent": _apply_absent,
     "held": _apply_held,
     "resolved": _apply_resolved,
+    "decision": _apply_decision,
     "ended": _apply_ended,
     "followed": _apply_followed,
     "forbidden": _apply_forbidden,

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,13 @@ FORMAT = 1
 FIRST = ("at", "event", "agent", "key", "call", "fence", "epoch", "outcome", "retry")
 #: Bytes at the end of a record among which its version stands.
 MAX_VERSION = 20
-#: Finds the end of a record that another version of the format has.
-NEWER_VERSION = rb',"v":(?!%d,)\d+,"sum":"' % FORMAT
 
+#: Made once; `json.dumps` makes one for each record.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _BEGINNING = b'{"at":"'
+#: What a whole record of this version ends in, and where: a checksum of eight digits, a quotation mark and a brace follow.
+_END_NOW = b',"v":%d,"sum":"' % FORMAT
+_END_AT, _SUM_AT, _DIGITS_AT = -24, -18, -10
 _VERSION = re.compile(rb',"v":(\d+)\}\Z')
 _SUM = b',"sum":"'
 _END = re.compile(rb',"sum":"[0-9a-f]{8}"\}')
@@ -74,11 +78,16 @@ def encode(event: str, fields: Mapping[str, Any]) -> bytes:
 
 def line(record: Record) -> bytes:
     """Return a record as a line of the journal, with its version and its checksum."""
-    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+    text = _ENCODER.encode(record)
     if not text.isascii() or "\x7f" in text:
         text = terminal.json_text(text.encode(errors="replace").decode())
     body = b'%b,"v":%d}' % (text.encode()[:-1], FORMAT)
     return b'%b%b%08x"}\n' % (body[:-1], _SUM, zlib.crc32(body))
+
+
+def is_one(line: bytes) -> bool:
+    """Return whether a line without its newline looks like one record of this version, and not like several."""
+    return line[_END_AT:_DIGITS_AT] == _END_NOW and line.startswith(_BEGINNING) and line.find(_BEGINNING, 1) < 0
 
 
 def decode(line: bytes) -> Record:
@@ -98,15 +107,23 @@ def decode_header(line: bytes) -> Record:
     header = _HEADER.match(body)
     if header is None:
         return _parsed(body)
-    event, fence, epoch, outcome, retry = header.group("event", "fence", "epoch", "outcome", "retry")
+    event, agent, key, call, fence, epoch, outcome, retry = header.groups()
     if _HEADER_HAS.get(event) != (fence is not None, epoch is not None, outcome is not None):
         return _parsed(body)
-    record: Record = {name: value.decode() for name, value in header.groupdict().items() if value is not None}
+    record: Record = {"event": _shared(event), "agent": _shared(agent), "key": key.decode(), "call": call.decode()}
     if fence is not None:
-        record["fence"] = int(fence)
+        record["fence"], record["epoch"] = int(fence), _shared(epoch)
+    if outcome is not None:
+        record["outcome"] = _shared(outcome)
     if retry is not None:
         record["retry"] = retry == b"true"
     return record
+
+
+@lru_cache(maxsize=256)
+def _shared(text: bytes) -> str:
+    """Return a text of which there are few and that many records have, as one object."""
+    return text.decode()
 
 
 def decode_all(line: bytes, decoder: Callable[[bytes], Record] = decode) -> Iterator[Record]:
@@ -143,21 +160,17 @@ def scan(path: Path, containing: bytes = b"", decoder: Callable[[bytes], Record]
     try:
         with open_file(path) as file:
             for number, line in enumerate(file, 1):
-                if containing in line or _EPOCH.search(line):
-                    for at, length, found in _records_of(path, number, line, decoder):
-                        yield offset + at, length, found
+                if not containing or containing in line or _EPOCH.search(line):
+                    try:
+                        yield offset, len(line), decoder(line)
+                    except Damaged:
+                        for at, length, found in _broken(path, number, line):
+                            yield offset + at, length, found
                 offset += len(line)
     except NOT_DECOMPRESSED:
         yield offset, 0, CorruptRecord(path, number + 1, torn=False)
     except NewerFormat as error:
         raise error.in_file(path.name) from None
-
-
-def _records_of(path: Path, number: int, line: bytes, decoder: Callable[[bytes], Record]) -> Iterator[Found]:
-    try:
-        yield 0, len(line), decoder(line)
-    except Damaged:
-        yield from _broken(path, number, line)
 
 
 def _broken(path: Path, number: int, line: bytes) -> Iterator[Found]:
@@ -196,6 +209,11 @@ def _is_whole(text: bytes) -> bool:
 
 def _checked(line: bytes) -> bytes:
     """Return the JSON text of a line without its checksum and its version; raises Damaged and NewerFormat."""
+    text = line[:-1] if line.endswith(b"\n") else line
+    if text[_END_AT:_DIGITS_AT] == _END_NOW:
+        checksum = zlib.crc32(b"}", zlib.crc32(text[:_SUM_AT]))
+        if text[_DIGITS_AT:] == b'%08x"}' % checksum:
+            return text[:_END_AT] + b"}"
     body, found, tail = line.rpartition(_SUM)
     body += b"}"
     if not found or tail.rstrip(b"\n") != b'%08x"}' % zlib.crc32(body):

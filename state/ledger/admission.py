@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from state.agents import autonomy
 from state.decision import Decision, KeyInUse, NeedsResync, Refusal, Replay, of_answer
 from state.errors import JournalUnavailable, RedisAway
 from state.journal import events
@@ -99,6 +100,7 @@ class Admission(Sweep, Soundness):
     ) -> Decision:
         """Ask Redis once. `alive` names a holder that is known to live, `closed` says why no effect may happen here."""
         names = {"breaker": limits.breaker, "limits": (*limits.caps, *limits.rates)}
+        policy = limits.script_arguments()
         ends_ms = owners.boot_clock().ms + limits.lease_ms
         answer = _admit(
             self.redis,
@@ -106,7 +108,9 @@ class Admission(Sweep, Soundness):
             **call.script_arguments(),
             owner=owner,
             lease_ms=limits.lease_ms,
-            policy=limits.policy,
+            policy=policy["policy"],
+            max_age_ms=policy["max_age_ms"],
+            keep_ms=policy["keep_ms"],
             alive_owner=alive,
             epoch=known.epoch,
             fence=known.fence,
@@ -114,6 +118,7 @@ class Admission(Sweep, Soundness):
             sent_kwargs=sent,
             accepts_unregistered="1" if checked else "",
             expires_ms="" if expires_ms is None else expires_ms,
+            mode=autonomy.default(call.agent),
         )
         return of_answer(
             answer, Claim(call.agent, call.key, call.id, owner, 0, epoch=known.epoch, lease_ends_ms=ends_ms)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from state import options
-from state.agents import facts
+from state.agents import autonomy, facts, past
 from state.journal import events
 from state.journal.projection import point_name, project
 from state.ledger import owner as owners
@@ -64,7 +64,8 @@ class Attempts(Stores):
             history: Events for the history of the key, as JSON texts.
 
         Returns:
-            ["sending", payload], ["lost", state of the key], ["paused", pause as JSON text] or ["closed"].
+            ["sending", payload], ["lost", state of the key], ["paused", pause as JSON text], ["closed"], or
+            ["mode", "observe" | "ask"] of an agent that may not send this payload.
 
         Raises:
             JournalUnavailable: The intent could not be written; nothing was sent.
@@ -87,6 +88,8 @@ class Attempts(Stores):
                 epoch=claim.epoch,
                 key=claim.key,
                 verify=limits.verify,
+                mode=autonomy.default(claim.agent),
+                brief=past.of_beginning(history, claim.admitted_ms),
                 events=history,
             )
         finally:
@@ -157,7 +160,8 @@ class Attempts(Stores):
         if result.effect_began and claim.epoch:
             events.outcome(self.journal, claim, result)
         lost = retry_while_unavailable(partial(self._settle_once, call, claim, limits, result), PATIENCE)
-        if call.effect and lost is None and result.retry_ms is None and not result.effect_began:
+        is_over = result.retry_ms is None and result.outcome != "asked"
+        if call.effect and lost is None and is_over and not result.effect_began:
             if result.outcome != "done":
                 events.ended(self.journal, call, "rejected", result.error or str(result.receipt.get("error", "")))
             elif not options.from_json(claim.options).has_followers:
@@ -169,7 +173,8 @@ class Attempts(Stores):
         """Ask Redis once; return the state of the key if the claim was lost."""
         n = Keys(claim.agent)
         collections = list(dict.fromkeys(change.collection for change in result.facts if change.collection))
-        lists = {"caps_and_collections": (*limits.caps, *map(n.collection, collections))}
+        others = limits.rates if result.outcome == "asked" else map(n.collection, collections)
+        lists = {"caps_and_collections": (*limits.caps, *others)}
         rows = facts.rows(result.facts, collections) if result.facts else []
         now = owners.boot_clock()
         answer = _settle(
@@ -178,9 +183,10 @@ class Attempts(Stores):
             **claim.script_arguments(),
             boot=now.boot,
             boot_ms=now.ms,
-            policy=limits.policy,
+            **limits.script_arguments(),
             verify=limits.verify,
             facts=json.dumps(rows) if rows else "",
+            brief=past.of_end(result.events, claim.admitted_ms) if result.outcome == "done" else "",
             **result.script_arguments(call, claim),
         )
         return str(answer[2]) if answer[0] == "lost" else None

@@ -1,6 +1,7 @@
 """The owner of a claim: one process, with a lock file that the kernel frees when the process dies.
 
-An owner's name is `PROCESS/N`: the process's lock file, and a number for each attempt it makes.
+An owner's name is `PROCESS/N`: the process's lock file, and a number for each attempt it makes. `PROCESS` begins with
+the name of its host (`state/host.py`), because a lock file proves a death on its own host only.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 import settings
-from state import private
+from state import host, private
 from state.files import is_locked, open_locked
 
 
@@ -23,7 +24,7 @@ class _Process:
     """The lock this process holds for as long as it lives."""
 
     def __init__(self) -> None:
-        self.name = f"{os.uname().nodename.split('.')[0]}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.name = f"{host.this_host()}-{os.getpid()}-{secrets.token_hex(4)}"
         for each in (settings.current().run_dir, folder()):
             private.folder(each)
         self.lock = open_locked(_file(self.name))
@@ -53,6 +54,16 @@ def is_dead(owner: str) -> bool:
         return True
     try:
         return not is_locked(_file(owner.partition("/")[0]))
+    except FileNotFoundError:
+        return False
+
+
+def is_alive(owner: str) -> bool:
+    """Return True only with proof: the owner's lock file is here and held, and its process did not give it up."""
+    if was_abandoned(owner):
+        return False
+    try:
+        return is_locked(_file(owner.partition("/")[0]))
     except FileNotFoundError:
         return False
 

@@ -13,7 +13,7 @@ from state.formatting import describe_difference
 from state.journal import events
 from state.ledger.stores import Stores
 from state.ledger.sweep import GRACE_MS
-from state.model import Call, ContentMismatch
+from state.model import Call, ContentMismatch, Message
 from state.redis.client import hash_fields
 from state.redis.keys import Keys
 from state.redis.script import Script
@@ -41,10 +41,17 @@ class Registration(Stores):
         """Return whether this id was revoked before a call was registered under it."""
         return forbidden.is_forbidden(self.redis, agent, call)
 
-    def register(self, call: Call, delay_ms: int = 0, expires_ms: int = 0, digest: str = "") -> bool:
+    def register(
+        self, call: Call, delay_ms: int = 0, expires_ms: int = 0, digest: str = "", message: Message | None = None
+    ) -> bool:
         """Write the call down, to be sent now or after a delay, and to be refused once `expires_ms` have passed (0: never).
 
-        `digest` is that of what the call was made from, if that says more than its arguments.
+        Args:
+            call: The call.
+            delay_ms: ms until it is sent.
+            expires_ms: ms until it is refused.
+            digest: That of what the call was made from, if that says more than its arguments.
+            message: What is sent in the same step if the call was not known; the broker must be on this server.
 
         Returns:
             False if this very call was known already.
@@ -56,13 +63,14 @@ class Registration(Stores):
         """
         answer = _register(
             self.redis,
-            Keys(call.agent).of(call.key, call.id),
+            {**Keys(call.agent).of(call.key, call.id), "sent_to": [message.queue] if message else []},
             **call.script_arguments(),
             grace_ms=GRACE_MS,
             delay_ms=delay_ms,
             expires_ms=expires_ms,
             **options.of_registration(call.options, digest),
             has_effect=int(call.effect),
+            message=message.text if message else "",
         )
         if answer[0] == "known":
             return self._check_known(call, digest, answer)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
+from state.agents.audit import Said
 from state.forbidden import forbid
 from state.journal import events
-from state.ledger.stores import Stores
+from state.ledger.audit import Audit, by_this_process
 from state.redis.client import hash_fields
 from state.redis.keys import Keys
 from state.redis.script import Script
@@ -30,7 +31,7 @@ class Revoked:
     has_key: bool = False  #: the key is cancelled with it; otherwise it is another call's
 
 
-class Revokes(Stores):
+class Revokes(Audit):
     """Calls that a person takes back."""
 
     def revoke(
@@ -62,11 +63,13 @@ class Revokes(Stores):
         is_written = task not in safe
         if is_written:
             self.journal.append("probe", {}, sync=True)  # a revoke that cannot be written is not accepted
-        match _cancel(self.redis, n.of(key, call), call=call, by=by):
+        said = by_this_process(Said("revoke", by, "celery", subject=call))
+        match _cancel(self.redis, n.of(key, call), call=call, decision=said.as_json()):
             case ["cancelled" | "unwritten" as how, what]:
                 if is_written:
                     events.cancelled(self.journal, agent, key, call, by, alone=what == "call")
                 self.redis.hdel(n.call(call), "unwritten")
+                self.write_decisions(agent, said.id)
                 return Revoked(call, "cancelled", agent, key, is_new=how == "cancelled", has_key=what == "key")
             case [_, state]:
                 return Revoked(call, state, agent, key)

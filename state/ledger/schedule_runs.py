@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from state.agents import measures
 from state.redis import client
 from state.redis.client import now_ms
 from state.redis.keys import Keys
@@ -14,6 +15,9 @@ from state.redis.keys import Keys
 #: So many started ticks of an entry are known for ever: those of three months of a half-hourly one. The calls of all
 #: newer ones are known for a week besides.
 KEPT = 5000
+
+#: Ticks of an entry that beat passed over and whose reason is kept: those of a day of a half-hourly entry.
+KEPT_REASONS = 48
 
 OPEN = {"queued", "waiting", "claimed", "sending"}
 
@@ -38,12 +42,47 @@ def last(agent: str, entry: str) -> datetime | None:
     return None if text is None else datetime.fromisoformat(str(text))
 
 
-def remember(agent: str, entry: str, due: datetime) -> None:
-    """Note that the tick of this due time was started or passed over; it is not looked at again."""
+def all_last(agents: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return the newest tick of every entry of these agents, as text, by agent and entry. Takes one round trip."""
+    names = list(dict.fromkeys(agents))
+    with client.client().pipeline(transaction=False) as pipe:
+        for agent in names:
+            pipe.hgetall(Keys(agent).ticks)
+        return dict(zip(names, pipe.execute(), strict=True))
+
+
+def remember(agent: str, entry: str, due: datetime, became: str = "started", missed: int = 0) -> None:
+    """Note that the tick of this due time was started or passed over; it is not looked at again.
+
+    Args:
+        agent: The agent.
+        entry: The name of the schedule entry.
+        due: When the tick was due.
+        became: What became of it, in one word, for /metrics.
+        missed: How many ticks before it were not started, likewise.
+
+    """
     n = Keys(agent)
     with client.client().pipeline(transaction=True) as pipe:
         pipe.hset(n.ticks, entry, due.isoformat()).hdel(n.failing, entry)
+        pipe.hincrby(n.measures, measures.of_tick(entry, became), 1)
+        if missed:
+            pipe.hincrby(n.measures, measures.of_tick(entry, "missed"), missed)
         pipe.execute()
+
+
+def passed_over(agent: str, entry: str, due: datetime, why: str) -> None:
+    """Note why the tick of this due time is not started, for people; nothing depends on it."""
+    name = Keys(agent).passed_over(entry)
+    with client.client().pipeline(transaction=True) as pipe:
+        pipe.lpush(name, json.dumps([due.isoformat(), why])).ltrim(name, 0, KEPT_REASONS - 1)
+        pipe.execute()
+
+
+def reasons(agent: str, entry: str) -> dict[datetime, str]:
+    """Return why the newest ticks that beat passed over were not started, by due time."""
+    noted = map(json.loads, client.client().lrange(Keys(agent).passed_over(entry), 0, -1))
+    return {datetime.fromisoformat(due): str(why) for due, why in noted}
 
 
 def failed(agent: str, entry: str, at: datetime, why: str) -> None:
@@ -70,6 +109,28 @@ def was_started(agent: str, entry: str, due: datetime) -> bool:
     return client.client().zscore(Keys(agent).started(entry), str(int(due.timestamp()))) is not None
 
 
+def states(agent: str, entry: str, dues: Sequence[datetime]) -> list[str | None]:
+    """Return the state of each tick's call; "over" if its record has expired, None if it was never started."""
+    n = Keys(agent)
+    with client.client().pipeline(transaction=False) as pipe:
+        for due in dues:
+            pipe.hget(n.call(call_of(entry, due)), "state").zscore(n.started(entry), str(int(due.timestamp())))
+        found = pipe.execute()
+    pairs = zip(found[::2], found[1::2], strict=True)
+    return [str(state) if state else "over" if score is not None else None for state, score in pairs]
+
+
+def first_started(agent: str, entry: str) -> datetime | None:
+    """Return the due time of the oldest started tick that is known; None if none is."""
+    found = client.client().zrange(Keys(agent).started(entry), 0, 0)
+    return datetime.fromtimestamp(int(found[0]), UTC) if found else None
+
+
+def call_of(entry: str, due: datetime) -> str:
+    """Return the id of the call of one tick."""
+    return f"tick:{entry}:{due.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def newest_started(agent: str, entry: str, number: int) -> list[datetime]:
     """Return the due times of the newest started ticks, `number` at most, newest first."""
     found = client.client().zrange(Keys(agent).started(entry), 0, number - 1, desc=True)
@@ -83,8 +144,7 @@ def newest(agent: str, entry: str) -> Newest:
     due = last(agent, entry)
     if due is None:
         return Newest(None, None, 0)
-    call = n.call(f"tick:{entry}:{due.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")
-    state, at_ms = redis.hmget(call, "state", "at_ms")
+    state, at_ms = redis.hmget(n.call(call_of(entry, due)), "state", "at_ms")
     return Newest(due, state and str(state), int(at_ms or 0))
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from types import MappingProxyType
+from typing import Any
 
 import structlog
 
@@ -16,6 +18,7 @@ from state.ledger.stores import Stores
 from state.model import Claim
 from state.recovery import rebuild
 from state.redis.client import hash_fields, now_ms
+from state.redis.exchange import exchange
 from state.redis.keys import Keys
 from state.redis.script import Script
 
@@ -59,6 +62,8 @@ class Pending:
     has_claims: bool
     is_due: bool  #: a call in `waiting` or `queued` has reached its time
     has_followed: bool  #: a call that other calls follow may have ended
+    has_expired: bool  #: the time for an approval is over
+    has_unwritten: bool = False  #: the journal lacks a decision of a person
 
     @property
     def needs_sweep(self) -> bool:
@@ -66,10 +71,24 @@ class Pending:
         return self.has_claims or self.is_due
 
 
-def _pending(now: int, head: Mapping[str, str], claims: int, *first: list[tuple[str, float]]) -> Pending:
-    waiting, queued, followed = (bool(members) and members[0][1] <= now for members in first)
+def _questions(agent: str) -> list[tuple[str | int, ...]]:
+    """Return the commands whose answers `_pending` takes."""
+    n = Keys(agent)
+    first = [("ZRANGE", queue, 0, 0, "WITHSCORES") for queue in (n.waiting, n.queued, n.followed, n.expiring)]
+    return [("HGETALL", n.agent_meta), ("ZCARD", n.running), ("HLEN", n.unwritten), *first]
+
+
+def _pending(now: int, fields: Any, claims: int, unwritten: int, *first: list[Any]) -> Pending:
+    head: dict[str, str] = fields if isinstance(fields, dict) else dict(zip(fields[::2], fields[1::2], strict=True))
+    waiting, queued, followed, expired = (bool(found) and _score(found) <= now for found in first)
     arrived = {field.partition(":")[2]: int(sent) for field, sent in head.items() if field.startswith("arrived_ms:")}
-    return Pending(int(head.get("revision") or 0), arrived, claims > 0, waiting or queued, followed)
+    revision = int(head.get("revision") or 0)
+    return Pending(revision, arrived, claims > 0, waiting or queued, followed, expired, unwritten > 0)
+
+
+def _score(found: list[Any]) -> float:
+    """Return the score of the first member: a pair with RESP 3, and with RESP 2 two items of the list."""
+    return float(found[0][1] if isinstance(found[0], list) else found[1])
 
 
 def newest_arrival(pending: Iterable[Pending]) -> dict[str, int]:
@@ -85,13 +104,7 @@ class Sweep(Stores):
 
     def pending(self, agents: Sequence[str]) -> dict[str, Pending]:
         """Return what each agent has for a sweep to do, by agent. Takes one round trip, however many agents there are."""
-        with self.redis.pipeline(transaction=False) as pipe:
-            pipe.time()
-            for n in map(Keys, agents):
-                pipe.hgetall(n.agent_meta).zcard(n.running)
-                for queue in (n.waiting, n.queued, n.followed):
-                    pipe.zrange(queue, 0, 0, withscores=True)
-            (seconds, micros), *answers = pipe.execute()
+        (seconds, micros), *answers = exchange(self.redis, ("TIME",), *chain(*map(_questions, agents)))
         now = int(seconds) * 1000 + int(micros) // 1000
         each = len(answers) // len(agents) if agents else 0
         return {agent: _pending(now, *answers[i * each : (i + 1) * each]) for i, agent in enumerate(agents)}

@@ -16,6 +16,8 @@ import psutil
 
 from state import redis_format
 from state.formatting import iso
+from state.host import mark as host_mark
+from state.processes import host_signs
 from state.processes.backlog import Backlog
 from state.redis import client
 from state.redis.script import Script
@@ -41,7 +43,7 @@ _sign = Script("sign")
 
 
 def key() -> str:
-    """hash: process → JSON {kind host pid born token version since_ms seen_ms swept_ms stopped queues}"""
+    """hash: process → JSON {kind host pid born token version mark since_ms seen_ms swept_ms stopped queues}"""
     return "gate:{house}:signs"
 
 
@@ -55,11 +57,12 @@ class ThisProcess:
     pid: int = field(default_factory=os.getpid)
     born: float = field(default_factory=lambda: psutil.Process().create_time())
     token: str = field(default_factory=lambda: secrets.token_hex(8))
+    mark: str = field(default_factory=host_mark)
 
 
 @dataclass(frozen=True)
 class ProcessRecord:
-    """The record of one process; times are milliseconds since 1970, by the server's clock."""
+    """The record of one process; times are milliseconds since 1970, by the server's clock. `host` is its machine's name."""
 
     kind: str
     host: str
@@ -71,6 +74,7 @@ class ProcessRecord:
     swept_ms: int | None = None
     stopped: bool = False
     queues: str | None = None  #: JSON list of a worker's queues, "" for the default one; None: an older version
+    mark: str = ""  #: of its host (state/host.py); "": an older version
 
 
 @dataclass(frozen=True)
@@ -110,8 +114,13 @@ class Liveness:
 
 
 def report(
-    me: ThisProcess, *, swept_ago_ms: int = -1, stopped: bool = False, queues: Sequence[str] | None = None
-) -> None:
+    me: ThisProcess,
+    *,
+    swept_ago_ms: int = -1,
+    stopped: bool = False,
+    queues: Sequence[str] | None = None,
+    of_host: str = "",
+) -> int:
     """Write this process's record.
 
     Args:
@@ -119,6 +128,10 @@ def report(
         swept_ago_ms: Milliseconds since the worker's last successful sweep; -1 if there was none.
         stopped: Whether the process was asked to stop.
         queues: The queues that a worker takes from, "" for the default one.
+        of_host: What is to be recorded about its host, as `host_signs` writes it; "" for nothing this time.
+
+    Returns:
+        The server's clock, in ms since 1970.
 
     Raises:
         NewerRedisFormat: A newer version of Gatehouse wrote what Redis holds.
@@ -129,7 +142,7 @@ def report(
     own = asdict(me) | ({} if queues is None else {"queues": json.dumps(queues)})
     answer = _sign(
         client.client(),
-        {"signs": key(), "format": redis_format.key()},
+        {"signs": key(), "format": redis_format.key(), "hosts": host_signs.key()},
         process=process,
         sign=json.dumps(own),
         state=state,
@@ -137,15 +150,18 @@ def report(
         keep_ms=KEEP_MS,
         own_format=redis_format.FORMAT,
         max_signs=MAX_PROCESSES,
+        mark=me.mark,
+        host=of_host,
     )
     redis_format.compare(int(answer[2]))
+    return int(answer[1])
 
 
 def current() -> Liveness:
     """Read every record in one round trip, and return who runs and who is silent."""
     with client.client().pipeline(transaction=False) as pipe:
         (seconds, micros), stored = pipe.time().hgetall(key()).execute()
-    return assess([_read(text) for text in stored.values()], int(seconds) * 1000 + int(micros) // 1000)
+    return assess(map(record_of, stored.values()), int(seconds) * 1000 + int(micros) // 1000)
 
 
 def assess(records: Iterable[ProcessRecord], now_ms: int) -> Liveness:
@@ -227,6 +243,7 @@ def _is_here(record: ProcessRecord) -> bool:
         return False
 
 
-def _read(text: str) -> ProcessRecord:
+def record_of(text: str) -> ProcessRecord:
+    """Return the record that a field of the hash holds; fields of a newer version are left out."""
     stored = json.loads(text)
     return ProcessRecord(**{each.name: stored[each.name] for each in fields(ProcessRecord) if each.name in stored})

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import chain
@@ -16,21 +15,22 @@ from redis import Redis
 
 import settings
 from state import forbidden
+from state.constants import ASKS
 from state.formatting import from_iso
 from state.journal import compressed, records
 from state.journal.heads import STILL_WRITTEN
 from state.journal.journal import Journal
 from state.journal.projection import KeyState, Projection, RecordOffset, project
 from state.journal.records import Record
+from state.recovery.journal_lines import JournalLines
 from state.recovery.rebuilt_key import RebuiltKey, flat
 from state.recovery.remembered import RememberedFacts
 from state.redis.client import batches, now_ms
+from state.redis.keys import Keys
 from state.redis.script import Script
 
 #: Keys written in one round trip.
 BATCH_SIZE = 2000
-#: Bytes read at once; most lines are shorter.
-PIECE = 4096
 DAY_MS = 86_400_000
 
 #: Returns the caps that count an effect of this task and these arguments: names in Redis and windows in ms.
@@ -72,6 +72,7 @@ class Rebuilding:
         self.rebuilt: dict[str, int] = {}
         self.kept = 0
         self.calls = 0
+        self._changed: set[str] = set()  #: agents of which something was written
         self._facts = RememberedFacts()
         self._windows: dict[str, int] = {}
         self._redis, self._projection, self._caps_of, self._token = redis, projection, caps_of, token
@@ -80,7 +81,9 @@ class Rebuilding:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._files = [self._stack.enter_context(compressed.open_seekable(path)) for path in self._projection.files]
+        files = [self._stack.enter_context(compressed.open_seekable(path)) for path in self._projection.files]
+        #: Outcomes stand behind what they are of, so they have windows of their own.
+        self._asked, self._ended = ([JournalLines(file.fileno()) for file in files] for _ in range(2))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -93,6 +96,8 @@ class Rebuilding:
             RedisLostData: Redis lost what was written so far.
 
         """
+        for agent, mode in self._projection.modes.items():
+            self._redis.hset(Keys(agent).agent_meta, "autonomy", mode)
         for call, (agents, by) in self._projection.forbidden.items():  # before what they may follow is there
             forbidden.forbid(self._redis, agents, call, by, self._keep_ms)
         total, done = len(self._projection.keys) + len(self._projection.calls), 0
@@ -107,6 +112,15 @@ class Rebuilding:
             if under_way:
                 under_way.result()
         self._facts.write(self._redis)
+        self._date_changes()
+
+    def _date_changes(self) -> None:
+        """Write when the agents changed; without a recovery the script does it with each change."""
+        if self._token:
+            with self._redis.pipeline() as pipe:
+                for agent in self._changed:
+                    pipe.hset(Keys(agent).agent_meta, "updated_ms", now_ms(self._redis))
+                pipe.execute()
 
     def _write(self, batch: list[RebuiltKey]) -> None:
         runs = [(key.script_keys(), key.script_arguments(self._keep_ms, self._token)) for key in batch]
@@ -115,7 +129,9 @@ class Rebuilding:
                 raise RedisLostData("Redis lost data again while it was being rebuilt")
             if answer[0] == "kept":
                 self.kept += not key.is_call
-            elif key.is_call:
+                continue
+            self._changed.add(key.agent)
+            if key.is_call:
                 self.calls += 1
             else:
                 self.rebuilt[key.state] = self.rebuilt.get(key.state, 0) + 1
@@ -139,7 +155,8 @@ class Rebuilding:
         return self._windows.get(key.asked["task"], math.inf)
 
     def _keys(self) -> Iterator[RebuiltKey]:
-        for (agent, key), standing in self._projection.keys.items():
+        """Yield those that are done first: rebuild.lua is quicker as long as no list is there."""
+        for (agent, key), standing in sorted(self._projection.keys.items(), key=lambda item: item[1].state != "done"):
             yield self._key(agent, key, standing)
 
     def _calls(self) -> Iterator[RebuiltKey]:
@@ -150,12 +167,13 @@ class Rebuilding:
 
     def _key(self, agent: str, key: str, standing: KeyState) -> RebuiltKey:
         asked = self._at(standing.intent)
-        end = self._at(standing.outcome) if standing.outcome else {}
+        end = _record(self._ended, standing.outcome) if standing.outcome else {}
         fields = self._points(agent, key)
         if "owner" in asked:
             fields["owner"] = asked["owner"]
         if not _is_forgotten(standing, asked, end):
             fields |= {name: to_json(asked[name]) for name in ("payload", "verify") if name in asked}
+        fields |= self._proposal(standing, asked, end)
         ended_ms = from_iso((end or asked)["at"])
         if standing.state == "unknown" and end:
             fields["gone"] = str(standing.fence)  # its owner reported the outcome, and sends nothing any more
@@ -163,17 +181,40 @@ class Rebuilding:
             fields["result"] = to_json(end.get("result", {"result": None, "rung": None}))
             fields |= {"flaw": to_json(end["flaw"])} if "flaw" in end else {}
             self._facts.add(agent, end.get("facts", ()), ended_ms)
-        why = standing.why or end.get("error") or _DEFAULT_REASON.get(standing.state, "")
+        why = ASKS if standing.asks else standing.why or end.get("error") or _DEFAULT_REASON.get(standing.state, "")
         followed = (agent, asked["call"]) in self._projection.followed
         which = (agent, key, standing.state, asked)
         forgets = str(end["outcome"]) if _is_forgotten(standing, asked, end) else ""
         return RebuiltKey(*which, False, standing.fence, why, ended_ms, flat(fields), followed, forgets)
 
+    def _proposal(self, standing: KeyState, asked: Record, end: Record) -> dict[str, str | bytes]:
+        """Return the text about which a person decides, or decided, and how far that is."""
+        told = self._at(standing.proposal) if standing.proposal else {}
+        text, kind = told.get("proposal"), told.get("type", "")
+        was_refused = standing.state == "rejected" and end.get("outcome") == "failed"
+        if was_refused or (standing.approved and standing.proposal is None):
+            text, kind = (
+                asked.get("payload"),
+                asked.get("type", ""),
+            )  # what was sent: to be corrected, or to be sent again
+        if text is None or standing.state in {"done", "cancelled"}:
+            return {}
+        revision = str(max(standing.revision, 1))
+        fields: dict[str, str | bytes] = {"proposal": to_json(text), "proposal_type": kind, "revision": revision}
+        if standing.asks:
+            at = str(from_iso(told["at"]))
+            fields |= {"kind": "approval", "asked_ms": at, "since_ms": at, "expires_ms": str(from_iso(told["expires"]))}
+        return fields | ({"approved": revision} if standing.approved else {})
+
     def _points(self, agent: str, key: str) -> dict[str, str | bytes]:
         return {f"point:{name}": value for name, value in self._projection.points.get((agent, key), {}).items()}
 
     def _at(self, place: RecordOffset) -> Record:
-        return next(records.decode_all(_line_at(self._files[place.file].fileno(), place.offset)))
+        return _record(self._asked, place)
+
+
+def _record(files: Sequence[JournalLines], place: RecordOffset) -> Record:
+    return next(records.decode_all(files[place.file].at(place.offset)))
 
 
 #: Reasons for the state of a key, where the journal has none.
@@ -205,15 +246,8 @@ def settle_from_journal(redis: Redis, journal: Journal, agent: str, key: str, fe
     state = projection.keys.get((agent, key))
     if state is None or state.fence != fence or state.state not in {"done", "waiting", "rejected"}:
         return None
-    projection.keys, projection.calls, projection.forbidden = {(agent, key): state}, {}, {}
+    projection.keys, projection.calls = {(agent, key): state}, {}
+    projection.forbidden, projection.modes = {}, {}
     with Rebuilding(redis, projection) as rebuilding:
         rebuilding.run(Progress())
     return state.state if rebuilding.rebuilt else None
-
-
-def _line_at(file: int, offset: int) -> bytes:
-    """Return the line that begins at an offset, without its newline."""
-    line = b""
-    while b"\n" not in line and (more := os.pread(file, PIECE, offset + len(line))):
-        line += more
-    return line.partition(b"\n")[0]

@@ -15,6 +15,8 @@ from state.options import Options
 from state.redis.keys import Keys
 from state.redis.script import Argument
 
+_NO_OPTIONS = Options()
+
 
 @dataclass(slots=True)
 class RebuiltKey:
@@ -37,7 +39,7 @@ class RebuiltKey:
 
     def script_arguments(self, keep_ms: int, token: str) -> dict[str, Argument]:
         asked = self.asked
-        said = Options(**asked.get("options", {}))
+        said = Options(**asked["options"]) if "options" in asked else _NO_OPTIONS
         return {
             "key": self.key,
             "state": self.state,
@@ -52,10 +54,14 @@ class RebuiltKey:
             "ended_ms": self.ended_ms,
             "token": token,
             "is_followed": "1" if said.has_followers and not self.is_followed else "",
-            "call_fields": to_json(_of_call(asked) | _of_options(said)),
+            "call_fields": to_json(_of_call(asked) | _of_options(said) | self._again()),
             "forgets": self.forgets,
             "key_fields": self.fields,
         }
+
+    def _again(self) -> dict[str, str]:
+        """Mark a call that was tried, or that a person wants to run: nobody asks for it again, so it waits out a pause."""
+        return {"again": "1"} if self.state == "waiting" and not self.is_call else {}
 
 
 def _of_call(asked: Record) -> dict[str, str]:
@@ -65,6 +71,8 @@ def _of_call(asked: Record) -> dict[str, str]:
 
 
 def _of_options(said: Options) -> dict[str, str]:
+    if said is _NO_OPTIONS:
+        return {}
     fields = {"options": said.as_json(), "lane": said.lane}
     return {name: value for name, value in fields.items() if value}
 

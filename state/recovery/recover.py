@@ -16,8 +16,8 @@ from redis import Redis
 from state import hints
 from state.journal.heads import STILL_WRITTEN
 from state.journal.journal import Journal
-from state.journal.projection import KeyState, Projection, project
-from state.recovery import epoch, restore
+from state.journal.projection import KeyState, Projection, modes, project
+from state.recovery import decided, epoch, restore
 from state.recovery.epoch import ReopenCondition
 from state.recovery.rebuild import CapsOf, Progress, Rebuilding, RedisLostData
 from state.redis.keys import Keys
@@ -78,6 +78,8 @@ def recover(
             if restore.merge(redis, agent, lost_all=not closed.previous.get(agent)):
                 report.restored.append(agent)
         _rebuild(Rebuilding(redis, projection, caps_of, closed.token), progress, report)
+        for agent, decisions in projection.decisions.items():
+            decided.restore(redis, agent, decisions)
         for agent in projection.agents:
             report.epochs[agent] = closed.reopen(agent, projection)
     return report
@@ -109,9 +111,13 @@ def resync(redis: Redis, journal: Journal, agent: str) -> bool:
         head = journal.known(agent) or head
         if int(fence or 0) < head.fence:
             return False  # an intent was written meanwhile, for a claim that Redis lost
-        projection = _of_agent(redis, project(journal.own_files()[-STILL_WRITTEN:]), agent)
+        projection = project(journal.own_files()[-STILL_WRITTEN:])
+        if previous is None:  # Redis has nothing of the agent: an older choice counts too
+            projection.modes = modes(journal.own_files()) | projection.modes
+        projection = _of_agent(redis, projection, agent)
         with Rebuilding(redis, projection) as rebuilding:
             rebuilding.run(Progress())
+        decided.restore(redis, agent, projection.decisions.get(agent, ()))
         is_open = epoch.reopen(redis, agent, ReopenCondition("", run, fresh, head.fence, previous or ""))
         if is_open:
             _begin_epoch(journal, agent, fresh)  # a Redis that falls back behind this has lost something
@@ -121,6 +127,7 @@ def resync(redis: Redis, journal: Journal, agent: str) -> bool:
 def _of_agent(redis: Redis, projection: Projection, agent: str) -> Projection:
     """Leave an agent's open calls, and the keys of attempts about which the journal may know more than Redis."""
     projection.calls = {name: call for name, call in projection.calls.items() if name[0] == agent}
+    projection.modes = {name: mode for name, mode in projection.modes.items() if name == agent}
     projection.keys = {(agent, key): state for key, state in _open_keys(redis, projection, agent)}
     return projection
 

@@ -109,6 +109,8 @@ def _queue_head(redis: Redis, pipe: Any, n: Keys, document: dict[str, Any], *, l
             pipe.hsetnx(n.agent_meta, field, from_iso(document[name]))
     if document.get("pause"):
         pipe.hsetnx(n.agent_meta, "pause", pause.stored(document["pause"]))
+    if document.get("autonomy") in {"observe", "ask"}:  # `act` is what an agent does anyhow
+        pipe.hsetnx(n.agent_meta, "autonomy", document["autonomy"])
     for name, total in document.get("metrics", {}).items():
         before = 0 if lost_all else int(redis.hget(n.metrics, name) or 0)
         pipe.hincrby(n.metrics, name, max(total - before, 0))
@@ -122,7 +124,8 @@ def _queue_head(redis: Redis, pipe: Any, n: Keys, document: dict[str, Any], *, l
 def _queue_held(pipe: Any, n: Keys, entry: dict[str, Any]) -> None:
     """Put a key in doubt again that was in doubt: it must not run because Redis forgot it."""
     since = from_iso(entry["since"])
-    pipe.hset(n.held, entry["key"], json.dumps({**entry, "since": since}))
+    kept = {name: entry[name] for name in ("key", "state", "why")}  # what was asked is in the journal, if anywhere
+    pipe.hset(n.held, entry["key"], json.dumps({**kept, "since": since}))
     pipe.hset(n.key(entry["key"]), mapping={"state": entry["state"], "why": entry["why"], "since_ms": since})
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from redis import Redis
 
+from state.formatting import iso
 from state.journal import events
-from state.model import ENDED, Call
+from state.model import ENDED, Call, Proposal
 from state.options import Options
 from state.redis.client import batches
 from state.redis.keys import Keys
@@ -33,6 +34,10 @@ def records(redis: Redis, agent: str) -> Iterator[Record]:
     The epoch is not among them: until its own record follows, the journal counts as empty.
     """
     n = Keys(agent)
+    if mode := redis.hget(n.agent_meta, "autonomy"):
+        yield "autonomy", {"agent": agent, "mode": mode, "by": "", "why": "taken over from Redis"}
+    for _, row in redis.xrange(n.audit):
+        yield "decision", {"agent": agent, "decision": events.of_decision(json.loads(row["entry"]))}
     yield from _open_calls(redis, n)
     for key, kept in _sent_keys(redis, n):
         yield from _of_key(redis, n, key, kept)
@@ -66,7 +71,7 @@ def _other_keys(redis: Redis, n: Keys) -> Iterator[tuple[str, Hash]]:
     """Yield the keys whose effect was not sent, and of which more is known than their call has."""
     for key, kept in _scan(redis, n.key("")):
         kept_points = bool(kept.get("epoch")) and any(name.startswith("point:") for name in kept)  # of an effect only
-        frozen = "payload" in kept or kept_points
+        frozen = "payload" in kept or "approved" in kept or kept_points
         decided = kept.get("state") in {"unknown", "held", "cancelled"}
         if kept.get("state") not in _REMEMBERED or not (frozen or decided) or not _is_of_an_effect(redis, n, kept):
             continue
@@ -110,14 +115,24 @@ def _of_key(redis: Redis, n: Keys, key: str, kept: Hash) -> Iterator[Record]:
     said = Options(**asked.get("options", {}))
     if said.has_followers and redis.zscore(n.followed, call) is None:
         yield "followed", {"agent": n.agent, "key": key, "call": call}  # its followers were started already
+    yield from _standing(state, kept, which, asked)
+
+
+def _standing(state: str, kept: Hash, which: dict[str, Any], asked: dict[str, Any]) -> Iterator[Record]:
+    """Yield where the key stands; of an approval also what was asked."""
+    is_open = state in {"queued", "waiting", "claimed"}
+    if (state == "held" and "kind" in kept) or (is_open and "approved" in kept):
+        yield "asked", asked | {"owner": kept.get("owner", "")} | _proposal(kept)
     match state:
         case "done":
             yield "outcome", which | {"outcome": "done"} | _result(kept)
         case "cancelled":
             yield "resolved", asked | {"how": "cancel", "by": "", "why": kept.get("why", "")}
-        case "held":
+        case "held" if "kind" not in kept:
             yield "held", which | {"why": kept.get("why", "")}
-        case "queued" | "waiting" | "claimed" if "payload" in kept:
+        case _ if is_open and "approved" in kept:
+            yield "resolved", asked | {"how": "approve", "by": "", "why": ""}
+        case _ if is_open and "payload" in kept:
             yield "outcome", which | {"outcome": "refused", "retry": True, "error": "it was not sent, and waits"}
 
 
@@ -125,6 +140,12 @@ def _asked(redis: Redis, n: Keys, call: str) -> dict[str, Any]:
     kwargs, origin, options = redis.hmget(n.call(call), "kwargs", "door", "options")
     asked = {"door": origin or "", "kwargs": json.loads(kwargs or "{}")}
     return asked | ({"options": json.loads(options)} if options else {})
+
+
+def _proposal(kept: Hash) -> dict[str, Any]:
+    text, revision = kept.get("proposal", "null"), int(kept.get("revision", 0))
+    proposal = Proposal(text, kept.get("proposal_type", ""), revision, int(kept.get("expires_ms", 0)))
+    return events.of_proposal(proposal) | {"expires": iso(proposal.expires_ms)}
 
 
 def _result(kept: Hash) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from redis.client import Pipeline
 from redis.exceptions import RedisError
 
 import settings
-from state.redis import connections
+from state.redis import opening
 from state.redis.away import RedisAway, is_transient
 
 __all__ = [
@@ -72,17 +72,17 @@ def client(url: str | None = None) -> Redis:
     """Return this process's client, which many threads may share and which survives a fork.
 
     Args:
-        url: The server, in the form of redis-py; None for REDIS_URL.
+        url: The server, in the form that `redis_url` writes; None for REDIS_URL.
 
     """
-    created = Client.from_url(
+    return opening.open_client(
+        Client,
         url or settings.current().redis_url,
         decode_responses=True,
         socket_connect_timeout=CONNECT_TIMEOUT,
         socket_timeout=ANSWER_TIMEOUT,
         client_name="gatehouse",
     )
-    return connections.with_deadline(created)
 
 
 def now_ms(redis: Redis) -> int:

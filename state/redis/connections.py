@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import socket
-from typing import Any
+from typing import Any, TypeVar
 
 from redis import Redis
 from redis.connection import Connection, SSLConnection
+from redis.sentinel import SentinelConnectionPool, SentinelManagedConnection, SentinelManagedSSLConnection
 
 from state import dial
+
+Client = TypeVar("Client", bound=Redis)
 
 
 class DeadlineConnection(Connection):  # type: ignore[misc]  # mypy does not see redis-py's types
@@ -28,10 +31,33 @@ class DeadlineTLSConnection(SSLConnection, DeadlineConnection):  # type: ignore[
     """A TLS connection with one deadline."""
 
 
-def with_deadline(client: Redis) -> Redis:
+class DeadlineManagedConnection(SentinelManagedConnection, DeadlineConnection):  # type: ignore[misc]  # likewise
+    """A TCP connection to the primary of sentinels, with one deadline."""
+
+
+class DeadlineManagedTLSConnection(SentinelManagedConnection, DeadlineTLSConnection):  # type: ignore[misc]  # likewise
+    """A TLS connection to the primary of sentinels, with one deadline."""
+
+
+_WITH_DEADLINE = {
+    Connection: DeadlineConnection,
+    SSLConnection: DeadlineTLSConnection,
+    SentinelManagedConnection: DeadlineManagedConnection,
+    SentinelManagedSSLConnection: DeadlineManagedTLSConnection,
+}
+
+
+def with_deadline(client: Client) -> Client:
     """Make a client open its TCP connections within its connect timeout, and return it."""
     pool = client.connection_pool
-    pool.connection_class = {Connection: DeadlineConnection, SSLConnection: DeadlineTLSConnection}.get(
-        pool.connection_class, pool.connection_class
-    )
+    pool.connection_class = _WITH_DEADLINE.get(pool.connection_class, pool.connection_class)
     return client
+
+
+def ask_sentinels_again(client: Redis) -> None:
+    """Let the next command of a client with sentinels ask them for the primary; without sentinels do nothing.
+
+    A primary that they cannot reach may still answer us, while another one has taken its place.
+    """
+    if isinstance(client.connection_pool, SentinelConnectionPool):
+        client.connection_pool.disconnect(inuse_connections=False)

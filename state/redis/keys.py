@@ -34,13 +34,22 @@ class Keys:
     def key(self, key: str) -> str:
         """hash: state task call fingerprint owner fence lease_ms attempts result payload verify … of one idempotency key
 
-        `gone` is the fence of an attempt that cannot send any more, `looks` how many look-ups there were, `absences` how
+        `gone` is the fence of an attempt that cannot send any more, `told` the same until a look-up knows it that another host
+        or a person said so, `looks` how many look-ups there were, `absences` how
         many of them prove that the effect did not happen, `proofs` how often that was enough to send it again.
+        `proposal` is the text about which a person decides, `proposal_type` its type, `revision` its number, `approved` the
+        revision that may be sent, `kind` is "approval" while the key is held for that, from `asked_ms` to `expires_ms`;
+        `observed_ms` is when an attempt ended that only told what it would have sent.
+
+        A history in which all went well at once is noted here and has no list: `came` is when and where its first call came
+        in, `line` how many ms after `started_ms` its effect began and the characters of its payload, `took` how many ms
+        after `started_ms` the effect was applied, if there is one, and the attempt done. With `took`, `settled` and `done_ms`
+        are left out; so are `task`, `call` and `fingerprint` of a key whose name is `TASK:CALL`.
         """
         return _name(self.agent, "key", key)
 
     def history(self, key: str) -> str:
-        """list: the events of one key, as JSON objects, oldest first"""
+        """list: the events of one key, as JSON objects, oldest first; none while its key notes them, see `key`"""
         return _name(self.agent, "story", key)
 
     def call(self, call: str) -> str:
@@ -67,15 +76,29 @@ class Keys:
     ledger = _Key("ledger")
     #: zset: call → ms when its last attempt failed, or when it was refused because of its age
     dead = _Key("dead")
-    #: hash: revision fence updated_ms last_run_ms clock_ms pause, and arrived_ms:LANE: when the newest message that
+    #: hash: revision fence updated_ms last_run_ms clock_ms pause autonomy, and arrived_ms:LANE: when the newest message that
     #: arrived in a lane was sent
     agent_meta = _Key("head")
-    #: hash: counter → total
+    #: hash: counter → total; one with a space, such as `refused_rate TASK`, is for /metrics only
     metrics = _Key("metrics")
+    #: hash: what is counted for /metrics → how many, or how many ms; see state/agents/measures.py
+    measures = _Key("measures")
     #: list: the newest errors as JSON objects, newest first
     errors = _Key("errors")
-    #: hash: key → JSON {key state since why}, for every key that waits for a person
+    #: hash: key → JSON {key state since why}, and {kind expires} of an approval, for every key that waits for a person
     held = _Key("held")
+    #: zset: key → ms since when it waits: the order of `held`, made anew where an older version wrote `held` alone
+    waits = _Key("waits")
+    #: zset: those among them that wait for an approval → the same
+    asks = _Key("asks")
+    #: stream: one entry for each decision of a person (field `entry`), JSON
+    audit = _Key("audit")
+    #: hash: id → JSON of each decision that the journal does not have yet
+    unwritten = _Key("unwritten")
+    #: hash: name of an open breaker → JSON {since until cooldown_ms failures task}; `since` is when it first opened
+    breakers = _Key("breakers")
+    #: zset: key that waits for an approval → ms when the request expires
+    expiring = _Key("expiring")
     #: hash: JSON path, such as ["published","hello","feed"] → JSON value
     facts = _Key("facts")
     #: stream: one entry per settled attempt (field `attempt`) and per refusal (field `refusal`), each JSON
@@ -93,6 +116,10 @@ class Keys:
         """zset: due time in seconds since 1970 → the same, for the newest ticks of an entry that were started"""
         return _name(self.agent, "ticks", entry)
 
+    def passed_over(self, entry: str) -> str:
+        """list: the newest ticks of an entry that beat did not start, as JSON [ISO due time, why], newest first"""
+        return _name(self.agent, "passed", entry)
+
     def rate(self, task: str, rule: str, scope: str) -> str:
         """hash: tat_ms (theoretical arrival time) booked_ms (the last slot given to a waiting call)"""
         return _name(self.agent, "rate", task, rule, scope)
@@ -104,6 +131,23 @@ class Keys:
     def breaker(self, task: str, scope: str) -> str:
         """hash: failures open_until_ms probe (a key) probe_until_ms"""
         return _name(self.agent, "breaker", task, scope)
+
+    # The desk's keys belong to no agent; each expires.
+
+    @staticmethod
+    def session(digest: str) -> str:
+        """hash: name tied_to of a person who is signed in, by the digest of the session's id"""
+        return _name("house", "desk-session", digest)
+
+    @staticmethod
+    def sign_in_tries(address: str) -> str:
+        """string: how often this address, or all of them, tried to sign in lately"""  # noqa: D401 - the Redis type
+        return _name("house", "desk-tries", address)
+
+    @staticmethod
+    def spent_link(digest: str) -> str:
+        """string: a mark that the decision link with this digest has decided"""  # noqa: D401 - likewise
+        return _name("house", "spent-link", digest)
 
 
 def _name(agent: str, *parts: str) -> str:

@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from hiredis import pack_command
 from redis import Redis
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.client import Pipeline
+from redis.exceptions import NoScriptError
 
 from state.redis import lua
-from state.redis.client import as_away
+from state.redis.exchange import exchange
 
 #: What a script calls each key, and the key's name in Redis. A name that ends in "..." stands for a list of keys.
 KeyNames = Mapping[str, str | Sequence[str]]
@@ -48,14 +48,18 @@ class Script:
         """
         values = self._values(keys, arguments)
         try:
-            return cast("list[Any]", _exchange(redis, ("EVALSHA", self._digest, *values))[0])
+            return cast("list[Any]", exchange(redis, ("EVALSHA", self._digest, *values))[0])
         except NoScriptError:
-            return cast("list[Any]", _exchange(redis, ("EVAL", self.text, *values))[0])
+            return cast("list[Any]", exchange(redis, ("EVAL", self.text, *values))[0])
 
     def many(self, redis: Redis, runs: Iterable[tuple[KeyNames, Mapping[str, Argument]]]) -> list[list[Any]]:
         """Run once per pair of keys and arguments, in one round trip; each run is atomic, all together are not."""
         redis.script_load(self.text)
-        return _exchange(redis, *(("EVALSHA", self._digest, *self._values(*run)) for run in runs))
+        return exchange(redis, *(("EVALSHA", self._digest, *self._values(*run)) for run in runs))
+
+    def queue(self, pipe: Pipeline, keys: KeyNames, /, **arguments: Argument) -> None:
+        """Queue a run in a pipeline, with the text: in a transaction a script that the server forgot cannot be sent again."""
+        pipe.execute_command("EVAL", self.text, *self._values(keys, arguments))
 
     def _values(self, keys: KeyNames, arguments: Mapping[str, Argument]) -> list[Any]:
         """Return the number of keys, the keys and the arguments, in the order of the file."""
@@ -84,28 +88,3 @@ def _in_order(names: Sequence[str], given: Mapping[str, Any]) -> list[Any]:
     if not names[-1].endswith(lua.REST):
         return [given[name] for name in names]
     return [*[given[name] for name in names[:-1]], *given[names[-1].removesuffix(lua.REST)]]
-
-
-def _exchange(redis: Redis, *commands: tuple[str | bytes | int, ...]) -> list[Any]:
-    """Run commands in one round trip, without redis-py's telemetry and its check of each argument: a quarter of the cost."""
-    packed = b"".join(pack_command(command) for command in commands)  # type: ignore[arg-type]  # its type says: a tuple of one
-    pool = redis.connection_pool
-    try:
-        connection = pool.get_connection()
-    except RedisError as error:
-        raise as_away(error) from error
-
-    def exchange() -> list[Any]:
-        connection.send_packed_command([packed])
-        return [connection.read_response() for _ in commands]
-
-    try:
-        return cast("list[Any]", connection.retry.call_with_retry(exchange, lambda _: connection.disconnect()))
-    except BaseException as error:
-        if len(commands) > 1 or not isinstance(error, ResponseError):
-            connection.disconnect()  # an answer that was not read must not reach the next user
-        if isinstance(error, RedisError):
-            raise as_away(error) from error
-        raise
-    finally:
-        pool.release(connection)

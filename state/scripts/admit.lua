@@ -7,7 +7,8 @@
 --   call, task, key, origin: of the call
 --   kwargs: its arguments, JSON; fingerprint: of the arguments
 --   owner: of this attempt; lease_ms: how long its claim lasts
---   policy: JSON {max_age_ms, keep_ms, caps: [{rule, limit, window_ms}],
+--   max_age_ms: age at which it is refused; keep_ms: how long a call that ended is kept
+--   policy: "" for a task without limits, else JSON {caps: [{rule, limit, window_ms}],
 --     rates: [{rule, burst, every_ms, wait_ms (0: refuse instead of waiting)}], breaker: {rule, cooldown_ms} or absent}
 --   alive_owner: an owner that the caller checked and found alive, or ""; if it holds the key, the call is refused
 --   epoch: the epoch that the journal knows, or "" for a task without an effect
@@ -16,9 +17,12 @@
 --   sent_kwargs: arguments as the message carries them, JSON written as kwargs is; "" if they are positional or not JSON
 --   accepts_unregistered: "1" to admit a call that was never registered, "" to be told first
 --   expires_ms: ms since 1970 after which a call that was never registered is refused, "" for never
+--   mode: of the agent until a person chose one: "observe" | "ask" | "act"
 -- Returns:
 --   {"claimed", fence, attempt, now, payload that was frozen before or "", origin of the call, 1 if its caller does not retry,
---     options of the call (JSON) or "", how often in a row its service could not take it, fingerprint as registered}
+--     options of the call (JSON) or "", how often in a row its service could not take it, fingerprint as registered,
+--     when its message was sent or "", mode of the agent, payload that a person approved or "", revision of the newest
+--     payload that a person was asked about}
 --   {"verify", now, owner, fence, attempt, payload}    the outcome is unknown, and a look-up is due
 --   {"replay", now, result, flaw}                      the key is done
 --   {"refused", now, receipt}
@@ -37,17 +41,18 @@ local K = named({
   "dead", "errors", "limits..."
 }, KEYS)
 local A = named({
-  "call", "task", "key", "kwargs", "fingerprint", "origin", "owner", "lease_ms", "policy", "alive_owner", "epoch",
-  "fence", "closed_reason", "sent_kwargs", "accepts_unregistered", "expires_ms"
+  "call", "task", "key", "kwargs", "fingerprint", "origin", "owner", "lease_ms",
+  "max_age_ms", "keep_ms", "policy", "alive_owner", "epoch",
+  "fence", "closed_reason", "sent_kwargs", "accepts_unregistered", "expires_ms", "mode"
 }, ARGV)
-local policy = cjson.decode(A.policy)
+local policy = A.policy == "" and {caps = {}, rates = {}} or cjson.decode(A.policy)
 local caps = {unpack(K.limits, 1, #policy.caps)}
 
-local key = fields(K.key, "state", "call", "task", "fingerprint", "payload", "attempts")
+local key = fields(K.key, "state", "call", "task", "fingerprint", "payload", "attempts", "approved", "revision")
 local call = fields(K.call, "state", "task", "key", "kwargs", "fingerprint", "door", "options", "lane", "at_ms", "sent_ms",
   "expires_ms", "booked_ms", "paid_ms", "attempts", "again", "waits")
 local lane = "arrived_ms:" .. (call.lane or "")
-local pause, arrived_ms, last_fence = unpack(redis.call("HMGET", K.agent_meta, "pause", lane, "fence"))
+local pause, arrived_ms, last_fence, mode = unpack(redis.call("HMGET", K.agent_meta, "pause", lane, "fence", "autonomy"))
 local due = redis.call("ZSCORE", K.waiting, A.call)
 local state = key.state or "new"
 local is_mine = key.call == A.call
@@ -61,6 +66,8 @@ local fingerprint = is_registered and call.fingerprint or A.fingerprint
 local origin = call.door or A.origin -- a registered call came in before its message did
 local expires_ms = call.expires_ms or (not call.state and A.expires_ms ~= "" and A.expires_ms)
 local called_ms = tonumber(call.at_ms or now)
+mode = mode or A.mode
+local is_approved = key.approved and key.approved == key.revision and not is_reusable
 local has_effect = A.epoch ~= "" or A.closed_reason ~= ""
 
 -- The sender of a webhook was told that the call is accepted; a call that was tried before, or that a person wants to run,
@@ -71,7 +78,7 @@ local function tell(event, told)
   if not call.state then
     told.door = origin -- nothing else records it for a call that was not registered
   end
-  append_event(K.history, told)
+  append_event(K.key, K.history, told)
 end
 
 local function write_call(...)
@@ -88,7 +95,8 @@ end
 
 local function claimed(fence, attempt)
   return {"claimed", fence, attempt, now, key.payload or "", origin, caller_does_not_retry and 1 or 0, call.options or "",
-    tonumber(call.waits or 0), fingerprint}
+    tonumber(call.waits or 0), fingerprint, call.sent_ms or "", mode,
+    is_approved and redis.call("HGET", K.key, "proposal") or "", tonumber(key.revision or 0)}
 end
 
 -- Each check returns nil if nothing is in the way of the call; an answer, which begins with a word; or an obstacle, of which
@@ -155,8 +163,16 @@ local function check_age()
   local age = (now - called_ms) / 1000
   if expires_ms and now > tonumber(expires_ms) then
     return {stage = "age", why = "expired", told = {age = age}}
-  elseif now - called_ms > policy.max_age_ms then
-    return {stage = "age", why = "too old", told = {age = age, max_age = policy.max_age_ms / 1000}}
+  elseif now - called_ms > tonumber(A.max_age_ms) then
+    return {stage = "age", why = "too old", told = {age = age, max_age = A.max_age_ms / 1000}}
+  end
+end
+
+-- An agent that only observes sends nothing: what a person approved, or what may have been sent before, waits for its end.
+local function check_mode()
+  if mode == "observe" and has_effect and (is_approved or key.payload) then
+    local told = {why = "the agent only observes"}
+    return {stage = "autonomy", why = "observed", due = now + PAUSE_RETRY_MS, defers = true, told = told}
   end
 end
 
@@ -176,7 +192,7 @@ end
 --! include admit_key admit_claim
 
 local obstacle = check_identity() or check_call() or check_ledger() or check_key() or check_pause() or check_age()
-  or check_limits() or claim()
+  or check_mode() or check_limits() or claim()
 if not obstacle.stage then
   return obstacle
 end

@@ -20,7 +20,8 @@
 --   {"lost"}              Redis lost data again since the recovery began
 --! include now history payload errors agent hold
 local K = named({
-  "key", "call", "queued", "waiting", "running", "held", "history", "ledger", "agent_meta", "followed", "dead"
+  "key", "call", "queued", "waiting", "running", "held", "waits", "asks", "expiring",
+  "history", "ledger", "agent_meta", "followed", "dead"
 }, KEYS)
 local A = named({
   "key", "state", "call", "fence", "reason", "task", "kwargs", "fingerprint", "origin", "keep_ms", "ended_ms",
@@ -30,9 +31,20 @@ local A = named({
 if A.token ~= "" and redis.call("HGET", K.ledger, "recovering") ~= A.token then
   return {"lost"}
 end
-local key = fields(K.key, "state", "fence", "payload", "settled", "owner", "frozen_by", "started_ms", "lease_ms", "why", "since_ms")
+local key = fields(K.key, "state", "fence", "payload", "settled", "owner", "frozen_by", "started_ms", "lease_ms", "why", "since_ms", "kind",
+  "revision")
 local state, fence, to = key.state, tonumber(key.fence or 0), A.state
-local journal_fence, of_call = tonumber(A.fence), cjson.decode(A.call_fields)
+local journal_fence, of_call = tonumber(A.fence), A.call_fields == "{}" and {} or cjson.decode(A.call_fields)
+-- After a loss of everything, a key that is done is written without a look at lists that are not there.
+local may_be_listed = state or redis.call("EXISTS", K.held, K.waits, K.asks, K.expiring, K.running, K.waiting, K.dead) > 0
+
+local function among_fields(name)
+  for i = 1, #A.key_fields, 2 do
+    if A.key_fields[i] == name then
+      return A.key_fields[i + 1]
+    end
+  end
+end
 
 local function redis_knows_more()
   if not state then
@@ -41,6 +53,8 @@ local function redis_knows_more()
     return true
   elseif to == "waiting" or to == "rejected" then
     return state == "queued" or state == "waiting" or state == "rejected" or state == "cancelled"
+  elseif to == "held" and key.kind then
+    return state == "held" and fence == journal_fence and key.revision == among_fields("revision")
   elseif to == "unknown" then
     local is_decided = state == "sending" or state == "unknown" or state == "held" or state == "cancelled"
     return fence == journal_fence and (is_decided or key.settled == A.fence)
@@ -49,13 +63,12 @@ local function redis_knows_more()
 end
 
 local function write_call()
-  local was = redis.call("HGET", K.call, "state")
+  local was, at_ms = unpack(redis.call("HMGET", K.call, "state", "at_ms"))
   redis.call("HSET", K.call, "task", A.task, "key", A.key, "kwargs", A.kwargs, "fingerprint", A.fingerprint,
-    "door", A.origin, "state", to, "effect", "1")
+    "door", A.origin, "state", to, "effect", "1", "at_ms", at_ms or of_call.at_ms or now)
   for name, value in pairs(of_call) do
     redis.call("HSETNX", K.call, name, value)
   end
-  redis.call("HSETNX", K.call, "at_ms", now)
   if A.is_followed == "1" then
     redis.call("ZADD", K.followed, now, A.call)
   end
@@ -63,7 +76,7 @@ local function write_call()
     redis.call("PERSIST", K.call)
     redis.call("HDEL", K.call, "answer")
     redis.call("ZADD", K.waiting, math.max(now, tonumber(of_call.at_ms or now)), A.call)
-  else
+  elseif may_be_listed then
     redis.call("ZREM", K.waiting, A.call)
   end
   if (to == "cancelled" or to == "rejected") and was ~= to then -- the answer to its message, in case that still comes
@@ -72,84 +85,57 @@ local function write_call()
   end
   if to == "rejected" then
     list_dead(K.dead, A.call, A.ended_ms)
-  else
+  elseif may_be_listed then
     redis.call("ZREM", K.dead, A.call)
   end
 end
 
--- An eviction takes whole keys of Redis: a list may be gone while what it listed is still there.
-local function list_again()
-  local call_state = redis.call("HGET", K.call, "state")
-  local is_listed = redis.call("ZSCORE", K.queued, A.call) or redis.call("ZSCORE", K.waiting, A.call)
-  if (call_state == "queued" or call_state == "waiting") and not is_listed then
-    redis.call("ZADD", K.waiting, math.max(now, tonumber(of_call.at_ms or now)), A.call)
-  end
-  if (state == "claimed" or state == "sending") and not redis.call("ZSCORE", K.running, A.key) then
-    redis.call("ZADD", K.running, tonumber(key.lease_ms or now), A.key)
-  end
-end
-
--- Redis knows more of the key: only what Redis lost beside it is written.
-local function complete()
-  list_again()
-  if #A.key_fields > 0 and (fence == journal_fence or not key.payload) then
-    redis.call("HSET", K.key, unpack(A.key_fields)) -- the first payload, and the checkpoints
-    if fence > journal_fence and key.owner then
-      redis.call("HSET", K.key, "owner", key.owner) -- a newer attempt has the key
-    end
-  end
-  local can_look_up = redis.call("HEXISTS", K.key, "verify") == 1
-  if state == "unknown" and can_look_up and not redis.call("ZSCORE", K.waiting, A.call) then
-    redis.call("ZADD", K.waiting, now, A.call)
-  end
-  if (state == "unknown" or state == "held") and redis.call("HEXISTS", K.held, A.key) == 0 then
-    list_held(K.held, A.key, state, tonumber(key.since_ms or now), key.why or A.reason)
-  end
-  if to == "waiting" and redis.call("EXISTS", K.call) == 0 then
-    write_call() -- another call has the key; this one is answered too
-  end
-  local is_open = state == "waiting" or state == "queued" or state == "claimed" or state == "rejected"
-  if redis.call("HEXISTS", K.key, "payload") == 1 and not is_open then
-    redis.call("HSET", K.ledger, "sent:" .. A.key, fence)
-  end
-  return {"kept", state}
-end
+--! include rebuild_complete
 
 local function write_key()
   -- Redis may know an earlier doubt about this payload that these files of the journal do not reach back to.
   if A.forgets ~= "" and (not key.payload or key.frozen_by == A.fence) then
     forget_payload(K.key, A.forgets)
   end
-  redis.call("HDEL", K.key, "frozen_by")
-  redis.call("HSET", K.key, "state", to, "call", A.call, "task", A.task, "fingerprint", A.fingerprint, "fence", A.fence,
-    unpack(A.key_fields))
   if state then
     redis.call("PERSIST", K.key)
-    redis.call("HDEL", K.key, "absences", "looks", "proofs", "lease_ms", "why") -- of an earlier doubt
+    redis.call("HDEL", K.key, "frozen_by", "kind", "asked_ms", "expires_ms", "approved", -- of an earlier question
+      "absences", "looks", "proofs", "lease_ms", "why") -- of an earlier doubt
   end
+  if may_be_listed then
+    redis.call("ZREM", K.expiring, A.key)
+  end
+  local told, when = "call", A.call -- once more, where there is neither
   if to == "done" then
-    redis.call("HSET", K.key, "done_ms", A.ended_ms)
+    told, when = "done_ms", A.ended_ms
   elseif to ~= "waiting" then
-    redis.call("HSET", K.key, "why", A.reason)
+    told, when = "why", A.reason
   end
-  if to == "unknown" or to == "held" then
+  redis.call("HSET", K.key, "state", to, "call", A.call, "task", A.task, "fingerprint", A.fingerprint, "fence", A.fence,
+    told, when, unpack(A.key_fields))
+  if among_fields("kind") then
+    local expires_ms, revision = unpack(redis.call("HMGET", K.key, "expires_ms", "revision"))
+    --! include ask
+    list_asked(tonumber(redis.call("HGET", K.key, "since_ms")), expires_ms, revision, A.reason)
+  elseif to == "unknown" or to == "held" then
     local since = tonumber(redis.call("HGET", K.key, "since_ms") or now)
     redis.call("HSET", K.key, "since_ms", since)
-    list_held(K.held, A.key, to, since, A.reason)
-  else
+    list_held(K.held, K.waits, A.key, to, since, A.reason)
+  elseif may_be_listed then
     redis.call("HDEL", K.held, A.key)
+    redis.call("ZREM", K.waits, A.key)
+    redis.call("ZREM", K.asks, A.key)
   end
   if to == "rejected" then
     redis.call("PEXPIRE", K.key, A.keep_ms)
   end
-  redis.call("ZREM", K.running, A.key)
+  if may_be_listed then
+    redis.call("ZREM", K.running, A.key)
+  end
 end
 
 local function mark_sent()
-  local began = key.payload
-  for i = 1, #A.key_fields, 2 do
-    began = began or A.key_fields[i] == "payload"
-  end
+  local began = key.payload or among_fields("payload")
   if to == "waiting" or to == "rejected" then
     redis.call("HDEL", K.ledger, "sent:" .. A.key)
   elseif began and to ~= "cancelled" then
@@ -172,8 +158,20 @@ if to == "done" or to == "rejected" then
   redis.call("PEXPIRE", K.call, A.keep_ms)
 end
 mark_sent()
-append_event(K.history, {
+local rebuilt = {
   at = now, event = "rebuilt", state = to, from = "the journal", why = A.reason, before = state or "gone", call = A.call,
-})
-count_change(K.agent_meta)
+}
+if state then
+  append_event(K.key, K.history, rebuilt)
+else -- the key notes nothing of its past
+  redis.call("RPUSH", K.history, cjson.encode(rebuilt))
+  if to == "rejected" then
+    redis.call("PEXPIRE", K.history, A.keep_ms)
+  end
+end
+if A.token == "" then
+  count_change(K.agent_meta)
+else -- a recovery writes the time at its end
+  redis.call("HINCRBY", K.agent_meta, "revision", 1)
+end
 return {"rebuilt", to}

@@ -15,18 +15,18 @@
 --   {"held", reason, "1" if the task has an effect}
 --! include now history agent hold caps soundness
 local K = named({
-  "key", "call", "waiting", "running", "held", "history", "agent_meta", "metrics", "ledger", "caps..."
+  "key", "call", "waiting", "running", "held", "waits", "history", "agent_meta", "metrics", "ledger", "caps..."
 }, KEYS)
 local A = named({"key", "call", "owner", "fence", "owner_is_dead", "poison_after", "boot", "boot_ms"}, ARGV)
 
-local key = fields(K.key, "state", "owner", "fence", "lease_ms", "started_ms", "verify", "epoch")
+local key = fields(K.key, "state", "owner", "fence", "lease_ms", "started_ms", "verify", "epoch", "task")
 local state = key.state
 if (state ~= "claimed" and state ~= "sending") or key.owner ~= A.owner or key.fence ~= A.fence
   or (A.owner_is_dead ~= "1" and tonumber(key.lease_ms) > now) then
   return {"kept"}
 end
 local has_effect = key.epoch and key.epoch ~= ""
-if has_effect and redis.call("HGET", K.ledger, "run") ~= server_run_id() then
+if has_effect and not is_this_server(redis.call("HGET", K.ledger, "run")) then
   return {"kept"} -- after a restart a claim may have been sending; the comparison with the journal finds out
 end
 local poison = tonumber(A.poison_after)
@@ -44,9 +44,9 @@ redis.call("ZREM", K.running, A.key)
 local fence = tonumber(A.fence)
 if state == "claimed" then
   free_places(K.caps, A.key)
-  append_event(K.history, {at = tonumber(key.started_ms), event = "claimed", owner = A.owner, fence = fence})
+  append_event(K.key, K.history, {at = tonumber(key.started_ms), event = "claimed", owner = A.owner, fence = fence})
 end
-append_event(K.history, {at = now, event = to, why = why, owner = A.owner, fence = fence})
+append_event(K.key, K.history, {at = now, event = to, why = why, owner = A.owner, fence = fence})
 if to == "queued" then
   redis.call("ZADD", K.waiting, now, A.call)
   redis.call("HSET", K.call, "paid_ms", key.started_ms or now) -- its slots of the rates
@@ -58,9 +58,10 @@ else
   if to == "unknown" and key.verify then
     redis.call("ZADD", K.waiting, now + cjson.decode(key.verify).every_ms, A.call)
   end
-  list_held(K.held, A.key, to, now, why)
+  list_held(K.held, K.waits, A.key, to, now, why)
   redis.call("HINCRBY", K.metrics, "total_failed", 1)
 end
+redis.call("HINCRBY", K.metrics, "lost " .. (key.task or ""), 1)
 count_change(K.agent_meta)
 if to == "held" then
   return {to, why, has_effect and "1" or "0"}

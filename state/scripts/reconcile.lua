@@ -20,29 +20,32 @@
 --   {"waiting"}
 --   {"held", reason}
 --! include now history agent hold
-local K = named({"key", "call", "waiting", "held", "history", "agent_meta", "ledger"}, KEYS)
+local K = named({"key", "call", "waiting", "held", "waits", "history", "agent_meta", "ledger"}, KEYS)
 local A = named({
   "key", "call", "owner", "fence", "answer", "owner_is_dead", "boot", "boot_ms", "max_lookups", "max_resends",
   "away_ms", "events..."
 }, ARGV)
 
 local GONE, ABSENT = "gone:" .. A.boot .. ":" .. A.fence, "absent:" .. A.boot .. ":" .. A.fence
-local key = fields(K.key, "state", "owner", "fence", "verify", "gone", "since_ms")
+local key = fields(K.key, "state", "owner", "fence", "verify", "gone", "since_ms", "told")
 if key.state ~= "unknown" or key.owner ~= A.owner or key.fence ~= A.fence or not key.verify then
   return {"kept", key.state or "gone"}
 end
 local verify, began = cjson.decode(key.verify), tonumber(A.boot_ms)
 local gone, absent = tonumber(redis.call("HGET", K.key, GONE)), tonumber(redis.call("HGET", K.key, ABSENT))
-if not gone and (key.gone == A.fence or A.owner_is_dead == "1") then
+local was_told = not gone and A.owner_is_dead ~= "1" and key.told == A.fence
+if was_told then
+  redis.call("HDEL", K.key, "told") -- this look-up may have begun before that death; the next one begins after it
+elseif not gone and (key.gone == A.fence or A.owner_is_dead == "1") then
   gone = began -- proven by now, and perhaps not before
   redis.call("HSET", K.key, "gone", A.fence, GONE, gone)
 end
-append_events(K.history, unpack(A.events))
+append_events(K.key, K.history, unpack(A.events))
 local lookups = redis.call("HINCRBY", K.key, "looks", A.answer == "away" and 0 or 1)
 
 local function tell(event, told)
   told.at, told.event, told.fence = now, event, tonumber(A.fence)
-  append_event(K.history, told)
+  append_event(K.key, K.history, told)
   count_change(K.agent_meta)
 end
 
@@ -65,6 +68,7 @@ local function send_again(absences)
   redis.call("HSET", K.call, "again", 1)
   redis.call("ZADD", K.waiting, now, A.call)
   redis.call("HDEL", K.held, A.key)
+  redis.call("ZREM", K.waits, A.key)
   redis.call("HDEL", K.ledger, "sent:" .. A.key)
   redis.call("HDEL", K.key, "why", "since_ms", "gone", GONE, "absences", ABSENT, "looks", "lease_ms")
   tell("waiting", {why = "proven absent", absences = absences, drain = verify.drain_ms / 1000})
@@ -75,7 +79,7 @@ local function hold(why)
   move("held")
   redis.call("ZREM", K.waiting, A.call)
   redis.call("HSET", K.key, "why", why)
-  list_held(K.held, A.key, "held", tonumber(key.since_ms), why)
+  list_held(K.held, K.waits, A.key, "held", tonumber(key.since_ms), why)
   tell("held", {why = why})
   return {"held", why}
 end
@@ -84,6 +88,8 @@ local function look_again(absences)
   local pause = verify.every_ms * math.min(2 ^ math.max(lookups - 1, 0), 10) -- slower and slower: its owner may come back
   if gone then
     pause = math.max(verify.every_ms, gone + verify.drain_ms - began)
+  elseif was_told then
+    pause = verify.every_ms
   end
   pause = math.max(pause, tonumber(A.away_ms))
   redis.call("ZADD", K.waiting, now + pause, A.call)

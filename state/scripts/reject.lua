@@ -39,11 +39,12 @@ if key.call == A.call and (key.state == "queued" or key.state == "waiting") then
   key.state = "rejected"
 end
 receipt.at, receipt.event, receipt.call = now, "refused", A.call
-append_event(K.history, receipt)
+append_event(K.key, K.history, receipt)
 if not key.state or key.state == "rejected" then
   redis.call("PEXPIRE", K.history, A.keep_ms)
 end
 redis.call("HINCRBY", K.metrics, "total_refused", 1)
 redis.call("HINCRBY", K.metrics, "refused_" .. receipt.stage, 1)
+redis.call("HINCRBY", K.metrics, "refused_" .. receipt.stage .. " " .. A.task, 1)
 count_change(K.agent_meta)
 return {"rejected"}

@@ -8,12 +8,11 @@
 -- Returns:
 --   {"open"}
 --   {"lost"}
---! include soundness
 local K = named({"ledger"}, KEYS)
 local A = named({"token", "server_run_id", "epoch", "fence", "previous_epoch"}, ARGV)
 
 local ledger = fields(K.ledger, "recovering", "fence", "closed", "epoch")
-local run = server_run_id()
+local run = string.match(redis.call("INFO", "server"), "run_id:(%x+)")
 if run ~= A.server_run_id or (ledger.recovering or "") ~= A.token or (A.token == "" and ledger.closed)
   or (ledger.epoch or "") ~= A.previous_epoch then
   return {"lost"}

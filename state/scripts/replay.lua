@@ -2,14 +2,15 @@
 --
 -- Arguments:
 --   call
---   by: the person
+--   decision: JSON {id, by, door, what, subject, why}: the entry of the list of decisions
 -- Returns:
 --   {"replayed"}
 --   {"kept", state of the call}
---! include now history agent restart
-local K = named({"key", "call", "waiting", "dead", "history", "agent_meta", "followed"}, KEYS)
-local A = named({"call", "by"}, ARGV)
+--! include now history agent restart audit
+local K = named({"key", "call", "waiting", "dead", "history", "agent_meta", "followed", "audit", "unwritten"}, KEYS)
+local A = named({"call", "decision"}, ARGV)
 
+local said = cjson.decode(A.decision)
 local call = fields(K.call, "state", "fingerprint", "task", "options")
 if call.state ~= "rejected" or not call.fingerprint then
   return {"kept", call.state or "gone"}
@@ -22,6 +23,7 @@ if call.options then
 end
 redis.call("ZREM", K.dead, A.call)
 take_free_key(K.key, K.history, A.call, "waiting", call.task, call.fingerprint)
-append_event(K.history, {at = now, event = "replayed by a person", call = A.call, by = A.by})
+append_event(K.key, K.history, {at = now, event = "replayed by a person", call = A.call, by = said.by, why = said.why})
+note_decision(K.audit, K.unwritten, said, call.state, "waiting")
 count_change(K.agent_meta)
 return {"replayed"}

@@ -2,7 +2,8 @@
 --
 -- Keys:
 --   signs: process → its sign, JSON
---   format: the format of what Redis holds, as in state/redis/format.py
+--   format: the format of what Redis holds, as in state/redis_format.py
+--   hosts: mark of a host → JSON, see state/processes/hosts.py
 -- Arguments:
 --   process: its kind, machine and pid
 --   sign: what it reports about itself, JSON
@@ -11,11 +12,14 @@
 --   keep_ms: ms after which the sign of a silent process is deleted
 --   own_format: written if Redis has none, because it was emptied
 --   max_signs: how many signs are kept at most
+--   mark: of its host; host: what it reports about that, JSON, or "" for nothing this time
 -- Returns:
 --   {"kept", now, format of what Redis holds}
 --! include now
-local K = named({"signs", "format"}, KEYS)
-local A = named({"process", "sign", "state", "swept_ago_ms", "keep_ms", "own_format", "max_signs"}, ARGV)
+local K = named({"signs", "format", "hosts"}, KEYS)
+local A = named({
+  "process", "sign", "state", "swept_ago_ms", "keep_ms", "own_format", "max_signs", "mark", "host"
+}, ARGV)
 local name = A.process
 
 local sign = cjson.decode(A.sign)
@@ -48,6 +52,10 @@ if not known or redis.call("HLEN", K.signs) > tonumber(A.max_signs) then -- a ne
   for i = 1, #oldest - tonumber(A.max_signs) do
     redis.call("HDEL", K.signs, oldest[i][2])
   end
+end
+if A.host ~= "" then
+  --! include host
+  sign_host(K.hosts, A.mark, A.host, A.keep_ms)
 end
 redis.call("SET", K.format, A.own_format, "NX")
 return {"kept", now, redis.call("GET", K.format)}

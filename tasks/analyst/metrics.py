@@ -94,7 +94,7 @@ def _agent(name: str, now: datetime) -> AgentMetrics:
         attempts=len(began),
         **{outcome: outcomes[outcome] for outcome in ("done", "failed", "refused", "unknown")},
         median_ms=round(median(one.ms for one in began)) if began else None,
-        held=len(head["held"]),
+        held=head["held_total"],
         paused=bool(head["paused"]),
         totals=totals,
     )

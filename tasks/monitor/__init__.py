@@ -10,10 +10,10 @@ from typing import Any
 import gatekeeper
 from gatekeeper.policies.spec import agents
 from gatekeeper.schedule.entries import Schedule
-from tasks.monitor import alerts, config, incidents, probes, schedule_checks
+from tasks.monitor import alerts, config, incidents, probes, schedule_checks, sending
 from tasks.monitor.checks import Check, CheckResult, failed, run_all
 from tasks.monitor.config import MonitorConfig
-from tasks.monitor.incidents import Change, Incident
+from tasks.monitor.incidents import Change, FailingCheck
 
 
 @gatekeeper.task()
@@ -24,7 +24,7 @@ def check() -> dict[str, Any]:
     schedule = schedule_checks.schedule()
     before = memory.get("watched_since") or {}
     since = schedule_checks.watched_since(schedule.entries, before, _time(last.get("at")), now)
-    standing = {name: Incident.model_validate(fields) for name, fields in (memory.get("incidents") or {}).items()}
+    standing = {name: FailingCheck.model_validate(fields) for name, fields in (memory.get("incidents") or {}).items()}
 
     results, change = _check_twice(standing, lambda config: _checks(config, schedule, since, now), now)
 
@@ -41,6 +41,12 @@ def check() -> dict[str, Any]:
         "alerts": [began.name for began in change.began],
         "recovered": [ended.name for ended in change.ended],
     }
+
+
+@gatekeeper.task(key="alert:{alert}:{channel}", lease="2m", time_limit="1m", backoff="10s", max_age="2d")
+def alert(alert: str, channel: str) -> dict[str, Any]:
+    """Send one alert to one channel. It may be sent twice rather than never, so it is not an effect: see decision 18."""
+    return sending.send(alert, channel)
 
 
 def failing(names: Collection[str], since: Mapping[str, str]) -> set[str]:
@@ -63,7 +69,7 @@ def failing(names: Collection[str], since: Mapping[str, str]) -> set[str]:
 
 
 def _check_twice(
-    standing: Mapping[str, Incident], checks: Callable[[MonitorConfig], Iterator[Check]], now: datetime
+    standing: Mapping[str, FailingCheck], checks: Callable[[MonitorConfig], Iterator[Check]], now: datetime
 ) -> tuple[list[CheckResult], Change]:
     """Run the checks, and those with a new result again after a pause; return the last results and the change."""
     configured, problems = _config()
@@ -90,7 +96,7 @@ def _config() -> tuple[MonitorConfig, list[CheckResult]]:
     return configured, [failed(config.FILE, "; ".join(problems))] if problems else []
 
 
-def _not_checked(standing: Mapping[str, Incident], results: list[CheckResult]) -> list[CheckResult]:
+def _not_checked(standing: Mapping[str, FailingCheck], results: list[CheckResult]) -> list[CheckResult]:
     """Return a failed check for each incident that no check covers because the configuration is broken.
 
     Without it the incident would end, although its URL may still be down.

@@ -14,8 +14,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from tasks.monitor.checks import CheckResult
 
 
-class Incident(BaseModel):
-    """One failing check; `until` is None as long as it fails."""
+class FailingCheck(BaseModel):
+    """A check that fails; `until` is None as long as it fails."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -31,18 +31,18 @@ class Incident(BaseModel):
 class Change:
     """The confirmed change: the incidents that are open now, those that began, and those that ended."""
 
-    standing: dict[str, Incident]
+    standing: dict[str, FailingCheck]
     began: list[CheckResult]
-    ended: list[Incident]
+    ended: list[FailingCheck]
 
 
-def unconfirmed(standing: Mapping[str, Incident], checks: Iterable[CheckResult]) -> set[str]:
+def unconfirmed(standing: Mapping[str, FailingCheck], checks: Iterable[CheckResult]) -> set[str]:
     """Return the names of the checks whose result differs from the open incidents; they need a second check."""
     return set(standing) ^ _failing(checks)
 
 
 def confirm(
-    standing: Mapping[str, Incident], first: list[CheckResult], second: list[CheckResult], now: AwareDatetime
+    standing: Mapping[str, FailingCheck], first: list[CheckResult], second: list[CheckResult], now: AwareDatetime
 ) -> Change:
     """Return the change that both checks agree on; an incident without a check (a removed URL) has ended.
 
@@ -57,7 +57,7 @@ def confirm(
     failing = {check.name: check for check in second if not check.ok and check.name in doubtful}
     began = [failing[name] for name in sorted(doubtful - set(standing)) if name in failing]
     over = sorted(doubtful & set(standing) - set(failing))
-    opened = {check.name: Incident(since=now, **check.model_dump(exclude={"ok"})) for check in began}
+    opened = {check.name: FailingCheck(since=now, **check.model_dump(exclude={"ok"})) for check in began}
     return Change(
         standing={name: incident for name, incident in standing.items() if name not in over} | opened,
         began=began,

@@ -37,7 +37,7 @@ def checks(watch: MonitorConfig) -> Iterator[Check]:
         if urlsplit(site.url).scheme == "https":
             yield Check(f"certificate {site.name}", partial(days_left, site))
     limits = watch.limits
-    for name, folder in _file_systems().items():
+    for name, folder in file_systems().items():
         yield Check(f"disk {name}", partial(disk, folder, limits.disk_percent))
     yield Check("memory", partial(memory, limits.memory_percent))
     yield Check("load", partial(load, limits.load_per_core))
@@ -158,9 +158,14 @@ def queue(limit: int) -> Observation:
     return Observation(f"{depth} waiting", f"{limit}", why)
 
 
-def _file_systems() -> dict[str, Path]:
+def file_systems() -> dict[str, Path]:
     """Return one of our folders per file system, by its purpose."""
     here = settings.current()
-    ours = {"state": here.state_dir, "public": here.public_dir, "content": here.content_dir}
+    ours = {
+        "state": here.state_dir,
+        "public": here.public_dir,
+        "content": here.content_dir,
+        "journal": here.journal_dir,
+    }
     found = {folder.stat().st_dev: (name, folder) for name, folder in reversed(ours.items()) if folder.exists()}
     return dict(reversed(found.values()))

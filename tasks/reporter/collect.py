@@ -17,14 +17,14 @@ from state.agents import events
 from state.agents.events import PastAttempt
 from state.agents.snapshot import snapshot
 from tasks import monitor
-from tasks.monitor.incidents import Incident
+from tasks.monitor.incidents import FailingCheck
 from tasks.writer import review
-from tasks.writer.review import Waiting
+from tasks.writer.review import WaitingDraft
 
 #: The agent that records incidents.
 MONITOR = "monitor"
 
-_INCIDENTS = TypeAdapter(dict[str, Incident])
+_INCIDENTS = TypeAdapter(dict[str, FailingCheck])
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class AgentData:
     posts: list[PublishedPost]
 
     @property
-    def incidents(self) -> list[Incident]:
+    def incidents(self) -> list[FailingCheck]:
         """The open and the past incidents, if this is the agent that records them."""
         try:
             standing = _INCIDENTS.validate_python(self.facts.get("incidents") or {})
@@ -62,7 +62,7 @@ class AgentData:
 class Desk:
     """The things that wait for a person outside the agents' states: drafts, messages and broken posts."""
 
-    drafts: Sequence[Waiting] = ()
+    drafts: Sequence[WaitingDraft] = ()
     messages: Mapping[str, int] = field(default_factory=dict)  #: by folder of the mailbox
     broken_posts: Mapping[str, str] = field(default_factory=dict)  #: what is wrong, by file
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from clients.text.words import capitalized, counted, listed
 from state.agents.events import PastAttempt
-from tasks.monitor.incidents import Incident
+from tasks.monitor.incidents import FailingCheck
 from tasks.reporter import stats
 from tasks.reporter.collect import AgentData, Desk, PublishedPost
 from tasks.reporter.stats import OutcomeCounts, StageRefusals
@@ -67,6 +67,10 @@ class AgentReport(_Attempts):
     @property
     def held(self) -> list[dict[str, Any]]:
         return cast("list[dict[str, Any]]", self.raw.head["held"])
+
+    @property
+    def held_total(self) -> int:
+        return int(self.raw.head["held_total"])
 
     @property
     def pause(self) -> dict[str, str] | None:
@@ -135,7 +139,7 @@ class DailyReport(_Attempts):
         return sum(post.at >= self.now - timedelta(days=1) for post in self.posts)
 
     @cached_property
-    def incidents(self) -> list[Incident]:
+    def incidents(self) -> list[FailingCheck]:
         """The open incidents and those that ended in these days, newest first."""
         every = [incident for agent in self.agents for incident in agent.raw.incidents]
         begin = stats.beginning(self.now)
@@ -143,11 +147,11 @@ class DailyReport(_Attempts):
         return sorted(recent, key=lambda incident: (incident.until is None, incident.since), reverse=True)
 
     @property
-    def standing(self) -> list[Incident]:
+    def standing(self) -> list[FailingCheck]:
         return [incident for incident in self.incidents if incident.until is None]
 
     @property
-    def trouble(self) -> list[Incident]:
+    def trouble(self) -> list[FailingCheck]:
         """The open incidents, without those that repeat a held key or a pause."""
         return [one for one in self.standing if not one.name.startswith(("held ", "agent "))]
 
@@ -156,7 +160,7 @@ class DailyReport(_Attempts):
         """The things that wait for a person, in words."""
         paused = [agent.name for agent in self.agents if agent.pause]
         kinds = [
-            (sum(len(agent.held) for agent in self.agents), "key is held", "keys are held"),
+            (sum(agent.held_total for agent in self.agents), "key is held", "keys are held"),
             (len(self.trouble), "incident stands", "incidents stand"),
             (len(self.desk.drafts), "draft waits", "drafts wait"),
             (sum(self.desk.messages.values()), "message waits for an answer", "messages wait for an answer"),

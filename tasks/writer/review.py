@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -12,20 +16,25 @@ from typing import Literal
 import settings
 from clients import content
 from clients.content import BrokenPost, PostNotFound, post
-from state import hints
-from state.files import sync_folder, write_atomic
-from tasks.writer import drafts
+from state import hints, private
+from state.files import open_locked, sync_folder, write_atomic
+from tasks.writer import drafts, rewrite
+from tasks.writer.rewrite import Edit
 
 #: The suffix of a rejected draft, which makes its file no post.
 REJECTED = ".rejected"
+#: The suffix of the text of a draft before a person edited it.
+ORIGINAL = ".original"
+#: Seconds that a decision waits for another one.
+_LOCK_SECONDS = 5.0
 
 
-class NotDecided(Exception):
+class DraftNotDecided(Exception):
     """Raised for a draft that cannot be approved or rejected; the message says why, and what to do."""
 
 
 @dataclass(frozen=True)
-class Waiting:
+class WaitingDraft:
     """One draft that waits: its name, its file, and what a person should know; `why` says why it cannot be used."""
 
     draft: str
@@ -36,6 +45,11 @@ class Waiting:
     since: str | None = None
     sources: tuple[str, ...] = ()
     why: str = ""
+    version: str = ""  #: 16 hexadecimal digits of its text: what a decision names as seen
+
+
+class Changed(DraftNotDecided):
+    """Raised if a draft is not any more what the person saw; nothing is changed."""
 
 
 @dataclass(frozen=True)
@@ -48,59 +62,93 @@ class Decided:
     is_new: bool  #: whether this decided it; False if it had been decided before
 
 
-def waiting() -> list[Waiting]:
+def waiting() -> list[WaitingDraft]:
     """Return every draft that waits for a person, the oldest first, and then those that cannot be used."""
     scan, home = drafts.waiting(), drafts.folder()
     usable = [
-        Waiting(each.id, str(home / scan.files[each.id]), "waiting", each.title, each.made_by, each.publish_at.isoformat(), each.sources)
+        WaitingDraft(each.id, str(home / scan.files[each.id]), "waiting", each.title, each.made_by, each.publish_at.isoformat(), each.sources,
+                version=_version(home / scan.files[each.id]))
         for each in scan.posts
     ]  # fmt: skip
     broken = [
-        Waiting(Path(name).stem, str(home / name), "broken", why=why)
+        WaitingDraft(Path(name).stem, str(home / name), "broken", why=why, version=_version(home / name))
         for name, why in (scan.broken | scan.skipped).items()
     ]
     return usable + broken
 
 
-def approve(name: str) -> Decided:
+def approve(name: str, *, seen: str = "", edit: Edit | None = None) -> Decided:
     """Make a draft a post: move its file to CONTENT_DIR, where the publisher finds it at its next tick.
 
     Args:
         name: The draft's name, or the beginning of it that only one draft has.
+        seen: The version that the person read; "" is not compared.
+        edit: What the person made of it; its text before is kept beside the drafts.
 
     Raises:
-        NotDecided: the draft does not exist or cannot be used, or a post has its name.
+        DraftNotDecided: the draft does not exist or cannot be used, or a post has its name.
+        Changed: the draft is not any more what the person read.
 
     """
+    with _deciding():
+        return _approve(name, seen, edit)
+
+
+def _approve(name: str, seen: str, edit: Edit | None) -> Decided:
     home = settings.current().content_dir
     found = _find(name, home, "approved")
+    _check_seen(found, name, seen)
     if isinstance(found, Decided):
         return found
     file = Path(found.file)
     target = home / file.relative_to(drafts.folder())
     if found.why:
-        raise NotDecided(f"{found.draft} cannot be published: {found.why}")
+        raise DraftNotDecided(f"{found.draft} cannot be published: {found.why}")
     if target.exists() or _is_post(found.draft):
-        raise NotDecided(f"there is a post {found.draft} in {home} already; give the draft another id, or reject it")
+        raise DraftNotDecided(
+            f"there is a post {found.draft} in {home} already; give the draft another id, or reject it"
+        )
+    if edit:
+        write_atomic(drafts.folder() / f"{found.draft}.md{ORIGINAL}", file.read_bytes())
+        write_atomic(file, _rewritten(found.draft, file, edit))
     target.parent.mkdir(parents=True, exist_ok=True)
     file.rename(target)
     sync_folder(target.parent)
     return Decided(found.draft, "approved", str(target), is_new=True)
 
 
-def reject(name: str, by: str, why: str) -> Decided:
+def reject(name: str, by: str, why: str, *, seen: str = "") -> Decided:
     """Take a draft away from those that wait; its items are not drafted again.
 
     Args:
         name: The draft's name, or the beginning of it that only one draft has.
         by: Who rejects it.
         why: The reason, which its file keeps.
+        seen: The version that the person read; "" is not compared.
 
     Raises:
-        NotDecided: the draft does not exist.
+        DraftNotDecided: the draft does not exist.
+        Changed: the draft is not any more what the person read.
 
     """
+    with _deciding():
+        return _reject(name, by, why, seen)
+
+
+def text_of(name: str) -> str:
+    """Return the text of a draft below its front matter, for a person to edit. Raises DraftNotDecided."""
     found = _find(name, drafts.folder(), "rejected")
+    if isinstance(found, Decided):
+        raise DraftNotDecided(f"{name} was {found.state} already")
+    try:
+        return rewrite.body(Path(found.file).read_bytes())
+    except (BrokenPost, OSError) as error:
+        raise DraftNotDecided(f"{name} cannot be read: {error}") from None
+
+
+def _reject(name: str, by: str, why: str, seen: str) -> Decided:
+    found = _find(name, drafts.folder(), "rejected")
+    _check_seen(found, name, seen)
     if isinstance(found, Decided):
         return found
     file = Path(found.file)
@@ -112,29 +160,65 @@ def reject(name: str, by: str, why: str) -> Decided:
     return Decided(found.draft, "rejected", str(target), is_new=True)
 
 
-def _find(name: str, home: Path, state: Literal["approved", "rejected"]) -> Waiting | Decided:
-    """Return the draft of this name, or the same decision if it was made before; raises NotDecided."""
+def _find(name: str, home: Path, state: Literal["approved", "rejected"]) -> WaitingDraft | Decided:
+    """Return the draft of this name, or the same decision if it was made before; raises DraftNotDecided."""
     name = Path(name).stem if name.endswith(".md") else name  # `draft list` shows files, which people paste
     known = {each.draft: each for each in waiting()}
     near = [each for each in known if name and each.startswith(name)]
     if name in known or len(near) == 1:
         return known.get(name) or known[near[0]]
     if near:
-        raise NotDecided(f"{name!r} begins the names of several drafts: {', '.join(near)}; write more of it")
+        raise DraftNotDecided(f"{name!r} begins the names of several drafts: {', '.join(near)}; write more of it")
     rejected = drafts.folder() / f"{name}.md{REJECTED}"
     if re.fullmatch(post.ID, name) and rejected.exists():
         if state == "rejected":
             return Decided(name, state, str(rejected), is_new=False)
-        raise NotDecided(f"{name} was rejected; to publish it all the same: mv {rejected} {home / name}.md")
+        raise DraftNotDecided(f"{name} was rejected; to publish it all the same: mv {rejected} {home / name}.md")
     if _is_post(name):
         if state == "approved":
             return Decided(name, state, str(home / f"{name}.md"), is_new=False)
-        raise NotDecided(
+        raise DraftNotDecided(
             f"{name} is a post already; to take it back, remove its file in {settings.current().content_dir}"
         )
     close = get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]}?" if close else f"see: {hints.gatehouse('draft', 'list')}"
-    raise NotDecided(f"no draft {name[:80]!r} waits in {drafts.folder()}; {hint}")
+    raise DraftNotDecided(f"no draft {name[:80]!r} waits in {drafts.folder()}; {hint}")
+
+
+@contextmanager
+def _deciding() -> Iterator[None]:
+    """Hold the lock of decisions, so that of two at the same time one is first; raises DraftNotDecided."""
+    try:
+        lock = open_locked(private.folder(settings.current().run_dir) / "drafts.lock", wait=_LOCK_SECONDS)
+    except BlockingIOError:
+        raise DraftNotDecided("another decision about a draft is under way; try again") from None
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _check_seen(found: WaitingDraft | Decided, name: str, seen: str) -> None:
+    if not seen:
+        return
+    if isinstance(found, Decided):
+        raise Changed(f"{found.draft} was {found.state} before, so nothing was changed: {found.file}")
+    if found.version != seen:
+        raise Changed(f"{name} was edited since you opened it, so nothing was changed; read it again")
+
+
+def _version(file: Path) -> str:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    except OSError:  # it was decided in this moment
+        return ""
+
+
+def _rewritten(name: str, file: Path, edit: Edit) -> bytes:
+    try:
+        return rewrite.document(file.read_bytes(), edit)
+    except BrokenPost as error:
+        raise DraftNotDecided(f"{name} as you edited it cannot be published: {error}") from None
 
 
 def _is_post(name: str) -> bool:

@@ -10,7 +10,7 @@ from tests.harness import Install, until
 #: Death is noticed by an expired lease and a free lock file, then the sweeper acts.
 RECOVERY = 60.0
 
-POOLS = [("threads", 4), ("prefork", 2)]
+POOLS = [("threads", 4), pytest.param("prefork", 2, marks=pytest.mark.slow)]
 
 
 def state_of(install: Install, key: str) -> str:
@@ -36,6 +36,7 @@ def test_a_worker_killed_after_its_effect_leaves_the_key_unknown_and_one_effect(
     assert effects.counts() == {"story:cut": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_an_effect_that_arrives_after_its_worker_was_killed_stays_the_only_one(
     install: Install, effects: EffectServer
@@ -94,6 +95,7 @@ def test_a_worker_killed_before_the_effect_is_replaced_and_the_post_goes_out_onc
     assert state_of(install, "careful:again") == "done"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_a_task_that_kills_its_own_process_runs_again(install: Install) -> None:
     install.worker("prefork", 2)

@@ -48,7 +48,17 @@ def root(tmp_path: Path) -> Path:
     """A copy of the code that the takeover needs, without data."""
     for part in ("state", "deploy"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__", "*.json*"))
-    for file in ("settings.py", "setting_values.py", "data_dir.py", "redis_url.py"):
+    for file in (
+        "settings.py",
+        "setting_values.py",
+        "api_token.py",
+        "data_dir.py",
+        "redis_url.py",
+        "amqp_url.py",
+        "broker_url.py",
+        "redis_options.py",
+        "smtp_url.py",
+    ):
         shutil.copy(ROOT / file, tmp_path)
     return tmp_path
 
@@ -72,7 +82,7 @@ def data_in(folder: Path) -> dict[str, str]:
     return {
         str(file.relative_to(folder)): file.read_text()
         for file in found
-        if file.is_file() and file.suffix not in {".py", ".pyc"} and file.name != "up.lock"
+        if file.is_file() and file.suffix not in {".py", ".pyc", ".sql"} and file.name != "up.lock"
     }
 
 
@@ -181,6 +191,7 @@ def test_it_refuses_while_the_old_embedded_server_listens(root: Path) -> None:
     assert data_in(root / "state") == OLD
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_code", [False, True])
 @pytest.mark.parametrize("renames", range(7))
 def test_a_move_that_was_cut_off_is_completed_by_the_next_run(root: Path, renames: int, with_code: bool) -> None:

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(
 ROW = re.compile(r"(?P<name>\S+) +(?P<pid>\d+) +(?P<mb>[\d.]+) MB")
 
 #: The limit for the whole system, which must fit on a server with 1 GB beside everything else.
-MAX_MB = 300
+MAX_MB = 230
 
 
 def measure(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -10,12 +10,19 @@ from typing import Any
 from tests.deploy.tools import ROOT
 
 #: What `make up` puts beside the code, and what only a server or an image needs.
-NOT_CODE = ("deploy/systemd",)
+NOT_CODE = ("deploy/systemd", "deploy/prometheus", "deploy/grafana", "deploy/kubernetes")
 ON_THE_MACHINE = {
+    "deploy/Caddyfile",
     "deploy/Dockerfile",
+    "deploy/backup.sh",
+    "deploy/compose.cluster.yaml",
     "deploy/compose.yaml",
     "deploy/install.sh",
+    "deploy/nginx.conf",
+    "deploy/redis-users.acl",
+    "deploy/requirements-postgres.txt",
     "deploy/requirements.txt",
+    "deploy/restore.sh",
     "deploy/server.sh",
     "deploy/server.env",
 }

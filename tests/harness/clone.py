@@ -90,7 +90,8 @@ class Clone:
         """Stop it as Ctrl-C does."""
         for process in (each for each in self._up if each.alive):
             for child in self.processes(""):
-                child.resume()
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.resume()
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGINT)
             try:

@@ -11,25 +11,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.harness import forks
 from tests.harness.polling import GaveUp, patient, until
 
 
 class Process:
     """A child in a session of its own. Signals other than SIGTERM go to it and all its children."""
 
-    def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], cwd: Path, log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        cwd: Path,
+        log: Path,
+        *,
+        may_fork: bool = True,
+    ) -> None:
         self.name = name
         self.log = log
         with log.open("ab") as output:
-            self._child = subprocess.Popen(
-                command,
-                env=dict(env),
-                cwd=cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            streams = forks.Streams(output.fileno(), output.fileno())
+            self._child = forks.start(command, env, cwd, streams, new_session=True, may_fork=may_fork)
 
     @property
     def pid(self) -> int:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import textwrap
 from typing import Any
 
+from tests.harness import forks
 from tests.harness.install import LOAD_APP, Install
 
 #: Reads one JSON text per line, runs it, and answers with the value of `answer`, or with what went wrong.
@@ -32,25 +35,20 @@ class Shell:
 
     def __init__(self, install: Install) -> None:
         self.log = install.folder / "log" / "shell"
-        with self.log.open("ab") as output:
-            self._child = subprocess.Popen(
-                [sys.executable, "-c", LOAD_APP + LOOP],
-                env=install.env,
-                cwd=install.root,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=output,
-                text=True,
-            )
+        asked, ask = os.pipe()
+        say, said = os.pipe()
+        with self.log.open("ab") as output, os.fdopen(asked, "rb") as asked_from, os.fdopen(said, "wb") as said_to:
+            streams = forks.Streams(said_to.fileno(), output.fileno(), asked_from.fileno())
+            command = [sys.executable, "-c", LOAD_APP + LOOP]
+            self._child = forks.start(command, install.env, install.root, streams)
+        self._ask, self._said = os.fdopen(ask, "w"), os.fdopen(say)
 
     def run(self, code: str, **names: Any) -> Any:
         """Run a snippet with these JSON values in it; answers what it put into `answer`."""
         given = "".join(f"{name} = json.loads({json.dumps(value)!r})\n" for name, value in names.items())
-        assert self._child.stdin is not None
-        assert self._child.stdout is not None
-        self._child.stdin.write(json.dumps(given + textwrap.dedent(code)) + "\n")
-        self._child.stdin.flush()
-        line = self._child.stdout.readline()
+        self._ask.write(json.dumps(given + textwrap.dedent(code)) + "\n")
+        self._ask.flush()
+        line = self._said.readline()
         assert line, f"the shell ended:\n{self.log.read_text()}"
         said = json.loads(line)
         assert "problem" not in said, said["problem"]
@@ -85,9 +83,7 @@ class Shell:
         return json.loads(done.stdout)
 
     def close(self) -> None:
-        assert self._child.stdin is not None
-        assert self._child.stdout is not None
-        self._child.stdin.close()
-        self._child.kill()
+        self._ask.close()
+        self._child.send_signal(signal.SIGKILL)
         self._child.wait(10)
-        self._child.stdout.close()
+        self._said.close()

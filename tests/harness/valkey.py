@@ -37,17 +37,21 @@ def binary() -> str:
 
 
 class Valkey:
-    """A server with a folder of its own; `aof=True` makes its data survive a restart."""
+    """A server with a folder of its own; `aof=True` makes its data survive a restart. `options` are further ones of its own."""
 
-    def __init__(self, *, aof: bool = False, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *, aof: bool = False, env: Mapping[str, str] | None = None, options: Mapping[str, str] | None = None
+    ) -> None:
         self._binary = binary()
         self.env = dict(env or {})
+        self._further = dict(options or {})
         self._aof = aof
         self.folder = Path(tempfile.mkdtemp(prefix="vk-"))
         if len(bytes(self.socket)) > MAX_SOCKET_PATH:
             self.folder.rmdir()
             self.folder = Path(tempfile.mkdtemp(prefix="vk-", dir="/tmp"))
         self._process: Process | None = None
+        self._paused = False
         self._client: redis.Redis = redis.Redis(
             unix_socket_path=str(self.socket), decode_responses=True, socket_timeout=5, retry=Retry(NoBackoff(), 1)
         )
@@ -74,6 +78,7 @@ class Valkey:
 
     def start(self) -> Valkey:
         """Start and wait until it answers."""
+        self._paused = False
         self._process = Process("valkey", [self._binary, *self._options()], self.env, self.folder, self.folder / "log")
         until(self._answers, what="the Valkey server to answer")
         return self
@@ -83,6 +88,8 @@ class Valkey:
         self._running().terminate()
 
     def kill9(self) -> None:
+        """Kill it. With an append-only file it has written all that it answered; a loss is a fault of its own."""
+        self._write_before_answers()
         self._running().kill9()
 
     def end(self, how: str) -> None:
@@ -100,9 +107,13 @@ class Valkey:
         time.sleep(seconds)
 
     def pause(self) -> None:
+        """Stop it until `resume`; it may be killed meanwhile, and has written all that it answered too."""
+        self._write_before_answers()
+        self._paused = True
         self._running().pause()
 
     def resume(self) -> None:
+        self._paused = False
         self._running().resume()
 
     def close(self) -> None:
@@ -111,6 +122,14 @@ class Valkey:
         if self.alive:
             self._running().kill9()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _write_before_answers(self) -> None:
+        """Write each command to the append-only file before its answer.
+
+        With `appendfsync everysec`, the server answers up to two seconds before it writes, while an fsync is slow.
+        """
+        if self._aof and self._running().alive and not self._paused:
+            self._client.config_set("appendfsync", "always")
 
     def _running(self) -> Process:
         if self._process is None:
@@ -132,5 +151,6 @@ class Valkey:
             "appendfsync": "everysec",
             "save": "",
             "maxmemory-policy": "noeviction",
+            **self._further,
         }
         return [part for name, value in options.items() for part in (f"--{name}", value)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
@@ -12,7 +13,9 @@ import redis_url
 from tests.conftest import MADE, a_valkey
 from tests.effects.client import EffectServer
 from tests.harness import Install
+from tests.harness.process import Process
 from tests.harness.shell import Shell
+from tests.programs import TOKENS, Program
 
 AGENTS = ("storyteller", "counter", "clerk")
 
@@ -53,6 +56,37 @@ def stranger(house: Install) -> Iterator[Celery]:
     app = Celery("stranger", broker=url, backend=url, set_as_current=False)
     yield app
     app.close()
+
+
+@pytest.fixture(scope="module")
+def web_env() -> dict[str, str]:
+    """The environment of the processes of `web`; a module may add to it."""
+    return {"API_TOKENS": TOKENS}
+
+
+@pytest.fixture(scope="module")
+def web(house: Install, web_env: dict[str, str]) -> Process:
+    """Start the web process and a worker together; return the web process."""
+    house.env |= web_env
+    with ThreadPoolExecutor(2) as pool:
+        web = pool.submit(house.web)
+        pool.submit(house.worker).result()
+        return web.result()
+
+
+@pytest.fixture
+def owner(house: Install) -> Program:
+    return Program(house)
+
+
+@pytest.fixture(autouse=True)
+def _no_bug(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Check after each test that nothing broke in the web process of its module, if it has one."""
+    web = request.getfixturevalue("web") if "web" in request.fixturenames else None
+    yield
+    if web:
+        assert "Traceback" not in web.output
+        assert web.alive
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import redis
 
+from state.agents import measures
 from state.ledger import schedule_runs
 from state.redis.keys import Keys
 from tests.harness import Install, Process, Valkey, until
@@ -366,6 +367,9 @@ def test_a_tick_is_skipped_while_the_run_before_is_not_over(clerks: Install, val
     beat(clerks, every_minute(missed="latest", overlap="skip")).wait_for("tick skipped")
 
     assert messages(store) == 0
+    counted = measures.read(store.hgetall(CLERK.measures)).ticks
+    assert counted["each", "skipped"] == 1
+    assert counted["each", "missed"] in {1, 2}
 
 
 def test_a_run_that_is_not_over_after_a_skipped_tick_holds_up_the_next_one_too(clerks: Install, valkey: Valkey) -> None:
@@ -437,3 +441,17 @@ def test_a_first_start_after_the_deadline_waits_for_the_next_tick(clerks: Instal
     assert process.wait_for("tick too late")["entry"] == "each"
     assert messages(store) == 0
     assert last(store) is not None
+
+
+def test_an_entry_that_is_not_due_is_looked_at_again_when_redis_does_not_know_its_tick_any_more(
+    clerks: Install, valkey: Valkey
+) -> None:
+    store = valkey.client()
+    process = beat(clerks, every_minute(missed="latest", deadline="1h").replace("* * * * *", "0 0 1 1 *"))
+    process.wait_for("tick too late")
+    until(lambda: last(store) is not None)
+
+    store.delete(CLERK.ticks)
+
+    until(lambda: last(store) is not None, 15)  # not only next year
+    assert len(process.events("tick too late")) == 2

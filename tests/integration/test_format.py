@@ -88,9 +88,10 @@ def test_a_redis_that_never_answers_does_not_delay_the_web_process(
 def test_a_journal_of_a_newer_version_closes_effects_and_nothing_else(house: Install, store: Redis) -> None:
     store.delete(key())
     month = house.state_dir / "journal" / f"{datetime.now(UTC):%Y-%m}.jsonl"
-    month.parent.mkdir(mode=0o700)
+    month.parent.mkdir(mode=0o700, exist_ok=True)
     body = b'{"at":"2026-11-01T00:00:00.000Z","event":"probe","v":2'
-    month.write_bytes(b'%b,"sum":"%08x"}\n' % (body, zlib.crc32(body + b"}")))
+    with month.open("ab") as file:
+        file.write(b'%b,"sum":"%08x"}\n' % (body, zlib.crc32(body + b"}")))
     worker = house.worker()
 
     done = house.celery("call", "counter.add", "--kwargs", '{"a": 1, "b": 2}', "--countdown", "0.5")

@@ -42,6 +42,7 @@ def started(root: Path, folder: Path, modules: tuple[str, ...]) -> Iterator[Inst
     server = a_valkey()
     paths = os.pathsep.join(map(str, (root, AGENTS)))
     install = Install(folder, server.url, task_modules=modules, root=root, env={"PYTHONPATH": paths})
+    install.shows_processes = True
     install.worker()
     until((install.state_dir / "agents" / f"{modules[0]}.json").exists, 10, "the agents' files")
     yield install

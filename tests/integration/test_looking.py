@@ -6,16 +6,16 @@ import json
 import os
 import pty
 import re
-import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
 from tests.effects.client import EffectServer
-from tests.harness import Install
+from tests.harness import Install, forks
 from tests.harness.shell import Shell
 
 BROKEN = "---\nid: oops\ntitle: #1 reason\npublish_at: 2026-11-11T09:00:00Z\n---\nText.\n"
@@ -291,7 +291,8 @@ def terminal(house: Install) -> Any:
         parent, child = pty.openpty()
         command = [sys.executable, "-m", "celery", "-A", "workers", "gate", *args]
         given = {**house.env, "COLUMNS": str(columns), "TERM": "xterm", **env}
-        process = subprocess.Popen(command, env=given, cwd=house.root, stdout=child, stderr=subprocess.PIPE)
+        with Path(os.devnull).open("wb") as nowhere:
+            process = forks.start(command, given, house.root, forks.Streams(child, nowhere.fileno()))
         os.close(child)
         written = b""
         while True:
@@ -303,8 +304,6 @@ def terminal(house: Install) -> Any:
                 break
             written += part
         process.wait(60)
-        assert process.stderr
-        process.stderr.close()
         os.close(parent)
         return written.decode()
 
@@ -318,7 +317,9 @@ def test_colours_are_for_terminals_that_want_them(shell: Shell, terminal: Any) -
     assert "\x1b[" not in said(shell, "status")
 
 
-@pytest.mark.parametrize("columns", [60, 80, 120])
+@pytest.mark.parametrize(
+    "columns", [pytest.param(60, marks=pytest.mark.slow), 80, pytest.param(120, marks=pytest.mark.slow)]
+)
 def test_lines_fit_the_terminal_but_for_what_is_pasted(terminal: Any, columns: int) -> None:
     for command in (("status",), ("explain", "post:torn"), ("list",), ("schedule",)):
         text = re.sub(r"\x1b\[[0-9;]*m", "", terminal(columns, *command))
@@ -347,14 +348,14 @@ def test_the_help_of_every_command_has_an_example_that_is_a_command(shell: Shell
     known = re.findall(r"^  ([a-z-]+)  ", said(shell, "--help").partition("Commands:")[2], re.MULTILINE)
     assert {"status", "list", "explain"} <= set(known)
 
-    for name in set(known) - {"draft"}:
+    for name in set(known) - {"draft", "journal"}:
         examples = said(shell, name, "--help").partition("Examples:\n")[2].splitlines()
         assert examples, name
         assert all(re.match(rf" +gatehouse {name}\b", line) for line in examples if line), name
 
 
 def test_the_list_of_commands_is_whole_sentences(shell: Shell) -> None:
-    for group in ((), ("draft",)):
+    for group in ((), ("draft",), ("journal",)):
         assert "..." not in said(shell, *group, "--help").partition("Commands:")[2]
 
 

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Install, Valkey
+from tests.harness import Install, Valkey, forks
 from tests.harness.install import ROOT
+
+pytestmark = pytest.mark.slow  # each mistake is made in a process of its own
 
 #: A module of an agent's, and what is said of it: the text of its task's decorator.
 AGENT = """
@@ -66,8 +68,7 @@ def refused_everywhere(install: Install) -> str:
     ]
 
     def run(command: list[str]) -> str:
-        options = {"env": install.env, "cwd": ROOT, "capture_output": True, "text": True, "timeout": 60}
-        return one_line(subprocess.run([sys.executable, *command], check=False, **options))  # type: ignore[call-overload]
+        return one_line(forks.run([sys.executable, *command], env=install.env, cwd=ROOT))
 
     with ThreadPoolExecutor(2) as pool:
         [line] = set(pool.map(run, commands))
@@ -78,7 +79,6 @@ def status(install: Install) -> str:
     return one_line(install.celery("gate", "status"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("before", DECORATORS)
 def test_a_decorator_that_is_not_right_names_its_line(house: Install, tmp_path: Path, before: str) -> None:
     (tmp_path / "odd.py").write_text(AGENT.format(before=before))

@@ -227,6 +227,6 @@ def test_the_start_page_leads_a_browser_on_this_machine_to_flower(house: Install
     if not any(process.name.startswith("web") for process in house.processes):
         house.web()
 
-    links = html.fromstring(get(f"{house.web_url}/")).xpath("//main//a/@href")
+    links = html.fromstring(get(f"{house.web_url}/")).xpath("//a/@href")
 
-    assert links == ["./posts/", "./reports/", "./feed.xml", f"{house.flower_url}/"]
+    assert f"{house.flower_url}/" in links

@@ -15,12 +15,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from redis import Redis
 
 import settings
 from deploy import process, procfile, redis_server, supervisor
 from deploy.process import Process
+from deploy.up import WATCHDOG
 from tests.harness import patient, until
 
 SLEEPER = "sleep 600"
@@ -132,7 +134,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 def redis_of(up: Up) -> Redis:
     chosen = settings.read({"STATE_DIR": str(up.state)})
-    redis_server.wait_until_ready(chosen, time.monotonic() + 5)
+    redis_server.wait_until_ready(chosen, time.monotonic() + patient(5))
     return Redis.from_url(chosen.redis_url)
 
 
@@ -148,6 +150,7 @@ def test_a_killed_process_is_restarted_and_no_other_is_affected(start: Start) ->
     assert "signal SIGKILL" in next(event["reason"] for event in up.events if "died" in event["event"])
 
 
+@pytest.mark.slow
 def test_a_killed_server_is_restarted_with_all_its_data(start: Start) -> None:
     up = start().wait_for("one", "two")
     with redis_of(up) as redis:
@@ -172,6 +175,7 @@ sys.exit(up.main())
 PULSING = "sh -c 'mkdir -p $STATE_DIR/run/pulse; while :; do touch $STATE_DIR/run/pulse/$$; sleep 0.2; done'"
 
 
+@pytest.mark.slow
 def test_a_process_that_runs_but_does_nothing_is_reported_and_restarted(start: Start) -> None:
     up = start(lines={"pulsing": PULSING, "two": SLEEPER}, driver=IMPATIENT).wait_for("pulsing", "two")
     first = up.pid("pulsing")
@@ -187,6 +191,7 @@ def test_a_process_that_runs_but_does_nothing_is_reported_and_restarted(start: S
     assert len(up.pids("two")) == 1, "a process without a pulse file is not judged"
 
 
+@pytest.mark.slow
 def test_a_working_process_and_one_that_waits_for_the_server_are_left_alone(start: Start) -> None:
     up = start(lines={"pulsing": PULSING, "other": PULSING}, driver=IMPATIENT).wait_for("pulsing", "other")
     first, server_pid = up.pid("pulsing"), up.pid("redis")
@@ -202,6 +207,7 @@ def test_a_working_process_and_one_that_waits_for_the_server_are_left_alone(star
     assert len(up.pids("other")) == 1
 
 
+@pytest.mark.slow
 def test_a_process_that_cannot_start_is_retried_with_growing_pauses(start: Start) -> None:
     up = start(lines={"broken": "no-such-program", "two": SLEEPER})
 
@@ -210,6 +216,8 @@ def test_a_process_that_cannot_start_is_retried_with_growing_pauses(start: Start
     died = [event for event in up.events if "process died" in event["event"]]
     assert ["1 s", "2 s"] == [event["event"].removeprefix("process died, starts again in ") for event in died]
     assert "exit code 127" == died[0]["reason"]
+    counted = json.loads((up.state / "run" / "deaths.json").read_text())
+    assert (len(counted["broken"]["times"]), counted["broken"]["reason"]) == (2, "exit code 127")
     assert 1 == len(up.pids("two"))
 
 
@@ -221,6 +229,7 @@ def test_the_pause_grows_to_its_maximum_and_is_reset_after_a_steady_run() -> Non
     assert 1 == failing.schedule_restart()
 
 
+@pytest.mark.slow
 def test_what_a_dead_process_leaves_behind_is_killed_with_it(start: Start, tmp_path: Path) -> None:
     note = tmp_path / "grandchild"
     up = start(lines={"parent": f"""sh -c 'sleep 600 & echo $! > {note}; wait'"""})
@@ -232,6 +241,7 @@ def test_what_a_dead_process_leaves_behind_is_killed_with_it(start: Start, tmp_p
     until(lambda: not lives(grandchild))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_stops_everything_cleanly(start: Start, number: int) -> None:
     up = start().wait_for("one", "two")
@@ -241,6 +251,7 @@ def test_a_signal_stops_everything_cleanly(start: Start, number: int) -> None:
     assert "killed" not in up.said
 
 
+@pytest.mark.slow
 def test_a_stop_takes_less_than_10_seconds_even_if_a_process_refuses_and_the_server_goes_last(start: Start) -> None:
     up = start(lines={"stubborn": STUBBORN, "two": SLEEPER}).wait_for("two").wait_until_refusing()
     up.child.send_signal(signal.SIGTERM)
@@ -256,6 +267,7 @@ def test_a_stop_takes_less_than_10_seconds_even_if_a_process_refuses_and_the_ser
         assert b"while stopping" == redis.get("written")
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_does_not_wait(start: Start) -> None:
     up = start(lines={"stubborn": STUBBORN}).wait_until_refusing()
     before = time.monotonic()
@@ -267,6 +279,7 @@ def test_a_second_ctrl_c_does_not_wait(start: Start) -> None:
     assert up.is_gone()
 
 
+@pytest.mark.slow
 def test_a_killed_supervisor_leaves_no_process_behind_and_the_next_one_waits_for_that(start: Start) -> None:
     up = start().wait_for("one", "two")
     os.kill(up.pid("watchdog"), signal.SIGKILL)  # its successor must know every process, too
@@ -288,17 +301,16 @@ def test_the_watchdog_kills_what_refuses_to_stop_when_its_supervisor_is_gone() -
     for child in children:
         assert child.stdout
         child.stdout.read(5)
-    roster = json.dumps([[[child.pid], 1.5] for child in children])
+    roster = "".join(f"15 {child.pid};" for child in children)
 
-    subprocess.run(
-        [sys.executable, "-m", "deploy.watchdog"], input=f"[]\n{roster}\n[[cut".encode(), cwd=settings.ROOT, check=True
-    )
+    subprocess.run(["/bin/sh", str(WATCHDOG)], input=f"80 ;15 ;\n{roster}\n80 1".encode(), check=True)
 
     assert [-signal.SIGKILL, -signal.SIGTERM] == [child.wait(timeout=patient(2)) for child in children]
     for child in children:
         child.communicate()
 
 
+@pytest.mark.slow
 def test_a_closed_terminal_does_not_keep_it_from_stopping(tmp_path: Path) -> None:
     command, environment = configure(tmp_path, {"one": SLEEPER, "two": SLEEPER})
     reading, writing = os.pipe()
@@ -317,6 +329,7 @@ def test_a_closed_terminal_does_not_keep_it_from_stopping(tmp_path: Path) -> Non
     assert not any(map(lives, pids))
 
 
+@pytest.mark.slow
 def test_two_copies_with_other_folders_and_ports_run_side_by_side(start: Start) -> None:
     first, second = start("first").wait_for("one"), start("second").wait_for("one")
 
@@ -326,6 +339,7 @@ def test_two_copies_with_other_folders_and_ports_run_side_by_side(start: Start) 
     assert first.child.poll() is second.child.poll() is None
 
 
+@pytest.mark.slow
 def test_a_second_copy_for_the_same_folder_is_refused_with_the_pid_of_the_first(start: Start) -> None:
     first = start().wait_for("one")
 
@@ -335,6 +349,7 @@ def test_a_second_copy_for_the_same_folder_is_refused_with_the_pid_of_the_first(
     assert lives(first.pid("redis"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variable", ["WEB_PORT", "FLOWER_PORT"])
 def test_a_port_in_use_is_named_with_the_variable_to_change(start: Start, variable: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -365,6 +380,7 @@ def test_a_setting_that_cannot_work_is_reported_in_one_line(start: Start, given:
     assert "canary" not in line
 
 
+@pytest.mark.slow
 def test_a_given_server_is_used_and_none_is_started(start: Start) -> None:
     first = start("first").wait_for("one")
     second = start("second", REDIS_URL=settings.read({"STATE_DIR": str(first.state)}).redis_url).wait_for("one")
@@ -372,6 +388,7 @@ def test_a_given_server_is_used_and_none_is_started(start: Start) -> None:
     assert [] == second.pids("redis")
 
 
+@pytest.mark.slow
 def test_processes_see_the_settings_and_our_programs_first(start: Start, tmp_path: Path) -> None:
     note = tmp_path / "environment"
     up = start(lines={"env": f"""sh -c 'env > {note}.part; mv {note}.part {note}; exec sleep 600'"""}, SMTP_URL=" ")
@@ -396,6 +413,7 @@ def test_the_addresses_are_shown_once_the_web_process_answers(start: Start) -> N
     assert said["status"].endswith("gatehouse status")
 
 
+@pytest.mark.slow
 def test_the_addresses_are_shown_with_a_warning_when_the_web_process_does_not_answer(start: Start) -> None:
     driver = "import sys\nfrom deploy import up\nup.ANNOUNCE_SECONDS = 0.5\nsys.exit(up.main())"
     up = start(lines={"web": SLEEPER}, driver=driver)
@@ -422,6 +440,7 @@ def test_stdout_has_only_json_lines(tmp_path: Path) -> None:
     assert "trouble" in errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("no_color", ["", "1"])
 def test_a_terminal_shows_readable_lines_with_the_name_of_their_process(tmp_path: Path, no_color: str) -> None:
     talker = """sh -c 'printf "format $LOG_FORMAT\\nhalf a line"'"""
@@ -446,6 +465,7 @@ def test_a_terminal_shows_readable_lines_with_the_name_of_their_process(tmp_path
         os.close(descriptor)
 
 
+@pytest.mark.slow
 def test_the_addresses_come_last_and_complete_and_a_pipe_has_no_colours(start: Start) -> None:
     up = start(lines={"web": "python -m http.server --bind 127.0.0.1 $WEB_PORT"}, LOG_FORMAT="console")
     until(lambda: "Ctrl-C stops it" in up.said)
@@ -488,3 +508,26 @@ def test_an_old_python_is_refused_in_one_line() -> None:
     )
 
     assert (1, "gatehouse: needs Python 3.11 or newer, this is 3.10\n") == (told.returncode, told.stderr)
+
+
+@pytest.mark.slow
+def test_at_rest_it_is_woken_once_a_second(start: Start) -> None:
+    up = start().wait_for("one", "two")
+    until(lambda: "does not answer yet" in up.said, 40)  # it looked often until then, because no web process runs
+    began, before = time.monotonic(), psutil.Process(up.child.pid).num_ctx_switches().voluntary
+
+    time.sleep(4)  # nothing is waited for: how often it is woken is counted
+
+    woken = psutil.Process(up.child.pid).num_ctx_switches().voluntary - before
+    assert woken / (time.monotonic() - began) < 5
+
+
+def test_with_validate_a_mistake_in_a_table_starts_nothing(tmp_path: Path) -> None:
+    command, environment = configure(tmp_path / "up", {"one": SLEEPER}, ALERT_URLS="nowhere")
+    ended = subprocess.run(
+        [*command, "--validate"], cwd=settings.ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert 1 == ended.returncode
+    assert ended.stderr.startswith("gatehouse: ALERT_URLS")
+    assert "process started" not in ended.stdout

@@ -12,7 +12,7 @@ WORKERS = 2
 _CAN_END = ("claimed", "sending", "unknown", "held", "waiting")
 _ON_ITS_WAY = ("flying", "draining")
 #: The journal's words of an attempt, the strongest last.
-BELIEVED = {"": 0, "intent": 1, "unknown": 2, "failed": 3, "absent": 4, "done": 5}
+BELIEVED = {"": 0, "asked": 1, "intent": 1, "unknown": 2, "failed": 3, "absent": 4, "done": 5}
 
 
 def floor(world: World) -> int:
@@ -100,18 +100,19 @@ def claim(world: World, rules: Rules, scope: Scope) -> Iterator[Step]:
         world = world._replace(ledger=ledger)
     if is_open(world, rules):
         fence = ledger.fence + 1
-        payload = number if ledger.payload == NOBODY else ledger.payload
-        attempt = Attempt(fence, ledger.epoch, payload)
+        approved = ledger.proposal if ledger.approved and rules.exact else number
+        payload = approved if ledger.payload == NOBODY else ledger.payload
+        attempt = Attempt(fence, ledger.epoch, payload, approved=ledger.approved)
         ledger = ledger._replace(state="claimed", owner=number, fence=fence, settled=False, gone=False, drain="")
         reading = world.reading if number + 1 < scope.attempts else None
         yield "claim", number, world._replace(ledger=ledger, attempts=(*world.attempts, attempt), reading=reading)
 
 
-def write_intent(world: World, rules: Rules, _: Scope) -> Iterator[Step]:
+def write_intent(world: World, rules: Rules, scope: Scope) -> Iterator[Step]:
     before = "claimed" if rules.intent_first else "crossing"
     after = "ready" if rules.intent_first else "crossed"
     for number, attempt in enumerate(world.attempts):
-        if attempt.step == before:
+        if attempt.step == before and (not scope.asks or attempt.approved or not rules.approval):
             journal = "intent" if rules.journal else ""
             if rules.journal_epoch and attempt.epoch != world.epoch:
                 ignored = "" if rules.named_by_owner else "failed"
@@ -120,7 +121,7 @@ def write_intent(world: World, rules: Rules, _: Scope) -> Iterator[Step]:
                 yield "intent", number, changed(world, number, step=after, journal=journal)
 
 
-def cross(world: World, rules: Rules, _: Scope) -> Iterator[Step]:
+def cross(world: World, rules: Rules, scope: Scope) -> Iterator[Step]:
     ledger = world.ledger
     before = "ready" if rules.intent_first else "claimed"
     after = "crossed" if rules.intent_first else "crossing"
@@ -130,12 +131,14 @@ def cross(world: World, rules: Rules, _: Scope) -> Iterator[Step]:
         lost = (ledger.owner != number or ledger.state != "claimed") and rules.fence
         lost = lost or ledger.state not in ("claimed", "sending")
         closed = (rules.epoch and ledger.epoch != attempt.epoch) or ledger.recovering
-        if lost or closed or (rules.run and ledger.run != world.run):
+        text = attempt.payload if ledger.payload == NOBODY else ledger.payload
+        is_allowed = ledger.approved and (ledger.proposal == text or not rules.exact)
+        unasked = scope.asks and rules.approval and not is_allowed
+        if lost or closed or unasked or (rules.run and ledger.run != world.run):
             yield "refused", number, changed(world, number, step="gone", journal=noted(attempt, "failed"))
             continue
-        payload = attempt.payload if ledger.payload == NOBODY else ledger.payload
-        sending = ledger._replace(state="sending", payload=payload, mark=True)
-        crossed = changed(world, number, sending, step=after, payload=payload)
+        sending = ledger._replace(state="sending", payload=text, mark=True)
+        crossed = changed(world, number, sending, step=after, payload=text)
         yield "cross", number, crossed if rules.drain_from_death else draining(crossed)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.model.actions import Step, floor, freed, is_open, unsent
+from tests.model.asking import as_decided, decided_text
 from tests.model.world import NOBODY, Attempt, Audit, Ledger, Recovery, Rules, Scope, World
 
-_UNDER_WAY = ("claimed", "sending", "unknown", "held")
+_UNDER_WAY = ("claimed", "sending", "unknown", "held", "asked")
 
 
 def audit(world: World, rules: Rules, _: Scope) -> Iterator[Step]:
@@ -41,7 +42,9 @@ def reopen(world: World, rules: Rules, _: Scope) -> Iterator[Step]:
     if seen.run != world.run or ledger.recovering or not ledger.epoch:
         yield "reopen in vain", NOBODY, after
         return
-    if rules.audit_moves and seen.journal and ledger.owner == seen.owner and ledger.state in _UNDER_WAY:
+    if seen.journal == "asked" and ledger.owner == seen.owner and ledger.state in ("claimed", "asked"):
+        ledger = as_decided(ledger, seen.owner, decided_text(world, seen.owner, rules))
+    elif rules.audit_moves and seen.journal and ledger.owner == seen.owner and ledger.state in _UNDER_WAY:
         ledger = as_journaled(ledger._replace(payload=world.attempts[seen.owner].payload), seen.owner, seen.journal)
     yield "reopen", NOBODY, after._replace(before=0, ledger=ledger._replace(run=world.run, epoch=seen.epoch))
 
@@ -83,7 +86,8 @@ def read_journal(world: World, rules: Rules, _: Scope) -> Iterator[Step]:
         payload = world.attempts[known[-1 if rules.newest_payload else 0][2]].payload
         is_done = any(world.attempts[n].journal == "done" for _, _, n in known)
         journal = "done" if is_done else world.attempts[owner].journal
-        found = recovery._replace(read=True, owner=owner, journal=journal, payload=payload)
+        text = decided_text(world, owner, rules) if journal == "asked" else NOBODY
+        found = recovery._replace(read=True, owner=owner, journal=journal, payload=payload, text=text)
     yield "read journal", NOBODY, world._replace(recovery=found)
 
 
@@ -108,12 +112,23 @@ def rebuilt(ledger: Ledger, recovery: Recovery, attempts: tuple[Attempt, ...]) -
     """The key's record once the recovery wrote what it read; nothing is written over what Redis knows better."""
     if recovery.owner == NOBODY or ledger.state == "done":
         return ledger
+    if recovery.journal == "asked":
+        return _rebuilt_question(ledger, recovery, attempts)
     ledger = ledger._replace(payload=recovery.payload)
     if ledger.owner != NOBODY and attempts[ledger.owner].fence > attempts[recovery.owner].fence:
         return ledger
     if ledger.owner == recovery.owner and ledger.settled and recovery.journal in ("intent", "unknown"):
         return ledger
     return as_journaled(ledger, recovery.owner, recovery.journal)
+
+
+def _rebuilt_question(ledger: Ledger, recovery: Recovery, attempts: tuple[Attempt, ...]) -> Ledger:
+    """The key's record where a question is the newest that the journal knows."""
+    if ledger.owner != NOBODY and attempts[ledger.owner].fence > attempts[recovery.owner].fence:
+        return ledger
+    if ledger.owner == recovery.owner and ledger.state in ("asked", "waiting") and recovery.text == NOBODY:
+        return ledger
+    return as_decided(ledger, recovery.owner, recovery.text)
 
 
 def open_effects(world: World, rules: Rules, _: Scope) -> Iterator[Step]:

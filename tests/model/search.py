@@ -7,9 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from tests.model import actions, keepers, recovery
+from tests.model import actions, asking, keepers, recovery
 from tests.model.actions import Step, is_open
 from tests.model.world import Attempt, Rules, Scope, World
+
+#: What an agent that asks promises.
+UNREAD = "a text was sent that no person approved"
 
 Action = Callable[[World, Rules, Scope], Iterator[Step]]
 Trace = tuple[tuple[str, int], ...]
@@ -17,13 +20,13 @@ Trace = tuple[tuple[str, int], ...]
 #: What goes on by itself, given time.
 PROGRESS: tuple[Action, ...] = (
     actions.read, actions.claim, actions.write_intent, actions.cross, actions.send, actions.arrive, actions.hear,
-    actions.write_outcome, actions.settle, keepers.look_at_claim, keepers.reclaim, keepers.prove_death,
+    actions.write_outcome, actions.settle, asking.ask, asking.hold_question, asking.write_decision, keepers.look_at_claim, keepers.reclaim, keepers.prove_death,
     keepers.end_drain, keepers.ask, keepers.write_absence, keepers.judge, keepers.ask_at_once, recovery.audit,
     recovery.reopen, recovery.begin_recovery, recovery.read_journal, recovery.write_key, recovery.open_effects,
 )  # fmt: skip
 #: What may happen besides.
 FAULTS: tuple[Action, ...] = (
-    actions.kill, actions.lose, actions.other_key, keepers.hold, keepers.retry_blindly, recovery.kill_audit, recovery.kill_recovery,
+    actions.kill, actions.lose, actions.other_key, asking.see, asking.approve, asking.revise, asking.expire, keepers.hold, keepers.retry_blindly, recovery.kill_audit, recovery.kill_recovery,
 )  # fmt: skip
 
 
@@ -50,6 +53,8 @@ def tidy(world: World, rules: Rules) -> World:
 
 def broken(world: World, rules: Rules) -> str | None:
     """The promise that this world breaks, or None."""
+    if world.asks and any(a.wire and a.payload not in world.read for a in world.attempts):
+        return UNREAD
     ledger, attempts = world.ledger, world.attempts
     applied = sum(a.wire == "applied" for a in attempts)
     if applied > 1:
@@ -74,9 +79,10 @@ def other_text_after(attempts: tuple[Attempt, ...], number: int) -> bool:
 def is_end(world: World, rules: Rules, scope: Scope) -> bool:
     """Whether nothing is left to do: the key is done, held, or was given up without an effect."""
     state = world.ledger.state
+    rests = state in ("done", "held", "asked")
     given_up = state in ("none", "waiting") and len(world.attempts) == scope.attempts
     at_rest = world.recovery is None and all(a.step == "gone" for a in world.attempts)
-    return at_rest and (state in ("done", "held") or given_up) and is_open(world._replace(reading=None), rules)
+    return at_rest and (rests or given_up) and is_open(world._replace(reading=None), rules)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tests.model.search import UNREAD
 from tests.model.world import Rules, Scope
 
 TWICE = "the effect happened twice"
@@ -21,6 +22,9 @@ SOUND = {
     "1 restart that loses nothing": Scope(2, 1, ("restart",)),
     "1 rollback, and a comparison or a recovery that dies": Scope(2, 1, ("rollback",), spare=1),
     "a recovery that dies, or was not needed": Scope(2, spare=1),
+    "an agent that asks, 3 attempts": Scope(3, asks=True),
+    "an agent that asks, 1 flush, 1 edit": Scope(2, 1, ("flush",), asks=True, edits=1),
+    "an agent that asks, 1 rollback": Scope(2, 1, ("rollback",), asks=True),
 }
 #: Larger scopes, which take minutes instead of seconds.
 LONG = {
@@ -31,6 +35,7 @@ LONG = {
     "1 rollback, while another key moves the fence": Scope(2, 1, ("rollback",), other_keys=2),
     "1 flush, a recovery that dies": Scope(2, 1, ("flush",), spare=1),
     "2 restarts": Scope(2, 2, ("restart",)),
+    "an agent that asks, 3 attempts, 1 flush, 1 edit": Scope(3, 1, ("flush",), asks=True, edits=1),
     "2 losses: flush, rollback or eviction": Scope(2, 2, ("flush", "rollback", "evict")),
 }
 
@@ -48,6 +53,7 @@ class Variant:
     breaks: str = TWICE
 
 
+_ASKS = Scope(3, asks=True)
 _FLUSH, _FLUSHES, _ROLLBACK = Scope(2, 1, ("flush",)), Scope(2, 2, ("flush",)), Scope(2, 1, ("rollback",))
 
 #: Each must be found bad.
@@ -74,6 +80,11 @@ BAD = (
     Variant("check after a restart: a claim with an intent in the journal stays claimed", Rules(audit_moves=False), _ROLLBACK),
     Variant("check after a restart: no new epoch begins", Rules(audit_epoch=False), _ROLLBACK, FREED),
     Variant("payload: one that was proven absent is dropped like a refused one", Rules(keeps_doubted=False), _TWO, OTHER_PAYLOAD),
+    Variant("approval: an agent that asks begins an effect that nobody approved", Rules(approval=False), _ASKS, UNREAD),
+    Variant("approval: any text may be sent once one was approved", Rules(exact=False), _ASKS, UNREAD),
+    Variant("approval: it is not compared with what the person saw", Rules(seen=False), _ASKS, UNREAD),
+    Variant("approval: after a loss it counts for a later question too", Rules(decision_names_attempt=False),
+            Scope(3, 1, ("flush",), asks=True), UNREAD),
     Variant("recovery: opens effects whatever it finds at the end", Rules(recovery_token=False), _FLUSHES),
     Variant("recovery: freezes the payload of the first intent, not of the newest",
             Rules(newest_payload=False), Scope(3, 1, ("flush",)), OTHER_PAYLOAD),

@@ -20,13 +20,17 @@ class Ledger(NamedTuple):
     run: int = 0  #: the run of the server in which it was last found whole
     recovering: int = 0  #: the epoch that a recovery is about to bring, and its token; 0: there is none at work
     fence: int = 0
-    state: str = "none"  #: none waiting claimed sending unknown done held; `waiting` is `queued` and `rejected` as well
+    state: str = (
+        "none"  #: none waiting claimed sending unknown done held asked; `waiting` is `queued` and `rejected` as well
+    )
     owner: int = NOBODY
     payload: int = NOBODY  #: frozen when the key first began its effect: the attempt whose text it is
     mark: bool = False  #: this key began its effect once
     settled: bool = False  #: its owner said itself how it ended
     gone: bool = False  #: its owner can send nothing any more
     drain: str = ""  #: "", running, over
+    proposal: int = NOBODY  #: the text about which a person is asked, or that a person approved
+    approved: bool = False  #: it may be sent
 
 
 class Attempt(NamedTuple):
@@ -35,10 +39,11 @@ class Attempt(NamedTuple):
     fence: int
     epoch: int
     payload: int
-    step: str = "claimed"  #: claimed ready crossed sent answered written gone
-    journal: str = ""  #: what the journal says of it: "", intent, unknown, failed, done
+    step: str = "claimed"  #: claimed ready crossed sent answered written asking gone
+    journal: str = ""  #: what the journal says of it: "", asked, intent, unknown, failed, done
     answer: str = ""  #: what came back: done, failed (proof that nothing happened), unknown
     wire: str = ""  #: its request: "", flying, draining (flying since before the drain began), applied, refused, lost, proven (refused, and heard)
+    approved: bool = False  #: its text is one that a person approved, as its claim says
 
 
 class Recovery(NamedTuple):
@@ -50,6 +55,7 @@ class Recovery(NamedTuple):
     owner: int = NOBODY  #: the newest attempt there
     journal: str = ""  #: and what is said of it
     payload: int = NOBODY
+    text: int = NOBODY  #: that a person approved, if the newest attempt asked
     written: bool = False  #: it wrote the key
 
 
@@ -94,6 +100,13 @@ class World(NamedTuple):
     other: int = 0  #: the highest fence that the journal holds for another key
     losses: int = 0  #: how often the store may still lose something
     spare: int = 0  #: recoveries that may still die, or run though nothing was lost
+    asks: bool = False  #: the agent asks before each effect
+    read: tuple[int, ...] = ()  #: the texts that a person approved, or wrote
+    seen: int = NOBODY  #: the text that a person looks at
+    unsaid: tuple[int, int] | None = (
+        None  #: a decision that the journal does not have yet: of which attempt, and the text
+    )
+    decided: tuple[tuple[int, int], ...] = ()  #: those that it has
 
 
 @dataclass(frozen=True)
@@ -105,11 +118,13 @@ class Scope:
     kinds: tuple[str, ...] = ()  #: flush rollback evict restart (which loses nothing)
     late: bool = False  #: sweepers and look-ups act on what they saw a while ago
     spare: int = 0
+    asks: bool = False  #: the agent asks before each effect
+    edits: int = 0  #: texts that persons write instead
     other_keys: int = 0  #: claims of another key of the agent, which move the fence
 
     def start(self) -> World:
         """A world in which nothing happened yet."""
-        return World(losses=self.losses, spare=self.spare)
+        return World(losses=self.losses, spare=self.spare, asks=self.asks)
 
 
 @dataclass(frozen=True)
@@ -139,4 +154,8 @@ class Rules:
     same_attempt: bool = True  #: a look-up counts only for the attempt it was asked for
     recovery_token: bool = True  #: a recovery goes on only in the ledger that it closed
     newest_payload: bool = True  #: and freezes the text of the newest intent, not of the first
+    approval: bool = True  #: an agent that asks begins an effect only if a person approved it
+    exact: bool = True  #: and only with the very text
+    seen: bool = True  #: an approval compares what the person saw
+    decision_names_attempt: bool = True  #: a decision in the journal is about the question of one attempt
     adopts: bool = False  #: admission gives a ledger without an epoch the journal's, if nothing was ever sent

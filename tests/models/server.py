@@ -10,8 +10,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, cast
+
+from tests.web_server import WebServer
 
 JSON = "application/json"
 HTML = "text/html; charset=utf-8"
@@ -63,30 +65,24 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
+class _Server(WebServer):
     provider: ModelServer
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is what this server is for."""
 
 
 class ModelServer:
     """A running server on a port of its own; `asked` is every request so far."""
 
     def __init__(self) -> None:
-        self._server = _Server(("127.0.0.1", 0), Handler)
+        self._server = _Server(Handler)
         self._server.provider = self
         self._lock = threading.Lock()
         self._behaviours: list[Behaviour] = []
         self.asked: list[Asked] = []
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        self._thread.start()
+        self._server.start()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/v1"
+        return f"{self._server.url}/v1"
 
     def will(self, *behaviours: Behaviour) -> ModelServer:
         with self._lock:
@@ -99,9 +95,7 @@ class ModelServer:
             return self._behaviours[0] if len(self._behaviours) == 1 else self._behaviours.pop(0)
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
+        self._server.close()
 
 
 # Behaviours

@@ -11,6 +11,7 @@ from tests.harness.clone import Clone
 from tests.harness.polling import GaveUp, until
 from tests.models.server import ModelServer
 from tests.providers.mastodon import TOKEN, Mastodon
+from tests.providers.receiver import Receiver
 from tests.torture.tmpfs import Disk
 
 GATE = ".venv/bin/gatehouse"
@@ -25,11 +26,12 @@ This is {name}, which says one thing.
 
 
 class House(Clone):
-    """`mastodon` and `models` are the services; they are there before anything runs."""
+    """`mastodon` and `models` are the services, and `phone` gets the alerts; they are there before anything runs."""
 
     def __init__(self, folder: Path) -> None:
         self.mastodon = Mastodon()
         self.models = ModelServer()
+        self.phone = Receiver()
         self.disk: Disk | None = None
         super().__init__(folder)
 
@@ -39,12 +41,15 @@ class House(Clone):
             self.disk.close()
             self.disk = None
         super().reset()
+        self.env["ALERT_URLS"] = self.phone.url
+        self.phone.messages.clear()
         self.mastodon.reset()
 
     def close(self) -> None:
         self.reset()
         self.mastodon.close()
         self.models.close()
+        self.phone.close()
 
     def write(self, path: str, text: str) -> None:
         (self.root / path).write_text(text)

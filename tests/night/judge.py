@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from tests.harness.polling import until
+from tests.night.cures import ALERT_SECONDS, CURES
 from tests.night.house import GATE, House
 from tests.night.situations import Situation
 
@@ -21,6 +23,8 @@ class Judged:
     commands: int  #: 0: none of them showed both
     seconds: float
     output: str  #: of the first command
+    alert: float | None = None  #: seconds until the alert came; None: none comes
+    cure: float = 0.0  #: seconds until the cure had helped
 
 
 def judge(house: House, situation: Situation) -> Judged:
@@ -32,6 +36,21 @@ def judge(house: House, situation: Situation) -> Judged:
         if names_cause(situation, seen) and names_next_step(situation, seen):
             return Judged(situation, number, time.monotonic() - began, first)
     return Judged(situation, 0, time.monotonic() - began, first)
+
+
+def from_alert_to_cure(house: House, situation: Situation) -> Judged:
+    """Wait for the alert, run the page's command, and do what helps."""
+    cure, began = CURES[situation.name], time.monotonic()
+    if cure.alert:
+        until(
+            lambda: any(re.search(cure.alert, each["title"]) for each in house.phone.messages),
+            ALERT_SECONDS,
+            f"the alert of {situation.name}, beside {[each['title'] for each in house.phone.messages]}",
+        )
+    rang, judged = time.monotonic(), judge(house, situation)
+    acting = time.monotonic()
+    cure.act(house)
+    return replace(judged, alert=rang - began if cure.alert else None, cure=time.monotonic() - acting)
 
 
 def names_cause(situation: Situation, text: str) -> bool:

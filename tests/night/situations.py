@@ -83,7 +83,8 @@ def limited(house: House) -> None:
 
 @situation("breaker", "breaker-open", cause="breaker open")
 def breaker(house: House) -> None:
-    """Mastodon answers 500 to three posts; the fourth meets the open breaker."""
+    """Mastodon answers 500 to three posts; the fourth meets the open breaker. It cools down for 20 s instead of 5 min."""
+    house.change("tasks/publisher.py", 'cooldown="5m"', 'cooldown="20s"')
     house.posts(3, "mastodon")
     house.use_mastodon()
     house.mastodon.refuses[""] = says(500)

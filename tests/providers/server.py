@@ -9,9 +9,11 @@ import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
+
+from tests.web_server import WebServer
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,9 @@ class Provider:
         self.lock = threading.RLock()
         self.asked: list[Asked] = []
         self.reset()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server = _Server(_Handler)
         self._server.provider = self
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        self._thread.start()
+        self._server.start()
 
     def reset(self) -> None:
         """Nothing happened yet, and all goes well."""
@@ -104,7 +105,7 @@ class Provider:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return self._server.url
 
     def will(self, *ways: Way) -> None:
         """How the next requests that publish go; those after them go well."""
@@ -135,18 +136,11 @@ class Provider:
         raise NotImplementedError
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
+        self._server.close()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
+class _Server(WebServer):
     provider: Provider
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is what this server is for."""
 
 
 class _Handler(BaseHTTPRequestHandler):

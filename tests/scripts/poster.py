@@ -13,14 +13,17 @@ from gatekeeper.policies import policy
 from gatekeeper.policies.durations import Duration
 from gatekeeper.policies.policy import Breaker, Cap, Effect, Policies, Rate
 from gatekeeper.policies.spec import TaskSpec
-from state.agents import snapshot
+from state.agents import measures, snapshot
+from state.agents.audit import Said
+from state.agents.autonomy import Mode
+from state.agents.past import in_full, past
 from state.decision import Decision, KeyInUse, NeedsLookup, Refusal, Replay
 from state.journal import events, records
 from state.journal.heads import JournalHead
 from state.ledger import Ledger, owner, resolve
 from state.ledger.admission import NOTHING
 from state.ledger.owner import Moment
-from state.model import AttemptResult, Call, Claim, FactChange, Outcome
+from state.model import AttemptResult, Call, Claim, FactChange, Outcome, Proposal
 from state.redis.keys import Keys
 
 AGENT = "poster"
@@ -149,6 +152,8 @@ class Poster:
         retry_ms: int | None = None,
         facts: tuple[FactChange, ...] = (),
         counters: dict[str, int] | None = None,
+        measure: str = "",
+        requests: dict[str, int] | None = None,
         flaw: str = "",
         journaled: bool = False,
     ) -> str | None:
@@ -164,12 +169,26 @@ class Poster:
             effect_happened=done if applied is None else applied,
             facts=facts,
             counters=counters or {},
+            measure=measure,
+            requests=requests or {},
             payload=self._frozen.get(claim, ""),
             events=[event(outcome)],
         )
         if journaled and claim.epoch:
             events.outcome(self.ledger.journal, claim, settlement)
         return self.ledger._settle_once(call, claim, self.scope_of(call), settlement)
+
+    def ask(self, claim: Claim, payload: str = '"hello"', *, within_ms: int = 7 * DAY) -> str | None:
+        """End an attempt whose agent asks before it sends this payload."""
+        call = self._calls[claim.call]
+        proposal = Proposal(payload, "builtins:str", claim.revision + 1, self.now() + within_ms)
+        self.ledger.ask(call, claim, proposal)
+        receipt = {"error": "waits for approval", "stage": "approval"}
+        end = AttemptResult("asked", receipt=receipt, proposal=proposal, events=[event("asked")])
+        return self.ledger._settle_once(call, claim, self.scope_of(call), end)
+
+    def set_mode(self, mode: Mode) -> None:
+        self.ledger.set_autonomy(AGENT, mode, Said("autonomy", "ada", why="to try it"))
 
     def publish(self, post_id: str = "hello") -> Claim:
         """One whole attempt that goes well."""
@@ -244,7 +263,8 @@ class Poster:
         return dict(self.redis.hgetall(self.n.call(call.id if isinstance(call, Call) else call.call)))
 
     def story(self, key: str) -> list[dict[str, Any]]:
-        return [json.loads(event) for event in self.redis.lrange(self.n.history(key), 0, -1)]
+        noted = past(in_full(key, self.redis.hgetall(self.n.key(key))))
+        return [*noted, *map(json.loads, self.redis.lrange(self.n.history(key), 0, -1))]
 
     def marks(self) -> dict[str, str]:
         """Key → fence, of every effect that is on its way or happened."""
@@ -257,7 +277,13 @@ class Poster:
         return [record for record in found if isinstance(record, dict) and record["event"] == event]
 
     def metrics(self) -> dict[str, int]:
-        return {name: int(total) for name, total in self.redis.hgetall(self.n.metrics).items()}
+        """The totals of the state file; those with a space are for /metrics."""
+        stored = self.redis.hgetall(self.n.metrics)
+        return {name: int(total) for name, total in stored.items() if " " not in name}
+
+    def measures(self) -> measures.Measures:
+        """What is counted for /metrics."""
+        return measures.read(self.redis.hgetall(self.n.measures) | self.redis.hgetall(self.n.metrics))
 
     def revision(self) -> int:
         return int(self.redis.hget(self.n.agent_meta, "revision") or 0)

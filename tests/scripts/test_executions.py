@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from gatekeeper.run.attempt import Attempt, current
 from gatekeeper.run.checkpoints import keep
 from gatekeeper.run.effect import effect
 from gatekeeper.run.pipeline import run_attempt
+from state.agents import history
 from state.decision import RegisteredKey
 from state.errors import JournalUnavailable
 from state.ledger import resolve
@@ -28,6 +28,8 @@ from state.model import Call, Claim
 from state.redis import client
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, Poster, a_gate, sure
+from tests.web_server import WebServer
+from workers.commands import explain
 
 Body = Callable[..., Any]
 
@@ -70,13 +72,9 @@ def redirecting() -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Tests are quiet."""
 
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    server = WebServer(Handler).start()
+    yield server.url
+    server.close()
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 399])
@@ -101,6 +99,35 @@ def test_a_redirect_outside_the_line_is_an_answer_like_others(poster: Poster, re
     _, answer = run(poster, asks)
 
     assert answer["ok"]
+
+
+# How the attempts of a key are told
+
+
+def test_attempts_are_numbered_by_key_also_when_a_person_let_the_call_count_anew(poster: Poster) -> None:
+    answers = iter([ConnectionError("hung up"), None])
+
+    def sends(**_: str) -> str:
+        with effect(payload="hello"):
+            if error := next(answers):
+                raise error
+            return "sent"
+
+    call = poster.register()
+    with pytest.raises(OutcomeUnknown) as doubt:
+        run(poster, sends, call)
+    poster.ledger.resolve(AGENT, doubt.value.__notes__[0], Resolution("not-applied", "ada", "I looked", force=True))
+    run(poster, sends, call)
+
+    record = history.read_history([AGENT], "post:feed:hello")
+    assert record is not None
+    assert [each["attempt"] for each in record["story"] if each["event"] == "claimed"] == [1, 1]
+    text = explain._text(record, verbose=False, whole=True)
+    assert "attempt 1 begins" in text
+    assert text.count("attempt 2 begins") == 1
+    assert "attempt 2 took" in text
+    assert "Attempt 2 was confirmed" in text
+    assert "2 attempts)" in text
 
 
 # Claims that are lost inside the effect
@@ -227,7 +254,7 @@ def test_a_word_that_is_not_heard_is_not_in_the_journal_either(poster: Poster, m
 
     monkeypatch.setattr(journal, "append", settles_meanwhile)
 
-    with pytest.raises(resolve.NotResolved, match="became waiting"):
+    with pytest.raises(resolve.NotResolved, match="it is waiting now"):
         poster.ledger.resolve(AGENT, claim.key, Resolution("applied", "ada", "I looked"))
 
     assert poster.records("resolved") == []

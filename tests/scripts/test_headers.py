@@ -19,9 +19,11 @@ import settings
 import state
 from gatekeeper.policies.policy import Breaker, Rate
 from state import limits
+from state.agents.audit import Said
 from state.errors import JournalUnavailable
 from state.journal.journal import Journal
 from state.ledger import Ledger, owner, resolve
+from state.ledger.host_claims import HostClaim
 from state.recovery import recover
 from state.recovery.rebuild import Progress
 from state.redis import lua
@@ -191,6 +193,7 @@ def test_time_comes_from_the_server_and_nothing_scans(path: Path) -> None:
 def test_a_script_stays_with_the_keys_it_is_given(path: Path) -> None:
     """A name built inside would miss the hash tag on a cluster."""
     given = {"name", "key", "call", "history", "held", "errors", "dead", "events", "agent_meta", "fences", "collection"}
+    given |= {"waits", "asks", "audit", "unwritten", "index", "hosts"}
     for _, first in re.findall(r'redis\.call\("([A-Z]+)",\s*([^,)]+)', Lua(path).code):
         assert first.startswith("K.") or first in given | {"caps[i]", "rates[i]", '"server"'}, first
 
@@ -231,7 +234,7 @@ def test_python_gives_each_script_the_keys_and_arguments_that_it_names(
     ):
         go_through_everything(poster)
 
-    assert ran == set(NAMES) - {"sign", "clock"}  # these two run in tests of their own
+    assert ran == set(NAMES) - {"sign", "host", "clock"}  # these run in tests of their own
 
 
 def doubt(poster: Poster) -> None:
@@ -244,7 +247,8 @@ def doubt(poster: Poster) -> None:
     ledger.reconcile(claim, absent=True, dead=True, began=owner.boot_clock(), history=[event("verify")])
     ledger.resolve(AGENT, claim.key, resolve.Resolution("cancel", "ada", "gone"))
     dead = poster.fail("seventh")
-    ledger.replay(AGENT, dead.call, "ada", {poster.gate.name})
+    ledger.replay(AGENT, dead.call, Said("replay", "ada"), {poster.gate.name})
+    ledger.waiting(AGENT)
     ledger.known(AGENT)
     recover.recover(poster.redis, book, lambda _task, _kwargs: [], Progress())
 
@@ -257,9 +261,13 @@ def go_through_everything(poster: Poster) -> None:
     poster.reclaim(claim, dead=True)
     list(poster.ledger.due(AGENT, [poster.gate.name], lambda _queue: True))
     poster.publish("other")
+    poster.ask(poster.claim("ninth"), within_ms=-1)
+    poster.ledger.expire(AGENT)
     poster.ledger.reject(poster.call("fourth"), {"error": "invalid arguments", "stage": "input"}, 1000)
     poster.ledger.save_checkpoint(poster.claim("fifth"), "container", "17")
     doubt(poster)
+    other = HostClaim(AGENT, claim.key, "unknown", claim.call, claim.owner, claim.fence, is_over=False)
+    poster.ledger._say_dead(other, "its host says so")
     poster.cancel(poster.register(poster.call("third")).id, "ada")
     with NamedTemporaryFile() as no_folder, pytest.raises(JournalUnavailable):
         Ledger(poster.redis, Journal(Path(no_folder.name))).register(poster.call("eighth"))

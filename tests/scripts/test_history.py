@@ -76,6 +76,7 @@ def test_whatever_is_told_of_a_key_with_a_long_story_is_there(poster: Poster, sc
     name = poster.n.history(KEY)
     call = poster.register()
     claim = poster.claim(call)
+    poster.register(poster.call())  # a list is there from the second event on
     poster.redis.rpush(name, *[event(f"e{number}") for number in range(BEGINNING + NEWEST + SLACK)])
     match script:
         case "register":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from state.agents.audit import Said
 from state.options import Options
 from tests.scripts.poster import Poster
 
@@ -16,7 +17,7 @@ def test_a_call_that_is_replayed_while_its_followers_are_started_is_looked_at_ag
     [of] = poster.ledger.ended(poster.n.agent)
     assert of.state == "rejected"
 
-    assert poster.ledger.replay(poster.n.agent, call.id, "somebody", ())
+    assert poster.ledger.replay(poster.n.agent, call.id, Said("replay", "somebody"), ())
     poster.ledger.let_go(of, [])
 
     assert poster.redis.zscore(poster.n.followed, call.id) is not None

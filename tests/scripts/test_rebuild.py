@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from pydantic_core import to_json
 
+from state.agents import state_file
 from state.agents.facts import MAX_ENTRIES
+from state.agents.state_file import StateFiles
 from state.decision import Decision, NeedsResync, Refusal
 from state.errors import JournalUnavailable
 from state.journal import events, records
@@ -20,12 +22,12 @@ from state.journal.journal import Journal
 from state.journal.projection import project
 from state.ledger import resolve
 from state.model import AttemptResult, Call, Claim, FactChange
-from state.recovery import epoch, rebuild, recover
+from state.recovery import epoch, journal_lines, rebuild, recover, remembered
 from state.recovery.rebuild import Progress
 from state.recovery.recover import RecoveryReport, Unrecoverable
 from state.redis.keys import Keys
 from tests.harness import Valkey
-from tests.scripts.poster import AGENT, DAY, HOUR, Poster
+from tests.scripts.poster import AGENT, DAY, HOUR, SECOND, Poster
 
 RESULT = '{"result":"it went well","rung":null}'
 
@@ -398,12 +400,12 @@ def test_more_keys_than_fit_into_one_batch(poster: BookedPoster, monkeypatch: py
 
 def test_a_record_longer_than_what_is_read_at_once_comes_back_whole(poster: BookedPoster) -> None:
     claim = poster.claim(poster.register(poster.call("hello")))
-    poster.cross(claim, json.dumps("x" * 3 * rebuild.PIECE))
+    poster.cross(claim, json.dumps("x" * 3 * journal_lines.WINDOW))
     poster.end(claim)
 
     poster.lose_everything()
 
-    assert len(json.loads(poster.key_of(claim)["payload"])) == 3 * rebuild.PIECE
+    assert len(json.loads(poster.key_of(claim)["payload"])) == 3 * journal_lines.WINDOW
 
 
 def capped_by(cap: str, window_ms: int) -> Callable[[str, Mapping[str, Any]], list[tuple[str, int]]]:
@@ -640,3 +642,38 @@ def test_two_agents_are_rebuilt_and_opened_each_for_itself(poster: BookedPoster)
     assert report.epochs.keys() == {AGENT, "crier"}
     assert len(set(report.epochs.values())) == 2
     assert poster.redis.hget(Keys("crier").ledger, "fence") == "3"
+
+
+def test_a_recovery_that_is_repeated_writes_the_state_file_of_what_the_first_one_wrote(
+    poster: BookedPoster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poster.end(poster.send("a"))
+    poster.send("b")  # in doubt
+    files = StateFiles([AGENT])
+    files.refresh()
+    poster.redis.flushall()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(remembered.RememberedFacts, "write", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            poster.recover()
+    files.refresh()  # by a worker that runs meanwhile
+    poster.recover()
+    files.refresh()
+
+    assert [held["key"] for held in json.loads(state_file.path(AGENT).read_text())["held"]] == ["post:feed:b"]
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_the_history_of_a_rejected_key_ends_with_its_key(poster: BookedPoster) -> None:
+    claim = poster.send()
+    poster.end(claim, "failed")
+
+    poster.lose_everything()
+
+    key, history = (poster.redis.pttl(name) for name in (poster.n.key(claim.key), poster.n.history(claim.key)))
+    assert poster.state_of("hello") == "rejected"
+    assert 0 < key - SECOND < history <= key + SECOND

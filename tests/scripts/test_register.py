@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from state.ledger.sweep import GRACE_MS
-from state.model import ContentMismatch
+from state.model import ContentMismatch, Message
 from state.options import Options, from_json
 from tests.scripts.poster import HOUR, SECOND, Poster
 
@@ -221,3 +221,30 @@ def test_a_known_id_with_the_same_followers_is_known_whatever_ids_they_were_give
 
     assert not poster.ledger.register(replace(call, options=following(2).as_json()))
     assert not poster.ledger.register(call), "who asks for less gets more than that"
+
+
+def test_a_call_is_registered_with_its_message_once(poster: Poster) -> None:
+    call = poster.call("hello")
+
+    assert poster.ledger.register(call, message=Message("work", "first"))
+    assert not poster.ledger.register(call, message=Message("work", "again"))
+
+    assert poster.redis.lrange("work", 0, -1) == ["first"]
+    assert poster.call_of(call)["state"] == "queued"
+
+
+def test_a_message_is_not_sent_of_a_call_that_differs_from_the_registered_one(poster: Poster) -> None:
+    call = poster.register()
+
+    with pytest.raises(ContentMismatch):
+        poster.ledger.register(replace(call, kwargs='{"post_id":"other"}'), message=Message("work", "other"))
+
+    assert not poster.redis.exists("work")
+
+
+def test_a_call_stays_registered_if_its_message_cannot_be_sent(poster: Poster) -> None:
+    poster.redis.set("work", "not a list")
+    call = poster.call("hello")
+
+    assert poster.ledger.register(call, message=Message("work", "first"))
+    assert poster.call_of(call)["state"] == "queued"

@@ -276,7 +276,14 @@ def test_what_a_person_wants_sent_does_not_expire(poster: Poster) -> None:
 def script(poster: Poster, claim: Claim, how: How, *, state: str, fence: int) -> list[Any]:
     """The script itself, with the state and the fence that the person saw."""
     keys = poster.n.of(claim.key, claim.call)
-    said = {"how": how, "by": "ada", "reason": "I looked", "result": "{}"}
+    said = {
+        "how": how,
+        "result": "{}",
+        "payload": "",
+        "revised": "",
+        "seen": "",
+        "decision": Resolution(how, "ada", "I looked").said("").as_json(),
+    }
     return Script("resolve")(poster.redis, keys, key=claim.key, **said, seen_state=state, seen_fence=str(fence))
 
 
@@ -467,6 +474,7 @@ def test_keys_that_wait_for_a_person_are_listed_oldest_first_with_what_was_sent(
         key = f"post:feed:{name}"
         entry = {"key": key, "state": "unknown", "since": since, "why": "read timeout"}
         poster.redis.hset(poster.n.held, key, json.dumps(entry))
+        poster.redis.zadd(poster.n.waits, {key: since})
 
     listed = poster.ledger.held(AGENT)
 

@@ -510,6 +510,23 @@ def test_a_probe_that_fails_opens_the_breaker_for_another_cooldown(poster_with: 
     assert 290 < receipt["retry_after"] <= 300
 
 
+def test_an_open_breaker_is_listed_since_it_first_opened_until_a_success(poster_with: WithPolicies) -> None:
+    poster = poster_with(breaker=Breaker(after=1, cooldown="5m"))
+    poster.fail("fails")
+    (first,) = map(json.loads, poster.redis.hvals(poster.n.breakers))
+    poster.pass_time_for_breaker(5 * MINUTE)
+    poster.fail("probe")
+
+    (again,) = map(json.loads, poster.redis.hvals(poster.n.breakers))
+    assert again["since"] == first["since"]
+    assert again["until"] >= first["until"]
+    assert (again["failures"], again["cooldown_ms"], again["task"]) == (2, 5 * MINUTE, poster.gate.name)
+
+    poster.pass_time_for_breaker(5 * MINUTE)
+    poster.publish("probe")
+    assert not poster.redis.exists(poster.n.breakers)
+
+
 def test_a_probe_that_our_own_rules_refuse_makes_room_for_the_next(poster_with: WithPolicies) -> None:
     poster = poster_with(breaker=Breaker(after=1, cooldown="5m"))
     tripped(poster)

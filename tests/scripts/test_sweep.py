@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from state.ledger import sweep
+from redis import ConnectionPool, Redis
+
+from state.ledger import Ledger, sweep
 from state.redis.keys import Keys
-from tests.scripts.poster import AGENT, Poster
+from tests.scripts.poster import AGENT, HOUR, Poster
 
 
 def pending(poster: Poster) -> sweep.Pending:
@@ -12,7 +14,9 @@ def pending(poster: Poster) -> sweep.Pending:
 
 
 def test_an_agent_without_calls_has_nothing_pending(poster: Poster) -> None:
-    assert pending(poster) == sweep.Pending(0, {}, has_claims=False, is_due=False, has_followed=False)
+    assert pending(poster) == sweep.Pending(
+        0, {}, has_claims=False, is_due=False, has_expired=False, has_followed=False
+    )
 
 
 def test_a_call_that_was_just_sent_is_not_pending(poster: Poster) -> None:
@@ -58,3 +62,23 @@ def test_the_look_at_many_agents_is_one_round_trip(poster: Poster) -> None:
     assert reads() - before == 2  # the look, and the question how many there were
     assert list(found) == agents
     assert found["agent7"].revision == 7
+
+
+def test_what_is_pending_is_the_same_with_both_protocols_of_redis(poster: Poster) -> None:
+    poster.register(poster.call("late"))
+    poster.claim(poster.register(poster.call("running")))
+    poster.register(poster.call("delayed"), delay_ms=HOUR)
+    poster.redis.hset(poster.n.agent_meta, "arrived_ms:drafts/5", 7)
+    options = poster.redis.connection_pool.connection_kwargs
+
+    found = []
+    for protocol in (2, 3):
+        with Redis(
+            connection_pool=ConnectionPool(
+                poster.redis.connection_pool.connection_class, **options | {"protocol": protocol}
+            )
+        ) as client:
+            found.append(Ledger(client).pending([AGENT]))
+
+    assert found[0] == found[1] == poster.ledger.pending([AGENT])
+    assert found[0][AGENT].has_claims

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from state.agents import audit
+from state.agents.audit import Said
 from state.journal import events
 from state.journal.journal import Journal
 from state.ledger import Ledger
@@ -178,6 +180,20 @@ def test_a_key_that_was_cancelled_stays_cancelled_with_its_reason(poster: Poster
     assert poster.refused("hello")["error"] == "cancelled"
 
 
+def test_the_list_of_decisions_comes_back_and_gains_nothing(poster: Poster) -> None:
+    call = poster.register()
+    poster.ledger.resolve(AGENT, call.key, words("cancel"))
+    before = audit.read([AGENT], limit=9)
+    remove_journal(poster)
+
+    lose_and_recover(poster)
+
+    after = audit.read([AGENT], limit=9)
+    assert [(entry.at, entry.by, entry.subject) for entry in after] == [
+        (entry.at, entry.by, entry.subject) for entry in before
+    ]
+
+
 def test_what_is_in_doubt_stays_in_doubt_and_what_is_done_stays_done(poster: Poster) -> None:
     poster.doubt("hello")
     poster.publish("done")
@@ -192,7 +208,7 @@ def test_what_is_in_doubt_stays_in_doubt_and_what_is_done_stays_done(poster: Pos
 def test_a_call_that_was_replayed_waits_for_the_end_of_a_pause_as_before(poster: Poster) -> None:
     call = poster.register()
     poster.settle(poster.claim(call), "failed")
-    assert poster.ledger.replay(AGENT, call.id, "ada", {call.task})
+    assert poster.ledger.replay(AGENT, call.id, Said("replay", "ada"), {call.task})
     remove_journal(poster)
 
     lose_and_recover(poster)
@@ -212,7 +228,7 @@ def test_calls_that_ended_and_those_without_an_effect_are_left_out(poster: Poste
 
     taken = list(takeover.records(poster.redis, AGENT))
 
-    assert [record["key"] for _, record in taken] == ["post:feed:done"] * 2
+    assert [record["key"] for event, record in taken if event != "decision"] == ["post:feed:done"] * 2
 
 
 def test_a_call_of_an_older_version_that_does_not_say_whether_it_has_an_effect_is_taken_over(poster: Poster) -> None:

@@ -1,5 +1,12 @@
 """The routes of the tests: a source of each scheme, one without a secret, and tasks of the test agents."""
 
+import runpy
+
+from settings import ROOT
+
+#: The rows that ship.
+SHIPPED = runpy.run_path(str(ROOT / "webhook_routes.py"))["sources"]
+
 RESPOND = {
     "task": "tasks.responder.respond",
     "arguments": {
@@ -65,4 +72,15 @@ sources = {
         "delivery": "header:X-GitHub-Delivery",
         "start": {"add": {"task": "counter.add", "arguments": {"a": "text:1", "b": "text:2"}}},
     },
+    "stripe": {
+        **SHIPPED["stripe"],
+        "start": {
+            "invoice.paid": {
+                "task": "clerk.remember",
+                "arguments": {"name": "body:data.object.id", "value": "body:data.object.total"},
+            },
+        },
+    },
+    "slack": SHIPPED["slack"],
+    "telegram": SHIPPED["telegram"],
 }

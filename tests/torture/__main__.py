@@ -1,4 +1,4 @@
-"""`python -m tests.torture [--short|--long] [--seed N] [--only FAULT] [--teeth] [--write docs/torture.md]`."""
+"""`python -m tests.torture [--short|--long] [--seed N] [--only FAULT] [--rabbitmq] [--postgresql] [--teeth] [--write docs/torture.md]`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.harness import polling
 from tests.harness.install import ROOT
+from tests.harness.postgres import Postgres
+from tests.harness.rabbitmq import RabbitMQ
 from tests.torture import report
 from tests.torture.arena import close_all
 from tests.torture.page import Circumstances, page
@@ -32,8 +36,17 @@ def main() -> int:
     if options.teeth:
         return int(not all(bite.is_red for bite in _bite(options, options.only)))
     started = time.monotonic()
-    runner = Runner(options.seed, long=options.long, root=options.root, jobs=options.jobs, keep=options.keep)
-    results = runner.play_all(chosen(options.only), _tell)
+    with _broker(options) as broker, _database(options) as database:
+        runner = Runner(
+            options.seed,
+            long=options.long,
+            root=options.root,
+            jobs=options.jobs,
+            keep=options.keep,
+            broker=broker,
+            database=database,
+        )
+        results = runner.play_all(chosen(options.only), _tell)
     print(report.text(results), flush=True)  # noqa: T201
     for result in results:
         if result.is_red:
@@ -43,6 +56,28 @@ def main() -> int:
         how = Circumstances(sys.argv[1:], options.seed, time.monotonic() - started, options.long)
         options.write.write_text(page(results, bites, how))
     return int(any(result.is_red for result in results))
+
+
+@contextmanager
+def _broker(options: argparse.Namespace) -> Iterator[RabbitMQ | None]:
+    """Yield a node of RabbitMQ that carries all messages, if it was asked for."""
+    node = RabbitMQ().start() if options.rabbitmq else None
+    try:
+        yield node
+    finally:
+        if node:
+            node.close()
+
+
+@contextmanager
+def _database(options: argparse.Namespace) -> Iterator[Postgres | None]:
+    """Yield a server that has the journals of all scenarios, if it was asked for."""
+    server = Postgres().start() if options.postgresql else None
+    try:
+        yield server
+    finally:
+        if server:
+            server.close()
 
 
 def _bite(options: argparse.Namespace, only: list[str]) -> list[Bite]:
@@ -68,6 +103,16 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     parser.add_argument(
         "--only", action="append", default=[], metavar="FAULT", help="F1, or a scenario's name; repeatable"
+    )
+    parser.add_argument(
+        "--rabbitmq",
+        action="store_true",
+        help="RabbitMQ carries the messages; name with --only what does not reach into Redis for them",
+    )
+    parser.add_argument(
+        "--postgresql",
+        action="store_true",
+        help="the journal is in PostgreSQL; name with --only what does not reach into its files",
     )
     parser.add_argument("--teeth", action="store_true", help="take out each defence: the suite must go red")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="bare the teeth too, and write it all to this page")

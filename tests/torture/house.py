@@ -34,6 +34,7 @@ for name in {names!r}:
 class House(Install):
     """An installation whose processes may each see a different environment. Once it is closed it starts nothing more."""
 
+    shows_processes = True
     closed = False
 
     def start_in(self, name: str, command: Sequence[str], env: Mapping[str, str], root: Path | None = None) -> Process:

@@ -16,6 +16,9 @@ from typing import TypeVar
 
 from tests.harness import GaveUp
 from tests.harness.install import ROOT
+from tests.harness.polling import patient
+from tests.harness.postgres import Postgres
+from tests.harness.rabbitmq import RabbitMQ
 from tests.torture.arena import REST_WITHIN, Arena
 from tests.torture.result import Result
 from tests.torture.scenario import Scenario
@@ -38,8 +41,20 @@ def side_by_side(jobs: int, works: list[Callable[[], Made]], tell: Callable[[Mad
 class Runner:
     """`play_all` answers in the scenarios' order."""
 
-    def __init__(self, seed: int, *, long: bool, root: Path = ROOT, jobs: int = 2, keep: bool = False) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        long: bool,
+        root: Path = ROOT,
+        jobs: int = 2,
+        keep: bool = False,
+        broker: RabbitMQ | None = None,
+        database: Postgres | None = None,
+    ) -> None:
         self._seed, self._long, self._root, self._jobs, self._keep = seed, long, root, jobs, keep
+        self._broker = broker  #: carries the messages of every scenario, each in a virtual host of its own
+        self._database = database  #: has the journals, each in a database of its own
 
     def play_all(self, scenarios: list[Scenario], tell: Callable[[Result], None]) -> list[Result]:
         """Play them, telling each result as it comes."""
@@ -82,9 +97,16 @@ class Runner:
 
     @contextmanager
     def _arena(self, scenario: Scenario, folder: Path) -> Iterator[Arena]:
-        arena = Arena(folder, self._seed, root=self._root, env=scenario.env)
+        env = dict(scenario.env)
+        if self._broker:
+            self._broker.ask(f"vhosts/{folder.name}", method="PUT")
+            env["BROKER_URL"] = f"{self._broker.url}{folder.name}"
+        if self._database:
+            self._database.sql(f'CREATE DATABASE "{folder.name}"')
+            env["JOURNAL_URL"] = self._database.url_of(folder.name)
+        arena = Arena(folder, self._seed, root=self._root, env=env)
         limit = scenario.limit * max(1, (scenario.long / scenario.short if self._long else 1))
-        clock = threading.Timer(limit, arena.close)
+        clock = threading.Timer(patient(limit), arena.close)
         clock.start()
         try:
             yield arena

@@ -22,7 +22,7 @@ class Scenario:
     env: Mapping[str, str] = field(default_factory=dict)
     missing: Callable[[], str | None] = lambda: None  #: why it cannot be injected on this machine
     epilogue: bool = True  #: at the end Redis is emptied and rebuilt, and everything is asked for again
-    limit: float = 120.0  #: seconds for the short form; the long form gets as much for each such number of rounds
+    limit: float = 120.0  #: seconds of an idle machine for the short form; the long form gets as much for each such number of rounds
 
     @property
     def name(self) -> str:

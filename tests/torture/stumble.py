@@ -24,8 +24,8 @@ from typing import Any
 
 #: Where the steps are: step → module and name.
 STEPS = {
-    "fetch": ("kombu.transport.redis", "QoS.append"),  # between the broker's list and the list of the unacknowledged
-    "ack": ("kombu.transport.redis", "QoS.ack"),
+    "fetch": ("workers.broker", "QoS.append"),  # between the broker's list and the worker's
+    "ack": ("workers.broker", "QoS.ack"),  # which the loop sends a moment later
     "register": ("state.ledger.ledger", "Ledger.register"),
     "admit": ("state.ledger.ledger", "Ledger._admit_once"),
     "cross": ("state.ledger.ledger", "Ledger.begin_effect"),

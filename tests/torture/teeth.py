@@ -185,8 +185,53 @@ TEETH = (
     Tooth(
         "no frozen payload",
         "each attempt sends what it made itself",
-        (Change("gatekeeper/run/effect.py", "frozen = self._attempt.claim.payload or mine", "frozen = mine"),),
+        (
+            Change(
+                "gatekeeper/run/effect.py",
+                "frozen = self._attempt.claim.payload or self._attempt.claim.approved or mine",
+                "frozen = mine",
+            ),
+        ),
         ("reworded_retries",),
+    ),
+    Tooth(
+        "no approved payload",
+        "an approved attempt sends what it made itself",
+        (
+            Change(
+                "gatekeeper/run/effect.py",
+                "frozen = self._attempt.claim.payload or self._attempt.claim.approved or mine",
+                "frozen = self._attempt.claim.payload or mine",
+            ),
+            Change(
+                "gatekeeper/run/permission.py",
+                'if mode == "observe" or (mode == "ask" and attempt.claim.approved != payload):',
+                'if mode == "observe" or (mode == "ask" and not attempt.claim.approved):',
+            ),
+            Change(
+                "state/scripts/begin_effect.lua",
+                "key.approved == key.revision and key.proposal == payload",
+                "key.approved == key.revision",
+            ),
+        ),
+        ("killed_around_approvals",),
+    ),
+    Tooth(
+        "no question",
+        "an effect that nobody approved is sent",
+        (
+            Change(
+                "gatekeeper/run/permission.py",
+                'if mode == "observe" or (mode == "ask" and attempt.claim.approved != payload):',
+                'if mode == "observe":',
+            ),
+            Change(
+                "state/scripts/begin_effect.lua",
+                'if mode ~= "act" and not (mode == "ask" and is_approved) then',
+                'if mode == "observe" then',
+            ),
+        ),
+        ("killed_around_approvals",),
     ),
     Tooth(
         "no sweeper",

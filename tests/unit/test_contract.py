@@ -340,3 +340,12 @@ def test_an_object_of_the_names_that_celery_reserves_is_refused() -> None:
     assert contract.as_json(contract.bind((), kept))
     with pytest.raises(InvalidArguments, match="__type__ and __value__"):
         contract.as_json(contract.bind((), {"data": {"a": [{"__type__": "datetime", "__value__": "2026-01-01"}]}}))
+
+
+@pytest.mark.parametrize("kwargs", [[1], "n", 7, None])
+def test_named_arguments_that_have_no_names_are_refused(kwargs: Any) -> None:
+    def takes(n: int) -> int:
+        return n
+
+    with pytest.raises(InvalidArguments, match=r"takes: .*it takes: n"):
+        Contract("takes", takes).bind((), kwargs)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import shutil
 import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import requests
 
 from clients.http.deadline import BoundedAdapter
 from tests.harness import within
+from tests.web_server import WebServer
 
 WHOLE = b"all of it" * 1000
 
@@ -42,11 +42,6 @@ class Handler(BaseHTTPRequestHandler):
         """Nobody reads it."""
 
 
-class Server(HTTPServer):
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is what this test is about."""
-
-
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tls")
@@ -60,17 +55,14 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["http", "https"])
 def address(request: pytest.FixtureRequest, certificate: Path) -> Iterator[str]:
-    server = Server(("127.0.0.1", 0), Handler)
+    server = WebServer(Handler)
     if request.param == "https":
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate / "cert", certificate / "key")
         server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
+    server.start()
     yield f"{request.param}://localhost:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join(5)
+    server.close()
 
 
 def get(url: str, certificate: Path, seconds: float) -> requests.Response:

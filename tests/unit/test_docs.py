@@ -19,7 +19,7 @@ import pytest
 import gatekeeper.errors
 import settings
 from deploy import procfile
-from tests.harness import Install, Valkey
+from tests.harness import Install, Valkey, forks
 
 ROOT = settings.ROOT
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -73,7 +73,7 @@ def anchor(heading: str) -> str:
 def gate_commands() -> set[str]:
     """What `celery -A workers gate` knows; asked elsewhere, because it loads every agent."""
     code = "import workers, workers.commands; print(*workers.commands.gate.commands)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = forks.run([sys.executable, "-c", code], cwd=ROOT)
     return set(done.stdout.split())
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import settings
+from tests.mail_server import MailServer
 from tests.models.server import HTML, Behaviour, ModelServer, says, sends
 from tests.providers import mastodon, threads
 from tests.providers.key import with_settings
@@ -175,3 +176,19 @@ def test_without_redis_the_doctor_says_so_and_checks_the_rest(tmp_path: Path) ->
     assert lines[1].strip() == "-> start the system with: make up"
     assert [line.split()[0] for line in lines if "model groq" in line or " models " in line] == ["ok", "CHANGE"]
     assert any(line.startswith("ok      disk") for line in lines)
+
+
+def test_the_mail_server_is_asked_to_let_us_in_and_gets_no_letter(world: World) -> None:
+    server = MailServer(login=("ada", "secret")).start()
+    try:
+        right = world.asked(SMTP_URL=f"smtp://ada:secret@127.0.0.1:{server.port}?from=a@b.c")["mail"]
+        wrong = world.asked(SMTP_URL=f"smtp://ada:wrong-secret@127.0.0.1:{server.port}")["mail"]
+        closed = world.asked(SMTP_URL="smtp://127.0.0.1:1")["mail"]
+    finally:
+        server.stop()
+
+    assert right == (f"127.0.0.1:{server.port} answers and knows ada; mail comes from a@b.c", "")
+    assert "the login was refused" in wrong[0]
+    assert wrong[1].startswith("change SMTP_URL")
+    assert closed[1] == "change SMTP_URL; if that is right, try again later"
+    assert server.reached == 0

@@ -139,6 +139,19 @@ def test_an_effect_delayed_afterwards_is_applied_before_its_answer(
         assert answer.result(5).status_code == 201
 
 
+def test_a_request_that_is_let_go_later_than_promised_is_not_applied(
+    effects: EffectServer, post: requests.Session
+) -> None:
+    effects.mode("delay:0.5:0.1")
+
+    with pytest.raises(requests.ConnectionError):
+        post.post(effects.url("story:late"))
+
+    assert (effects.count(), effects.arrived("story:late")) == (0, 1)
+    effects.mode("delay:0.1:60")
+    assert post.post(effects.url("story:soon")).status_code == 201
+
+
 def test_a_delay_ends_by_itself(effects: EffectServer, post: requests.Session) -> None:
     effects.mode("delay:0.05")
 

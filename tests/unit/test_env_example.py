@@ -10,10 +10,10 @@ import settings
 from settings import ROOT
 
 EXAMPLE = ROOT / ".env.example"
-SETTING = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+_?")
+SETTING = re.compile(r"[A-Z][A-Z0-9]*((_[A-Z0-9]+)+_?|_)")
 
-#: One variable per source of webhooks; the example shows one of them.
-PER_SOURCE = "WEBHOOK_SECRET_"
+#: One variable per source of webhooks, and one per agent; the example shows one of each.
+PREFIXES = ("WEBHOOK_SECRET_", "AUTONOMY_")
 #: A convention of terminals (no-color.org), read from the environment and not a setting.
 OF_TERMINALS = {"NO_COLOR"}
 
@@ -33,16 +33,16 @@ def documented() -> dict[str, str]:
 
 
 def test_every_setting_is_in_the_example_and_the_other_way_round() -> None:
-    shown = {PER_SOURCE if name.startswith(PER_SOURCE) else name for name in documented()}
+    shown = {next((each for each in PREFIXES if name.startswith(each)), name) for name in documented()}
 
     assert shown == read_by_settings() - OF_TERMINALS
 
 
 def test_there_are_as_many_names_as_settings() -> None:
     """The comparison above would not notice a name that is put together; the number of fields would."""
-    named = {field.name for field in fields(settings.Settings)} - {"embedded", "webhook_secrets"}
+    named = {field.name for field in fields(settings.Settings)} - {"embedded", "webhook_secrets", "autonomy"}
 
-    assert {name.lower() for name in documented() if not name.startswith(PER_SOURCE)} == named
+    assert {name.lower() for name in documented() if not name.startswith(PREFIXES)} == named
 
 
 def test_the_values_in_the_example_are_the_defaults() -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from clients import sources
-from clients.sources import BrokenSource, Parsed, Source
+from clients.source_listing import Source
+from clients.sources import BrokenSource, Parsed
 from tasks.writer import feed_items
 from tasks.writer.feed_items import FeedItem
 from tests.unit.feed_server import FeedServer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TextIO
 
@@ -14,6 +15,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.harness import GaveUp, Install, Process, Valkey, until
+from tests.torture import shim
 
 #: Holds a lock for as long as it lives, and says when it has it.
 CHILD = """
@@ -80,6 +82,27 @@ def test_a_killed_server_with_aof_comes_back_with_its_data(fragile_valkey: Valke
     fragile_valkey.restart("kill9")
 
     assert fragile_valkey.client().get("kept") == "yes"
+
+
+@pytest.mark.skipif(bool(shim.missing()), reason=str(shim.missing()))
+@pytest.mark.parametrize("how", ["killed", "paused and killed"])
+def test_a_killed_server_has_kept_all_that_it_answered_although_its_disk_is_slow(tmp_path: Path, how: str) -> None:
+    disk = shim.Shim(tmp_path, "store")
+    server = Valkey(aof=True, env=disk.env).start()
+    disk.slow_fsync(1)
+    try:
+        for number in range(1500):  # for more than the second between two fsyncs
+            server.client().set(f"key:{number}", "yes")
+            time.sleep(0.001)
+        if how == "paused and killed":
+            server.pause()
+        server.kill9()
+        disk.slow_fsync(0)
+        server.start()
+
+        assert server.client().dbsize() == 1500
+    finally:
+        server.close()
 
 
 def test_a_paused_server_answers_after_it_resumes(fragile_valkey: Valkey) -> None:

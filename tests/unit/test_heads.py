@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,8 +14,23 @@ import pytest
 from state.journal import heads, records
 from state.journal.heads import HeadReader, JournalHead
 from state.journal.records import Record
+from tests.harness import until
 
 Write = Callable[..., None]
+
+
+@pytest.fixture(autouse=True, params=["of a folder that just changed", "of a folder that is settled"])
+def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test reads the heads of both; the second kind waits before each look for longer than the kernel's clock is coarse."""
+    if "settled" in request.param:
+        follow = HeadReader._follow
+
+        def follow_later(self: HeadReader) -> None:
+            time.sleep(0.03)
+            follow(self)
+
+        monkeypatch.setattr(heads, "SETTLED", 0.02)
+        monkeypatch.setattr(HeadReader, "_follow", follow_later)
 
 
 @pytest.fixture
@@ -246,3 +262,72 @@ def test_many_threads_may_ask_at_once(folder: Path, write: Write) -> None:
         answers = list(pool.map(lambda _: seen.head("clerk"), range(64)))
 
     assert set(answers) == {JournalHead("e1", 499)}
+
+
+def test_an_unchanged_folder_is_not_listed_again(folder: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heads, "SETTLED", 0.02)
+    seen, list_files = HeadReader(folder), HeadReader._files
+    listed = 0
+
+    def count_and_list(self: HeadReader) -> list[str]:
+        nonlocal listed
+        listed += 1
+        return list_files(self)
+
+    def lists_nothing() -> bool:
+        before = listed
+        return seen.head("clerk") is not None and listed == before
+
+    monkeypatch.setattr(HeadReader, "_files", count_and_list)
+    write("epoch", epoch="e1", fence=0)
+    until(lists_nothing, what="a look without a list")
+
+    intent(write, 5)
+    assert lists_nothing()
+    assert seen.head("clerk") == JournalHead("e1", 5)
+
+    intent(write, 6, month="2026-12")
+    assert not lists_nothing()
+    assert seen.head("clerk") == JournalHead("e1", 6)
+
+
+@pytest.mark.parametrize("how", ["the folder is replaced", "a file is replaced", "a file is added"])
+def test_a_folder_whose_time_was_put_back_is_listed_again(
+    folder: Path, write: Write, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(heads, "SETTLED", 0.02)
+    write("epoch", epoch="e1", fence=0)
+    seen, before = HeadReader(folder), folder.stat()
+    until(lambda: seen.head("clerk") and seen._watch.is_unchanged(), what="a folder that is settled")
+
+    if how == "the folder is replaced":
+        folder.rename(folder.with_name("old"))
+        shutil.copytree(folder.with_name("old"), folder)
+        intent(write, 5)
+    elif how == "a file is replaced":
+        os.link(folder / "2026-11.jsonl", folder.with_name("link"))
+        shutil.copy2(folder / "2026-11.jsonl", folder / "copy")
+        (folder / "copy").replace(folder / "2026-11.jsonl")
+        intent(write, 5)
+    else:
+        intent(write, 5, month="2026-12")
+    os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    assert seen.head("clerk") == JournalHead("e1", 5)
+
+
+def test_a_file_that_cannot_be_read_any_more_is_opened_again(
+    folder: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heads, "SETTLED", 0.02)
+    write("epoch", epoch="e1", fence=0)
+    seen = HeadReader(folder)
+    until(lambda: seen.head("clerk") and seen._watch.is_unchanged(), what="a folder that is settled")
+    [file] = seen._open.values()
+    elsewhere = os.open(folder, os.O_RDONLY)
+    os.dup2(elsewhere, file.descriptor)  # of a folder, which cannot be read as a file
+    os.close(elsewhere)
+
+    intent(write, 5)
+
+    assert seen.head("clerk") == JournalHead("e1", 5)

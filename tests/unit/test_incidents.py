@@ -9,7 +9,7 @@ import pytest
 
 from tasks.monitor import checks, incidents
 from tasks.monitor.checks import Check, CheckResult, Observation, run_all
-from tasks.monitor.incidents import Incident
+from tasks.monitor.incidents import FailingCheck
 from tests.harness import within
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -24,8 +24,8 @@ def bad(name: str = "disk") -> CheckResult:
     return CheckResult(name=name, ok=False, value="97 % used", limit="90 %", why="little is left")
 
 
-def standing(*names: str) -> dict[str, Incident]:
-    return {name: Incident(name=name, since=EARLIER) for name in names}
+def standing(*names: str) -> dict[str, FailingCheck]:
+    return {name: FailingCheck(name=name, since=EARLIER) for name in names}
 
 
 def test_nothing_is_in_doubt_while_all_is_as_it_was() -> None:

@@ -17,13 +17,15 @@ from typing import Any
 
 import psutil
 import pytest
+from structlog.testing import capture_logs
 
 import settings
 from state.errors import JournalUnavailable
+from state.journal import events, heads, records
 from state.journal import journal as module
-from state.journal import records
 from state.journal.journal import Journal
 from state.journal.records import CorruptRecord, Record
+from state.model import AttemptResult, Claim
 from tests.harness import until
 
 #: Appends records of a size for ever, or so many, and says after each that it is safe.
@@ -474,4 +476,18 @@ def test_open_files_do_not_pile_up(folder: Path, calendar: Calendar) -> None:
         calendar.today = datetime(2026, month, 1, tzinfo=UTC)
         note(journal, month)
 
-    assert sum(str(folder) in file.path for file in psutil.Process().open_files()) == 1
+    opened = sum(str(folder) in file.path for file in psutil.Process().open_files())
+    assert opened <= 1 + heads.STILL_WRITTEN  # the writer's, and what its reader follows
+
+
+def test_a_doubt_that_cannot_be_written_down_is_logged_with_its_own_error(tmp_path: Path) -> None:
+    """The settlement in Redis comes after it, so it must not raise."""
+    (tmp_path / "journal").write_text("a file where the folder has to be")
+    claim = Claim("storyteller", "story:1", "c1", "me/1", 1, 1, 0, "e1")
+
+    with capture_logs() as told:
+        events.outcome(Journal(tmp_path / "journal"), claim, AttemptResult("unknown", error="it timed out"))
+
+    [line] = told
+    assert (line["event"], line["told"], line["attempt_error"]) == ("journal behind", "outcome", "it timed out")
+    assert "effects are closed until it can" in line["error"]

@@ -18,6 +18,7 @@ import data_dir
 import settings
 from state import private
 from state.private import NotPrivate
+from tests.harness import forks
 
 #: The user of a process without root's rights.
 OTHER_USER = 54321
@@ -120,7 +121,7 @@ try:
 except private.NotPrivate as error:
     print(error)
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=settings.ROOT, capture_output=True, text=True, check=True)
+    done = forks.run([sys.executable, "-c", code], cwd=settings.ROOT)
 
     assert f"chown {OTHER_USER} {path}" in done.stdout
 
@@ -146,7 +147,7 @@ def process(state_dir: Path) -> subprocess.CompletedProcess[str]:
     """Start a process that talks to the embedded server, as every process does that loads the application."""
     env = {**os.environ, "STATE_DIR": str(state_dir), "REDIS_URL": "", "BROKER_URL": ""}
     command = [sys.executable, "-c", "import workers"]
-    return subprocess.run(command, cwd=settings.ROOT, env=env, capture_output=True, text=True, check=False)
+    return forks.run(command, cwd=settings.ROOT, env=env)
 
 
 def test_the_short_folder_is_made_by_the_first_who_needs_it_and_closed(long_state_dir: Path) -> None:

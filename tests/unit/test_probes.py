@@ -6,9 +6,9 @@ import shutil
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 
 import pytest
 import requests.adapters
@@ -23,6 +23,7 @@ from tasks.monitor import config, probes
 from tasks.monitor.checks import Check, CheckResult
 from tasks.monitor.config import MonitorConfig, Site, Thresholds
 from tests.harness import Valkey
+from tests.web_server import WebServer
 from workers.config import celery_config
 
 
@@ -40,16 +41,14 @@ class Answers(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server() -> Iterator[ThreadingHTTPServer]:
-    made = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    Thread(target=made.serve_forever, args=(0.01,), daemon=True).start()
+def server() -> Iterator[WebServer]:
+    made = WebServer(Answers).start()
     yield made
-    made.shutdown()
-    made.server_close()
+    made.close()
 
 
 @pytest.fixture
-def secure(server: ThreadingHTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ThreadingHTTPServer:
+def secure(server: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WebServer:
     """The server behind TLS, with a certificate that is good for ten days and that we trust."""
     openssl = shutil.which("openssl")
     if openssl is None:
@@ -84,7 +83,7 @@ def in_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Cal
     client.client.cache_clear()
 
 
-def site(server: ThreadingHTTPServer, path: str = "/", scheme: str = "http", **more: object) -> Site:
+def site(server: WebServer, path: str = "/", scheme: str = "http", **more: object) -> Site:
     host = "localhost" if scheme == "https" else "127.0.0.1"
     url = f"{scheme}://{host}:{server.server_address[1]}{path}"
     return Site.model_validate({"name": "it", "url": url, **more})
@@ -99,7 +98,7 @@ def checked(site: Site) -> dict[str, CheckResult]:
 # URLs
 
 
-def test_a_url_that_answers_as_it_should_is_in_order(server: ThreadingHTTPServer) -> None:
+def test_a_url_that_answers_as_it_should_is_in_order(server: WebServer) -> None:
     seen = checked(site(server))
 
     assert set(seen) == {"url it"}
@@ -107,7 +106,7 @@ def test_a_url_that_answers_as_it_should_is_in_order(server: ThreadingHTTPServer
     assert (seen["url it"].value or "").startswith("200 in ")
 
 
-def test_another_status_is_not_in_order_unless_it_is_the_one_expected(server: ThreadingHTTPServer) -> None:
+def test_another_status_is_not_in_order_unless_it_is_the_one_expected(server: WebServer) -> None:
     seen = checked(site(server, "/503"))["url it"]
 
     assert not seen.ok
@@ -115,14 +114,14 @@ def test_another_status_is_not_in_order_unless_it_is_the_one_expected(server: Th
     assert checked(site(server, "/503", status=503))["url it"].ok
 
 
-def test_an_answer_that_takes_too_long_is_not_in_order(server: ThreadingHTTPServer) -> None:
+def test_an_answer_that_takes_too_long_is_not_in_order(server: WebServer) -> None:
     seen = checked(site(server, "/slow", max_latency="20ms"))["url it"]
 
     assert not seen.ok
     assert " took " in (seen.why or "")
 
 
-def test_a_server_that_is_away_is_not_in_order(server: ThreadingHTTPServer) -> None:
+def test_a_server_that_is_away_is_not_in_order(server: WebServer) -> None:
     gone = site(server)
     server.shutdown()
     server.server_close()
@@ -136,7 +135,7 @@ def test_a_server_that_is_away_is_not_in_order(server: ThreadingHTTPServer) -> N
 # Certificates
 
 
-def test_the_days_left_on_a_certificate_are_told(secure: ThreadingHTTPServer) -> None:
+def test_the_days_left_on_a_certificate_are_told(secure: WebServer) -> None:
     seen = checked(site(secure, scheme="https", cert_days=5))
 
     assert seen["url it"].ok, seen["url it"].why
@@ -144,16 +143,14 @@ def test_the_days_left_on_a_certificate_are_told(secure: ThreadingHTTPServer) ->
     assert seen["certificate it"].value == "9 days left"
 
 
-def test_a_certificate_that_ends_soon_is_not_in_order(secure: ThreadingHTTPServer) -> None:
+def test_a_certificate_that_ends_soon_is_not_in_order(secure: WebServer) -> None:
     seen = checked(site(secure, scheme="https", cert_days=14))["certificate it"]
 
     assert not seen.ok
     assert (seen.why or "").startswith("the certificate of localhost ends on 20")
 
 
-def test_a_certificate_that_nobody_trusts_is_not_in_order(
-    secure: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_certificate_that_nobody_trusts_is_not_in_order(secure: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
 
     seen = checked(site(secure, scheme="https"))

@@ -149,3 +149,8 @@ def test_what_is_cleaned_can_be_stored_whatever_bytes_a_file_name_has() -> None:
     name = b"caf\xe9.md".decode("utf-8", "surrogateescape")
 
     assert clean(f"{name}: no such file").encode()
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "BASIC", "token", "ba\u017fic", "bas\u0131c"])
+def test_a_credential_is_hidden_behind_each_spelling_of_its_scheme(scheme: str) -> None:
+    assert "abcdefgh12" not in hide_secrets(f"Authorization: {scheme} abcdefgh12")

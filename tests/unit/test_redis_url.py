@@ -67,7 +67,8 @@ def test_a_url_is_written_in_one_form(url: str, written: str, for_kombu: str) ->
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("sentinel://host", "must start with redis://"),
+        ("sentinel://host", "add the name of `sentinel monitor`"),
+        ("redis+cluster://host", "names a cluster"),
         ("redis-sentinel://host", "must start with redis://"),
         ("redis://a:1,b:2/0", "cannot be read"),
         ("redis://a,b/0", "several servers"),

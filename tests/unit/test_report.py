@@ -17,7 +17,7 @@ from tasks.reporter import charts, daily_report, stats
 from tasks.reporter.archive import ReportArchive
 from tasks.reporter.collect import AgentData, Desk, PublishedPost
 from tasks.reporter.daily_report import DailyReport
-from tasks.writer.review import Waiting
+from tasks.writer.review import WaitingDraft
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 11, 22, 6, 30, tzinfo=BERLIN)
@@ -32,7 +32,7 @@ def attempt(
 
 
 def raw(agent: str = "clerk", past: list[PastAttempt] | None = None, posts: Any = (), **more: Any) -> AgentData:
-    head: dict[str, Any] = {"held": [], "pause": None, "last_run": None, "errors": [], "metrics": {}}
+    head: dict[str, Any] = {"held": [], "held_total": 0, "pause": None, "last_run": None, "errors": [], "metrics": {}}
     facts = more.pop("facts", {})
     return AgentData(agent, head | more, facts, past or [], list(posts))
 
@@ -191,7 +191,7 @@ def waiting() -> DailyReport:
         "y": {**INCIDENT, "name": "old", "since": "2026-10-01T04:00:00Z", "until": "2026-10-02T04:00:00Z"},
     }
     monitor = raw("monitor", facts={"incidents": told, "past_incidents": past})
-    return daily_report.build([monitor, raw(held=[HELD], pause=PAUSE)], NOW)
+    return daily_report.build([monitor, raw(held=[HELD], held_total=1, pause=PAUSE)], NOW)
 
 
 def test_what_waits_for_a_person_comes_first_and_once() -> None:
@@ -200,8 +200,8 @@ def test_what_waits_for_a_person_comes_first_and_once() -> None:
 
 def test_drafts_messages_and_broken_posts_wait_for_a_person(shelf: ReportArchive) -> None:
     drafts = [
-        Waiting("digest-1", "content/drafts/digest-1.md", "waiting", "A secret title", "rules"),
-        Waiting("odd", "content/drafts/odd.md", "broken", why="title: quote it"),
+        WaitingDraft("digest-1", "content/drafts/digest-1.md", "waiting", "A secret title", "rules"),
+        WaitingDraft("odd", "content/drafts/odd.md", "broken", why="title: quote it"),
     ]
     desk = Desk(drafts, {"mailbox/chat": 3}, {"bad.md": "no title"})
     found = daily_report.build([raw(past=[attempt(NOW)])], NOW, desk)

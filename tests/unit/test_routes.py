@@ -21,6 +21,8 @@ import settings
 import tasks.publisher
 import tasks.responder  # noqa: F401  the rows below name its task
 from gatekeeper.tables.config_lines import TableError
+from tests import senders
+from tests.harness import forks
 from web.webhooks.field_path import MISSING, FieldPath
 from web.webhooks.sources import WebhookSource, read
 
@@ -67,10 +69,14 @@ def secrets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Secrets]:
     settings.current.cache_clear()
 
 
-#: A delivery with a value for each argument.
-EXAMPLE = {
-    "type": "message.created",
-    "data": {"channel": "chat", "conversation": "c1", "message_id": "m1", "text": "Hello", "sender": "ada"},
+#: Of each source a delivery with a value for each argument.
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "standard": {
+        "type": "message.created",
+        "data": {"channel": "chat", "conversation": "c1", "message_id": "m1", "text": "Hello", "sender": "ada"},
+    },
+    "slack": json.loads(senders.slack_message("Ev1")),
+    "telegram": json.loads(senders.telegram_message(1)),
 }
 
 
@@ -78,14 +84,18 @@ def test_every_task_of_the_table_that_ships_exists_and_every_argument_fits() -> 
     sources = load()
 
     starts = [(name, event, start) for name, source in sources.items() for event, start in source.starts.items()]
-    assert ("standard", "message.created") in {(name, event) for name, event, _ in starts}
+    assert {(name, event) for name, event, _ in starts} == {
+        ("standard", "message.created"),
+        ("slack", "message"),
+        ("telegram", "update.message.text"),
+    }
     for name, event, start in starts:
-        found = {argument: path.find({}, EXAMPLE) for argument, path in start.arguments.items()}
+        found = {argument: path.find({}, EXAMPLES[name]) for argument, path in start.arguments.items()}
         assert start.task.contract.bind((), found) == found, (name, event)
 
 
 def test_a_source_without_a_secret_has_no_key() -> None:
-    assert [source.keys for source in load().values()] == [(), ()]
+    assert [source.keys for source in load().values()] == [()] * 5
 
 
 def test_a_source_has_every_secret_of_its_variable(secrets: Secrets) -> None:
@@ -131,7 +141,7 @@ ROW = """
 def test_a_row_becomes_a_source(table: Table) -> None:
     forge = load(table(ROW))["forge"]
 
-    assert (forge.scheme, forge.header, forge.rate.text) == ("hmac", "X-Signature", "300/minute")
+    assert (forge.scheme_name, forge.header, forge.rate.text) == ("hmac", "X-Signature", "300/minute")
     assert forge.variable == "WEBHOOK_SECRET_FORGE"
     assert forge.starts["done"].task.name == "tasks.publisher.publish"
 
@@ -139,7 +149,7 @@ def test_a_row_becomes_a_source(table: Table) -> None:
 @pytest.mark.parametrize(
     ("written", "instead", "line", "why"),
     [
-        ('"hmac"', '"md5"', 7, "no scheme 'md5'; there are: standard, github, hmac"),
+        ('"hmac"', '"md5"', 7, "no scheme 'md5'; there are: standard, github, stripe, slack, telegram, hmac"),
         ('"signature": "X-Signature",', "", 6, "signature is the name of the header"),
         ('"forge"', '"Forge-1"', 6, "write a-z, 0-9 and _"),
         ('"body:id"', '"id"', 10, "'id' is not a field path; write body:"),
@@ -193,7 +203,7 @@ def answers(folder: Path, *paths: str) -> tuple[dict[str, int], list[dict[str, A
 def run(code: str) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "WEBHOOK_SECRET_FORGE": "secret", "WEBHOOK_SECRET_GOOD": "secret"}
     command = [sys.executable, "-c", textwrap.dedent(code)]
-    return subprocess.run(command, cwd=settings.ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    return forks.run(command, cwd=settings.ROOT, env=env)
 
 
 GOOD_AND_BAD = textwrap.dedent(ROW).lstrip().replace('"standard":', '"good":').replace('"hmac"', '"md5"')
@@ -255,7 +265,7 @@ def test_the_table_of_the_documentation_works(table: Table) -> None:
 
 
 def test_every_status_of_a_webhook_is_in_the_documentation() -> None:
-    modules = ("webhooks/receive", "webhooks/body", "blocking")
+    modules = ("webhooks/receive", "body", "blocking")
     code = "".join((settings.ROOT / "web" / f"{name}.py").read_text() for name in modules)
     page = (settings.ROOT / "docs" / "webhooks.md").read_text()
 
@@ -265,7 +275,7 @@ def test_every_status_of_a_webhook_is_in_the_documentation() -> None:
 
 # Field paths
 
-BODY = {"type": "t", "data": {"items": [{"id": 7}, None], "null": None}}
+BODY = {"type": "t", "data": {"items": [{"id": 7}, None], "null": None, "flag": True, "half": 0.5}}
 
 
 @pytest.mark.parametrize(
@@ -284,6 +294,15 @@ BODY = {"type": "t", "data": {"items": [{"id": 7}, None], "null": None}}
         ("header:x-event", "push"),
         ("header:x-other", MISSING),
         ("text:feed: the local one", "feed: the local one"),
+        ("string:data.items.0.id", "7"),
+        ("string:type", "t"),
+        ("string:data.null", None),
+        ("string:data.flag", True),
+        ("string:data.half", 0.5),
+        ("string:data.none", MISSING),
+        ("has:data.items.0.id", "data.items.0.id"),
+        ("has:data.null", "data.null"),
+        ("has:data.none", MISSING),
     ],
 )
 def test_a_field_is_found_or_missing_and_never_an_error(path: str, found: Any) -> None:
@@ -292,7 +311,9 @@ def test_a_field_is_found_or_missing_and_never_an_error(path: str, found: Any) -
     assert value is MISSING if found is MISSING else value == found
 
 
-@pytest.mark.parametrize("text", ["", "type", "body", "body:", "header:", "text:", "json:type", "body:.a", "body:a."])
+@pytest.mark.parametrize(
+    "text", ["", "type", "body", "body:", "header:", "text:", "json:type", "body:.a", "body:a.", "has:a..b", "string:"]
+)
 def test_a_text_that_is_not_a_field_path_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"write body:path\.to\.value"):
         FieldPath.parse(text)

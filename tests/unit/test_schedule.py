@@ -14,7 +14,7 @@ import pytest
 
 import workers  # noqa: F401  loads the agents that the entries name
 from gatekeeper.policies.spec import registered
-from gatekeeper.schedule.entries import MAX_MISSED, ON_TIME, Entry, read, tick
+from gatekeeper.schedule.entries import MAX_COUNTED, MAX_MISSED, ON_TIME, Entry, read, tick
 from gatekeeper.tables.config_lines import TableError
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -257,6 +257,25 @@ def test_all_has_a_bound_and_keeps_the_newest() -> None:
     assert len(dues) == MAX_MISSED
     assert dues[-1] == NOON + timedelta(days=3)
     assert dues == sorted(dues)
+
+
+@pytest.mark.parametrize(("missed", "number"), [("latest", 2), ("all", 0)])
+def test_the_ticks_that_are_not_made_up_for_are_counted(missed: str, number: int) -> None:
+    rule = entry("*/30 * * * *", missed)
+
+    assert rule.missed_before(rule.dues(NOON, NOON + timedelta(minutes=100)), NOON) == number
+    assert (
+        rule.missed_before([], NOON)
+        == rule.missed_before(minutes(30), NOON)
+        == rule.missed_before(minutes(0), None)
+        == 0
+    )
+
+
+def test_the_missed_ticks_of_an_entry_that_was_silent_for_long_are_counted_up_to_a_bound() -> None:
+    rule = entry("* * * * *", "latest")
+
+    assert rule.missed_before(rule.dues(NOON, NOON + timedelta(days=30)), NOON) <= MAX_COUNTED
 
 
 def test_skip_runs_no_missed_tick_but_one_that_beat_was_only_slow_for() -> None:

@@ -184,6 +184,9 @@ def test_the_first_question_fits_the_task(has_effect: bool, question: str) -> No
     [
         (event("http", method="POST", url="http://127.0.0.1/a", outcome="applied", status=200), "POST http://127.0.0.1/a: 200, applied"),
         (event("http", method="POST", url="http://127.0.0.1/a", outcome="unknown", error="reset"), "POST http://127.0.0.1/a: reset, unknown"),
+        (event("done", attempt=2, ms=41), "attempt 2 took 41 ms"),
+        (event("done", attempt=2, ms=0), "attempt 2 took less than 1 ms"),
+        (event("done", attempt=2, ms=5400), "attempt 2 took 5 s"),
         (event("recovery point") | {"name": "draft", "value": "a whole post"}, "name=draft"),
     ],
 )  # fmt: skip

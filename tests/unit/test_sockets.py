@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -18,6 +18,7 @@ import pytest
 import requests
 import urllib3
 from redis import Redis
+from redis.sentinel import Sentinel
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from urllib3.connection import HTTPConnection
 
@@ -30,6 +31,7 @@ from gatekeeper.run.sockets import is_own
 from state.redis import client as store
 from tests.harness import Valkey
 from tests.unit.test_wire import attempt
+from tests.web_server import WebServer
 
 #: Nobody listens here.
 REFUSING = "http://127.0.0.1:9/"
@@ -56,12 +58,9 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
+    server = WebServer(Handler).start()
+    yield f"{server.url}/"
+    server.close()
 
 
 def by_httpx(url: str) -> None:
@@ -285,6 +284,21 @@ def test_the_connection_of_every_address_is_known_as_our_own(monkeypatch: pytest
     assert is_own(store.client(settings.current().redis_url).connection_pool.make_connection())
     assert not is_own(Redis(host="example.com").connection_pool.make_connection())
     assert not is_own(Redis(unix_socket_path="/run/other.sock").connection_pool.make_connection())
+
+
+def test_sentinels_and_the_primary_to_which_they_lead_are_known_as_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "sentinel://127.0.0.1:1,127.0.0.1:2?master=gate")
+    settings.current.cache_clear()
+    led, elsewhere = (Sentinel([("127.0.0.1", 2)]).master_for(name).connection_pool for name in ("gate", "other"))
+    for pool in (led, elsewhere):
+        pool.proxy.master_address = ("10.0.0.7", 6379)
+
+    assert is_own(Redis(host="127.0.0.1", port=1).connection_pool.make_connection())
+    for pool, ours in ((led, True), (elsewhere, False)):
+        connection = pool.make_connection()
+        connection.host, connection.port = "10.0.0.7", 6379
+        assert is_own(connection) is ours
+    assert not is_own(Redis(host="10.0.0.7").connection_pool.make_connection())
 
 
 @pytest.mark.parametrize("module", ["pycurl", "grpc"])

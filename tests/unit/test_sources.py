@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 import settings
-from clients import sources
+from clients import source_listing, sources
 from clients.http import public_only
-from clients.sources import BrokenSource, Document, Parsed, Source
+from clients.source_listing import Source
+from clients.sources import BrokenSource, Document, Parsed
 from tests.unit.feed_server import FeedServer
 
 
@@ -81,9 +82,9 @@ def test_sources_are_files_our_own_files_and_addresses(folder: Path) -> None:
         file = "a.csv"
     """)
 
-    assert [source.name for source in sources.listed("writer").sources] == ["A file", "Ours", "Theirs"]
-    assert [source.name for source in sources.listed("analyst").sources] == ["A table"]
-    assert not sources.listed("writer").broken
+    assert [source.name for source in source_listing.listed("writer").sources] == ["A file", "Ours", "Theirs"]
+    assert [source.name for source in source_listing.listed("analyst").sources] == ["A table"]
+    assert not source_listing.listed("writer").broken
 
 
 @pytest.mark.parametrize(
@@ -102,7 +103,7 @@ def test_sources_are_files_our_own_files_and_addresses(folder: Path) -> None:
 def test_a_wrong_entry_is_told_and_the_others_go_on(folder: Path, entry: str, why: str) -> None:
     (folder / "sources.toml").write_text(f'[[writer]]\n{entry}\n[[writer]]\nname = "Good"\nfile = "good.xml"\n')
 
-    listing = sources.listed("writer")
+    listing = source_listing.listed("writer")
 
     assert [source.name for source in listing.sources] == ["Good"]
     assert why in listing.broken["writer 1"]
@@ -112,7 +113,7 @@ def test_a_wrong_entry_is_told_and_the_others_go_on(folder: Path, entry: str, wh
 def test_two_sources_of_one_name_are_told(folder: Path) -> None:
     (folder / "sources.toml").write_text('[[writer]]\nname="x"\nfile="a"\n[[writer]]\nname="x"\nfile="b"\n')
 
-    listing = sources.listed("writer")
+    listing = source_listing.listed("writer")
 
     assert [str(source.file) for source in listing.sources] == ["a"]
     assert "two sources" in listing.broken["x"]
@@ -123,15 +124,15 @@ def test_a_listing_that_cannot_be_used_is_told(folder: Path, text: str | None) -
     if text is not None:
         (folder / "sources.toml").write_text(text)
 
-    listing = sources.listed("writer")
+    listing = source_listing.listed("writer")
 
     assert not listing.sources
     assert listing.broken
 
 
 def test_the_listing_that_ships_has_no_mistake() -> None:
-    for section in sources.SECTIONS:
-        listing = sources.listed(section, settings.ROOT / "content")
+    for section in source_listing.SECTIONS:
+        listing = source_listing.listed(section, settings.ROOT / "content")
         assert listing.sources
         assert not listing.broken
 

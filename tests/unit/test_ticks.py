@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-import fakeredis
 import pytest
 
 from state.ledger import schedule_runs
@@ -14,9 +14,14 @@ from state.redis.keys import Keys
 DUE = datetime(2026, 11, 22, 6, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
+if TYPE_CHECKING:
+    import fakeredis
+
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> fakeredis.FakeRedis:
+    import fakeredis  # half a second, which every process of a parallel run would spend at collection
+
     fake = fakeredis.FakeRedis(decode_responses=True)
     monkeypatch.setattr(client, "client", lambda: fake)
     return fake
@@ -32,6 +37,15 @@ def test_the_newest_tick_of_each_entry_is_remembered_apart(store: fakeredis.Fake
     assert schedule_runs.last("analyst", "analyse") == DUE
     assert schedule_runs.last("analyst", "other") is None
     assert schedule_runs.last("writer", "analyse") is None
+
+
+def test_the_newest_ticks_of_all_entries_are_read_at_once_and_apart_by_agent(store: fakeredis.FakeRedis) -> None:
+    schedule_runs.remember("analyst", "analyse", DUE)
+    schedule_runs.remember("analyst", "again", DUE + HOUR)
+
+    found = schedule_runs.all_last(["analyst", "writer", "analyst"])
+
+    assert {"analyst": {"analyse": DUE.isoformat(), "again": (DUE + HOUR).isoformat()}, "writer": {}} == found
 
 
 def test_started_ticks_are_known_one_by_one_and_apart_from_those_passed_over(store: fakeredis.FakeRedis) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -15,6 +14,7 @@ from lxml import html
 
 import settings
 from tests import senders
+from tests.harness import forks
 
 TABLE = """
 sources = {
@@ -44,9 +44,7 @@ print("answer", json.dumps([answer.status_code, dict(answer.headers), answer.jso
         "PUBLIC_DIR": str(folder / "public"),
         "WEBHOOK_SECRET_FORGE": "secret",
     }
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=settings.ROOT, env=env, capture_output=True, text=True, check=False
-    )
+    done = forks.run([sys.executable, "-c", program], cwd=settings.ROOT, env=env)
     answers = [line.removeprefix("answer ") for line in done.stdout.splitlines() if line.startswith("answer ")]
     assert answers, done.stderr
     return json.loads(answers[0])
@@ -167,12 +165,11 @@ def test_a_place_without_pages_says_that_there_is_nothing_yet(answers: dict[str,
     assert json.loads(answers["/reports/ */*"][2])["detail"] == "there is no report yet"
 
 
-def test_the_start_page_leads_to_posts_reports_and_the_feed(answers: dict[str, Any]) -> None:
-    status, headers, text = answers[f"/ {BROWSER}"]
+def test_the_desk_without_a_password_is_closed_elsewhere_and_leads_to_what_is_public(answers: dict[str, Any]) -> None:
+    status, headers, text = answers[f"/ {BROWSER}"]  # the test's client is on no machine
 
-    assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
-    links = html.fromstring(text).xpath("//main//h2/a/@href")
-    assert links == ["./posts/", "./reports/", "./feed.xml"]  # the test's client is on no machine, so it sees no Flower
+    assert (status, headers["content-type"]) == (403, "text/html; charset=utf-8")
+    assert html.fromstring(text).xpath("//footer//a/@href") == ["./posts/", "./reports/", "./feed.xml"]
 
 
 def test_the_feed_names_its_charset_and_a_style_sheet_of_this_house(answers: dict[str, Any]) -> None:

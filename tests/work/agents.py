@@ -61,7 +61,8 @@ class Agents:
         """As on a first start: nothing is known of agents and models."""
         for key in self._redis.scan_iter("gate:*", count=1000):
             self._redis.delete(key)
-        shutil.rmtree(self.install.state_dir / "journal", ignore_errors=True)  # or effects would be closed
+        for folder in ("journal", "agents"):  # or effects would be closed, and Redis would be behind the state files
+            shutil.rmtree(self.install.state_dir / folder, ignore_errors=True)
 
     def put(self, name: str, text: str) -> None:
         (self.install.content_dir / name).write_text(text)

@@ -1,4 +1,8 @@
-"""Find a field of a delivery by a path from the table of routes: `body:data.text`, `header:X-Event`, `text:feed`."""
+"""Find a field of a delivery by a path from the table of routes: `body:data.text`, `header:X-Event`, `text:feed`.
+
+`string:chat.id` is a field of the body whose number becomes text; `has:message.text` is the path itself, here
+`message.text`, if the body has that field: it tells events apart that have no type.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,9 @@ from typing import Any
 #: What `find` returns for a missing field; a null in the body is a value.
 MISSING: Any = object()
 
-KINDS = ("body", "header", "text")
+#: The kinds whose name is a path in the body.
+IN_BODY = ("body", "string", "has")
+KINDS = (*IN_BODY, "header", "text")
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,7 @@ class FieldPath:
     def parse(cls, text: Any) -> FieldPath:
         """Parse a text of the table; raise ValueError, which says what to write, if it is not a field path."""
         kind, _, name = str(text).partition(":")
-        if kind not in KINDS or not name or (kind == "body" and not all(name.split("."))):
+        if kind not in KINDS or not name or (kind in IN_BODY and not all(name.split("."))):
             raise ValueError(f"{text!r} is not a field path; write body:path.to.value, header:Name or text:fixed text")
         return cls(kind, name)
 
@@ -42,6 +48,10 @@ class FieldPath:
         value: Any = body
         for name in self.name.split("."):
             value = _child(value, name)
+        if self.kind == "has":
+            return MISSING if value is MISSING else self.name
+        if self.kind == "string" and isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
         return value
 
 

@@ -24,10 +24,9 @@ from gatekeeper.redact import clean
 from state import limits
 from state.constants import WEBHOOK
 from state.model import Call, ContentMismatch
-from web import blocking, links, problems
-from web.webhooks import body
+from web import blocking, body, links, problems
 from web.webhooks.field_path import MISSING
-from web.webhooks.signatures import BadSignature
+from web.webhooks.signed import BadSignature
 from web.webhooks.sources import Routes, Start, WebhookSource
 from workers import app
 
@@ -39,8 +38,6 @@ ORIGIN = WEBHOOK
 MAX_DELIVERY_ID = 200
 #: Characters of an event's type.
 MAX_EVENT = 100
-#: The message is only a hint, which is sent again if it is lost, and the sender does not wait long.
-ONE_TRY = {"max_retries": 1, "interval_start": 0, "interval_max": 0}
 #: Seconds after which a sender may find a row of the table corrected; most send again for days.
 MISCONFIGURED_RETRY_SECONDS = 300
 
@@ -86,6 +83,11 @@ class Delivery:
             raise HTTPException(400, "the id of the delivery is missing, too long, or neither text nor a number")
         return f"hook:{self.source.name}:{quoted}"
 
+    def digest(self, call: Call) -> str:
+        """Return what a repetition of this delivery has in common with it, as 32 hex digits."""
+        content = self.raw if self.source.scheme.repeats_bytes else call.kwargs.encode()
+        return hashlib.sha256(content).hexdigest()[:32]
+
     def call(self, start: Start) -> Call:
         """Return the call that this delivery starts; raise HTTPException 400 if it does not fit the task."""
         values = {name: path.find(self.headers, self.content) for name, path in start.arguments.items()}
@@ -102,6 +104,8 @@ async def receive(request: Request) -> Response:
     try:
         source = _find_source(request.app.state.webhooks, name)
         delivery = Delivery.verified(source, request.headers, await body.read(request))
+        if greeting := source.scheme.greet(delivery.content):
+            return _answer(200, greeting, source=name, type="greeting")
         start = source.starts.get(delivery.event)
         if start is None:
             return _answer(200, {"ignored": delivery.event}, source=name, type=delivery.event)
@@ -141,9 +145,8 @@ def _accept(delivery: Delivery, call: Call) -> bool:
     seconds = limits.throttle(delivery.source.name, rate.burst, rate.every_ms)
     if seconds:
         raise HTTPException(429, f"more than {rate.text} from this source", problems.retry_after(seconds))
-    digest = hashlib.sha256(delivery.raw).hexdigest()[:32]
     try:
-        return app.accept(call, digest=digest, retry_policy=ONE_TRY)
+        return app.accept(call, digest=delivery.digest(call), retry_policy=blocking.ONE_TRY)
     except ContentMismatch:
         raise HTTPException(422, "an earlier delivery with this id had another body or was for another task") from None
 

@@ -18,7 +18,8 @@ from gatekeeper.policies.spec import TaskSpec, find
 from gatekeeper.tables import config_lines
 from gatekeeper.tables.config_lines import TableError
 from web.webhooks.field_path import FieldPath
-from web.webhooks.signatures import SCHEMES, BadSecret, Signed
+from web.webhooks.signatures import SCHEMES
+from web.webhooks.signed import BadSecret, Key, Scheme, Signed
 
 #: Far above what a person's tools send, and low enough that a faulty sender does not fill the queue of a small server.
 DEFAULT_RATE = "300/minute"
@@ -77,7 +78,7 @@ class WebhookSource(_RouteRow):
     """One sender: its row of the table. Without a key nothing from it is accepted."""
 
     name: Annotated[str, PlainValidator(_name)] = Field(alias="the source's name")
-    scheme: Annotated[str, PlainValidator(_scheme)]
+    scheme_name: Annotated[str, PlainValidator(_scheme)] = Field(alias="scheme")
     header: str = Field("", alias="signature")
     event: Annotated[list[FieldPath], PlainValidator(_paths)]
     delivery: _Path
@@ -86,7 +87,7 @@ class WebhookSource(_RouteRow):
 
     @model_validator(mode="after")
     def _check_secrets(self) -> Self:
-        if (self.scheme == "hmac") != bool(self.header):
+        if (self.scheme_name == "hmac") != bool(self.header):
             raise ValueError("signature is the name of the header with the signature, for the scheme 'hmac' only")
         try:
             self.keys  # noqa: B018 - reads the secrets
@@ -99,14 +100,18 @@ class WebhookSource(_RouteRow):
         """The name of the environment variable that holds this source's secrets."""
         return f"WEBHOOK_SECRET_{self.name.upper()}"
 
+    @property
+    def scheme(self) -> Scheme:
+        return SCHEMES[self.scheme_name]
+
     @cached_property
-    def keys(self) -> tuple[bytes, ...]:
+    def keys(self) -> tuple[Key, ...]:
         secrets = settings.current().webhook_secrets.get(self.name, ())
-        return tuple(SCHEMES[self.scheme].key(secret) for secret in secrets)
+        return tuple(self.scheme.key(secret) for secret in secrets)
 
     def verify(self, headers: Mapping[str, str], body: bytes) -> Mapping[str, str]:
         """Return the headers to rely on; raise BadSignature unless one of this source's secrets signed this body."""
-        return SCHEMES[self.scheme].verify(Signed(headers, body, self.keys, self.header))
+        return self.scheme.verify(Signed(headers, body, self.keys, self.header))
 
 
 @dataclass(frozen=True)

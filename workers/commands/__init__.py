@@ -5,11 +5,16 @@ from __future__ import annotations
 import click
 
 from workers.commands import (
+    alerts,
+    audit,
+    autonomy,
     dead,
     doctor,
     draft,
     drill,
     explain,
+    hosts,
+    journal,
     listing,
     pause,
     recover,
@@ -33,6 +38,23 @@ A command exits with 0 if it did what was asked, with 1 if not, and with 2 for w
 
 gate = click.Group("gate", help=HELP)
 
-parts = (status, listing, explain, pause, resolve, draft, dead, schedule, recover, drill, doctor)
+parts = (
+    status,
+    listing,
+    explain,
+    pause,
+    autonomy,
+    resolve,
+    draft,
+    dead,
+    schedule,
+    audit,
+    recover,
+    hosts,
+    journal,
+    drill,
+    doctor,
+    alerts,
+)
 for command in (command for part in parts for command in part.commands):
     gate.add_command(command)

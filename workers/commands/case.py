@@ -45,7 +45,24 @@ class Case:
 
     @property
     def story(self) -> list[dict[str, Any]]:
-        return list(self.record["story"])
+        """Return the events with the numbers of the key's attempts.
+
+        The events themselves have the number within their call. A call counts anew when a person lets it run again, and
+        does not count an attempt that was stopped, so two attempts may have the same.
+        """
+        told, number = [], 0
+        for event in self.record["story"]:
+            if event["event"] == "claimed":
+                number = max(number + 1, event.get("attempt") or self.record.get("attempts") or 0)
+                told.append({**event, "attempt": number})
+            else:
+                told.append({**event, "attempt": number} if number and "attempt" in event else event)
+        return told
+
+    @property
+    def attempts(self) -> int:
+        """Return how many attempts there were, as far as is known."""
+        return max(int(self.newest("claimed").get("attempt", 0)), int(self.record.get("attempts") or 0))
 
     def newest(self, *events: str) -> dict[str, Any]:
         """Return the newest of these events; empty if there is none."""

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import partial
 
 import click
 
-from gatekeeper.policies.spec import registered
 from state import hints
-from state.agents import state_file
 from state.ledger import Ledger
 from state.terminal import one_line
+from workers import decisions
 from workers.commands import times
-from workers.commands.output import Failed, command, show, table
-from workers.people import all_agents, person
+from workers.commands.output import command, show, table
+from workers.decisions import by_command
+from workers.people import all_agents
 
 
 @command("dead", "dead")
@@ -29,19 +28,11 @@ def dead(*, json_: bool) -> None:
 
 @command("replay", "replay 0b83d839-ccdf-47d5-91d9-f02e923ecf03")
 @click.argument("call")
-def replay(call: str, *, json_: bool) -> None:
+@click.option("--why", default="replayed", show_default=True, help="What to tell the next person who looks.")
+def replay(call: str, why: str, *, json_: bool) -> None:
     """Run CALL again, with the same arguments and under the same id."""
-    effects = {name for name, spec in registered().items() if spec.effect}
-    again = partial(Ledger().replay, call=call, by=person(), effects=effects)
-    owner = next((agent for agent in all_agents() if again(agent=agent)), None)
-    if owner is None:
-        raise Failed(f"no call {call!r} is known; see: {hints.gatehouse('dead')}")
-    state_file.write(owner)
-    show(
-        json_,
-        {"call": call, "agent": owner, "state": "waiting"},
-        f"{one_line(call)} runs again; see: {hints.gatehouse('explain', call)}",
-    )
+    answer = decisions.replay(call, by_command(why))
+    show(json_, answer, f"{one_line(call)} runs again; see: {hints.gatehouse('explain', call)}")
 
 
 commands = (dead, replay)

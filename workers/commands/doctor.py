@@ -16,10 +16,7 @@ from typing import Any
 
 import click
 import structlog
-from kombu import Connection
-from kombu.exceptions import OperationalError
 
-import redis_url
 import settings
 from clients import destinations
 from clients.llm import providers
@@ -29,11 +26,12 @@ from gatekeeper.schedule.entries import read
 from gatekeeper.tables.config_lines import TableError
 from state import dial, health, hints
 from state.errors import JournalUnavailable, StoreError
-from state.ledger import Ledger, schedule_runs
+from state.ledger import Ledger, schedule_runs, shared_journal
 from state.terminal import one_line
 from tasks.monitor import probes
+from workers.commands import broker_checks, channels, privacy, replicas, vitals
+from workers.commands import journal as shared
 from workers.commands import online as asking
-from workers.commands import privacy, vitals
 from workers.commands.output import command, show, what_to_do_about_redis
 from workers.commands.vitals import Finding
 
@@ -48,7 +46,11 @@ MAX_ROWS = 20
 
 
 @command("doctor", "doctor", "doctor --online")
-@click.option("--online", is_flag=True, help="Also ask each destination and each model; publishes nothing.")
+@click.option(
+    "--online",
+    is_flag=True,
+    help="Also ask each destination, each model and the mail server; publishes and mails nothing.",
+)
 def doctor(*, online: bool, json_: bool) -> None:
     """Check what the system depends on, and say what to change.
 
@@ -80,12 +82,15 @@ def examine(config: settings.Settings, *, online: bool) -> Iterator[Finding]:
 
     """
     yield from _redis(config)
-    yield from _broker(config)
+    yield from broker_checks.findings(config)
+    yield from shared.findings()
     yield from _schedule()
     yield from _failed_ticks()
     yield from _webhooks()
     yield _destinations(config)
     yield _models()
+    yield _reports(config)
+    yield from channels.findings()
     if online:
         yield from asking.findings(config)
     yield _folder("state folder", config.state_dir, os.W_OK, "write")
@@ -106,6 +111,7 @@ def _redis(config: settings.Settings) -> Iterator[Finding]:
         info = health.info()
         yield Finding("redis connection", f"{where} answers")
         yield _version(info)
+        yield from replicas.findings()
         yield from _on_redis()
     except StoreError as error:
         yield Finding("redis connection", f"{where}: {clean(str(error))}", what_to_do_about_redis())
@@ -122,14 +128,13 @@ def _on_redis() -> Iterator[Finding]:
 
 def _effects() -> Finding:
     """Check that the journal can be written, and that Redis knows everything that it holds."""
-    folder = settings.current().journal_dir
     try:
         statuses = Ledger().checked_statuses(agents()).values()
     except JournalUnavailable as error:
         return Finding("effects", f"closed: {error.strerror}", "what is said there; nothing is sent until then")
     if closed := [status.closed for status in statuses if status.closed]:
         return Finding("effects", f"closed: {closed[0]}", f"run {hints.gatehouse('recover')}")
-    return Finding("effects", f"open, journal in {folder}")
+    return Finding("effects", f"open, journal in {shared_journal.place()}")
 
 
 def _version(info: dict[str, Any]) -> Finding:
@@ -146,19 +151,6 @@ def _clock() -> Finding:
     skew = (before + time.time()) / 2 - server
     change = "" if abs(skew) < MAX_SKEW else "run a time service (chrony) on both machines"
     return Finding("clock", f"{skew:+.2f} s against Redis", change)
-
-
-def _broker(config: settings.Settings) -> Iterator[Finding]:
-    if config.broker_url == config.redis_url:
-        return
-    broker = redis_url.read(config.broker_url)
-    with Connection(broker.for_kombu, ssl=broker.ssl_options or False, connect_timeout=3) as connection:
-        found, change = "answers", ""
-        try:
-            connection.ensure_connection(max_retries=1, timeout=3)
-        except OperationalError as error:
-            found, change = clean(str(error)), "start the server at BROKER_URL, or correct the address"
-    yield Finding("broker connection", found, change)
 
 
 def _schedule() -> Iterator[Finding]:
@@ -205,6 +197,15 @@ def _destinations(config: settings.Settings) -> Finding:
 def _models() -> Finding:
     names = ", ".join(provider.by for provider in providers.configured())
     return Finding("models", f"{names}; --online asks them" if names else "none has an API key: the agents use rules")
+
+
+def _reports(config: settings.Settings) -> Finding:
+    to = ", ".join(config.report_to)
+    if config.report_to and not config.smtp_url:
+        return Finding("mail", f"reports for {to}, and no mail server", "set SMTP_URL, or remove REPORT_TO")
+    if not config.report_to:
+        return Finding("mail", "reports are pages only: REPORT_TO is not set")
+    return Finding("mail", f"reports go to {to}; --online asks the mail server")
 
 
 def _folder(what: str, path: Path, access: int, verb: str) -> Finding:

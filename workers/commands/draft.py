@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 
 import click
 
 from clients.text.words import counted
-from gatekeeper.redact import clean
 from state import hints
 from tasks.writer import drafts, review
-from tasks.writer.review import Decided, Waiting
-from workers.commands.output import Failed, command, show, table
-from workers.people import person
+from tasks.writer.review import Decided, WaitingDraft
+from workers import decisions
+from workers.commands.output import command, show, table
+from workers.decisions import by_command
 
 draft = click.Group("draft", help="Look at the writer's drafts, and publish or reject them.")
 
@@ -31,7 +30,7 @@ def list_(*, json_: bool) -> None:
     show(json_, [asdict(each) for each in waiting], "\n".join(lines))
 
 
-def _row(each: Waiting) -> tuple[str, ...]:
+def _row(each: WaitingDraft) -> tuple[str, ...]:
     if each.state == "broken":
         return each.draft, "broken", each.why, ""
     made_by = f"by {each.made_by or 'a person'}, {counted(len(each.sources), 'source', 'sources')}"
@@ -40,9 +39,10 @@ def _row(each: Waiting) -> tuple[str, ...]:
 
 @command("approve")
 @click.argument("name")
-def approve(name: str, *, json_: bool) -> None:
+@click.option("--why", default="approved", show_default=True, help="What to tell the next person who looks.")
+def approve(name: str, why: str, *, json_: bool) -> None:
     """Make the draft NAME a post. The publisher finds it at its next tick."""
-    _decide(lambda: review.approve(name), json_=json_)
+    _show(decisions.draft_approve(name, by_command(why)), json_=json_)
 
 
 @command("reject")
@@ -50,16 +50,10 @@ def approve(name: str, *, json_: bool) -> None:
 @click.option("--why", required=True, help="The reason; the file keeps it.")
 def reject(name: str, why: str, *, json_: bool) -> None:
     """Take the draft NAME away. It is not published, and its items are not drafted again."""
-    _decide(lambda: review.reject(name, person(), clean(why)), json_=json_)
+    _show(decisions.draft_reject(name, by_command(why)), json_=json_)
 
 
-def _decide(decide: Callable[[], Decided], *, json_: bool) -> None:
-    try:
-        decided = decide()
-    except review.NotDecided as error:
-        raise Failed(str(error)) from None
-    except OSError as error:
-        raise Failed(f"the draft cannot be moved: {error.strerror}: {error.filename}") from None
+def _show(decided: Decided, *, json_: bool) -> None:
     text = f"{decided.draft} is {decided.state}" if decided.is_new else f"{decided.draft} was {decided.state} before"
     show(json_, asdict(decided), f"{text}: {decided.file}")
 

@@ -14,18 +14,14 @@ from state.agents import history
 from state.agents import pause as pauses
 from state.agents.snapshot import snapshot
 from state.processes import liveness
-from workers.commands import finding, posts, refusals, sentences, times
+from workers.commands import finding, posts, sentences, story, times
 from workers.commands.case import Case, Told
 from workers.commands.output import command, plain, show, table
 from workers.commands.paint import paint, width, wrapped
-from workers.people import all_agents
+from workers.people import all_agents, note_that_somebody_looks
 
 #: Fields that are printed below the history with `--verbose`.
 _FOOTER = ("result", "flaw", "why", "waits", "answer")
-#: Fields of an event that say nothing to a person who does not debug the gate itself.
-_INTERNAL = frozenset(
-    {"at", "event", "fence", "owner", "ms", "attempt", "call", "stage", "error", "why", "door", "by", "detail", "value"}
-)
 #: How each state looks.
 _STYLES = {"done": "good", "unknown": "bad", "held": "bad", "rejected": "bad"}
 
@@ -38,6 +34,7 @@ def explain(key: str, *, verbose: bool, json_: bool) -> None:
 
     KEY is a key, a call, a post, or the beginning of one that only one has.
     """
+    note_that_somebody_looks(json_=json_)
     records = finding.records(all_agents(), key)
     if not records:
         post = posts.find(key)
@@ -54,13 +51,15 @@ def _text(record: dict[str, Any], *, verbose: bool, whole: bool) -> str:
     footer = [f"{name}: {json.dumps(record[name], ensure_ascii=False)}" for name in _FOOTER if record.get(name)]
     case = case_of(record := plain(record))
     flaw = ", but " + record["flaw"]["error"] if record.get("flaw") else ""
-    attempts = "1 attempt" if record["attempts"] == 1 else f"{record['attempts']} attempts"
+    attempts = "1 attempt" if case.attempts == 1 else f"{case.attempts} attempts"
     state = f"{record['state'].upper()}{flaw}  ({record['task']}, {attempts})"
     lines = list(
         _sentences(sentences.about(case), sentences.question(case), case.key if record["key"] else case.call, state)
     )
     if whole:
-        rows = [_raw(event) for event in case.story] if verbose else [_row(event, case.now) for event in case.story]
+        rows = (
+            [_raw(event) for event in record["story"]] if verbose else [_row(event, case.now) for event in case.story]
+        )
         lines += ["", *table(rows).splitlines(), *(footer if verbose else [])]
     return "\n".join(lines)
 
@@ -70,12 +69,13 @@ def _sentences(told: Told, question: str, name: str, state: str) -> Iterator[str
     yield f"{paint(name, 'strong')}  {paint(state, style)}"
     answers = ((question, told.happened), ("Why?", told.why), ("What now?", told.now))
     for asked, answer in answers:
-        yield from wrapped(_sentence(answer), 11, paint(asked, "strong"))
+        yield from wrapped(sentence(answer), 11, paint(asked, "strong"))
     for each in told.commands:
         yield f"{'' if (width() or 120) - 11 < len(each) else ' ' * 11}{paint(each, 'good')}"
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """Return an answer as a sentence: with a capital, unless it begins with a name, and a full stop."""
     text = text.strip() or "nothing is recorded of it"
     if text.partition(" ")[0].strip(":,").isalpha():  # a name stays as it is written
         text = text[:1].upper() + text[1:]
@@ -100,31 +100,7 @@ def case_of(record: dict[str, Any]) -> Case:
 
 
 def _row(event: dict[str, Any], now: datetime) -> tuple[str, ...]:
-    words = _request(event) if event["event"] == "http" else _words(event)
-    return times.clock(event["at"], now), times.ago(event["at"], now), event["event"], words
-
-
-def _request(event: dict[str, Any]) -> str:
-    answer = event.get("status") or event.get("error") or "no answer"
-    return f"{event.get('method')} {event.get('url')}: {answer}, {event.get('outcome')}"
-
-
-def _words(event: dict[str, Any]) -> str:
-    match event:
-        case {"event": "registered" | "arrived" | "replayed", "door": door}:
-            return f"through {door}"
-        case {"event": "claimed"}:
-            return f"attempt {event['attempt']} begins" if "attempt" in event else "an attempt begins"
-        case {"event": "refused" | "deferred"}:
-            return refusals.why(event)
-        case {"event": "done", "ms": ms}:
-            return f"attempt {event.get('attempt', '')} took {times.span(ms / 1000)}".replace("  ", " ")
-        case {"event": "waiting", "until": until}:
-            return f"{event.get('why')}; tried again at {times.clock(until, datetime.now(UTC))}"
-    text = ": ".join(str(event[name]) for name in ("error", "detail", "why") if event.get(name))
-    text = f"by {event['by']}: {text}".rstrip(": ") if event.get("by") else text
-    rest = "  ".join(f"{name}={value}" for name, value in event.items() if name not in _INTERNAL)
-    return f"{text}  {rest}".strip()
+    return times.clock(event["at"], now), times.ago(event["at"], now), event["event"], story.words(event)
 
 
 def _raw(event: dict[str, Any]) -> tuple[str, ...]:

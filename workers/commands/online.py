@@ -1,4 +1,7 @@
-"""`gate doctor --online`: ask each destination whose our token is, and each model for a few words. Nothing is published."""
+"""`gate doctor --online`: ask each destination whose our token is, each model for a few words, and the mail server to let us in.
+
+Nothing is published or mailed.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from dataclasses import replace
 from requests import RequestException
 
 import settings
-from clients import destinations, http
+import smtp_url
+from clients import destinations, http, mail
 from clients.llm import chat_completion, providers
 from clients.llm.completion_error import CompletionError
 from clients.llm.providers import Provider
@@ -17,6 +21,7 @@ from gatekeeper import hostile
 from gatekeeper.errors import NotApplied
 from gatekeeper.redact import clean, describe
 from gatekeeper.run import prospects
+from smtp_url import SmtpUrl
 from workers.commands.vitals import Finding
 
 #: A question that costs a few tokens. A reply that is cut off is enough: the key, the URL and the model are right.
@@ -24,12 +29,14 @@ SYSTEM, PROMPT, MAX_TOKENS = 'Answer with the JSON object {"ok": true}.', "Are y
 
 
 def findings(config: settings.Settings) -> Iterator[Finding]:
-    """Ask every destination and every model that has its settings, one after the other."""
+    """Ask every destination and every model that has its settings, and the mail server, one after the other."""
     for name, needs in destinations.NEEDS.items():
         if all(getattr(config, need) for need in needs):
             yield _destination(config, name, needs)
     for provider in providers.configured():
         yield _model(provider)
+    if config.smtp_url:
+        yield _mail_server(smtp_url.read(config.smtp_url))
 
 
 def _destination(config: settings.Settings, name: str, needs: tuple[str, ...]) -> Finding:
@@ -47,6 +54,17 @@ def _destination(config: settings.Settings, name: str, needs: tuple[str, ...]) -
         return Finding(check, clean(found), f"change {clean(change)}")
     where = clean(str(getattr(config, address, "it")))
     return Finding(check, f"{where} knows the token: it is of {account}" if account else "has no check")
+
+
+def _mail_server(server: SmtpUrl) -> Finding:
+    """Connect, encrypt and sign in."""
+    try:
+        mail.check(server, settings.current().http_timeout)
+    except NotApplied as error:
+        later = "SMTP_URL; if that is right, try again later"
+        return Finding("mail", clean(str(error)), f"change {clean(error.change or later)}")
+    signed_in = f" and knows {server.username}" if server.username else ""
+    return Finding("mail", f"{server.address} answers{signed_in}; mail comes from {mail.sender()}")
 
 
 def _model(provider: Provider) -> Finding:

@@ -16,13 +16,24 @@ from gatekeeper.policies.spec import agents
 from gatekeeper.redact import clean
 from gatekeeper.tables.config_lines import TableError
 from state import redis_format, terminal
-from state.errors import JournalUnavailable, NewerRedisFormat, StoreError
+from state.errors import JournalUnavailable, StoreError, UnusableRedis
+from state.host import UnusableHostName
 from state.ledger import RestoreError, Unrecoverable
 from state.ledger.resolve import NotResolved
 from workers.commands import paint
+from workers.decisions import NotDecided
 
 #: Errors whose text says all that a person needs.
-EXPECTED = (GatekeeperError, TableError, JournalUnavailable, NotResolved, Unrecoverable, RestoreError)
+EXPECTED = (
+    GatekeeperError,
+    TableError,
+    JournalUnavailable,
+    NotResolved,
+    NotDecided,
+    Unrecoverable,
+    RestoreError,
+    UnusableHostName,
+)
 
 #: Columns: a last cell with less room begins in a line of its own.
 MIN_LAST = 28
@@ -131,7 +142,7 @@ def _with_clear_errors(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             _check_format()
             function(*args, json_=json_, **kwargs)
-        except (Failed, NewerRedisFormat, *EXPECTED) as error:
+        except (Failed, UnusableRedis, *EXPECTED) as error:
             _fail(str(error), json_=json_, code=2 if isinstance(error, Misused) else 1)
         except StoreError as error:
             _fail(f"Redis does not answer ({clean(str(error))}); {what_to_do_about_redis()}", json_=json_)
@@ -153,10 +164,10 @@ def what_to_do_about_redis() -> str:
 
 
 def _check_format() -> None:
-    """Raise NewerRedisFormat if a newer version wrote what Redis holds; a Redis that is away is the command's own concern."""
+    """Raise UnusableRedis if this Redis must not be used; a Redis that is away is the command's own concern."""
     try:
         redis_format.check()
-    except NewerRedisFormat:
+    except UnusableRedis:
         raise
     except StoreError:
         return

@@ -14,7 +14,9 @@ from gatekeeper.policies.spec import agents, registered
 from state import hints
 from state.agents import state_file
 from state.ledger import Ledger, Progress, RecoveryReport
+from workers import decisions
 from workers.commands.output import Failed, Misused, command, say, show
+from workers.decisions import by_command
 
 
 @command("recover", "recover", "recover --skip-damaged --yes")
@@ -24,13 +26,15 @@ from workers.commands.output import Failed, Misused, command, say, show
     help="Go on without journal lines that cannot be read. Asks first, if a terminal is there.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask before damaged lines are skipped; with --skip-damaged.")
-def recover(*, skip_damaged: bool, yes: bool, json_: bool) -> None:
+@click.option("--why", default="recovered", show_default=True, help="What to tell the next person who looks.")
+def recover(why: str, *, skip_damaged: bool, yes: bool, json_: bool) -> None:
     """Rebuild the ledger from the journal and the state files. Its epoch is new, and effects are open again afterwards."""
     if yes and not skip_damaged:
         raise Misused("--yes belongs to --skip-damaged; remove it, or say both")
     if skip_damaged and not yes and sys.stdin.isatty():
         _ask_before_skipping()
     report = rebuild(hidden=json_, skip_damaged=skip_damaged)
+    decisions.recovered({*report.epochs, *report.restored}, by_command(why))
     show(json_, asdict(report), summary(report))
 
 

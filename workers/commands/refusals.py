@@ -30,6 +30,8 @@ def while_it_waits(receipt: Receipt, agent: str) -> Advice:
             return "Nothing: it is tried again by itself. If its service stays away, see why", (
                 hints.gatehouse("doctor"),
             )
+        case "autonomy":
+            return "Let the agent send again", (hints.gatehouse("autonomy", agent, "act", "--why", "…"),)
         case "cap":
             return "Nothing: it goes on when the cap has room again. To let it go on now", (
                 hints.gatehouse("resume", agent),
@@ -61,6 +63,11 @@ def after_the_end(receipt: Receipt, call: str, agent: str) -> Advice:
         case {"stage": "rate" | "cap" | "breaker"}:
             after = f" in {times.span(float(receipt['retry_after']))}" if receipt.get("retry_after") else " later"
             advice = f"Nothing, if its caller asks again; otherwise run it again{after}:", (again,)
+        case {"stage": "autonomy"}:
+            act = hints.gatehouse("autonomy", agent, "act", "--why", "…")
+            advice = "Let the agent act, and then run the call again:", (act, again)
+        case {"stage": "approval"}:
+            advice = "Nothing, if it is too late for it; otherwise ask again:", (again,)
         case {"stage": "age"}:
             advice = "Nothing, if it is too late for it; otherwise run it again:", (again,)
     return advice
@@ -87,6 +94,15 @@ def _paused(receipt: Receipt) -> str:
     if by == "cap":
         return f"Its cap was reached, so a person has to look first: {why}"
     return f"The agent was paused by {by}: {why}" if by else f"The agent was paused: {why}"
+
+
+def _autonomy(_: Receipt) -> str:
+    return "The agent only observes: nothing was sent, and the story below says what would have been"
+
+
+def _approval(receipt: Receipt) -> str:
+    asked = f" within {times.span(float(receipt['asked']))}" if receipt.get("asked") else " in time"
+    return f"Nobody approved it{asked}, so it was not sent; that is not a person's no"
 
 
 def _ledger(receipt: Receipt) -> str:
@@ -135,6 +151,8 @@ _BY_STAGE = {
     "paused": _paused,
     "line": _paused,
     "ledger": _ledger,
+    "autonomy": _autonomy,
+    "approval": _approval,
     "age": _age,
     "key": _key,
     "input": _input,

@@ -5,28 +5,33 @@ from __future__ import annotations
 import json
 import sys
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import click
 
 from clients.text import strict_json
-from gatekeeper.redact import clean
 from state import hints
-from state.agents import history, state_file
 from state.ledger import Ledger
-from state.ledger.resolve import How, Resolution
+from state.ledger.resolve import How
 from state.terminal import one_line
+from workers import decisions
 from workers.commands import times
 from workers.commands.output import Failed, Misused, command, say, show, table
-from workers.people import all_agents, person
+from workers.decisions import by_command
+from workers.people import all_agents, note_that_somebody_looks
 
 #: Characters of a payload that are shown before it is sent again.
 MAX_SHOWN = 1000
+
+seen_option = click.option(
+    "--seen", default="", help="The version that you saw (held --json): if the key changed since, nothing is decided."
+)
 
 
 @command("held", "held", "held --json")
 def held(*, json_: bool) -> None:
     """List the keys that wait for a person or for a look-up."""
+    note_that_somebody_looks(json_=json_)
     ledger = Ledger()
     entries = [entry for agent in all_agents() for entry in ledger.held(agent)]
     now = datetime.now(UTC)
@@ -38,9 +43,24 @@ def held(*, json_: bool) -> None:
 @command("approve", 'approve publish:feed:hello --why "read it"')
 @click.argument("key")
 @click.option("--why", default="approved", show_default=True, help="What to tell the next person who looks.")
-def approve(key: str, why: str, *, json_: bool) -> None:
+@seen_option
+def approve(key: str, why: str, seen: str, *, json_: bool) -> None:
     """Let KEY run, which was held before anything was sent."""
-    _resolve(key, Resolution("approve", person(), clean(why)), json_=json_)
+    _show(decisions.approve(key, by_command(why), seen=seen), json_=json_)
+
+
+@command("revise", 'revise publish:mastodon:hello --payload hello.json --why "the server refused the length"')
+@click.argument("key")
+@click.option("--payload", "file", required=True, type=click.File(), help="A file of JSON, or - for standard input.")
+@click.option("--why", required=True, help="What you changed; the next person who looks will read it.")
+@seen_option
+def revise(key: str, file: IO[str], why: str, seen: str, *, json_: bool) -> None:
+    """Send your payload of KEY. It replaces one that waits for approval, or that its provider refused."""
+    try:
+        text = file.read()
+    except ValueError:
+        raise Misused(f"{file.name} is not UTF-8; write it as JSON") from None
+    _show(decisions.revise(key, text, by_command(why), seen=seen), json_=json_)
 
 
 @command(
@@ -59,10 +79,12 @@ def approve(key: str, why: str, *, json_: bool) -> None:
     "--force", is_flag=True, help="Although the process that was sending it may be alive; with --not-applied."
 )
 @click.option("--yes", is_flag=True, help="Do not ask before it is sent again; with --not-applied.")
+@seen_option
 def decide(  # noqa: PLR0913 - one argument per option, all by name
     key: str,
     why: str,
     result: str | None,
+    seen: str,
     *,
     applied: bool,
     not_applied: bool,
@@ -74,10 +96,11 @@ def decide(  # noqa: PLR0913 - one argument per option, all by name
     """Decide what happened to KEY, whose outcome is unknown. Say --applied, --not-applied or --cancel."""
     how = _one_of(applied=applied, not_applied=not_applied, cancel=cancel)
     _check_options(how, result=result, force=force, yes=yes)
-    resolution = Resolution(how, person(), clean(why), _check_json(result or "null"), force)
+    person, answer = by_command(why), _check_json(result or "null")
     if how == "not-applied" and not yes and sys.stdin.isatty():
         _ask_before_sending(key)
-    _resolve(key, resolution, json_=json_)
+    decided = decisions.resolve(key, how, person, seen=seen, result=answer, force=force)
+    _show(decided, json_=json_)
 
 
 def _one_of(**flags: bool) -> How:
@@ -104,7 +127,7 @@ def _check_options(how: How, *, result: str | None, force: bool, yes: bool) -> N
 
 def _ask_before_sending(key: str) -> None:
     """Show what will be sent, and raise Failed unless the person at the terminal agrees."""
-    record = _read(key)
+    record = decisions.find(key)
     payload = json.dumps(record.get("payload"), ensure_ascii=False)
     shown = payload[:MAX_SHOWN] + (f"… ({len(payload)} characters)" if len(payload) > MAX_SHOWN else "")
     say(f"{one_line(record['key'])} is {record['state']}. It will be sent with this payload:\n{shown}", err=True)
@@ -112,20 +135,9 @@ def _ask_before_sending(key: str) -> None:
         raise Failed(f"{record['key']} is unchanged, and nothing is sent")
 
 
-def _read(key: str) -> dict[str, Any]:
-    record = history.read_history(all_agents(), key)
-    if record is None:
-        raise Failed(f"no key {key!r} is known; see: {hints.gatehouse('held')}")
-    return record
-
-
-def _resolve(key: str, resolution: Resolution, *, json_: bool) -> None:
-    record = _read(key)
-    agent, key = record["agent"], record["key"]
-    state = Ledger().resolve(agent, key, resolution)
-    state_file.write(agent)
-    answer: dict[str, Any] = {"key": key, "agent": agent, "state": state, "by": resolution.by, "why": resolution.why}
-    show(json_, answer, f"{one_line(key)} is {state} now; see: {hints.gatehouse('explain', key)}")
+def _show(answer: dict[str, Any], *, json_: bool) -> None:
+    key = answer["key"]
+    show(json_, answer, f"{one_line(key)} is {answer['state']} now; see: {hints.gatehouse('explain', key)}")
 
 
 def _check_json(text: str) -> str:
@@ -137,4 +149,4 @@ def _check_json(text: str) -> str:
         ) from None
 
 
-commands = (held, approve, decide)
+commands = (held, approve, revise, decide)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from itertools import islice
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from gatekeeper.schedule.entries import ON_TIME, Entry, read, tick
 from state import hints
-from state.ledger import schedule_runs
-from workers.application import app
+from workers import decisions
 from workers.commands import paint, posts, times
 from workers.commands.output import Failed, command, show, table
 from workers.commands.posts import PostFile
-from workers.scheduler import start, tick_state
+from workers.decisions import by_command
+from workers.readings import entries
 
-#: Due times per backfill: three weeks of a half-hourly entry. More would flood the queue, and suggest a wrong date.
-MAX_DUE_TIMES = 1000
 #: Columns from which on a row has room for clock times too.
 WIDE = 80
 #: Accepted years: others are typing errors.
@@ -34,9 +30,7 @@ def show_schedule(*, only_posts: bool, json_: bool) -> None:
         files = list(posts.files())
         show(json_, [each.as_json() for each in files], _posts_text(files, now) or "there is no post")
         return
-    schedule = read()
-    rows = [_describe(entry, now) for entry in schedule.entries.values()]
-    rows += [{"entry": name, "problem": str(error)} for name, error in schedule.refused.items()]
+    rows = entries.in_json(now)
     lines = [_line(row, now) for row in rows]
     text = table([("", "entry", "cron", "last tick", "next", "missed", ""), *lines])
     coming = "" if json_ else _posts_text([each for each in posts.files() if each.state != "due"], now)
@@ -70,41 +64,14 @@ def _posts_text(files: list[PostFile], now: datetime) -> str:
     return "\n\n".join(parts)
 
 
-def _describe(entry: Entry, now: datetime) -> dict[str, Any]:
-    agent = entry.spec.agent
-    newest, failure = schedule_runs.newest(agent, entry.name), schedule_runs.failure(agent, entry.name)
-    return {
-        "entry": entry.name,
-        "cron": entry.cron,
-        "zone": str(entry.zone),
-        "task": entry.spec.name,
-        "missed": entry.missed,
-        "overlap": entry.overlap,
-        "last": newest.due and newest.due.isoformat(),
-        "state": newest.state,
-        "next": entry.next_after(now).isoformat(),
-        "missed_ticks": _missed(entry, newest.due, now),
-        "problem": failure and f"the tick of {failure['at']} could not be started: {failure['why']}",
-    }
-
-
-def _missed(entry: Entry, last: datetime | None, now: datetime) -> int:
-    """Return how many due times passed since the last tick, up to MAX_DUE_TIMES; beat gets ON_TIME for each."""
-    if last is None:
-        return 0
-    return sum(1 for _ in islice(entry.slots(last + timedelta(seconds=1), now - ON_TIME), MAX_DUE_TIMES))
-
-
 @command("run", "run publish", "run publish --due 2026-11-22T06:00Z")
 @click.argument("entry")
 @click.option("--due", help="Run the tick of this time, such as 2026-11-22T06:00Z, if it did not run yet.")
-def run(entry: str, due: str | None, *, json_: bool) -> None:
+@click.option("--why", default="run by hand", show_default=True, help="What to tell the next person who looks.")
+def run(entry: str, due: str | None, why: str, *, json_: bool) -> None:
     """Run one schedule ENTRY now. Its identity is the entry and this second, or the time given by --due."""
-    known = _entry(entry)
-    time = _parse_time(due) if due else datetime.now(UTC).replace(microsecond=0)
-    state = tick_state(known, time)
-    call = tick(known, time) if state == "over" else start(app, known, time, "gate run")
-    answer = {"entry": entry, "task": known.spec.name, "call": call, "due": time.isoformat(), "before": state}
+    answer = decisions.run(entry, by_command(why), due=_parse_time(due) if due else None)
+    state, call = answer["before"], answer["call"]
     done = f"this tick ran before and is {state}; nothing new was started" if state else f"call {call}"
     show(json_, answer, f"{entry}: {done}\nsee: {hints.gatehouse('explain', call)}")
 
@@ -114,21 +81,12 @@ def run(entry: str, due: str | None, *, json_: bool) -> None:
 @click.option("--from", "begin", required=True, help="The first time, such as 2026-11-22T06:00Z; UTC without a zone.")
 @click.option("--to", "end", required=True, help="The last time; later than now counts as now.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be started.")
-def backfill(entry: str, begin: str, end: str, *, dry_run: bool, json_: bool) -> None:
+@click.option("--why", default="run by hand", show_default=True, help="What to tell the next person who looks.")
+def backfill(entry: str, begin: str, end: str, why: str, *, dry_run: bool, json_: bool) -> None:
     """Run ENTRY for each time that it missed. From --from to --to: each at which it was due and did not run."""
-    known = _entry(entry)
-    due_times = _due_times(known, _parse_time(begin), _parse_time(end))
-    rows = [_row(known, due, dry_run=dry_run) for due in due_times]
+    person = None if dry_run else by_command(why)
+    rows = decisions.backfill(entry, _parse_time(begin), _parse_time(end), person)
     show(json_, rows, _summary(entry, rows, dry_run=dry_run))
-
-
-def _entry(name: str) -> Entry:
-    schedule = read()
-    if name in schedule.refused:
-        raise schedule.refused[name]
-    if name not in schedule.entries:
-        raise Failed(f"there is no schedule entry {name!r}; there are: {', '.join(schedule.entries)}")
-    return schedule.entries[name]
 
 
 def _parse_time(text: str) -> datetime:
@@ -140,22 +98,6 @@ def _parse_time(text: str) -> datetime:
     if not YEARS.start <= time.year < YEARS.stop:
         raise Failed(f"{text!r} is not a time that an entry was due at; the year must be in {YEARS.start}…{YEARS.stop}")
     return time
-
-
-def _due_times(entry: Entry, begin: datetime, end: datetime) -> list[datetime]:
-    if begin > end:
-        raise Failed(f"--from {begin.isoformat()} is later than --to {end.isoformat()}")
-    due_times = list(islice(entry.slots(begin, min(end, datetime.now(UTC))), MAX_DUE_TIMES + 1))
-    if len(due_times) > MAX_DUE_TIMES:
-        raise Failed(f"{entry.name} was due more than {MAX_DUE_TIMES} times in that range; choose a narrower one")
-    return due_times
-
-
-def _row(entry: Entry, due: datetime, *, dry_run: bool) -> dict[str, Any]:
-    state = tick_state(entry, due)
-    starts = state is None and not dry_run
-    call = start(app, entry, due, "gate backfill") if starts else tick(entry, due)
-    return {"due": due.isoformat(), "call": call, "before": state, "started": starts}
 
 
 def _summary(entry: str, rows: list[dict[str, Any]], *, dry_run: bool) -> str:

@@ -77,8 +77,7 @@ def _proof(case: Case, done: dict[str, Any]) -> str:
 
 
 def _attempts(case: Case) -> str:
-    number = case.record.get("attempts") or 1
-    return "The first attempt" if number == 1 else f"Attempt {number}"
+    return "The first attempt" if case.attempts <= 1 else f"Attempt {case.attempts}"
 
 
 def _result(case: Case) -> str:
@@ -158,7 +157,7 @@ def _why_it_waits(case: Case) -> tuple[str, str]:
 def _running(case: Case) -> Told:
     claimed = case.newest("claimed")
     owner = f", by {claimed['owner']}" if claimed.get("owner") else ""
-    why = f"Attempt {case.record.get('attempts') or 1} runs since {case.when(claimed.get('at'))}{owner}"
+    why = f"Attempt {case.attempts or 1} runs since {case.when(claimed.get('at'))}{owner}"
     if case.state == "sending":
         return Told(
             "Perhaps: it is being sent now",
@@ -202,6 +201,8 @@ def _resolutions(key: str) -> tuple[str, ...]:
 def _held(case: Case) -> Told:
     why = str(case.record.get("why") or case.newest("held").get("why") or "")
     cancel = hints.gatehouse("resolve", case.key, "--cancel", "--why", "…")
+    if case.record.get("approval"):
+        return _asks(case, cancel)
     if case.record.get("payload") is None and not case.newest("sending"):
         return Told(
             "No: it is held before anything was sent", why, "See what went wrong, and let it run, or end it:",
@@ -211,6 +212,17 @@ def _held(case: Case) -> Told:
         "Not known: it was sent, and a person has to look", why,
         "Look whether it is out there, and say what you saw:", _resolutions(case.key),
     )  # fmt: skip
+
+
+def _asks(case: Case, reject: str) -> Told:
+    asked = case.record["approval"]
+    return Told(
+        "No, not yet: it waits for your approval",
+        f"{case.record['agent']} asks before it sends. Asked {case.when(asked['asked_at'])}; "
+        f"if nobody decides, it ends {case.when(asked['expires'])} without being sent",
+        f"Read what it would send (payload {asked['digest']}), and let it be sent, or say no:",
+        (hints.gatehouse("approve", case.key), reject),
+    )
 
 
 def _rejected(case: Case) -> Told:

@@ -11,15 +11,15 @@ import click
 import settings
 from gatekeeper.policies.spec import agents
 from state.agents.snapshot import Snapshot, snapshot
-from state.errors import JournalUnavailable
-from state.ledger import Ledger
 from state.processes.liveness import KINDS, Liveness
 from tasks.monitor import overdue, schedule_checks
 from tasks.monitor.overdue import Overdue
 from workers.commands import times, trouble, vitals
-from workers.commands.output import check_agent, command, plain, show, table
+from workers.commands.output import check_agent, command, plain, say, show, table
 from workers.commands.paint import paint, width, wrapped
 from workers.commands.trouble import Trouble
+from workers.people import note_that_somebody_looks
+from workers.readings.agents import why_closed
 
 #: Counters with a column of their own, by its head; the others follow in the last column, without those of each stage.
 _COLUMNS = {"done": "total_done", "failed": "total_failed", "refused": "total_refused"}
@@ -31,26 +31,33 @@ _INDENT = 4
 @click.argument("agent", required=False)
 def status(agent: str | None, *, json_: bool) -> None:
     """Show what is wrong and what helps, then a row per agent. The worst comes first."""
+    note_that_somebody_looks(json_=json_)
     if agent:
         check_agent(agent)
-    liveness, late = overdue.current()
-    silent = {"silent": vitals.silent_in_json(liveness)}
-    states = [snapshot(name) for name in ([agent] if agent else agents())]
-    closed = _closed([state.head["agent"] for state in states])
-    heads = [
-        _head(state, closed) | silent | {"overdue": vitals.overdue_in_json(late, state.head["agent"])}
-        for state in states
-    ]
     if json_:
-        show(json_, heads, "")
+        show(json_, heads([agent] if agent else agents()), "")
         return
+    liveness, late = overdue.current()
+    states = [snapshot(name) for name in ([agent] if agent else agents())]
+    closed = why_closed([state.head["agent"] for state in states])
     now = datetime.now(UTC)
     lines = [
         *_troubles([*trouble.of_processes(liveness, _of(late, agent)), *_found(states, closed, agent, now)]),
         *_rows(plain([state.head for state in states]), closed, liveness, now),
         *_footer(liveness),
     ]
-    show(json_, heads, "\n".join(lines))
+    say("\n".join(lines))
+
+
+def heads(names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the status of these agents, as `gate status --json` prints it."""
+    liveness, late = overdue.current()
+    silent = {"silent": vitals.silent_in_json(liveness)}
+    states, closed = [snapshot(name) for name in names], why_closed(names)
+    return [
+        _head(state, closed) | silent | {"overdue": vitals.overdue_in_json(late, state.head["agent"])}
+        for state in states
+    ]
 
 
 def _of(late: list[Overdue], agent: str | None) -> list[Overdue]:
@@ -68,16 +75,9 @@ def _found(
     if agent in (None, "writer"):
         yield from trouble.of_drafts()
     if agent is None:
+        yield from trouble.of_incidents()
         yield from trouble.of_schedule(schedule_checks.schedule())
         yield from trouble.of_models(now)
-
-
-def _closed(names: list[str]) -> dict[str, str | None]:
-    """Return why effects are closed, by agent; a journal that cannot be read closes those of all."""
-    try:
-        return {name: status.closed for name, status in Ledger().statuses(names).items()}
-    except JournalUnavailable as error:
-        return dict.fromkeys(names, str(error))
 
 
 def _head(state: Snapshot, closed: dict[str, str | None]) -> dict[str, Any]:
@@ -127,12 +127,15 @@ def _activity(head: dict[str, Any], closed: dict[str, str | None], liveness: Liv
         return paint("PAUSED", "bad")
     if not liveness.can_run():
         return paint("NOT RUNNING", "bad")
-    return paint("CLOSED", "bad") if closed[head["agent"]] else paint("running", "good")
+    if closed[head["agent"]]:
+        return paint("CLOSED", "bad")
+    mode = {"observe": " (observes)", "ask": " (asks first)"}.get(head["autonomy"], "")
+    return paint(f"running{mode}", "good")
 
 
 def _others(head: dict[str, Any]) -> str:
     """Return the keys that wait for a person, and the agent's own counters."""
-    held = [f"held {len(head['held'])}"] if head["held"] else []
+    held = [f"held {head['held_total']}"] if head["held"] else []
     shown = {*_COLUMNS.values()}
     totals = {name: count for name, count in head["metrics"].items() if name.startswith("total_") and name not in shown}
     return "  ".join([*held, *(f"{name.removeprefix('total_')} {count}" for name, count in totals.items())])

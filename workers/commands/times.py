@@ -32,7 +32,9 @@ def ago(time: datetime | str, now: datetime) -> str:
 
 
 def span(seconds: float) -> str:
-    """Return a duration in its largest useful unit: `40 s`, `3 min`, `5 h`, `2 days`."""
+    """Return a duration in its largest useful unit: `40 ms`, `40 s`, `3 min`, `5 h`, `2 days`."""
+    if 0 < seconds < 1:
+        return f"{max(1, round(seconds * 1000))} ms"
     unit, _, length = next(each for each in _UNITS if seconds >= each[1])
     return f"{round(seconds / length)} {unit}"
 

@@ -16,6 +16,7 @@ from state.agents import pause as pauses
 from state.agents.snapshot import Snapshot
 from state.ledger import Ledger, schedule_runs
 from state.processes.liveness import Liveness
+from tasks.monitor import incident_log
 from tasks.monitor.overdue import Overdue
 from tasks.writer import review
 from workers.commands import posts, times, vitals
@@ -26,6 +27,8 @@ LOOK_BACK = timedelta(days=1)
 MAX_OF_A_KIND = 5
 #: Stages whose refusals are the gate's daily work: a duplicate, and a task that said no by its own rules.
 _HARMLESS = frozenset({"key", "task"})
+#: Kinds of incident that no other line of the status tells.
+_ONLY_INCIDENTS = frozenset({"breaker", "dying", "disk"})
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ def of_agent(state: Snapshot, closed: str | None, now: datetime) -> Iterator[Tro
         only = f"; other tasks than {pause['task']} run" if "task" in pause else ""
         text = f"PAUSED by {pause['by']} {times.ago(pause['at'], now)}: {pause['why']}{only}"
         yield Trouble(agent, text, hints.gatehouse("resume", agent))
-    yield from _few([_of_held(agent, held, now) for held in head["held"]], agent, "keys wait for a person", "held")
+    held = [_of_held(agent, each, now) for each in head["held"]]
+    yield from _few(held, agent, "keys wait for a person", "held", head["held_total"])
     yield from _without_result(agent, head["errors"], now)
     yield from _refused(agent, now)
     yield from _of_facts(state)
@@ -139,6 +143,13 @@ def _of_facts(state: Snapshot) -> Iterator[Trouble]:
             yield Trouble(agent, f"{name}: {incident.get('why')}", is_bad=False)
 
 
+def of_incidents() -> Iterator[Trouble]:
+    """Yield the open incidents that nothing else here tells."""
+    found = [each for each in incident_log.current() if each.kind in _ONLY_INCIDENTS]
+    for each in found[:MAX_OF_A_KIND]:
+        yield Trouble(each.agent or "incident", each.what, each.todo, is_bad=each.urgent)
+
+
 def of_posts() -> Iterator[Trouble]:
     """Yield the posts whose file cannot be used."""
     if posts.are_many():  # the publisher read them at its last run
@@ -171,8 +182,9 @@ def of_drafts() -> Iterator[Trouble]:
         yield Trouble("writer", f"{drafts} for a person: {names}", hints.gatehouse("draft", "list"), is_bad=False)
 
 
-def _few(told: list[Trouble], about: str, what: str, rest: str) -> Iterator[Trouble]:
+def _few(told: list[Trouble], about: str, what: str, rest: str, total: int = 0) -> Iterator[Trouble]:
     """Yield the first problems of a kind, and how many more there are; `rest` is the command that lists them."""
     yield from told[:MAX_OF_A_KIND]
-    if len(told) > MAX_OF_A_KIND:
-        yield Trouble(about, f"{len(told) - MAX_OF_A_KIND} more {what}", hints.gatehouse(rest), told[0].is_bad)
+    more = max(total, len(told)) - MAX_OF_A_KIND
+    if more > 0:
+        yield Trouble(about, f"{more} more {what}", hints.gatehouse(rest), told[0].is_bad)

@@ -1,4 +1,4 @@
-"""The processes in `gate doctor` and `gate status`: those that run, those that are silent, and overdue ticks."""
+"""The processes in `gate doctor` and `gate status`: those that run, those that are silent, overdue ticks, and the hosts."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from state.formatting import iso
 from state.processes.liveness import KINDS, Liveness, Silence
 from tasks.monitor import overdue
 from tasks.monitor.overdue import Overdue
+from workers.readings import hosts as readings
 
 #: What to do about a silent process, by its kind.
 CHANGE = {
@@ -36,7 +37,7 @@ class Finding:
 
 
 def findings() -> Iterator[Finding]:
-    """Yield a finding for each kind of process, each silent queue or sweeper, and the overdue ticks. Raises StoreError."""
+    """Yield a finding for each kind of process, each silent queue or sweeper, the overdue ticks, and the hosts. Raises StoreError."""
     liveness, late = overdue.current()
     for kind in KINDS:
         yield from _of_kind(kind, liveness)
@@ -44,6 +45,7 @@ def findings() -> Iterator[Finding]:
         yield Finding(silence.kind, str(silence), what_to_do(silence))
     text = "; ".join(map(str, late[:5]))
     yield Finding("ticks", text or "none is overdue", "look at beat and the workers" if late else "")
+    yield from _of_hosts()
 
 
 def _of_kind(kind: str, liveness: Liveness) -> Iterator[Finding]:
@@ -54,6 +56,15 @@ def _of_kind(kind: str, liveness: Liveness) -> Iterator[Finding]:
         yield Finding(kind, f"{len(running)} alive: {', '.join(running[:5])}")
     for silence in (each for each in liveness.silent if each.kind == kind):
         yield Finding(kind, str(silence), what_to_do(silence))
+
+
+def _of_hosts() -> Iterator[Finding]:
+    """Yield what is wrong with the hosts that share this Redis; of one host alone there is nothing to say."""
+    known = readings.read()
+    wrong = [Finding("hosts", found, change) for found, change in readings.problems(known)]
+    if len(known) > 1 and not wrong:
+        wrong = [Finding("hosts", ", ".join(f"{each.host.name} {each.host.state}" for each in known))]
+    yield from wrong
 
 
 def what_to_do(silence: Silence) -> str:

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import settings
+from broker_url import is_amqp
 from state import namespace, private
 from state.files import open_locked
 from workers.application import Gatehouse, app
+from workers.bell import Bell
 
 #: Seconds after which the broker delivers an unacknowledged message again: in a drill, while its task still runs.
 VISIBILITY_TIMEOUT = 1
@@ -42,14 +44,18 @@ class Sandbox:
     @property
     def environment(self) -> dict[str, str]:
         """The environment of the drill's processes: that of the installation, with a state folder of their own."""
-        changed = {"STATE_DIR": str(self.folder), "REDIS_URL": settings.current().redis_url}
+        # A prefix of keys is what keeps a drill apart, and RabbitMQ has none: there the ledger's server carries the messages.
+        ledger, broker = settings.current().redis_url, settings.current().broker_url
+        changed = {"STATE_DIR": str(self.folder), "REDIS_URL": ledger}
+        changed |= {"BROKER_URL": ledger} if is_amqp(broker) else {}
         return {**settings.environment(), **changed, "LOG_FORMAT": "json", "LOG_LEVEL": "info"}
 
     def clear(self) -> None:
         """Remove every key and file. Raises StoreError if Redis is away; the next drill then removes the rest."""
         config = settings.current()
         for url in {config.redis_url, config.broker_url}:
-            namespace.remove(url, self.name)
+            if not is_amqp(url):
+                namespace.remove(url, self.name)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.lock.unlink(missing_ok=True)
 
@@ -98,6 +104,7 @@ def isolate_app(name: str) -> Gatehouse:
     redelivery |= {"unacked_restore_throttle": 1, "unacked_mutex_expire": MUTEX_EXPIRE}
     app.conf.broker_transport_options = app.conf.broker_transport_options | prefix | redelivery
     app.conf.result_backend_transport_options = prefix
+    app.steps["consumer"].discard(Bell)  # what a drill breaks is not an incident
     app.conf.worker_enable_remote_control = False
     app.conf.worker_send_task_events = app.conf.task_send_sent_event = False
     return app

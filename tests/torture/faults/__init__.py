@@ -1,6 +1,7 @@
 """The faults, one file per family; importing this package registers them all."""
 
 from tests.torture.faults import (
+    approvals,
     broker,
     clocks,
     disks,
@@ -19,6 +20,6 @@ from tests.torture.faults import (
 )
 
 __all__ = [
-    "broker", "clocks", "disks", "doors", "journals", "kills", "losses", "messages", "mirrors", "pauses", "redis", "replies", "revokes",
+    "approvals", "broker", "clocks", "disks", "doors", "journals", "kills", "losses", "messages", "mirrors", "pauses", "redis", "replies", "revokes",
     "scarcity", "storm",
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.harness import until
-from tests.torture.arena import Arena
+from tests.torture.arena import HOLD, Arena
 from tests.torture.scenario import fault
 
 #: What kombu keeps in Redis: the queue, and what was taken from it and is not acknowledged.
@@ -16,7 +16,7 @@ def seen_again(arena: Arena, rounds: int) -> None:
     arena.house.hire(2)
     for _ in range(rounds):
         half = 8
-        keys = arena.ask_and_hold(half, mode="delay:300") + arena.ask_and_hold(half, "sure", mode="delay_after:300")
+        keys = arena.ask_and_hold(half, mode=HOLD) + arena.ask_and_hold(half, "sure", mode="delay_after:300")
         arena.hit()
         arena.last(8)  # four times the timeout; kombu looks every five seconds
         arena.let_go()
@@ -29,7 +29,7 @@ def broker_emptied(arena: Arena, rounds: int) -> None:
     arena.house.hire(2, concurrency=8)
     client = arena.valkey.client()
     for _ in range(rounds):
-        arena.judge.mode("delay:300")
+        arena.judge.mode(HOLD)
         arena.ask(40)
         until(lambda: len(arena.judge.open()) == 16, 30, "both workers to have their hands full")
         with arena.fault():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.torture import shim
-from tests.torture.arena import Arena
+from tests.torture.arena import HOLD_PROMISED, Arena
 from tests.torture.faults.redis import HALF, hold_both
 from tests.torture.orders import stumble
 from tests.torture.scenario import fault
@@ -66,7 +66,7 @@ def claims_taken_by_a_clock(arena: Arena, rounds: int) -> None:
         keys = arena.ask(HALF) + arena.ask(HALF, "sure")
         arena.house.wait_held("cross", victim, 2 * HALF)
         clock.clock(HOURS)
-        arena.judge.mode("delay:300")
+        arena.judge.mode(HOLD_PROMISED)
         [heir] = arena.house.hire()
         arena.wait_open(keys)
         arena.hit()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.harness import Process
-from tests.torture.arena import Arena
+from tests.torture.arena import HOLD_PROMISED, Arena
 from tests.torture.house import wait_stopped
 from tests.torture.orders import stumble
 from tests.torture.scenario import fault
@@ -74,7 +74,7 @@ def stopped_before_the_send(arena: Arena, rounds: int) -> None:
 def stopped_while_the_heir_sends(arena: Arena, rounds: int) -> None:
     for _ in range(rounds):
         victim, keys = freeze_at(arena, "cross.before")
-        arena.judge.mode("delay:300")
+        arena.judge.mode(HOLD_PROMISED)
         [heir] = arena.house.hire()
         arena.wait_open(keys)
         arena.hit()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.harness import until
-from tests.torture.arena import Arena
+from tests.torture.arena import HOLD, Arena
 from tests.torture.scenario import fault
 
 #: How the judge breaks an answer after the effect happened.
@@ -59,9 +59,7 @@ def torn_connections(arena: Arena, rounds: int) -> None:
     for _ in range(rounds):
         for tear in tears:
             half = CONCURRENT // 2
-            keys = arena.ask_and_hold(half, mode=arena.hold_answers()) + arena.ask_and_hold(
-                half, "sure", mode="delay:300"
-            )
+            keys = arena.ask_and_hold(half, mode=arena.hold_answers()) + arena.ask_and_hold(half, "sure", mode=HOLD)
             with arena.fault():
                 tear()
                 arena.let_go()

@@ -1,0 +1,113 @@
+"""A Redis Cluster is refused with a sentence, and the keys of each script share one slot on a real one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy import redis_server
+from deploy.redis_server import ServerError
+from state.redis.lua import REST
+from state.redis.script import Script
+from tests.harness import Install
+from tests.harness.install import ROOT
+from tests.harness.redis_cluster import RedisCluster
+
+pytestmark = pytest.mark.slow
+
+SENTENCE = "this server is part of a Redis Cluster, and Gatehouse keeps its ledger and its broker on one server each"
+SCRIPTS = {path.stem for path in (ROOT / "state" / "scripts").glob("*.lua")}
+#: Scripts whose keys belong to no agent, but to a provider, a source, an id or the house.
+OF_NO_AGENT = {"forbid", "permit", "report", "sign", "throttle"}
+#: Tests that together run every other script, and touch nothing but one agent.
+OF_ONE_AGENT = (
+    "admit", "ask", "begin_effect", "cancel", "checkpoint", "dead", "executions", "pause", "past", "reclaim", "reconcile", "renew",
+    "replay", "resend", "resolve", "settle", "takeover", "withdraw",
+)  # fmt: skip
+SINGLE = (
+    "tests/scripts/test_clock_set_back.py::test_one_caller_is_told_and_it_is_over",
+    "tests/scripts/test_reject.py::test_a_call_that_nobody_knew_is_written_down_as_rejected",
+    "tests/scripts/test_waiting.py::test_the_order_is_there_after_the_loss_of_redis",
+)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RedisCluster]:
+    made = RedisCluster().start()
+    yield made
+    made.close()
+
+
+def test_a_cluster_is_refused_before_anything_starts(cluster: RedisCluster) -> None:
+    with pytest.raises(ServerError, match=f"REDIS_URL: {SENTENCE}"):
+        redis_server.check_reachable(f"redis://127.0.0.1:{cluster.nodes[0].port}/0")
+
+
+@pytest.mark.parametrize("variable", ["REDIS_URL", "BROKER_URL"])
+def test_a_worker_ends_with_a_sentence(cluster: RedisCluster, install: Install, variable: str) -> None:
+    install.env[variable] = f"redis://127.0.0.1:{cluster.nodes[0].port}/0"
+
+    worker = install.start("worker", [sys.executable, "-m", "celery", "-A", "workers", "worker", "--pool", "threads"])
+
+    assert worker.wait(30) != 0
+    assert f"gatehouse: {SENTENCE}" in worker.output
+
+
+def test_doctor_says_it(cluster: RedisCluster, install: Install) -> None:
+    install.env["REDIS_URL"] = f"redis://127.0.0.1:{cluster.nodes[0].port}/0"
+
+    done = install.celery("gate", "doctor")
+
+    assert done.returncode == 1
+    assert SENTENCE in done.stderr
+
+
+def keys_of_runs(folder: Path, *tests: str, **env: str) -> dict[str, list[list[str]]]:
+    """Run tests of the scripts, which must pass; return the keys of each run of each script."""
+    file = folder / "keys.json"
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:xdist", "-p", "tests.harness.on_cluster", *tests]
+    environment = {**os.environ, "KEYS_OF_RUNS": str(file), **env}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-4000:]
+    found: dict[str, list[list[str]]] = json.loads(file.read_text())
+    return found
+
+
+def has_several_keys(script: str) -> bool:
+    keys = Script(script).keys
+    return len(keys) > 1 or keys[0].endswith(REST)
+
+
+def check_slots(cluster: RedisCluster, runs: dict[str, list[list[str]]]) -> None:
+    """Let a node say the slot of every key: those of one run are the same."""
+    for name, each in runs.items():
+        for keys in each:
+            with cluster.nodes[0].client().pipeline(transaction=False) as pipe:
+                for key in keys:
+                    pipe.execute_command("CLUSTER", "KEYSLOT", key)
+                slots = dict(zip(keys, pipe.execute(), strict=True))
+            assert len(set(slots.values())) == 1, f"{name}.lua: {slots}"
+
+
+def test_every_script_of_an_agent_runs_on_the_node_that_has_its_keys(cluster: RedisCluster, tmp_path: Path) -> None:
+    tests = [f"tests/scripts/test_{name}.py" for name in OF_ONE_AGENT]
+
+    runs = keys_of_runs(tmp_path, *tests, *SINGLE)
+
+    assert {name for name in SCRIPTS if has_several_keys(name)} - OF_NO_AGENT <= runs.keys()
+    check_slots(cluster, {name: keys[:200] for name, keys in runs.items()})
+
+
+def test_the_keys_of_every_other_script_share_one_slot_too(cluster: RedisCluster, tmp_path: Path) -> None:
+    tests = [f"tests/scripts/test_{name}.py" for name in ("providers", "throttle", "revoke", "format")]
+
+    runs = keys_of_runs(tmp_path, *tests, ON_ONE_SERVER="1")
+
+    assert runs.keys() >= OF_NO_AGENT
+    check_slots(cluster, {name: runs[name] for name in OF_NO_AGENT})

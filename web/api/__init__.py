@@ -1,0 +1,1 @@
+"""The HTTP API for programs: the calls, keys and agents behind a bearer token."""
