@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import click
 from redis import Redis
 
+from bench import processor
 from bench.environment import BenchEnvironment
 from state.journal import records
 from state.journal.journal import Journal
@@ -31,22 +32,36 @@ TEXT = "Small servers are enough for most of what people do with them. " * 5
 RARE = 100
 
 
+@dataclass(frozen=True)
+class Recovered:
+    """The figures of one recovery: bytes of the journal, and seconds in all, of this process and of the server."""
+
+    size: int
+    seconds: float
+    here: float
+    server: float
+    report: RecoveryReport
+
+
 def main() -> None:
     """Write a journal, rebuild an empty Redis from it, and print the figures."""
-    asked = _arguments()
+    entries = _arguments().entries
+    done = measure(entries)
+    print(f"{entries // PER_KEY} keys, {entries} entries, {done.size / 1e6:.0f} MB")
+    keys = entries / PER_KEY / done.seconds
+    print(f"recovered in {done.seconds:.1f} s: {entries / done.seconds:,.0f} entries/s, {keys:,.0f} keys/s")
+    print(f"processor: {done.here:.1f} s here, {done.server:.1f} s in the server")
+    print(f"largest memory here: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+    report = done.report
+    print(f"rebuilt: {report.rebuilt}, calls that had not begun: {report.calls}, records read: {report.records}")
+
+
+def measure(entries: int) -> Recovered:
+    """Write a journal of so many records, and rebuild an empty Redis from it."""
     with BenchEnvironment() as environment:
         journal = Journal(environment.settings.journal_dir)
-        path = _written(journal, asked.entries // PER_KEY)
-        size = path.stat().st_size
-        print(f"{asked.entries // PER_KEY} keys, {asked.entries} entries, {size / 1e6:.0f} MB")
-        pid = int(environment.redis.info("server")["process_id"])
-        took, mine, its, report = _timed(environment.redis, journal, size, pid)
-    print(
-        f"recovered in {took:.1f} s: {asked.entries / took:,.0f} entries/s, {asked.entries / PER_KEY / took:,.0f} keys/s"
-    )
-    print(f"processor: {mine:.1f} s here, {its:.1f} s in the server")
-    print(f"largest memory here: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
-    print(f"rebuilt: {report.rebuilt}, calls that had not begun: {report.calls}, records read: {report.records}")
+        size = _written(journal, entries // PER_KEY).stat().st_size
+        return Recovered(size, *_timed(environment.redis, journal, size, environment.server.pid))
 
 
 def _written(journal: Journal, keys: int) -> Path:
@@ -81,10 +96,10 @@ def _life(number: int) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _timed(redis: Redis, journal: Journal, size: int, pid: int) -> tuple[float, float, float, RecoveryReport]:
-    began, mine, its = time.monotonic(), time.process_time(), _processor(pid)
+    began, mine, its = time.monotonic(), time.process_time(), processor.seconds(pid)
     with click.progressbar(length=2 * size, label="recover", file=sys.stderr) as bar:
         report = recover(redis, journal, _no_caps, _Bar(bar.update, size))
-    return time.monotonic() - began, time.process_time() - mine, _processor(pid) - its, report
+    return time.monotonic() - began, time.process_time() - mine, processor.seconds(pid) - its, report
 
 
 class _Bar(Progress):
@@ -103,12 +118,6 @@ class _Bar(Progress):
 
 def _no_caps(_task: str, _kwargs: Mapping[str, Any]) -> list[tuple[str, int]]:
     return []
-
-
-def _processor(pid: int) -> float:
-    """Return the processor time that a process has used, in seconds; works on Linux only."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _arguments() -> argparse.Namespace:

@@ -1,8 +1,9 @@
-"""`python -m bench.scripts`: what the scripts of a repeat-safe call cost the server and the caller, and the bytes that stay."""
+"""`python -m bench.scripts`: what the scripts of a call cost the server and the caller, and the bytes that stay."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -14,48 +15,61 @@ from typing import Any
 from redis import Redis
 
 from bench.agents import noop
+from bench.done_keys import fill
 from bench.environment import BenchEnvironment
-from bench.latency import result
+from bench.success import beginning, result
+from state.journal.journal import Journal
 from state.ledger import Ledger
-from state.model import Call, CallLimits
+from state.model import Call, CallLimits, Claim
 from state.redis.keys import Keys
 
 #: Calls that are not timed.
 WARM_UP = 50
-#: Keys written in one round trip.
-BATCH_SIZE = 1000
+#: Of an effect, as JSON text.
+PAYLOAD_BYTES = 1024
 #: Runs a server so that its instructions are counted; it writes its counts into its folder.
 CALLGRIND = ("valgrind", "--tool=callgrind", "--callgrind-out-file={folder}/callgrind.%p")
 
 
 class Calls:
-    """Repeat-safe calls that go the whole way, all of them one step at a time."""
+    """Calls that go the whole way, all of them one step at a time: of a repeat-safe task, or of one with an effect."""
 
-    def __init__(self, redis: Redis, calls: int) -> None:
-        self.redis, self.ledger = redis, Ledger(redis)
-        gate = noop.nothing.spec
+    def __init__(self, redis: Redis, calls: int, journal: Journal | None = None) -> None:
+        self.redis, self.ledger = redis, Ledger(redis, journal)
+        self.gate = noop.effect.spec if journal else noop.nothing.spec
         given = [{"n": n} for n in range(calls)]
-        self.calls = [(gate.call_with(one, id=f"call-{one['n']}", origin="bench"), gate.limits(one)) for one in given]
+        self.calls = [
+            (self.gate.call_with(one, id=f"call-{one['n']}", origin="bench"), self.gate.limits(one)) for one in given
+        ]
+        self.payload = json.dumps("x" * (PAYLOAD_BYTES - 2)) if journal else ""
+        self.claims: list[Claim] = []
 
     def steps(self) -> Iterator[tuple[str, Iterator[Callable[[], Any]]]]:
         """Yield each step with what it does for each call; run them in this order."""
-        claims: list[Any] = []
         yield "PING", (self.redis.ping for _ in self.calls)
         yield "register", (partial(self.ledger.register, call) for call, _ in self.calls)
-        yield "admit", (partial(self._admit, claims, *each) for each in self.calls)
-        yield "settle", (partial(self._settle, claim, *each) for claim, each in zip(claims, self.calls, strict=True))
+        yield "admit", (partial(self._admit, *each) for each in self.calls)
+        if self.payload:
+            yield "begin effect", (partial(self._begin, *each) for each in zip(self.calls, self.claims, strict=True))
+        yield "settle", (partial(self._settle, *each) for each in zip(self.calls, self.claims, strict=True))
 
-    def _admit(self, claims: list[Any], call: Call, limits: CallLimits) -> None:
-        claims.append(self.ledger.admit(call, limits))
+    def _admit(self, call: Call, limits: CallLimits) -> None:
+        claim = self.ledger.admit(call, limits)
+        if not isinstance(claim, Claim):
+            raise TypeError(f"{call.id} was not admitted: {claim}")
+        self.claims.append(claim)
 
-    def _settle(self, claim: Any, call: Call, limits: CallLimits) -> None:
-        self.ledger.settle(call, claim, limits, result(claim))
+    def _begin(self, of: tuple[Call, CallLimits], claim: Claim) -> None:
+        self.ledger.begin_effect(of[0], claim, of[1], self.payload, beginning(claim, self.payload))
 
-    def bytes_per_key(self) -> int:
-        """Return what Redis keeps of one call that is done, of its key and of their history."""
+    def _settle(self, of: tuple[Call, CallLimits], claim: Claim) -> None:
+        self.ledger.settle(of[0], claim, of[1], result(claim, self.gate, self.payload))
+
+    def bytes_per_key(self) -> dict[str, int]:
+        """Return what Redis keeps of one call that is done: of its key, of its record and of their history."""
         call, _ = self.calls[-1]
         names = Keys(call.agent).of(call.key, call.id)
-        return sum(self.redis.memory_usage(names[name]) for name in ("key", "call", "history"))
+        return {name: int(self.redis.memory_usage(names[name], samples=0) or 0) for name in ("key", "call", "history")}
 
 
 def main() -> None:
@@ -63,25 +77,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.scripts", description=__doc__)
     parser.add_argument("--calls", type=int, default=2000, help="calls that are timed (default: 2000)")
     parser.add_argument("--keys", type=int, default=0, help="done keys that are there before (default: none)")
+    parser.add_argument("--effect", action="store_true", help="calls with an effect and a payload of 1 kB")
     parser.add_argument("--instructions", action="store_true", help="count the server's instructions, with valgrind")
     asked = parser.parse_args()
     with BenchEnvironment(CALLGRIND if asked.instructions else ()) as environment:
-        fill(environment.redis, asked.keys)
-        calls = Calls(environment.redis, WARM_UP + asked.calls)
-        print(f"{asked.calls} calls of a repeat-safe task, {asked.keys} keys before")
-        for row in counted(environment, calls) if asked.instructions else timed(environment.redis, calls):
+        redis = environment.redis
+        each = _bytes_of_each(redis, asked.keys)
+        journal = Journal(environment.folder / "journal") if asked.effect else None
+        calls, what = (
+            Calls(redis, WARM_UP + asked.calls, journal),
+            "with an effect" if journal else "that is repeat-safe",
+        )
+        print(f"{asked.calls} calls of a task {what}, {asked.keys} keys before{each}")
+        for row in counted(environment, calls) if asked.instructions else timed(redis, calls):
             print(row)
-        print(f"{calls.bytes_per_key()} bytes for the key, the call and the history of a call that is done")
+        kept = calls.bytes_per_key()
+        parts = ", ".join(f"{name} {size}" for name, size in kept.items())
+        print(f"{sum(kept.values())} bytes of a call that is done: {parts}")
 
 
-def fill(redis: Redis, keys: int) -> None:
-    """Write keys as calls leave them that are done."""
-    numbers, n = iter(range(keys)), Keys("noop")
-    while batch := list(islice(numbers, BATCH_SIZE)):
-        with redis.pipeline(transaction=False) as pipe:
-            for number in batch:
-                pipe.hset(n.key(f"before-{number}"), mapping={"state": "done", "result": '{"result": 0}', "fence": 1})
-            pipe.execute()
+def _bytes_of_each(redis: Redis, keys: int) -> str:
+    """Make done keys, and say how much the server's memory grew with each, tables of names and of expiries included."""
+    before = redis.info("memory")["used_memory"]
+    fill(redis, keys)
+    grown = redis.info("memory")["used_memory"] - before
+    return f", {grown / keys:.0f} bytes of the server's memory each" if keys else ""
 
 
 def timed(redis: Redis, calls: Calls) -> Iterator[str]:

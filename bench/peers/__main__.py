@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import signal
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,8 +13,7 @@ from bench.peers.faults import FAULTS, Fault
 from bench.peers.peer import Peer
 from bench.peers.stage import Stage
 from bench.peers.table import Table
-from bench.peers.venv import NotInstalled, Venv
-from deploy.redis_server import find_server
+from bench.peers.venv import Venv
 from tests.harness import GaveUp
 
 
@@ -26,8 +24,8 @@ def main() -> None:
     peers = [peer for peer in PEERS if not asked.peer or peer.adapter in asked.peer]
     faults = [fault for fault in FAULTS if not asked.fault or fault.title in asked.fault]
     home = Venv()
-    missing = _install(home, peers)
-    table = Table(peers, _versions(home, peers, missing), _server_version())
+    missing = home.install_each(peers)
+    table = Table(peers, home.versions_of(peers, missing))
     for peer, fault in ((peer, fault) for peer in peers if peer.adapter in missing for fault in faults):
         table.put(peer, fault.title, f"not run: {missing[peer.adapter]}")
     pool = ThreadPoolExecutor(asked.at_once)
@@ -48,9 +46,8 @@ def main() -> None:
 
 def _one_cell(home: Venv, peer: Peer, fault: Fault, runs: int) -> str:
     """Return the effects per key, or why they could not be measured."""
-    python = home.python if peer.packages else Path(sys.executable)
     try:
-        with Stage(peer, python) as stage:
+        with Stage(peer, home.python_of(peer)) as stage:
             found = _inflict(stage, fault, fault.keys(runs))
     except (GaveUp, OSError) as error:
         found = f"not run: {str(error).splitlines()[0]}"
@@ -66,28 +63,6 @@ def _inflict(stage: Stage, fault: Fault, keys: list[str]) -> str:
         raise
     counts = " ".join(str(stage.effects.count(key)) for key in keys)
     return counts if stage.settled else f"{counts} and still going"
-
-
-def _install(home: Venv, peers: list[Peer]) -> dict[str, str]:
-    """Install the peers' packages; return the reason for each adapter whose packages cannot be installed."""
-    missing: dict[str, str] = {}
-    for peer in peers:
-        try:
-            if peer.packages:
-                home.install(peer.packages)
-        except NotInstalled as error:
-            missing[peer.adapter] = str(error)
-    return missing
-
-
-def _versions(home: Venv, peers: list[Peer], missing: dict[str, str]) -> dict[str, str]:
-    names = {name for peer in peers if peer.adapter not in missing for name in peer.packages}
-    return home.versions(tuple(sorted(names))) if names else {}
-
-
-def _server_version() -> str:
-    words = subprocess.run([find_server(), "--version"], capture_output=True, text=True, check=True).stdout.split()
-    return f"{words[0]} {next(word[2:] for word in words if word.startswith('v='))}"
 
 
 def _arguments() -> argparse.Namespace:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import tempfile
 import time
 from contextlib import ExitStack
@@ -14,11 +13,10 @@ from typing import Self
 
 from bench.peers.door import Door
 from bench.peers.peer import ADAPTERS, Peer
-from deploy.redis_server import find_server
+from bench.peers.system import System
 from settings import ROOT
 from tests.effects.client import EffectServer
-from tests.harness import GaveUp, Install, Process, until
-from tests.harness.install import free_ports
+from tests.harness import GaveUp, Process, until
 
 #: Seconds for workers to start and to begin with every key.
 BEGINS_WITHIN = 60.0
@@ -39,9 +37,8 @@ class Stage:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="peers-")))
             self.effects = EffectServer(folder).start()
             stack.callback(self.effects.kill9)
-            self._install = self._make_install(folder)
-            stack.callback(self._install.close)
-            self._start_server(folder)
+            env = {"EFFECTS_URL": self.effects.base_url}
+            self._system = stack.enter_context(System(folder, self._python, env))
             self._worker = self._start_worker()
             self._doors = [self._open_door(number) for number in range(2)]
             for door in self._doors:
@@ -113,29 +110,12 @@ class Stage:
             raise GaveUp(f"a call failed: {answer}")
 
     def _attempts(self, key: str) -> list[int]:
-        return [int(pid) for pid in self._install.notes(key)]
-
-    def _make_install(self, folder: Path) -> Install:
-        [self._port] = free_ports(1)
-        env = {"EFFECTS_URL": self.effects.base_url}
-        url = f"redis://127.0.0.1:{self._port}/0"
-        return Install(folder / "peer", url, task_modules=[f"{ADAPTERS}.gatehouse"], env=env)
-
-    def _start_server(self, folder: Path) -> None:
-        place = ["--port", str(self._port), "--bind", "127.0.0.1", "--dir", str(folder)]
-        durable = ["--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction"]
-        self._install.start("server", [str(find_server()), *place, *durable])
-        until(lambda: _answers(self._port), what="the Redis server to answer")
+        return [int(pid) for pid in self._system.install.notes(key)]
 
     def _start_worker(self) -> Process:
-        return self._install.start("worker", [str(self._python), "-m", *self._peer.command])
+        return self._system.start("worker", self._peer.command)
 
     def _open_door(self, number: int) -> Door:
-        command = [str(self._python), "-m", f"{ADAPTERS}.door", self._peer.module]
-        return Door(command, self._install.env, ROOT, self._install.folder / "log" / f"door{number}")
-
-
-def _answers(port: int) -> bool:
-    with socket.create_connection(("127.0.0.1", port), 1) as connection:
-        connection.sendall(b"PING\r\n")
-        return connection.recv(16).startswith(b"+PONG")
+        command = self._system.command(f"{ADAPTERS}.door", self._peer.module)
+        install = self._system.install
+        return Door(command, install.env, ROOT, install.folder / "log" / f"door{number}")

@@ -7,8 +7,10 @@ import json
 import subprocess
 import sys
 import venv
+from collections.abc import Sequence
 from pathlib import Path
 
+from bench.peers.peer import Configured
 from settings import ROOT
 
 PINS = Path(__file__).with_name("requirements.txt")
@@ -54,9 +56,25 @@ class Venv:
             errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
             raise NotInstalled(f"pip: {(errors or [done.stderr.strip()])[0][:200]}")
 
-    def versions(self, packages: tuple[str, ...]) -> dict[str, str]:
-        """Package → the version that is installed."""
-        found: dict[str, str] = json.loads(self._ask(packages).stdout)
+    def install_each(self, peers: Sequence[Configured]) -> dict[str, str]:
+        """Install the packages of each peer; return adapter → why they cannot be installed, for those that cannot."""
+        missing: dict[str, str] = {}
+        for peer in peers:
+            try:
+                if peer.packages:
+                    self.install(peer.packages)
+            except NotInstalled as error:
+                missing[peer.adapter] = str(error)
+        return missing
+
+    def python_of(self, peer: Configured) -> Path:
+        """Return the interpreter that has this peer: this one for the product itself."""
+        return self.python if peer.packages else Path(sys.executable)
+
+    def versions_of(self, peers: Sequence[Configured], missing: dict[str, str]) -> dict[str, str]:
+        """Package → the version that is installed, for the peers that are not missing."""
+        names = sorted({name for peer in peers if peer.adapter not in missing for name in peer.packages})
+        found: dict[str, str] = json.loads(self._ask(tuple(names)).stdout) if names else {}
         return found
 
     def _has(self, packages: tuple[str, ...]) -> bool:

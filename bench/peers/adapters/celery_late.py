@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from celery import Celery
 
-from bench.peers.adapters import celery_settings, effect
+from bench.peers.adapters import celery_settings, effect, processed
 
 app = Celery("late", config_source=celery_settings.late())
 
@@ -23,3 +23,14 @@ def publish(key: str) -> str:
 def call(key: str) -> None:
     """Ask for a key."""
     publish.delay(key)
+
+
+@app.task(name="noop")
+def noop(n: int) -> None:  # noqa: ARG001 - each call has an argument of its own
+    """Do nothing."""
+    processed.count()
+
+
+def enqueue(n: int) -> None:
+    """Ask for the task that does nothing."""
+    noop.delay(n)

@@ -11,7 +11,7 @@ import os
 from celery import Celery
 from celery_once import QueueOnce
 
-from bench.peers.adapters import celery_settings, effect
+from bench.peers.adapters import celery_settings, effect, processed
 
 app = Celery("once", config_source=celery_settings.late())
 app.conf.ONCE = {
@@ -29,3 +29,14 @@ def publish(key: str) -> str:
 def call(key: str) -> None:
     """Ask for a key."""
     publish.delay(key)
+
+
+@app.task(name="noop", base=QueueOnce)
+def noop(n: int) -> None:  # noqa: ARG001 - each call has an argument of its own
+    """Do nothing."""
+    processed.count()
+
+
+def enqueue(n: int) -> None:
+    """Ask for the task that does nothing."""
+    noop.delay(n)

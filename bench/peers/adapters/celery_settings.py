@@ -4,12 +4,16 @@ https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/redis.ht
 acknowledged within the visibility timeout is delivered again, and advises one longer than the longest task. The default is
 an hour; it is 10 s here, which is longer than any task here lives, so that a delivery after a death can be watched.
 `unacked_restore_interval` and `unacked_restore_throttle` (kombu's Redis transport) make the worker look each second.
+
+The bench of speed has Celery's own defaults instead, with late acks and without results.
 """
 
 from __future__ import annotations
 
 import os
 from typing import Any
+
+from bench.peers.adapters.purpose import SPEED
 
 #: Seconds.
 VISIBILITY_TIMEOUT = 10
@@ -34,4 +38,7 @@ def early() -> dict[str, Any]:
 
 def late() -> dict[str, Any]:
     """Return the settings with late acks: a message is acknowledged when its task has ended."""
+    if SPEED:
+        urls = {"broker_url": os.environ["REDIS_URL"], "result_backend": os.environ["REDIS_URL"]}
+        return {**urls, "task_acks_late": True, "task_ignore_result": True}
     return {**early(), "task_acks_late": True, "worker_deduplicate_successful_tasks": True}

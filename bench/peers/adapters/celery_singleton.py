@@ -9,7 +9,7 @@ from __future__ import annotations
 from celery import Celery
 from celery_singleton import Singleton
 
-from bench.peers.adapters import celery_settings, effect
+from bench.peers.adapters import celery_settings, effect, processed
 
 #: Seconds; the longest task here waits about 10.
 LOCK_EXPIRY = 30
@@ -26,3 +26,14 @@ def publish(key: str) -> str:
 def call(key: str) -> None:
     """Ask for a key."""
     publish.delay(key)
+
+
+@app.task(name="noop", base=Singleton, lock_expiry=LOCK_EXPIRY)
+def noop(n: int) -> None:  # noqa: ARG001 - each call has an argument of its own
+    """Do nothing."""
+    processed.count()
+
+
+def enqueue(n: int) -> None:
+    """Ask for the task that does nothing."""
+    noop.delay(n)

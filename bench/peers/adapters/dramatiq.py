@@ -8,10 +8,23 @@ from __future__ import annotations
 
 import dramatiq
 
-from bench.peers.adapters import dramatiq_broker, effect
+from bench.peers.adapters import dramatiq_broker, effect, processed
 
 dramatiq_broker.use()
 actor = dramatiq.actor(effect.publish, actor_name="publish", **dramatiq_broker.RETRIES)
+
+
+def nothing(n: int) -> None:  # noqa: ARG001 - each call has an argument of its own
+    """Do nothing."""
+    processed.count()
+
+
+noop = dramatiq.actor(nothing, actor_name="noop")
+
+
+def enqueue(n: int) -> None:
+    """Ask for the task that does nothing."""
+    noop.send(n)
 
 
 def call(key: str) -> None:

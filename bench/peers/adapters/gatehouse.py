@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from typing import Any
 
 import requests
 
 import gatekeeper
-from bench.peers.adapters import effect
+from bench.peers.adapters import effect, processed
 from gatekeeper import Effect
 
 
@@ -29,3 +30,31 @@ def call(key: str) -> None:
 
     workers.app.loader.import_default_modules()
     publish.delay(name=key)
+
+
+@gatekeeper.task(key="noop:{n}")
+def noop(n: int) -> None:  # noqa: ARG001 - it is the key
+    """Do nothing; the key makes it one call for each argument, as in the packages with a lock."""
+    processed.count()
+
+
+@gatekeeper.task(key="nothing:{n}", effect=Effect())
+def noop_effect(n: int) -> None:
+    """Cross the line, and send nothing: both records are on the disk."""
+    with gatekeeper.effect(payload={"n": n}):
+        processed.count()
+
+
+def connect() -> None:
+    """Load the application as any process that submits calls does."""
+    import_module(os.environ["GATEHOUSE_APP"]).app.loader.import_default_modules()
+
+
+def enqueue(n: int) -> None:
+    """Ask for the task that does nothing."""
+    noop.delay(n=n)
+
+
+def enqueue_effect(n: int) -> None:
+    """Ask for the effect that sends nothing."""
+    noop_effect.delay(n=n)

@@ -3,6 +3,8 @@
 https://huey.readthedocs.io/en/latest/recipes.html#task-deduplication, with the deterministic hash its warning asks for:
 "if true at-most-once delivery matters, combine a deterministic ID with the task deduplication recipe". Interrupted tasks
 are not put back: the guide warns that they "may run more than once", and a SIGKILL gives no signal.
+
+The bench of speed has Huey as it comes, without the deduplication.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from typing import Any
 
 from huey import CancelExecution, RedisHuey
 
-from bench.peers.adapters import effect
+from bench.peers.adapters import effect, processed
+from bench.peers.adapters.purpose import SPEED
 
 huey = RedisHuey("peer", url=os.environ["REDIS_URL"])
 publish = huey.task(name="publish", retries=3, retry_delay=1)(effect.publish)
@@ -30,8 +33,22 @@ def clear_dedup(task: Any, task_value: Any, error: Any) -> None:  # noqa: ARG001
     huey.delete(_dedup_key(task))
 
 
-huey.pre_execute()(deduplicate)
-huey.post_execute()(clear_dedup)
+if not SPEED:
+    huey.pre_execute()(deduplicate)
+    huey.post_execute()(clear_dedup)
+
+
+def nothing(n: int) -> None:  # noqa: ARG001 - each call has an argument of its own
+    """Do nothing."""
+    processed.count()
+
+
+noop = huey.task(name="noop")(nothing)
+
+
+def enqueue(n: int) -> None:
+    """Ask for the task that does nothing."""
+    noop(n)
 
 
 def call(key: str) -> None:

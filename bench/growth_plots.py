@@ -1,0 +1,54 @@
+"""The plots of docs/scale.md: how busy each part is, and how long a call waits, as agents become more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import isnan
+from pathlib import Path
+
+import pygal
+
+from bench.growth_model import Model, Outcome, Setup, table
+from bench.growth_ways import AGENTS, CELL, cells, one_cell
+
+#: Nothing random and nothing from another host is in a file that is committed.
+STYLE = {"no_prefix": True, "js": [], "disable_xml_declaration": True, "legend_at_bottom": True}
+
+
+def write(folder: Path, setup: Setup) -> None:
+    """Simulate both ways to grow, print the figures, and write two plots for each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, title, way in (
+        ("one-cell", "Each worker has all agents", one_cell),
+        ("cells", f"Each worker has {CELL} agents at most", cells),
+    ):
+        outcomes = _outcomes(setup, way)
+        print(title)
+        print("\n".join(table(outcomes)), flush=True)
+        _busy(outcomes, title).render_to_file(str(folder / f"scale-{name}-busy.svg"))
+        _waits(outcomes, title).render_to_file(str(folder / f"scale-{name}-waits.svg"))
+
+
+def _outcomes(setup: Setup, way: Callable[[Setup, int], Setup]) -> list[Outcome]:
+    return [Model(way(setup, agents)).run() for agents in AGENTS]
+
+
+def _busy(outcomes: Sequence[Outcome], title: str) -> pygal.Line:
+    chart = _chart(f"{title}: how busy the busiest of each part is, in %", outcomes)
+    for name in outcomes[0].busy:
+        chart.add(name, [round(100 * each.busy[name], 1) for each in outcomes])
+    return chart
+
+
+def _waits(outcomes: Sequence[Outcome], title: str) -> pygal.Line:
+    chart = _chart(f"{title}: what the gate adds to a call, in ms", outcomes)
+    for percent in (50, 99):
+        waits = [each.wait(percent) for each in outcomes]
+        chart.add(f"p{percent}", [None if isnan(wait) else round(1000 * wait, 1) for wait in waits])
+    return chart
+
+
+def _chart(title: str, outcomes: Sequence[Outcome]) -> pygal.Line:
+    chart = pygal.Line(title=title, x_title="agents", **STYLE)
+    chart.x_labels = [f"{each.setup.agents:,}" for each in outcomes]
+    return chart
