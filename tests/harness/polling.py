@@ -23,8 +23,10 @@ def patient(seconds: float) -> float:
     return seconds * CROWDED
 
 
-def until(condition: Callable[[], T | None], deadline: float = 10.0, what: str = "the condition") -> T:
+def until(condition: Callable[[], T | None], deadline: float = 10.0, what: str | Callable[[], str] = "the condition") -> T:
     """Wait until `condition` returns something true, and return that.
+
+    `what` names what is awaited; a function is asked at the deadline, for what is known only then.
 
     An exception counts as "not yet", and is shown if nothing better comes. The deadline is in seconds of an idle
     machine: it ends a test that failed, and never decides whether a test passes on a slow machine.
@@ -44,7 +46,8 @@ def until(condition: Callable[[], T | None], deadline: float = 10.0, what: str =
             problem = error
         if time.monotonic() >= end:
             last = f"last problem: {problem!r}" if problem else f"last seen: {seen!r}"
-            raise GaveUp(f"waited {patient(deadline):g} s for {what}; {last}") from problem
+            awaited = what if isinstance(what, str) else what()
+            raise GaveUp(f"waited {patient(deadline):g} s for {awaited}; {last}") from problem
         time.sleep(INTERVAL)
 
 

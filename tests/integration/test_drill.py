@@ -26,6 +26,8 @@ WITHIN = ("--within", str(patient(LONGEST)))
 FAULTS = 12
 #: What the installation's own worker writes within ten seconds of its start.
 OF_THE_BELL = "gate:{house}:incidents"
+#: What the broker has while a message is on its way, or while it looks for one that was lost.
+OF_A_MESSAGE = {"celery", "unacked", "unacked_index", "unacked_mutex"}
 
 
 @pytest.fixture
@@ -38,19 +40,31 @@ class Remains:
 
     def __init__(self, install: Install, store: redis.Redis) -> None:
         self._install, self._store = install, store
-        self.before = self.now()
+        self.before = until(self._between_messages, 10, "a moment in which no message is on its way")
 
     def now(self) -> dict[str, set[str]]:
         keys = {name for key in self._store.scan_iter(count=1000) if not (name := str(key)).startswith(OF_THE_BELL)}
         return {"keys": keys, "files": self._files(), "processes": drilling(self._install)}
 
+    def _between_messages(self) -> dict[str, set[str]] | None:
+        """All that there is, without the broker's keys of a message, which the worker's own probes also make."""
+        all_now = self.now()
+        return None if all_now["keys"] & OF_A_MESSAGE else all_now
+
     def are_none(self) -> bool:
         """Whether all is as before; for what the kernel takes a moment to clear away."""
-        until(lambda: self.now() == self.before, 10, f"nothing to be left of {self.more()}")
+        until(
+            lambda: self.now() == self.before,
+            10,
+            lambda: f"all to be as before: more is {self.more()}, less is {self.less()}",
+        )
         return True
 
     def more(self) -> dict[str, set[str]]:
         return {name: found - self.before[name] for name, found in self.now().items()}
+
+    def less(self) -> dict[str, set[str]]:
+        return {name: self.before[name] - found for name, found in self.now().items()}
 
     def _files(self) -> set[str]:
         folders = (self._install.state_dir, self._install.content_dir, self._install.public_dir)
