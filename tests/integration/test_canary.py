@@ -111,7 +111,7 @@ def around(text: str) -> str:
 
 
 def dump(server: LockedValkey) -> str:
-    """Every key of a server with its whole value."""
+    """Every key of a server with its whole value; one that goes while this looks has none."""
     client = server.client()
     readers = {
         "string": client.get,
@@ -120,6 +120,7 @@ def dump(server: LockedValkey) -> str:
         "set": client.smembers,
         "zset": lambda name: client.zrange(name, 0, -1, withscores=True),
         "stream": client.xrange,
+        "none": lambda _name: "",
     }
     return "\n".join(f"{name} {readers[client.type(name)](name)}" for name in client.scan_iter("*"))
 
