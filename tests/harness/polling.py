@@ -23,7 +23,9 @@ def patient(seconds: float) -> float:
     return seconds * CROWDED
 
 
-def until(condition: Callable[[], T | None], deadline: float = 10.0, what: str | Callable[[], str] = "the condition") -> T:
+def until(
+    condition: Callable[[], T | None], deadline: float = 10.0, what: str | Callable[[], str] = "the condition"
+) -> T:
     """Wait until `condition` returns something true, and return that.
 
     `what` names what is awaited; a function is asked at the deadline, for what is known only then.
