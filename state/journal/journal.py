@@ -14,11 +14,9 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import settings
 from state import private
 from state.errors import JournalUnavailable
 from state.files import open_locked, sync_folder
@@ -194,23 +192,3 @@ def readable(folder: Path) -> Iterator[None]:
             f"the journal in {folder} cannot be read ({error.strerror or error}); effects are closed until it can: "
             "let this user read there, or look at the disk",
         ) from error
-
-
-@cache
-def of(folder: Path) -> Journal:
-    """Return this process's journal in a folder."""
-    return Journal(folder)
-
-
-def current() -> Journal:
-    """Return this process's journal: in STATE_DIR, or in the database of JOURNAL_URL."""
-    chosen = settings.current()
-    if not chosen.journal_url:
-        return of(chosen.journal_dir)
-    from state.journal.shared import shared_journal  # noqa: PLC0415 - an extra that most installations lack
-
-    return shared_journal.of(chosen.journal_dir, chosen.journal_url)
-
-
-#: A forked child would share its parent's file position, so it opens files of its own.
-os.register_at_fork(after_in_child=of.cache_clear)

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from redis import Redis
 
-from state.journal import journal
+from state.journal import opened
 from state.journal.journal import Journal
 from state.redis import client
 
@@ -26,4 +26,4 @@ class Stores:
 
     @cached_property
     def journal(self) -> Journal:
-        return self._book or journal.current()
+        return self._book or opened.current()

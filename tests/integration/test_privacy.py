@@ -84,11 +84,11 @@ def test_folders_of_an_earlier_version_are_closed_by_whoever_writes_next(
         """
         from clients.mailbox import Reply, deliver
         from gatekeeper import Rung
-        from state.journal import journal
+        from state.journal import opened
         from state.agents import state_file as mirror
         mirror.write("clerk")
         deliver(Reply(channel="chat", conversation="c1", message_id="m2", sender="ada", message="x", reply="y", rung=Rung.RULES, by="rules"))
-        with journal.current().exclusive():
+        with opened.current().exclusive():
             pass
         """
     )

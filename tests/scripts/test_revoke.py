@@ -11,7 +11,7 @@ import pytest
 from state import forbidden
 from state.decision import Refusal
 from state.errors import JournalUnavailable
-from state.journal import journal
+from state.journal import opened
 from state.ledger.revoke import UNKNOWN, Revoked
 from state.recovery import recover
 from state.recovery.rebuild import Progress
@@ -47,7 +47,7 @@ def test_a_word_that_the_journal_did_not_get_is_written_when_it_is_said_again(
     poster: Poster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     call = poster.register()
-    append = journal.current().append
+    append = opened.current().append
 
     def full(event: str, fields: Any, *, sync: bool) -> None:
         if event == "ended":
@@ -55,7 +55,7 @@ def test_a_word_that_the_journal_did_not_get_is_written_when_it_is_said_again(
         append(event, fields, sync=sync)
 
     with monkeypatch.context() as context:
-        context.setattr(journal.current(), "append", full)
+        context.setattr(opened.current(), "append", full)
         with pytest.raises(JournalUnavailable):
             take_back(poster, call.id)
     assert poster.call_of(call)["state"] == "cancelled"
@@ -72,7 +72,7 @@ def test_without_a_journal_the_word_is_not_taken(poster: Poster, monkeypatch: py
     def full(*_: Any, **__: Any) -> None:
         raise JournalUnavailable("the disk is full")
 
-    monkeypatch.setattr(journal.current(), "append", full)
+    monkeypatch.setattr(opened.current(), "append", full)
     with pytest.raises(JournalUnavailable):
         take_back(poster, call.id)
 

@@ -401,13 +401,13 @@ def test_a_forked_child_writes_for_itself(folder: Path) -> None:
     code = """
 import os, sys
 from pathlib import Path
-from state.journal import journal
-book = journal.of(Path(sys.argv[1]))
+from state.journal import opened
+book = opened.of(Path(sys.argv[1]))
 book.append("ended", {"agent": "clerk", "key": "parent"}, sync=True)
 child = os.fork()
 if child == 0:
-    assert journal.of(Path(sys.argv[1])) is not book
-    journal.of(Path(sys.argv[1])).append("ended", {"agent": "clerk", "key": "child"}, sync=True)
+    assert opened.of(Path(sys.argv[1])) is not book
+    opened.of(Path(sys.argv[1])).append("ended", {"agent": "clerk", "key": "child"}, sync=True)
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
 book.append("ended", {"agent": "clerk", "key": "parent"}, sync=True)
