@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from slack_sdk.signature import SignatureVerifier
 from standardwebhooks.webhooks import Webhook
 
+from tests.harness import patient
+
 JSON = {"Content-Type": "application/json"}
 
 Headers = dict[str, str]
@@ -101,7 +103,7 @@ def generic(secret: str, body: bytes, header: str = "X-Signature") -> Headers:
 def send(url: str, body: bytes, headers: Headers, method: str = "POST") -> Answer:
     """One request on a connection of its own."""
     parts = urlsplit(url)
-    connection = HTTPConnection(parts.netloc, timeout=20)
+    connection = HTTPConnection(parts.netloc, timeout=patient(20))
     try:
         connection.request(method, f"{parts.path}?{parts.query}" if parts.query else parts.path, body, headers)
         return _read(connection.getresponse())

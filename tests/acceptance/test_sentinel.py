@@ -15,7 +15,7 @@ from state.journal.journal import Journal
 from state.ledger import Ledger
 from state.redis.keys import Keys
 from tests.effects.client import EffectServer
-from tests.harness import GaveUp, Install, Node, RedisGroup, until
+from tests.harness import GaveUp, Install, Node, RedisGroup, patient, until
 
 pytestmark = pytest.mark.slow
 
@@ -135,7 +135,7 @@ def test_every_process_and_command_reaches_the_primary(group: RedisGroup, house:
     assert house.answer(house.call("counter.add", a=1, b=2))["result"] == 3
     assert house.gate("status")
     opener = build_opener(ProxyHandler({}))
-    with opener.open(f"{house.flower_url}/api/queues/length", timeout=20) as answer:
+    with opener.open(f"{house.flower_url}/api/queues/length", timeout=patient(20)) as answer:
         assert json.load(answer)["active_queues"]
     for process in house.processes:
         assert "p@ss" not in process.output

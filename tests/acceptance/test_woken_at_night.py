@@ -11,6 +11,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 from lxml import html
 
+from tests.harness import patient
 from tests.harness.polling import until
 from tests.night.house import GATE, House
 from tests.providers.server import Hold, says
@@ -60,7 +61,7 @@ class Phone:
         if fields:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         assert action in {None, self.link.path, ""} or str(action) in self.link.path, action
-        connection = HTTPConnection(str(self.link.hostname), self.link.port, timeout=30)
+        connection = HTTPConnection(str(self.link.hostname), self.link.port, timeout=patient(30))
         try:
             connection.request(method, self.link.path, urlencode(fields) if fields else None, headers)
             answer = connection.getresponse()

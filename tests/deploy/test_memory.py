@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.tools import ROOT, run
+from tests.harness import patient
 from tests.harness.polling import until
 
 pytestmark = pytest.mark.skipif(
@@ -92,7 +93,7 @@ def system(tmp_path: Path) -> Iterator[dict[str, str]]:
         up = subprocess.Popen([sys.executable, "-m", "deploy.up"], cwd=ROOT, env=env, stdout=said, stderr=said)
     yield env
     up.send_signal(signal.SIGTERM)
-    up.wait(timeout=15)
+    up.wait(timeout=patient(15))
 
 
 def answers(url: str) -> bool:

@@ -14,6 +14,7 @@ import pytest
 
 from deploy import preload
 from tests.deploy.tools import ROOT
+from tests.harness import patient
 
 ENVIRONMENT = {"PATH": os.environ["PATH"], "LEVEL": "warning"}
 FORKING = """
@@ -44,7 +45,7 @@ def forked(run: str, *room: str) -> tuple[list[dict[str, Any]], str]:
     """Fork a function; return what it and its parent printed as JSON, and what was printed as errors."""
     code = FORKING.replace("RUN", textwrap.dedent(run))
     ended = subprocess.run(
-        [sys.executable, "-c", code, *room], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code, *room], cwd=ROOT, capture_output=True, text=True, check=True, timeout=patient(60)
     )
     return [json.loads(line) for line in ended.stdout.splitlines()], ended.stderr
 

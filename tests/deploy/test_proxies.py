@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.tools import DEPLOY, run, tool
-from tests.harness import GaveUp, Install, Process, Valkey, until
+from tests.harness import GaveUp, Install, Process, Valkey, patient, until
 from tests.harness.install import free_ports, http_status
 from web.body import MAX_BODY
 
@@ -119,7 +119,7 @@ class Front:
     def _listens(self) -> bool:
         if not self.process.alive:
             raise GaveUp(f"nginx ended:\n{self.process.output}")
-        socket.create_connection(("127.0.0.1", self.tls), timeout=5).close()
+        socket.create_connection(("127.0.0.1", self.tls), timeout=patient(5)).close()
         return True
 
     def ask(
@@ -129,7 +129,7 @@ class Front:
         context = ssl.create_default_context(cafile=str(self.folder / "fullchain.pem"))
         context.check_hostname = False
         connection = http.client.HTTPSConnection(
-            "127.0.0.1", self.tls, timeout=30, context=context, source_address=(CLIENT, 0)
+            "127.0.0.1", self.tls, timeout=patient(30), context=context, source_address=(CLIENT, 0)
         )
         connection.connect = lambda: _connect(connection, context, name)  # type: ignore[method-assign]
         try:
@@ -213,7 +213,7 @@ def test_the_web_process_learns_the_clients_address_and_believes_nothing_that_th
 def test_another_name_gets_no_certificate_and_plain_http_is_sent_to_tls(front: Front) -> None:
     with pytest.raises(ssl.SSLError):
         front.ask("GET", "/feed.xml", name="elsewhere.example.org")
-    connection = http.client.HTTPConnection("127.0.0.1", front.plain, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", front.plain, timeout=patient(10))
     connection.request("GET", "/hooks/standard?x=1", headers={"Host": NAME})
     answer = connection.getresponse()
 

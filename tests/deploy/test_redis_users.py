@@ -18,7 +18,7 @@ from redis.commands.core import CoreCommands
 
 from tests.deploy.tools import DEPLOY, ROOT
 from tests.effects.client import EffectServer
-from tests.harness import GaveUp, Install, Process, ServerMissing, Valkey, until
+from tests.harness import GaveUp, Install, Process, ServerMissing, Valkey, patient, until
 from tests.harness.install import free_ports
 
 USERS = ("worker", "web", "flower", "exporter", "scaler")
@@ -100,7 +100,7 @@ def ask(target: str, content: object = None, **headers: str) -> dict[str, object
     """Send a request past any proxy, and return its JSON."""
     body = None if content is None else json.dumps(content).encode()
     request = Request(target, body, {"Content-Type": "application/json", **headers})
-    with build_opener(ProxyHandler({})).open(request, timeout=60) as answer:
+    with build_opener(ProxyHandler({})).open(request, timeout=patient(60)) as answer:
         found: dict[str, object] = json.loads(answer.read())
     return found
 

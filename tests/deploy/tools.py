@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import settings
+from tests.harness import patient
 
 ROOT = settings.ROOT
 DEPLOY = ROOT / "deploy"
@@ -39,5 +40,11 @@ def tool(name: str) -> str:
 def run(*command: str | Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command in the root folder until it ends, with `env` added to this environment."""
     return subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=60, check=False
+        command,
+        cwd=ROOT,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=patient(60),
+        check=False,
     )

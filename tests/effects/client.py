@@ -107,7 +107,7 @@ class EffectServer:
         return counts
 
     def _request(self, method: str, path: str, content: object = None) -> Any:
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=60)
         try:
             connection.request(method, path, body=None if content is None else json.dumps(content))
             answer = connection.getresponse()

@@ -287,7 +287,7 @@ def free_ports(n: int) -> list[int]:
 def http_status(url: str) -> int:
     """What a GET of `url` answers, past any proxy."""
     try:
-        with build_opener(ProxyHandler({})).open(url, timeout=2) as answer:
+        with build_opener(ProxyHandler({})).open(url, timeout=patient(2)) as answer:
             return int(answer.status)
     except HTTPError as error:
         with error:

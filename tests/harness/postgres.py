@@ -17,7 +17,7 @@ import psutil
 import psycopg
 
 from tests.harness.install import free_ports
-from tests.harness.polling import GaveUp, until
+from tests.harness.polling import GaveUp, patient, until
 from tests.harness.process import Process
 from tests.harness.valkey import ServerMissing
 
@@ -79,7 +79,7 @@ class Postgres:
         for process in family:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(family, timeout=30)
+        psutil.wait_procs(family, timeout=patient(30))
         self._running().wait()
 
     def stop(self) -> None:
@@ -156,7 +156,7 @@ class Postgres:
     def _run(self, program: str, *words: str) -> None:
         command = [*_as_another_user(), str(self._binaries / program), *words]
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, env=_environment(), cwd="/", timeout=60
+            command, capture_output=True, text=True, check=False, env=_environment(), cwd="/", timeout=patient(60)
         )
         assert done.returncode == 0, done.stdout + done.stderr
 

@@ -17,7 +17,7 @@ from typing import Any
 import amqp
 
 from tests.harness.install import free_ports
-from tests.harness.polling import GaveUp, until
+from tests.harness.polling import GaveUp, patient, until
 from tests.harness.process import Process
 from tests.harness.valkey import ServerMissing
 
@@ -136,7 +136,7 @@ class RabbitMQ:
 
     def ask(self, path: str, content: Any = None, method: str = "GET") -> Any:
         """What the management API answers."""
-        connection = HTTPConnection("127.0.0.1", self.api_port, timeout=20)
+        connection = HTTPConnection("127.0.0.1", self.api_port, timeout=patient(20))
         login = base64.b64encode(b"guest:guest").decode()
         headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
         try:

@@ -13,7 +13,7 @@ from redis import Redis
 from state.redis.keys import Keys
 from tests.conftest import MADE, a_valkey
 from tests.effects.client import EffectServer
-from tests.harness import Install, Valkey, until
+from tests.harness import Install, Valkey, patient, until
 from tests.harness.install import free_ports
 from tests.providers.receiver import Receiver
 
@@ -169,7 +169,7 @@ def test_a_doubt_of_a_worker_that_was_killed_while_sending_rings_within_a_minute
     assert link.startswith(f"{house.web_url}/decide/")
     assert "Once upon a time" not in told["message"]
     house.web()
-    assert "story:night" in requests.get(link, timeout=10).text
+    assert "story:night" in requests.get(link, timeout=patient(10)).text
 
 
 def test_thirty_keys_that_are_held_at_once_are_one_alert(house: Install, redis: Redis, receiver: Receiver) -> None:

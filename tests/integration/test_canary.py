@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from tests.effects.client import EffectServer
-from tests.harness import Install, Valkey, until
+from tests.harness import Install, Valkey, patient, until
 from tests.harness.install import free_ports, http_status
 
 #: Each with a character that URLs, JSON, shells or forms write differently; none is a part of another.
@@ -129,7 +129,7 @@ def test_the_canaries_open_the_doors_they_are_for(secretive: Install) -> None:
     """Otherwise their absence would prove nothing."""
     token = base64.b64encode(f"admin:{DESK}".encode()).decode()
     request = Request(f"{secretive.flower_url}/tasks", headers={"Authorization": f"Basic {token}"})
-    with build_opener(ProxyHandler({})).open(request, timeout=10) as answer:
+    with build_opener(ProxyHandler({})).open(request, timeout=patient(10)) as answer:
         assert answer.status == 200
     assert http_status(f"{secretive.flower_url}/tasks") == 401
     assert LEDGER not in secretive.redis_url
@@ -175,7 +175,7 @@ def test_no_page_and_no_answer_shows_a_canary(secretive: Install) -> None:
     for page in pages:
         request = Request(page, headers={"Authorization": f"Basic {token}"} if secretive.flower_url in page else {})
         try:
-            with build_opener(ProxyHandler({})).open(request, timeout=15) as answer:
+            with build_opener(ProxyHandler({})).open(request, timeout=patient(15)) as answer:
                 text = answer.read().decode()
         except OSError as error:
             text = getattr(error, "read", lambda: b"")().decode()

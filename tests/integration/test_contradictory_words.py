@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.effects.client import EffectServer
-from tests.harness import Install
+from tests.harness import Install, patient
 from tests.harness.shell import Shell
 
 TORN = "post:torn"
@@ -56,7 +56,7 @@ def at_a_terminal(house: Install, answer: str, *args: str) -> tuple[int, str]:
             text=True,
         )
         os.write(ours, f"{answer}\n".encode())
-        said, _ = child.communicate(timeout=60)
+        said, _ = child.communicate(timeout=patient(60))
     finally:
         os.close(ours)
         os.close(theirs)

@@ -10,7 +10,7 @@ import redis
 import requests
 from lxml import html
 
-from tests.harness import Install
+from tests.harness import Install, patient
 from tests.harness.process import Process
 from tests.harness.shell import Shell
 
@@ -24,19 +24,19 @@ def web(house: Install) -> Process:
 
 
 def page(house: Install, path: str) -> str:
-    answer = requests.get(f"{house.web_url}{path}", headers=OURS, timeout=10)
+    answer = requests.get(f"{house.web_url}{path}", headers=OURS, timeout=patient(10))
     assert answer.status_code == 200, answer.text
     return " ".join(" ".join(html.fromstring(answer.text).find(".//main").itertext()).split())
 
 
 def send(house: Install, path: str, **fields: str) -> requests.Response:
     """Send a form, and follow to the page that says what it did."""
-    return requests.post(f"{house.web_url}{path}", data=fields, headers=OURS, timeout=10)
+    return requests.post(f"{house.web_url}{path}", data=fields, headers=OURS, timeout=patient(10))
 
 
 def decided(house: Install) -> tuple[Any, ...]:
     """The newest line of the audit."""
-    answer = requests.get(f"{house.web_url}/audit", headers=OURS, timeout=10)
+    answer = requests.get(f"{house.web_url}/audit", headers=OURS, timeout=patient(10))
     return tuple(" ".join(html.fromstring(answer.text).find(".//main//li").itertext()).split())
 
 
@@ -54,7 +54,9 @@ def test_a_backfill_starts_what_its_preview_showed_and_nothing_twice(house: Inst
     now = datetime.now(UTC)
     newest = now - timedelta(minutes=now.minute % 15)  # when the monitor was due last
     times = {"from": f"{newest - timedelta(minutes=15):%Y-%m-%dT%H:%M}", "to": f"{newest:%Y-%m-%dT%H:%M}"}
-    preview = requests.get(f"{house.web_url}/schedule/monitor/backfill", params=times, headers=OURS, timeout=10)
+    preview = requests.get(
+        f"{house.web_url}/schedule/monitor/backfill", params=times, headers=OURS, timeout=patient(10)
+    )
     [form] = [
         each for each in html.fromstring(preview.text).forms if each.method == "POST" and "backfill" in each.action
     ]

@@ -15,7 +15,7 @@ import redis
 from celery import Celery
 
 from tests.effects.client import EffectServer
-from tests.harness import Install, until
+from tests.harness import Install, patient, until
 from tests.harness.shell import Shell
 
 POST = """---
@@ -40,7 +40,7 @@ def flower(house: Install, path: str, content: Any) -> tuple[int, Any]:
     """POST to Flower's API; answers status and content."""
     request = Request(f"{house.flower_url}{path}", json.dumps(content).encode(), {"Content-Type": "application/json"})
     try:
-        with build_opener(ProxyHandler({})).open(request, timeout=10) as answer:
+        with build_opener(ProxyHandler({})).open(request, timeout=patient(10)) as answer:
             return answer.status, json.loads(answer.read())
     except HTTPError as error:
         with error:
@@ -278,7 +278,7 @@ def test_flower_with_a_password_asks_for_it(house: Install) -> None:
         status, _ = flower(locked, "/api/task/async-apply/tasks.publisher.publish_next", {})
         token = base64.b64encode(b"admin:open sesame").decode()
         request = Request(f"{locked.flower_url}/api/workers", headers={"Authorization": f"Basic {token}"})
-        with build_opener(ProxyHandler({})).open(request, timeout=10) as answer:
+        with build_opener(ProxyHandler({})).open(request, timeout=patient(10)) as answer:
             inside = answer.status
     finally:
         locked.close()

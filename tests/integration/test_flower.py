@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
-from tests.harness import Install
+from tests.harness import Install, patient
 from tests.harness.process import Process
 
 OTHER_USER = 54321
@@ -40,7 +40,7 @@ def flower(house: Install) -> Process:
 def ask(house: Install, path: str, content: Any = None, method: str = "", **headers: str) -> Said:
     """Send a request as a program of this user does."""
     body = content if isinstance(content, bytes) else b"" if content is None else json.dumps(content).encode()
-    connection = HTTPConnection(urlsplit(house.flower_url).netloc, timeout=15)
+    connection = HTTPConnection(urlsplit(house.flower_url).netloc, timeout=patient(15))
     try:
         connection.request(method or ("GET" if content is None else "POST"), path, body, headers)
         answer = connection.getresponse()
@@ -126,7 +126,7 @@ with socket.create_connection(("127.0.0.1", {house.flower_port}), 10) as connect
             answer += part
         print(answer.decode())
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=patient(30), check=True)
     return done.stdout
 
 

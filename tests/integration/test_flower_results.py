@@ -9,7 +9,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
-from tests.harness import Install, until
+from tests.harness import Install, patient, until
 from tests.harness.shell import Shell
 from workers import result_text
 
@@ -18,7 +18,9 @@ def shown(house: Install, call: str) -> str:
     """Return the text of the result that Flower's API shows, once the call has ended."""
 
     def ask() -> str:
-        with build_opener(ProxyHandler({})).open(f"{house.flower_url}/api/tasks?limit=1000", timeout=10) as answer:
+        with build_opener(ProxyHandler({})).open(
+            f"{house.flower_url}/api/tasks?limit=1000", timeout=patient(10)
+        ) as answer:
             return str(json.load(answer)[call]["result"] or "")
 
     return until(ask, what=f"the result of {call} in Flower")
@@ -72,7 +74,9 @@ def test_the_table_says_why_a_task_failed(house: Install, shell: Shell, calls: d
     query = "draw=1&start=0&length=100&order[0][column]=0&order[0][dir]=desc&columns[0][data]=received"
 
     def row() -> str:
-        with build_opener(ProxyHandler({})).open(f"{house.flower_url}/tasks/datatable?{query}", timeout=10) as answer:
+        with build_opener(ProxyHandler({})).open(
+            f"{house.flower_url}/tasks/datatable?{query}", timeout=patient(10)
+        ) as answer:
             return str({each["uuid"]: each["result"] or "" for each in json.load(answer)["data"]}[call])
 
     assert until(row, what="the row of the failed task").startswith("failed: RuntimeError(")

@@ -13,7 +13,7 @@ import pytest
 
 from tests import senders
 from tests.effects.client import EffectServer
-from tests.harness import Install, until
+from tests.harness import Install, patient, until
 from tests.harness.shell import Shell
 from tests.programs import CALLER, OWNER, READER, TOKENS, Program, fresh, problem
 
@@ -39,7 +39,7 @@ def by_client(house: Install, use: Callable[[Client], Awaitable[Result]], token:
     async def connect() -> Result:
         headers = {"Authorization": f"Bearer {token}"}
         async with (
-            httpx2.AsyncClient(headers=headers, timeout=60, trust_env=False) as http,
+            httpx2.AsyncClient(headers=headers, timeout=patient(60), trust_env=False) as http,
             Client(streamable_http_client(f"{house.web_url}/mcp", http_client=http)) as client,
         ):
             return await use(client)

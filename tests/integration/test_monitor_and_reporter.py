@@ -13,7 +13,7 @@ from lxml import html
 from redis import Redis
 
 from state.redis.keys import Keys
-from tests.harness import Install, Process, until
+from tests.harness import Install, Process, patient, until
 from tests.harness.install import http_status
 from tests.harness.shell import Shell
 
@@ -165,7 +165,7 @@ def events(redis: Redis, agent: str) -> list[dict[str, Any]]:
 
 
 def get(url: str) -> str:
-    with build_opener(ProxyHandler({})).open(url, timeout=5) as answer:
+    with build_opener(ProxyHandler({})).open(url, timeout=patient(5)) as answer:
         return str(answer.read().decode())
 
 

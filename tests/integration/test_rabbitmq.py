@@ -14,7 +14,7 @@ import redis
 from state.redis.keys import Keys
 from tests.conftest import a_rabbitmq, a_valkey
 from tests.effects.client import EffectServer
-from tests.harness import GaveUp, Install, until
+from tests.harness import GaveUp, Install, patient, until
 from tests.harness.rabbitmq import RabbitMQ
 from tests.harness.shell import Shell
 from workers.rabbitmq import queues
@@ -240,7 +240,9 @@ def test_flower_shows_the_length_of_the_queue(house: Install) -> None:
     house.flower()
 
     def lengths() -> Any:
-        with build_opener(ProxyHandler({})).open(f"{house.flower_url}/api/queues/length", timeout=20) as answer:
+        with build_opener(ProxyHandler({})).open(
+            f"{house.flower_url}/api/queues/length", timeout=patient(20)
+        ) as answer:
             return [each for each in json.load(answer)["active_queues"] if each["name"] == "celery"]
 
     [found] = until(lengths, 20, "Flower to know the queue")

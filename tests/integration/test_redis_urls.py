@@ -14,6 +14,7 @@ from urllib.request import ProxyHandler, build_opener
 import pytest
 
 import redis_url
+from tests.harness import patient
 from tests.harness.install import Install, free_ports
 from tests.harness.polling import until
 from tests.harness.process import Process
@@ -94,7 +95,7 @@ asyncio.run(main())
 
 def _listens(port: int) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        socket.create_connection(("127.0.0.1", port), timeout=patient(5)).close()
     except OSError:
         return False
     return True
@@ -190,7 +191,7 @@ def test_a_whole_house_runs_on_a_server_with_a_password(server: Locked, tmp_path
         assert house.answer(called.stdout.strip().splitlines()[-1])["ok"]
 
         opener = build_opener(ProxyHandler({}))
-        with opener.open(f"{house.flower_url}/api/queues/length", timeout=20) as answer:
+        with opener.open(f"{house.flower_url}/api/queues/length", timeout=patient(20)) as answer:
             assert json.load(answer)["active_queues"]
 
         for process in house.processes:

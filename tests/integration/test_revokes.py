@@ -15,7 +15,7 @@ from celery import Celery
 from state.redis.keys import Keys
 from tests.conftest import a_valkey
 from tests.effects.client import EffectServer
-from tests.harness import Install, until
+from tests.harness import Install, patient, until
 from tests.harness.shell import Shell
 
 N = Keys("mailer")
@@ -64,7 +64,7 @@ def journaled(house: Install, call: str) -> list[dict[str, Any]]:
 def flower(house: Install, path: str) -> tuple[int, str]:
     request = Request(f"{house.flower_url}{path}", b"", method="POST")
     try:
-        with build_opener(ProxyHandler({})).open(request, timeout=10) as answer:
+        with build_opener(ProxyHandler({})).open(request, timeout=patient(10)) as answer:
             return answer.status, answer.read().decode()
     except HTTPError as error:
         with error:

@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from state.processes import liveness
-from tests.harness import Install, Process, Valkey, until
+from tests.harness import Install, Process, Valkey, patient, until
 
 QUARTER = 15 * 60 * 1000
 
@@ -28,7 +28,7 @@ def house(install_on: Callable[[Valkey], Install], valkey: Valkey) -> Install:
 def readyz(house: Install) -> tuple[int, dict[str, Any], str | None]:
     """Status, body and Retry-After."""
     try:
-        with build_opener(ProxyHandler({})).open(f"{house.web_url}/readyz", timeout=10) as answer:
+        with build_opener(ProxyHandler({})).open(f"{house.web_url}/readyz", timeout=patient(10)) as answer:
             return answer.status, json.loads(answer.read()), answer.headers["Retry-After"]
     except HTTPError as error:
         with error:

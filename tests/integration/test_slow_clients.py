@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from functools import partial
 
-from tests.harness import Install, until
+from tests.harness import Install, patient, until
 from tests.harness.install import http_status
 
 DESCRIPTORS = 256
@@ -22,7 +22,7 @@ def test_more_unfinished_requests_than_file_descriptors_do_not_stop_others(house
 
     waiting = []
     for _ in range(4 * DESCRIPTORS):
-        one = socket.create_connection(("127.0.0.1", house.web_port), timeout=30)
+        one = socket.create_connection(("127.0.0.1", house.web_port), timeout=patient(30))
         one.sendall(b"POST /hooks/forge HTTP/1.1\r\nHost: 127.0.0.1\r\n")
         waiting.append(one)
 

@@ -17,7 +17,7 @@ import pytest
 import redis
 
 from tests import senders
-from tests.harness import Install, until
+from tests.harness import Install, patient, until
 from tests.harness.install import ROOT, http_status
 from tests.harness.process import Process
 from tests.harness.shell import Shell
@@ -374,7 +374,7 @@ def test_other_media_types_of_json_are_accepted(house: Install, kind: str) -> No
 
 
 def _connection(house: Install) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", house.web_port), timeout=20)
+    return socket.create_connection(("127.0.0.1", house.web_port), timeout=patient(20))
 
 
 def _request(house: Install, source: str, body: bytes, headers: dict[str, str], length: str | None = None) -> bytes:

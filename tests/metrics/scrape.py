@@ -6,6 +6,8 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.harness import patient
+
 
 class Scrape:
     """One page of metrics."""
@@ -29,7 +31,7 @@ class Scrape:
 def fetch(url: str, **headers: str) -> tuple[str, str]:
     """The text of `url`/metrics and its media type."""
     asked = Request(f"{url}/metrics", headers=headers)
-    with build_opener(ProxyHandler({})).open(asked, timeout=10) as answer:
+    with build_opener(ProxyHandler({})).open(asked, timeout=patient(10)) as answer:
         return answer.read().decode(), answer.headers["Content-Type"]
 
 

@@ -12,7 +12,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 
-from tests.harness import until
+from tests.harness import patient, until
 from tests.harness.install import free_ports
 
 
@@ -64,5 +64,7 @@ class Llmock:
 
     def _talk(self, method: str, path: str, content: object = None) -> Any:
         data = None if content is None else json.dumps(content).encode()
-        with build_opener(ProxyHandler({})).open(Request(self.url + path, data, method=method), timeout=10) as answer:
+        with build_opener(ProxyHandler({})).open(
+            Request(self.url + path, data, method=method), timeout=patient(10)
+        ) as answer:
             return json.loads(answer.read())

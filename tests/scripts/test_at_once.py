@@ -14,7 +14,7 @@ import settings
 from gatekeeper.policies.policy import Breaker, Rate
 from state.decision import Decision, KeyInUse
 from state.model import Claim
-from tests.harness import Valkey
+from tests.harness import Valkey, patient
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import MINUTE, Poster
 
@@ -100,7 +100,7 @@ def test_one_of_many_processes_is_the_probe(poster_with: WithPolicies, valkey: V
         assert poster.redis.blpop("ready", 30)
     poster.redis.rpush("go", *["go"] * len(processes))
 
-    probes = [int(process.communicate(timeout=30)[0]) for process in processes]
+    probes = [int(process.communicate(timeout=patient(30))[0]) for process in processes]
     assert sum(probes) == 1
 
 

@@ -20,7 +20,7 @@ from state.ledger.owner import Moment
 from state.ledger.resolve import How, NotResolved, Resolution, Stale
 from state.recovery.rebuild import Progress
 from state.recovery.recover import recover
-from tests.harness import Valkey
+from tests.harness import Valkey, patient
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, HOUR, Poster, sure
 
@@ -230,7 +230,7 @@ def killed(poster: Poster, valkey: Valkey) -> str:
     claim = poster.doubt(poster.register())
     code = KILLED.format(agent=AGENT, key=claim.key, seen=poster.ledger.version(AGENT, claim.key))
     env = {**os.environ, "REDIS_URL": valkey.url}
-    ended = subprocess.run([sys.executable, "-c", code], env=env, check=False, timeout=60)
+    ended = subprocess.run([sys.executable, "-c", code], env=env, check=False, timeout=patient(60))
     assert ended.returncode == -signal.SIGKILL
     assert poster.key_of(claim)["state"] == "cancelled"
     assert poster.records("resolved") == []

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.harness import Process, until
+from tests.harness import Process, patient, until
 from tests.harness.install import ROOT
 
 
@@ -26,7 +26,7 @@ class Proxied:
         )
         until(port_file.exists, what=f"the proxy {name} to listen")
         self.port, control = json.loads(port_file.read_text())
-        self._control = socket.create_connection(("127.0.0.1", control), timeout=10)
+        self._control = socket.create_connection(("127.0.0.1", control), timeout=patient(10))
         self._answers = self._control.makefile("r")
 
     def order(self, **orders: Any) -> None:

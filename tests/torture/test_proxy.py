@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import until
+from tests.harness import patient, until
 from tests.torture.proxied import Proxied
 
 
@@ -59,7 +59,7 @@ def proxy(echo: Echo, tmp_path: Path) -> Iterator[Proxied]:
 
 
 def connect(proxy: Proxied) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", proxy.port), timeout=5)
+    return socket.create_connection(("127.0.0.1", proxy.port), timeout=patient(5))
 
 
 def ask(client: socket.socket, line: str) -> str:

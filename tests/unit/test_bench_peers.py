@@ -18,7 +18,7 @@ from bench.peers.speed.side import Side
 from bench.peers.speed.sides import GATEHOUSE, PLAIN, SIDES
 from bench.peers.speed.table import Table
 from settings import ROOT
-from tests.harness import GaveUp, until
+from tests.harness import GaveUp, patient, until
 
 #: Counts in four threads of a process and in four of its child, which has forked after the first count.
 COUNTS = """
@@ -55,7 +55,7 @@ def both(folder: Path) -> list[float] | None:
 
 def test_every_call_of_each_thread_and_process_is_counted(tmp_path: Path) -> None:
     env = {**os.environ, "COUNTS_DIR": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", COUNTS], env=env, cwd=ROOT, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", COUNTS], env=env, cwd=ROOT, check=True, timeout=patient(60))
 
     done, last = processed.read(tmp_path)
 

@@ -19,7 +19,7 @@ import pytest
 import gatekeeper.errors
 import settings
 from deploy import procfile
-from tests.harness import Install, Valkey, forks
+from tests.harness import Install, Valkey, forks, patient
 
 ROOT = settings.ROOT
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -140,7 +140,9 @@ def test_the_test_of_the_guide_passes(examples: Install, tmp_path: Path) -> None
     (tmp_path / "test_greeter.py").write_text(block("docs/add-your-agent.md", "def test_"))
 
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path / "test_greeter.py")]
-    done = subprocess.run(command, cwd=ROOT, env=examples.env, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env=examples.env, capture_output=True, text=True, timeout=patient(60), check=False
+    )
 
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import settings
+from tests.harness import patient
 from tests.mail_server import MailServer
 from tests.models.server import HTML, Behaviour, ModelServer, says, sends
 from tests.providers import mastodon, threads
@@ -168,7 +169,9 @@ def test_without_redis_the_doctor_says_so_and_checks_the_rest(tmp_path: Path) ->
     command = [sys.executable, "-m", "celery", "-A", "workers", "gate", "doctor", "--online"]
     env = {**os.environ, "STATE_DIR": str(tmp_path), "GROQ_API_KEY": "groq-secret", "GROQ_URL": CLOSED, "REDIS_URL": ""}
 
-    done = subprocess.run(command, cwd=settings.ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, cwd=settings.ROOT, env=env, capture_output=True, text=True, timeout=patient(60), check=False
+    )
 
     lines = done.stdout.splitlines()
     assert (done.returncode, done.stderr) == (1, "")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import forks
+from tests.harness import forks, patient
 from tests.harness.forker import MAX_REQUEST
 from tests.harness.install import ROOT
 
@@ -26,7 +26,7 @@ def python(*args: str) -> list[str]:
 def both(command: Sequence[str], env: dict[str, str], cwd: Path) -> list[tuple[int, str, str]]:
     """How a fork of this command ends and what it writes, and how a process of its own does."""
     assert forks.can_be_forked(command, env)
-    own = subprocess.run(command, env=env, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+    own = subprocess.run(command, env=env, cwd=cwd, capture_output=True, text=True, timeout=patient(60), check=False)
     done = [forks.run(command, env=env, cwd=cwd), own]
     return [(each.returncode, each.stdout, "".join(each.stderr.splitlines()[-1:])) for each in done]
 

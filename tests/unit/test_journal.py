@@ -26,7 +26,7 @@ from state.journal import journal as module
 from state.journal.journal import Journal
 from state.journal.records import CorruptRecord, Record
 from state.model import AttemptResult, Claim
-from tests.harness import until
+from tests.harness import patient, until
 
 #: Appends records of a size for ever, or so many, and says after each that it is safe.
 WRITER = """
@@ -206,7 +206,7 @@ def test_a_writer_whose_file_grows_too_large_leaves_a_torn_line_that_hurts_nobod
     )
 
     command = [sys.executable, "-c", code, str(folder), "k", "200", "1"]
-    done = subprocess.run(command, cwd=settings.ROOT, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, cwd=settings.ROOT, capture_output=True, text=True, timeout=patient(30), check=False)
 
     assert done.returncode == 1
     assert "effects are closed until it can" in done.stderr
@@ -412,7 +412,7 @@ if child == 0:
 assert os.waitpid(child, 0)[1] == 0
 book.append("ended", {"agent": "clerk", "key": "parent"}, sync=True)
 """
-    subprocess.run([sys.executable, "-c", code, str(folder)], cwd=settings.ROOT, timeout=30, check=True)
+    subprocess.run([sys.executable, "-c", code, str(folder)], cwd=settings.ROOT, timeout=patient(30), check=True)
 
     assert [found["key"] for found in everything(folder) if isinstance(found, dict) and "key" in found] == [
         "parent",

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import settings
+from tests.harness import patient
 
 
 def served(code: str, **environ: str) -> list[Any]:
@@ -23,7 +24,7 @@ def served(code: str, **environ: str) -> list[Any]:
         env={**os.environ, **environ},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=patient(60),
         check=False,
     )
     assert done.returncode == 0, done.stderr

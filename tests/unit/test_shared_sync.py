@@ -21,7 +21,7 @@ from state.journal import shared_sync
 from state.journal.journal import Journal
 from state.journal.month_file import WORD
 from state.journal.sync_word import SyncWord
-from tests.harness import until
+from tests.harness import patient, until
 
 #: Appends so many records on a disk that takes 10 ms for each fsync, and says how many fsyncs that were.
 WRITER = """
@@ -175,7 +175,7 @@ def stuck(folder: Path) -> Iterator[subprocess.Popen[str]]:
     assert process.stdout.readline() == "syncs\n"
     yield process
     process.kill()
-    process.communicate(timeout=10)
+    process.communicate(timeout=patient(10))
 
 
 @pytest.mark.slow
@@ -189,7 +189,7 @@ def test_eight_processes_that_sync_at_once_need_less_than_half_as_many_fsyncs_as
         writer.stdin.write("go\n")
         writer.stdin.flush()
 
-    fsyncs = sum(int(writer.communicate(timeout=60)[0]) for writer in writers)
+    fsyncs = sum(int(writer.communicate(timeout=patient(60))[0]) for writer in writers)
 
     assert lines(folder) >= 8 * 61
     assert fsyncs < 8 * 60 / 2

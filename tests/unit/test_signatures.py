@@ -14,6 +14,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from tests import senders
+from tests.harness import patient
 from web.webhooks.signatures import SCHEMES
 from web.webhooks.signed import TOLERANCE_SECONDS, BadSecret, BadSignature, Signed
 from web.webhooks.standard_webhooks import key as standard_key
@@ -84,7 +85,7 @@ def test_github_accepts_what_its_own_library_signs() -> None:
     code = "const m = await import(process.argv[1]); console.log(await m.sign(process.argv[2], process.argv[3]))"
 
     command = ["node", "--input-type=module", "-e", code, str(library), "s", BODY.decode()]
-    signed = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
+    signed = subprocess.run(command, capture_output=True, text=True, timeout=patient(20), check=True).stdout.strip()
 
     verify("github", {"X-Hub-Signature-256": signed}, BODY, "s")
 

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 import settings
+from tests.harness import patient
 from web import idle
 
 #: Waits much longer than the test for what the end of a child must wake, and tells what it saw.
@@ -41,7 +42,9 @@ print(os.waitstatus_to_exitcode(os.wait()[1]))
 
 def run(code: str) -> str:
     command = [sys.executable, "-c", code]
-    return subprocess.run(command, cwd=settings.ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(
+        command, cwd=settings.ROOT, capture_output=True, text=True, check=True, timeout=patient(60)
+    ).stdout
 
 
 def test_the_end_of_a_child_wakes_whoever_waits_and_once() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.harness import patient
 from tests.web_server import WebServer
 
 
@@ -49,7 +50,7 @@ def server() -> Iterator[Server]:
 
 
 def ask(server: WebServer, path: str) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", server.server_port), timeout=5)
+    connection = socket.create_connection(("127.0.0.1", server.server_port), timeout=patient(5))
     connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     return connection
 
