@@ -9,8 +9,9 @@ WEBHOOK = "webhook"
 
 #: How long a call waits before it asks again that was stopped by a pause and whose caller does not retry.
 PAUSE_RETRY_MS = 60_000
-#: The same for a call that was stopped because effects are closed, or because a store was away.
-LEDGER_RETRY_MS = 15_000
+#: The same for a call that was stopped because effects are closed, or because a store was away: the first time, and at most.
+#: Each time in a row is twice as long. A database is back in a moment, and a person who recovers may take hours.
+FIRST_LEDGER_RETRY_MS, LEDGER_RETRY_MS = 2_000, 15_000
 #: What a person runs when Redis lost what the journal has.
 RECOVER = hints.gatehouse("recover")
 

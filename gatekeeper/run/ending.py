@@ -22,7 +22,7 @@ from gatekeeper.run import backoff, permission, prospects
 from gatekeeper.run.attempt import Attempt
 from gatekeeper.run.http_outcome import store_was_away
 from gatekeeper.run.prospects import Prospect
-from state.constants import LEDGER_RETRY_MS, PAUSE_RETRY_MS
+from state.constants import FIRST_LEDGER_RETRY_MS, PAUSE_RETRY_MS
 from state.model import AttemptResult, stored_result
 
 #: What a refusal before the effect is called: (error, stage).
@@ -53,7 +53,7 @@ def not_applied(attempt: Attempt, error: BaseException) -> Ending:
     """End an attempt without effect. The call waits if it may go well later, or if attempts are left; else it is over."""
     description = describe(error)
     if store_was_away(error):
-        return _deferred("the ledger was away", "ledger", description, LEDGER_RETRY_MS)
+        return _deferred("the ledger was away", "ledger", description, FIRST_LEDGER_RETRY_MS)
     prospect = prospects.of(error)
     if prospect.temporary:
         return _waits(attempt, description, prospect)
@@ -86,7 +86,7 @@ def refused(attempt: Attempt, error: Refused) -> Ending:
     why, stage = _RECEIPTS.get(type(error), (detail, "task"))
     wait_ms = None  # to ask again is the caller's business
     if isinstance(error, EffectsClosed):
-        wait_ms = LEDGER_RETRY_MS
+        wait_ms = FIRST_LEDGER_RETRY_MS
     elif isinstance(error, AgentPaused) and attempt.claim.waits:
         wait_ms = PAUSE_RETRY_MS
     elif isinstance(error, OnlyObserved) and (attempt.claim.approved or attempt.claim.payload):

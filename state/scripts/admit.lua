@@ -35,7 +35,7 @@
 --   {"early", now, due}                                this call waits until `due`; nothing was changed
 --   {"busy", now, owner, fence, lease_ms, call that holds the key}
 --! include now history
---! constants WEBHOOK PAUSE_RETRY_MS LEDGER_RETRY_MS RECOVER
+--! constants WEBHOOK PAUSE_RETRY_MS FIRST_LEDGER_RETRY_MS LEDGER_RETRY_MS RECOVER
 local K = named({
   "key", "call", "queued", "waiting", "running", "agent_meta", "metrics", "history", "breaker", "events", "ledger",
   "dead", "errors", "limits..."
@@ -134,7 +134,7 @@ local function check_ledger()
   if not has_effect then
     return nil
   end
-  --! include soundness
+  --! include soundness ledger_pause
   local why, must_compare = A.closed_reason, false
   if why == "" then
     why, must_compare = ledger_fault(K.ledger, A.key, key.payload, A.epoch, tonumber(A.fence))
@@ -143,7 +143,7 @@ local function check_ledger()
     return {"unchecked", now}
   elseif why then
     local told = {why = why, next = A.closed_reason == "" and RECOVER or nil}
-    return {stage = "ledger", why = "effects are closed", due = now + LEDGER_RETRY_MS, defers = true, told = told}
+    return {stage = "ledger", why = "effects are closed", due = now + ledger_pause(), defers = true, told = told}
   end
 end
 
