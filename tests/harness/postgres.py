@@ -42,7 +42,7 @@ class Postgres:
         [self.port] = free_ports(1)
         self._options = dict(options or {})
         self._process: Process | None = None
-        if folder is None:
+        if not self.data.exists():
             self._own(self.folder)
             self._run(
                 "initdb", "-D", str(self.data), "-U", USER, "--auth=trust", "--locale=C", "-E", "UTF8", "--no-sync"
@@ -82,6 +82,17 @@ class Postgres:
         psutil.wait_procs(family, timeout=patient(30))
         self._running().wait()
 
+    def kill9_one(self) -> None:
+        """Kill the process of one connection of Gatehouse; the server then ends all others and recovers, as from a crash."""
+        query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'gatehouse' ORDER BY random() LIMIT 1"
+        [[pid]] = self.sql(query)
+        psutil.Process(pid).kill()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the server's first process runs."""
+        return self._running().alive
+
     def stop(self) -> None:
         """Shut down cleanly, whoever is connected."""
         self._run("pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w")
@@ -104,11 +115,11 @@ class Postgres:
             for process in family:
                 process.send_signal(signal.SIGCONT)
 
-    def standby(self, name: str) -> Postgres:
-        """A running standby of this server."""
+    def standby(self, name: str, port: int = 0) -> Postgres:
+        """A running standby of this server, which it reaches at this port or at the server's own."""
         folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
         self._own(folder)
-        source = f"host=127.0.0.1 port={self.port} user={USER} application_name={name}"
+        source = f"host=127.0.0.1 port={port or self.port} user={USER} application_name={name}"
         self._run("pg_basebackup", "-D", str(folder / "data"), "-d", source, "-X", "stream", "-c", "fast", "-R", "-N")
         return Postgres(folder).start()
 

@@ -1,4 +1,4 @@
-"""`python -m tests.torture [--short|--long] [--seed N] [--only FAULT] [--rabbitmq] [--postgresql] [--teeth] [--write docs/torture.md]`."""
+"""`python -m tests.torture [--short|--long] [--seed N] [--only FAULT] [--without FAULT] [--rabbitmq] [--postgresql] [--teeth] [--write docs/torture.md]`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def main() -> int:
             broker=broker,
             database=database,
         )
-        results = runner.play_all(chosen(options.only), _tell)
+        results = runner.play_all(chosen(options.only, options.without), _tell)
     print(report.text(results), flush=True)  # noqa: T201
     for result in results:
         if result.is_red:
@@ -104,6 +104,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--only", action="append", default=[], metavar="FAULT", help="F1, or a scenario's name; repeatable"
     )
+    parser.add_argument("--without", action="append", default=[], metavar="FAULT", help="all but these; repeatable")
     parser.add_argument(
         "--rabbitmq",
         action="store_true",

@@ -64,22 +64,22 @@ class Arena:
     def _open(self, folder: Path, seed: int, root: Path, env: Mapping[str, str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.valkey = Valkey(aof=True)
-        self._keep(self.valkey.close)
+        self.keep(self.valkey.close)
         self.valkey.start()
         self.judge = EffectServer(folder).start()
-        self._keep(self.judge.kill9)
-        self.to_judge = self._proxy("to-judge", self.judge.base_url.split("/")[2], folder, seed)
-        self.to_store = self._proxy("to-store", f"unix:{self.valkey.socket}", folder, seed)
+        self.keep(self.judge.kill9)
+        self.to_judge = self.proxy("to-judge", self.judge.base_url.split("/")[2], folder, seed)
+        self.to_store = self.proxy("to-store", f"unix:{self.valkey.socket}", folder, seed)
         url = f"http://127.0.0.1:{self.to_judge.port}/effects"
         self.house = House(
             folder, self.valkey.url, task_modules=["torturer"], env={"EFFECTS_URL": url, **env}, root=root
         )
-        self._keep(self.house.close)
+        self.keep(self.house.close)
         self.producer = Producer(self.house, seed)
-        self._keep(self.producer.close)
+        self.keep(self.producer.close)
         self.house.env["REDIS_URL"] = f"redis://127.0.0.1:{self.to_store.port}/0"
         self.watch = Watch(self.valkey.client(), lambda: self.producer.asked)
-        self._keep(self.watch.close)
+        self.keep(self.watch.close)
 
     # Asking
 
@@ -189,7 +189,7 @@ class Arena:
 
     def another_way(self) -> tuple[Proxied, str]:
         """A second proxy to the store, and the REDIS_URL that leads through it."""
-        way = self._proxy(f"way{len(self._closers)}", f"unix:{self.valkey.socket}", self.house.folder, self.seed)
+        way = self.proxy(f"way{len(self._closers)}", f"unix:{self.valkey.socket}", self.house.folder, self.seed)
         return way, f"redis://127.0.0.1:{way.port}/0"
 
     def put_store_on_shim(self) -> Shim:
@@ -203,14 +203,14 @@ class Arena:
     def put_journal_on(self, kilobytes: int) -> Disk:
         """A small disk for the journal; nobody may have opened it yet."""
         disk = Disk(self.house.state_dir / "journal", kilobytes)
-        self._keep(disk.close)
+        self.keep(disk.close)
         return disk
 
     def replica(self) -> Replica:
         """A second store that follows this one from now on."""
         way, _ = self.another_way()
         replica = Replica(way)
-        self._keep(replica.close)
+        self.keep(replica.close)
         return replica
 
     def move_to(self, replica: Replica) -> None:
@@ -252,14 +252,15 @@ class Arena:
             with suppress(Exception):
                 self._closers.pop()()
 
-    def _keep(self, close: Callable[[], None]) -> None:
+    def keep(self, close: Callable[[], None]) -> None:
         """To be called at the end, or now if that has come already."""
         self._closers.append(close)
         if self._closed:
             self.close()
             raise GaveUp("the arena is closed")
 
-    def _proxy(self, name: str, target: str, folder: Path, seed: int) -> Proxied:
+    def proxy(self, name: str, target: str, folder: Path, seed: int) -> Proxied:
+        """A proxy of this arena."""
         proxy = Proxied(name, target, folder, seed)
-        self._keep(proxy.close)
+        self.keep(proxy.close)
         return proxy

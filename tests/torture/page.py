@@ -63,7 +63,7 @@ Each defence is removed from a copy of the source, and the scenarios run against
 - Nothing here cuts the power. A process cannot detect a disk that reports a write before it is durable.
 - Look-ups lag by less than the drain time. A provider that denies an effect for longer gets a second one: give `drain` the time that your provider needs.
 - `tests/unit/test_schedule.py` tests daylight saving and leap days, with simulated clocks.
-- All processes were on one machine. The journal is a file, and a second machine that does not share it is a second installation.
+- All processes were on one machine, and had one `STATE_DIR`. [Several hosts](hosts.md) are tried by tests of their own.
 - No number of hits proves that there is no hole. `make model` runs every order of events in a small model instead.
 
 ## Run one

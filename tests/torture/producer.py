@@ -79,11 +79,15 @@ class Producer:
 
     def lead_to(self, redis_url: str) -> None:
         """Ask another store from now on."""
+        self.begin_again(REDIS_URL=redis_url)
+
+    def begin_again(self, **env: str) -> None:
+        """Ask in a new process, with what differs from the installation's environment."""
         self._shell.close()
-        ordinary = self._house.env["REDIS_URL"]
-        self._house.env["REDIS_URL"] = redis_url
+        ordinary = self._house.env
+        self._house.env = {**ordinary, **env}
         self._shell = Shell(self._house)
-        self._house.env["REDIS_URL"] = ordinary
+        self._house.env = ordinary
 
     def close(self) -> None:
         self._shell.close()

@@ -28,6 +28,10 @@ class Scenario:
     def name(self) -> str:
         return self.play.__name__
 
+    def named_in(self, words: list[str]) -> bool:
+        """Whether one of these words is its fault or its name."""
+        return self.fault in words or self.name in words
+
     @property
     def number(self) -> int:
         return int(self.fault.removeprefix("F")) if self.fault != "mix" else 99
@@ -58,11 +62,11 @@ def fault(
     return register
 
 
-def chosen(only: list[str]) -> list[Scenario]:
-    """Those whose fault or name is named, or all, in the order of the list of faults."""
+def chosen(only: list[str], without: list[str] | None = None) -> list[Scenario]:
+    """Those whose fault or name is named, or all but those `without`, in the order of the list of faults."""
     import tests.torture.faults  # noqa: F401 - it registers them here
 
-    wanted = [one for one in SCENARIOS.values() if not only or one.fault in only or one.name in only]
+    wanted = [one for one in SCENARIOS.values() if (not only or one.named_in(only)) and not one.named_in(without or [])]
     unknown = set(only) - {one.fault for one in wanted} - {one.name for one in wanted}
     if unknown:
         raise SystemExit(f"no scenario is called {', '.join(sorted(unknown))}; there are: {', '.join(SCENARIOS)}")

@@ -11,36 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.torture.build import Build
 from tests.torture.result import Result
 from tests.torture.runner import Runner, side_by_side
 from tests.torture.scenario import chosen
-
-
-@dataclass(frozen=True)
-class Change:
-    """One place of one file."""
-
-    file: str
-    old: str
-    new: str
-
-
-@dataclass(frozen=True)
-class Tooth:
-    """A product without one defence, and the scenarios of which at least one must go red."""
-
-    name: str
-    without: str
-    changes: tuple[Change, ...]
-    scenarios: tuple[str, ...]
-
-    def build(self, source: Path) -> Build:
-        """The product without this defence."""
-        build = Build(source, self.name.replace(" ", "-"))
-        for change in self.changes:
-            build.replace(change.file, change.old, change.new)
-        return build
+from tests.torture.teeth_of_hosts import OF_HOSTS
+from tests.torture.tooth import Change, Tooth
 
 
 @dataclass(frozen=True)
@@ -302,4 +277,5 @@ TEETH = (
         ),
         ("unreadable_messages",),
     ),
+    *OF_HOSTS,
 )

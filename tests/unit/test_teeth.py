@@ -9,7 +9,8 @@ import pytest
 
 from tests.harness.install import ROOT
 from tests.torture import stumble
-from tests.torture.teeth import TEETH, Tooth
+from tests.torture.teeth import TEETH
+from tests.torture.tooth import Tooth
 
 
 @pytest.mark.parametrize("tooth", TEETH, ids=lambda tooth: tooth.name)

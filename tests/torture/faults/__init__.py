@@ -4,6 +4,8 @@ from tests.torture.faults import (
     approvals,
     broker,
     clocks,
+    databases,
+    databases_lost,
     disks,
     doors,
     journals,
@@ -16,10 +18,11 @@ from tests.torture.faults import (
     replies,
     revokes,
     scarcity,
+    sentinels,
     storm,
 )
 
 __all__ = [
-    "approvals", "broker", "clocks", "disks", "doors", "journals", "kills", "losses", "messages", "mirrors", "pauses", "redis", "replies", "revokes",
-    "scarcity", "storm",
+    "approvals", "broker", "clocks", "databases", "databases_lost", "disks", "doors", "journals", "kills", "losses", "messages", "mirrors", "pauses", "redis", "replies", "revokes",
+    "scarcity", "sentinels", "storm",
 ]  # fmt: skip
