@@ -15,6 +15,7 @@ class NeedsLookup:
     """The effect of `claim` is in doubt, and its next look-up at the provider is due."""
 
     claim: Claim
+    knew_death: bool  #: Redis knew that its owner can send nothing any more; a look-up that begins now began after that
 
 
 @dataclass(frozen=True)
@@ -119,8 +120,9 @@ def of_answer(answer: list[Any], wanted: Claim) -> Decision:
                 *which, wanted.owner, fence, attempt, now, wanted.epoch, payload, origin, bool(waits), options, before,
                 fingerprint, mode, approved, revision, wanted.lease_ends_ms, _waited_ms(sent, now),
             )  # fmt: skip
-        case ["verify", now, in_doubt, fence, attempt, payload]:
-            return NeedsLookup(Claim(*which, in_doubt, fence, attempt, now, wanted.epoch, payload))
+        case ["verify", now, in_doubt, fence, attempt, payload, knew_death]:
+            claim = Claim(*which, in_doubt, fence, attempt, now, wanted.epoch, payload)
+            return NeedsLookup(claim, bool(knew_death))
     return _without_claim(answer)
 
 

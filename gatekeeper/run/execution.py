@@ -63,10 +63,15 @@ def _as_json(attempt: Attempt, output: Any) -> str:
         raise InvalidOutput(f"{attempt.spec.name} returned what cannot be written down: {describe(error)}") from None
 
 
-def look_up_again(attempt: Attempt) -> Ending:
+def look_up_again(attempt: Attempt, *, knew_death: bool) -> Ending:
     """Look up the effect of an earlier attempt.
 
     If it is found, the attempt is done. That it is not found may be a proof, in time; the ledger decides.
+
+    Args:
+        attempt: The attempt.
+        knew_death: Redis knew before this that its owner can send nothing any more.
+
     """
     attempt.payload, attempt.phase = attempt.claim.payload, "sending"
     # In this order, and both before the question: a process that lives a moment longer may send a moment longer.
@@ -79,6 +84,7 @@ def look_up_again(attempt: Attempt) -> Ending:
         attempt.claim,
         absent=found is None,
         dead=is_dead,
+        knew_death=knew_death,
         began=began,
         away_ms=None if found is None else found.away_ms,
         history=attempt.take_events(),

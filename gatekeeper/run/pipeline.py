@@ -65,9 +65,9 @@ def run(
     match decision:
         case Claim() as claim:
             return run_attempt(Attempt(spec, arguments, arrival.registered(call, claim), claim, ledger, limits))
-        case NeedsLookup(claim):
+        case NeedsLookup(claim, knew_death):
             attempt = Attempt(spec, arguments, call, claim, ledger, limits)
-            return _settle(attempt, execution.look_up_again(attempt))
+            return _settle(attempt, execution.look_up_again(attempt, knew_death=knew_death))
     return answers.of_decision(call, decision)
 
 

@@ -197,6 +197,7 @@ class Attempts(Stores):
         *,
         absent: bool,
         dead: bool,
+        knew_death: bool,
         began: Moment,
         history: Sequence[str],
         away_ms: int | None = None,
@@ -207,6 +208,7 @@ class Attempts(Stores):
             claim: The attempt.
             absent: The provider answered, and does not have the effect.
             dead: The attempt's owner was proven dead before the look-up began.
+            knew_death: Redis knew before the look-up began that the owner can send nothing any more.
             began: When the look-up began.
             history: Events for the history of the key, as JSON texts.
             away_ms: How many ms a provider that is away asks to be left alone; None if it did not ask.
@@ -223,6 +225,7 @@ class Attempts(Stores):
                 **claim.script_arguments(),
                 answer="absent" if absent else "failed" if away_ms is None else "away",
                 owner_is_dead=int(dead),
+                knew_death=int(knew_death),
                 boot=began.boot,
                 boot_ms=began.ms,
                 max_lookups=MAX_LOOKS,

@@ -23,7 +23,8 @@
 --     options of the call (JSON) or "", how often in a row its service could not take it, fingerprint as registered,
 --     when its message was sent or "", mode of the agent, payload that a person approved or "", revision of the newest
 --     payload that a person was asked about}
---   {"verify", now, owner, fence, attempt, payload}    the outcome is unknown, and a look-up is due
+--   {"verify", now, owner, fence, attempt, payload, 1 if it is known that its owner can send nothing any more}
+--                                                      the outcome is unknown, and a look-up is due
 --   {"replay", now, result, flaw}                      the key is done
 --   {"refused", now, receipt}
 --   {"deferred", now, receipt}

@@ -16,7 +16,7 @@ local was_looked_up = key.state == "held" and tonumber(key.looks or 0) > 0
 if not (key.state == "unknown" or was_looked_up) or key.owner ~= A.owner or key.fence ~= A.fence or key.gone == A.fence then
   return {"kept", key.state or "gone"}
 end
-redis.call("HSET", K.key, "gone", A.fence, "told", A.fence)
+redis.call("HSET", K.key, "gone", A.fence)
 local can_look = key.verify and redis.call("EXISTS", K.call) == 1
 local state = can_look and "unknown" or key.state
 if can_look then

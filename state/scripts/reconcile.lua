@@ -8,7 +8,8 @@
 --   answer: "absent"
 --     | "failed"     (the provider gave no answer to trust)
 --     | "away"       (the provider said that it cannot answer now; this does not use up a look-up)
---   owner_is_dead: "1" if the owner is proven dead
+--   owner_is_dead: "1" if the owner was proven dead before the look-up began, on this host
+--   knew_death: "1" if Redis knew before it began that the owner can send nothing any more
 --   boot: the boot of the machine that looked; boot_ms: ms since that boot, when the look-up began
 --   max_lookups: look-ups after which a person is asked
 --   max_resends: how often a call may be sent again because it was proven absent
@@ -22,22 +23,20 @@
 --! include now history agent hold
 local K = named({"key", "call", "waiting", "held", "waits", "history", "agent_meta", "ledger"}, KEYS)
 local A = named({
-  "key", "call", "owner", "fence", "answer", "owner_is_dead", "boot", "boot_ms", "max_lookups", "max_resends",
+  "key", "call", "owner", "fence", "answer", "owner_is_dead", "knew_death", "boot", "boot_ms", "max_lookups", "max_resends",
   "away_ms", "events..."
 }, ARGV)
 
 local GONE, ABSENT = "gone:" .. A.boot .. ":" .. A.fence, "absent:" .. A.boot .. ":" .. A.fence
-local key = fields(K.key, "state", "owner", "fence", "verify", "gone", "since_ms", "told")
+local key = fields(K.key, "state", "owner", "fence", "verify", "gone", "since_ms")
 if key.state ~= "unknown" or key.owner ~= A.owner or key.fence ~= A.fence or not key.verify then
   return {"kept", key.state or "gone"}
 end
 local verify, began = cjson.decode(key.verify), tonumber(A.boot_ms)
 local gone, absent = tonumber(redis.call("HGET", K.key, GONE)), tonumber(redis.call("HGET", K.key, ABSENT))
-local was_told = not gone and A.owner_is_dead ~= "1" and key.told == A.fence
-if was_told then
-  redis.call("HDEL", K.key, "told") -- this look-up may have begun before that death; the next one begins after it
-elseif not gone and (key.gone == A.fence or A.owner_is_dead == "1") then
-  gone = began -- proven by now, and perhaps not before
+local is_reported = key.gone == A.fence
+if not gone and (A.owner_is_dead == "1" or (is_reported and A.knew_death == "1")) then
+  gone = began -- a look-up that began before the death was known may have begun before the death
   redis.call("HSET", K.key, "gone", A.fence, GONE, gone)
 end
 append_events(K.key, K.history, unpack(A.events))
@@ -88,7 +87,7 @@ local function look_again(absences)
   local pause = verify.every_ms * math.min(2 ^ math.max(lookups - 1, 0), 10) -- slower and slower: its owner may come back
   if gone then
     pause = math.max(verify.every_ms, gone + verify.drain_ms - began)
-  elseif was_told then
+  elseif is_reported then
     pause = verify.every_ms
   end
   pause = math.max(pause, tonumber(A.away_ms))

@@ -228,10 +228,19 @@ class Poster:
         return decision.claim
 
     def look(
-        self, claim: Claim, began: Moment, *, absent: bool = True, dead: bool = False, away_ms: int | None = None
+        self,
+        claim: Claim,
+        began: Moment,
+        *,
+        absent: bool = True,
+        dead: bool = False,
+        away_ms: int | None = None,
+        knew_death: bool | None = None,
     ) -> list[Any]:
-        """A look-up that did not find the effect, that failed, or whose provider was away."""
-        how = {"absent": absent, "dead": dead, "began": began, "away_ms": away_ms}
+        """A look-up that did not find the effect, that failed, or whose provider was away; by default it begins now."""
+        if knew_death is None:
+            knew_death = self.key_of(claim).get("gone") == str(claim.fence)
+        how = {"absent": absent, "dead": dead, "began": began, "away_ms": away_ms, "knew_death": knew_death}
         return self.ledger.reconcile(claim, history=[event("verify")], **how)  # type: ignore[arg-type]
 
     def renew(self, claim: Claim) -> bool:

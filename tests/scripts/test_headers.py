@@ -244,7 +244,9 @@ def doubt(poster: Poster) -> None:
     poster.cross(claim)
     poster.settle(claim, "unknown")
     ledger = Ledger(poster.redis, book)
-    ledger.reconcile(claim, absent=True, dead=True, began=owner.boot_clock(), history=[event("verify")])
+    ledger.reconcile(
+        claim, absent=True, dead=True, knew_death=False, began=owner.boot_clock(), history=[event("verify")]
+    )
     ledger.resolve(AGENT, claim.key, resolve.Resolution("cancel", "ada", "gone"))
     dead = poster.fail("seventh")
     ledger.replay(AGENT, dead.call, Said("replay", "ada"), {poster.gate.name})

@@ -115,7 +115,7 @@ TEETH = (
         (
             Change(
                 "state/scripts/reconcile.lua",
-                'if not gone and (key.gone == A.fence or A.owner_is_dead == "1") then',
+                'if not gone and (A.owner_is_dead == "1" or (is_reported and A.knew_death == "1")) then',
                 "if not gone then",
             ),
         ),
