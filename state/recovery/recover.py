@@ -17,7 +17,7 @@ from state import hints
 from state.journal.heads import STILL_WRITTEN
 from state.journal.journal import Journal
 from state.journal.projection import KeyState, Projection, modes, project
-from state.recovery import decided, epoch, restore
+from state.recovery import decided, epoch, restore, takeover
 from state.recovery.epoch import ReopenCondition
 from state.recovery.rebuild import CapsOf, Progress, Rebuilding, RedisLostData
 from state.redis.keys import Keys
@@ -107,7 +107,7 @@ def resync(redis: Redis, journal: Journal, agent: str) -> bool:
         if previous is not None and not status.unchecked:
             return True  # another process reopened it already; claims that were made since need no repair
         # A claim that fell back to before its effect may belong to a living worker, and must not begin the effect now.
-        fresh = _begin_epoch(journal, agent, epoch.new(), before=previous or "")
+        fresh = _begin_epoch(redis, journal, agent, epoch.new(), before=previous or "")
         head = journal.known(agent) or head
         if int(fence or 0) < head.fence:
             return False  # an intent was written meanwhile, for a claim that Redis lost
@@ -120,7 +120,7 @@ def resync(redis: Redis, journal: Journal, agent: str) -> bool:
         decided.restore(redis, agent, projection.decisions.get(agent, ()))
         is_open = epoch.reopen(redis, agent, ReopenCondition("", run, fresh, head.fence, previous or ""))
         if is_open:
-            _begin_epoch(journal, agent, fresh)  # a Redis that falls back behind this has lost something
+            _begin_epoch(redis, journal, agent, fresh)  # a Redis that falls back behind this has lost something
         return is_open
 
 
@@ -160,7 +160,7 @@ class _Closed:
                 pipe.hget(ledger, "epoch").hdel(ledger, "epoch")
                 pipe.hset(ledger, mapping={"closed": "gate recover is at work, or was ended", "recovering": self.token})
                 self.previous[agent] = pipe.execute()[0]
-            self._fresh[agent] = _begin_epoch(self._journal, agent, epoch.new())
+            self._fresh[agent] = _begin_epoch(self._redis, self._journal, agent, epoch.new())
 
     def reopen(self, agent: str, projection: Projection) -> str:
         """Let effects of the agent happen under a new epoch, and return it. Raises Unrecoverable."""
@@ -173,9 +173,15 @@ class _Closed:
         return fresh
 
 
-def _begin_epoch(journal: Journal, agent: str, name: str, **more: str) -> str:
-    """Write an epoch into the journal, before Redis has it: a crash in between leaves effects closed."""
+def _begin_epoch(redis: Redis, journal: Journal, agent: str, name: str, **more: str) -> str:
+    """Write an epoch into the journal, before Redis has it: a crash in between leaves effects closed.
+
+    An epoch says that the journal is complete, so one that lost records takes over what Redis knows first.
+    """
     head = journal.known(agent)
+    if head and head.incomplete:
+        for event, record in takeover.records(redis, agent):
+            journal.append(event, record, sync=False)
     journal.append("epoch", {"agent": agent, "epoch": name, "fence": head.fence if head else 0, **more}, sync=True)
     return name
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -310,6 +311,34 @@ def test_a_process_that_never_read_the_file_learns_of_it_from_the_journal(poster
     again = poster.ledger.journal.known(AGENT)
     assert again is not None
     assert not again.incomplete
+
+
+def restarted_and_compared(poster: Poster) -> None:
+    """Redis is started anew and lost nothing; a worker compares it before any effect asked for the journal."""
+    poster.redis.hset(poster.n.ledger, "run", "an earlier run")
+    assert recover.resync(poster.redis, poster.ledger.journal, AGENT)
+
+
+def recovered(poster: Poster) -> None:
+    """A person recovers, although Redis lost nothing."""
+    recover.recover(poster.redis, poster.ledger.journal, lambda _task, _kwargs: [], Progress())
+
+
+@pytest.mark.parametrize("begin", [restarted_and_compared, recovered])
+def test_an_epoch_does_not_hide_that_the_journal_lost_something(
+    poster: Poster, begin: Callable[[Poster], None]
+) -> None:
+    newest = in_an_older_month(poster)
+    call = poster.register(delay_ms=HOUR)
+    poster.publish("done")
+    newest.unlink()
+    poster.ledger.journal.known(AGENT)
+
+    begin(poster)
+    lose_and_recover(poster)
+
+    poster.replayed("done")
+    assert poster.call_of(call)["state"] == "waiting"
 
 
 def test_a_file_that_is_gone_together_with_redis_leaves_effects_closed(poster: Poster) -> None:
