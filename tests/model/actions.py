@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tests.model import host_copies
 from tests.model.world import NOBODY, Attempt, Ledger, Rules, Scope, World
 
 Step = tuple[str, int, World]
@@ -25,7 +26,8 @@ def is_open(world: World, rules: Rules) -> bool:
     ledger = world.ledger
     epoch, fence = world.reading or (world.epoch, floor(world))
     return not (
-        (rules.epoch and ledger.epoch != epoch)
+        world.incomplete
+        or (rules.epoch and ledger.epoch != epoch)
         or ledger.recovering
         or (rules.run and ledger.run != world.run)
         or (rules.floor and ledger.fence < fence)
@@ -70,7 +72,7 @@ def ended(world: World, outcome: str) -> World:
         return world._replace(ledger=unsent(world.ledger))
     if outcome == "absent":
         return world._replace(ledger=freed(world.ledger))
-    return draining(world._replace(ledger=world.ledger._replace(state="unknown", gone=True)))
+    return draining(world._replace(ledger=world.ledger._replace(state="unknown", gone=True, told=False)))
 
 
 def settled(world: World) -> World:
@@ -83,6 +85,8 @@ def settled(world: World) -> World:
 def read(world: World, _: Rules, scope: Scope) -> Iterator[Step]:
     """What a worker read may be old when it is used: that matters only if something is lost in between."""
     now = (world.epoch, floor(world))
+    if "lagging standby" in scope.kinds or "split" in scope.kinds:  # each reading brings the copy up to date first
+        return
     if world.losses and world.reading != now and len(world.attempts) < scope.attempts:
         yield "read", NOBODY, world._replace(reading=now)
     elif world.reading not in (None, now):
@@ -103,9 +107,15 @@ def claim(world: World, rules: Rules, scope: Scope) -> Iterator[Step]:
         approved = ledger.proposal if ledger.approved and rules.exact else number
         payload = approved if ledger.payload == NOBODY else ledger.payload
         attempt = Attempt(fence, ledger.epoch, payload, approved=ledger.approved)
-        ledger = ledger._replace(state="claimed", owner=number, fence=fence, settled=False, gone=False, drain="")
+        ledger = ledger._replace(
+            state="claimed", owner=number, fence=fence, settled=False, gone=False, drain="", told=False
+        )
         reading = world.reading if number + 1 < scope.attempts else None
-        yield "claim", number, world._replace(ledger=ledger, attempts=(*world.attempts, attempt), reading=reading)
+        after = world._replace(ledger=ledger, reading=reading)
+        for host in range(min(number + 1, scope.hosts)):  # the first attempt may be on any: let that one be called 0
+            if (not number or not world.gone >> host & 1) and host_copies.may_begin(world, host):
+                taken = after._replace(attempts=(*world.attempts, attempt._replace(host=host)))
+                yield "claim", number, host_copies.read_by(taken, host, scope)
 
 
 def write_intent(world: World, rules: Rules, scope: Scope) -> Iterator[Step]:
@@ -114,11 +124,14 @@ def write_intent(world: World, rules: Rules, scope: Scope) -> Iterator[Step]:
     for number, attempt in enumerate(world.attempts):
         if attempt.step == before and (not scope.asks or attempt.approved or not rules.approval):
             journal = "intent" if rules.journal else ""
-            if rules.journal_epoch and attempt.epoch != world.epoch:
+            if world.stale >> attempt.host & 1:
+                continue
+            if rules.journal_epoch and (attempt.epoch != world.epoch or world.incomplete):
                 ignored = "" if rules.named_by_owner else "failed"
                 yield "outdated", number, changed(world, number, step="gone", journal=ignored)
             else:
-                yield "intent", number, changed(world, number, step=after, journal=journal)
+                written = changed(world, number, step=after, journal=journal, behind=world.numbered)
+                yield "intent", number, host_copies.read_by(written, attempt.host, scope)
 
 
 def cross(world: World, rules: Rules, scope: Scope) -> Iterator[Step]:
@@ -142,9 +155,14 @@ def cross(world: World, rules: Rules, scope: Scope) -> Iterator[Step]:
         yield "cross", number, crossed if rules.drain_from_death else draining(crossed)
 
 
-def send(world: World, _: Rules, __: Scope) -> Iterator[Step]:
+def send(world: World, rules: Rules, _: Scope) -> Iterator[Step]:
+    """An attempt looks at its lease right before it sends."""
     for number, attempt in enumerate(world.attempts):
-        if attempt.step == "crossed":
+        if attempt.step == "crossed" and attempt.late:
+            yield "too late", number, changed(world, number, step="answered", answer="failed")
+        elif attempt.step == "crossed" and rules.lease_gap:
+            yield "look at lease", number, changed(world, number, step="in time")
+        elif attempt.step in ("crossed", "in time"):
             yield "send", number, changed(world, number, step="sent", wire="flying")
 
 
@@ -168,18 +186,20 @@ def write_outcome(world: World, rules: Rules, _: Scope) -> Iterator[Step]:
             yield "outcome", number, changed(world, number, step="written", answer=answer, journal=journal)
 
 
-def settle(world: World, rules: Rules, _: Scope) -> Iterator[Step]:
+def settle(world: World, rules: Rules, scope: Scope) -> Iterator[Step]:
     ledger = world.ledger
     for number, attempt in enumerate(world.attempts):
         if attempt.step == "written" and not (rules.settle_waits and rules.run and ledger.run != world.run):
             known = _CAN_END if attempt.answer == "done" and ledger.payload != NOBODY else _CAN_END[:3]
             lost = (rules.fence and ledger.owner != number) or ledger.state not in known
             after = changed(world, number, step="gone", answer="")
-            yield (
-                ("settle in vain" if lost else "settle"),
-                number,
-                after if lost else settled(ended(after, attempt.answer)),
-            )
+            if lost:
+                yield "settle in vain", number, after
+            elif scope.hosts > 1 and attempt.answer == "unknown":  # each host begins the drain by its own clock
+                doubt = ledger._replace(state="unknown", gone=True, told=False, drain="")
+                yield "settle", number, settled(after._replace(ledger=doubt))
+            else:
+                yield "settle", number, settled(ended(after, attempt.answer))
 
 
 # --- the network, the provider, and what breaks -----------------------------------------------------------------------
@@ -203,12 +223,12 @@ def kill(world: World, _: Rules, __: Scope) -> Iterator[Step]:
 
 def lose(world: World, _: Rules, scope: Scope) -> Iterator[Step]:
     """The store loses all, falls back to an older ledger, evicts the key's record, or is only started anew."""
-    if not world.losses:
+    if not world.losses or (scope.patient and (world.stale & ~world.gone or world.incomplete)):
         return
     ledger, left = world.ledger, world.losses - 1
     if "flush" in scope.kinds:
         yield "flush", NOBODY, world._replace(ledger=Ledger(epoch=0, run=ledger.run), losses=left)
-    if world.copy is not None:
+    if world.copy is not None and "rollback" in scope.kinds:
         yield "roll back", NOBODY, world._replace(ledger=world.copy, run=world.run + 1, losses=left, copy=None)
     if "restart" in scope.kinds:
         yield "restart", NOBODY, world._replace(run=world.run + 1, losses=left)
@@ -219,9 +239,11 @@ def lose(world: World, _: Rules, scope: Scope) -> Iterator[Step]:
 
 def copies(before: World, after: World, scope: Scope) -> Iterator[World]:
     """The world after a step, and once more with the ledger from before it kept, for the store to fall back to."""
-    yield after
-    if after.losses and "rollback" in scope.kinds and after.copy is None and before.ledger != after.ledger:
-        yield after._replace(copy=before.ledger)
+    keeps = "rollback" in scope.kinds or "split" in scope.kinds
+    for each in host_copies.snapshots(before, after, scope):
+        yield each
+        if each.losses and keeps and each.copy is None and before.ledger != each.ledger:
+            yield each._replace(copy=before.ledger)
 
 
 def other_key(world: World, rules: Rules, scope: Scope) -> Iterator[Step]:

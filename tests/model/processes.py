@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import threading
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from state.errors import JournalUnavailable
+from state.journal.heads import JournalHead
 from state.journal.journal import Journal
 from state.ledger import owner
 from state.recovery import recover as recovering
@@ -53,12 +56,32 @@ class Stops:
                 self._turn.wait(0.001)
 
 
+class FailingJournal(Journal):
+    """A journal that does not confirm an intent, whether it is written or not, as a database that is away."""
+
+    def __init__(self, folder: Path, *, writes: bool) -> None:
+        super().__init__(folder)
+        self._writes = writes
+
+    def append(self, name: str, fields: Mapping[str, Any], *, sync: bool) -> None:
+        if self._writes:
+            super().append(name, fields, sync=sync)
+        raise JournalUnavailable(errno.EIO, "no answer")
+
+
 class StoppingJournal(Journal):
-    """A journal that stops its process right after an intent is on the disk."""
+    """A journal that stops its process right after an intent is on the disk, and may be away from then on."""
+
+    is_away = False
 
     def __init__(self, folder: Path, stops: Stops) -> None:
         super().__init__(folder)
         self._stops = stops
+
+    def known(self, agent: str) -> JournalHead | None:
+        if self.is_away:
+            raise JournalUnavailable(errno.EIO, "no answer")
+        return super().known(agent)
 
     def append(self, name: str, fields: Mapping[str, Any], *, sync: bool) -> None:
         super().append(name, fields, sync=sync)

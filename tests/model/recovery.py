@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tests.model import database, host_copies
 from tests.model.actions import Step, floor, freed, is_open, unsent
 from tests.model.asking import as_decided, decided_text
 from tests.model.world import NOBODY, Attempt, Audit, Ledger, Recovery, Rules, Scope, World
@@ -11,21 +12,28 @@ from tests.model.world import NOBODY, Attempt, Audit, Ledger, Recovery, Rules, S
 _UNDER_WAY = ("claimed", "sending", "unknown", "held", "asked")
 
 
-def audit(world: World, rules: Rules, _: Scope) -> Iterator[Step]:
+def audit(world: World, rules: Rules, scope: Scope) -> Iterator[Step]:
     """A restart may have lost nothing: that is so if the ledger's fence reaches as far as the journal's.
 
     A new epoch is appended, and everything before it is read.
     """
     ledger = world.ledger
     is_due = rules.run and ledger.run != world.run and world.audit is None and world.recovery is None
+    is_due = is_due and host_copies.is_readable(world, scope)
     is_lost = (
         ledger.recovering
         or ledger.epoch not in (world.epoch, world.before)
         or (rules.mark and ledger.mark and ledger.state == "none")
     )
     if is_due and not is_lost and (ledger.fence >= floor(world) or not rules.floor):
-        epoch, owner = world.epoch + rules.audit_epoch, ledger.owner
-        said = world.attempts[owner].journal if ledger.state in _UNDER_WAY else ""
+        if not rules.epoch_alone and not world.numbered:
+            yield "number epoch", NOBODY, world._replace(numbered=True)
+            return
+        world = complete(world, rules)._replace(numbered=False)
+        owner = ledger.owner
+        epoch = max(world.epoch, world.newest) + 1 if rules.audit_epoch else world.epoch
+        known = ledger.state in _UNDER_WAY and not world.attempts[owner].behind
+        said = world.attempts[owner].journal if known else ""
         yield (
             "audit",
             NOBODY,
@@ -62,13 +70,21 @@ def as_journaled(ledger: Ledger, owner: int, journal: str) -> Ledger:
     return ledger._replace(state="unknown", owner=owner, mark=True, gone=False, drain="")
 
 
-def begin_recovery(world: World, rules: Rules, _: Scope) -> Iterator[Step]:
+def complete(world: World, rules: Rules) -> World:
+    """An epoch ends that the journal is incomplete: what Redis knows has to be taken over before."""
+    return (
+        database.taken_over(world) if world.incomplete and rules.epoch_takes_over else world._replace(incomplete=False)
+    )
+
+
+def begin_recovery(world: World, rules: Rules, scope: Scope) -> Iterator[Step]:
     """A person starts it where effects are closed, or, once, where they are not: effects are closed, the epoch ends."""
-    if world.recovery is not None or world.audit is not None:
+    if world.recovery is not None or world.audit is not None or not host_copies.is_readable(world, scope):
         return
     is_needed = not is_open(world._replace(reading=None), rules)
     if is_needed or world.spare:
-        epoch = world.epoch + 1
+        world = complete(world, rules)
+        epoch = max(world.epoch, world.newest) + 1
         ledger = world.ledger._replace(recovering=epoch)
         after = world._replace(ledger=ledger, epoch=epoch, before=0, recovery=Recovery(epoch, world.run))
         yield "begin recovery", NOBODY, after._replace(spare=world.spare - (not is_needed))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from tests.model import actions, asking, keepers, recovery
+from tests.model import actions, asking, database, hosts, keepers, recovery, split
 from tests.model.actions import Step, is_open
 from tests.model.world import Attempt, Rules, Scope, World
 
@@ -23,10 +23,13 @@ PROGRESS: tuple[Action, ...] = (
     actions.write_outcome, actions.settle, asking.ask, asking.hold_question, asking.write_decision, keepers.look_at_claim, keepers.reclaim, keepers.prove_death,
     keepers.end_drain, keepers.ask, keepers.write_absence, keepers.judge, keepers.ask_at_once, recovery.audit,
     recovery.reopen, recovery.begin_recovery, recovery.read_journal, recovery.write_key, recovery.open_effects,
+    hosts.look_at_home, hosts.report_death, hosts.begin_remote_look, hosts.end_remote_look, hosts.hold_unproven,
+    database.unconfirmed, database.settle_unsent, database.copy_anew, database.take_over, *split.THERE, split.heal,
 )  # fmt: skip
 #: What may happen besides.
 FAULTS: tuple[Action, ...] = (
     actions.kill, actions.lose, actions.other_key, asking.see, asking.approve, asking.revise, asking.expire, keepers.hold, keepers.retry_blindly, recovery.kill_audit, recovery.kill_recovery,
+    hosts.lose_host, hosts.come_back, hosts.say_gone, database.fail_over, split.fail_over,
 )  # fmt: skip
 
 

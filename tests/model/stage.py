@@ -7,14 +7,15 @@ the middle of it, in a thread of its own.
 from __future__ import annotations
 
 import json
-import threading
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from redis import Redis
 
+from state.errors import JournalUnavailable
 from state.journal import events
 from state.journal.journal import Journal
 from state.ledger import Ledger, owner
@@ -26,6 +27,7 @@ from state.redis.keys import Keys
 from tests.model.losses import KEY, Losses
 from tests.model.processes import PATIENCE, Process, StoppingJournal, Stops, thread
 from tests.model.recoveries import Recoveries
+from tests.model.stage_of_hosts import Attempt, Hosts
 from tests.scripts.poster import AGENT, a_gate, event
 
 DRAIN_MS = 60_000
@@ -34,26 +36,7 @@ PROOF = json.dumps({"drain_ms": DRAIN_MS, "every_ms": 0, "absences": 1})
 STATES = {None: "none", "queued": "waiting", "rejected": "waiting"}
 
 
-@dataclass
-class Attempt:
-    """One attempt, and where its thread stands that begins the effect."""
-
-    process: Process
-    claim: Claim
-    text: str
-    wire: str = ""  #: "", flying, applied, refused, lost
-    stops: Stops | None = None
-    thread: threading.Thread | None = None
-    answer: str = "nothing"
-    end: AttemptResult | None = None
-
-    def kill(self) -> None:
-        if self.stops and self.thread and self.thread.is_alive():
-            self.stops.go_on(self.thread, dies=True)
-        self.process.die()
-
-
-class Stage(Losses, Recoveries):
+class Stage(Losses, Recoveries, Hosts):
     """A ledger with its journal; `attempts` as in the model."""
 
     def __init__(self, redis: Redis, folder: Path) -> None:
@@ -156,11 +139,13 @@ class Stage(Losses, Recoveries):
     def intent(self, number: int) -> None:
         attempt = self.attempts[number]
         stops = Stops()
-        ledger = Ledger(self.redis, StoppingJournal(self.folder, stops))
+        attempt.journal = StoppingJournal(self.folder, stops)
+        ledger = Ledger(self.redis, attempt.journal)
 
         def run() -> None:
-            answer = ledger.begin_effect(self.call, attempt.claim, self.terms, attempt.text, [event("sending")])
-            attempt.answer = answer[0]
+            with suppress(JournalUnavailable):
+                answer = ledger.begin_effect(self.call, attempt.claim, self.terms, attempt.text, [event("sending")])
+                attempt.answer = answer[0]
 
         attempt.stops, attempt.thread = stops, thread(run)
         stops.wait(attempt.thread)
@@ -212,7 +197,10 @@ class Stage(Losses, Recoveries):
     def judge(self, number: int, *, dead: bool, began: Moment, absent: bool = True) -> list[Any]:
         """The second half of it: `dead` and `began` are from before the question."""
         claim = self.attempts[number].claim
-        return self.ledger.reconcile(claim, absent=absent, dead=dead, began=began, history=[event("looked up")])
+        knew = self.knows_death(number)
+        return self.ledger.reconcile(
+            claim, absent=absent, dead=dead, knew_death=knew, began=began, history=[event("looked up")]
+        )
 
     def find(self, number: int) -> str | None:
         """A look-up that finds the effect."""

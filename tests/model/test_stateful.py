@@ -21,7 +21,8 @@ from state.decision import NeedsResync
 from state.ledger import owner
 from state.model import Claim
 from tests.harness import Valkey
-from tests.model.stage import Attempt, Stage
+from tests.model.stage import Stage
+from tests.model.stage_of_hosts import Attempt
 
 pytestmark = pytest.mark.slow
 

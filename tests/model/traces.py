@@ -25,6 +25,9 @@ SCOPES = (
     Scope(2, 1, ("rollback",)),
     Scope(2, 1, ("restart",)),
     Scope(2, 1, ("evict",)),
+    Scope(2, hosts=2),
+    Scope(2, 1, ("lost answers", "flush")),
+    Scope(2, 1, ("lost answers", "restart")),
 )
 #: States of a key in which its record names an attempt that matters.
 _HELD = ("claimed", "sending", "unknown")

@@ -25,6 +25,13 @@ SOUND = {
     "an agent that asks, 3 attempts": Scope(3, asks=True),
     "an agent that asks, 1 flush, 1 edit": Scope(2, 1, ("flush",), asks=True, edits=1),
     "an agent that asks, 1 rollback": Scope(2, 1, ("rollback",), asks=True),
+    "2 hosts, one of which may go for good": Scope(2, hosts=2, fates=1),
+    "2 hosts, 2 look-ups at once": Scope(2, hosts=2, looks=2),
+    "2 hosts, and a person says falsely that one is gone, after its leases": Scope(2, hosts=2, false_word=True),
+    "1 failover of Redis, while workers write to the old primary": Scope(2, 1, ("split",)),
+    "a database whose answers are lost, 1 flush, 1 synchronous standby": Scope(
+        2, 2, ("lost answers", "standby", "flush")
+    ),
 }
 #: Larger scopes, which take minutes instead of seconds.
 LONG = {
@@ -37,6 +44,8 @@ LONG = {
     "2 restarts": Scope(2, 2, ("restart",)),
     "an agent that asks, 3 attempts, 1 flush, 1 edit": Scope(3, 1, ("flush",), asks=True, edits=1),
     "2 losses: flush, rollback or eviction": Scope(2, 2, ("flush", "rollback", "evict")),
+    "2 hosts, 3 attempts, one host may go for good": Scope(3, hosts=2, fates=1),
+    "1 standby that lags, then 1 flush": Scope(2, 2, ("lagging standby", "flush")),
 }
 
 
@@ -54,6 +63,7 @@ class Variant:
 
 
 _ASKS = Scope(3, asks=True)
+_HOSTS, _FALSE_WORD, _SPLIT = Scope(2, hosts=2), Scope(2, hosts=2, false_word=True), Scope(2, 1, ("split",))
 _FLUSH, _FLUSHES, _ROLLBACK = Scope(2, 1, ("flush",)), Scope(2, 2, ("flush",)), Scope(2, 1, ("rollback",))
 
 #: Each must be found bad.
@@ -85,6 +95,15 @@ BAD = (
     Variant("approval: it is not compared with what the person saw", Rules(seen=False), _ASKS, UNREAD),
     Variant("approval: after a loss it counts for a later question too", Rules(decision_names_attempt=False),
             Scope(3, 1, ("flush",), asks=True), UNREAD),
+    Variant("death over hosts: a lock that is not here counts as free", Rules(own_dead=False), _HOSTS, FREED),
+    Variant("death over hosts: a look-up begins the drain although it began before the report", Rules(knows="nothing"), _HOSTS, FREED),
+    Variant("death over hosts: only the first look-up after the report does not", Rules(knows="one look"), Scope(2, hosts=2, looks=2), FREED),
+    Variant("false word of a person, and an attempt past its lease sends", Rules(lease=False), _FALSE_WORD),
+    Variant("false word of a person, and an attempt stops between its lease and its first byte", Rules(lease_gap=True), _FALSE_WORD),
+    Variant("two primaries: an attempt does not read the journal after its intent", Rules(journal_epoch=False), _SPLIT),
+    Variant("two primaries: an intent may come between an epoch's number and its commit", Rules(epoch_alone=False), _SPLIT),
+    Variant("database: a record that it did not confirm counts as written", Rules(confirmed=False), Scope(2, 2, ("lost answers", "standby", "flush"))),
+    Variant("database: nothing is put back after a standby that lagged", Rules(put_back=False), Scope(2, 2, ("lagging standby", "flush"), patient=True)),
     Variant("recovery: opens effects whatever it finds at the end", Rules(recovery_token=False), _FLUSHES),
     Variant("recovery: freezes the payload of the first intent, not of the newest",
             Rules(newest_payload=False), Scope(3, 1, ("flush",)), OTHER_PAYLOAD),

@@ -41,6 +41,26 @@ _SAID = {
     "look at claim": "the sweeper reads {whose} claim and its record in the journal",
     "reclaim": "the sweeper takes {whose} claim away",
     "reclaim in vain": "the sweeper finds that {whose} claim is gone",
+    "too late": "{who} finds its lease over, and sends nothing",
+    "look at lease": "{who} sees that its lease has not ended",
+    "look at home": "a look-up begins on {whose} host, which knows that it can send nothing any more; the drain begins",
+    "report death": "{whose} host says in Redis that {who} is dead",
+    "begin remote look": "a look-up begins on another host than {whose}",
+    "end remote look": "that look-up finds nothing",
+    "lose host": "a host is gone, with its processes",
+    "come back": "that host is started again",
+    "say gone": "a person says that {whose} host is gone",
+    "intent unconfirmed": "{who} writes its intent to the journal, and the database does not confirm it",
+    "intent lost": "{who} cannot write its intent to the journal",
+    "journal away": "{who} cannot read the journal, and sends nothing",
+    "settle unsent": "{who} lets the call wait",
+    "fail over": "a synchronous standby takes the database's place",
+    "fail over to a lagging standby": "a standby that lags takes the database's place",
+    "copy anew": "a host copies the journal anew, and puts back what is missing",
+    "take over": "the journal takes over what Redis knows",
+    "number epoch": "a new epoch gets its number in the journal, and nobody sees it yet",
+    "name a replica": "the sentinels name a replica, and the old primary is written to on",
+    "heal": "the old primary becomes a replica",
     "prove death": "{who} is proven to send nothing any more; the drain begins",
     "begin drain": "the drain begins",
     "end drain": "the drain is over",
@@ -68,4 +88,9 @@ _SAID = {
 
 def in_words(trace: Iterable[tuple[str, int]]) -> list[str]:
     """Each step of a trace as a sentence; attempts are called W1, W2, and so on."""
-    return [_SAID[what].format(who=f"W{number + 1}", whose=f"W{number + 1}'s") for what, number in trace]
+    return [_sentence(what, number) for what, number in trace]
+
+
+def _sentence(what: str, number: int) -> str:
+    said, _, there = what.partition(" (old)")[0], "", " (old)" in what
+    return _SAID[said].format(who=f"W{number + 1}", whose=f"W{number + 1}'s") + ", on the old primary" * there

@@ -29,6 +29,7 @@ class Ledger(NamedTuple):
     settled: bool = False  #: its owner said itself how it ended
     gone: bool = False  #: its owner can send nothing any more
     drain: str = ""  #: "", running, over
+    told: bool = False  #: its owner's death was reported, and no look-up has taken note of it
     proposal: int = NOBODY  #: the text about which a person is asked, or that a person approved
     approved: bool = False  #: it may be sent
 
@@ -44,6 +45,10 @@ class Attempt(NamedTuple):
     answer: str = ""  #: what came back: done, failed (proof that nothing happened), unknown
     wire: str = ""  #: its request: "", flying, draining (flying since before the drain began), applied, refused, lost, proven (refused, and heard)
     approved: bool = False  #: its text is one that a person approved, as its claim says
+    host: int = 0
+    late: bool = False  #: its lease has ended by its own clock
+    unsure: bool = False  #: the database did not confirm its intent
+    behind: bool = False  #: its intent has a number behind that of an epoch that nobody could see yet
 
 
 class Recovery(NamedTuple):
@@ -65,6 +70,23 @@ class LookUp(NamedTuple):
     owner: int
     proof: bool
     written: bool = False  #: the journal has it
+
+
+class Journal(NamedTuple):
+    """What a standby has of the journal."""
+
+    epoch: int
+    before: int
+    words: tuple[str, ...]  #: of each attempt
+    other: int
+
+
+class RemoteLook(NamedTuple):
+    """A look-up under way on a host that cannot see the owner's lock."""
+
+    owner: int
+    knew_death: bool  #: the death was reported when it began
+    flying: tuple[int, ...]  #: the attempts whose requests were on their way when it began
 
 
 class Reclaim(NamedTuple):
@@ -107,6 +129,17 @@ class World(NamedTuple):
         None  #: a decision that the journal does not have yet: of which attempt, and the text
     )
     decided: tuple[tuple[int, int], ...] = ()  #: those that it has
+    gone: int = 0  #: the hosts that are gone, one bit each
+    fates: int = 0  #: how many hosts may still go
+    remote: tuple[RemoteLook, ...] = ()
+    newest: int = 0  #: the newest epoch that the journal has lost
+    standby: Journal | None = None  #: the journal to which a failover falls back
+    copied: tuple[tuple[str, ...], ...] = ()  #: by host: what its copy of the journal says of each attempt
+    stale: int = 0  #: the hosts that have not copied the journal since the last failover, one bit each
+    incomplete: bool = False  #: the journal has not taken over yet what Redis knows
+    numbered: bool = False  #: an epoch has its number, and nobody can see it yet
+    old: Ledger | None = None  #: of a primary that the sentinels have left, and workers have not
+    old_run: int = 0
 
 
 @dataclass(frozen=True)
@@ -115,16 +148,23 @@ class Scope:
 
     attempts: int = 2
     losses: int = 0
-    kinds: tuple[str, ...] = ()  #: flush rollback evict restart (which loses nothing)
+    kinds: tuple[
+        str, ...
+    ] = ()  #: flush rollback evict restart (which loses nothing) split, standby, lagging standby; lost answers
+    patient: bool = False  #: Redis loses nothing before each host and the journal are over a failover of the database
     late: bool = False  #: sweepers and look-ups act on what they saw a while ago
     spare: int = 0
     asks: bool = False  #: the agent asks before each effect
     edits: int = 0  #: texts that persons write instead
     other_keys: int = 0  #: claims of another key of the agent, which move the fence
+    hosts: int = 1
+    fates: int = 0  #: hosts that go for good, or until they come back
+    looks: int = 1  #: look-ups that are under way at once on other hosts than the owner's
+    false_word: bool = False  #: a person says of a host that lives that it is gone, once its leases have ended
 
     def start(self) -> World:
         """A world in which nothing happened yet."""
-        return World(losses=self.losses, spare=self.spare, asks=self.asks)
+        return World(losses=self.losses, spare=self.spare, asks=self.asks, fates=self.fates)
 
 
 @dataclass(frozen=True)
@@ -158,4 +198,13 @@ class Rules:
     exact: bool = True  #: and only with the very text
     seen: bool = True  #: an approval compares what the person saw
     decision_names_attempt: bool = True  #: a decision in the journal is about the question of one attempt
+    own_dead: bool = True  #: a host says of its own processes only that they are dead
+    knows: str = "admission"  #: a remote look-up begins the drain if it knew of the death when it was admitted; or "one look", "nothing"
+    lease: bool = True  #: an attempt whose lease has ended sends nothing
+    lease_gap: bool = False  #: it may stop between looking at its lease and its first byte
+    confirmed: bool = True  #: an intent that the database did not confirm is not sent
+    put_back: bool = True  #: a host puts back what the database lost and its copy has
+    take_over: bool = True  #: after that the journal takes over what Redis knows, before the next effect
+    epoch_takes_over: bool = True  #: and before an epoch begins, too
+    epoch_alone: bool = True  #: no intent gets its number between that of an epoch and its commit
     adopts: bool = False  #: admission gives a ledger without an epoch the journal's, if nothing was ever sent
