@@ -17,7 +17,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(IN_PARALLEL)
 
 PACKAGES := state gatekeeper clients tasks workers web deploy
 
-.PHONY: help up test check docs coverage bench bench-guard bench-peers bench-stack memory model torture torture-short torture-rabbitmq torture-postgresql matrix matrix-short teeth peers lock audit clean
+.PHONY: help up test check docs coverage bench bench-guard bench-peers bench-stack memory model torture torture-short torture-rabbitmq torture-postgresql torture-database matrix matrix-short teeth peers lock audit clean
 
 help:
 	@echo 'make up      install into .venv and run everything; Ctrl-C stops it'
@@ -33,6 +33,7 @@ help:
 	@echo 'make torture kill, stop, cut, empty and fill everything, for about half an hour; torture-short: for about five minutes'
 	@echo 'make torture-rabbitmq  some of it in a minute, with RabbitMQ between the processes'
 	@echo 'make torture-postgresql  some of it in two minutes, with the journal in PostgreSQL'
+	@echo 'make torture-database  kill, stop, fill, promote and empty that database, in two minutes'
 	@echo 'make matrix  each broker with each ledger and each journal, while each server is killed; matrix-short: one kill each'
 	@echo 'make teeth   switch off each defence in a copy, and see that the torture goes red'
 	@echo 'make peers   how safe: the same faults on Gatehouse and seven other task queues'
@@ -95,7 +96,11 @@ torture-short: $(INSTALLED_DEV)
 
 # Not the scenarios that look into Redis for messages, or into our transport over it.
 torture-postgresql: $(INSTALLED_DEV)
-	@$(BIN)/python -m tests.torture --short --postgresql $(foreach one,killed_in_flight F6 F12 store_emptied F40 F41 F42 F43 F44,--only $(one))
+	@$(BIN)/python -m tests.torture --short --postgresql $(foreach one,F1 F4 F6 F8 F12 F14 F17 F27 F29,--only $(one))
+
+# What becomes of the database itself.
+torture-database: $(INSTALLED_DEV)
+	@$(BIN)/python -m tests.torture --short --jobs 4 $(foreach one,F40 F41 F42 F43 F44,--only $(one))
 
 torture-rabbitmq: $(INSTALLED_DEV)
 	@$(BIN)/python -m tests.torture --short --rabbitmq $(foreach one,F1 F6 F8 F12 F17 F26 F27 F29 F30,--only $(one))
