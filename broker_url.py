@@ -20,8 +20,14 @@ def read(url: str) -> RedisUrl | AmqpUrl:
     if is_amqp(url):
         return amqp_url.read(url)
     try:
-        return redis_url.read(url)
+        found = redis_url.read(url)
     except UnusableUrl as error:
         if str(error).startswith("must start with"):
             raise UnusableUrl(f"{error}; RabbitMQ's URLs start with amqp:// or amqps://") from None
         raise
+    if found.nodes:
+        raise UnusableUrl(
+            "must name another server where REDIS_URL names a cluster, which cannot carry Celery's messages; "
+            "write amqp://, redis:// or sentinel://, as docs/brokers.md shows"
+        )
+    return found

@@ -32,16 +32,25 @@ _SCHEMES = {
     "valkey+socket": "unix",
     "sentinel": "sentinel",
     "sentinels": "sentinels",
+    "redis+cluster": "redis+cluster",
+    "rediss+cluster": "rediss+cluster",
+    "valkey+cluster": "redis+cluster",
+    "valkeys+cluster": "rediss+cluster",
 }
-#: Schemes that other programs use for a cluster.
-_CLUSTER = frozenset({"redis+cluster", "rediss+cluster", "rediscluster", "redis-cluster", "valkey+cluster"})
+#: Schemes that other programs use for a cluster, and that do not say whether it has TLS.
+_OTHER_CLUSTER = frozenset({"rediscluster", "redis-cluster"})
+#: Schemes with TLS.
+_WITH_TLS = frozenset({"rediss", "sentinels", "rediss+cluster"})
 #: Options of sentinels; they may have a login of their own.
 _OF_SENTINELS = ("master", "sentinel_username", "sentinel_password")
 
 
 @dataclass(frozen=True)
 class RedisUrl:
-    """A server on TCP (`host`, `port`), on a Unix socket (`path`), or the one that `sentinels` call `master`; TLS if `tls` is not None."""
+    """A server at `host` and `port` or at `path`, the one that `sentinels` call `master`, or the cluster that `nodes` belong to.
+
+    It has TLS if `tls` is not None.
+    """
 
     host: str = ""
     port: int = DEFAULT_PORT
@@ -54,6 +63,7 @@ class RedisUrl:
     master: str = ""
     sentinel_username: str = field(default="", repr=False)
     sentinel_password: str = field(default="", repr=False)
+    nodes: Sequence[tuple[str, int]] = ()
 
     def __str__(self) -> str:
         """Return the URL for `state.redis.opening`, with every part written out."""
@@ -96,11 +106,11 @@ class RedisUrl:
     @property
     def _scheme(self) -> str:
         plain = "sentinel" if self.sentinels else "redis"
-        return plain if self.tls is None else f"{plain}s"
+        return (plain if self.tls is None else f"{plain}s") + ("+cluster" if self.nodes else "")
 
     @property
     def _place(self) -> str:
-        return ",".join(_place(*each) for each in self.sentinels or ((self.host, self.port),))
+        return ",".join(_place(*each) for each in self.sentinels or self.nodes or ((self.host, self.port),))
 
     @property
     def _login(self) -> str:
@@ -110,7 +120,7 @@ class RedisUrl:
 
 
 def read(url: str) -> RedisUrl:
-    """Parse a URL in any form that redis-py accepts, or one of sentinels.
+    """Parse a URL in any form that redis-py accepts, or one of sentinels or of a cluster.
 
     Raises:
         UnusableUrl: not every client could use it.
@@ -119,20 +129,20 @@ def read(url: str) -> RedisUrl:
     scheme = _scheme_of(url)
     if scheme in {"sentinel", "sentinels"}:
         return _read_sentinels(url, scheme)
+    if scheme.endswith("+cluster"):
+        return _read_cluster(url, scheme)
     parts = parts_of.split(url)
     return _read_one(parts, parts_of.options(parts), scheme)
 
 
 def _scheme_of(url: str) -> str:
     written = url.partition("://")[0].lower()
-    if written in _CLUSTER:
-        raise UnusableUrl(
-            "names a cluster, and Gatehouse keeps its ledger on one server; write redis://, rediss:// or sentinel://, "
-            "as docs/brokers.md shows"
-        )
+    if written in _OTHER_CLUSTER:
+        raise UnusableUrl("does not say whether the cluster has TLS; write redis+cluster:// or rediss+cluster://")
     if written not in _SCHEMES or "://" not in url:
         raise UnusableUrl(
-            "must start with redis://, rediss://, unix:// or sentinel://; for example redis://127.0.0.1:6379/0"
+            "must start with redis://, rediss://, unix://, sentinel:// or redis+cluster://; "
+            "for example redis://127.0.0.1:6379/0"
         )
     return _SCHEMES[written]
 
@@ -149,21 +159,23 @@ def _read_one(parts: SplitResult, options: dict[str, str], scheme: str) -> Redis
     else:
         database = parts_of.database(options, parts.path)
         found = replace(found, host=parts_of.host(parts), port=parts.port or DEFAULT_PORT, database=database)
-    if scheme in {"rediss", "sentinels"}:
+    if scheme in _WITH_TLS:
         return replace(found, tls=parts_of.tls(options))
     if named := sorted(parts_of.TLS.intersection(options)):
-        raise UnusableUrl(f"has the option {named[0]}, which needs TLS; begin the URL with {scheme}s://")
+        raise UnusableUrl(f"has the option {named[0]}, which needs TLS; begin the URL with {_with_tls(scheme)}://")
     return found
+
+
+def _with_tls(scheme: str) -> str:
+    """Return the scheme with TLS; a Unix socket has none, so that the option is to be removed there."""
+    kind, plus, more = scheme.partition("+")
+    return f"{kind}s{plus}{more}"
 
 
 def _read_sentinels(url: str, scheme: str) -> RedisUrl:
     """Parse a URL of sentinels: with commas between them, or as kombu writes it, each with the scheme before it."""
-    places, rest = _split_sentinels(url)
-    each = [parts_of.split(f"redis://{place}") for place in places]
-    parts = parts_of.split(f"redis://{places[0]}{rest}")
+    each, parts = _split_all(url, "sentinel")
     options = parts_of.options(parts, _OF_SENTINELS)
-    if any((one.username, one.password) not in {(None, None), (parts.username, parts.password)} for one in each):
-        raise UnusableUrl("has a login before a later sentinel; write it once, before the first one")
     master, username, password = (options.pop(name, "") for name in _OF_SENTINELS)
     if not master:
         raise UnusableUrl(
@@ -182,8 +194,28 @@ def _read_sentinels(url: str, scheme: str) -> RedisUrl:
     )
 
 
-def _split_sentinels(url: str) -> tuple[list[str], str]:
-    """Return each sentinel, the first one with the login, and what comes after them."""
+def _read_cluster(url: str, scheme: str) -> RedisUrl:
+    """Parse a URL of some nodes of a cluster, with commas between them; they name the others."""
+    each, parts = _split_all(url, "node")
+    found = _read_one(parts, parts_of.options(parts), scheme)
+    if found.database:
+        raise UnusableUrl("names a database of a cluster, which has none but 0; write /0 at its end")
+    nodes = tuple((parts_of.host(one), one.port or DEFAULT_PORT) for one in each)
+    return replace(found, host="", port=DEFAULT_PORT, nodes=nodes)
+
+
+def _split_all(url: str, what: str) -> tuple[list[SplitResult], SplitResult]:
+    """Return the parts of each server of a list, and of the first one with what comes after them all."""
+    places, rest = _split_list(url)
+    each = [parts_of.split(f"redis://{place}") for place in places]
+    parts = parts_of.split(f"redis://{places[0]}{rest}")
+    if any((one.username, one.password) not in {(None, None), (parts.username, parts.password)} for one in each):
+        raise UnusableUrl(f"has a login before a later {what}; write it once, before the first one")
+    return each, parts
+
+
+def _split_list(url: str) -> tuple[list[str], str]:
+    """Return each server of a list, the first one with the login, and what comes after them."""
     scheme, _, text = url.partition("://")
     places, rest = [], ""
     for one in text.split(";"):

@@ -21,8 +21,8 @@ import redis_url
 from data_dir import check_socket_folder, embedded_socket
 from settings import ROOT, Settings
 from state import private, redis_format
-from state.errors import lineage
-from state.redis import opening
+from state.errors import UnusableRedis, lineage
+from state.redis import client, opening
 
 CONFIGURATION = ROOT / "deploy" / "redis.conf"
 
@@ -97,10 +97,10 @@ def check_reachable(url: str) -> None:
     address = redis_url.read(url).address
     try:
         with closing(_connect(url)) as server:
-            redis_format.refuse_cluster(server.info("cluster"))
+            redis_format.refuse_cluster(url, server.info("cluster"))
             found = server.get(redis_format.key())
         redis_format.compare(int(found or redis_format.FORMAT))
-    except redis_format.UnusableRedis as error:
+    except UnusableRedis as error:
         raise ServerError(f"REDIS_URL: {error}") from None
     except AuthenticationError as error:
         raise ServerError(f"REDIS_URL: the server at {address} refuses this user and password") from error
@@ -133,6 +133,8 @@ def _version(binary: Path) -> tuple[int, int]:
 
 def _connect(url: str) -> Redis:
     once = Retry(NoBackoff(), 0)  # redis-py would retry a missing server for more than three seconds
+    if redis_url.read(url).nodes:
+        return client.open_client(url, REACH_SECONDS, REACH_SECONDS)
     return opening.open_client(
         Redis, url, socket_connect_timeout=REACH_SECONDS, socket_timeout=REACH_SECONDS, retry=once
     )

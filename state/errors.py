@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from state.redis.away import RedisAway, lineage
+from state.redis.away import RedisAway, UnusableRedis, lineage
 from state.redis.client import StoreError
-from state.redis_format import NewerRedisFormat, UnusableRedis
+from state.redis_format import NewerRedisFormat
 
 __all__ = [
     "JournalUnavailable",

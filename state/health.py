@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from redis import Redis
+
 from amqp_url import is_amqp
 from state import rabbitmq
 from state.redis import client
@@ -30,11 +32,23 @@ class Health:
 
 
 def check() -> Health:
-    """Ask the server for its health; raise StoreError if it does not answer."""
-    redis = client.client()
+    """Ask the server for its health, in a cluster that of the fullest primary without persistence, or of the fullest one.
+
+    Raises:
+        StoreError: It does not answer.
+
+    """
+    return max((_of_server(server) for server in client.servers(client.client())), key=_worry)
+
+
+def _worry(found: Health) -> tuple[bool, float]:
+    return not (found.aof and found.aof_ok), found.used_bytes / (found.limit_bytes or found.used_bytes or 1)
+
+
+def _of_server(redis: Redis) -> Health:
     memory, persistence = redis.info("memory"), redis.info("persistence")
     return Health(
-        ping_ms=round(min(ping_ms() for _ in range(PINGS)), 2),
+        ping_ms=round(min(_ping_ms(redis) for _ in range(PINGS)), 2),
         used_bytes=int(memory["used_memory"]),
         limit_bytes=int(memory.get("maxmemory") or memory.get("total_system_memory") or 0),
         eviction=str(memory.get("maxmemory_policy", "unknown")),
@@ -45,8 +59,12 @@ def check() -> Health:
 
 def ping_ms() -> float:
     """Return how long the server takes to answer, in milliseconds; raise StoreError if it does not."""
+    return _ping_ms(client.client())
+
+
+def _ping_ms(redis: Redis) -> float:
     started = time.monotonic()
-    client.client().ping()
+    redis.ping()
     return (time.monotonic() - started) * 1000
 
 

@@ -19,5 +19,8 @@ def remove(url: str, name: str) -> int:
     """
     redis, removed = client.client(url), 0
     while found := [*redis.scan_iter(f"{name}:*", BATCH_SIZE), *redis.scan_iter(f"gate:{{{name}-*", BATCH_SIZE)]:
-        removed += int(redis.unlink(*found))
+        with redis.pipeline(transaction=False) as pipe:  # in a cluster they are on several servers
+            for key in found:
+                pipe.unlink(key)
+            removed += sum(pipe.execute())
     return removed

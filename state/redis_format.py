@@ -1,30 +1,28 @@
 """The format of what Redis holds: a number that every process compares at its start and with each report that it is alive.
 
-A Redis that is part of a cluster is refused at the same time.
+A URL that does not say whether its server is part of a cluster is refused at the same time.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import redis_url
 import settings
 from state.redis import client
+from state.redis.away import UnusableRedis
 
 #: Raise it when older code would misread what this code writes. A Redis without a number has format 1.
 FORMAT = 1
 
 
-class UnusableRedis(client.StoreError):  # type: ignore[misc]  # mypy does not see redis-py's types
-    """Raised for a Redis that answers, and that Gatehouse must not use; says what to do."""
-
-
 class ClusterRedis(UnusableRedis):
-    """Raised for a server that is part of a cluster: the ledger of all agents is on one server."""
+    """Raised for a server that is part of a cluster, and whose URL does not say so."""
 
     def __init__(self) -> None:
         super().__init__(
-            "this server is part of a Redis Cluster, and Gatehouse keeps its ledger and its broker on one server each; "
-            "name a server that stands alone, or sentinels, as docs/brokers.md shows"
+            "this server is part of a Redis Cluster, and its URL does not say so; write redis+cluster:// in REDIS_URL and "
+            "another server in BROKER_URL, as docs/brokers.md shows"
         )
 
 
@@ -47,7 +45,8 @@ def check() -> None:
     """Compare the format of this process's Redis with ours, and write ours into a Redis that has none.
 
     Raises:
-        ClusterRedis: The server is part of a cluster.
+        ClusterRedis: The server is part of a cluster, and its URL does not say so.
+        NotACluster: The URL names a cluster, and the server stands alone.
         NewerRedisFormat: A newer version wrote the data.
         StoreError: Redis does not answer.
 
@@ -55,7 +54,7 @@ def check() -> None:
     with client.client().pipeline(transaction=False) as pipe:
         pipe.info("cluster").set(key(), FORMAT, nx=True).get(key())
         about, _, found = pipe.execute(raise_on_error=False)
-    refuse_cluster(about)
+    refuse_cluster(settings.current().redis_url, about)
     if isinstance(found, client.StoreError):
         raise client.as_away(found) from found
     compare(int(found))
@@ -65,12 +64,12 @@ def _check_broker() -> None:
     """Raise ClusterRedis if the broker is another Redis, and in a cluster: kombu cannot use it."""
     chosen = settings.current()
     if chosen.broker_url != chosen.redis_url and not chosen.broker_url.startswith("amqp"):
-        refuse_cluster(client.client(chosen.broker_url).info("cluster"))
+        refuse_cluster(chosen.broker_url, client.client(chosen.broker_url).info("cluster"))
 
 
-def refuse_cluster(about: Any) -> None:
-    """Raise ClusterRedis if the answer to INFO cluster is that of a server in a cluster; a server may refuse to tell."""
-    if isinstance(about, dict) and about.get("cluster_enabled"):
+def refuse_cluster(url: str, about: Any) -> None:
+    """Raise ClusterRedis if INFO cluster says that the server is in a cluster, which its URL does not say; it may refuse to tell."""
+    if isinstance(about, dict) and about.get("cluster_enabled") and not redis_url.read(url).nodes:
         raise ClusterRedis
 
 

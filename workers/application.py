@@ -18,6 +18,7 @@ from celery.exceptions import CPendingDeprecationWarning
 from celery.result import AsyncResult
 from celery.signals import beat_init, setup_logging, worker_init, worker_ready
 
+import redis_url
 import settings
 import tasks
 from broker_url import is_amqp
@@ -49,6 +50,7 @@ from workers import (
     shutdown,
 )
 from workers.bell import Bell
+from workers.cluster_results import ClusterResults
 from workers.config import OwnAddresses, celery_config
 from workers.first_message import Recorder
 from workers.queue_probe import QueueProbe
@@ -70,6 +72,8 @@ class Gatehouse(Celery):
     def _get_backend(self) -> Any:
         """Return the result backend; Celery would first read the metadata of every installed package."""
         url = str(self.conf.result_backend)
+        if redis_url.read(settings.current().redis_url).nodes:
+            return ClusterResults(app=self)
         kind = SentinelBackend if url.startswith("sentinel://") else RedisBackend
         backend: Any = kind(app=self, url=url.removeprefix("redis+"))  # of a socket
         # A result is subscribed to when somebody asks for it. Celery would subscribe to that of every call that it sends,

@@ -79,7 +79,7 @@ def celery_config(config: settings.Settings) -> dict[str, Any]:
     addresses: dict[str, Any] = {
         "broker_url": broker.for_kombu,
         "broker_use_ssl": broker.ssl_options,
-        "result_backend": results.for_kombu,
+        "result_backend": None if results.nodes else results.for_kombu,  # of a cluster: workers/cluster_results.py
         "redis_backend_use_ssl": results.ssl_options,
     }
     if more := transport_options(broker):

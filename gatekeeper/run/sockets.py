@@ -20,9 +20,11 @@ from types import FrameType
 from typing import Any
 
 import broker_url
+import redis_url
 import settings
 from amqp_url import AmqpUrl
 from redis_url import RedisUrl
+from state import servers
 
 #: Audit events of what leaves the process in another way than through a connection.
 LEAVING = frozenset(
@@ -110,7 +112,8 @@ def _is_accounted_for() -> bool:
 def is_own(connection: Any) -> bool:
     """Return whether a connection of the client of Redis or RabbitMQ goes to our Redis or our broker."""
     path, host, port = (getattr(connection, name, None) for name in ("path", "host", "port"))
-    for ours in map(broker_url.read, (settings.current().redis_url, settings.current().broker_url)):
+    chosen = settings.current()
+    for ours in (redis_url.read(chosen.redis_url), broker_url.read(chosen.broker_url)):
         own_path = getattr(ours, "path", "")
         if (
             path == own_path
@@ -123,6 +126,8 @@ def is_own(connection: Any) -> bool:
 
 def _places(ours: RedisUrl | AmqpUrl, pool: Any) -> Sequence[tuple[str, int]]:
     """Return where our server may be; with sentinels that is where they send a connection whose pool asks them."""
+    if isinstance(ours, RedisUrl) and ours.nodes:
+        return [*ours.nodes, *servers.places()]
     if not isinstance(ours, RedisUrl) or not ours.sentinels:
         also = [(_LOOPBACK, ours.port)] if ours.host == "localhost" else []  # kombu writes it as an address
         return [(ours.host, ours.port), *also]

@@ -143,13 +143,16 @@ def scan(redis: Redis, text: str, seconds: float = SEARCH_SECONDS) -> tuple[set[
     """Return every key and call whose name has this text in it, and whether all were looked at in time."""
     pattern = "gate:{*}:*" + (_GLOB.sub(r"\\\1", text) + "*" if text else "")
     found: set[Ref] = set()
-    cursor, end = 0, time.monotonic() + seconds
-    while True:
-        cursor, names = redis.scan(cursor, match=pattern, count=BATCH)
-        matches = (_NAME.fullmatch(str(name)) for name in names)
-        found.update(Ref(**match.groupdict()) for match in matches if match and text in match["name"])
-        if not cursor or time.monotonic() > end:
-            return found, not cursor
+    end = time.monotonic() + seconds
+    for server in client.servers(redis):
+        cursor = -1
+        while cursor:
+            cursor, names = server.scan(max(cursor, 0), match=pattern, count=BATCH)
+            matches = (_NAME.fullmatch(str(name)) for name in names)
+            found.update(Ref(**match.groupdict()) for match in matches if match and text in match["name"])
+            if cursor and time.monotonic() > end:
+                return found, False
+    return found, True
 
 
 def _of_large_database(redis: Redis, agents: Sequence[str], text: str, size: int) -> tuple[set[Ref], str]:

@@ -12,7 +12,7 @@ from state.recovery import epoch, recover
 from state.recovery.epoch import LedgerStatus
 from state.recovery.rebuild import CapsOf, Progress
 from state.recovery.recover import RecoveryReport
-from state.redis import connections
+from state.redis import client
 
 
 class Soundness(Stores):
@@ -54,7 +54,7 @@ class Soundness(Stores):
             Why effects stay closed; None if they may happen.
 
         """
-        connections.ask_sentinels_again(self.redis)
+        client.look_for_primary_again(self.redis)
         try:
             if recover.resync(self.redis, self.journal, agent):
                 return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from redis import Redis
@@ -11,6 +11,7 @@ from redis import Redis
 from state.journal.heads import JournalHead
 from state.journal.journal import Journal
 from state.recovery import takeover
+from state.redis.client import by_server, server_of
 from state.redis.keys import Keys
 from state.redis.script import Script
 
@@ -42,11 +43,22 @@ class LedgerStatus:
 
 
 def ledger_statuses(redis: Redis, journal: Journal, agents: Sequence[str]) -> dict[str, LedgerStatus]:
-    """Return the status of each agent's ledger, in one round trip.
+    """Return the status of each agent's ledger, in one round trip; in a cluster in one for each of its primaries.
 
     The rules are those of soundness.lua.inc. Raises JournalUnavailable.
     """
     known_here = {agent: journal.known(agent) for agent in agents}
+    agent_of = {Keys(agent).ledger: agent for agent in agents}
+    found: dict[str, LedgerStatus] = {}
+    for ledgers in by_server(redis, [*agent_of]):
+        found |= _statuses_on_one_server(redis, known_here, [agent_of[name] for name in ledgers])
+    return found
+
+
+def _statuses_on_one_server(
+    redis: Redis, known_here: Mapping[str, JournalHead | None], agents: Sequence[str]
+) -> dict[str, LedgerStatus]:
+    """Return the status of each ledger; in a pipeline, INFO is answered by the server of the other commands."""
     with redis.pipeline(transaction=False) as pipe:
         pipe.info("server")
         for n in map(Keys, agents):
@@ -93,9 +105,9 @@ def new() -> str:
     return secrets.token_hex(8)
 
 
-def run_id(redis: Redis) -> str:
-    """Return the id of the server's run, which changes with every restart and every failover."""
-    return str(redis.info("server")["run_id"])
+def run_id(redis: Redis, agent: str) -> str:
+    """Return the id of the run of the server that has the agent's ledger; it changes with every restart and every failover."""
+    return str(server_of(redis, Keys(agent).ledger).info("server")["run_id"])
 
 
 def reopen(redis: Redis, agent: str, condition: ReopenCondition) -> bool:
@@ -118,7 +130,7 @@ def begin(redis: Redis, journal: Journal, agent: str) -> JournalHead:
         here = journal.known(agent)
         if here and not here.incomplete:
             return here
-        run = run_id(redis)
+        run = run_id(redis, agent)
         epoch, fence = redis.hmget(Keys(agent).ledger, "epoch", "fence")
         if here and (epoch != here.epoch or int(fence or 0) < here.fence):
             return here  # Redis lost something too: effects stay closed until `gate recover`

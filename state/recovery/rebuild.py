@@ -117,7 +117,7 @@ class Rebuilding:
     def _date_changes(self) -> None:
         """Write when the agents changed; without a recovery the script does it with each change."""
         if self._token:
-            with self._redis.pipeline() as pipe:
+            with self._redis.pipeline(transaction=False) as pipe:
                 for agent in self._changed:
                     pipe.hset(Keys(agent).agent_meta, "updated_ms", now_ms(self._redis))
                 pipe.execute()

@@ -99,7 +99,7 @@ def resync(redis: Redis, journal: Journal, agent: str) -> bool:
 
     """
     with journal.exclusive():
-        run = epoch.run_id(redis)
+        run = epoch.run_id(redis, agent)
         previous, fence = redis.hmget(Keys(agent).ledger, "epoch", "fence")
         head, status = journal.known(agent), epoch.ledger_statuses(redis, journal, [agent])[agent]
         if head is None or (previous is None and head.fence) or status.closed:
@@ -146,7 +146,8 @@ class _Closed:
     def __init__(self, redis: Redis, journal: Journal) -> None:
         self.token = epoch.new()
         self.previous: dict[str, str | None] = {}  #: the epoch that Redis had, by agent
-        self._redis, self._journal, self._run = redis, journal, epoch.run_id(redis)
+        self._redis, self._journal = redis, journal
+        self._runs: dict[str, str] = {}  #: the run of the server that has the ledger, by agent
         self._fresh: dict[str, str] = {}  #: the epoch that begins, by agent
 
     def close(self, agents: Iterable[str]) -> None:
@@ -155,6 +156,7 @@ class _Closed:
         Their epochs end in the journal too: an intent that is written from now on is never sent, so that none is missed.
         """
         for agent in agents:
+            self._runs[agent] = epoch.run_id(self._redis, agent)
             ledger = Keys(agent).ledger
             with self._redis.pipeline(transaction=True) as pipe:
                 pipe.hget(ledger, "epoch").hdel(ledger, "epoch")
@@ -165,7 +167,7 @@ class _Closed:
     def reopen(self, agent: str, projection: Projection) -> str:
         """Let effects of the agent happen under a new epoch, and return it. Raises Unrecoverable."""
         fresh = self._fresh[agent]
-        condition = ReopenCondition(self.token, self._run, fresh, projection.fences.get(agent, 0))
+        condition = ReopenCondition(self.token, self._runs[agent], fresh, projection.fences.get(agent, 0))
         if not epoch.reopen(self._redis, agent, condition):
             raise Unrecoverable(
                 "Redis lost data again while it was being rebuilt; look at the server, then run this again"

@@ -24,7 +24,11 @@ _CODES = re.compile(
 )
 
 
-class RedisAway(ConnectionError):  # type: ignore[misc]  # mypy does not see redis-py's types
+class UnusableRedis(RedisError):  # type: ignore[misc]  # mypy does not see redis-py's types
+    """Raised for a Redis that answers, and that Gatehouse must not use; says what to do."""
+
+
+class RedisAway(ConnectionError):  # type: ignore[misc]  # likewise
     """Raised when Redis does not answer, or refuses writes, for the time being."""
 
 

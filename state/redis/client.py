@@ -1,20 +1,23 @@
-"""The client of Redis: one per process, with timeouts, and with transient errors told apart."""
+"""The client of Redis: one per process, with timeouts, of one server or of a cluster."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from itertools import islice
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from redis import Redis
-from redis.client import Pipeline
 from redis.exceptions import RedisError
 
+import redis_url
 import settings
-from state.redis import opening
-from state.redis.away import RedisAway, is_transient
+from state.redis import connections, opening
+from state.redis.away import RedisAway
+from state.redis.cluster import ClusterClient
+from state.redis.server import Client, as_away
 
 __all__ = [
     "Client",
@@ -22,10 +25,15 @@ __all__ = [
     "StoreError",
     "as_away",
     "batches",
+    "by_server",
     "client",
     "hash_fields",
+    "look_for_primary_again",
     "now_ms",
+    "open_client",
     "retry_while_unavailable",
+    "server_of",
+    "servers",
 ]
 
 #: The base class of every error of Redis.
@@ -39,34 +47,6 @@ CONNECT_TIMEOUT = 3
 ANSWER_TIMEOUT = 10
 
 
-class Client(Redis):  # type: ignore[misc]  # mypy does not see redis-py's types
-    """A client that raises every transient error as RedisAway."""
-
-    def execute_command(self, *args: Any, **options: Any) -> Any:
-        try:
-            return super().execute_command(*args, **options)
-        except RedisError as error:
-            raise as_away(error) from error
-
-    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Pipeline:  # noqa: FBT001, FBT002 - redis-py's signature
-        return _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
-
-
-class _Pipeline(Pipeline):  # type: ignore[misc]  # likewise
-    """A pipeline that raises every transient error as RedisAway."""
-
-    def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002 - redis-py's signature
-        try:
-            return cast("list[Any]", super().execute(raise_on_error))
-        except RedisError as error:
-            raise as_away(error) from error
-
-
-def as_away(error: RedisError) -> RedisError:
-    """Return a transient error as RedisAway, and any other error unchanged."""
-    return RedisAway(str(error)) if is_transient(error) else error
-
-
 @cache
 def client(url: str | None = None) -> Redis:
     """Return this process's client, which many threads may share and which survives a fork.
@@ -75,14 +55,47 @@ def client(url: str | None = None) -> Redis:
         url: The server, in the form that `redis_url` writes; None for REDIS_URL.
 
     """
-    return opening.open_client(
-        Client,
-        url or settings.current().redis_url,
-        decode_responses=True,
-        socket_connect_timeout=CONNECT_TIMEOUT,
-        socket_timeout=ANSWER_TIMEOUT,
-        client_name="gatehouse",
-    )
+    return open_client(url or settings.current().redis_url, CONNECT_TIMEOUT, ANSWER_TIMEOUT)
+
+
+def open_client(url: str, connect_timeout: float, answer_timeout: float) -> Any:
+    """Return a client of a server, of the one that sentinels call the primary, or of a cluster; the timeouts are in seconds."""
+    options = {
+        "decode_responses": True,
+        "socket_connect_timeout": connect_timeout,
+        "socket_timeout": answer_timeout,
+        "client_name": "gatehouse",
+    }
+    if redis_url.read(url).nodes:
+        return ClusterClient(url, **options)
+    return opening.open_client(Client, url, **options)
+
+
+def servers(redis: Redis) -> list[Redis]:
+    """Return a client of each server that holds keys: the primaries of a cluster, or else the one server."""
+    return redis.primaries() if isinstance(redis, ClusterClient) else [redis]
+
+
+def server_of(redis: Redis, name: str) -> Redis:
+    """Return a client of the server that holds the key of this name."""
+    return redis.primary_of(name) if isinstance(redis, ClusterClient) else redis
+
+
+def by_server(redis: Redis, names: Sequence[str]) -> list[list[str]]:
+    """Return the names of keys grouped by the server that holds them; without a cluster it is one."""
+    return redis.by_primary(names) if isinstance(redis, ClusterClient) else [list(names)]
+
+
+def look_for_primary_again(redis: Redis) -> None:
+    """Find out anew which server is the primary, where sentinels or a cluster choose it; with one server do nothing.
+
+    A primary that the others cannot reach may still answer us, while another one has taken its place.
+    """
+    if not isinstance(redis, ClusterClient):
+        connections.ask_sentinels_again(redis)
+        return
+    with suppress(RedisAway):
+        redis.connection_pool.refresh()
 
 
 def now_ms(redis: Redis) -> int:

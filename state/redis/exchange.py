@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, cast
 
 from hiredis import pack_command
@@ -9,11 +10,21 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from state.redis import spare
-from state.redis.client import as_away
+from state.redis.server import as_away
+
+Command = tuple[str | bytes | int, ...]
 
 
-def exchange(redis: Redis, *commands: tuple[str | bytes | int, ...]) -> list[Any]:
-    """Run commands in one round trip.
+class Routes(ABC):
+    """What a client of a cluster has in place of a pool of connections."""
+
+    @abstractmethod
+    def exchange(self, commands: tuple[Command, ...]) -> list[Any]:
+        """Run each command on the server that holds its key, as `exchange` does."""
+
+
+def exchange(redis: Redis, *commands: Command) -> list[Any]:
+    """Run commands in one round trip, or in a cluster in one for each server.
 
     Args:
         redis: The connection.
@@ -27,8 +38,10 @@ def exchange(redis: Redis, *commands: tuple[str | bytes | int, ...]) -> list[Any
         StoreError: Redis refuses a command.
 
     """
-    packed = b"".join(pack_command(command) for command in commands)  # type: ignore[arg-type]  # its type says: a tuple of one
     pool = redis.connection_pool
+    if isinstance(pool, Routes):
+        return pool.exchange(commands)
+    packed = b"".join(pack_command(command) for command in commands)  # type: ignore[arg-type]  # its type says: a tuple of one
     try:
         connection = spare.take(pool)
     except RedisError as error:

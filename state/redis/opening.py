@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from redis import Redis
@@ -62,6 +63,20 @@ def open_client(kind: type[Kind], url: str, **options: Any) -> Kind:
     tls = {"ssl": True, **(place.ssl_options or {})} if place.tls is not None else {}
     found: Kind = manager.master_for(place.master, redis_class=kind, **login, **tls)
     return connections.with_deadline(found)
+
+
+def open_node(kind: type[Kind], place: RedisUrl, at: tuple[str, int], **options: Any) -> Kind:
+    """Return a client of one server of a cluster, with the login and the options of TLS of the cluster's URL.
+
+    Args:
+        kind: The class of the client.
+        place: The cluster.
+        at: The host and the port of the server.
+        **options: Of each connection to it, as redis-py takes them.
+
+    """
+    host, port = at
+    return open_client(kind, str(replace(place, nodes=(), host=host, port=port)), **options)
 
 
 def sentinel_options(place: RedisUrl) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from urllib.request import ProxyHandler, build_opener
 import redis
 from dotenv import dotenv_values
 
-from state.redis import opening
+from redis_url import read as read_url
+from state.redis import client, opening
 from tests.harness import forks
 from tests.harness.polling import GaveUp, patient, until
 from tests.harness.process import Process
@@ -66,7 +67,7 @@ class Install:
         for path in (self.state_dir, self.content_dir, self.public_dir, self.notes_dir, folder / "log"):
             path.mkdir(parents=True, exist_ok=True)
         self.env = {**self._environment(task_modules), **(env or {})}
-        self._redis: redis.Redis = opening.open_client(redis.Redis, redis_url, decode_responses=True)
+        self._redis: redis.Redis = _client(redis_url)
 
     @property
     def state_dir(self) -> Path:
@@ -298,3 +299,10 @@ def _succeeded(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedPr
     if done.returncode != 0:
         raise AssertionError(f"{done.args} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
     return done
+
+
+def _client(url: str) -> Any:
+    """A client of redis-py's own; redis-py's of a cluster knows less than ours."""
+    if read_url(url).nodes:
+        return client.open_client(url, 3, 10)
+    return opening.open_client(redis.Redis, url, decode_responses=True)

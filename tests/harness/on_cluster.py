@@ -28,7 +28,7 @@ class OnCluster:
 
     def __init__(self) -> None:
         self._cluster = RedisCluster().start()
-        self._node = self._cluster.node_of(Keys(AGENT).ledger)
+        self._node = self._cluster.primary_of(Keys(AGENT).ledger)
 
     def client(self) -> redis.Redis:
         return self._node.client()

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
+
+import redis
+from redis.exceptions import RedisError
 
 from tests.harness.install import free_ports
 from tests.harness.polling import until
@@ -47,11 +52,40 @@ class RedisCluster:
             name = str(primary.client().execute_command("CLUSTER", "MYID"))
             replica.client().execute_command("CLUSTER", "REPLICATE", name)
         until(lambda: all(self._is_ok(node) for node in self.nodes), 30, "the cluster to be ready")
+        until(self.is_replicated, 60, "each replica to follow its primary")
 
-    def node_of(self, key: str) -> Node:
-        """The primary that has this key."""
-        slot = int(self.nodes[0].client().execute_command("CLUSTER", "KEYSLOT", key))
-        return self.nodes[slot * PRIMARIES // SLOTS]
+    @property
+    def url(self) -> str:
+        """What REDIS_URL says: half of the nodes, which name the others."""
+        places = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes[:PRIMARIES])
+        return f"redis+cluster://{places}/0"
+
+    def primaries(self) -> list[Node]:
+        """The nodes that are primaries now, by what those say that answer."""
+        return [node for node in self.nodes if _role(node) == "master"]
+
+    def primary_of(self, key: str) -> Node:
+        """The primary that has this key now."""
+        slot = int(self._answering().execute_command("CLUSTER", "KEYSLOT", key))
+        for begin, end, (_, port, *_), *_ in self._answering().execute_command("CLUSTER", "SLOTS"):
+            if begin <= slot <= end:
+                return next(node for node in self.nodes if node.port == port)
+        raise LookupError(f"no node has the slot {slot}")
+
+    def is_replicated(self) -> bool:
+        """Return whether every primary has a replica that has all that was written so far."""
+        about = [dict(node.client().info("replication")) for node in self.primaries()]
+        return len(about) == PRIMARIES and all(map(_has_all, about))
+
+    def wait_for_failover(self, before: Node, key: str) -> None:
+        """Return when another node than `before` is the primary of this key, and every node that answers says that all is well."""
+        until(lambda: self.primary_of(key) is not before and self._all_well(), 60, "another primary")
+
+    def _all_well(self) -> bool:
+        return all(self._is_ok(node) for node in self.nodes if _role(node))
+
+    def _answering(self) -> redis.Redis:
+        return next(node for node in self.nodes if _role(node)).client()
 
     def close(self) -> None:
         for node in self.nodes:
@@ -66,9 +100,11 @@ class RedisCluster:
             "bind": "127.0.0.1",
             "dir": str(folder),
             "save": "",
+            "appendonly": "yes",
             "cluster-enabled": "yes",
             "cluster-port": str(bus),
             "cluster-node-timeout": "5000",
+            "cluster-require-full-coverage": "no",
             "maxmemory-policy": "noeviction",
         }
         command = [binary(), *(part for name, value in options.items() for part in (f"--{name}", value))]
@@ -80,3 +116,16 @@ class RedisCluster:
     def _is_ok(self, node: Node) -> bool:
         about = str(node.client().execute_command("CLUSTER", "INFO")).splitlines()
         return {"cluster_state:ok", f"cluster_size:{PRIMARIES}"} <= {*about}
+
+
+def _has_all(about: dict[str, Any]) -> bool:
+    followers = [each for name, each in about.items() if re.fullmatch(r"slave\d+", name)]
+    return any(each["state"] == "online" and each["offset"] >= about["master_repl_offset"] > 0 for each in followers)
+
+
+def _role(node: Node) -> str:
+    """Return the role of a node, as it says itself; "" if it does not answer."""
+    try:
+        return str(node.client().info("replication")["role"])
+    except RedisError:
+        return ""

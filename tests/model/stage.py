@@ -91,7 +91,7 @@ class Stage(Losses, Recoveries, Hosts):
     @property
     def is_open(self) -> bool:
         """Whether admission would find the ledger sound; asked without touching it."""
-        unchecked = self.redis.hget(self.n.ledger, "run") != epoch.run_id(self.redis)
+        unchecked = self.redis.hget(self.n.ledger, "run") != epoch.run_id(self.redis, self.n.agent)
         forgotten = self.redis.hexists(self.n.ledger, f"sent:{KEY}") and not self.redis.hexists(
             self.n.key(KEY), "payload"
         )

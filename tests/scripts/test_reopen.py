@@ -23,7 +23,7 @@ def redis(valkey: Valkey) -> Redis:
 def recovering(redis: Redis, token: str = "t1", **more: str | int) -> ReopenCondition:
     """A recovery that has filled the ledger."""
     redis.hset(LEDGER, mapping={"closed": "gate recover is at work", "recovering": token, **more})
-    return ReopenCondition(token, epoch.run_id(redis), "e2", 7)
+    return ReopenCondition(token, epoch.run_id(redis, AGENT), "e2", 7)
 
 
 def test_the_recovery_that_filled_a_ledger_opens_it(redis: Redis) -> None:
@@ -81,7 +81,7 @@ def test_another_run_of_the_server_is_not_opened(fragile_valkey: Valkey) -> None
 
 def test_a_mere_check_opens_what_nobody_closed(redis: Redis) -> None:
     redis.hset(LEDGER, mapping={"epoch": "e1", "fence": 9, "run": "an earlier one"})
-    run = epoch.run_id(redis)
+    run = epoch.run_id(redis, AGENT)
 
     assert epoch.reopen(redis, AGENT, ReopenCondition("", run, "e1", 9, "e1"))
 
@@ -92,7 +92,7 @@ def test_a_mere_check_opens_what_nobody_closed(redis: Redis) -> None:
 def test_a_mere_check_opens_nothing_that_was_closed(redis: Redis, closed: str) -> None:
     redis.hset(LEDGER, mapping={"epoch": "e1", "fence": 9, "closed": closed})
 
-    assert not epoch.reopen(redis, AGENT, ReopenCondition("", epoch.run_id(redis), "e1", 9))
+    assert not epoch.reopen(redis, AGENT, ReopenCondition("", epoch.run_id(redis, AGENT), "e1", 9))
 
     assert redis.hget(LEDGER, "closed") == closed
 
@@ -100,12 +100,12 @@ def test_a_mere_check_opens_nothing_that_was_closed(redis: Redis, closed: str) -
 def test_a_mere_check_does_not_end_a_recovery(redis: Redis) -> None:
     recovering(redis)
 
-    assert not epoch.reopen(redis, AGENT, ReopenCondition("", epoch.run_id(redis), "e1", 9))
+    assert not epoch.reopen(redis, AGENT, ReopenCondition("", epoch.run_id(redis, AGENT), "e1", 9))
 
 
 def test_each_server_that_is_started_is_another_run(redis: Redis) -> None:
     other = a_valkey()
     try:
-        assert epoch.run_id(redis) != epoch.run_id(other.client())
+        assert epoch.run_id(redis, AGENT) != epoch.run_id(other.client(), AGENT)
     finally:
         other.close()

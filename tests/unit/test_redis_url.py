@@ -68,7 +68,7 @@ def test_a_url_is_written_in_one_form(url: str, written: str, for_kombu: str) ->
     ("url", "says"),
     [
         ("sentinel://host", "add the name of `sentinel monitor`"),
-        ("redis+cluster://host", "names a cluster"),
+        ("redis-cluster://host", "does not say whether the cluster has TLS"),
         ("redis-sentinel://host", "must start with redis://"),
         ("redis://a:1,b:2/0", "cannot be read"),
         ("redis://a,b/0", "several servers"),

@@ -15,7 +15,9 @@ from typing import Any
 
 import click
 
+import redis_url
 import settings
+from broker_url import is_amqp
 from gatekeeper.policies.spec import registered
 from state import health
 from workers.commands.output import Failed, command, plain, say, show
@@ -57,6 +59,11 @@ def drill(task: str | None, within: float, *, json_: bool) -> None:
 
 def _check(task: str | None) -> None:
     health.ping_ms()
+    chosen = settings.current()
+    if is_amqp(chosen.broker_url) and redis_url.read(chosen.redis_url).nodes:
+        raise Failed(
+            "a drill sends its messages through Redis, and a cluster cannot carry them; drill with a BROKER_URL of Redis"
+        )
     spec = registered().get(task) if task else None
     if task and spec is None:
         effects = sorted(name for name, spec in registered().items() if spec.effect)

@@ -1,21 +1,37 @@
-"""The findings of `gate doctor` about the sentinels and the replicas that REDIS_URL leads to."""
+"""The findings of `gate doctor` about the sentinels, the cluster and the replicas that REDIS_URL leads to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from state import replication
+from state import replication, servers
 from state.replication import Replication
+from state.servers import Cluster
 from workers.commands.vitals import Finding
 
 
 def findings() -> Iterator[Finding]:
-    """Yield what was found; nothing if REDIS_URL names one server. Raises StoreError."""
+    """Yield what was found; nothing if REDIS_URL names a single server. Raises StoreError."""
+    if (cluster := servers.cluster()) is not None:
+        yield _cluster(cluster)
     found = replication.look()
     if found is not None:
         yield _sentinels(found)
         yield _replicas(found)
         yield _writes(found)
+
+
+def _cluster(found: Cluster) -> Finding:
+    text = f"{len(found.primaries)} primaries, {found.replicas} replicas"
+    if found.uncovered:
+        change = "bring back the primary that held them; until then the calls of its agents wait"
+        return Finding("redis cluster", f"{text}; no primary holds {found.uncovered} slots", change)
+    if found.without_replica:
+        alone = ", ".join(found.without_replica)
+        return Finding(
+            "redis cluster", f"{text}; nothing can take over from {alone}", "start a replica of each primary"
+        )
+    return Finding("redis cluster", text)
 
 
 def _sentinels(found: Replication) -> Finding:
