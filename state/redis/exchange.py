@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import Any, cast
 
 from hiredis import pack_command
@@ -15,12 +14,12 @@ from state.redis.server import as_away
 Command = tuple[str | bytes | int, ...]
 
 
-class Routes(ABC):
-    """What a client of a cluster has in place of a pool of connections."""
+class CommandRouter:
+    """The way of commands to their servers, which a client of a cluster has in place of a pool of connections."""
 
-    @abstractmethod
     def exchange(self, commands: tuple[Command, ...]) -> list[Any]:
         """Run each command on the server that holds its key, as `exchange` does."""
+        raise NotImplementedError
 
 
 def exchange(redis: Redis, *commands: Command) -> list[Any]:
@@ -39,7 +38,7 @@ def exchange(redis: Redis, *commands: Command) -> list[Any]:
 
     """
     pool = redis.connection_pool
-    if isinstance(pool, Routes):
+    if isinstance(pool, CommandRouter):
         return pool.exchange(commands)
     packed = b"".join(pack_command(command) for command in commands)  # type: ignore[arg-type]  # its type says: a tuple of one
     try:

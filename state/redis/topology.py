@@ -1,4 +1,4 @@
-"""Which server of a Redis Cluster holds which keys, and how a question finds its server.
+"""The servers of a Redis Cluster: which of them holds which keys, and how a question finds its server.
 
 redis-py has a client of its own for a cluster. It refuses EVALSHA in a pipeline, asks a server of its choice for what
 belongs to one server, such as its clock or its run, and raises errors that are not a RedisError. So only its arithmetic of
@@ -17,7 +17,7 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import AskError, MovedError, RedisError
 
 from state.redis.away import RedisAway, UnusableRedis, is_transient
-from state.redis.exchange import Command, Routes, exchange
+from state.redis.exchange import Command, CommandRouter, exchange
 from state.redis.server import Client, as_away
 
 Place = tuple[str, int]
@@ -38,7 +38,7 @@ class NotACluster(UnusableRedis):
     """Raised when REDIS_URL names a cluster, and the server stands alone."""
 
 
-class Topology(Routes):
+class Topology(CommandRouter):
     """The servers of a cluster, and the slots that each holds. Threads may share it, and a fork may copy it."""
 
     def __init__(self, seeds: Sequence[Place], connect: Callable[[Place], Client]) -> None:
