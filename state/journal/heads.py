@@ -6,7 +6,6 @@ import errno
 import os
 import re
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from typing import Any, BinaryIO
 from state.errors import NewerFormat
 from state.journal import compressed, records
 from state.journal.compressed import COMPRESSED
+from state.journal.folder_watch import FolderWatch
 from state.journal.records import Record
 
 #: What stands behind the time of a record. Only these say something about epochs and fences; others are skipped undecoded.
@@ -25,8 +25,6 @@ _RELEVANT = tuple(_EVENT + name + b'"' for name in (b"intent", b"asked", b"epoch
 OWN_FILE = re.compile(rf"\d{{4}}-\d{{2}}\.jsonl(?:{re.escape(COMPRESSED)})?")
 #: Files that may still grow: that of this month, and that of the last for a writer who is late.
 STILL_WRITTEN = 2
-#: Seconds for which the folder's time must stay the same before it is trusted; the kernel's is 10 ms coarse at most.
-SETTLED = 1.0
 #: Bytes read at once.
 PIECE = 1024 * 1024
 
@@ -105,43 +103,12 @@ class _OpenFile:
         os.close(self.descriptor)
 
 
-class _FolderWatch:
-    """Tells whether files were added to a folder, removed or renamed since it was listed.
-
-    Two changes may get the same time from the kernel, so a folder is listed until its time has stayed the same for SETTLED.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._seen: tuple[int, ...] = ()
-        self._since = 0.0
-        self._was_settled = False
-
-    def is_unchanged(self) -> bool:
-        """Return whether the last list is still good; the caller makes a new one if not."""
-        now = time.monotonic()
-        seen = self._look()
-        if seen != self._seen:
-            self._seen, self._since = seen, now
-        is_settled = now - self._since > SETTLED
-        is_good, self._was_settled = is_settled and self._was_settled, is_settled
-        return is_good
-
-    def _look(self) -> tuple[int, ...]:
-        """Return what tells the folder as it is from any other; the time of a change cannot be put back, as that of a file can."""
-        try:
-            about = os.stat(self._folder)  # noqa: PTH116 - quicker
-        except FileNotFoundError:
-            return ()
-        return about.st_dev, about.st_ino, about.st_mtime_ns, about.st_ctime_ns
-
-
 class HeadReader:
     """Reads the heads from the files of one folder: each time only what was appended since the last time."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._watch = _FolderWatch(folder)
+        self._watch = FolderWatch(folder)
         self._lock = threading.Lock()
         self._follows = STILL_WRITTEN  #: how many of the newest files
         self.lost_a_file = False  #: a file that was read here was removed or replaced

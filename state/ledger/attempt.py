@@ -10,7 +10,8 @@ from typing import Any
 from state import options
 from state.agents import autonomy, facts, past
 from state.journal import events
-from state.journal.projection import point_name, project
+from state.journal.projector import project
+from state.journal.transitions import point_name
 from state.ledger import owner as owners
 from state.ledger.owner import Moment
 from state.ledger.stores import Stores

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from state.errors import JournalUnavailable
-from state.journal import projection, records
+from state.journal import records, transitions
 from state.journal.compressed import COMPRESSED
 from state.journal.projection import Projection, RecordOffset
 from state.journal.records import Record
@@ -103,7 +103,7 @@ def _state(found: list[Record], agent: str, key: str) -> str:
     """Return the state of the key that a rebuild from these records alone would give it."""
     made = Projection([])
     for record in found:
-        projection.apply(made, record, RecordOffset(0, 0))
+        transitions.apply(made, record, RecordOffset(0, 0))
     if known := made.keys.get((agent, key)):
         return known.state
     return "queued" if any(name == agent for name, _ in made.calls) else ""

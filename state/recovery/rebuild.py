@@ -20,7 +20,8 @@ from state.formatting import from_iso
 from state.journal import compressed, records
 from state.journal.heads import STILL_WRITTEN
 from state.journal.journal import Journal
-from state.journal.projection import KeyState, Projection, RecordOffset, project
+from state.journal.projection import KeyState, Projection, RecordOffset
+from state.journal.projector import project
 from state.journal.records import Record
 from state.recovery.journal_lines import JournalLines
 from state.recovery.rebuilt_key import RebuiltKey, flat

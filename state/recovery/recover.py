@@ -16,7 +16,8 @@ from redis import Redis
 from state import hints
 from state.journal.heads import STILL_WRITTEN
 from state.journal.journal import Journal
-from state.journal.projection import KeyState, Projection, modes, project
+from state.journal.projection import KeyState, Projection
+from state.journal.projector import modes, project
 from state.recovery import decided, epoch, restore, takeover
 from state.recovery.epoch import ReopenCondition
 from state.recovery.rebuild import CapsOf, Progress, Rebuilding, RedisLostData

@@ -16,7 +16,7 @@ import pytest
 import redis
 
 from state import redis_format
-from state.journal.projection import project
+from state.journal.projector import project
 from tests.conftest import MADE, a_valkey
 from tests.effects.client import EffectServer
 from tests.harness import Install, until

@@ -19,7 +19,7 @@ from state.decision import Decision, NeedsResync, Refusal
 from state.errors import JournalUnavailable
 from state.journal import events, records
 from state.journal.journal import Journal
-from state.journal.projection import project
+from state.journal.projector import project
 from state.ledger import resolve
 from state.model import AttemptResult, Call, Claim, FactChange
 from state.recovery import epoch, journal_lines, rebuild, recover, remembered

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from state.journal.heads import JournalHead
-from state.journal.projection import project
+from state.journal.projector import project
 from state.journal.shared.archive import ArchivedMonth, NotArchived, archive
 from state.journal.shared.shared_journal import SharedJournal
 from tests.harness.postgres import Postgres

@@ -77,7 +77,7 @@ def test_an_import_can_be_repeated_and_continued(tmp_path: Path, a_host: AHost) 
 
 def test_a_second_machine_keeps_the_epochs_of_its_intents(tmp_path: Path, a_host: AHost) -> None:
     """Its oldest file is gone, so that only a checkpoint names the epoch."""
-    from state.journal.projection import project
+    from state.journal.projector import project
 
     a_machine(tmp_path, "here", "e1", 1)
     other = a_machine(tmp_path, "there", "e9", 3)

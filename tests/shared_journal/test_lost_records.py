@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from state.journal.heads import JournalHead
-from state.journal.projection import project
+from state.journal.projector import project
 from state.journal.shared import host_copy, lost
 from state.journal.shared.shared_journal import SharedJournal
 from tests.harness.postgres import Postgres

@@ -12,7 +12,7 @@ from state.errors import JournalUnavailable
 from state.journal import compressed, records
 from state.journal.heads import JournalHead
 from state.journal.journal import Journal
-from state.journal.projection import project
+from state.journal.projector import project
 
 AGENT = "clerk"
 MONTHS = ("2026-08", "2026-09", "2026-10", "2026-11")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from state.journal import heads, records
+from state.journal import folder_watch, heads, records
 from state.journal.heads import HeadReader, JournalHead
 from state.journal.records import Record
 from tests.harness import until
@@ -29,7 +29,7 @@ def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
             time.sleep(0.03)
             follow(self)
 
-        monkeypatch.setattr(heads, "SETTLED", 0.02)
+        monkeypatch.setattr(folder_watch, "SETTLED", 0.02)
         monkeypatch.setattr(HeadReader, "_follow", follow_later)
 
 
@@ -265,7 +265,7 @@ def test_many_threads_may_ask_at_once(folder: Path, write: Write) -> None:
 
 
 def test_an_unchanged_folder_is_not_listed_again(folder: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heads, "SETTLED", 0.02)
+    monkeypatch.setattr(folder_watch, "SETTLED", 0.02)
     seen, list_files = HeadReader(folder), HeadReader._files
     listed = 0
 
@@ -295,7 +295,7 @@ def test_an_unchanged_folder_is_not_listed_again(folder: Path, write: Write, mon
 def test_a_folder_whose_time_was_put_back_is_listed_again(
     folder: Path, write: Write, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    monkeypatch.setattr(heads, "SETTLED", 0.02)
+    monkeypatch.setattr(folder_watch, "SETTLED", 0.02)
     write("epoch", epoch="e1", fence=0)
     seen, before = HeadReader(folder), folder.stat()
     until(lambda: seen.head("clerk") and seen._watch.is_unchanged(), what="a folder that is settled")
@@ -319,7 +319,7 @@ def test_a_folder_whose_time_was_put_back_is_listed_again(
 def test_a_file_that_cannot_be_read_any_more_is_opened_again(
     folder: Path, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heads, "SETTLED", 0.02)
+    monkeypatch.setattr(folder_watch, "SETTLED", 0.02)
     write("epoch", epoch="e1", fence=0)
     seen = HeadReader(folder)
     until(lambda: seen.head("clerk") and seen._watch.is_unchanged(), what="a folder that is settled")

@@ -12,7 +12,7 @@ from state.errors import JournalUnavailable, NewerFormat
 from state.journal import records
 from state.journal.heads import JournalHead
 from state.journal.journal import Journal
-from state.journal.projection import project
+from state.journal.projector import project
 
 EPOCH = {"agent": "clerk", "epoch": "e1", "fence": 0}
 INTENT = {"agent": "clerk", "key": "k", "call": "c", "fence": 1, "epoch": "e1", "payload": {"a": 1, "v": 9}}

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from state.journal import projection, records
-from state.journal.projection import KeyState, Projection, project
+from state.journal import projector, records
+from state.journal.projection import KeyState, Projection
+from state.journal.projector import project
 
 AGENT, KEY = "clerk", "post:hello"
 EVERY_END = [
@@ -308,7 +309,7 @@ def test_events_of_a_later_version_are_passed_over(book: Book) -> None:
 
 
 def test_the_reading_tells_how_far_it_is(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(projection, "STEP", 1)
+    monkeypatch.setattr(projector, "STEP", 1)
     book.intent(1).outcome("done").intent(2, "c2", "post:b")
     read: list[int] = []
 
