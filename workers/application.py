@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import pkgutil
 import time
-import warnings
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -14,22 +12,16 @@ import structlog
 from celery import Celery
 from celery.app.utils import Settings
 from celery.backends.redis import RedisBackend, SentinelBackend
-from celery.exceptions import CPendingDeprecationWarning
 from celery.result import AsyncResult
-from celery.signals import beat_init, setup_logging, worker_init, worker_ready
 
 import redis_url
 import settings
-import tasks
 from broker_url import is_amqp
-from clients import destinations
-from gatekeeper import logs, origin
+from gatekeeper import origin
 from gatekeeper.errors import IdInUse, InvalidArguments
 from gatekeeper.policies.spec import TaskSpec, agents, find, registered
 from gatekeeper.redact import describe
 from gatekeeper.run import known, tracing
-from gatekeeper.tables import modules
-from state import host, redis_format
 from state.errors import JournalUnavailable, StoreError
 from state.ledger import Ledger
 from state.ledger.sweep import DueCall
@@ -48,6 +40,7 @@ from workers import (
     result_text,
     sentinel_broker,
     shutdown,
+    startup,
 )
 from workers.bell import Bell
 from workers.cluster_results import ClusterResults
@@ -244,36 +237,8 @@ def _message_options(options_json: str) -> dict[str, Any]:
     return {name: value for name, value in sent.items() if value is not None}
 
 
-def _load_agents() -> None:
-    """Import every module of `tasks/`, and those that TASK_MODULES names; raises BrokenModule."""
-    for module in pkgutil.iter_modules(tasks.__path__, "tasks."):
-        modules.load(module.name)
-    for name in settings.current().task_modules:
-        try:
-            modules.load(name)
-        except modules.NoModule:
-            raise settings.SettingsError(
-                f"TASK_MODULES names {name!r}, which is not on PYTHONPATH nor in this folder"
-            ) from None
-
-
-def _check_destinations() -> None:
-    try:
-        destinations.check_all()
-    except (destinations.UnknownDestination, destinations.NotConfigured) as error:
-        raise settings.SettingsError(f"PUBLISH_TO: {error}") from None
-
-
-def _check_autonomy() -> None:
-    known = {agent.replace("-", "_") for agent in agents()}
-    for name in sorted(settings.current().autonomy.keys() - known):
-        raise settings.SettingsError(
-            f"AUTONOMY_{name.upper()}: there is no agent {name!r}; there are: {', '.join(agents())}"
-        )
-
-
 def _create() -> Gatehouse:
-    _check_destinations()
+    startup.check_destinations()
     application = Gatehouse("gatehouse", config_source=celery_config(settings.current()))
     OwnAddresses.take_over(application.conf)
     if is_amqp(settings.current().broker_url):
@@ -285,8 +250,8 @@ def _create() -> Gatehouse:
     application.steps["consumer"].add(Bell)
     application.steps["consumer"].add(QueueProbe)
     application.steps["consumer"].add(pulse.PulseStep)
-    _load_agents()
-    _check_autonomy()
+    startup.load_agents()
+    startup.check_autonomy()
     agent_queues.check(agents())
     command_line.install()
     broker.install()
@@ -296,34 +261,6 @@ def _create() -> Gatehouse:
     shutdown.install()
     control.install()
     return application
-
-
-@worker_init.connect
-@beat_init.connect
-def _check_at_start(**_: Any) -> None:
-    redis_format.check_at_start()
-    host.check_at_start()
-
-
-@setup_logging.connect
-def _configure_logs(**_: Any) -> None:
-    logs.configure()
-
-
-@worker_ready.connect
-def _log_worker_ready(**_: Any) -> None:
-    log.info("worker ready")
-
-
-@worker_ready.connect
-def _silence_advice(**_: Any) -> None:
-    # At each lost connection Celery advises in seven lines to set an option of its next version.
-    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
-
-
-@beat_init.connect
-def _log_beat_ready(**_: Any) -> None:
-    log.info("beat ready")
 
 
 app = _create()
