@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.types import ASGIApp, Scope
 
 import settings
 from gatekeeper import logs
@@ -29,6 +29,7 @@ from web.desk import routes as desk
 from web.guard import Guard
 from web.headers import HEADERS
 from web.mcp import routes as mcp
+from web.unread_body import UnreadBody
 from web.webhooks import receive, sources
 
 log = structlog.get_logger("gatehouse.web")
@@ -95,7 +96,7 @@ def create() -> Starlette:
     connections.install()
     idle.install()
     public = settings.current().public_dir
-    app = Starlette(
+    app = _Application(
         routes=[
             Route("/healthz", alive),
             Route("/readyz", ready),
@@ -116,6 +117,13 @@ def create() -> Starlette:
     )
     app.state.webhooks = _webhooks()
     return app
+
+
+class _Application(Starlette):
+    """The application; whichever part of it answers, the body was read before."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return UnreadBody(super().build_middleware_stack())
 
 
 class _Pages(StaticFiles):

@@ -26,6 +26,7 @@ MAX_DEPTH = 50
 MAX_TYPE, MAX_SHOWN = 500, 60
 
 _JSON = {"application/json", "text/json"}
+#: What is still missing of the body is not waited for.
 _CLOSE = {"Connection": "close"}
 
 
@@ -96,7 +97,7 @@ async def _collect(request: Request) -> bytes:
 
 
 def _too_large() -> HTTPException:
-    return HTTPException(413, f"a body has at most {MAX_BODY} bytes", _CLOSE)
+    return HTTPException(413, f"a body has at most {MAX_BODY} bytes")
 
 
 def _check_type(headers: Mapping[str, str]) -> None:
@@ -106,8 +107,8 @@ def _check_type(headers: Mapping[str, str]) -> None:
     kind, charset = content.get_content_type(), collapse_rfc2231_value(content.get_param("charset") or "utf-8")
     if kind not in _JSON and not (kind.startswith("application/") and kind.endswith("+json")):
         instead = f", not {given[:MAX_SHOWN]!r}" if given else ""
-        raise HTTPException(415, f"send the content type application/json{instead}", _CLOSE)
+        raise HTTPException(415, f"send the content type application/json{instead}")
     if charsets.codec(charset) not in {"utf-8", "ascii"}:
-        raise HTTPException(415, f"send JSON in UTF-8, not in the charset {charset[:MAX_SHOWN]!r}", _CLOSE)
+        raise HTTPException(415, f"send JSON in UTF-8, not in the charset {charset[:MAX_SHOWN]!r}")
     if headers.get("content-encoding", "").strip().lower() not in {"", "identity"}:
-        raise HTTPException(415, "send the body uncompressed", _CLOSE)
+        raise HTTPException(415, "send the body uncompressed")

@@ -25,6 +25,8 @@ NGINX = (DEPLOY / "nginx.conf").read_text()
 CADDY = (DEPLOY / "Caddyfile").read_text()
 NAME = "gatehouse.example.org"
 PUBLIC = ("/hooks/", "/calls/", "/tasks/", "/api/", "/posts/", "/feed.xml", "/feed.css")
+#: A body that nginx lets through here, and the web process does not need for its answer; and how often it is sent.
+LARGE, TRIES = b"x" * 5_000_000, 50
 #: A client on this machine that is not at the address that everything else here uses.
 CLIENT = "127.0.0.7"
 
@@ -105,13 +107,14 @@ class Answer:
 
 
 class Front:
-    """nginx with the example in front of a web process."""
+    """nginx with the example in front of a web process; it lets bodies through up to `max_body`."""
 
-    def __init__(self, install: Install, folder: Path) -> None:
+    def __init__(self, install: Install, folder: Path, max_body: str = "256k") -> None:
         self.install, self.folder = install, folder
         plain, tls = free_ports(2)
         self.plain, self.tls = plain, tls
         config = adapted(folder, {"plain": plain, "tls": tls, "web": install.web_port})
+        config.write_text(config.read_text().replace("client_max_body_size 256k;", f"client_max_body_size {max_body};"))
         command = [tool("nginx"), "-p", str(folder), "-c", str(config), "-g", "daemon off;"]
         self.process = Process("nginx", command, {}, folder, folder / "nginx.log", may_fork=False)
         until(self._listens, 15, "nginx to listen")
@@ -123,13 +126,19 @@ class Front:
         return True
 
     def ask(
-        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None, name: str = NAME
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        name: str = NAME,
+        client: str = CLIENT,
     ) -> Answer:
-        """Send a request from CLIENT over TLS, with this name in the certificate and in Host."""
+        """Send a request from this address over TLS, with this name in the certificate and in Host."""
         context = ssl.create_default_context(cafile=str(self.folder / "fullchain.pem"))
         context.check_hostname = False
         connection = http.client.HTTPSConnection(
-            "127.0.0.1", self.tls, timeout=patient(30), context=context, source_address=(CLIENT, 0)
+            "127.0.0.1", self.tls, timeout=patient(30), context=context, source_address=(client, 0)
         )
         connection.connect = lambda: _connect(connection, context, name)  # type: ignore[method-assign]
         try:
@@ -160,6 +169,16 @@ def front(tmp_path_factory: pytest.TempPathFactory, valkey_server: Valkey) -> It
     install.close()
 
 
+@pytest.fixture(scope="module")
+def roomy(front: Front, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    """A second nginx in front of the same web process, which lets large bodies through."""
+    folder = tmp_path_factory.mktemp("roomy")
+    certificate(folder)
+    one = Front(front.install, folder, max_body="10m")
+    yield one
+    one.process.kill9()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "path", ["/metrics", "/metrics/", "/", "/healthz", "/readyz", "/reports/", "/agents/publisher", "/sign-in", "/mcp"]
@@ -182,7 +201,6 @@ def test_a_webhook_reaches_the_web_process_and_gets_its_answer(front: Front) -> 
 
 @pytest.mark.slow
 def test_a_body_that_the_web_process_takes_reaches_it_and_a_larger_one_does_not(front: Front) -> None:
-    """Behind nginx the web process's own 413 would now and then be a 502, because it closes the connection with it."""
     token = {"Authorization": "Bearer a-token-for-the-tests-0123456789", "Content-Type": "application/json"}
 
     largest = front.ask("POST", "/tasks/counter.add", b"x" * MAX_BODY, token)
@@ -191,6 +209,26 @@ def test_a_body_that_the_web_process_takes_reaches_it_and_a_larger_one_does_not(
     assert json.loads(largest.body)["status"] == largest.status, "an answer of the web process"
     assert larger.status == 413
     assert re.search(r"max_size (\S+)", CADDY)[1] == "256KiB"  # type: ignore[index]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/api/agents/writer/pause", {"Authorization": "Bearer wrong-wrong-wrong-wrong"}, 401),
+        ("/tasks/counter.add", {"Authorization": "Bearer a-token-for-the-tests-0123456789"}, 413),
+        ("/hooks/nobody", {}, 404),
+    ],
+)
+def test_an_answer_before_a_large_body_was_read_is_never_a_502(
+    roomy: Front, path: str, headers: dict[str, str], status: int
+) -> None:
+    told = headers | {"Content-Type": "application/json", "Accept": "application/json"}
+
+    # Each from an address of its own: one that sends many wrong tokens is told to wait.
+    answers = [roomy.ask("POST", path, LARGE, told, client=f"127.0.1.{number}") for number in range(1, TRIES + 1)]
+
+    assert {answer.status for answer in answers} == {status}
 
 
 @pytest.mark.slow
