@@ -17,7 +17,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(IN_PARALLEL)
 
 PACKAGES := state gatekeeper clients tasks workers web deploy
 
-.PHONY: help up test check docs coverage bench bench-guard bench-peers bench-stack memory model torture torture-short torture-rabbitmq torture-postgresql torture-database matrix matrix-short teeth peers lock audit clean
+.PHONY: help up test check docs coverage bench bench-guard bench-peers bench-stack memory model torture torture-short torture-rabbitmq torture-postgresql torture-database matrix matrix-short nodes nodes-short teeth peers lock audit clean
 
 help:
 	@echo 'make up      install into .venv and run everything; Ctrl-C stops it'
@@ -35,6 +35,7 @@ help:
 	@echo 'make torture-postgresql  some of it in two minutes, with the journal in PostgreSQL'
 	@echo 'make torture-database  kill, stop, fill, promote and empty that database, in two minutes'
 	@echo 'make matrix  each broker with each ledger and each journal, while each server is killed; matrix-short: one kill each'
+	@echo 'make nodes   three nodes of RabbitMQ, of which one after the other is killed, in three minutes; nodes-short: only one of them'
 	@echo 'make teeth   switch off each defence in a copy, and see that the torture goes red'
 	@echo 'make peers   how safe: the same faults on Gatehouse and seven other task queues'
 	@echo 'make memory  how much memory the running system holds'
@@ -110,6 +111,12 @@ matrix: $(INSTALLED_DEV)
 
 matrix-short: $(INSTALLED_DEV)
 	@$(BIN)/python -m tests.matrix --short
+
+nodes: $(INSTALLED_DEV)
+	@$(BIN)/python -m tests.matrix.nodes
+
+nodes-short: $(INSTALLED_DEV)
+	@$(BIN)/python -m tests.matrix.nodes --short
 
 teeth: $(INSTALLED_DEV)
 	@$(BIN)/python -m tests.torture --teeth

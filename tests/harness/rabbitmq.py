@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -23,9 +23,11 @@ from tests.harness.valkey import ServerMissing
 
 #: Debian's own script in /usr/sbin would change the user.
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+CONTROL = SERVER.with_name("rabbitmqctl")
 
 #: Loopback only, and one scheduler that does not spin: tests share a small machine.
-ERLANG = ("-kernel inet_dist_use_interface {127,0,0,1}", "+S 1:1", "+sbwt none")
+LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
+ERLANG = (LOOPBACK, "+S 1:1", "+sbwt none")
 
 CONFIGURATION = """
 listeners.tcp.1 = 127.0.0.1:{port}
@@ -46,24 +48,51 @@ ssl_options.keyfile = {folder}/key.pem
 OPENSSL = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -keyout key.pem -out ca.pem"
 
 
+class Epmd:
+    """The name server through which Erlang's nodes find each other, and the folder with the cookie that they share."""
+
+    def __init__(self) -> None:
+        found = shutil.which("epmd")
+        if not SERVER.exists() or found is None:
+            raise ServerMissing("no RabbitMQ found: install the package rabbitmq-server")
+        [self.port] = free_ports(1)
+        self.home = Path(tempfile.mkdtemp(prefix="epmd-"))
+        command = [found, "-address", "127.0.0.1", "-port", str(self.port)]
+        self._process = Process("epmd", command, self.environment, self.home, self.home / "log")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that each node and each command of it need."""
+        return {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(self.home),  # the cookie of Erlang is there
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_PORT": str(self.port),
+        }
+
+    def close(self) -> None:
+        """End it, and remove its folder."""
+        self._process.kill9()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
 class RabbitMQ:
-    """A node with a folder and an epmd of its own, whose data survives a restart.
+    """A node with a folder of its own, whose data survives a restart.
 
     Args:
+        epmd: The one of a cluster; by default the node has one of its own.
+        ports: Four that are free: for AMQP, the management API, TLS and other nodes.
         options: Further settings of the application `rabbit`, some of which rabbitmq.conf does not know.
 
     """
 
-    def __init__(self, **options: int) -> None:
-        found = shutil.which("epmd")
-        if not SERVER.exists() or found is None:
-            raise ServerMissing("no RabbitMQ found: install the package rabbitmq-server")
-        self.port, self.api_port, self.tls_port, self._node_port, self._epmd_port = free_ports(5)
+    def __init__(self, epmd: Epmd | None = None, ports: Sequence[int] = (), /, **options: int) -> None:
+        self._epmd, self._owns_epmd = epmd or Epmd(), epmd is None
+        self.port, self.api_port, self.tls_port, self._node_port = ports or free_ports(4)
+        self.name = f"gate{self.port}@localhost"
         self.folder = Path(tempfile.mkdtemp(prefix="rmq-"))
         self._options = options
         self._write_configuration()
-        epmd = [found, "-address", "127.0.0.1", "-port", str(self._epmd_port)]
-        self._epmd = Process("epmd", epmd, self._environment, self.folder, self.folder / "epmd.log")
         self._process: Process | None = None
 
     @property
@@ -72,7 +101,7 @@ class RabbitMQ:
 
     @property
     def authority(self) -> Path:
-        """The certificate that a client has to trust."""
+        """Return the certificate that a client has to trust."""
         return self.folder / "ca.pem"
 
     @property
@@ -81,8 +110,16 @@ class RabbitMQ:
 
     def start(self) -> RabbitMQ:
         """Start and wait until it answers."""
+        self.boot()
+        return self.wait()
+
+    def boot(self) -> None:
+        """Start it, and do not wait."""
         log = self.folder / "log"
         self._process = Process("rabbitmq", [str(SERVER)], self._environment, self.folder, log)
+
+    def wait(self) -> RabbitMQ:
+        """Wait until it answers."""
         try:
             until(self._answers, 60, "RabbitMQ to answer")
         except GaveUp:
@@ -90,8 +127,30 @@ class RabbitMQ:
             raise
         return self
 
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.alive
+
     def kill9(self) -> None:
         self._running().kill9()
+
+    def shut_down(self) -> None:
+        """End it as an operator does, with rabbitmqctl."""
+        subprocess.run(
+            [CONTROL, "shutdown"],
+            env=self._environment,
+            cwd=self.folder,
+            check=True,
+            capture_output=True,
+            timeout=patient(20),
+        )
+        self._running().wait(60)
+
+    def join(self, names: Sequence[str]) -> None:
+        """Form a cluster with these nodes, itself among them, when it starts for the first time."""
+        lines = [f"cluster_formation.classic_config.nodes.{n} = {name}\n" for n, name in enumerate(names, 1)]
+        with (self.folder / "rabbitmq.conf").open("a") as file:
+            file.write("cluster_formation.peer_discovery_backend = classic_config\n" + "".join(lines))
 
     def pause(self) -> None:
         """Stop it until `resume`: connections are accepted, and nothing is answered."""
@@ -101,25 +160,26 @@ class RabbitMQ:
         self._running().resume()
 
     def close(self) -> None:
-        """End the node and its epmd, and remove its folder."""
-        for process in (self._process, self._epmd):
-            if process is not None:
-                process.kill9()
+        """End the node and its own epmd, and remove its folder."""
+        if self._process is not None:
+            self._process.kill9()
+        if self._owns_epmd:
+            self._epmd.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @contextmanager
     def channel(self) -> Iterator[Any]:
-        """A channel of a client that knows nothing of Celery."""
+        """Yield a channel of a client that knows nothing of Celery."""
         with amqp.Connection(f"127.0.0.1:{self.port}", connect_timeout=10, read_timeout=10) as connection:
             yield connection.channel()
 
     def waiting(self, queue: str = "celery") -> int:
-        """How many messages wait in a queue."""
+        """Return how many messages wait in a queue."""
         with self.channel() as channel:
             return int(channel.queue_declare(queue, passive=True).message_count)
 
     def consumers(self, queue: str = "celery") -> int:
-        """How many consumers a queue has; 0 without such a queue."""
+        """Return how many consumers a queue has; 0 without such a queue."""
         with self.channel() as channel:
             try:
                 return int(channel.queue_declare(queue, passive=True).consumer_count)
@@ -135,7 +195,7 @@ class RabbitMQ:
                 return 0
 
     def ask(self, path: str, content: Any = None, method: str = "GET") -> Any:
-        """What the management API answers."""
+        """Return what the management API answers."""
         connection = HTTPConnection("127.0.0.1", self.api_port, timeout=patient(20))
         login = base64.b64encode(b"guest:guest").decode()
         headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
@@ -179,10 +239,9 @@ class RabbitMQ:
     def _environment(self) -> dict[str, str]:
         folder, given = str(self.folder), [f"-rabbit {name} {value}" for name, value in self._options.items()]
         return {
-            "PATH": os.environ.get("PATH", os.defpath),
-            "HOME": folder,  # the cookie of Erlang is there
+            **self._epmd.environment,
             "RABBITMQ_BASE": folder,
-            "RABBITMQ_NODENAME": f"gate{self.port}@localhost",
+            "RABBITMQ_NODENAME": self.name,
             "RABBITMQ_CONFIG_FILE": f"{folder}/rabbitmq.conf",
             "RABBITMQ_CONF_ENV_FILE": f"{folder}/none.conf",
             "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/plugins",
@@ -190,7 +249,6 @@ class RabbitMQ:
             "RABBITMQ_LOG_BASE": f"{folder}/logs",
             "RABBITMQ_PID_FILE": f"{folder}/pid",
             "RABBITMQ_DIST_PORT": str(self._node_port),
-            "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "ERL_EPMD_PORT": str(self._epmd_port),
+            "RABBITMQ_CTL_ERL_ARGS": LOOPBACK,
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": " ".join([*ERLANG, *given]),
         }

@@ -36,14 +36,11 @@ def play(site: Site, faults: Sequence[str], kinds: Sequence[str], result: Result
 
 def _suffer(site: Site, fault: str, kinds: Sequence[str], result: Result) -> float:
     """Kill it with effects in flight; return the seconds until an effect happened that was asked for after the kill."""
+    site.prepare(fault)
     before = _ask(site, kinds)
     until(lambda: set(before) & {row["key"] for row in site.judge.open()}, 30, "an effect in flight")
     began = time.time()
-    if fault == "worker":
-        site.worker.kill9()
-        site.hire()
-    else:
-        site.servers[fault].die()
+    site.die(fault)
     fresh = set(_ask(site, kinds))
 
     def first() -> float | None:

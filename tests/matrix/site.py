@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,8 @@ def close_all() -> None:
 class Site:
     """Servers, judge, one worker, and who asks; `close` ends all of it."""
 
-    def __init__(self, combination: Combination, folder: Path) -> None:
+    def __init__(self, combination: Combination, folder: Path, brokers: Mapping[str, type[Engine]] = BROKERS) -> None:
+        self._brokers = brokers
         self._closers: list[Callable[[], None]] = []
         self.servers: dict[str, Engine] = {}  #: what a fault names → what it kills
         SITES.add(self)
@@ -64,6 +65,17 @@ class Site:
     def worker(self) -> Process:
         """The worker that was started last."""
         return self._worker
+
+    def prepare(self, fault: str) -> None:
+        """Do what has to be done before a fault, and does not count as a part of it."""
+
+    def die(self, fault: str) -> None:
+        """Kill what a fault names, and bring it back."""
+        if fault == "worker":
+            self.worker.kill9()
+            self.hire()
+        else:
+            self.servers[fault].die()
 
     def hire(self) -> None:
         """Start a worker and wait until it consumes."""
@@ -100,7 +112,7 @@ class Site:
         if combination.broker == combination.ledger:
             self.servers["broker and ledger"] = ledger
         else:
-            broker = self._start(BROKERS[combination.broker])
+            broker = self._start(self._brokers[combination.broker])
             self.servers |= {"broker": broker, "ledger": ledger}
             env["BROKER_URL"] = broker.url
         if kind := JOURNALS[combination.journal]:
