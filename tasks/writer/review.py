@@ -1,4 +1,8 @@
-"""A person's decision about a draft: approved, it is a post; rejected, it is kept beside the drafts with the reason."""
+"""A person's decision about a draft: approved, it is a post; rejected, it is kept beside the drafts with the reason.
+
+Each decision begins with the rename of the draft's file, which succeeds once: of two persons, also on two hosts that share
+the folder, one decides, and the other is told. The lock only lets two on one host wait for each other.
+"""
 
 from __future__ import annotations
 
@@ -108,12 +112,13 @@ def _approve(name: str, seen: str, edit: Edit | None) -> Decided:
         raise DraftNotDecided(
             f"there is a post {found.draft} in {home} already; give the draft another id, or reject it"
         )
-    if edit:
-        write_atomic(drafts.folder() / f"{found.draft}.md{ORIGINAL}", file.read_bytes())
-        write_atomic(file, _rewritten(found.draft, file, edit))
     target.parent.mkdir(parents=True, exist_ok=True)
-    file.rename(target)
-    sync_folder(target.parent)
+    if edit:
+        edited = _rewritten(found.draft, file, edit)
+        _take(found, drafts.folder() / f"{found.draft}.md{ORIGINAL}")
+        write_atomic(target, edited)
+    else:
+        _take(found, target)
     return Decided(found.draft, "approved", str(target), is_new=True)
 
 
@@ -151,13 +156,21 @@ def _reject(name: str, by: str, why: str, seen: str) -> Decided:
     _check_seen(found, name, seen)
     if isinstance(found, Decided):
         return found
-    file = Path(found.file)
     target, now = drafts.folder() / f"{found.draft}.md{REJECTED}", datetime.now(UTC).isoformat(timespec="seconds")
     remark = f"# rejected at {now} by {' '.join(by.split())}: {' '.join(why.split())}\n"
-    lines = file.read_bytes().splitlines(keepends=True)
+    _take(found, target)
+    lines = target.read_bytes().splitlines(keepends=True)
     write_atomic(target, b"".join([*lines[:1], remark.encode(), *lines[1:]]))
-    file.unlink()
     return Decided(found.draft, "rejected", str(target), is_new=True)
+
+
+def _take(found: WaitingDraft, target: Path) -> None:
+    """Move the file of a draft that waits, which decides about it; raises Changed if somebody else did so in this moment."""
+    try:
+        Path(found.file).rename(target)
+    except FileNotFoundError:
+        raise Changed(f"{found.draft} was decided in this moment by somebody else, so nothing was changed") from None
+    sync_folder(target.parent)
 
 
 def _find(name: str, home: Path, state: Literal["approved", "rejected"]) -> WaitingDraft | Decided:
@@ -179,6 +192,12 @@ def _find(name: str, home: Path, state: Literal["approved", "rejected"]) -> Wait
             return Decided(name, state, str(home / f"{name}.md"), is_new=False)
         raise DraftNotDecided(
             f"{name} is a post already; to take it back, remove its file in {settings.current().content_dir}"
+        )
+    original = drafts.folder() / f"{name}.md{ORIGINAL}"
+    if re.fullmatch(post.ID, name) and original.exists():
+        raise DraftNotDecided(
+            f"{name} neither waits nor is a post, and its text before an edit is there; to decide about that again: "
+            f"mv {original} {drafts.folder() / name}.md"
         )
     close = get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]}?" if close else f"see: {hints.gatehouse('draft', 'list')}"
