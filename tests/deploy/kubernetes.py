@@ -62,7 +62,7 @@ def kustomization(folder: Path) -> dict[str, Any]:
 
 
 def manifests(*folders: Path) -> list[Manifest]:
-    """Every resource of the files that these folders' kustomizations name, without what another folder has."""
+    """Return every resource of the files that these folders' kustomizations name, without what another folder has."""
     names = [(folder, name) for folder in folders or (BASE, OVERLAY) for name in kustomization(folder)["resources"]]
     files = [folder / name for folder, name in names if name.endswith(".yaml")]
     return [Manifest(file, content) for file in files for content in yaml.safe_load_all(file.read_text())]
@@ -73,13 +73,13 @@ def deployments() -> list[Manifest]:
 
 
 def literals(folder: Path) -> dict[str, str]:
-    """The settings that a kustomization writes into the ConfigMap gatehouse."""
+    """Return the settings that a kustomization writes into the ConfigMap gatehouse."""
     (one,) = (each for each in kustomization(folder)["configMapGenerator"] if each["name"] == "gatehouse")
     return dict(text.split("=", 1) for text in one["literals"])
 
 
 def every(content: object, name: str) -> Iterator[Any]:
-    """Every value of this name, at any depth."""
+    """Yield every value of this name, at any depth."""
     if isinstance(content, dict):
         for key, value in content.items():
             if key == name:

@@ -104,7 +104,7 @@ def test_kustomize_builds_the_overlay_with_and_without_rabbitmq(tmp_path: Path) 
 
 
 def relative(target: Path, folder: Path) -> str:
-    """The path from one folder to another over the root: kustomize refuses absolute ones."""
+    """Return the path from one folder to another over the root: kustomize refuses absolute ones."""
     return "../" * len(folder.resolve().relative_to("/").parts) + str(target.resolve().relative_to("/"))
 
 

@@ -31,7 +31,7 @@ SETUPTOOLS: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text()
 
 
 def folders() -> list[Path]:
-    """Every folder of ours that can be imported; tests and bench stay at home."""
+    """Return every folder of ours that can be imported; tests and bench stay at home."""
     tops = [path.parent for path in ROOT.glob("*/__init__.py") if path.parent.name not in {"tests", "bench"}]
     return [found.parent for top in tops for found in top.rglob("__init__.py")]
 

@@ -57,7 +57,7 @@ def test_there_are_pods_for_each_process_but_flower() -> None:
 
 
 def known_settings() -> set[str]:
-    """Every variable that settings.py reads."""
+    """Return every variable that settings.py reads."""
     listed = set(re.findall(r"^# ([A-Z][A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     return listed | {field.name.upper() for field in dataclasses.fields(settings.Settings)}
 

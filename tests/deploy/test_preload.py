@@ -136,7 +136,7 @@ def test_what_is_not_a_single_console_script_is_left_to_the_shell(command: str) 
 
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> preload.Preloaded:
-    """What is preloaded is a module that the test wrote."""
+    """Preload a module that the test wrote."""
     (tmp_path / "shared_here.py").write_text("VALUE = 1\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(preload, "SHARED", "shared_here")

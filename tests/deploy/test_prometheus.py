@@ -23,7 +23,7 @@ VARIABLES = {"$__rate_interval": "5m", "$agent": ".*"}
 
 
 def names() -> set[str]:
-    """The names of all samples that a page of metrics may have."""
+    """Return the names of all samples that a page of metrics may have."""
     ends = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket",)}
     return {each.name + end for each in METRICS for end in ends[each.kind]}
 

@@ -171,7 +171,7 @@ def front(tmp_path_factory: pytest.TempPathFactory, valkey_server: Valkey) -> It
 
 @pytest.fixture(scope="module")
 def roomy(front: Front, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    """A second nginx in front of the same web process, which lets large bodies through."""
+    """Yield a second nginx in front of the same web process, which lets large bodies through."""
     folder = tmp_path_factory.mktemp("roomy")
     certificate(folder)
     one = Front(front.install, folder, max_body="10m")

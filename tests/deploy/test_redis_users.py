@@ -38,7 +38,7 @@ NEVER = (
 
 
 def rules() -> dict[str, list[str]]:
-    """The words behind each user's name."""
+    """Return the words behind each user's name."""
     return {line.split()[1].removeprefix("gatehouse-"): line.split()[2:] for line in TEXT.splitlines()}
 
 
@@ -48,7 +48,7 @@ def commands(user: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
-    """A server with the file as a person would have completed it; the test's own user stays."""
+    """Yield a server with the file as a person would have completed it; the test's own user stays."""
     file = tmp_path_factory.mktemp("acl") / "users.acl"
     completed = re.sub(r"user (gatehouse-\w+) off", r"user \1 on >\1", TEXT)
     file.write_text(completed.replace("user default off", "user default on nopass ~* &* +@all"))
@@ -150,7 +150,7 @@ def test_a_call_and_an_effect_go_through_each_user_that_sends_calls(
 
 
 def as_dict(entry: object) -> dict[str, object]:
-    """The answer of ACL LOG as a dict; RESP 2 has a list of names and values."""
+    """Return the answer of ACL LOG as a dict; RESP 2 has a list of names and values."""
     if isinstance(entry, dict):
         return entry
     assert isinstance(entry, list)

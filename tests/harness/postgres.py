@@ -25,7 +25,7 @@ USER = "gate"
 
 
 def binaries() -> Path:
-    """The folder of the newest server's programs: Debian does not put them on PATH."""
+    """Return the folder of the newest server's programs: Debian does not put them on PATH."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[4]))
     on_path = shutil.which("postgres")
     if not found and not on_path:
@@ -116,7 +116,7 @@ class Postgres:
                 process.send_signal(signal.SIGCONT)
 
     def standby(self, name: str, port: int = 0) -> Postgres:
-        """A running standby of this server, which it reaches at this port or at the server's own."""
+        """Return a running standby of this server, which it reaches at this port or at the server's own."""
         folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
         self._own(folder)
         source = f"host=127.0.0.1 port={port or self.port} user={USER} application_name={name}"
@@ -134,7 +134,7 @@ class Postgres:
         until(lambda: self.sql(f"SHOW {name}")[0][0] == value, what=f"{name} to be {value}")
 
     def sql(self, query: str, database: str = "postgres") -> list[tuple[Any, ...]]:
-        """The rows of a query."""
+        """Return the rows of a query."""
         with psycopg.connect(self.url_of(database), autocommit=True, connect_timeout=5) as connection:
             cursor = connection.execute(query.encode())
             return cursor.fetchall() if cursor.description else []
@@ -177,7 +177,7 @@ def _environment() -> Mapping[str, str]:
 
 
 def _user() -> str:
-    """The user as whom root starts the server."""
+    """Return the user as whom root starts the server."""
     names = {each.pw_name for each in pwd.getpwall()}
     return "postgres" if "postgres" in names else "nobody"
 

@@ -29,7 +29,7 @@ DOWN_AFTER = 1500
 
 
 def server_with_tls() -> str:
-    """A server that is built with TLS; the one from the wheel is not."""
+    """Return a server that is built with TLS; the one from the wheel is not."""
     found = shutil.which("redis-server") or shutil.which("valkey-server")
     if found is None or not shutil.which("openssl"):
         raise ServerMissing("no server with TLS: install the packages redis-server and openssl")
@@ -82,7 +82,7 @@ class Node:
         )
 
     def client(self) -> redis.Redis:
-        """A client that answers in text; one for all, closed at the end."""
+        """Return a client that answers in text; one for all, closed at the end."""
         return self._client
 
     def start(self) -> Node:
@@ -160,7 +160,7 @@ class RedisGroup:
         return self
 
     def primary(self) -> Node:
-        """The server that the sentinels name now; they may be of different minds during a failover."""
+        """Return the server that the sentinels name now; they may be of different minds during a failover."""
         named = {int(each.client().sentinel_get_master_addr_by_name(MASTER)[1]) for each in self.sentinels}
         found = [each for each in self.nodes if {each.port} == named]
         if not found:
@@ -168,7 +168,7 @@ class RedisGroup:
         return found[0]
 
     def other(self, node: Node) -> Node:
-        """The one that is not this one."""
+        """Return the one that is not this one."""
         return next(each for each in self.nodes if each is not node)
 
     def wait_for_failover(self, before: Node) -> Node:

@@ -33,12 +33,12 @@ class Hosts:
             each.env |= {"TASK_MODULES": AGENTS, "HOST_NAME": name, "NOTES_DIR": str(a.notes_dir)}
 
     def name(self, install: Install) -> str:
-        """The name of a host whose processes have begun."""
+        """Return the name of a host whose processes have begun."""
         mark = (install.state_dir / "run" / "host").read_text().strip().rpartition(".")[2]
         return f"{install.env['HOST_NAME']}.{mark}"
 
     def key(self, name: str, *fields: str) -> Any:
-        """Fields of a key of the doubter, read from Redis: a command each time would take longer than what is waited for."""
+        """Return fields of a key of the doubter, read from Redis: a command each time would take longer than what is waited for."""
         return self.store.hmget(Keys("doubter").key(name), *fields)
 
     def state(self, name: str) -> str | None:
@@ -48,7 +48,7 @@ class Hosts:
         until(lambda: self.state(name) == state, deadline, f"{name} to be {state}")
 
     def row(self, install: Install, of: Install) -> dict[str, Any]:
-        """What one host tells of another."""
+        """Return what one host tells of another."""
         [found] = [each for each in install.gate("hosts") if each["host"] == self.name(of)]
         return dict(found)
 

@@ -25,7 +25,7 @@ LOOK_UPS = 3
 
 
 def a_namespace(letter: str, subnet: int) -> Namespace:
-    """A network of its own. Where a program is missing: skip at home, fail in CI. Where this user may not make one: skip."""
+    """Return a network of its own. Where a program is missing: skip at home, fail in CI. Where this user may not make one: skip."""
     try:
         return Namespace(letter, subnet)
     except NoNamespaces as error:
@@ -73,7 +73,7 @@ class Networks:
         return str(self.store.hget(Keys("doubter").key(key), "state"))
 
     def of_a(self) -> dict[str, Any]:
-        """What B tells of A."""
+        """Return what B tells of A."""
         [found] = [each for each in self.b.gate("hosts") if each["host"].startswith("ha.")]
         return dict(found)
 

@@ -39,7 +39,7 @@ def rabbitmq() -> Iterator[RabbitMQ]:
 def house(
     rabbitmq: RabbitMQ, tmp_path_factory: pytest.TempPathFactory, effect_server: EffectServer
 ) -> Iterator[Install]:
-    """An installation whose messages go through RabbitMQ; nothing runs yet."""
+    """Yield an installation whose messages go through RabbitMQ; nothing runs yet."""
     effect_server.clear()
     server = a_valkey()
     env = {
@@ -57,14 +57,14 @@ def house(
 
 @pytest.fixture
 def running(house: Install) -> None:
-    """One worker, from the test before if it still runs."""
+    """Have one worker, from the test before if it still runs."""
     if not any(process.alive and process.name.startswith("worker") for process in house.processes):
         house.worker(concurrency=2)
 
 
 @pytest.fixture
 def stopped(house: Install, rabbitmq: RabbitMQ) -> None:
-    """No worker, so that what is sent stays in the broker, which is empty."""
+    """Have no worker, so that what is sent stays in the broker, which is empty."""
     for process in house.processes:
         process.kill9()
     until(lambda: rabbitmq.consumers() == 0, what="RabbitMQ to see that the workers are gone")
@@ -345,7 +345,7 @@ def test_tls_is_checked_by_each_client(house: Install, rabbitmq: RabbitMQ, place
 
 
 def doctor(house: Install, broker: str) -> dict[str, Any]:
-    """What the doctor says of another broker, by check."""
+    """Return what the doctor says of another broker, by check."""
     other = Install(house.folder / "other", house.redis_url, task_modules=(), env={"BROKER_URL": broker})
     try:
         return {row["check"]: row for row in json.loads(other.celery("gate", "doctor", "--json").stdout)}
