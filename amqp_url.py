@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, parse_qs, quote, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qs, quote, unquote, urlencode
 
-from redis_url import MAX_PORT, UnusableUrl
+from url_parts import UnusableUrl, certificate_files, split
 
 #: The schemes, and the port that each has by default.
 SCHEMES = {"amqp": 5672, "amqps": 5671}
@@ -100,20 +98,7 @@ def _split(url: str) -> SplitResult:
             "names several servers: with a list, each reconnect waits 17 s for a node that is down; write one name that "
             "answers for all nodes, such as that of a load balancer"
         )
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise UnusableUrl(
-            "cannot be read; percent-encode special characters in its password, write a number as its port"
-        ) from None
-    if port == 0:
-        raise UnusableUrl(f"has the port 0; write a number from 1 to {MAX_PORT}, the default is {SCHEMES['amqp']}")
-    if parts.fragment or url.endswith("#"):
-        raise UnusableUrl("has a '#' in it; write %23 where it belongs to the password or the virtual host")
-    if not url.isprintable() or any(c.isspace() for c in url):
-        raise UnusableUrl("has a space or a control character in it; percent-encode it")
-    return parts
+    return split(url, SCHEMES["amqp"], "virtual host")
 
 
 def _host(parts: SplitResult) -> str:
@@ -135,9 +120,4 @@ def _files(parts: SplitResult) -> dict[str, str]:
         if name not in _FILES or len(values) > 1:
             raise UnusableUrl(f"has an unknown or repeated option {name[:40]!r}; the options are {', '.join(_FILES)}")
         found[name] = values[0]
-    for name, file in found.items():
-        if not Path(file).is_absolute() or not os.access(file, os.R_OK):
-            raise UnusableUrl(f"has an {name} that is not the whole path of a file that can be read")
-    if "ssl_keyfile" in found and "ssl_certfile" not in found:
-        raise UnusableUrl("has an ssl_keyfile and no ssl_certfile; write both, or the certificate alone")
-    return found
+    return certificate_files(found)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping
-from pathlib import Path
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote
+
+import url_parts
+from url_parts import FILES, UnusableUrl, certificate_files
 
 DEFAULT_PORT = 6379
-MAX_PORT = 65_535
 
 _DATABASE = ("db", "virtual_host")
-_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 #: How a certificate is checked, as redis-py and as Python's ssl write it.
 _CHECKS = {
     "required": "required",
@@ -23,7 +22,7 @@ _CHECKS = {
 }
 _YES_OR_NO = {"true": "true", "1": "true", "yes": "true", "false": "false", "0": "false", "no": "false"}
 #: The options that need TLS.
-TLS = frozenset({*_FILES, "ssl_cert_reqs", "ssl_check_hostname"})
+TLS = frozenset({*FILES, "ssl_cert_reqs", "ssl_check_hostname"})
 #: Options that Gatehouse sets itself, to fit its own timeouts.
 _OWN = frozenset(
     {
@@ -44,10 +43,6 @@ _OWN = frozenset(
 )
 
 
-class UnusableUrl(ValueError):
-    """Raised for a URL that cannot be used; the message says what to write instead, and never shows the URL."""
-
-
 def login(written: str | None, options: dict[str, str], name: str) -> str:
     """Return a user name or a password, from before the host or else from the query."""
     given = options.pop(name, "")
@@ -56,20 +51,7 @@ def login(written: str | None, options: dict[str, str], name: str) -> str:
 
 def split(url: str) -> SplitResult:
     """Return the parts of a URL; raise UnusableUrl for one that not every client reads alike."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise UnusableUrl(
-            "cannot be read; percent-encode special characters in its password, write a number as its port"
-        ) from None
-    if port == 0:
-        raise UnusableUrl(f"has the port 0; write a number from 1 to {MAX_PORT}, the default is {DEFAULT_PORT}")
-    if parts.fragment or url.endswith("#"):
-        raise UnusableUrl("has a '#' in it; write %23 where it belongs to the password or the path")
-    if not (parts.password or parts.username or "").isprintable() or any(c.isspace() for c in url):
-        raise UnusableUrl("has a space or a control character in it; percent-encode it")
-    return parts
+    return url_parts.split(url, DEFAULT_PORT)
 
 
 def options(parts: SplitResult, more: Collection[str] = ()) -> dict[str, str]:
@@ -123,10 +105,4 @@ def tls(options: Mapping[str, str]) -> dict[str, str]:
         raise UnusableUrl("has an unknown ssl_check_hostname; write true or false")
     if check == "none" and name == "true":
         raise UnusableUrl("wants the host's name checked and its certificate not; remove one of the two options")
-    files = {option: options[option] for option in _FILES if option in options}
-    for option, file in files.items():
-        if not Path(file).is_absolute() or not os.access(file, os.R_OK):
-            raise UnusableUrl(f"has an {option} that is not the whole path of a file that can be read")
-    if ("ssl_keyfile" in files) and "ssl_certfile" not in files:
-        raise UnusableUrl("has an ssl_keyfile and no ssl_certfile; write both, or the certificate alone")
-    return {"ssl_cert_reqs": check, "ssl_check_hostname": name, **files}
+    return {"ssl_cert_reqs": check, "ssl_check_hostname": name, **certificate_files(options)}

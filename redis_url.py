@@ -13,7 +13,8 @@ from typing import Any
 from urllib.parse import SplitResult, quote, urlencode
 
 import redis_options as parts_of
-from redis_options import DEFAULT_PORT, MAX_PORT, UnusableUrl
+from redis_options import DEFAULT_PORT
+from url_parts import MAX_PORT, UnusableUrl
 
 __all__ = ["DEFAULT_PORT", "MAX_PORT", "RedisUrl", "UnusableUrl", "read"]
 

@@ -45,7 +45,7 @@ sys.exit(main())
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A copy of the code that the takeover needs, without data."""
+    """Return a copy of the code that the takeover needs, without data."""
     for part in ("state", "deploy"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__", "*.json*"))
     for file in (
@@ -58,6 +58,7 @@ def root(tmp_path: Path) -> Path:
         "broker_url.py",
         "redis_options.py",
         "smtp_url.py",
+        "url_parts.py",
     ):
         shutil.copy(ROOT / file, tmp_path)
     return tmp_path
@@ -77,7 +78,7 @@ def put_code(root: Path) -> None:
 
 
 def data_in(folder: Path) -> dict[str, str]:
-    """Every file of the data folders, and its text; code does not count."""
+    """Return every file of the data folders, and its text; code does not count."""
     found = [file for name in ("journal", "agents", "mailbox", "secrets", "run") for file in (folder / name).rglob("*")]
     return {
         str(file.relative_to(folder)): file.read_text()
