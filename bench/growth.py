@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-import pygal
 from pygal.style import CleanStyle
 
 import settings
 from bench import recover
 from bench.agents import noop
+from bench.charts import line_chart
 from bench.environment import BenchEnvironment
 from bench.latency import Stopwatch, latencies
 from bench.sides import EFFECT, GATE, PLAIN
@@ -45,12 +45,9 @@ class Plot:
 
     def write(self, folder: Path) -> None:
         """Write it as SVG, without script and without a font from elsewhere."""
-        chart = pygal.Line(
-            style=CleanStyle(font_family="sans-serif"), js=(), width=720, height=360, title=self.title, x_title=self.x,
-            legend_at_bottom=True, range=(0, max(max(each) for each in self.series.values()) * 1.05), disable_xml_declaration=True,
-            no_prefix=True,
-        )  # fmt: skip
-        chart.x_labels = [f"{number:,}" for number in self.numbers]
+        top = max(max(each) for each in self.series.values()) * 1.05
+        style = CleanStyle(font_family="sans-serif")
+        chart = line_chart(self.title, self.x, self.numbers, style=style, width=720, height=360, range=(0, top))
         for name, values in self.series.items():
             chart.add(name, [round(value, 1) for value in values])
         (folder / f"{self.name}.svg").write_text(chart.render(is_unicode=True) + "\n")

@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pygal
 
+from bench.charts import line_chart
 from bench.growth_model import Model, Outcome, Setup, table
 from bench.growth_ways import AGENTS, CELL, cells, one_cell
-
-#: Nothing random and nothing from another host is in a file that is committed.
-STYLE = {"no_prefix": True, "js": [], "disable_xml_declaration": True, "legend_at_bottom": True}
 
 
 def write(folder: Path, setup: Setup) -> None:
@@ -49,6 +47,4 @@ def _waits(outcomes: Sequence[Outcome], title: str) -> pygal.Line:
 
 
 def _chart(title: str, outcomes: Sequence[Outcome]) -> pygal.Line:
-    chart = pygal.Line(title=title, x_title="agents", **STYLE)
-    chart.x_labels = [f"{each.setup.agents:,}" for each in outcomes]
-    return chart
+    return line_chart(title, "agents", [each.setup.agents for each in outcomes])
