@@ -39,6 +39,11 @@ STEPS = {
     "journal": ("state.journal.journal", "Journal.append"),
     "mirror": ("os", "replace"),  # a state file is about to become the new one
 }
+#: Where they are instead with RabbitMQ as the broker.
+RABBITMQ_STEPS = {
+    "fetch": ("workers.rabbitmq.transport", "ConfirmingChannel.message_to_python"),  # taken, and not noted
+    "ack": ("workers.rabbitmq.transport", "ConfirmingChannel.basic_ack"),
+}
 #: Steps that Python itself announces, to audit hooks.
 ANNOUNCED = {"connect": "http.client.connect", "bytes": "http.client.send"}
 
@@ -57,7 +62,8 @@ class Stumble:
         if self.step in ANNOUNCED:
             sys.addaudithook(self._hear)
             return
-        module, _, path = STEPS[self.step][0], "", STEPS[self.step][1]
+        is_amqp = os.environ.get("BROKER_URL", "").startswith("amqp")
+        module, path = (STEPS | RABBITMQ_STEPS if is_amqp else STEPS)[self.step]
         *owners, name = path.split(".")
         owner: Any = functools.reduce(getattr, owners, importlib.import_module(module))
         setattr(owner, name, self._around(getattr(owner, name)))
