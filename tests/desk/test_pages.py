@@ -15,6 +15,7 @@ from state import health, host
 from state.agents import autonomy
 from state.agents.snapshot import snapshot
 from state.processes import host_signs
+from state.processes import hosts as processes
 from state.redis import client
 from state.redis.keys import Keys
 from tasks import publisher
@@ -258,6 +259,30 @@ def test_the_page_of_the_hosts_says_how_each_is_and_what_to_do_about_a_silent_on
     assert "this page comes from here Holds nothing, runs web." in text
     assert "far.abcdef silent last sign of life" in text
     assert "host-gone far.abcdef" in text
+    assert [form.action for form in html.fromstring(browser.get("/hosts").text).forms if "gone" in form.action] == [
+        "./hosts/far.abcdef/gone"
+    ]
+
+
+def test_a_person_says_on_the_page_why_a_host_never_comes_back(browser: TestClient) -> None:
+    signs = {"far.abcdef": 1, "near.fedcba": round(health.time_ms())}
+    for name, seen in signs.items():
+        sign = {"name": name, "boot": "b", "seen_ms": seen, "kinds": {}}
+        client.client().hset(host_signs.key(), name.partition(".")[2], json.dumps(sign))
+
+    assert browser.post("/hosts/far.abcdef/gone", data={"why": " "}).status_code == 422
+    assert browser.post("/hosts/nowhere/gone", data={"why": "it burned down"}).status_code == 404
+    alive = browser.post("/hosts/near.fedcba/gone", data={"why": "it burned down"})
+    assert alive.status_code == 409
+    assert "gave a sign of life" in alive.text
+    assert processes.gone() == {}
+
+    assert said(browser, "/hosts/far.abcdef/gone", why="it burned down").endswith("/hosts")
+
+    assert (processes.gone()["abcdef"].why, processes.gone()["abcdef"].door) == ("it burned down", "desk")
+    told = text_of(browser, "/hosts")
+    assert "far.abcdef is gone, and held 0 keys." in told
+    assert "it burned down" in told
 
 
 def test_a_decision_about_a_host_leads_from_the_audit_to_the_hosts(browser: TestClient) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+import redis
 
+from state.processes import host_signs
 from tests.effects.client import EffectServer
 from tests.harness import Install, until
 from tests.harness.shell import Shell
@@ -270,3 +272,24 @@ def test_a_request_is_in_progress_until_a_person_decides_and_then_has_its_answer
     assert (first.status, again.status, last.status) == (202, 409, 200)
     assert first.content["call"] == again.content["call"] == last.content["call"]
     assert (last.content["ok"], last.content["state"]) == (False, "cancelled")
+
+
+def test_a_program_says_that_a_host_is_gone_and_is_named_in_the_audit(
+    owner: Program, effects: EffectServer, store: redis.Redis
+) -> None:
+    sign = {"name": "far.abcdef", "boot": "b", "seen_ms": 1, "kinds": {}}
+    store.hset(host_signs.key(), "abcdef", json.dumps(sign))
+    of_all = {each["host"]: each["state"] for each in json.loads(owner.get("/api/hosts").body)}
+    assert of_all["far.abcdef"] == "silent"
+
+    assert "nowhere" in problem(owner.send("POST", "/api/hosts/nowhere/gone", {"why": "it burned down"}), 404)
+    problem(owner.send("POST", "/api/hosts/far.abcdef/gone", {}), 422)
+    answer = owner.send("POST", "/api/hosts/far.abcdef/gone", {"why": "it burned down"})
+
+    assert answer.status == 200, answer
+    assert answer.content == {"host": "far.abcdef", "by": "owner", "why": "it burned down", "keys": []}
+    (entry, *_) = json.loads(owner.get("/api/audit?what=host-gone").body)
+    assert [entry[name] for name in ("by", "door", "subject", "after")] == ["owner", "api", "far.abcdef", "gone"]
+    [alive] = [host for host, state in of_all.items() if state == "alive"]
+    assert "gave a sign of life" in problem(owner.send("POST", f"/api/hosts/{alive}/gone", {"why": "no"}), 409)
+    problem(Program(owner.house, READER).send("POST", "/api/hosts/far.abcdef/gone", {"why": "no"}), 403)

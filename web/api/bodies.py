@@ -87,6 +87,13 @@ class ReviseBody(ApiBody):
     seen: Seen = ""
 
 
+class HostGoneBody(ApiBody):
+    """The decision that a host never comes back."""
+
+    why: Why
+    force: Annotated[bool, Field(description="Although it gave a sign of life within the last minute")] = False
+
+
 class AutonomyBody(ApiBody):
     """The mode of an agent: it sends nothing, asks a person before each effect, or acts."""
 

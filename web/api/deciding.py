@@ -63,6 +63,17 @@ def set_autonomy(asked: Asked) -> dict[str, Any]:
 
 
 @told
+def host_gone(asked: Asked) -> dict[str, Any]:
+    """Say that a host never comes back, as `gate host-gone --json` does."""
+    try:
+        return decisions.host_gone(asked.path("host"), _by(asked), force=asked.body.force)
+    except NotFound:
+        raise
+    except NotDecided as error:  # it lives, or the name fits several: the request is right, and not now
+        raise HTTPException(409, clean(str(error))) from None
+
+
+@told
 def run(asked: Asked) -> dict[str, Any]:
     """Run an agent's schedule entry now, as `gate run --json` does."""
     agent = asked.path("name")

@@ -19,7 +19,7 @@ from web.api import schemas
 from web.api.operation import Asked
 from workers.commands import status
 from workers.people import all_agents
-from workers.readings import entries
+from workers.readings import entries, hosts
 
 #: Incidents of the past that are shown.
 MAX_PAST = 50
@@ -58,6 +58,11 @@ def show_call(asked: Asked) -> dict[str, Any]:
     call = asked.path("call")
     found = (history.of_call(agent, call) for agent in named_agents(asked))
     return _found(next(filter(None, found), None), "no call with this id is known; old calls are forgotten")
+
+
+def list_hosts(_: Asked) -> list[dict[str, Any]]:
+    """Return the hosts, as `gate hosts --json` does."""
+    return [each.in_json() for each in hosts.read()]
 
 
 def list_incidents(_: Asked) -> dict[str, Any]:

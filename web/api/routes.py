@@ -12,6 +12,7 @@ from web.api import deciding, openapi, reading, schemas, tasks
 from web.api.bodies import (
     ApproveBody,
     AutonomyBody,
+    HostGoneBody,
     PauseBody,
     RejectBody,
     ResolveBody,
@@ -62,6 +63,7 @@ OPERATIONS = (
     _decide("resumeAgent", f"{_AGENT}/resume", "Let an agent run again", deciding.resume, ResumeBody, schemas.AGENT),
     _decide("runAgent", f"{_AGENT}/run", "Run an agent's schedule entry now", deciding.run, RunBody, schemas.TICK),
     _decide("setAutonomy", f"{_AGENT}/autonomy", "Say how far an agent may go", deciding.set_autonomy, AutonomyBody, schemas.AUTONOMY),
+    _decide("hostGone", "/api/hosts/{host}/gone", "Say that a host never comes back", deciding.host_gone, HostGoneBody, schemas.HOST_GONE),
     _decide("resolveKey", f"{_KEY}/resolve", "Say what became of a key", deciding.resolve, ResolveBody, schemas.DECIDED, **schemas.OF_AGENT),
     _decide("approveKey", f"{_KEY}/approve", "Let a held key run", deciding.approve, ApproveBody, schemas.DECIDED, **schemas.OF_AGENT),
     _decide("reviseKey", f"{_KEY}/revise", "Send another payload of a key", deciding.revise, ReviseBody, schemas.DECIDED, **schemas.OF_AGENT),
@@ -71,6 +73,7 @@ OPERATIONS = (
     _read("showKey", _KEY, "Show the story of a key", reading.show_key, schemas.STORY, **schemas.OF_AGENT),
     _read("showCall", "/api/calls/{call:path}", "Show the story of a call and its answer", reading.show_call, schemas.STORY, **schemas.OF_AGENT),
     _read("listSchedule", "/api/schedule", "List the entries of the schedule", reading.list_schedule, schemas.SCHEDULE),
+    _read("listHosts", "/api/hosts", "List the hosts and what each holds", reading.list_hosts, schemas.HOSTS),
     _read("listIncidents", "/api/incidents", "List what is wrong, and what was", reading.list_incidents, schemas.INCIDENTS),
     _read("listAudit", "/api/audit", "List who decided what", reading.list_audit, schemas.AUDIT, **schemas.OF_AGENT, **schemas.OF_AUDIT),
     Operation(

@@ -8,6 +8,7 @@ Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
 MAYBE_TEXT: Schema = {"type": ["string", "null"]}
+MAYBE_NUMBER: Schema = {"type": ["number", "null"]}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 ANY: Schema = {}
 
@@ -56,11 +57,33 @@ STORY = fields(
 SCHEDULE = listed(fields({"entry": TEXT, "problem": MAYBE_TEXT}, cron=TEXT, task=TEXT, last=MAYBE_TEXT, next=TEXT))
 INCIDENT = fields({"id": TEXT, "kind": TEXT, "what": TEXT, "since": TEXT, "until": MAYBE_TEXT}, agent=TEXT, key=TEXT)
 INCIDENTS = fields({"open": listed(INCIDENT), "past": listed(INCIDENT)})
+HOSTS = listed(
+    fields(
+        {"host": TEXT, "state": TEXT, "here": {"type": "boolean"}, "seen": MAYBE_TEXT, "versions": listed(TEXT)},
+        silent=MAYBE_NUMBER,
+        clock=MAYBE_NUMBER,
+        boot=MAYBE_TEXT,
+        processes={"type": "object", "additionalProperties": COUNT},
+        agents=listed(TEXT),
+        claims=COUNT,
+        doubts=COUNT,
+        gone={"type": ["object", "null"]},
+    )
+)
 AUDIT = listed(
     fields(dict.fromkeys(("at", "agent", "by", "door", "what", "subject", "why", "before", "after", "cursor"), TEXT))
 )
 #: What became of a key about which something was decided.
 DECIDED = fields({"key": TEXT, "agent": TEXT, "state": STATE, "by": TEXT, "why": TEXT})
+#: A host that is gone, and what it held.
+HOST_GONE = fields(
+    {
+        "host": TEXT,
+        "by": TEXT,
+        "why": TEXT,
+        "keys": listed(fields({"agent": TEXT, "key": TEXT, "before": STATE, "state": STATE})),
+    }
+)
 #: How far an agent may go now, and could go before.
 AUTONOMY = fields({"agent": TEXT, "autonomy": TEXT, "before": TEXT})
 #: A tick that was started, or that ran before.
@@ -75,7 +98,7 @@ ENDED = fields(
     rung=MAYBE_TEXT,
     error=TEXT,
     stage=TEXT,
-    retry_after={"type": ["number", "null"]},
+    retry_after=MAYBE_NUMBER,
 )
 #: An error (RFC 9457). `errors` names the fields that are wrong; `call` and `status_url` the call that is in progress.
 PROBLEM = fields(

@@ -36,6 +36,11 @@ class HostReading:
         return self.host.state == "silent" and not self.is_here and (is_news or self.claims + self.doubts > 0)
 
     @property
+    def may_be_gone(self) -> bool:
+        """True if a person may say that it is gone: it gives no sign, and it is not this host."""
+        return not self.is_here and self.host.state in {"silent", "stopped"}
+
+    @property
     def processes(self) -> str:
         """Its processes in words, such as "2 workers, beat, web"."""
         counts = Counter(each.kind for each in self.host.processes)
