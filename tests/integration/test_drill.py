@@ -13,6 +13,7 @@ import psutil
 import pytest
 import redis
 
+from state.processes import host_signs, liveness
 from tests.harness import Install, Process, Valkey, patient, until
 from tests.harness.install import ROOT
 from tests.torture.build import Build
@@ -44,7 +45,8 @@ class Remains:
 
     def now(self) -> dict[str, set[str]]:
         keys = {name for key in self._store.scan_iter(count=1000) if not (name := str(key)).startswith(OF_THE_BELL)}
-        return {"keys": keys, "files": self._files(), "processes": drilling(self._install)}
+        signs = {str(name) for key in (liveness.key(), host_signs.key()) for name in self._store.hkeys(key)}
+        return {"keys": keys, "files": self._files(), "processes": drilling(self._install), "signs": signs}
 
     def _between_messages(self) -> dict[str, set[str]] | None:
         """All that there is, without the broker's keys of a message, which the worker's own probes also make."""

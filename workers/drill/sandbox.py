@@ -18,6 +18,7 @@ from state import namespace, private
 from state.files import open_locked
 from workers.application import Gatehouse, app
 from workers.bell import Bell
+from workers.pulse import PulseStep
 
 #: Seconds after which the broker delivers an unacknowledged message again: in a drill, while its task still runs.
 VISIBILITY_TIMEOUT = 1
@@ -105,6 +106,7 @@ def isolate_app(name: str) -> Gatehouse:
     app.conf.broker_transport_options = app.conf.broker_transport_options | prefix | redelivery
     app.conf.result_backend_transport_options = prefix
     app.steps["consumer"].discard(Bell)  # what a drill breaks is not an incident
+    app.steps["consumer"].discard(PulseStep)  # what it kills is not missed, and its folder is not a host
     app.conf.worker_enable_remote_control = False
     app.conf.worker_send_task_events = app.conf.task_send_sent_event = False
     return app
