@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import psutil
+
 from tests.harness.install import Install
 from tests.harness.process import Process
 
 #: Programs that this needs, of the packages iproute2 and nftables.
-NEEDS = ("ip", "nft")
+NEEDS = ("ip", "tc", "nft")
+#: What the names of namespaces and of lines begin with, and how many lines there may be at once.
+OURS, LINES = "gh", 250
 PIECE = 65_536
 
 
@@ -28,26 +34,28 @@ class NoNamespaces(RuntimeError):
 
 
 class Namespace:
-    """A network with one line to this machine: `here` is this end of it, `there` the other one."""
+    """A network with one line to this machine: `here` is this end of it, `there` the other one.
 
-    def __init__(self, letter: str, subnet: int) -> None:
+    Its name has the process that made it, so that what a killed one leaves is removed by the next.
+    """
+
+    def __init__(self, letter: str) -> None:
         if missing := [name for name in NEEDS if shutil.which(name) is None]:
             raise NoNamespaces(f"{', '.join(missing)} is missing: install iproute2 and nftables", may_be_installed=True)
-        self.name = f"gh{os.getpid() % 100_000}{letter}"
-        self.here, self.there = f"10.77.{subnet}.1", f"10.77.{subnet}.2"
-        inside = f"{self.name}i"
-        self._run("ip", "netns", "add", self.name)
+        _remove_abandoned()
+        self.name = f"{OURS}{os.getpid()}{letter}"
+        _run("ip", "netns", "add", self.name)
         try:
-            self._run("ip", "link", "add", self.name, "type", "veth", "peer", "name", inside, "netns", self.name)
-            self._run("ip", "addr", "add", f"{self.here}/30", "dev", self.name)
-            self._run("ip", "link", "set", self.name, "up")
-            self._run("ip", "-n", self.name, "addr", "add", f"{self.there}/30", "dev", inside)
-            for device in ("lo", inside):
-                self._run("ip", "-n", self.name, "link", "set", device, "up")
+            self._outside = self._draw_line()
+            self._inside = f"{self._outside}i"
+            _run("ip", "addr", "add", f"{self.here}/30", "dev", self._outside)
+            _run("ip", "link", "set", self._outside, "up")
+            _run("ip", "-n", self.name, "addr", "add", f"{self.there}/30", "dev", self._inside)
+            for device in ("lo", self._inside):
+                _run("ip", "-n", self.name, "link", "set", device, "up")
         except NoNamespaces:
             self.close()
             raise
-        self._inside = inside
 
     def command(self, *words: str) -> list[str]:
         """A command that runs there."""
@@ -62,20 +70,67 @@ class Namespace:
             f"add rule inet cut in iifname {self._inside} drop;"
             f"add rule inet cut out oifname {self._inside} drop"
         )
-        self._run(*self.command("nft", rules))
+        _run(*self.command("nft", rules))
 
     def heal(self) -> None:
-        self._run(*self.command("nft", "delete table inet cut"))
+        _run(*self.command("nft", "delete table inet cut"))
+
+    def slow(self, rate: str) -> None:
+        """Let so much through in each direction, such as `256kbit`, and let the rest wait."""
+        for side in self._ends():
+            _run(*side, "root", "tbf", "rate", rate, "burst", "4kb", "latency", "2s")
+
+    def fast(self) -> None:
+        """Let everything through again."""
+        for side in self._ends("del"):
+            _run(*side, "root")
 
     def close(self) -> None:
         """Remove it; its line goes with it."""
-        subprocess.run(["ip", "netns", "delete", self.name], capture_output=True, check=False)
-        subprocess.run(["ip", "link", "delete", self.name], capture_output=True, check=False)
+        _remove(self.name)
 
-    def _run(self, *command: str) -> None:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise NoNamespaces(f"{' '.join(command)}: {done.stderr.strip()}")
+    def _ends(self, what: str = "add") -> list[list[str]]:
+        there = self.command("tc", "qdisc", what, "dev", self._inside)
+        return [["tc", "qdisc", what, "dev", self._outside], there]
+
+    def _draw_line(self) -> str:
+        """Take the first line that no other process has; its number makes its addresses."""
+        first = os.getpid() % LINES
+        for number in (*range(first, LINES), *range(first)):
+            name = f"{OURS}{number}"
+            line = ("ip", "link", "add", name, "type", "veth", "peer", "name", f"{name}i", "netns", self.name)
+            try:
+                _run(*line)
+            except NoNamespaces as error:
+                if "exists" not in str(error):
+                    raise
+                continue
+            self.here, self.there = f"10.77.{number}.1", f"10.77.{number}.2"
+            return name
+        raise NoNamespaces(f"all {LINES} lines are taken; see: ip link")
+
+
+def _remove_abandoned() -> None:
+    """Remove the namespaces of processes that were killed, with all that still runs there."""
+    listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False).stdout
+    for name in (line.split()[0] for line in listed.splitlines() if line.strip()):
+        found = re.fullmatch(rf"{OURS}([0-9]+)[a-z]", name)
+        if found and not psutil.pid_exists(int(found[1])):
+            inside = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True, check=False).stdout
+            for pid in map(int, inside.split()):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            _remove(name)
+
+
+def _remove(name: str) -> None:
+    subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise NoNamespaces(f"{' '.join(command)}: {done.stderr.strip()}")
 
 
 class InstallThere(Install):
