@@ -17,7 +17,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(IN_PARALLEL)
 
 PACKAGES := state gatekeeper clients tasks workers web deploy
 
-.PHONY: help up test check docs coverage bench bench-guard bench-peers bench-stack memory model torture torture-short torture-rabbitmq torture-postgresql torture-database matrix matrix-short nodes nodes-short teeth peers lock audit clean
+.PHONY: help up test check docs coverage bench bench-guard bench-peers bench-stack memory model torture torture-short torture-rabbitmq torture-postgresql torture-database matrix matrix-short nodes nodes-short hosts hosts-short teeth peers lock audit clean
 
 help:
 	@echo 'make up      install into .venv and run everything; Ctrl-C stops it'
@@ -36,6 +36,7 @@ help:
 	@echo 'make torture-database  kill, stop, fill, promote and empty that database, in two minutes'
 	@echo 'make matrix  each broker with each ledger and each journal, while each server is killed; matrix-short: one kill each'
 	@echo 'make nodes   three nodes of RabbitMQ, of which one after the other is killed, in three minutes; nodes-short: only one of them'
+	@echo 'make hosts   two hosts with networks and clocks of their own, cut off, slowed, killed and gone; hosts-short: some of it; needs root'
 	@echo 'make teeth   switch off each defence in a copy, and see that the torture goes red'
 	@echo 'make peers   how safe: the same faults on Gatehouse and seven other task queues'
 	@echo 'make memory  how much memory the running system holds'
@@ -117,6 +118,12 @@ nodes: $(INSTALLED_DEV)
 
 nodes-short: $(INSTALLED_DEV)
 	@$(BIN)/python -m tests.matrix.nodes --short
+
+hosts: $(INSTALLED_DEV)
+	@$(BIN)/python -m tests.hosts --write docs/hosts.md
+
+hosts-short: $(INSTALLED_DEV)
+	@$(BIN)/python -m tests.hosts --short
 
 teeth: $(INSTALLED_DEV)
 	@$(BIN)/python -m tests.torture --teeth

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,26 +11,16 @@ from urllib.parse import urlsplit
 import pytest
 
 from state.redis.keys import Keys
-from tests.conftest import MADE, a_valkey
+from tests.conftest import MADE, a_namespace, a_valkey
 from tests.effects.client import EffectServer
 from tests.harness import Install, until
 from tests.harness.install import free_ports
-from tests.harness.namespaces import InstallThere, Namespace, NoNamespaces, Relay
+from tests.harness.namespaces import InstallThere, Namespace, Relay
 
 pytestmark = pytest.mark.slow
 
 #: More look-ups than prove an absence.
 LOOK_UPS = 3
-
-
-def a_namespace(letter: str) -> Namespace:
-    """Return a network of its own. Where a program is missing: skip at home, fail in CI. Where this user may not make one: skip."""
-    try:
-        return Namespace(letter)
-    except NoNamespaces as error:
-        if os.environ.get("CI") and error.may_be_installed:
-            raise
-        pytest.skip(str(error))
 
 
 class Networks:

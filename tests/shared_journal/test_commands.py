@@ -57,3 +57,15 @@ def test_a_process_that_lost_its_journal_url_does_not_start(host: Install) -> No
 
     assert done.returncode != 0
     assert "JOURNAL_URL is not set, but the journal of this installation is in a database" in done.stdout + done.stderr
+
+
+def test_a_record_names_the_host_that_wrote_it_as_people_named_it(
+    host: Install, postgres_server: Postgres, database: str
+) -> None:
+    host.env["HOST_NAME"] = "web1"
+
+    host.gate("pause", "counter", "--why", "to have a record")
+
+    [[name]] = postgres_server.sql("SELECT DISTINCT host FROM gatehouse_journal", database)
+    mark = (host.state_dir / "run" / "host").read_text().strip().rpartition(".")[2]
+    assert name == f"web1.{mark}"

@@ -68,6 +68,7 @@ class House(Install):
         concurrency: int = CONCURRENCY,
         env: Mapping[str, str] | None = None,
         root: Path | None = None,
+        queues: str = "",
         **more: str,
     ) -> Process:
         """Start a worker and do not wait for it; it may have an environment and a source of its own.
@@ -76,6 +77,7 @@ class House(Install):
         """
         name = f"w{len(self.processes) + 1}-{self.web_port}@%h"
         options = ["--pool", pool, "--concurrency", str(concurrency), "--hostname", name]
+        options += ["--queues", queues] if queues else []
         quick = ["--without-mingle", "--without-gossip", "--loglevel", "warning"]
         command = [sys.executable, "-m", "celery", "-A", "workers", "--quiet", "worker", *options, *quick]
         return self.start_in("worker", command, {"REMAP_SIGTERM": "SIGQUIT", **(env or {}), **more}, root)

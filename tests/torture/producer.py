@@ -17,7 +17,7 @@ ASK = """
 answer = []
 for ask in asks:
     try:
-        app.send_task(ask["task"], kwargs=ask["kwargs"], task_id=ask["call"])
+        app.send_task(ask["task"], kwargs=ask["kwargs"], task_id=ask["call"], **options)
     except Exception as error:
         print(ask["call"], repr(error), flush=True)
     else:
@@ -47,12 +47,13 @@ class Producer:
         first, self._number = self._number, self._number + n
         return [f"{self._run}-{number}" for number in range(first, first + n)]
 
-    def ask(self, task: str, n: int, deadline: float = 60.0) -> list[str]:
-        """Ask for `n` new effects; returns their keys when all are accepted."""
-        return self.ask_for(task, self.names(n), deadline)
+    def ask(self, task: str, n: int, deadline: float = 60.0, queue: str = "") -> list[str]:
+        """Ask for `n` new effects, in this queue or in the default one; returns their keys when all are accepted."""
+        return self.ask_for(task, self.names(n), deadline, queue)
 
-    def ask_for(self, task: str, names: list[str], deadline: float = 60.0) -> list[str]:
+    def ask_for(self, task: str, names: list[str], deadline: float = 60.0, queue: str = "") -> list[str]:
         """Ask for these; a name that was asked for before is another call for the same key."""
+        options = {"queue": queue} if queue else {}
         asks = [
             {"task": f"{AGENT}.{task}", "kwargs": {"n": name}, "call": str(uuid4()), "key": f"{task}:{name}"}
             for name in names
@@ -61,7 +62,7 @@ class Producer:
         left = {str(ask["call"]): ask for ask in asks}
 
         def all_are_accepted() -> bool:
-            accepted = self._shell.run(ASK, asks=list(left.values()))
+            accepted = self._shell.run(ASK, asks=list(left.values()), options=options)
             self.accepted.update(accepted)
             for call in accepted:
                 del left[call]

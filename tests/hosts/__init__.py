@@ -1,0 +1,1 @@
+"""Several hosts, tried: namespaces with networks, clocks and folders of their own, under load, and a judge."""
