@@ -212,6 +212,12 @@ def test_each_word_of_the_glossary_is_explained(browser: TestClient) -> None:
     assert len(html.fromstring(browser.get("/words").text).findall(".//dl/dt")) == len(rows)
 
 
+@pytest.mark.parametrize("name", ["glossary.md", "desk-words.md"])
+def test_the_desk_explains_the_words_of_the_documentation(name: str) -> None:
+    """A package has no docs/, so that the desk has copies. Copy the page again after a change."""
+    assert (settings.ROOT / "web" / "desk" / name).read_text() == (settings.ROOT / "docs" / name).read_text()
+
+
 # All
 
 

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute
 from web.desk import door
 from web.desk.visit import Visit
 
-#: Links to the pages in docs/, which become copies of them in a package.
+#: Copies of the pages in docs/, because a package has no docs/; a test keeps them equal.
 SOURCES = [Path(__file__).with_name(name) for name in ("desk-words.md", "glossary.md")]
 
 _ROW = re.compile(r"\| *(?P<word>[^|]+?) *\| *(?P<means>.+?) *\|")
