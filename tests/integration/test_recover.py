@@ -198,7 +198,7 @@ def test_a_loss_is_noticed_before_any_effect_and_mended(home: Home, lose: Callab
     home.install.worker()
     home.is_closed(but_for="queued" if lose in PARTIAL else "")
     report = home.recover()
-    assert report["epochs"].keys() == {AGENT}
+    assert AGENT in report["epochs"]  # an agent whose call a sweep saw open has one too
     home.all_is_well()
 
 
