@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import product
 from typing import NamedTuple
 
-from tests.matrix.engine import Database, Engine, OneRedis, Rabbit, Sentinels
+from tests.matrix.engine import Cluster, Database, Engine, OneRedis, Rabbit, Sentinels
 
 BROKERS: dict[str, type[Engine]] = {"Redis": OneRedis, "RabbitMQ": Rabbit, "Sentinel": Sentinels}
-LEDGERS: dict[str, type[Engine]] = {"Redis": OneRedis, "Sentinel": Sentinels}
+LEDGERS: dict[str, type[Engine]] = {"Redis": OneRedis, "Sentinel": Sentinels, "Cluster": Cluster}
 JOURNALS: dict[str, type[Engine] | None] = {"files": None, "PostgreSQL": Database}
 
 

@@ -7,9 +7,12 @@ from typing import Any
 
 import redis
 
-from tests.harness import RedisGroup, Valkey
+from state.redis.keys import Keys
+from tests.harness import RedisGroup, Valkey, until
 from tests.harness.postgres import Postgres
 from tests.harness.rabbitmq import RabbitMQ
+from tests.harness.redis_cluster import RedisCluster
+from tests.torture.producer import AGENT
 from workers.rabbitmq import queues
 
 
@@ -88,6 +91,36 @@ class Sentinels(Engine):
 
     def close(self) -> None:
         self._group.close()
+
+
+class Cluster(Engine):
+    """Three primaries and their replicas."""
+
+    def __init__(self) -> None:
+        self._cluster = RedisCluster().start()
+
+    @property
+    def url(self) -> str:
+        return self._cluster.url
+
+    @property
+    def version(self) -> str:
+        return f"{_version(self._cluster.primaries()[0].client())} Cluster"
+
+    def die(self) -> None:
+        """Kill the primary of the agent that is asked, wait for the failover, and start it again as a supervisor would.
+
+        Redis replicates after it has answered: what was accepted before has to be at the replica first.
+        """
+        until(self._cluster.is_replicated, 60, "the replicas to have everything")
+        ledger = Keys(AGENT).ledger
+        before = self._cluster.primary_of(ledger)
+        before.kill9()
+        self._cluster.wait_for_failover(before, ledger)
+        before.start()
+
+    def close(self) -> None:
+        self._cluster.close()
 
 
 class Rabbit(Engine):
