@@ -38,6 +38,7 @@ help:
 	@echo 'make nodes   three nodes of RabbitMQ, of which one after the other is killed, in three minutes; nodes-short: only one of them'
 	@echo 'make hosts   two hosts with networks and clocks of their own, cut off, slowed, killed and gone; hosts-short: some of it; needs root'
 	@echo 'make teeth   switch off each defence in a copy, and see that the torture goes red'
+	@echo 'make upgrade from the version before to this one under load, and back, with processes of both side by side'
 	@echo 'make peers   how safe: the same faults on Gatehouse and seven other task queues'
 	@echo 'make memory  how much memory the running system holds'
 	@echo 'make lock    write deploy/requirements.txt, the packages with their hashes; UPGRADE=1 takes newer ones'
@@ -127,6 +128,11 @@ hosts-short: $(INSTALLED_DEV)
 
 teeth: $(INSTALLED_DEV)
 	@$(BIN)/python -m tests.torture --teeth
+
+# Exits with 77 if this clone does not have the version before, which tests/upgrade/previous.txt names.
+.PHONY: upgrade
+upgrade: $(INSTALLED_DEV)
+	@$(BIN)/python -m tests.upgrade
 
 peers: $(INSTALLED_DEV)
 	@$(BIN)/python -m bench.peers --at-once 3 --write bench/peers/RESULTS.md
