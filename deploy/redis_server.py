@@ -99,7 +99,7 @@ def check_reachable(url: str) -> None:
         with closing(_connect(url)) as server:
             redis_format.refuse_cluster(url, server.info("cluster"))
             found = server.get(redis_format.key())
-        redis_format.compare(int(found or redis_format.FORMAT))
+        redis_format.compare(int(found or redis_format.FIRST))
     except UnusableRedis as error:
         raise ServerError(f"REDIS_URL: {error}") from None
     except AuthenticationError as error:

@@ -11,9 +11,19 @@ import redis_url
 import settings
 from state.redis import client
 from state.redis.away import UnusableRedis
+from state.redis.script import Script
 
-#: Raise it when older code would misread what this code writes. A Redis without a number has format 1.
-FORMAT = 1
+#: The newest format that this version reads. Raise it when older code would misread what this code writes. A Redis without
+#: a number has format 1.
+FORMAT = 2
+#: The format of data that the version before reads too. Redis keeps it until something of format 2 is used, so that an
+#: upgrade can be taken back until then.
+FIRST = 1
+#: Readers of format 1 know neither agents that observe or ask, whose effects they would send, nor a shared journal, beside
+#: which they would write one of their own.
+AUTONOMY = SHARED_JOURNAL = 2
+
+_format = Script("format")
 
 
 class ClusterRedis(UnusableRedis):
@@ -41,8 +51,30 @@ def key() -> str:
     return "gate:{house}:format"
 
 
+def in_use() -> int:
+    """Return the format that the settings of this process need; what persons choose raises it with `raise_to`."""
+    chosen = settings.current()
+    restricts = any(mode != "act" for mode in chosen.autonomy.values())
+    return max(FIRST, AUTONOMY if restricts else 0, SHARED_JOURNAL if chosen.journal_url else 0)
+
+
+def raise_to(redis: Any, needed: int) -> None:
+    """Raise the format of what Redis holds: processes that do not read it end with a sentence, from now on.
+
+    Args:
+        redis: The connection.
+        needed: The format of what is about to be used; a lower one changes nothing.
+
+    Raises:
+        NewerRedisFormat: A newer version wrote the data.
+        StoreError: Redis does not answer.
+
+    """
+    compare(int(_format(redis, {"format": key()}, needed=needed)[1]))
+
+
 def check() -> None:
-    """Compare the format of this process's Redis with ours, and write ours into a Redis that has none.
+    """Compare the format of this process's Redis with ours, and raise it to the one that is in use here.
 
     Raises:
         ClusterRedis: The server is part of a cluster, and its URL does not say so.
@@ -52,12 +84,14 @@ def check() -> None:
 
     """
     with client.client().pipeline(transaction=False) as pipe:
-        pipe.info("cluster").set(key(), FORMAT, nx=True).get(key())
-        about, _, found = pipe.execute(raise_on_error=False)
+        pipe.info("cluster").get(key())
+        about, found = pipe.execute(raise_on_error=False)
     refuse_cluster(settings.current().redis_url, about)
     if isinstance(found, client.StoreError):
         raise client.as_away(found) from found
-    compare(int(found))
+    compare(int(found or 0))
+    if int(found or 0) < in_use():
+        raise_to(client.client(), in_use())
 
 
 def _check_broker() -> None:

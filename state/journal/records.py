@@ -18,9 +18,12 @@ from state import terminal
 from state.errors import NewerFormat
 from state.journal.compressed import NOT_DECOMPRESSED, open_file
 
-#: The version of the format that is written, and the newest that is read. Every record ends with its own, so that a file
-#: to which two versions of Gatehouse wrote can be read; a record without a version has version 1.
-FORMAT = 1
+#: The newest version of the format that is read. Every record ends with its own, so that a file to which two versions of
+#: Gatehouse wrote can be read; a record without a version has version 1. A record has the lowest version whose readers
+#: understand it, so that an upgrade can be taken back until something is used that the version before does not know.
+FORMAT = 2
+#: What readers of version 1 would overlook, and so send without the approval, or would fail at: each has version 2.
+_SINCE_2 = frozenset({"autonomy", "asked", "expired"})
 #: What every record begins with, in this order: a person who tails the file reads the same columns each time, and
 #: `decode_header` need not read further.
 FIRST = ("at", "event", "agent", "key", "call", "fence", "epoch", "outcome", "retry")
@@ -30,8 +33,8 @@ MAX_VERSION = 20
 #: Made once; `json.dumps` makes one for each record.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _BEGINNING = b'{"at":"'
-#: What a whole record of this version ends in, and where: a checksum of eight digits, a quotation mark and a brace follow.
-_END_NOW = b',"v":%d,"sum":"' % FORMAT
+#: What a whole record ends in, by its version, and where: a checksum of eight digits, a quotation mark and a brace follow.
+_ENDS = frozenset(b',"v":%d,"sum":"' % version for version in range(1, FORMAT + 1))
 _END_AT, _SUM_AT, _DIGITS_AT = -24, -18, -10
 _VERSION = re.compile(rb',"v":(\d+)\}\Z')
 _SUM = b',"sum":"'
@@ -81,13 +84,19 @@ def line(record: Record) -> bytes:
     text = _ENCODER.encode(record)
     if not text.isascii() or "\x7f" in text:
         text = terminal.json_text(text.encode(errors="replace").decode())
-    body = b'%b,"v":%d}' % (text.encode()[:-1], FORMAT)
+    body = b'%b,"v":%d}' % (text.encode()[:-1], _version_of(record))
     return b'%b%b%08x"}\n' % (body[:-1], _SUM, zlib.crc32(body))
 
 
+def _version_of(record: Record) -> int:
+    """Return the lowest version of the format whose readers understand a record."""
+    is_revised = record["event"] == "resolved" and record["how"] == "revise"
+    return 2 if is_revised or record["event"] in _SINCE_2 else 1
+
+
 def is_one(line: bytes) -> bool:
-    """Return whether a line without its newline looks like one record of this version, and not like several."""
-    return line[_END_AT:_DIGITS_AT] == _END_NOW and line.startswith(_BEGINNING) and line.find(_BEGINNING, 1) < 0
+    """Return whether a line without its newline looks like one record that this version reads, and not like several."""
+    return line[_END_AT:_DIGITS_AT] in _ENDS and line.startswith(_BEGINNING) and line.find(_BEGINNING, 1) < 0
 
 
 def decode(line: bytes) -> Record:
@@ -210,7 +219,7 @@ def _is_whole(text: bytes) -> bool:
 def _checked(line: bytes) -> bytes:
     """Return the JSON text of a line without its checksum and its version; raises Damaged and NewerFormat."""
     text = line[:-1] if line.endswith(b"\n") else line
-    if text[_END_AT:_DIGITS_AT] == _END_NOW:
+    if text[_END_AT:_DIGITS_AT] in _ENDS:
         checksum = zlib.crc32(b"}", zlib.crc32(text[:_SUM_AT]))
         if text[_DIGITS_AT:] == b'%08x"}' % checksum:
             return text[:_END_AT] + b"}"

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from state import redis_format
 from state.agents import autonomy
 from state.agents.audit import Said
 from state.agents.autonomy import Mode
@@ -83,9 +84,11 @@ class Approvals(Audit):
 
         Raises:
             JournalUnavailable: Nothing was changed.
+            NewerRedisFormat: A newer version of Gatehouse wrote what Redis holds.
 
         """
         said, before = by_this_process(said), autonomy.mode(agent)
+        redis_format.raise_to(self.redis, redis_format.AUTONOMY)  # an older worker would send without a question
         events.autonomy(self.journal, agent, mode, said.by, said.why)
         autonomy.write(agent, mode, said, before)
         self.write_decisions(agent, said.id)

@@ -148,7 +148,7 @@ def report(
         state=state,
         swept_ago_ms=swept_ago_ms,
         keep_ms=KEEP_MS,
-        own_format=redis_format.FORMAT,
+        own_format=redis_format.in_use(),
         max_signs=MAX_PROCESSES,
         mark=me.mark,
         host=of_host,

@@ -14,7 +14,7 @@ from pydantic_core import to_json
 from redis import Redis
 
 import settings
-from state import forbidden
+from state import forbidden, redis_format
 from state.constants import ASKS
 from state.formatting import from_iso
 from state.journal import compressed, records
@@ -97,6 +97,8 @@ class Rebuilding:
             RedisLostData: Redis lost what was written so far.
 
         """
+        if self._projection.modes or any(key.asks for key in self._projection.keys.values()):
+            redis_format.raise_to(self._redis, redis_format.AUTONOMY)
         for agent, mode in self._projection.modes.items():
             self._redis.hset(Keys(agent).agent_meta, "autonomy", mode)
         for call, (agents, by) in self._projection.forbidden.items():  # before what they may follow is there

@@ -8,6 +8,7 @@ from typing import Any
 
 from redis import Redis
 
+from state import redis_format
 from state.agents import facts, pause, state_file
 from state.agents.snapshot import HEAD_FIELDS
 from state.constants import MAX_ERRORS
@@ -16,6 +17,8 @@ from state.redis.keys import Keys
 
 #: Times of a state file, and the fields in which Redis keeps them.
 _TIMES = {"updated_at": "updated_ms", "last_run": "last_run_ms"}
+#: `act` is what an agent does anyhow.
+RESTRICTED = frozenset({"observe", "ask"})
 
 
 class RestoreError(Exception):
@@ -55,6 +58,8 @@ def merge(redis: Redis, agent: str, *, lost_all: bool) -> bool:
         file = _queue_merge(redis, pipe, agent, lost_all=lost_all)
         if file is None:
             return False
+        if _read(agent, file).get("autonomy") in RESTRICTED:
+            redis_format.raise_to(redis, redis_format.AUTONOMY)
         pipe.execute()
     if file != state_file.path(agent):
         file.rename(file.with_name(f"{file.name}.read"))
@@ -109,7 +114,7 @@ def _queue_head(redis: Redis, pipe: Any, n: Keys, document: dict[str, Any], *, l
             pipe.hsetnx(n.agent_meta, field, from_iso(document[name]))
     if document.get("pause"):
         pipe.hsetnx(n.agent_meta, "pause", pause.stored(document["pause"]))
-    if document.get("autonomy") in {"observe", "ask"}:  # `act` is what an agent does anyhow
+    if document.get("autonomy") in RESTRICTED:
         pipe.hsetnx(n.agent_meta, "autonomy", document["autonomy"])
     for name, total in document.get("metrics", {}).items():
         before = 0 if lost_all else int(redis.hget(n.metrics, name) or 0)

@@ -10,7 +10,7 @@
 --   state: "alive" | "stopped"
 --   swept_ago_ms: ms since its last good sweep, -1 for a process that does not sweep
 --   keep_ms: ms after which the sign of a silent process is deleted
---   own_format: written if Redis has none, because it was emptied
+--   own_format: that is in use; written if Redis has none, because it was emptied, or a lower one
 --   max_signs: how many signs are kept at most
 --   mark: of its host; host: what it reports about that, JSON, or "" for nothing this time
 -- Returns:
@@ -57,5 +57,5 @@ if A.host ~= "" then
   --! include host
   sign_host(K.hosts, A.mark, A.host, A.keep_ms)
 end
-redis.call("SET", K.format, A.own_format, "NX")
-return {"kept", now, redis.call("GET", K.format)}
+--! include format
+return {"kept", now, raised_format(K.format, A.own_format)}

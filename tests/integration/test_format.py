@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from redis import Redis
 
-from state.redis_format import FORMAT, key
+from state.redis_format import FIRST, FORMAT, key
 from tests.harness import Install, Valkey, until
 from web.redis_format import START_SECONDS
 
@@ -48,7 +48,7 @@ def test_processes_that_run_already_end_when_a_newer_version_has_taken_the_data_
 ) -> None:
     store.delete(key())
     worker, beat = house.worker(), house.beat()
-    until(lambda: store.get(key()) == str(FORMAT), 5, "the format to be written into a Redis without one")
+    until(lambda: store.get(key()) == str(FIRST), 5, "the format to be written into a Redis without one")
 
     store.set(key(), FORMAT + 1)
 
@@ -89,7 +89,7 @@ def test_a_journal_of_a_newer_version_closes_effects_and_nothing_else(house: Ins
     store.delete(key())
     month = house.state_dir / "journal" / f"{datetime.now(UTC):%Y-%m}.jsonl"
     month.parent.mkdir(mode=0o700, exist_ok=True)
-    body = b'{"at":"2026-11-01T00:00:00.000Z","event":"probe","v":2'
+    body = b'{"at":"2026-11-01T00:00:00.000Z","event":"probe","v":3'
     with month.open("ab") as file:
         file.write(b'%b,"sum":"%08x"}\n' % (body, zlib.crc32(body + b"}")))
     worker = house.worker()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from state import redis_format
 from state.agents.audit import Said
 from state.agents.autonomy import Mode
 from state.journal.journal import Journal
@@ -386,6 +387,7 @@ def test_what_the_journal_knows_of_a_question_comes_back_after_a_loss(asking: Po
     else:
         assert after == before
     assert asking.redis.hget(asking.n.agent_meta, "autonomy") == "ask"
+    assert asking.redis.get(redis_format.key()) == "2"  # an older version must not send what waits
     assert asking.redis.zcard(asking.n.expiring) == (1 if end == "asked" else 0)
     assert asking.ledger.count_waiting([AGENT]) == {AGENT: 1 if end == "asked" else 0}
 
@@ -426,6 +428,24 @@ def test_a_redis_that_forgot_a_question_is_noticed_although_nothing_was_ever_sen
     assert asking.key_of(claim)["state"] == "held"
 
 
+@pytest.mark.parametrize("mode", ["observe", "ask", "act"])
+def test_a_choice_keeps_versions_away_that_do_not_know_it(poster: Poster, mode: Mode) -> None:
+    poster.set_mode(mode)
+
+    assert poster.redis.get(redis_format.key()) == "2"
+
+
+def test_what_waits_for_an_approval_keeps_versions_away_that_would_send_it(asking: Poster) -> None:
+    asked(asking)
+    for file in asking.ledger.journal.own_files():  # the agent asked because a setting said so
+        file.write_bytes(b"".join(line for line in file.read_bytes().splitlines(True) if b'"autonomy"' not in line))
+    asking.redis.flushall()
+
+    Ledger(asking.redis, Journal(file.parent)).recover(lambda _task, _kwargs: [], Progress())
+
+    assert asking.redis.get(redis_format.key()) == "2"
+
+
 def test_how_far_an_agent_may_go_comes_back_also_if_it_never_sent_anything(poster: Poster) -> None:
     poster.open()
     poster.set_mode("observe")
@@ -438,6 +458,7 @@ def test_how_far_an_agent_may_go_comes_back_also_if_it_never_sent_anything(poste
     assert recover.resync(poster.redis, Journal(files[-1].parent), AGENT)
 
     assert poster.redis.hget(poster.n.agent_meta, "autonomy") == "observe"
+    assert poster.redis.get(redis_format.key()) == "2"
 
 
 def test_a_replay_of_a_call_whose_approved_text_was_refused_asks_again(asking: Poster) -> None:

@@ -53,9 +53,9 @@ def test_a_newer_record_closes_effects_and_names_the_file_and_the_way_out(path: 
     assert journal.known("clerk") == JournalHead("e1", 1)
 
     with path.open("ab") as file:
-        file.write(of_version(records.encode(event, INTENT), ',"v":2'))
+        file.write(of_version(records.encode(event, INTENT), ',"v":3'))
 
-    words = r"2026-11.jsonl has records of format 2, .* reads up to format 1; .*start the version that wrote them"
+    words = r"2026-11.jsonl has records of format 3, .* reads up to format 2; .*start the version that wrote them"
     with pytest.raises(JournalUnavailable, match=words):
         journal.known("clerk")
     with pytest.raises(JournalUnavailable, match=words):
@@ -75,6 +75,34 @@ def test_a_newer_record_behind_a_torn_one_is_noticed_too(path: Path) -> None:
 
 
 def test_a_damaged_version_is_damage_and_not_a_newer_version(path: Path) -> None:
-    path.write_bytes(records.encode("intent", INTENT).replace(b',"v":1', b',"v":2'))
+    path.write_bytes(records.encode("intent", INTENT).replace(b',"v":1', b',"v":3'))
 
     assert [damage.torn for damage in project([path]).damages] == [False]
+
+
+ASKED = {**INTENT, "revision": 1, "digest": "d", "type": "", "proposal": {"a": 1}}
+RESOLVED = {"agent": "clerk", "key": "k", "call": "c", "fence": 1, "by": "ada", "why": "so"}
+
+
+@pytest.mark.parametrize(
+    ("event", "fields", "version"),
+    [
+        ("intent", INTENT, 1),
+        ("outcome", INTENT | {"outcome": "done"}, 1),
+        ("resolved", RESOLVED | {"how": "applied"}, 1),
+        ("decision", {"agent": "clerk", "decision": {"what": "pause"}}, 1),
+        ("autonomy", {"agent": "clerk", "mode": "ask", "by": "ada", "why": "new"}, 2),
+        ("asked", ASKED, 2),
+        ("expired", RESOLVED | {"revision": 1}, 2),
+        ("resolved", RESOLVED | {"how": "revise", "revision": 2}, 2),
+    ],
+)
+def test_a_record_has_the_lowest_version_whose_readers_understand_it(
+    event: str, fields: dict[str, object], version: int
+) -> None:
+    line = records.encode(event, fields)
+
+    assert b',"v":%d,"sum":"' % version in line
+    assert records.decode(line).items() >= fields.items()
+    assert records.decode_header(line)["event"] == event
+    assert records.is_one(line[:-1])

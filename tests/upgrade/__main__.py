@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.harness.install import ROOT
 from tests.torture.arena import Arena
 from tests.torture.verdict import Verdict
+from tests.upgrade import newer_data
 from tests.upgrade.previous import NotInClone, Previous
 from tests.upgrade.rolling import Crew, roll, settle
 from tests.upgrade.ticks import Ticks
@@ -62,13 +63,27 @@ def _there_and_back(arena: Arena, before: Path) -> bool:
         crew.traffic.wait(2)
         newer = Crew(arena, root, number)
         roll(arena, crew, newer, ticks)
-        crew = newer
         verdict = _look(arena, ticks)
-        print(_line(name, arena, verdict, time.monotonic() - started), flush=True)  # noqa: T201
-        well = well and not verdict.broken
+        crossed = newer.ran(crew), crew.ran(newer)
+        print(_line(name, arena, verdict, crossed, time.monotonic() - started), flush=True)  # noqa: T201
+        well = well and not verdict.broken and all(crossed)
+        crew = newer
         crew.ask_again()
     crew.traffic.close()
-    return well
+    return well and _refuses(arena, crew, before)
+
+
+def _refuses(arena: Arena, older: Crew, before: Path) -> bool:
+    """See what the version before makes of data that it cannot read, and tell."""
+    started = time.monotonic()
+    try:
+        newer_data.is_refused(arena, older, before)
+    except AssertionError as error:
+        print(f"RED newer data: {error}", flush=True)  # noqa: T201
+        return False
+    seconds = time.monotonic() - started
+    print(f"ok  newer data: {seconds:.0f} s, the version before refused it in Redis and in the journal", flush=True)  # noqa: T201
+    return True
 
 
 def _look(arena: Arena, ticks: Ticks) -> Verdict:
@@ -78,11 +93,12 @@ def _look(arena: Arena, ticks: Ticks) -> Verdict:
     return verdict
 
 
-def _line(name: str, arena: Arena, verdict: Verdict, seconds: float) -> str:
+def _line(name: str, arena: Arena, verdict: Verdict, crossed: tuple[int, int], seconds: float) -> str:
     broken = "; ".join(f"{promise}: {len(keys)} ({', '.join(keys[:3])})" for promise, keys in verdict.broken.items())
     return (
-        f"{'RED' if broken else 'ok '} {name}: {seconds:.0f} s, asked {verdict.asked}, effects {verdict.effects}, "
-        f"in flight at a kill or a stop {arena.hits}, {broken or '0 twice, 0 lost'}; "
+        f"{'ok ' if all(crossed) and not broken else 'RED'} {name}: {seconds:.0f} s, asked {verdict.asked}, effects {verdict.effects}, "
+        f"in flight at a kill or a stop {arena.hits}, {broken or '0 twice, 0 lost'}, "
+        f"run by the new for the old {crossed[0]}, by the old for the new {crossed[1]}; "
         f"{', '.join(f'{state} {n}' for state, n in sorted(verdict.ended.items()))}"
     )
 

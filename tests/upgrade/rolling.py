@@ -19,11 +19,20 @@ class Crew:
     """The processes of one version, with the load that its own code makes."""
 
     def __init__(self, arena: Arena, root: Path, run: int) -> None:
-        self._arena, self._root, self._run = arena, root, 10 * run
+        self._arena, self._root = arena, root
+        self.first_run = self._run = 10 * run
         starting = [arena.house.begin_worker(pool, concurrency, root=root) for pool, concurrency in WORKERS]
         self.beat = beat(arena, root)
         self.workers = ready(*starting)
         self.traffic = Traffic(arena, root, self._run)
+
+    def ran(self, other: Crew) -> int:
+        """Return how many effects were sent by these workers for calls of the other version."""
+        senders, runs = {str(worker.pid) for worker in self.workers}, {str(other.first_run), str(other.first_run + 1)}
+        return sum(
+            row["headers"]["x-sender"] in senders and row["key"].partition(":")[2].partition("-")[0] in runs
+            for row in self._arena.judge.rows()
+        )
 
     def ask_again(self) -> None:
         """Begin another load."""
