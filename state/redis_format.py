@@ -58,6 +58,11 @@ def in_use() -> int:
     return max(FIRST, AUTONOMY if restricts else 0, SHARED_JOURNAL if chosen.journal_url else 0)
 
 
+def found() -> int:
+    """Return the format of what Redis holds. Raises StoreError."""
+    return int(client.client().get(key()) or FIRST)
+
+
 def raise_to(redis: Any, needed: int) -> None:
     """Raise the format of what Redis holds: processes that do not read it end with a sentence, from now on.
 

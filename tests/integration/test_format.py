@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -99,3 +100,19 @@ def test_a_journal_of_a_newer_version_closes_effects_and_nothing_else(house: Ins
     assert house.answer(done.stdout.strip())["result"] == 3
     assert "start the version that wrote them" in worker.events("effects are closed")[0]["why"]
     assert not worker.events("sweep failed")
+
+
+@pytest.mark.parametrize(
+    ("holds", "says"), [(1, "so does the version before"), (2, "versions that read less refuse it")]
+)
+def test_commands_say_which_formats_are_read_and_which_one_redis_holds(
+    house: Install, store: Redis, holds: int, says: str
+) -> None:
+    store.set(key(), holds)
+
+    version, doctor = house.celery("gate", "--version"), house.celery("gate", "doctor", "--json")
+
+    assert version.stdout.endswith(f", reads data up to format {FORMAT}\n")
+    [found] = [finding for finding in json.loads(doctor.stdout) if finding["check"] == "redis format"]
+    assert found["ok"]
+    assert found["found"] == f"{holds}; this version reads up to {FORMAT}, and {says}"

@@ -575,20 +575,23 @@ def test_a_compressed_month_is_recovered_as_it_is(poster: BookedPoster) -> None:
 def test_a_newer_journal_is_not_recovered_and_effects_stay_closed(poster: BookedPoster) -> None:
     poster.end(poster.send("a"))
     line = records.encode("probe", {})
-    body = line.rpartition(b',"sum":"')[0].replace(b',"v":1', b',"v":2')
+    newer = records.FORMAT + 1
+    body = line.rpartition(b',"sum":"')[0].replace(b',"v":1', b',"v":%d' % newer)
     with poster.book.files()[0].open("ab") as file:
         file.write(b'%b,"sum":"%08x"}\n' % (body, zlib.crc32(body + b"}")))
     poster.redis.flushall()
 
     for skip_damaged in (False, True):
-        with pytest.raises(JournalUnavailable, match=r"records of format 2.* reads up to format 1"):
+        with pytest.raises(
+            JournalUnavailable, match=f"records of format {newer}.* reads up to format {records.FORMAT}"
+        ):
             recover.recover(poster.redis, poster.book, no_caps, Progress(), skip_damaged=skip_damaged)
 
     call = poster.call("a")
     refused = poster.ledger.admit(call, poster.scope_of(call))
     assert isinstance(refused, Refusal)
     assert (refused.receipt["error"], refused.receipt["deferred"]) == ("effects are closed", True)
-    assert "records of format 2" in refused.receipt["why"]
+    assert f"records of format {newer}" in refused.receipt["why"]
 
 
 def test_a_torn_line_is_told_and_stops_nothing(poster: BookedPoster) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from state import redis_format
 from workers.commands import (
     alerts,
     audit,
@@ -36,7 +37,10 @@ Examples:
 A command exits with 0 if it did what was asked, with 1 if not, and with 2 for wrong usage.
 """
 
-gate = click.Group("gate", help=HELP)
+gate = click.version_option(
+    package_name="gatehouse",
+    message=f"%(prog)s %(version)s, reads data up to format {redis_format.FORMAT}",
+)(click.Group("gate", help=HELP))
 
 parts = (
     status,

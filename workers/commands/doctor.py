@@ -24,7 +24,7 @@ from gatekeeper.policies.spec import agents
 from gatekeeper.redact import clean
 from gatekeeper.schedule.entries import read
 from gatekeeper.tables.config_lines import TableError
-from state import dial, health, hints
+from state import dial, health, hints, redis_format
 from state.errors import JournalUnavailable, StoreError
 from state.ledger import Ledger, schedule_runs, shared_journal
 from state.terminal import one_line
@@ -111,6 +111,7 @@ def _redis(config: settings.Settings) -> Iterator[Finding]:
         info = health.info()
         yield Finding("redis connection", f"{where} answers")
         yield _version(info)
+        yield _format()
         yield from replicas.findings()
         yield from _on_redis()
     except StoreError as error:
@@ -142,6 +143,13 @@ def _version(info: dict[str, Any]) -> Finding:
     old = tuple(int(part) for part in text.split(".")[:2]) < OLDEST_REDIS
     name = f"valkey {info['valkey_version']}" if "valkey_version" in info else f"redis {text}"
     return Finding("redis version", name, "install Redis 6.2 or newer, or Valkey" if old else "")
+
+
+def _format() -> Finding:
+    """Tell how far back a version may lie that reads this data; a newer format ended this command already."""
+    found = redis_format.found()
+    older = "so does the version before" if found <= redis_format.FIRST else "versions that read less refuse it"
+    return Finding("redis format", f"{found}; this version reads up to {redis_format.FORMAT}, and {older}")
 
 
 def _clock() -> Finding:
