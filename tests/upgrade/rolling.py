@@ -66,6 +66,7 @@ def roll(arena: Arena, old: Crew, new: Crew, ticks: Ticks) -> None:
             terminate(worker)
             wait_dead(worker, 30)
         new.traffic.wait(2)
+    new.traffic.repeat(old.traffic)
     old.traffic.close()
     new.traffic.wait(2)
     new.traffic.close()

@@ -13,6 +13,8 @@ from tests.torture.producer import Producer
 ROUND = {"strike": 3, "sure": 3, "once": 3, "steps": 2, "chore": 3}
 #: Calls that may be open before nobody asks for more: a load, and not a backlog that outlasts the upgrade.
 MAX_OPEN = 120
+#: How many calls of each task are repeated by the other version.
+AGAIN = 20
 #: Seconds between two rounds.
 PAUSE = 0.02
 
@@ -22,7 +24,7 @@ class Traffic:
 
     def __init__(self, arena: Arena, root: Path, run: int) -> None:
         self._producer = producer_of(arena, root, run)
-        self._arena = arena
+        self._arena, self._root, self.run = arena, root, run
         self.rounds = 0
         self.problem: BaseException | None = None
         self._over = threading.Event()
@@ -38,6 +40,17 @@ class Traffic:
             return self.rounds >= enough
 
         until(are_enough, deadline, f"{more} more rounds of calls to be accepted")
+
+    def repeat(self, other: Traffic) -> None:
+        """Ask again for what the other version was asked for first, with a process of its own."""
+        again = producer_of(self._arena, self._root, -1)
+        try:
+            for task in ROUND:
+                prefix = f"{task}:{other.run}-"
+                names = [key.partition(":")[2] for key in list(self._arena.producer.asked) if key.startswith(prefix)]
+                again.ask_for(task, names[:AGAIN])
+        finally:
+            again.close()
 
     def close(self) -> None:
         """Ask for nothing more, and raise what went wrong."""
