@@ -14,8 +14,9 @@ REASONS = {
     "needs a container engine": 3,
     "needs a cluster": 14,
     "takes minutes, and is run by CI": 12,
+    "takes minutes, and is run by CI in its short form": 1,
     "needs a second machine, or a repository to pull from": 4,
-    "needs a program or a service of yours": 18,
+    "needs a program or a service of yours": 19,
     "replaces the data of an installation": 5,  # tests/acceptance/test_backup.py runs these
     "needs a key that waits": 4,
 }
