@@ -13,7 +13,7 @@ REASONS = {
     "needs a server with systemd, and root": 36,
     "needs a container engine": 3,
     "needs a cluster": 14,
-    "takes minutes, and is run by CI": 12,
+    "takes minutes, and is run by CI": 11,
     "takes minutes, and is run by CI in its short form": 1,
     "needs a second machine, or a repository to pull from": 4,
     "needs a program or a service of yours": 19,
