@@ -15,7 +15,7 @@ IN_PARALLEL := -n 4 --dist loadfile
 # Each of the four collects all tests, which takes half as long with the compiled files of the last run.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(IN_PARALLEL)
 
-PACKAGES := state gatekeeper clients tasks workers web deploy
+PACKAGES := server_urls state gatekeeper clients tasks workers web deploy
 
 .PHONY: help up test check docs coverage bench bench-guard bench-peers bench-stack memory model torture torture-short torture-rabbitmq torture-postgresql torture-database matrix matrix-short nodes nodes-short hosts hosts-short teeth peers lock audit clean
 

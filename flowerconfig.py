@@ -5,11 +5,11 @@ from typing import Any
 from flower.utils import broker
 from redis.asyncio.sentinel import Sentinel
 
-import redis_url
 import settings
-from broker_url import is_amqp
 from gatekeeper import logs, origin
-from redis_url import RedisUrl
+from server_urls import redis_url
+from server_urls.broker_url import is_amqp
+from server_urls.redis_url import RedisUrl
 from web import flower_errors, flower_guard
 
 logs.configure()

@@ -12,11 +12,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import api_token
-import broker_url as broker_urls
-import postgres_url
-import redis_url as redis_urls
-import smtp_url as smtp_urls
 from api_token import ApiToken
+from server_urls import broker_url as broker_urls
+from server_urls import postgres_url
+from server_urls import redis_url as redis_urls
+from server_urls import smtp_url as smtp_urls
 
 ROOT = Path(__file__).resolve().parent
 

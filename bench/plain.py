@@ -13,8 +13,8 @@ from typing import Any
 from celery import Celery
 from celery.signals import worker_init
 
-import redis_url
 import settings
+from server_urls import redis_url
 
 app = Celery(
     "plain",

@@ -17,8 +17,8 @@ from redis.exceptions import AuthenticationError, RedisError
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError
 
-import redis_url
 from data_dir import check_socket_folder, embedded_socket
+from server_urls import redis_url
 from settings import ROOT, Settings
 from state import private, redis_format
 from state.errors import UnusableRedis, lineage

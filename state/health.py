@@ -8,7 +8,7 @@ from typing import Any
 
 from redis import Redis
 
-from amqp_url import is_amqp
+from server_urls.amqp_url import is_amqp
 from state import rabbitmq
 from state.redis import client
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import amqp_url
+from server_urls import amqp_url
 from state.redis.away import RedisAway
 
 #: Seconds for the connection, and for each answer.

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import redis_url
 import settings
+from server_urls import redis_url
 from state.redis import client
 from state.redis.away import UnusableRedis
 from state.redis.script import Script

@@ -14,14 +14,14 @@ from celery.app.utils import Settings
 from celery.backends.redis import RedisBackend, SentinelBackend
 from celery.result import AsyncResult
 
-import redis_url
 import settings
-from broker_url import is_amqp
 from gatekeeper import origin
 from gatekeeper.errors import IdInUse, InvalidArguments
 from gatekeeper.policies.spec import TaskSpec, agents, find, registered
 from gatekeeper.redact import describe
 from gatekeeper.run import known, tracing
+from server_urls import redis_url
+from server_urls.broker_url import is_amqp
 from state.errors import JournalUnavailable, StoreError
 from state.ledger import Ledger
 from state.ledger.sweep import DueCall

@@ -6,11 +6,10 @@ from typing import Any
 
 from celery.app.utils import Settings
 
-import broker_url
-import redis_url
 import settings
-from amqp_url import AmqpUrl
-from redis_url import RedisUrl
+from server_urls import broker_url, redis_url
+from server_urls.amqp_url import AmqpUrl
+from server_urls.redis_url import RedisUrl
 from state.redis import opening
 from workers.rabbitmq import config as rabbitmq
 

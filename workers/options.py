@@ -13,10 +13,10 @@ from uuid import uuid4
 from kombu import Producer, Queue
 
 import settings
-from broker_url import is_amqp
 from gatekeeper.errors import UnsupportedOption
 from gatekeeper.policies.spec import TaskSpec, registered
 from gatekeeper.run import known
+from server_urls.broker_url import is_amqp
 from state.options import Options
 
 #: Seconds: the longest delay. A call that is older than its task's `max_age` is refused in any case.

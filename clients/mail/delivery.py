@@ -17,7 +17,7 @@ from clients.mail.session import NoAnswerToLetter, NotEncrypted, Rejected, Sessi
 from gatekeeper.errors import LeaseExpired, NotApplied, OutcomeUnknown
 from gatekeeper.redact import clean
 from gatekeeper.run.attempt import current_or_none
-from smtp_url import SmtpUrl
+from server_urls.smtp_url import SmtpUrl
 
 log = structlog.get_logger("gatehouse.mail")
 

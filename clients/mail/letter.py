@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel
 
 import settings
-import smtp_url
 from clients.http.public_only import is_ip_address
-from smtp_url import SmtpUrl
+from server_urls import smtp_url
+from server_urls.smtp_url import SmtpUrl
 
 #: The name beside the address that mail comes from.
 NAME = "Gatehouse"

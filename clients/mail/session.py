@@ -17,7 +17,7 @@ from typing import Self
 
 from clients.http import reason as words_of
 from gatekeeper.errors import LeaseExpired
-from smtp_url import SmtpUrl
+from server_urls.smtp_url import SmtpUrl
 
 #: Bytes of one line of a server, and of all its lines in one session.
 MAX_LINE, MAX_REPLIES = 8192, 64 * 1024

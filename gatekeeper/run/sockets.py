@@ -19,11 +19,10 @@ from http.client import HTTPConnection
 from types import FrameType
 from typing import Any
 
-import broker_url
-import redis_url
 import settings
-from amqp_url import AmqpUrl
-from redis_url import RedisUrl
+from server_urls import broker_url, redis_url
+from server_urls.amqp_url import AmqpUrl
+from server_urls.redis_url import RedisUrl
 from state import servers
 
 #: Audit events of what leaves the process in another way than through a connection.

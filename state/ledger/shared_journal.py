@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import postgres_url
 import settings
+from server_urls import postgres_url
 from state.errors import JournalUnavailable
 
 if TYPE_CHECKING:

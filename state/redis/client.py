@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from redis import Redis
 from redis.exceptions import RedisError
 
-import redis_url
 import settings
+from server_urls import redis_url
 from state.redis import connections, opening
 from state.redis.away import RedisAway
 from state.redis.cluster import ClusterClient

@@ -15,7 +15,7 @@ from redis.commands import CoreCommands
 from redis.exceptions import ConnectionError, RedisError, ResponseError  # noqa: A004 - Redis's own
 from redis.retry import Retry
 
-import redis_url
+from server_urls import redis_url
 from state.redis import opening
 from state.redis.server import Client, as_away
 from state.redis.topology import Place, Topology, slot_of, slots_of

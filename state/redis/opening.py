@@ -10,8 +10,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel
 
-import redis_url
-from redis_url import RedisUrl
+from server_urls import redis_url
+from server_urls.redis_url import RedisUrl
 from state.redis import connections
 
 #: Seconds. A sentinel that is away is passed over, and the next one asked; they are close to each other and to us.

@@ -46,20 +46,9 @@ sys.exit(main())
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Return a copy of the code that the takeover needs, without data."""
-    for part in ("state", "deploy"):
+    for part in ("server_urls", "state", "deploy"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__", "*.json*"))
-    for file in (
-        "settings.py",
-        "setting_values.py",
-        "api_token.py",
-        "data_dir.py",
-        "redis_url.py",
-        "amqp_url.py",
-        "broker_url.py",
-        "redis_options.py",
-        "smtp_url.py",
-        "url_parts.py",
-    ):
+    for file in ("settings.py", "setting_values.py", "api_token.py", "data_dir.py"):
         shutil.copy(ROOT / file, tmp_path)
     return tmp_path
 

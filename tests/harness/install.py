@@ -18,7 +18,7 @@ from urllib.request import ProxyHandler, build_opener
 import redis
 from dotenv import dotenv_values
 
-from redis_url import read as read_url
+from server_urls.redis_url import read as read_url
 from state.redis import client, opening
 from tests.harness import forks
 from tests.harness.polling import GaveUp, patient, until

@@ -9,7 +9,7 @@ import pytest
 import redis
 from celery import Celery
 
-import redis_url
+from server_urls import redis_url
 from tests.conftest import MADE, a_valkey
 from tests.effects.client import EffectServer
 from tests.harness import Install

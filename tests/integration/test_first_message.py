@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from kombu import Connection
 
-import redis_url
+from server_urls import redis_url
 from tests.conftest import a_valkey
 from tests.harness.valkey import Valkey
 from workers import app, broker

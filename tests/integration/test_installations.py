@@ -20,7 +20,7 @@ from tests.harness import Install
 from tests.harness.install import AGENTS, ROOT
 from tests.harness.polling import patient, until
 
-PARTS = ("state", "gatekeeper", "clients", "tasks", "workers", "web", "deploy")
+PARTS = ("server_urls", "state", "gatekeeper", "clients", "tasks", "workers", "web", "deploy")
 #: The variables of a terminal in which nothing of Gatehouse was exported.
 BARE = {"PATH": os.defpath, "HOME": os.environ.get("HOME", "/")}
 

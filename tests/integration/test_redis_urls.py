@@ -13,7 +13,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
-import redis_url
+from server_urls import redis_url
 from tests.harness import patient
 from tests.harness.install import Install, free_ports
 from tests.harness.polling import until

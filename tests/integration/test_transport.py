@@ -13,7 +13,7 @@ import redis
 from kombu import Connection, Queue
 from kombu.asynchronous import Hub
 
-import redis_url
+from server_urls import redis_url
 from tests.conftest import a_valkey
 from tests.harness import until
 from tests.harness.valkey import Valkey

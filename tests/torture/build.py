@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 #: What the product is made of, seen from its root.
-SOURCES = ("state", "gatekeeper", "clients", "tasks", "workers", "web", "deploy", "content")
+SOURCES = ("server_urls", "state", "gatekeeper", "clients", "tasks", "workers", "web", "deploy", "content")
 
 
 class NoMatch(AssertionError):

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu import Connection
 
-import broker_url
 import settings
-from amqp_url import AmqpUrl, is_amqp, read
 from gatekeeper.run import sockets
-from redis_url import RedisUrl
+from server_urls import broker_url
+from server_urls.amqp_url import AmqpUrl, is_amqp, read
+from server_urls.redis_url import RedisUrl
 from settings import SettingsError
 from settings import read as read_settings
 from workers.config import celery_config

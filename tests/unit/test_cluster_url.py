@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from redis_url import read
+from server_urls.redis_url import read
 from settings import SettingsError
 from settings import read as read_settings
 from workers.config import celery_config

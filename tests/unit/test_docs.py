@@ -179,7 +179,7 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
 
 
 #: Folders whose files and modules the pages name.
-FOLDERS = "state|gatekeeper|clients|tasks|workers|web|deploy|content|tests|docs|bench|examples"
+FOLDERS = "server_urls|state|gatekeeper|clients|tasks|workers|web|deploy|content|tests|docs|bench|examples"
 #: Written while the system runs.
 MADE_BY_RUNNING = ("content/drafts", "state/agents/")
 
@@ -201,7 +201,7 @@ def test_every_script_named_in_backticks_exists(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_name_of_the_code_in_backticks_exists(page: Path) -> None:
     """Dotted names such as `gatekeeper.effect` or `clients.http.request`, and those behind `::: ` of the reference."""
-    dotted = r"(?:gatekeeper|clients|state|workers|web|deploy)(?:\.[A-Za-z_]\w*)+"
+    dotted = r"(?:gatekeeper|clients|server_urls|state|workers|web|deploy)(?:\.[A-Za-z_]\w*)+"
     named = re.findall(rf"`({dotted})(?:\(.*?\))?`", prose(page)) + re.findall(
         rf"^::: ({dotted})", page.read_text(), re.MULTILINE
     )

@@ -12,7 +12,7 @@ import pytest
 import settings
 from state import hints
 
-PACKAGES = ("state", "gatekeeper", "clients", "tasks", "workers", "web", "deploy")
+PACKAGES = ("server_urls", "state", "gatekeeper", "clients", "tasks", "workers", "web", "deploy")
 
 
 @pytest.fixture(autouse=True)

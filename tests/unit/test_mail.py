@@ -19,12 +19,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 import settings
-import smtp_url
 from clients import mail
 from clients.mail import Letter, session
 from gatekeeper.errors import LeaseExpired, NotApplied, OutcomeUnknown
 from gatekeeper.run.http_guard import Wire
 from gatekeeper.run.http_outcome import proves_nothing_was_sent
+from server_urls import smtp_url
 from tests.harness import patient
 from tests.harness.install import free_ports
 from tests.mail_server import MailServer

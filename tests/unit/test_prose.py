@@ -11,7 +11,7 @@ from pathlib import Path
 
 from settings import ROOT
 
-PRODUCT = ("state", "gatekeeper", "clients", "tasks", "workers", "web", "deploy")
+PRODUCT = ("server_urls", "state", "gatekeeper", "clients", "tasks", "workers", "web", "deploy")
 SCRIPTS = sorted((ROOT / "state" / "scripts").glob("*.lua*"))
 DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu import Connection
 
-import redis_url
-from redis_url import RedisUrl, read
+from server_urls import redis_url
+from server_urls.redis_url import RedisUrl, read
 from settings import SettingsError
 from settings import read as read_settings
 

@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError  # noqa: A004 - Redis's own
 
 from deploy import redis_server
 from deploy.redis_server import ServerError
-from redis_url import read
+from server_urls.redis_url import read
 from settings import SettingsError
 from settings import read as read_settings
 from state.errors import RedisAway

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import settings
-import smtp_url
+from server_urls import smtp_url
+from server_urls.smtp_url import SmtpUrl, UnusableMailUrl
 from settings import SettingsError
-from smtp_url import SmtpUrl, UnusableMailUrl
 
 
 @pytest.mark.parametrize(

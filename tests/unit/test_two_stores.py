@@ -11,7 +11,7 @@ import pytest
 
 import settings
 
-PACKAGES = ("state", "gatekeeper", "clients", "tasks", "workers", "web", "deploy")
+PACKAGES = ("server_urls", "state", "gatekeeper", "clients", "tasks", "workers", "web", "deploy")
 
 
 @pytest.fixture

@@ -9,12 +9,11 @@ import amqp
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
-import amqp_url
-import broker_url
 import settings
-from broker_url import is_amqp
 from gatekeeper.policies.spec import registered
 from gatekeeper.redact import clean
+from server_urls import amqp_url, broker_url
+from server_urls.broker_url import is_amqp
 from state import rabbitmq
 from state.health import QUEUE
 from workers.commands.vitals import Finding

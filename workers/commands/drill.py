@@ -15,10 +15,10 @@ from typing import Any
 
 import click
 
-import redis_url
 import settings
-from broker_url import is_amqp
 from gatekeeper.policies.spec import registered
+from server_urls import redis_url
+from server_urls.broker_url import is_amqp
 from state import health
 from workers.commands.output import Failed, command, plain, say, show
 from workers.drill.sandbox import Sandbox, opened

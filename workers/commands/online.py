@@ -11,7 +11,6 @@ from dataclasses import replace
 from requests import RequestException
 
 import settings
-import smtp_url
 from clients import destinations, http, mail
 from clients.llm import chat_completion, providers
 from clients.llm.completion_error import CompletionError
@@ -21,7 +20,8 @@ from gatekeeper import hostile
 from gatekeeper.errors import NotApplied
 from gatekeeper.redact import clean, describe
 from gatekeeper.run import prospects
-from smtp_url import SmtpUrl
+from server_urls import smtp_url
+from server_urls.smtp_url import SmtpUrl
 from workers.commands.vitals import Finding
 
 #: A question that costs a few tokens. A reply that is cut off is enough: the key, the URL and the model are right.

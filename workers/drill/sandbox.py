@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import settings
-from broker_url import is_amqp
+from server_urls.broker_url import is_amqp
 from state import namespace, private
 from state.files import open_locked
 from workers.application import Gatehouse, app

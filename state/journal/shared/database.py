@@ -12,7 +12,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import psycopg
 from psycopg import errors
 
-import postgres_url
+from server_urls import postgres_url
 from state.errors import JournalUnavailable
 from state.journal.shared import schema
 from state.journal.shared.connection import STATEMENT_SECONDS, Connection, TooSlow

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import postgres_url
+from server_urls import postgres_url
 from state.errors import JournalUnavailable
 from state.host import this_host
 from state.journal import compressed, records

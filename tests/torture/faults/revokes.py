@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import Celery
 from kombu import pools
 
-import redis_url
+from server_urls import redis_url
 from state.redis.keys import Keys
 from tests.harness import Process, until
 from tests.torture.arena import Arena

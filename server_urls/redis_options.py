@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from urllib.parse import SplitResult, parse_qs, unquote
 
-import url_parts
-from url_parts import FILES, UnusableUrl, certificate_files
+from server_urls import url_parts
+from server_urls.url_parts import FILES, UnusableUrl, certificate_files
 
 DEFAULT_PORT = 6379
 

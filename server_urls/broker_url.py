@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import amqp_url
-import redis_url
-from amqp_url import AmqpUrl, is_amqp
-from redis_url import RedisUrl, UnusableUrl
+from server_urls import amqp_url, redis_url
+from server_urls.amqp_url import AmqpUrl, is_amqp
+from server_urls.redis_url import RedisUrl, UnusableUrl
 
 __all__ = ["UnusableUrl", "is_amqp", "read"]
 

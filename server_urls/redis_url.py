@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import SplitResult, quote, urlencode
 
-import redis_options as parts_of
-from redis_options import DEFAULT_PORT
-from url_parts import MAX_PORT, UnusableUrl
+from server_urls import redis_options as parts_of
+from server_urls.redis_options import DEFAULT_PORT
+from server_urls.url_parts import MAX_PORT, UnusableUrl
 
 __all__ = ["DEFAULT_PORT", "MAX_PORT", "RedisUrl", "UnusableUrl", "read"]
 

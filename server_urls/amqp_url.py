@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, quote, unquote, urlencode
 
-from url_parts import UnusableUrl, certificate_files, split
+from server_urls.url_parts import UnusableUrl, certificate_files, split
 
 #: The schemes, and the port that each has by default.
 SCHEMES = {"amqp": 5672, "amqps": 5671}
