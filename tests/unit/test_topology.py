@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 from redis.exceptions import AskError, MovedError, ResponseError
 
+import settings
 from state.redis import client, topology
 from state.redis.away import RedisAway, UnusableRedis
 from state.redis.server import Client
@@ -131,3 +133,16 @@ def test_a_server_that_stands_alone_is_refused_with_a_sentence(valkey: Valkey) -
 
     with pytest.raises(UnusableRedis, match="not part of a Redis Cluster, and REDIS_URL says that it is"):
         found.refresh()
+
+
+def test_no_part_uses_the_cluster_client_of_redis_py() -> None:
+    """Some of its errors are not a RedisError, so that what handles an unreachable Redis would miss them."""
+    rooms = ("state", "gatekeeper", "workers", "web", "deploy")
+    files = [path for room in rooms for path in (settings.ROOT / room).rglob("*.py")]
+
+    assert len(files) > 300
+    assert [
+        path
+        for path in files
+        if re.search(r"(?<!state\.)redis\.(asyncio\.)?cluster\b|\bRedisCluster\b", path.read_text())
+    ] == []
