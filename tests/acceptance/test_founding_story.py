@@ -17,7 +17,7 @@ RETRY_LOOP_OVER_THE_QUEUE = f"""
     endings = []
     for attempt in range({ATTEMPTS}):
         call = storyteller.publish.delay(post_id="hello", later_step="fails")
-        answer = call.get(timeout=patient(30), propagate=False)
+        answer = call.get(timeout=180, propagate=False)
         endings.append([call.status, answer if call.successful() else repr(answer)])
     print(json.dumps(endings))
 """

@@ -67,8 +67,9 @@ class Tab:
         return page
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """A browser for one file: an event loop runs in this thread for as long as Playwright does, and no other may then."""
     path = chromium()
     with sync_playwright() as play:
         made = play.chromium.launch(executable_path=path, args=["--no-sandbox"])

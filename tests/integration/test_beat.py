@@ -369,7 +369,7 @@ def test_a_tick_is_skipped_while_the_run_before_is_not_over(clerks: Install, val
     assert messages(store) == 0
     counted = measures.read(store.hgetall(CLERK.measures)).ticks
     assert counted["each", "skipped"] == 1
-    assert counted["each", "missed"] in {1, 2}
+    assert 1 <= counted["each", "missed"] <= 3  # a new minute may begin before beat looks
 
 
 def test_a_run_that_is_not_over_after_a_skipped_tick_holds_up_the_next_one_too(clerks: Install, valkey: Valkey) -> None:

@@ -12,7 +12,7 @@ import settings
 from state.redis import client
 made = [app.send_task("counter.add", kwargs={"a": number, "b": 1}) for number in range(3)]
 print(len(client.client().pubsub_channels("celery-task-meta-*")))
-print(made[2].get(timeout=patient(30))["result"])
+print(made[2].get(timeout=180)["result"])
 """
 
 
