@@ -100,10 +100,14 @@ def cut_connections() -> int:
     """Shut down every connection of this process to Redis and the broker, and return how many there were."""
     cut = 0
     for path in Path("/dev/fd").iterdir():
-        with suppress(OSError), closing(socket.socket(fileno=os.dup(int(path.name)))) as connection:
-            if connection.getpeername():  # a socket pair within this process has an empty name
-                connection.shutdown(socket.SHUT_RDWR)
-                cut += 1
+        with suppress(OSError):
+            # A second descriptor of a file would be left open, and hold the lock that this process has on it.
+            if not path.is_socket():
+                continue
+            with closing(socket.socket(fileno=os.dup(int(path.name)))) as connection:
+                if connection.getpeername():  # a socket pair within this process has an empty name
+                    connection.shutdown(socket.SHUT_RDWR)
+                    cut += 1
     return cut
 
 
