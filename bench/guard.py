@@ -32,6 +32,8 @@ from state.ledger import Ledger
 RECORDED = Path(__file__).with_name("guard.json")
 #: How much more than the recorded ratio is allowed.
 MOST = 1.25
+#: How often a ratio that is too large is measured again: other work on the machine makes it a fifth larger.
+AGAIN = 2
 #: Turns of each side, and calls in each turn: some milliseconds.
 TURNS, CALLS, WARM_UP = 200, 10, 20
 TASKS = {"repeat-safe": "bench.agents.noop.nothing", "effect": "bench.agents.noop.effect"}
@@ -47,6 +49,9 @@ def main() -> None:
     if asked.record:
         RECORDED.write_text(json.dumps(found, indent=2) + "\n")
     recorded = json.loads(RECORDED.read_text())
+    for _ in range(AGAIN):
+        for name in (name for name in TASKS if found[name] > MOST * recorded[name]):
+            found[name] = min(found[name], _in_own_process(TASKS[name]))
     grown = [name for name in TASKS if found[name] > MOST * recorded[name]]
     for name in TASKS:
         print(f"{name:12} {found[name]:.2f} times a plain task and two PINGs; recorded: {recorded[name]:.2f}")
