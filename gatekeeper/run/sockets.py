@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import struct
 import sys
 from collections.abc import Iterator, Sequence
@@ -156,6 +157,8 @@ def _inode(descriptor: int) -> int | None:
 def _traffic(descriptor: int) -> tuple[int, int] | None:
     """Return the bytes handed to the kernel for a connection: not yet sent, and sent; None if it cannot tell."""
     try:
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            return None  # a file got the number meanwhile, and its twin would be left open
         with socket.socket(fileno=os.dup(descriptor)) as twin:
             info = twin.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
         return struct.unpack_from("I", info, _NOT_SENT)[0], struct.unpack_from("Q", info, _SENT)[0]
