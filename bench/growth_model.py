@@ -34,7 +34,7 @@ Steps = Generator[Any, Any, None]
 
 @dataclass(frozen=True)
 class Setup:
-    """What is simulated; each field is an argument of the command, with what it is and where its default comes from."""
+    """The simulated system. Each field is an argument of the command; its help says what it is and where its default is from."""
 
     agents: int = field(default=100, metadata={"help": "agents"})
     calls_per_day: float = field(default=100.0, metadata={"help": "calls of each agent in a day"})
@@ -69,7 +69,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a simulation found: how busy the busiest of each kind was, and what the gate added to a call, in seconds."""
+    """The result of a simulation: how busy the busiest part of each kind was, and the seconds that the gate added to each call."""
 
     setup: Setup
     busy: dict[str, float]
