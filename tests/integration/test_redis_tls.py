@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 #: What each client of the product says when it sends a command.
 READERS = """
-    import json, settings, redis_url
+    import json
     from state.redis import client as store
     def ask(how):
         try:
