@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -115,14 +116,19 @@ def test_the_audit_fails_for_a_package_that_cannot_be_looked_up() -> None:
 def test_the_run_of_ci_fails_for_a_vulnerability_and_not_for_what_cannot_be_looked_up(
     tmp_path: Path, printed: str, code: int, expected: int
 ) -> None:
-    make = tmp_path / "make"
-    make.write_text(f'#!/bin/sh\ncase $1 in audit) echo "{printed}"; exit {code};; esac\n')
-    make.chmod(0o755)
-    for installed in ("chromium", "promtool"):  # this test installs nothing
-        (tmp_path / installed).symlink_to("/bin/true")
-    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    for name, lines in {  # this test installs nothing and runs nothing of the project
+        "tools/make": f'case $1 in audit) echo "{printed}"; exit {code};; esac',
+        "tools/id": "echo 1000",
+        ".venv/bin/python": "exit 77",
+    }.items():
+        program = tmp_path / name
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text(f"#!/bin/sh\n{lines}\n")
+        program.chmod(0o755)
+    shutil.copytree(ROOT / ".ci", tmp_path / ".ci")
+    path = f"{tmp_path}/tools{os.pathsep}{os.environ['PATH']}"
 
-    done = subprocess.run([ROOT / ".ci" / "run"], env={"PATH": path}, capture_output=True, text=True, check=False)
+    done = subprocess.run([tmp_path / ".ci" / "run"], env={"PATH": path}, capture_output=True, text=True, check=False)
 
     assert (done.returncode, printed in done.stdout) == (expected, True), done.stderr
     assert ("NOT CHECKED" in done.stdout) is (code != expected)

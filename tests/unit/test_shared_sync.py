@@ -313,6 +313,20 @@ def test_a_process_that_is_killed_in_the_middle_of_an_fsync_stops_nobody(
     assert word(folder).begun == word(folder).done
 
 
+def noted_pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds for which this thread would sleep from now on. Threads that other tests left behind sleep as before."""
+    pauses, sleep, this = list[float](), time.sleep, threading.get_ident()
+
+    def note_or_sleep(seconds: float) -> None:
+        if threading.get_ident() == this:
+            pauses.append(seconds)
+        else:
+            sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", note_or_sleep)
+    return pauses
+
+
 def test_a_process_that_is_stopped_in_the_middle_of_an_fsync_holds_the_others_up_once(
     folder: Path, stuck: subprocess.Popen[str], disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -323,9 +337,8 @@ def test_a_process_that_is_stopped_in_the_middle_of_an_fsync_holds_the_others_up
     assert disk.counts(note_each(journal)) == 1
     assert time.monotonic() - began >= 0.3
 
-    pauses: list[float] = []
     monkeypatch.setattr(shared_sync, "PATIENCE", 3600)
-    monkeypatch.setattr(time, "sleep", pauses.append)
+    pauses = noted_pauses(monkeypatch)
     assert disk.counts(note_each(*[journal] * 5)) == 5
     assert sum(pauses) <= 5 * shared_sync.LONGEST_GATHERING
 
@@ -405,8 +418,7 @@ def test_a_process_that_is_alone_does_not_use_the_word(folder: Path, disk: Disk)
 
 
 def test_a_process_that_is_alone_waits_for_nobody(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    journal, pauses = Journal(folder), list[float]()
-    monkeypatch.setattr(time, "sleep", pauses.append)
+    journal, pauses = Journal(folder), noted_pauses(monkeypatch)
     for _ in range(40):
         note(journal)
 
