@@ -9,7 +9,8 @@ from pathlib import Path
 import pygal
 
 from bench.charts import line_chart
-from bench.growth_model import Model, Outcome, Setup, table
+from bench.growth_simulation import Model, Outcome, Setup
+from bench.growth_table import table
 from bench.growth_ways import AGENTS, CELL, cells, one_cell
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import ceil
 
-from bench.growth_model import Setup
+from bench.growth_simulation import Setup
 
 AGENTS = (10, 100, 1_000, 2_000, 5_000, 10_000, 20_000)
 #: Where agents are divided: those of one cell, and those of one ledger.

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from bench.growth_model import Model, Setup, table
+from bench.growth_simulation import Model, Setup
+from bench.growth_table import table
 from bench.growth_ways import AGENTS, cells, one_cell
 from settings import ROOT
 
