@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from contextlib import ExitStack
 
 from bench import fake_model
+from bench.hold import stopped
 from bench.parts import Parts
 from state.redis.keys import Keys
 
@@ -17,21 +18,23 @@ AGENT = "stack"
 POLL_SECONDS = 0.01
 
 
-def against_ideal(calls: int, seconds: float) -> float:
+def against_ideal(calls: int, seconds: float, workers: int) -> float:
     """Return how long so many calls take that run at once, as a multiple of the time of one.
 
     Args:
-        calls: The number of calls, and of the worker's threads.
+        calls: The number of calls, and of the threads of all workers.
         seconds: How long the model takes for each.
+        workers: The number of workers that share the threads.
 
     """
-    with fake_model.serving(seconds) as url, Parts({}) as parts:
-        parts.run("bench.fill_asks", str(calls), url)
-        with parts.celery_worker(calls):
-            [ready] = parts.lines("worker", "worker ready")
-            began = datetime.fromisoformat(ready["timestamp"])
-            _wait(parts, calls, seconds)
-            return (datetime.now(UTC) - began).total_seconds() / seconds
+    with fake_model.serving(seconds) as url, Parts({}) as parts, ExitStack() as stack:
+        names = ["worker", *(f"worker{number}" for number in range(2, workers + 1))]
+        started = [stack.enter_context(parts.celery_worker(calls // workers, name)) for name in names]
+        with stopped([process.pid for process in started]):
+            parts.run("bench.fill_asks", str(calls), url)
+        began = time.monotonic()
+        _wait(parts, calls, seconds)
+        return (time.monotonic() - began) / seconds
 
 
 def _wait(parts: Parts, calls: int, seconds: float) -> None:

@@ -53,13 +53,12 @@ class Parts(BenchEnvironment):
             yield process
 
     @contextmanager
-    def celery_worker(self, threads: int) -> Iterator[subprocess.Popen[bytes]]:
+    def celery_worker(self, threads: int, name: str = "worker") -> Iterator[subprocess.Popen[bytes]]:
         """Run a worker with the options of the Procfile and so many threads, and wait until it is ready."""
         pool = ["--pool", "threads", "--concurrency", str(threads), "--without-mingle", "--without-gossip"]
-        with self.process(
-            "worker", "celery", "-A", "workers", "--quiet", "worker", *pool, "--loglevel", "warning"
-        ) as process:
-            self.wait_for_line("worker", "worker ready")
+        options = ["-n", f"{name}@%h", *pool, "--loglevel", "warning"]
+        with self.process(name, "celery", "-A", "workers", "--quiet", "worker", *options) as process:
+            self.wait_for_line(name, "worker ready")
             yield process
 
     @contextmanager

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -17,6 +15,7 @@ from typing import Any
 
 from bench import throughput
 from bench.environment import BenchEnvironment
+from bench.hold import stopped
 from bench.sides import EFFECT, GATE, GATE_OPTIONS, Side
 from state.processes import liveness
 
@@ -69,9 +68,8 @@ def _round(environment: BenchEnvironment, side: Side, workers: int, tasks: int) 
     sent = tasks + tasks // 5
     with _workers(environment, side, workers) as pids:
         wait_until_ready(environment, workers)
-        _signal(pids, signal.SIGSTOP)  # else the first of them would have done much before the last one is there
-        environment.run("bench.fill", side.app, side.task, str(sent))
-        _signal(pids, signal.SIGCONT)
+        with stopped(pids):  # else the first of them would have done much before the last one is there
+            environment.run("bench.fill", side.app, side.task, str(sent))
         began, left, used = throughput.wait(environment, pids, at_most=tasks)
         ended, _, used_then = throughput.wait(environment, pids, at_most=0)
     throughput.check_ledger(environment, sent)
@@ -98,11 +96,6 @@ def wait_until_ready(environment: BenchEnvironment, workers: int) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"not every worker starts; one says:\n{environment.log('worker')}")
         time.sleep(0.1)
-
-
-def _signal(pids: Sequence[int], number: signal.Signals) -> None:
-    for pid in pids:
-        os.kill(pid, number)
 
 
 def _table(rounds: Sequence[Round]) -> str:

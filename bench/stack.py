@@ -23,6 +23,8 @@ SETTLE, REST = 12.0, 30.0
 THREADS, ACCEPT_RATE, ACCEPT_SECONDS, BEGIN_RATE, BEGIN_SECONDS = 8, 200.0, 5, 30.0, 5
 ENTRIES, FEW_MINUTES = 1000, 1
 MODEL_CALLS, MODEL_SECONDS = 200, 1.0
+#: Numbers of workers that share the threads for the model calls; they take turns.
+MODEL_WORKERS = (1, 2)
 
 
 @dataclass(frozen=True)
@@ -146,8 +148,13 @@ def schedule(_runs: int) -> Iterator[Figure]:
 
 def models(runs: int) -> Iterator[Figure]:
     """Measure calls of a model that run at once."""
-    times = [model_calls.against_ideal(MODEL_CALLS, MODEL_SECONDS) for _ in range(runs)]
-    yield Figure(f"{MODEL_CALLS} model calls of {MODEL_SECONDS:g} s against the ideal", "x", times)
+    times: dict[int, list[float]] = {workers: [] for workers in MODEL_WORKERS}
+    for _ in range(runs):
+        for workers, found in times.items():
+            found.append(model_calls.against_ideal(MODEL_CALLS, MODEL_SECONDS, workers))
+    for workers, found in times.items():
+        name = f"{MODEL_CALLS} model calls of {MODEL_SECONDS:g} s, {workers} workers, against the ideal"
+        yield Figure(name.replace("1 workers", "1 worker"), "x", found)
 
 
 def _p99_ms(seconds: list[float]) -> float:
