@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from types import MappingProxyType
-from typing import Any
 
 import structlog
 
 from state import hints, options
 from state.journal import events
 from state.ledger import owner as owners
+from state.ledger import pending
+from state.ledger.pending import Pending
 from state.ledger.stores import Stores
 from state.model import Claim
 from state.recovery import rebuild
 from state.redis.client import hash_fields, now_ms
-from state.redis.exchange import exchange
 from state.redis.keys import Keys
 from state.redis.script import Script
 
@@ -53,61 +52,12 @@ class DueCall:
     options: str = ""
 
 
-@dataclass(frozen=True)
-class Pending:
-    """The work that one agent has for a sweep."""
-
-    revision: int  #: of the agent's state; 0 before its first run
-    arrived_ms: Mapping[str, int]  #: by lane: when the newest message that a worker took was sent, in ms since 1970
-    has_claims: bool
-    is_due: bool  #: a call in `waiting` or `queued` has reached its time
-    has_followed: bool  #: a call that other calls follow may have ended
-    has_expired: bool  #: the time for an approval is over
-    has_unwritten: bool = False  #: the journal lacks a decision of a person
-
-    @property
-    def needs_sweep(self) -> bool:
-        """Return whether a sweep has to look at claims or calls; a reclaimed claim makes its call due at once."""
-        return self.has_claims or self.is_due
-
-
-def _questions(agent: str) -> list[tuple[str | int, ...]]:
-    """Return the commands whose answers `_pending` takes."""
-    n = Keys(agent)
-    first = [("ZRANGE", queue, 0, 0, "WITHSCORES") for queue in (n.waiting, n.queued, n.followed, n.expiring)]
-    return [("HGETALL", n.agent_meta), ("ZCARD", n.running), ("HLEN", n.unwritten), *first]
-
-
-def _pending(now: int, fields: Any, claims: int, unwritten: int, *first: list[Any]) -> Pending:
-    head: dict[str, str] = fields if isinstance(fields, dict) else dict(zip(fields[::2], fields[1::2], strict=True))
-    waiting, queued, followed, expired = (bool(found) and _score(found) <= now for found in first)
-    arrived = {field.partition(":")[2]: int(sent) for field, sent in head.items() if field.startswith("arrived_ms:")}
-    revision = int(head.get("revision") or 0)
-    return Pending(revision, arrived, claims > 0, waiting or queued, followed, expired, unwritten > 0)
-
-
-def _score(found: list[Any]) -> float:
-    """Return the score of the first member: a pair with RESP 3, and with RESP 2 two items of the list."""
-    return float(found[0][1] if isinstance(found[0], list) else found[1])
-
-
-def newest_arrival(pending: Iterable[Pending]) -> dict[str, int]:
-    """Return when the newest message that any worker took was sent, in ms since 1970, by lane."""
-    newest: dict[str, int] = {}
-    for lane, sent in (arrival for each in pending for arrival in each.arrived_ms.items()):
-        newest[lane] = max(sent, newest.get(lane, 0))
-    return newest
-
-
 class Sweep(Stores):
     """The work of a sweeper on the calls and claims of one agent."""
 
     def pending(self, agents: Sequence[str]) -> dict[str, Pending]:
-        """Return what each agent has for a sweep to do, by agent. Takes one round trip, however many agents there are."""
-        (seconds, micros), *answers = exchange(self.redis, ("TIME",), *chain(*map(_questions, agents)))
-        now = int(seconds) * 1000 + int(micros) // 1000
-        each = len(answers) // len(agents) if agents else 0
-        return {agent: _pending(now, *answers[i * each : (i + 1) * each]) for i, agent in enumerate(agents)}
+        """Return what each agent has for a sweep to do, by agent, as `pending.of_agents` does."""
+        return pending.of_agents(self.redis, agents)
 
     def due(
         self,

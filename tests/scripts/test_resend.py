@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gatekeeper.policies.policy import Rate
-from state.ledger import sweep
+from state.ledger.pending import newest_arrival
 from state.ledger.sweep import GRACE_MS, MAX_GRACE_MS, DueCall
 from state.options import Options
 from tests.scripts.conftest import WithPolicies
@@ -18,7 +18,7 @@ def due(poster: Poster, *, backlog: bool = False) -> list[DueCall]:
 
 
 def arrived(poster: Poster) -> dict[str, int]:
-    return sweep.newest_arrival(poster.ledger.pending([AGENT]).values())
+    return newest_arrival(poster.ledger.pending([AGENT]).values())
 
 
 def never(_queue: str) -> bool:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import pytest
 from redis import ConnectionPool, Redis
 
-from state.ledger import Ledger, sweep
+from state.ledger import Ledger
+from state.ledger.pending import Pending
 from state.redis.keys import Keys
 from tests.scripts.poster import AGENT, HOUR, Poster
 
 
-def pending(poster: Poster) -> sweep.Pending:
+def pending(poster: Poster) -> Pending:
     return poster.ledger.pending([AGENT])[AGENT]
 
 
 def test_an_agent_without_calls_has_nothing_pending(poster: Poster) -> None:
-    assert pending(poster) == sweep.Pending(
-        0, {}, has_claims=False, is_due=False, has_expired=False, has_followed=False
+    assert pending(poster) == Pending(
+        0, {}, has_claims=False, is_due=False, has_expired=False, has_followed=False, has_unwritten=False
     )
 
 
@@ -50,17 +52,30 @@ def test_a_call_that_others_follow_is_pending_until_it_is_let_go(poster: Poster)
     assert pending(poster).has_followed
 
 
-def test_the_look_at_many_agents_is_one_round_trip(poster: Poster) -> None:
-    agents = [AGENT, *(f"agent{number}" for number in range(8))]
+def test_an_approval_is_pending_once_its_time_is_over(poster: Poster) -> None:
+    poster.redis.zadd(poster.n.expiring, {"post:feed:hello": poster.now() + 60_000})
+    assert not pending(poster).has_expired
+    poster.redis.zadd(poster.n.expiring, {"post:feed:hello": 0})
+    assert pending(poster).has_expired
+
+
+@pytest.mark.parametrize("busy", [0, 1, 3])
+def test_the_look_at_many_agents_is_one_round_trip_and_a_second_one_for_those_that_are_busy(
+    poster: Poster, busy: int
+) -> None:
+    agents = [f"agent{number}" for number in range(8)]
     poster.redis.hset(Keys("agent7").agent_meta, "revision", 7)
+    for agent in agents[:busy]:
+        poster.redis.zadd(Keys(agent).running, {"a-key": 1})
 
     def reads() -> int:
         return int(poster.redis.info("stats")["total_reads_processed"])
 
     before = reads()
     found = poster.ledger.pending(agents)
-    assert reads() - before == 2  # the look, and the question how many there were
+    assert reads() - before == (3 if busy else 2)  # the looks, and the question how many there were
     assert list(found) == agents
+    assert [agent for agent in agents if found[agent].has_claims] == agents[:busy]
     assert found["agent7"].revision == 7
 
 
