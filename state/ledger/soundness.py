@@ -9,8 +9,9 @@ from state.errors import JournalUnavailable
 from state.journal.heads import JournalHead
 from state.ledger.stores import Stores
 from state.recovery import epoch, recover
+from state.recovery.cap_counts import CapsOf
 from state.recovery.epoch import LedgerStatus
-from state.recovery.rebuild import CapsOf, Progress
+from state.recovery.rebuild import Progress
 from state.recovery.recover import RecoveryReport
 from state.redis import client
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-#: Bytes read at once: some dozens of lines.
-WINDOW = 64 * 1024
+#: Bytes read at once: some hundreds of lines. While this waits for the disk, the thread that writes takes the interpreter.
+WINDOW = 256 * 1024
 
 
 class JournalLines:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import chain
 from types import TracebackType
@@ -23,25 +21,17 @@ from state.journal.journal import Journal
 from state.journal.projection import KeyState, Projection, RecordOffset
 from state.journal.projector import project
 from state.journal.records import Record
+from state.recovery.batch_writer import BatchWriter
+from state.recovery.cap_counts import CapCounts, CapsOf
 from state.recovery.journal_lines import JournalLines
 from state.recovery.rebuilt_key import RebuiltKey, flat
 from state.recovery.remembered import RememberedFacts
 from state.redis.client import batches, now_ms
 from state.redis.keys import Keys
-from state.redis.script import Script
 
 #: Keys written in one round trip.
 BATCH_SIZE = 2000
 DAY_MS = 86_400_000
-
-#: Returns the caps that count an effect of this task and these arguments: names in Redis and windows in ms.
-CapsOf = Callable[[str, Mapping[str, Any]], list[tuple[str, int]]]
-
-_rebuild = Script("rebuild")
-
-
-class RedisLostData(Exception):
-    """Raised when Redis lost what was rebuilt so far: the recovery must begin again."""
 
 
 class Progress:
@@ -70,15 +60,10 @@ class Rebuilding:
     """
 
     def __init__(self, redis: Redis, projection: Projection, caps_of: CapsOf = _no_caps, token: str = "") -> None:
-        self.rebuilt: dict[str, int] = {}
-        self.kept = 0
-        self.calls = 0
-        self._changed: set[str] = set()  #: agents of which something was written
         self._facts = RememberedFacts()
-        self._windows: dict[str, int] = {}
-        self._redis, self._projection, self._caps_of, self._token = redis, projection, caps_of, token
-        self._now_ms = now_ms(redis)
+        self._redis, self._projection, self._token = redis, projection, token
         self._keep_ms = settings.current().ledger_days * DAY_MS  # the journal holds calls of effects only
+        self.writer = BatchWriter(redis, CapCounts(redis, caps_of), self._keep_ms, token)
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -104,16 +89,12 @@ class Rebuilding:
         for call, (agents, by) in self._projection.forbidden.items():  # before what they may follow is there
             forbidden.forbid(self._redis, agents, call, by, self._keep_ms)
         total, done = len(self._projection.keys) + len(self._projection.calls), 0
-        with ThreadPoolExecutor(1) as writer:
-            under_way: Future[None] | None = None
+        with self.writer as writer:
             for batch in batches(chain(self._keys(), self._calls()), BATCH_SIZE):
-                if under_way:
-                    under_way.result()
-                under_way = writer.submit(self._write, batch)
+                writer.write(batch)
                 done += len(batch)
                 progress.writes(done, total)
-            if under_way:
-                under_way.result()
+            writer.wait()
         self._facts.write(self._redis)
         self._date_changes()
 
@@ -121,41 +102,9 @@ class Rebuilding:
         """Write when the agents changed; without a recovery the script does it with each change."""
         if self._token:
             with self._redis.pipeline(transaction=False) as pipe:
-                for agent in self._changed:
+                for agent in self.writer.changed:
                     pipe.hset(Keys(agent).agent_meta, "updated_ms", now_ms(self._redis))
                 pipe.execute()
-
-    def _write(self, batch: list[RebuiltKey]) -> None:
-        runs = [(key.script_keys(), key.script_arguments(self._keep_ms, self._token)) for key in batch]
-        for key, answer in zip(batch, _rebuild.many(self._redis, runs), strict=True):
-            if answer[0] == "lost":
-                raise RedisLostData("Redis lost data again while it was being rebuilt")
-            if answer[0] == "kept":
-                self.kept += not key.is_call
-                continue
-            self._changed.add(key.agent)
-            if key.is_call:
-                self.calls += 1
-            else:
-                self.rebuilt[key.state] = self.rebuilt.get(key.state, 0) + 1
-        self._count(batch)
-
-    def _count(self, batch: list[RebuiltKey]) -> None:
-        """Count each effect that happened, or may have, for its caps, as long as their windows last."""
-        with self._redis.pipeline(transaction=False) as pipe:
-            for key in batch:
-                if key.state not in {"done", "unknown"} or key.ended_ms + self._window(key) < self._now_ms:
-                    continue
-                caps = self._caps_of(key.asked["task"], key.asked["kwargs"])
-                for name, window_ms in caps:
-                    pipe.zadd(name, {key.key: key.ended_ms}).pexpire(name, 2 * window_ms)
-                if caps:
-                    self._windows[key.asked["task"]] = max(window_ms for _, window_ms in caps)
-            pipe.execute()
-
-    def _window(self, key: RebuiltKey) -> float:
-        """Return the longest time (ms) for which effects of the key's task count; unlimited for the task's first key."""
-        return self._windows.get(key.asked["task"], math.inf)
 
     def _keys(self) -> Iterator[RebuiltKey]:
         """Yield those that are done first: rebuild.lua is quicker as long as no list is there."""
@@ -253,4 +202,4 @@ def settle_from_journal(redis: Redis, journal: Journal, agent: str, key: str, fe
     projection.forbidden, projection.modes = {}, {}
     with Rebuilding(redis, projection) as rebuilding:
         rebuilding.run(Progress())
-    return state.state if rebuilding.rebuilt else None
+    return state.state if rebuilding.writer.rebuilt else None

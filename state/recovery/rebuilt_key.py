@@ -38,8 +38,8 @@ class RebuiltKey:
         return Keys(self.agent).of(self.key, self.asked["call"])
 
     def script_arguments(self, keep_ms: int, token: str) -> dict[str, Argument]:
-        asked = self.asked
-        said = Options(**asked["options"]) if "options" in asked else _NO_OPTIONS
+        """Return the arguments of rebuild.lua."""
+        asked, said = self.asked, self._options()
         return {
             "key": self.key,
             "state": self.state,
@@ -53,11 +53,44 @@ class RebuiltKey:
             "keep_ms": keep_ms,
             "ended_ms": self.ended_ms,
             "token": token,
-            "is_followed": "1" if said.has_followers and not self.is_followed else "",
-            "call_fields": to_json(_of_call(asked) | _of_options(said) | self._again()),
+            "is_followed": self._followed(said),
+            "call_fields": self._call_fields(said),
             "forgets": self.forgets,
             "key_fields": self.fields,
         }
+
+    def entry(self) -> tuple[str | bytes | int, ...]:
+        """Return the entry of this key among the arguments of rebuild_done.lua."""
+        asked, said = self.asked, self._options()
+        return (
+            self.key,
+            asked["call"],
+            self.fence,
+            self.why,
+            asked["task"],
+            canonical_json(asked["kwargs"]),
+            asked["fingerprint"],
+            asked["door"],
+            self.ended_ms,
+            self._followed(said),
+            self._call_fields(said),
+            len(self.fields),
+            *self.fields,
+        )
+
+    @property
+    def size(self) -> int:
+        """The number of items of `entry`."""
+        return 12 + len(self.fields)
+
+    def _options(self) -> Options:
+        return Options(**self.asked["options"]) if "options" in self.asked else _NO_OPTIONS
+
+    def _followed(self, said: Options) -> str:
+        return "1" if said.has_followers and not self.is_followed else ""
+
+    def _call_fields(self, said: Options) -> bytes:
+        return to_json(_of_call(self.asked) | _of_options(said) | self._again())
 
     def _again(self) -> dict[str, str]:
         """Mark a call that was tried, or that a person wants to run: nobody asks for it again, so it waits out a pause."""

@@ -19,8 +19,10 @@ from state.journal.journal import Journal
 from state.journal.projection import KeyState, Projection
 from state.journal.projector import modes, project
 from state.recovery import decided, epoch, restore, takeover
+from state.recovery.batch_writer import RedisLostData
+from state.recovery.cap_counts import CapsOf
 from state.recovery.epoch import ReopenCondition
-from state.recovery.rebuild import CapsOf, Progress, Rebuilding, RedisLostData
+from state.recovery.rebuild import Progress, Rebuilding
 from state.redis.keys import Keys
 
 
@@ -195,7 +197,8 @@ def _rebuild(rebuilding: Rebuilding, progress: Progress, report: RecoveryReport)
             rebuilding.run(progress)
     except RedisLostData as error:
         raise Unrecoverable(f"{error}; look at the server, then run this again") from None
-    report.rebuilt, report.kept, report.calls = rebuilding.rebuilt, rebuilding.kept, rebuilding.calls
+    written = rebuilding.writer
+    report.rebuilt, report.kept, report.calls = written.rebuilt, written.kept, written.calls
 
 
 @contextmanager

@@ -22,6 +22,26 @@ class CommandRouter:
         raise NotImplementedError
 
 
+class Packet:
+    """Commands as they are sent, so that the thread that sends them has nothing else to do.
+
+    Args:
+        redis: The connection.
+        *commands: Each command with its arguments.
+
+    """
+
+    def __init__(self, redis: Redis, *commands: Command) -> None:
+        self._pool, self._commands = redis.connection_pool, commands
+        self._bytes = b"" if isinstance(self._pool, CommandRouter) else _packed(commands)
+
+    def exchange(self) -> list[Any]:
+        """Run the commands, and return the answers, as the function `exchange` does; a packet can be used again."""
+        if isinstance(self._pool, CommandRouter):
+            return self._pool.exchange(self._commands)
+        return _send(self._pool, self._bytes, len(self._commands))
+
+
 def exchange(redis: Redis, *commands: Command) -> list[Any]:
     """Run commands in one round trip, or in a cluster in one for each server.
 
@@ -40,7 +60,15 @@ def exchange(redis: Redis, *commands: Command) -> list[Any]:
     pool = redis.connection_pool
     if isinstance(pool, CommandRouter):
         return pool.exchange(commands)
-    packed = b"".join(pack_command(command) for command in commands)  # type: ignore[arg-type]  # its type says: a tuple of one
+    return _send(pool, _packed(commands), len(commands))
+
+
+def _packed(commands: tuple[Command, ...]) -> bytes:
+    return b"".join(pack_command(command) for command in commands)  # type: ignore[arg-type]  # its type says: a tuple of one
+
+
+def _send(pool: Any, packed: bytes, count: int) -> list[Any]:
+    """Send so many commands, and return their answers."""
     try:
         connection = spare.take(pool)
     except RedisError as error:
@@ -48,12 +76,12 @@ def exchange(redis: Redis, *commands: Command) -> list[Any]:
 
     def send_and_read() -> list[Any]:
         connection.send_packed_command([packed])
-        return [connection.read_response() for _ in commands]
+        return [connection.read_response() for _ in range(count)]
 
     try:
         answers = connection.retry.call_with_retry(send_and_read, lambda _: connection.disconnect())
     except BaseException as error:
-        if len(commands) > 1 or not isinstance(error, ResponseError):
+        if count > 1 or not isinstance(error, ResponseError):
             connection.disconnect()  # an answer that was not read must not reach the next user
         pool.release(connection)
         if isinstance(error, RedisError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from redis import Redis
@@ -11,12 +11,12 @@ from redis.client import Pipeline
 from redis.exceptions import NoScriptError
 
 from state.redis import lua
-from state.redis.exchange import exchange
+from state.redis.exchange import Command, exchange
 
 #: What a script calls each key, and the key's name in Redis. A name that ends in "..." stands for a list of keys.
 KeyNames = Mapping[str, str | Sequence[str]]
 #: One argument, or the list behind a name that ends in "...".
-Argument = str | bytes | int | Sequence[str | bytes]
+Argument = str | bytes | int | Sequence[str | bytes | int]
 
 
 class Script:
@@ -52,10 +52,13 @@ class Script:
         except NoScriptError:
             return cast("list[Any]", exchange(redis, ("EVAL", self.text, *values))[0])
 
-    def many(self, redis: Redis, runs: Iterable[tuple[KeyNames, Mapping[str, Argument]]]) -> list[list[Any]]:
-        """Run once per pair of keys and arguments, in one round trip; each run is atomic, all together are not."""
+    def load(self, redis: Redis) -> None:
+        """Load the script into the server, or into each of a cluster, so that `command` finds it there."""
         redis.script_load(self.text)
-        return exchange(redis, *(("EVALSHA", self._digest, *self._values(*run)) for run in runs))
+
+    def command(self, keys: KeyNames, arguments: Mapping[str, Argument]) -> Command:
+        """Return the command that runs the script on a server that has it loaded. Raises TypeError as a call does."""
+        return ("EVALSHA", self._digest, *self._values(keys, arguments))
 
     def queue(self, pipe: Pipeline, keys: KeyNames, /, **arguments: Argument) -> None:
         """Queue a run in a pipeline, with the text: in a transaction a script that the server forgot cannot be sent again."""

@@ -18,7 +18,7 @@
 --   {"rebuilt", state}
 --   {"kept", state}
 --   {"lost"}              Redis lost data again since the recovery began
---! include now history payload errors agent hold
+--! include now history payload errors agent hold rebuilt
 local K = named({
   "key", "call", "queued", "waiting", "running", "held", "waits", "asks", "expiring",
   "history", "ledger", "agent_meta", "followed", "dead"
@@ -34,7 +34,7 @@ end
 local key = fields(K.key, "state", "fence", "payload", "settled", "owner", "frozen_by", "started_ms", "lease_ms", "why", "since_ms", "kind",
   "revision")
 local state, fence, to = key.state, tonumber(key.fence or 0), A.state
-local journal_fence, of_call = tonumber(A.fence), A.call_fields == "{}" and {} or cjson.decode(A.call_fields)
+local journal_fence, of_call = tonumber(A.fence), fields_of_call(A.call_fields)
 -- After a loss of everything, a key that is done is written without a look at lists that are not there.
 local may_be_listed = state or redis.call("EXISTS", K.held, K.waits, K.asks, K.expiring, K.running, K.waiting, K.dead) > 0
 
@@ -63,12 +63,7 @@ local function redis_knows_more()
 end
 
 local function write_call()
-  local was, at_ms = unpack(redis.call("HMGET", K.call, "state", "at_ms"))
-  redis.call("HSET", K.call, "task", A.task, "key", A.key, "kwargs", A.kwargs, "fingerprint", A.fingerprint,
-    "door", A.origin, "state", to, "effect", "1", "at_ms", at_ms or of_call.at_ms or now)
-  for name, value in pairs(of_call) do
-    redis.call("HSETNX", K.call, name, value)
-  end
+  local was = store_call(K.call, to, A.task, A.key, A.kwargs, A.fingerprint, A.origin, of_call)
   if A.is_followed == "1" then
     redis.call("ZADD", K.followed, now, A.call)
   end
@@ -111,8 +106,7 @@ local function write_key()
   elseif to ~= "waiting" then
     told, when = "why", A.reason
   end
-  redis.call("HSET", K.key, "state", to, "call", A.call, "task", A.task, "fingerprint", A.fingerprint, "fence", A.fence,
-    told, when, unpack(A.key_fields))
+  store_key(K.key, to, A.call, A.task, A.fingerprint, A.fence, told, when, unpack(A.key_fields))
   if among_fields("kind") then
     local expires_ms, revision = unpack(redis.call("HMGET", K.key, "expires_ms", "revision"))
     --! include ask
@@ -158,9 +152,7 @@ if to == "done" or to == "rejected" then
   redis.call("PEXPIRE", K.call, A.keep_ms)
 end
 mark_sent()
-local rebuilt = {
-  at = now, event = "rebuilt", state = to, from = "the journal", why = A.reason, before = state or "gone", call = A.call,
-}
+local rebuilt = rebuilt_event(to, A.reason, state, A.call)
 if state then
   append_event(K.key, K.history, rebuilt)
 else -- the key notes nothing of its past

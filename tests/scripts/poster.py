@@ -306,7 +306,7 @@ class Poster:
         found: dict[str, Any] = {}
         for name in sorted(self.redis.scan_iter(f"gate:{{{AGENT}}}:*")):
             if not without(name):
-                found[name] = (self.redis.type(name), _value(self.redis, name))
+                found[name] = (self.redis.type(name), value_of(self.redis, name))
         return found
 
     # Moving time: the scripts read the server's clock, so what is stored is moved the other way
@@ -344,7 +344,7 @@ def event(name: str) -> str:
     return json.dumps({"at": 0, "event": name})
 
 
-def _value(redis: Redis, name: str) -> Any:
+def value_of(redis: Redis, name: str) -> Any:
     match redis.type(name):
         case "hash":
             return redis.hgetall(name)

@@ -22,7 +22,7 @@ from state.journal.journal import Journal
 from state.journal.projector import project
 from state.ledger import resolve
 from state.model import AttemptResult, Call, Claim, FactChange
-from state.recovery import epoch, journal_lines, rebuild, recover, remembered
+from state.recovery import batch_writer, epoch, journal_lines, rebuild, recover, remembered
 from state.recovery.rebuild import Progress
 from state.recovery.recover import RecoveryReport, Unrecoverable
 from state.redis.keys import Keys
@@ -503,7 +503,7 @@ def test_nothing_is_written_for_a_recovery_that_another_took_the_place_of(poster
     before = poster.dump()
 
     rebuilding = rebuild.Rebuilding(poster.redis, project(poster.book.files()), no_caps, "mine")
-    with rebuilding, pytest.raises(rebuild.RedisLostData):
+    with rebuilding, pytest.raises(batch_writer.RedisLostData):
         rebuilding.run(Progress())
 
     assert poster.dump() == before
