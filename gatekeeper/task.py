@@ -16,7 +16,7 @@ from gatekeeper import origin
 from gatekeeper.errors import LedgerUnavailable, TaskAborted, UnsupportedOption
 from gatekeeper.policies import mistakes
 from gatekeeper.policies.durations import Duration
-from gatekeeper.policies.policy import Breaker, Cap, Effect, Policies, Rate, several
+from gatekeeper.policies.policy import Breaker, Budget, Cap, Effect, Policies, Rate, several
 from gatekeeper.policies.spec import DEFAULT_LEASE, MAX_AGE, TaskSpec, register
 from gatekeeper.redact import describe, redacted
 from gatekeeper.run import pipeline
@@ -125,6 +125,7 @@ def task(  # noqa: PLR0913 - one argument per policy, all by name
     key: str | None = None,
     rate: str | Rate | list[str | Rate] | None = None,
     cap: str | Cap | list[str | Cap] | None = None,
+    budget: str | Budget | list[str | Budget] | None = None,
     breaker: Breaker | None = None,
     effect: Effect | None = None,
     lease: Duration = DEFAULT_LEASE,
@@ -141,6 +142,7 @@ def task(  # noqa: PLR0913 - one argument per policy, all by name
         key: A template over the arguments, such as `"publish:{post_id}"`; two calls with one key are the same intent.
         rate: How often the task runs, such as `"10/hour"`.
         cap: How many effects may happen, such as `"30/day"`; its calls are paused when it is reached.
+        budget: How many tokens models may charge, such as `"200000 tokens/day"`; its calls wait or are refused beyond that.
         breaker: When to stop calling a failing service.
         effect: Declares that the task changes the world outside.
         lease: How long a claim is valid without a heartbeat.
@@ -159,7 +161,17 @@ def task(  # noqa: PLR0913 - one argument per policy, all by name
     def decorate(body: Callable[..., Any]) -> GateTask:
         mistakes.check_body(body)
         policies = Policies(
-            key, several(Rate, rate), several(Cap, cap), breaker, effect, lease, time_limit, attempts, backoff, max_age
+            key,
+            several(Rate, rate),
+            several(Cap, cap),
+            breaker,
+            effect,
+            lease,
+            time_limit,
+            attempts,
+            backoff,
+            max_age,
+            several(Budget, budget),
         )
         spec = TaskSpec(body, policies)
         register(spec)

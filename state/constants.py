@@ -27,6 +27,9 @@ MAX_EVENTS = 1000
 #: Decisions of persons that Redis keeps of each agent; the journal keeps all.
 MAX_AUDIT = 5000
 
+#: Parts of a budget's window in which tokens are counted: the record stays small, and a token counts at most one part longer.
+BUDGET_SLICES = 60
+
 #: Events that the history of a key keeps: the oldest and the newest. The slack avoids trimming it with each event.
 HISTORY_OLDEST = 50
 HISTORY_NEWEST = 150

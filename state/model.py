@@ -87,6 +87,7 @@ class CallLimits:
     caps: tuple[str, ...] = ()
     rates: tuple[str, ...] = ()
     verify: str = ""
+    budgets: tuple[str, ...] = ()
 
     def script_arguments(self) -> dict[str, Any]:
         """Return the arguments of scripts that say what the policy is; its JSON text only if it has a limit."""
@@ -96,7 +97,7 @@ class CallLimits:
 @lru_cache(maxsize=256)  # one text per task
 def _arguments_of(policy: str) -> dict[str, Any]:
     read = json.loads(policy)
-    has_limits = read["caps"] or read["rates"] or "breaker" in read
+    has_limits = read["caps"] or read["rates"] or "breaker" in read or "budgets" in read
     times = {name: read[name] for name in ("max_age_ms", "keep_ms", "done_ms")}
     return {**times, "policy": policy if has_limits else ""}
 
@@ -178,7 +179,7 @@ MAX_SUMMARY_ERROR = 200
 
 @dataclass(frozen=True)
 class AttemptResult:
-    """The end of one attempt. What it remembered and counted is kept only if it is `done`."""
+    """The end of one attempt. What it remembered and counted is kept only if it is `done`, but for the tokens it spent."""
 
     outcome: Outcome
     result: str = ""  #: JSON text; empty if there is none

@@ -22,7 +22,7 @@ from gatekeeper.policies.policy import Rung
 from gatekeeper.redact import describe
 from gatekeeper.run.attempt import current_or_none
 from gatekeeper.run.effect import made_by
-from gatekeeper.run.memory import memory
+from gatekeeper.run.tokens import spend
 from state import limits as shared
 from state.errors import StoreError
 from state.limits import Denied, Permit
@@ -215,7 +215,7 @@ class _Ladder(Generic[Schema]):
         """Count the tokens of a request, and return its cost for the record."""
         self.tokens += tokens
         if tokens and current_or_none() is not None:
-            memory().count(f"tokens_{provider.name}", tokens)
+            spend(tokens, provider.name)
         return {"tokens": tokens, "ms": round((time.monotonic() - started) * 1000)}
 
     def answered(self, rung: Rung, by: str, value: Schema, **details: Any) -> Answer[Schema]:

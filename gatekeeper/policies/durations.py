@@ -1,4 +1,4 @@
-"""Durations and rates as authors write them, `"5m"` and `"10/hour"`, read into milliseconds."""
+"""Durations, rates and budgets as authors write them, `"5m"`, `"10/hour"` and `"50000 tokens/hour"`, read into milliseconds."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _PERIODS = {"second": 1000, "minute": 60_000, "hour": 3_600_000, "day": 86_400_000, "week": 604_800_000}
 _DURATION_EXAMPLES = "write for example '30s', '5m', '2h' or '1d'"
 _RATE_EXAMPLES = "write for example '10/hour', '30/day' or '1/5m'"
+_BUDGET_EXAMPLES = "write for example '200000 tokens/day' or '50000 tokens/hour'"
 
 #: Characters of a duration or a rate.
 MAX_TEXT = 40
@@ -55,12 +56,26 @@ def parse_rate(text: str) -> tuple[int, int]:
         PolicyError: the text is not a count per period.
 
     """
+    return _parse(text, r"\s*(\d+)\s*/\s*(\w+)\s*", "a rate or a cap", _RATE_EXAMPLES)
+
+
+def parse_budget(text: str) -> tuple[int, int]:
+    """Return the tokens and the period, in milliseconds, of a text such as `"200000 tokens/day"`; periods are those of a rate.
+
+    Raises:
+        PolicyError: the text is not a number of tokens per period.
+
+    """
+    return _parse(text, r"\s*(\d+)\s*tokens\s*/\s*(\w+)\s*", "a budget", _BUDGET_EXAMPLES)
+
+
+def _parse(text: str, pattern: str, what: str, examples: str) -> tuple[int, int]:
     if isinstance(text, str) and len(text) > MAX_TEXT:
-        raise PolicyError(f"{text[:MAX_TEXT]!r}… is not a rate or a cap; {_RATE_EXAMPLES}")
-    match = re.fullmatch(r"\s*(\d+)\s*/\s*(\w+)\s*", text) if isinstance(text, str) else None
+        raise PolicyError(f"{text[:MAX_TEXT]!r}… is not {what}; {examples}")
+    match = re.fullmatch(pattern, text) if isinstance(text, str) else None
     if match is None or int(match[1]) == 0:
-        raise PolicyError(f"{text!r} is not a rate or a cap; {_RATE_EXAMPLES}")
+        raise PolicyError(f"{text!r} is not {what}; {examples}")
     if int(match[1]) > MAX_PER_PERIOD:
-        raise PolicyError(f"{text!r} is more than {MAX_PER_PERIOD:,} per period; {_RATE_EXAMPLES}")
+        raise PolicyError(f"{text!r} is more than {MAX_PER_PERIOD:,} per period; {examples}")
     period = match[2].removesuffix("s") if match[2].removesuffix("s") in _PERIODS else match[2]
     return int(match[1]), _PERIODS.get(period) or duration_ms(period)

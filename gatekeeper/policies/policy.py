@@ -1,4 +1,4 @@
-"""The policies of a task: rate, cap, breaker and effect. A value that makes no sense is refused at import."""
+"""The policies of a task: rate, cap, budget, breaker and effect. A value that makes no sense is refused at import."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import enum
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from gatekeeper.errors import PolicyError
-from gatekeeper.policies.durations import Duration, duration_ms, parse_rate
+from gatekeeper.policies.durations import Duration, duration_ms, parse_budget, parse_rate
 
 #: A call that a rate would delay longer than this is refused: after a day its caller no longer expects it.
 MAX_WAIT = "1d"
@@ -43,6 +43,7 @@ class Rate:
 
     """
 
+    example: ClassVar[str] = "10/hour"
     text: str
     over: Literal["wait", "drop"] = "wait"
     scope: str = ""
@@ -78,6 +79,7 @@ class Cap:
 
     """
 
+    example: ClassVar[str] = "10/hour"
     text: str
     scope: str = ""
     limit: int = field(init=False)
@@ -86,6 +88,32 @@ class Cap:
     def __post_init__(self) -> None:
         limit, window_ms = parse_rate(self.text)
         _check_scope("Cap", self.scope)
+        object.__setattr__(self, "limit", limit)
+        object.__setattr__(self, "window_ms", window_ms)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A limit on the tokens that models charge; calls start while fewer are spent, and one that runs may go beyond it.
+
+    Args:
+        text: Tokens and period, such as `"200000 tokens/day"`.
+        scope: A template, such as `"{customer}"`; each of its values has a budget of its own.
+
+    Raises:
+        PolicyError: an argument cannot be used.
+
+    """
+
+    example: ClassVar[str] = "200000 tokens/day"
+    text: str
+    scope: str = ""
+    limit: int = field(init=False)
+    window_ms: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        limit, window_ms = parse_budget(self.text)
+        _check_scope("Budget", self.scope)
         object.__setattr__(self, "limit", limit)
         object.__setattr__(self, "window_ms", window_ms)
 
@@ -178,9 +206,10 @@ class Policies:
     attempts: int | None
     backoff: Duration
     max_age: Duration
+    budgets: tuple[Budget, ...] = ()
 
 
-Rule = TypeVar("Rule", Rate, Cap)
+Rule = TypeVar("Rule", Rate, Cap, Budget)
 
 
 def _check_scope(policy: str, scope: Any) -> None:
@@ -189,11 +218,11 @@ def _check_scope(policy: str, scope: Any) -> None:
 
 
 def several(kind: type[Rule], given: str | Rule | list[str | Rule] | None) -> tuple[Rule, ...]:
-    """Return one rate or cap, or several, given as text or as an object of this kind; raise PolicyError for anything else."""
+    """Return one rate, cap or budget, or several, given as text or as an object of this kind; raise PolicyError for anything else."""
     rules = given if isinstance(given, list | tuple) else [] if given is None else [given]
     for one in rules:
         if not isinstance(one, str | kind):
-            raise PolicyError(f"{kind.__name__.lower()}={one!r} is not a text; write for example '10/hour'")
+            raise PolicyError(f"{kind.__name__.lower()}={one!r} is not a text; write for example '{kind.example}'")
     return tuple(one if isinstance(one, kind) else kind(str(one)) for one in rules)
 
 

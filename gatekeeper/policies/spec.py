@@ -60,7 +60,7 @@ class TaskSpec:
         self.contract = Contract(self.name, body)
         self.effect = policies.effect
         self.breaker = policies.breaker
-        self.rates, self.caps = policies.rates, policies.caps
+        self.rates, self.caps, self.budgets = policies.rates, policies.caps, policies.budgets
         self.lease_ms = self._milliseconds("lease", policies.lease)
         limit = policies.time_limit
         self.limit_ms = self.lease_ms if limit is None else self._milliseconds("time_limit", limit)
@@ -78,6 +78,7 @@ class TaskSpec:
         self.then = self._callback("then")
         scopes = [policies.breaker.scope if policies.breaker else ""]
         scopes += [cap.scope for cap in self.caps] + [rate.scope for rate in self.rates]
+        scopes += [budget.scope for budget in self.budgets]
         self._scopes = [Template(scope, self.contract.parameters, f"{self.name}: scope") for scope in scopes]
         self._policy = json.dumps(self._as_read_by_scripts(policies))
         self._limits_of = lru_cache(MAX_SCOPES)(self._make_limits)
@@ -134,7 +135,7 @@ class TaskSpec:
         return Call(id, self.agent, self.name, key, text, digest, origin, self.effect is not None, options)
 
     def limits(self, arguments: Mapping[str, Any]) -> CallLimits:
-        """Return the policy, and the caps, rates and breaker that these arguments select."""
+        """Return the policy, and the caps, rates, budgets and breaker that these arguments select."""
         return self._limits_of(*(template.fill(arguments) for template in self._scopes))
 
     def scope(self, arguments: Mapping[str, Any]) -> str:
@@ -143,15 +144,17 @@ class TaskSpec:
         return ", ".join(dict.fromkeys(each for each in filled if each))
 
     def _make_limits(self, breaker: str, *scopes: str) -> CallLimits:
-        """Return the limits of the calls whose arguments give these scopes: of the breaker, each cap and each rate."""
+        """Return the limits of the calls whose arguments give these scopes: of the breaker, each cap, rate and budget."""
+        given = iter(scopes)
         return call_limits(
             self.agent,
             self.name,
             policy=self._policy,
             lease_ms=self.lease_ms,
             breaker=breaker,
-            caps=[(cap.text, scope) for cap, scope in zip(self.caps, scopes, strict=False)],
-            rates=[(rate.text, scope) for rate, scope in zip(self.rates, scopes[len(self.caps) :], strict=True)],
+            caps=[(cap.text, next(given)) for cap in self.caps],
+            rates=[(rate.text, next(given)) for rate in self.rates],
+            budgets=[(budget.window_ms, next(given)) for budget in self.budgets],
             verify=self.effect.proof if self.effect else "",
         )
 
@@ -180,6 +183,8 @@ class TaskSpec:
             yield f"key={key!r}; write a template such as key='{{argument}}'"
         if policies.caps and not effect:
             yield "it has a cap but no effect; a cap counts effects: add effect=Effect() or use rate="
+        if len({(budget.window_ms, budget.scope) for budget in policies.budgets}) < len(policies.budgets):
+            yield "it has two budgets for the same period; remove the larger one"
         if self.lease_ms < self.limit_ms:
             yield (
                 f"the lease of {self.lease_ms / 1000:g}s is shorter than the time limit of {self.limit_ms / 1000:g}s; "
@@ -198,6 +203,8 @@ class TaskSpec:
                 {"rule": r.text, "burst": r.burst, "every_ms": r.every_ms, "wait_ms": r.wait_ms} for r in self.rates
             ],
         }
+        if self.budgets:
+            policy["budgets"] = [{"rule": b.text, "limit": b.limit, "window_ms": b.window_ms} for b in self.budgets]
         if self.breaker:
             rule = f"{self.breaker.after} failures"
             policy["breaker"] = {"rule": rule, "after": self.breaker.after, "cooldown_ms": self.breaker.cooldown_ms}

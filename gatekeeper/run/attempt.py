@@ -52,6 +52,8 @@ class Attempt:
     rung: Rung | None = None
     facts: dict[tuple[str, ...], FactChange] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
+    tokens: dict[str, int] = field(default_factory=dict)  #: that models charged, by provider
+    counted_tokens: int = 0  #: how many of them its budgets have
     requests: dict[str, int] = field(default_factory=dict)  #: what its requests to other services add to the measures
     events: list[str] = field(default_factory=list)
     left_out: int = 0  #: how many events are missing between the first and the newest
@@ -107,7 +109,10 @@ class Attempt:
             effect_began=self.phase != "before",
             effect_happened=self.phase == "applied",
             facts=tuple(self.facts.values()) if is_done else (),
-            counters=(self.counters if is_done else {}) | totals | ({"total_flawed": 1} if result.flaw else {}),
+            counters=(self.counters if is_done else {})
+            | {f"tokens_{provider}": tokens for provider, tokens in self.tokens.items()}
+            | totals
+            | ({"total_flawed": 1} if result.flaw else {}),
             measure=measures.of_attempt(self.call.task, _word_of(result), ms, self.claim.waited_ms),
             requests=self.requests,
             events=self.take_events(),

@@ -9,7 +9,7 @@ import structlog
 
 from gatekeeper.errors import ClaimLost, InvalidArguments
 from gatekeeper.policies.spec import TaskSpec
-from gatekeeper.run import answers, execution, tracing
+from gatekeeper.run import answers, execution, tokens, tracing
 from gatekeeper.run.answers import Answer
 from gatekeeper.run.arrival import DIRECT, Arrival
 from gatekeeper.run.attempt import Attempt
@@ -97,12 +97,14 @@ def _admit(ledger: Ledger, call: Call, limits: CallLimits, arrival: Arrival) -> 
 
 def _settle(attempt: Attempt, ending: Ending) -> Answer:
     """Record how the attempt ended; then answer, or raise what the caller is to see."""
-    if ending.result is not None:
-        try:
+    try:
+        if ending.result is not None:
             _record(attempt, ending.result)
-        except ClaimLost:
-            if not ending.claim_is_lost:
-                raise
+    except ClaimLost:
+        if not ending.claim_is_lost:
+            raise
+    finally:
+        tokens.count(attempt)  # if Redis was away when a model answered
     if ending.error is not None:
         raise ending.error
     key = attempt.claim.key

@@ -24,7 +24,7 @@ class PastAttempt:
     outcome: str
     ms: int  #: its duration in milliseconds
     attempt: int  #: its number among the attempts of its call, from 1; 0 if it never began
-    stage: str = ""  #: the check that refused it: paused, cap, rate, …; empty if the task ran
+    stage: str = ""  #: the check that refused it: paused, cap, budget, rate, …; empty if the task ran
     error: str = ""  #: what went wrong, as the agent's errors list it; empty if nothing did, or if the gate refused it
 
 

@@ -1,4 +1,4 @@
-"""The standing of calls at the limits of their task: what is used of each cap, free of each rate, and the breaker."""
+"""The standing of calls at the limits of their task: what is used of each cap and budget, free of each rate, and the breaker."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from state.constants import BUDGET_SLICES
 from state.model import CallLimits
 from state.redis import client
 from state.redis.client import now_ms
@@ -20,6 +21,16 @@ class CapUsed:
     rule: str
     used: int
     limit: int
+
+
+@dataclass(frozen=True)
+class BudgetUsed:
+    """One budget: how many tokens it counts now, and how many it allows; `opens_ms` is 0 unless it is used up, since 1970."""
+
+    rule: str
+    used: int
+    limit: int
+    opens_ms: int
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,7 @@ class Standing:
     caps: tuple[CapUsed, ...]
     rates: tuple[RateLeft, ...]
     breaker: BreakerState | None
+    budgets: tuple[BudgetUsed, ...] = ()
 
 
 def read(limits: Sequence[CallLimits]) -> list[Standing]:
@@ -62,6 +74,8 @@ def read(limits: Sequence[CallLimits]) -> list[Standing]:
                 pipe.zcount(name, f"({now - rule['window_ms']}", "+inf")
             for name in each.rates:
                 pipe.hget(name, "tat_ms")
+            for name in each.budgets:
+                pipe.hgetall(name)
             pipe.hmget(each.breaker, "failures", "open_until_ms", "probe", "probe_until_ms")
         found = iter(pipe.execute())
     return [_standing(json.loads(each.policy), found, now) for each in limits]
@@ -70,15 +84,32 @@ def read(limits: Sequence[CallLimits]) -> list[Standing]:
 def _standing(policy: dict[str, Any], found: Iterator[Any], now: int) -> Standing:
     caps = tuple(CapUsed(rule["rule"], int(next(found)), rule["limit"]) for rule in policy["caps"])
     rates = tuple(_rate(rule, next(found), now) for rule in policy["rates"])
+    budgets = tuple(_budget(rule, next(found), now) for rule in policy.get("budgets", ()))
     failures, until, probe, probe_until = next(found)
     if "breaker" not in policy:
-        return Standing(caps, rates, None)
+        return Standing(caps, rates, None, budgets)
     open_until = int(until or 0)
     is_probing = bool(probe) and int(probe_until or 0) > now
     breaker = BreakerState(
         int(failures or 0), policy["breaker"]["after"], open_until if open_until > now else 0, is_probing
     )
-    return Standing(caps, rates, breaker)
+    return Standing(caps, rates, breaker, budgets)
+
+
+def _budget(rule: dict[str, Any], stored: dict[str, str], now: int) -> BudgetUsed:
+    """Return the tokens that a budget counts, and when it lets calls start again; budget.lua.inc decides the same."""
+    slice_ms = rule["window_ms"] / BUDGET_SLICES
+    newest = math.floor(now / slice_ms)
+    slices = sorted((min(int(number), newest), int(tokens)) for number, tokens in stored.items())
+    counted = [(number, tokens) for number, tokens in slices if number >= newest - BUDGET_SLICES]
+    used = rest = sum(tokens for _, tokens in counted)
+    opens_ms = 0
+    for number, tokens in counted:
+        if rest < rule["limit"]:
+            break
+        rest -= tokens
+        opens_ms = math.ceil((number + BUDGET_SLICES + 1) * slice_ms)
+    return BudgetUsed(rule["rule"], used, rule["limit"], opens_ms)
 
 
 def _rate(rule: dict[str, Any], arrival: str | None, now: int) -> RateLeft:

@@ -99,7 +99,7 @@ class Admission(Sweep, Soundness):
         expires_ms: int | None = None,
     ) -> Decision:
         """Ask Redis once. `alive` names a holder that is known to live, `closed` says why no effect may happen here."""
-        names = {"breaker": limits.breaker, "limits": (*limits.caps, *limits.rates)}
+        names = {"breaker": limits.breaker, "limits": (*limits.caps, *limits.rates, *limits.budgets)}
         policy = limits.script_arguments()
         ends_ms = owners.boot_clock().ms + limits.lease_ms
         answer = _admit(

@@ -8,7 +8,7 @@ from state.model import CallLimits
 from state.redis.keys import Keys
 
 
-def call_limits(
+def call_limits(  # noqa: PLR0913 - one argument per policy
     agent: str,
     task: str,
     *,
@@ -17,6 +17,7 @@ def call_limits(
     breaker: str,
     caps: Sequence[tuple[str, str]],
     rates: Sequence[tuple[str, str]],
+    budgets: Sequence[tuple[int, str]] = (),
     verify: str,
 ) -> CallLimits:
     """Return what a task's policy says of one call, with the keys that it selects.
@@ -29,10 +30,12 @@ def call_limits(
         breaker: The scope of the breaker for this call.
         caps: Rule and scope of each cap.
         rates: Rule and scope of each rate.
+        budgets: Window in ms and scope of each budget.
         verify: How to prove that an effect did not happen, as JSON text; empty where the provider cannot be asked.
 
     """
     n = Keys(agent)
     cap_keys = tuple(n.cap(task, rule, scope) for rule, scope in caps)
     rate_keys = tuple(n.rate(task, rule, scope) for rule, scope in rates)
-    return CallLimits(policy, lease_ms, n.breaker(task, breaker), cap_keys, rate_keys, verify)
+    budget_keys = tuple(n.budget(task, window_ms, scope) for window_ms, scope in budgets)
+    return CallLimits(policy, lease_ms, n.breaker(task, breaker), cap_keys, rate_keys, verify, budget_keys)

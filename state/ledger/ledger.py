@@ -5,6 +5,7 @@ from __future__ import annotations
 from state.ledger.admission import Admission
 from state.ledger.approvals import Approvals
 from state.ledger.attempt import Attempts
+from state.ledger.budgets import Budgets
 from state.ledger.clock import Clock
 from state.ledger.followers import Followers
 from state.ledger.host_claims import HostClaims
@@ -19,6 +20,7 @@ class Ledger(
     Registration,
     Admission,
     Attempts,
+    Budgets,
     Clock,
     Followers,
     HostClaims,

@@ -37,6 +37,7 @@ class Keys:
         `gone` is the fence of an attempt that cannot send any more, `told` the same until a look-up knows it that another host
         or a person said so, `looks` how many look-ups there were, `absences` how
         many of them prove that the effect did not happen, `proofs` how often that was enough to send it again.
+        `spent` has the fence of an attempt and the tokens of it that are counted for its budgets.
         `proposal` is the text about which a person decides, `proposal_type` its type, `revision` its number, `approved` the
         revision that may be sent, `kind` is "approval" while the key is held for that, from `asked_ms` to `expires_ms`;
         `observed_ms` is when an attempt ended that only told what it would have sent.
@@ -97,6 +98,8 @@ class Keys:
     unwritten = _Key("unwritten")
     #: hash: name of an open breaker → JSON {since until cooldown_ms failures task}; `since` is when it first opened
     breakers = _Key("breakers")
+    #: hash: name of a budget that is used up → JSON {task rule key limit tokens since until}; it says so until then at the latest
+    used_up = _Key("used-up")
     #: zset: key that waits for an approval → ms when the request expires
     expiring = _Key("expiring")
     #: hash: JSON path, such as ["published","hello","feed"] → JSON value
@@ -127,6 +130,10 @@ class Keys:
     def cap(self, task: str, rule: str, scope: str) -> str:
         """zset: key → ms, of every effect that counts and of every effect under way"""
         return _name(self.agent, "cap", task, rule, scope)
+
+    def budget(self, task: str, window_ms: int, scope: str) -> str:
+        """hash: number of a slice of the window → tokens that were spent in it; another limit counts the same tokens"""
+        return _name(self.agent, "budget", task, str(window_ms), scope)
 
     def breaker(self, task: str, scope: str) -> str:
         """hash: failures open_until_ms probe (a key) probe_until_ms"""

@@ -2,13 +2,13 @@
 --
 -- Keys:
 --   breaker: the breaker of this task and these arguments
---   limits: the caps in the order of the policy, then the rates
+--   limits: the caps in the order of the policy, then the rates, then the budgets
 -- Arguments:
 --   call, task, key, origin: of the call
 --   kwargs: its arguments, JSON; fingerprint: of the arguments
 --   owner: of this attempt; lease_ms: how long its claim lasts
 --   max_age_ms: age at which it is refused; keep_ms: how long a call that ended is kept
---   policy: "" for a task without limits, else JSON {caps: [{rule, limit, window_ms}],
+--   policy: "" for a task without limits, else JSON {caps: [{rule, limit, window_ms}], budgets: as caps, or absent,
 --     rates: [{rule, burst, every_ms, wait_ms (0: refuse instead of waiting)}], breaker: {rule, cooldown_ms} or absent}
 --   alive_owner: an owner that the caller checked and found alive, or ""; if it holds the key, the call is refused
 --   epoch: the epoch that the journal knows, or "" for a task without an effect
@@ -183,7 +183,7 @@ local function check_limits()
     return nil
   end
   --! include caps gcra breaker admit_limits
-  local obstacle = check_caps() or check_rates() or check_breaker()
+  local obstacle = check_caps() or check_budgets() or check_rates() or check_breaker()
   if not obstacle then
     take_limits()
   end

@@ -133,9 +133,9 @@ end
 -- What only an open call needs is not kept of one that is done, nor what the name of its key says.
 local function forget_attempt()
   if is_brief and key.task and A.key == key.task .. ":" .. A.call then
-    redis.call("HDEL", K.key, "lease_ms", "epoch", "task", "call", "fingerprint")
+    redis.call("HDEL", K.key, "lease_ms", "epoch", "spent", "task", "call", "fingerprint")
   else
-    redis.call("HDEL", K.key, "lease_ms", "epoch", "verify", "frozen_by")
+    redis.call("HDEL", K.key, "lease_ms", "epoch", "spent", "verify", "frozen_by")
   end
   redis.call("HDEL", K.call, "sent_ms", "effect", "answer")
 end

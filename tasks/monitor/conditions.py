@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gatekeeper.policies.spec import agents
 from state import decision_link, hints
-from state.agents import facts, watched
+from state.agents import facts, used_up, watched
+from state.agents.used_up import UsedUp
 from state.agents.watched import Watched
 from state.errors import JournalUnavailable
 from state.ledger import Ledger
@@ -46,10 +47,12 @@ class Condition:
 
 
 def of_agents(now: datetime) -> Iterator[Condition]:
-    """Yield what is wrong with the agents: keys that wait, caps, breakers; raises StoreError."""
+    """Yield what is wrong with the agents: keys that wait, caps, budgets, breakers; raises StoreError."""
+    budgets = used_up.read(agents())
     for each in watched.read(agents()):
         yield from _of_keys(each, now)
         yield from _of_caps(each, now)
+        yield from _of_budgets(each.agent, budgets[each.agent], now)
         yield from _of_breakers(each, now)
     yield from of_effects()
 
@@ -144,6 +147,22 @@ def _of_caps(of: Watched, now: datetime) -> Iterator[Condition]:
                 page=f"/agents/{of.agent}",
                 tried="Its calls do not start until a person resumes it.",
             )
+
+
+def _of_budgets(agent: str, budgets: Sequence[UsedUp], now: datetime) -> Iterator[Condition]:
+    for each in budgets:
+        until = datetime.fromtimestamp(each.until_ms / 1000, UTC)
+        yield Condition(
+            f"budget {each.task} {each.rule} {each.scope}".strip(),
+            "budget",
+            _cut(f"{each.whose} has used up its budget of {each.rule}: {each.tokens:,} tokens, the last by {each.key}"),
+            hints.gatehouse("explain", each.key),
+            since=at(each.since_ms, now),
+            agent=agent,
+            page=f"/agents/{agent}",
+            tried=f"Its calls do not start before {until:%Y-%m-%d %H:%M} UTC, and then go on by themselves.",
+            urgent=False,
+        )
 
 
 def _of_breakers(of: Watched, now: datetime) -> Iterator[Condition]:

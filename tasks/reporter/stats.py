@@ -23,6 +23,7 @@ STAGE_MEANINGS = {
     "paused": "the agent was paused",
     "age": "the call was too old",
     "cap": "the cap was reached",
+    "budget": "the budget of tokens was used up",
     "rate": "the rate was exceeded",
     "breaker": "the breaker was open",
     "ledger": "effects were closed, or Redis was away",

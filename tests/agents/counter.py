@@ -83,6 +83,13 @@ def fragile(works: bool) -> str:
     return "worked"
 
 
+@gatekeeper.task(budget="100 tokens/day")
+def spending(tokens: int) -> int:
+    """Ask a model of its own, which charges so many tokens."""
+    gatekeeper.spend(tokens, "own")
+    return tokens
+
+
 @gatekeeper.task(key="capped:{n}", cap="2/day", effect=Effect())
 def capped(n: int) -> dict[str, Any]:
     """An effect of which two a day are enough."""

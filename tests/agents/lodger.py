@@ -38,6 +38,14 @@ def capped(n: str) -> dict[str, Any]:
         return send(f"capped:{n}")
 
 
+@gatekeeper.task(key="thoughtful:{n}", budget="3000 tokens/day", effect=Effect())
+def thoughtful(n: str) -> dict[str, Any]:
+    """An effect about which a model was asked, which charges a thousand tokens; three thousand a day are enough."""
+    gatekeeper.spend(1000, "lodging")
+    with gatekeeper.effect(payload={"n": n}):
+        return send(f"thoughtful:{n}")
+
+
 @gatekeeper.task(key="fragile:{n}", breaker=Breaker(after=3, cooldown="1h"), effect=Effect())
 def fragile(n: str, works: bool) -> dict[str, Any]:
     """An effect that fails before it begins when it is told to; three failures in a row open the breaker."""

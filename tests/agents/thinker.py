@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -28,6 +30,19 @@ def think_about(subject: str) -> Answer[Thought]:
 def think(subject: str) -> Answer[Thought]:
     """Think about something."""
     return think_about(subject)
+
+
+@gatekeeper.task(key="muse:{subject}", budget="100 tokens/day", attempts=1)
+def muse(subject: str, then: str = "") -> Answer[Thought]:
+    """Think about something, and then fail, or hang if this is the first attempt."""
+    thought = think_about(subject)
+    if then == "fail":
+        raise RuntimeError("it thought in vain")
+    mark = Path(os.environ["NOTES_DIR"]) / f"muse {subject}"
+    if then == "hang" and not mark.exists():
+        mark.touch()
+        time.sleep(100)
+    return thought
 
 
 @gatekeeper.task(key="tell:{subject}", effect=Effect(accepts=Rung.MODEL))

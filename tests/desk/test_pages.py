@@ -9,8 +9,12 @@ import pytest
 from lxml import html
 from starlette.testclient import TestClient
 
+import gatekeeper
 import settings
 import workers
+from gatekeeper.policies.policy import Policies
+from gatekeeper.policies.spec import TaskSpec, registered
+from gatekeeper.run import pipeline
 from state import health, host
 from state.agents import autonomy
 from state.agents.snapshot import snapshot
@@ -70,6 +74,24 @@ def test_the_page_of_an_agent_says_how_it_is_and_what_it_did(browser: TestClient
     assert f"done {published}" in text
     assert "Every 30 minutes" in text
     assert '"total_published": 1' in text
+
+
+def test_a_budget_that_is_used_up_says_when_it_has_room_again(
+    browser: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def muse() -> None:
+        gatekeeper.spend(1200, "own")
+
+    muse.__module__ = publisher.__name__
+    budgets = (gatekeeper.Budget("1000 tokens/day"),)
+    policies = Policies(None, (), (), None, None, "2m", None, None, "10s", "7d", budgets)
+    spec = TaskSpec(muse, policies)
+    monkeypatch.setitem(registered(), spec.name, spec)
+    assert pipeline.run(spec, (), {}, call_id="muse1", origin="test")["ok"]
+
+    told = "1,200 of 1,000 tokens used, 0 left"
+    assert f"budget of muse: 1000 tokens/day · {told}; room again" in text_of(browser, "/agents/publisher")
+    assert f"budget 1000 tokens/day of muse: {told}" in text_of(browser, "/")
 
 
 def test_pausing_and_resuming_an_agent_asks_why_and_is_in_the_audit(browser: TestClient) -> None:

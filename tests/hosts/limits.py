@@ -19,6 +19,7 @@ def every_limit(fleet: Fleet) -> list[Limited]:
     return [
         _limited(fleet, "a rate of 3 an hour", "rated", 3),
         _limited(fleet, "a cap of 3 a day", "capped", 3),
+        _limited(fleet, "a budget of 3,000 tokens a day", "thoughtful", 3),
         _breaker(fleet),
         _limited(fleet, "a provider's rate of 3 an hour", "metered", 3),
         _pause(fleet),

@@ -93,6 +93,24 @@ def test_a_cap_is_told_and_a_pause_by_a_person_is_not(redis: Redis) -> None:
     assert told.todo.endswith("resume publisher")
 
 
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_budget_is_told_as_long_as_it_is_used_up(redis: Redis, *, is_told: bool) -> None:
+    now, task = round(1000 * time.time()), "tasks.publisher.publish"
+    listed = {"task": task, "rule": "9 tokens/day", "key": "publish:feed:a", "limit": 9, "tokens": 1200}
+    listed |= {"since": now - 60_000, "until": now + (3_600_000 if is_told else -1)}
+    redis.hset(Keys(AGENT).used_up, Keys(AGENT).budget(task, 86_400_000, "feed"), json.dumps(listed))
+
+    told = found()
+
+    assert list(told) == ([f"budget {task} 9 tokens/day feed"] if is_told else [])
+    for each in told.values():
+        assert each.what == (
+            f"{task} (feed) has used up its budget of 9 tokens/day: 1,200 tokens, the last by publish:feed:a"
+        )
+        assert "go on by themselves" in each.tried
+        assert each.urgent is False
+
+
 @pytest.mark.parametrize(("rounds", "is_told"), [(1, False), (2, False), (3, True), (9, True)])
 def test_a_breaker_is_told_when_it_opened_three_times_in_a_row(redis: Redis, rounds: int, *, is_told: bool) -> None:
     now, cooldown = round(1000 * time.time()), 300_000

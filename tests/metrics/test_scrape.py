@@ -16,12 +16,13 @@ from tests.effects.client import EffectServer
 from tests.harness import Install, Valkey, until
 from tests.metrics.scrape import Scrape, fetch, scrape
 
-ADD, STORY, FAIL, FRAGILE, CAPPED = (
+ADD, STORY, FAIL, FRAGILE, CAPPED, SPENDING = (
     "counter.add",
     "storyteller.publish",
     "counter.fail",
     "counter.fragile",
     "counter.capped",
+    "counter.spending",
 )
 
 
@@ -59,6 +60,23 @@ def test_what_the_gate_refuses_is_counted_by_task_and_stage(house: Install) -> N
     assert found.value("gatehouse_paused", agent="counter", by="cap") == 0
     until(lambda: house.state("counter")["metrics"]["refused_paused"] == 1)
     assert not [name for name in house.state("counter")["metrics"] if " " in name]
+
+
+def test_a_budget_shows_what_is_spent_and_what_it_refused(house: Install) -> None:
+    house.worker()
+    for tokens in (60, 60):
+        [call] = house.delay(SPENDING, {"tokens": tokens})
+        assert house.answer(call)["ok"]
+    [late] = house.delay(SPENDING, {"tokens": 1})
+    refused = house.answer(late)
+    assert (refused["stage"], refused["error"]) == ("budget", "budget used up")
+
+    found = scrape(house.web_url)
+
+    assert found.value("gatehouse_budget_used", agent="counter", task=SPENDING, rule="100 tokens/day") == 120
+    assert found.value("gatehouse_budget_limit", agent="counter", task=SPENDING, rule="100 tokens/day") == 100
+    assert found.value("gatehouse_tokens_total", agent="counter", provider="own") == 120
+    assert found.value("gatehouse_refusals_total", agent="counter", task=SPENDING, stage="budget") == 1
 
 
 def test_an_effect_in_doubt_is_shown_with_its_age(house: Install, effects: EffectServer) -> None:

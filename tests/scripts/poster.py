@@ -11,12 +11,13 @@ from redis import Redis
 
 from gatekeeper.policies import policy
 from gatekeeper.policies.durations import Duration
-from gatekeeper.policies.policy import Breaker, Cap, Effect, Policies, Rate
+from gatekeeper.policies.policy import Breaker, Budget, Cap, Effect, Policies, Rate
 from gatekeeper.policies.spec import TaskSpec
 from state.agents import measures, snapshot
 from state.agents.audit import Said
 from state.agents.autonomy import Mode
 from state.agents.past import in_full, past
+from state.constants import BUDGET_SLICES
 from state.decision import Decision, KeyInUse, NeedsLookup, Refusal, Replay
 from state.journal import events, records
 from state.journal.heads import JournalHead
@@ -49,6 +50,7 @@ def a_gate(
     key: str | None = "post:{destination}:{post_id}",
     rate: str | Rate | list[str | Rate] | None = None,
     cap: str | Cap | list[str | Cap] | None = None,
+    budget: str | Budget | list[str | Budget] | None = None,
     breaker: Breaker | None = None,
     effect: bool | Effect = True,
     lease: Duration = "2m",
@@ -56,9 +58,9 @@ def a_gate(
     max_age: Duration = "7d",
 ) -> TaskSpec:
     """The gate of a task with these policies."""
-    rates, caps = policy.several(Rate, rate), policy.several(Cap, cap)
+    rates, caps, budgets = policy.several(Rate, rate), policy.several(Cap, cap), policy.several(Budget, budget)
     changes = (Effect() if effect else None) if isinstance(effect, bool) else effect
-    return TaskSpec(body, Policies(key, rates, caps, breaker, changes, lease, None, attempts, "10s", max_age))
+    return TaskSpec(body, Policies(key, rates, caps, breaker, changes, lease, None, attempts, "10s", max_age, budgets))
 
 
 def sure(*, drain: Duration = "90s", absences: int = 2, every: Duration = "60s") -> Effect:
@@ -189,6 +191,11 @@ class Poster:
 
     def set_mode(self, mode: Mode) -> None:
         self.ledger.set_autonomy(AGENT, mode, Said("autonomy", "ada", why="to try it"))
+
+    def spend(self, claim: Claim, tokens: int) -> list[str]:
+        """Models have charged this attempt so many tokens so far; answers the rules of budgets that these used up."""
+        call = self._calls[claim.call]
+        return self.ledger.spend(claim, call.task, self.scope_of(call), tokens)
 
     def publish(self, post_id: str = "hello") -> Claim:
         """One whole attempt that goes well."""
@@ -327,6 +334,13 @@ class Poster:
         for name in self.redis.scan_iter(f"gate:{{{AGENT}}}:cap:*"):
             for member, score in self.redis.zrange(name, 0, -1, withscores=True):
                 self.redis.zadd(name, {member: score - ms})
+
+    def pass_time_for_budgets(self, ms: int) -> None:
+        for name in self.redis.scan_iter(f"gate:{{{AGENT}}}:budget:*"):
+            slices = round(ms / (int(name.split(":")[4]) / BUDGET_SLICES))
+            stored = {int(slice_) - slices: tokens for slice_, tokens in self.redis.hgetall(name).items()}
+            self.redis.delete(name)
+            self.redis.hset(name, mapping=stored)
 
     def pass_time_for_breaker(self, ms: int) -> None:
         for name in self.redis.scan_iter(f"gate:{{{AGENT}}}:breaker:*"):

@@ -230,7 +230,7 @@ def test_python_gives_each_script_the_keys_and_arguments_that_it_names(
 ) -> None:
     for poster in (
         poster_with(),
-        poster_with(rate=["5/hour", Rate("9/day")], cap=["7/hour", "8/day"], breaker=Breaker()),
+        poster_with(rate=["5/hour", Rate("9/day")], cap=["7/hour", "8/day"], budget="9 tokens/day", breaker=Breaker()),
     ):
         go_through_everything(poster)
 
@@ -260,6 +260,8 @@ def go_through_everything(poster: Poster) -> None:
     call = poster.register()
     claim = poster.claim(call)
     poster.renew(claim)
+    if poster.scope_of(call).budgets:
+        poster.spend(claim, 1)
     poster.reclaim(claim, dead=True)
     list(poster.ledger.due(AGENT, [poster.gate.name], lambda _queue: True))
     poster.publish("other")

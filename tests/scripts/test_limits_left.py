@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gatekeeper.policies.policy import Cap, Rate
+from gatekeeper.policies.policy import Budget, Cap, Rate
+from gatekeeper.policies.spec import registered
 from tests.scripts.conftest import WithPolicies
+from tests.scripts.poster import AGENT
 from workers.readings import limits
 
 HALF_AN_HOUR = 1800
@@ -38,6 +40,25 @@ def test_two_limits_of_one_rule_are_told_as_the_tighter_one(poster_with: WithPol
     [task] = limits.tightest([poster.gate])
 
     assert [(cap.rule, cap.used) for cap in task.caps] == [("5/day", 2)]
+
+
+def test_a_budget_with_a_scope_is_told_as_the_scope_that_spent_most(
+    poster_with: WithPolicies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poster = poster_with(budget=Budget("100 tokens/day", scope="{destination}"))
+    for destination, tokens in (("feed", 120), ("mastodon", 30)):
+        claim = poster.claim(poster.call("a", destination=destination))
+        poster.spend(claim, tokens)
+        poster.settle(claim)
+
+    monkeypatch.setitem(registered(), poster.gate.name, poster.gate)
+
+    [task] = limits.tightest([poster.gate])
+    told = {each.scope: each for each in limits.of_agent(AGENT)}
+
+    assert [(budget.rule, budget.used, budget.limit) for budget in task.budgets] == [("100 tokens/day", 120, 100)]
+    assert (told["feed"].left, told["feed"].is_bad) == ("120 of 100 tokens used, 0 left", True)
+    assert (told["mastodon"].left, told["mastodon"].is_bad) == ("30 of 100 tokens used, 70 left", False)
 
 
 def test_limits_that_nothing_used_yet_are_told_as_free(poster_with: WithPolicies) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import gatekeeper
-from gatekeeper import Breaker, Cap, Effect, PolicyError, Rate, Rung
+from gatekeeper import Breaker, Budget, Cap, Effect, PolicyError, Rate, Rung
 from gatekeeper.policies.spec import TaskSpec, registered
 from tasks import publisher
 
@@ -54,6 +54,19 @@ AN_EFFECT: dict[str, Any] = {**KEYED, "effect": Effect()}
         ({"rate": "0/hour"}, "write for example '10/hour'"),
         ({**AN_EFFECT, "cap": "many"}, "write for example '10/hour'"),
         ({**AN_EFFECT, "cap": 30}, "write for example '10/hour'"),
+        ({"budget": "200000/day"}, "'200000/day' is not a budget; write for example '200000 tokens/day' or"),
+        ({"budget": "200000 words/day"}, "is not a budget; write for example '200000 tokens/day'"),
+        ({"budget": "0 tokens/day"}, "is not a budget; write for example '200000 tokens/day'"),
+        (
+            {"budget": "9999999999 tokens/day"},
+            "is more than 1,000,000,000 per period; write for example '200000 tokens",
+        ),
+        ({"budget": "9" * 5000 + " tokens/day"}, "is not a budget; write for example '200000 tokens/day'"),
+        ({"budget": "5 tokens/fortnight"}, "'fortnight' is not a duration"),
+        ({"budget": 200000}, "budget=200000 is not a text; write for example '200000 tokens/day'"),
+        ({"budget": Rate("1/day")}, "is not a text; write for example '200000 tokens/day'"),
+        ({"budget": ["9 tokens/day", "7 tokens/1d"]}, "two budgets for the same period; remove the larger one"),
+        ({"budget": Budget("9 tokens/day", scope="{who}")}, r"names \{who\}, which is not an argument"),
         ({"breaker": 3}, r"breaker=3.*write breaker=Breaker\("),
         ({"breaker": Breaker}, r"breaker=.*write breaker=Breaker\("),
         ({**KEYED, "effect": True}, r"effect=True.*write effect=Effect\("),
@@ -104,6 +117,8 @@ def test_nonsense_is_refused_at_import_with_what_to_do(policies: dict[str, Any],
         (lambda: Rate("10/hour", over="wiat"), "write 'wait' or 'drop'"),  # type: ignore[arg-type]
         (lambda: Rate("10/hour", within="long"), "write for example '30s'"),
         (lambda: Cap("lots"), "write for example '10/hour'"),
+        (lambda: Budget("lots"), "write for example '200000 tokens/day'"),
+        (lambda: Budget("9 tokens/day", scope=7), "is not a template"),  # type: ignore[arg-type]
         (lambda: Breaker(after=0), "write at least 1"),
         (lambda: Breaker(after="3"), "write at least 1"),  # type: ignore[arg-type]
         (lambda: Breaker(cooldown="later"), "write for example '30s'"),
@@ -170,7 +185,7 @@ def test_a_misspelt_policy_is_refused(misspelt: str) -> None:
         ({"rates": "10/hour"}, r"did you mean rate=\?"),
         (
             {"xyz": 1},
-            "the policies are: key, rate, cap, breaker, effect, lease, time_limit, attempts, backoff, max_age",
+            "the policies are: key, rate, cap, budget, breaker, effect, lease, time_limit, attempts, backoff, max_age",
         ),
     ],
 )

@@ -207,6 +207,16 @@ def test_the_cap_of_a_task_excuses_only_the_entries_of_that_task(task: str, late
     assert bool(found.why) is late
 
 
+@pytest.mark.parametrize(("task", "late"), [(TASK.name, False), ("tasks.publisher.another", True)])
+def test_a_budget_that_is_used_up_excuses_the_entries_of_its_task(task: str, late: bool) -> None:
+    redis, n = client.client(), Keys("publisher")
+    now = client.now_ms(redis)
+    listed = {"task": task, "rule": "9 tokens/day", "key": "k", "limit": 9, "tokens": 9, "since": now}
+    redis.hset(n.used_up, n.budget(task, 86_400_000, ""), json.dumps(listed | {"until": now + 3_600_000}))
+
+    assert bool(seen(EVERY_HALF_HOUR, LONG_AGO).why) is late
+
+
 def test_every_agent_every_entry_and_every_held_key_is_looked_at() -> None:
     redis, now = client.client(), datetime.now(UTC)
     for number in range(12):

@@ -20,6 +20,7 @@ STATES = {"queued", "claimed", "sending", "done", "waiting", "unknown", "held", 
 STAGES = {
     "rate",
     "cap",
+    "budget",
     "breaker",
     "paused",
     "line",
@@ -102,6 +103,7 @@ ROWS = [
     # waiting
     Row("waiting for a rate", waits(stage="rate", error="rate limited", rule="10/hour"), "No, not yet", "rate limited: 10/hour", "by itself at.*in 2 min"),
     Row("waiting for a cap", waits(stage="cap", error="cap reached", rule="30/day", count=30), "No", "cap reached: 30/day.*30", "room again", ("resume publisher",)),
+    Row("waiting for a budget", waits(stage="budget", error="budget used up", rule="200000 tokens/day", tokens=200345), "No", "budget used up: 200000 tokens/day.*200,345 tokens", "room again.*raise budget="),
     Row("waiting for a breaker", waits(stage="breaker", error="breaker open", rule="3 failures", failures=3), "No", "breaker open: 3 attempts", "by itself", ("doctor",)),
     Row("waiting for the end of a pause", waits(stage="paused", error="paused", by="ann", why="looking"), "No", "paused by ann: looking", "run again", ("resume publisher",)),
     Row("stopped by a pause before the effect", waits(stage="line", error="paused", detail="paused by ann"), "No", "paused: paused by ann", "run again", ("resume publisher",)),
@@ -127,6 +129,7 @@ ROWS = [
     Row("refused by a rate", refused(stage="rate", error="rate limited", rule="10/hour", retry_after=360), "No$", "rate limited: 10/hour", "run it again in 6 min", REPLAY),
     Row("refused by a rate for too long", refused(stage="rate", error="rate limited for too long", rule="10/hour"), "No$", "used up for too long", "again later", REPLAY),
     Row("refused by a cap", refused(stage="cap", error="cap reached", rule="2/day", count=2), "No$", "cap reached: 2/day", "again later", REPLAY),
+    Row("refused by a budget", refused(stage="budget", error="budget used up", rule="9 tokens/day", tokens=12, retry_after=360), "No$", "budget used up: 9 tokens/day", "again in 6 min", REPLAY),
     Row("refused by a breaker", refused(stage="breaker", error="breaker open", rule="3 failures", failures=3), "No$", "breaker open", "run it again", REPLAY),
     Row("refused by a pause", refused(stage="paused", error="paused", by="ann", why="looking"), "No$", "paused by ann: looking", "agent run again", ("resume publisher", *REPLAY)),
     Row("expired", refused(stage="age", error="expired", age=7200), "No$", "expired after 2 h", "too late", REPLAY),

@@ -35,6 +35,7 @@ AGENT = fields(
     metrics={"type": "object", "additionalProperties": {"type": "integer"}},
     held=listed({"type": "object"}),
     closed=MAYBE_TEXT,
+    budgets=listed({"type": "object"}),
 )
 AGENTS = listed(AGENT)
 HELD = listed(

@@ -66,6 +66,13 @@ METRICS = (
     ),
     _metric("cap_limit", "gauge", "agent task rule", "How many may count before the cap stops the task"),
     _metric(
+        "budget_used",
+        "gauge",
+        "agent task rule",
+        "Tokens that count for a budget now, in the scope that has most of them",
+    ),
+    _metric("budget_limit", "gauge", "agent task rule", "How many may count before calls of the task do not start"),
+    _metric(
         "rate_wait_seconds",
         "gauge",
         "agent task rule",

@@ -1,4 +1,4 @@
-"""The metrics of caps, rates and breakers. A scope is not a label: scopes may be customers, without end."""
+"""The metrics of caps, budgets, rates and breakers. A scope is not a label: scopes may be customers, without end."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from workers.readings.limits import tightest
 
 def samples(numbers: Sequence[Numbers], now_ms: int) -> Samples:
     """Yield the metrics of the limits of all tasks; raises StoreError."""
-    limited = [spec for _, spec in sorted(registered().items()) if spec.caps or spec.rates]
+    limited = [spec for _, spec in sorted(registered().items()) if spec.caps or spec.budgets or spec.rates]
     for task in tightest(limited):
         labels = (task.spec.agent, task.spec.name)
         for cap in task.caps:
             yield Sample("cap_used", (*labels, cap.rule), cap.used)
             yield Sample("cap_limit", (*labels, cap.rule), cap.limit)
+        for budget in task.budgets:
+            yield Sample("budget_used", (*labels, budget.rule), budget.used)
+            yield Sample("budget_limit", (*labels, budget.rule), budget.limit)
         for rate in task.rates:
             yield Sample("rate_wait_seconds", (*labels, rate.rule), rate.wait)
     for each in numbers:

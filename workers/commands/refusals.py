@@ -23,23 +23,25 @@ def why(receipt: Receipt) -> str:
 
 def while_it_waits(receipt: Receipt, agent: str) -> Advice:
     """Return what a person can do about a call that waits; empty if it goes on by itself."""
+    advice: Advice = "", ()
+    resume = hints.gatehouse("resume", agent)
     match receipt.get("stage"):
         case "paused" | "line":
-            return "Let the agent run again when the reason is gone", (hints.gatehouse("resume", agent),)
+            advice = "Let the agent run again when the reason is gone", (resume,)
         case "breaker":
-            return "Nothing: it is tried again by itself. If its service stays away, see why", (
-                hints.gatehouse("doctor"),
-            )
+            now = "Nothing: it is tried again by itself. If its service stays away, see why"
+            advice = now, (hints.gatehouse("doctor"),)
         case "autonomy":
-            return "Let the agent send again", (hints.gatehouse("autonomy", agent, "act", "--why", "…"),)
+            advice = "Let the agent send again", (hints.gatehouse("autonomy", agent, "act", "--why", "…"),)
         case "cap":
-            return "Nothing: it goes on when the cap has room again. To let it go on now", (
-                hints.gatehouse("resume", agent),
-            )
+            advice = "Nothing: it goes on when the cap has room again. To let it go on now", (resume,)
+        case "budget":
+            now = "Nothing: it goes on when the budget has room again. To let it go on sooner"
+            advice = f"{now}, raise budget= in the task and restart", ()
         case "ledger":
             commands = hints.gatehouse("recover"), hints.gatehouse("doctor")
-            return "Let Redis learn what the journal knows; if that is not the reason, see what is", commands
-    return "", ()
+            advice = "Let Redis learn what the journal knows; if that is not the reason, see what is", commands
+    return advice
 
 
 def after_the_end(receipt: Receipt, call: str, agent: str) -> Advice:
@@ -60,7 +62,7 @@ def after_the_end(receipt: Receipt, call: str, agent: str) -> Advice:
             advice = "See why the call before it gave no result", (hints.gatehouse("explain", str(before)),)
         case {"stage": "paused"} | {"stage": "line", "error": "paused"}:
             advice = "Let the agent run again, and then run the call again", (hints.gatehouse("resume", agent), again)
-        case {"stage": "rate" | "cap" | "breaker"}:
+        case {"stage": "rate" | "cap" | "budget" | "breaker"}:
             after = f" in {times.span(float(receipt['retry_after']))}" if receipt.get("retry_after") else " later"
             advice = f"Nothing, if its caller asks again; otherwise run it again{after}:", (again,)
         case {"stage": "autonomy"}:
@@ -81,6 +83,10 @@ def _rate(receipt: Receipt) -> str:
 
 def _cap(receipt: Receipt) -> str:
     return f"cap reached: {receipt.get('rule')} allows no more ({receipt.get('count')} in that time)"
+
+
+def _budget(receipt: Receipt) -> str:
+    return f"budget used up: {receipt.get('rule')} allows no more ({receipt.get('tokens', 0):,} tokens in that time)"
 
 
 def _breaker(receipt: Receipt) -> str:
@@ -147,6 +153,7 @@ def _any(receipt: Receipt) -> str:
 _BY_STAGE = {
     "rate": _rate,
     "cap": _cap,
+    "budget": _budget,
     "breaker": _breaker,
     "paused": _paused,
     "line": _paused,

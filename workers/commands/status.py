@@ -10,7 +10,10 @@ import click
 
 import settings
 from gatekeeper.policies.spec import agents
+from state.agents import used_up
 from state.agents.snapshot import Snapshot, snapshot
+from state.agents.used_up import UsedUp
+from state.formatting import iso
 from state.processes.liveness import KINDS, Liveness
 from tasks.monitor import overdue, schedule_checks
 from tasks.monitor.overdue import Overdue
@@ -53,11 +56,21 @@ def heads(names: Sequence[str]) -> list[dict[str, Any]]:
     """Return the status of these agents, as `gate status --json` prints it."""
     liveness, late = overdue.current()
     silent = {"silent": vitals.silent_in_json(liveness)}
-    states, closed = [snapshot(name) for name in names], why_closed(names)
+    states, closed, budgets = [snapshot(name) for name in names], why_closed(names), used_up.read(names)
     return [
-        _head(state, closed) | silent | {"overdue": vitals.overdue_in_json(late, state.head["agent"])}
+        _head(state, closed)
+        | {"budgets": [_budget(each) for each in budgets[state.head["agent"]]]}
+        | silent
+        | {"overdue": vitals.overdue_in_json(late, state.head["agent"])}
         for state in states
     ]
+
+
+def _budget(each: UsedUp) -> dict[str, Any]:
+    """Return a budget that is used up, with its times in ISO 8601."""
+    numbers = {"limit": each.limit, "tokens": each.tokens}
+    times_ = {"since": iso(each.since_ms), "until": iso(each.until_ms)}
+    return {"task": each.task, "scope": each.scope, "rule": each.rule, **numbers, "key": each.key, **times_}
 
 
 def _of(late: list[Overdue], agent: str | None) -> list[Overdue]:

@@ -11,7 +11,7 @@ from typing import Any
 from clients.llm import providers
 from gatekeeper.schedule.entries import Schedule
 from state import hints, limits
-from state.agents import calls, events, facts
+from state.agents import calls, events, facts, used_up
 from state.agents import pause as pauses
 from state.agents.snapshot import Snapshot
 from state.ledger import Ledger, schedule_runs
@@ -67,11 +67,19 @@ def of_agent(state: Snapshot, closed: str | None, now: datetime) -> Iterator[Tro
         only = f"; other tasks than {pause['task']} run" if "task" in pause else ""
         text = f"PAUSED by {pause['by']} {times.ago(pause['at'], now)}: {pause['why']}{only}"
         yield Trouble(agent, text, hints.gatehouse("resume", agent))
+    yield from _of_budgets(agent, now)
     held = [_of_held(agent, each, now) for each in head["held"]]
     yield from _few(held, agent, "keys wait for a person", "held", head["held_total"])
     yield from _without_result(agent, head["errors"], now)
     yield from _refused(agent, now)
     yield from _of_facts(state)
+
+
+def _of_budgets(agent: str, now: datetime) -> Iterator[Trouble]:
+    for each in used_up.read([agent])[agent]:
+        since, until = (datetime.fromtimestamp(ms / 1000, UTC) for ms in (each.since_ms, each.until_ms))
+        text = f"BUDGET USED UP {times.ago(since, now)}: {each.whose} spent {each.tokens:,} tokens of {each.rule}"
+        yield Trouble(agent, f"{text}; it goes on {times.ago(until, now)}", hints.gatehouse("explain", each.key))
 
 
 def _of_held(agent: str, held: dict[str, Any], now: datetime) -> Trouble:

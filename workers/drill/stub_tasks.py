@@ -118,6 +118,7 @@ def _policies(original: TaskSpec) -> dict[str, Any]:
         "key": original.policies.key,
         "rate": [Rate(f"{rate.burst}/second", scope=rate.scope) for rate in original.rates],
         "cap": list(original.caps),
+        "budget": list(original.budgets),
         "breaker": breaker and Breaker(breaker.after, INTERVAL, breaker.scope),
         "attempts": original.attempts,
         "max_age": original.policies.max_age,

@@ -10,7 +10,7 @@ from typing import Any
 from gatekeeper.errors import InvalidArguments
 from gatekeeper.policies.spec import TaskSpec, registered
 from state.agents import calls, standing
-from state.agents.standing import CapUsed, RateLeft, Standing
+from state.agents.standing import BudgetUsed, CapUsed, RateLeft, Standing
 from state.formatting import iso
 from state.model import CallLimits
 
@@ -22,9 +22,9 @@ MAX_SCOPES = 6
 
 @dataclass(frozen=True)
 class LimitLeft:
-    """One limit for one scope; `until` is when an open breaker lets a probe through, ISO 8601 in UTC."""
+    """One limit for one scope; `until` is when an open breaker or a used-up budget lets a call through, ISO 8601 in UTC."""
 
-    kind: str  #: "cap", "rate" or "breaker"
+    kind: str  #: "cap", "budget", "rate" or "breaker"
     task: str
     scope: str
     rule: str
@@ -35,10 +35,11 @@ class LimitLeft:
 
 @dataclass(frozen=True)
 class Tightest:
-    """A task's caps and rates, one of each rule: of those with a scope, that of the scope which has least left."""
+    """A task's caps, budgets and rates, one of each rule: of those with a scope, that of the scope which has least left."""
 
     spec: TaskSpec
     caps: tuple[CapUsed, ...]
+    budgets: tuple[BudgetUsed, ...]
     rates: tuple[RateLeft, ...]
 
 
@@ -54,9 +55,9 @@ def of_agent(agent: str) -> list[LimitLeft]:
 
 
 def tightest(specs: Sequence[TaskSpec]) -> list[Tightest]:
-    """Return the caps and rates of these tasks, as far as the newest calls use them. Raises StoreError."""
+    """Return the caps, budgets and rates of these tasks, as far as the newest calls use them. Raises StoreError."""
     chosen = [(spec, spec.limits(dict.fromkeys(spec.contract.parameters))) for spec in specs]  # of all without a scope
-    scoped = [spec for spec in specs if any(cap.scope for cap in spec.caps) or any(rate.scope for rate in spec.rates)]
+    scoped = [spec for spec in specs if any(_scopes_of(spec))]
     for agent in sorted({spec.agent for spec in scoped}):
         own = {spec.name: spec for spec in scoped if spec.agent == agent}
         chosen += [(spec, limits) for spec, _, limits in _chosen(agent, own)]
@@ -69,14 +70,25 @@ def tightest(specs: Sequence[TaskSpec]) -> list[Tightest]:
 
 def _tightest(spec: TaskSpec, found: list[Standing]) -> Tightest:
     caps = sorted((cap for each in found for cap in each.caps), key=lambda cap: cap.used)
+    budgets = sorted((budget for each in found for budget in each.budgets), key=lambda budget: budget.used)
     rates = sorted((rate for each in found for rate in each.rates), key=lambda rate: rate.wait)
     return Tightest(
-        spec, tuple({cap.rule: cap for cap in caps}.values()), tuple({rate.rule: rate for rate in rates}.values())
+        spec,
+        tuple({cap.rule: cap for cap in caps}.values()),
+        tuple({budget.rule: budget for budget in budgets}.values()),
+        tuple({rate.rule: rate for rate in rates}.values()),
     )
 
 
+def _scopes_of(spec: TaskSpec) -> Iterator[str]:
+    """Yield the scope of each cap, budget and rate of a task; empty for one that holds for all its calls."""
+    yield from (cap.scope for cap in spec.caps)
+    yield from (budget.scope for budget in spec.budgets)
+    yield from (rate.scope for rate in spec.rates)
+
+
 def _has_limits(spec: TaskSpec) -> bool:
-    return bool(spec.caps or spec.rates or spec.breaker)
+    return bool(spec.caps or spec.budgets or spec.rates or spec.breaker)
 
 
 def _chosen(agent: str, specs: dict[str, TaskSpec]) -> Iterator[tuple[TaskSpec, str, CallLimits]]:
@@ -100,11 +112,19 @@ def _told(spec: TaskSpec, scope: str, found: Standing) -> Iterator[LimitLeft]:
     for cap, policy in zip(found.caps, spec.caps, strict=True):
         where = scope if policy.scope else ""
         yield LimitLeft("cap", task, where, cap.rule, f"{cap.used} of {cap.limit} used", cap.used >= cap.limit)
+    for budget, of in zip(found.budgets, spec.budgets, strict=True):
+        yield _of_budget(task, scope if of.scope else "", budget)
     for rate, rule in zip(found.rates, spec.rates, strict=True):
         where = scope if rule.scope else ""
         yield LimitLeft("rate", task, where, rate.rule, f"{rate.left} of {rate.burst} free now", rate.left == 0)
     if found.breaker and spec.breaker:
         yield _of_breaker(task, scope if spec.breaker.scope else "", found)
+
+
+def _of_budget(task: str, scope: str, budget: BudgetUsed) -> LimitLeft:
+    left = f"{budget.used:,} of {budget.limit:,} tokens used, {max(0, budget.limit - budget.used):,} left"
+    until = iso(budget.opens_ms, "seconds") if budget.opens_ms else ""
+    return LimitLeft("budget", task, scope, budget.rule, left, is_bad=bool(until), until=until)
 
 
 def _of_breaker(task: str, scope: str, found: Standing) -> LimitLeft:
