@@ -30,6 +30,7 @@ class DatabaseHealth:
     address: str
     in_words: str
     problems: list[tuple[str, str]]  #: each with what to change
+    last_loss: str  #: what it lost within a week and has again; "" for nothing
 
 
 def health() -> DatabaseHealth | None:
@@ -37,14 +38,14 @@ def health() -> DatabaseHealth | None:
     url = settings.current().journal_url
     if not url:
         return None
-    from state.journal.shared.database import Database  # noqa: PLC0415 - an extra that most installations lack
-    from state.journal.shared.server import Server  # noqa: PLC0415
+    from state.journal.shared.server import Server  # noqa: PLC0415 - an extra that most installations lack
 
-    server = Database(url).run(Server.ask)
+    database = _book().database
+    server, last_loss = database.run(Server.ask), database.run(Server.last_loss)
     problems = server.problems()
     if not postgres_url.is_verified(url):
         problems.append(("nobody checks that it is the right server", "add ?sslmode=verify-full to JOURNAL_URL"))
-    return DatabaseHealth(postgres_url.address(url), server.in_words, problems)
+    return DatabaseHealth(postgres_url.address(url), server.in_words, problems, last_loss)
 
 
 def import_files(*, skip_damaged: bool = False) -> list[ImportedFile]:

@@ -10,10 +10,14 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from state.errors import JournalUnavailable
 from state.journal.heads import JournalHead
 from state.journal.projector import project
 from state.journal.shared import host_copy, lost
+from state.journal.shared.connection import Connection
+from state.journal.shared.server import Server
 from state.journal.shared.shared_journal import SharedJournal
+from tests.harness import until
 from tests.harness.postgres import Postgres
 from tests.shared_journal.conftest import AHost
 from tests.shared_journal.test_append_and_read import AGENT, begin, fences, intend, read
@@ -86,6 +90,55 @@ def test_nothing_is_put_back_twice(
     there.known(AGENT)
 
     assert fences(here) == fences(there) == [1, 2]
+
+
+TABLES = "gatehouse_journal, gatehouse_incarnation, gatehouse_about, gatehouse_import, gatehouse_archive"
+#: This month's part of the table.
+PART = "gatehouse_journal_' || to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY_MM')"
+#: What somebody may drop, and whether records are lost with it.
+DROPS = {
+    "all tables": (f"DROP TABLE {TABLES}", True),
+    "the records": ("DROP TABLE gatehouse_journal", True),
+    "a month": (f"DO $$ BEGIN EXECUTE 'DROP TABLE {PART}; END $$", True),
+    "the incarnation": ("DROP TABLE gatehouse_incarnation", False),
+    "the appending": ("DROP FUNCTION gatehouse_append", False),
+    "the partitioning": ("DROP FUNCTION gatehouse_partitions", False),
+    "the imports": ("DROP TABLE gatehouse_import", False),
+}
+
+
+@pytest.mark.parametrize(("drop", "loses"), DROPS.values(), ids=DROPS)
+def test_a_running_process_makes_anew_what_was_dropped(
+    here: SharedJournal, postgres_server: Postgres, database: str, drop: str, loses: bool
+) -> None:
+    postgres_server.sql(drop, database)
+
+    with capture_logs() as logs:
+        intend(here, 3)
+        known = here.known(AGENT)
+
+    assert known is not None
+    assert (known.epoch, known.incomplete) == ("e1", loses)
+    assert sorted(fences(here)) == [1, 2, 3]
+    assert ("journal lost records" in {line["event"] for line in logs}) == loses
+
+
+def test_a_database_that_is_dropped_and_created_again_gets_the_records_back(
+    here: SharedJournal, postgres_server: Postgres, database: str, a_host: AHost
+) -> None:
+    postgres_server.sql(f"DROP DATABASE {database} WITH (FORCE)")
+    with pytest.raises(JournalUnavailable, match="does not exist"):
+        intend(here, 3)
+    postgres_server.sql(f"CREATE DATABASE {database}")
+
+    with capture_logs() as logs:
+        known = until(lambda: here.known(AGENT), what="the database to be used again")
+
+    assert known == JournalHead("e1", 2, incomplete=True)
+    assert [line["event"] for line in logs] == ["journal was dropped", "journal lost records"]
+    assert fences(here) == fences(a_host("there")) == [1, 2]
+    with Connection.open(postgres_server.url_of(database)) as connection:
+        assert f"{here.host} put back what its copy has" in Server.last_loss(connection)
 
 
 def test_an_unsynced_record_may_go(here: SharedJournal, failover: Lose) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,6 +66,29 @@ def test_a_database_that_is_killed_under_load_costs_no_post(
 
     all_are_done_once(there, effects, POSTS)
     assert has_files(here) == has_files(there) == []
+
+
+def test_a_database_that_is_dropped_and_made_anew_is_used_again_without_a_restart(
+    hosts: tuple[Install, Install], fragile_postgres: Postgres, effects: EffectServer
+) -> None:
+    fragile_postgres.sql("CREATE DATABASE gate")
+    for host in hosts:
+        host.env["JOURNAL_URL"] = fragile_postgres.url_of("gate")
+    here, there = hosts
+    workers = [host.worker(concurrency=4) for host in hosts]
+    submit(here, POSTS)
+    until(lambda: len(effects.counts()) >= 5, 20, "the first posts")
+
+    fragile_postgres.sql("DROP DATABASE gate WITH (FORCE)")
+    until(lambda: all(worker.events("effects are closed") for worker in workers), 20, "effects to be closed")
+    fragile_postgres.sql("CREATE DATABASE gate")
+
+    all_are_done_once(there, effects, POSTS)
+    until(lambda: all(worker.events("effects are open") for worker in workers), 20, "effects to be open")
+    told = [line for worker in workers for line in worker.events("journal lost records")]
+    assert told, "a person is told what was lost"
+    found = [row["found"] for row in json.loads(here.celery("gate", "doctor", "--json").stdout)]
+    assert any("it lacked records that it had confirmed" in each for each in found)
 
 
 def test_after_redis_is_killed_both_hosts_go_on_by_themselves(

@@ -29,6 +29,8 @@ def findings() -> Iterator[Finding]:
             yield Finding("journal database", found, change)
         if not database.problems:
             yield Finding("journal database", f"{database.address} answers; {database.in_words}")
+        if database.last_loss:
+            yield Finding("journal database", database.last_loss)
 
 
 #: A month as its files are named.

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import Concatenate, ParamSpec, TypeVar
 
 import psycopg
+import structlog
 from psycopg import errors
 
 from server_urls import postgres_url
@@ -27,8 +28,13 @@ PATIENCE = 30.0
 #: looks at one agent after the other.
 BRIEFLY = 0.05
 
+#: The answers of a database whose tables or functions somebody dropped.
+_DROPPED = (errors.UndefinedTable, errors.UndefinedFunction)
+
 T = TypeVar("T")
 P = ParamSpec("P")
+
+log = structlog.get_logger("gatehouse.journal")
 
 
 class Database:
@@ -42,27 +48,31 @@ class Database:
         self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self._failed_at, self._failure = -PAUSE, ""
         self._held_at = -PATIENCE  #: when a lock was last waited for in vain
-        self._prepared = False
+        self._prepared = self._was_prepared = False
 
     def run(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what `work` does with a connection.
 
-        It is run once more if the connection turns out to be lost, so it must be such that a repetition does no harm:
-        every record of the journal is.
+        It is run once more if the connection turns out to be lost, or the tables to be dropped, so it must be such that a
+        repetition does no harm: every record of the journal is.
 
         Raises:
             JournalUnavailable: The database is away, too slow, or refuses.
 
         """
         with self._place():
+            has_repeated = False
             while True:
                 connection, is_fresh = self._take()
                 try:
                     result = _with_partition(connection, work, *args, **kwargs)
                 except psycopg.Error as error:
-                    was_lost = connection.closed and not isinstance(error, TooSlow)
+                    was_lost = connection.closed and not isinstance(error, TooSlow) and not is_fresh
+                    was_dropped = isinstance(error, _DROPPED) and not has_repeated
+                    if was_dropped:
+                        self._prepared, has_repeated = False, True  # the next connection makes them anew
                     self._end(connection)
-                    if was_lost and not is_fresh:
+                    if was_lost or was_dropped:
                         continue
                     raise self._as_unavailable(error) from error
                 except BaseException:
@@ -135,10 +145,11 @@ class Database:
             self._failed_at = time.monotonic()
             raise self._as_unavailable(error) from error
         try:
-            if not self._prepared:
-                schema.prepare(connection)
-                self._prepared = True
-            schema.check_incarnation(connection)
+            try:
+                self._prepare(connection)
+            except _DROPPED:
+                self._prepared = False
+                self._prepare(connection)
         except psycopg.Error as error:
             connection.close()
             raise self._as_unavailable(error) from error
@@ -146,6 +157,18 @@ class Database:
             connection.close()
             raise
         return connection
+
+    def _prepare(self, connection: Connection) -> None:
+        if not self._prepared:
+            made = schema.prepare(connection)
+            if made and self._was_prepared:
+                log.critical(
+                    "journal was dropped",
+                    missing=made,
+                    hint="the database had lost them and has them again, empty; each host puts back what its copy has",
+                )
+            self._prepared = self._was_prepared = True
+        schema.check_incarnation(connection)
 
     def _give_back(self, connection: Connection) -> None:
         with self._guard:

@@ -20,11 +20,18 @@ MONTHS_AHEAD = 3
 #: The advisory locks: of the order of records (also in schema.sql), of the comparison with Redis, and of this module.
 ORDER, COMPARISON, SCHEMA = 472147014701, 472147014702, 472147014703
 
+#: What schema.sql makes.
+_TABLES = ("gatehouse_about", "gatehouse_journal", "gatehouse_incarnation", "gatehouse_import", "gatehouse_archive")
+_FUNCTIONS = ("gatehouse_partitions", "gatehouse_append")
+
 _STATEMENTS = Path(__file__).with_name("schema.sql")
 
 
-def prepare(connection: Connection) -> None:
-    """Make what is missing: the table, and the partitions of the next months.
+def prepare(connection: Connection) -> list[str]:
+    """Make what is missing: the tables, the functions, and the partitions of the next months.
+
+    Returns:
+        The tables and functions that were made.
 
     Raises:
         NewerFormat: A newer version of Gatehouse made the table.
@@ -32,20 +39,28 @@ def prepare(connection: Connection) -> None:
 
     """
     _check_server(connection)
-    if _has_table(connection):
+    missing = _missing(connection)
+    if "gatehouse_about" not in missing:
         _check_format(connection)
-        if _has_partitions(connection):
-            return
+    if not missing and _has_partitions(connection):
+        return []
     with _alone(connection):
-        if not _has_table(connection):
+        missing = _missing(connection)
+        if missing:
             connection.execute(_STATEMENTS.read_bytes(), prepare=False)
+            _begin_incarnation(connection)
         connection.execute("SELECT gatehouse_partitions(%s)", [MONTHS_AHEAD])
+    return missing
 
 
 def make_partitions(connection: Connection) -> None:
-    """Make the partitions of this month and of the next ones. Raises psycopg.Error."""
+    """Make the partitions of this month and of the next ones. Raises psycopg.Error.
+
+    That of this month is usually there. If somebody dropped it, records are lost, so each host compares its copy.
+    """
     with _alone(connection):
         connection.execute("SELECT gatehouse_partitions(%s)", [MONTHS_AHEAD])
+        _begin_incarnation(connection)
 
 
 @contextmanager
@@ -70,6 +85,11 @@ def check_incarnation(connection: Connection) -> None:
     )
 
 
+def _begin_incarnation(connection: Connection) -> None:
+    """Let each host copy the table anew, and put back what it lacks."""
+    connection.execute("UPDATE gatehouse_incarnation SET id = gen_random_uuid()::text", prepare=False)
+
+
 def _check_server(connection: Connection) -> None:
     if connection.info.server_version < OLDEST:
         raise psycopg.NotSupportedError("it is older than PostgreSQL 13")
@@ -78,8 +98,12 @@ def _check_server(connection: Connection) -> None:
         raise psycopg.NotSupportedError(f"its encoding is {encoding}: create a database with the encoding UTF8")
 
 
-def _has_table(connection: Connection) -> bool:
-    return _first(connection, "SELECT to_regclass('gatehouse_incarnation') IS NOT NULL") is True
+def _missing(connection: Connection) -> list[str]:
+    """Return the tables and functions that are not there."""
+    query = "SELECT name FROM unnest(%s::text[]) name WHERE {}(name) IS NULL"
+    tables = connection.execute(query.format("to_regclass").encode(), [[*_TABLES]], prepare=False).fetchall()
+    functions = connection.execute(query.format("to_regproc").encode(), [[*_FUNCTIONS]], prepare=False).fetchall()
+    return [name for (name,) in (*tables, *functions)]
 
 
 def _has_partitions(connection: Connection) -> bool:

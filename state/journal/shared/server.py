@@ -8,6 +8,12 @@ from state.journal.shared.connection import Connection
 
 #: Connections that are left before a person is told.
 MIN_FREE = 10
+#: The mark that `lost.put_back` leaves: who put records back, and when. Of a week, so that few partitions are read.
+_PUT_BACK = """
+    SELECT host, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') FROM gatehouse_journal
+    WHERE event = 'checkpoint' AND line LIKE '%"anew":true%' AND at > clock_timestamp() - interval '7 days'
+    ORDER BY seq DESC LIMIT 1
+"""
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,17 @@ class Server:
         if self.free_connections < MIN_FREE:
             found.append((f"{self.free_connections} connections are left", "raise max_connections"))
         return found
+
+    @staticmethod
+    def last_loss(connection: Connection) -> str:
+        """Return in words when a host last put records back that the server had lost; "" if none did within a week.
+
+        Raises psycopg.Error.
+        """
+        row = connection.execute(_PUT_BACK.encode(), prepare=False).fetchone()
+        return (
+            f"it lacked records that it had confirmed; {row[0]} put back what its copy has, at {row[1]}" if row else ""
+        )
 
     @property
     def in_words(self) -> str:

@@ -172,7 +172,10 @@ def older_backup(database: Database) -> None:
 
 
 def emptied(database: Database) -> None:
-    database.server.sql("TRUNCATE gatehouse_journal, gatehouse_incarnation")
+    """Drop the tables, as the database does that somebody dropped and created again: the workers make them anew."""
+    database.server.sql(
+        "DROP TABLE gatehouse_journal, gatehouse_incarnation, gatehouse_about, gatehouse_import, gatehouse_archive"
+    )
 
 
 LOSSES: tuple[Callable[[Database], None], ...] = (older_backup, emptied, Database.remove_copy)
