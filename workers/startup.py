@@ -17,6 +17,8 @@ from gatekeeper import logs
 from gatekeeper.policies.spec import agents
 from gatekeeper.tables import modules
 from state import host, redis_format
+from state.errors import JournalUnavailable
+from state.ledger import shared_journal
 
 log = structlog.get_logger("gatehouse.app")
 
@@ -66,6 +68,17 @@ def _configure_logs(**_: Any) -> None:
 @worker_ready.connect
 def _log_worker_ready(**_: Any) -> None:
     log.info("worker ready")
+
+
+@worker_ready.connect
+def _warn_of_journal(**_: Any) -> None:
+    """Log what endangers a record that the database of the journal confirms, for a person who never runs `gate doctor`."""
+    try:
+        found = shared_journal.health()
+    except JournalUnavailable:  # the sweeper logs that effects are closed, and why
+        return
+    for problem, change in found.problems if found else ():
+        log.warning("journal database", found=problem, hint=change)
 
 
 @worker_ready.connect

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.harness import Install
+from tests.harness import Install, until
 from tests.harness.postgres import Postgres
 from tests.shared_journal.test_import import a_machine
 
@@ -27,6 +27,31 @@ def test_the_doctor_says_where_records_are_and_how_safe(host: Install, postgres_
     assert f"127.0.0.1:{postgres_server.port}" in str(found["journal database"]["found"])
     assert "it has no standby" in str(found["journal database"]["found"])
     assert str(found["effects"]["found"]).startswith("open, journal in postgresql://127.0.0.1")
+
+
+@pytest.mark.slow
+def test_an_asynchronous_standby_is_told_without_the_doctor(install: Install, fragile_postgres: Postgres) -> None:
+    install.env["JOURNAL_URL"] = fragile_postgres.url
+    standby = fragile_postgres.standby("b")
+    try:
+        until(lambda: fragile_postgres.sql("SELECT 1 FROM pg_stat_replication"), what="the standby to follow")
+        warned = install.worker()
+        assert install.answer(install.call("counter.add", a=1, b=2))["ok"]
+        status = install.celery("gate", "status").stdout
+        warned.terminate()
+
+        fragile_postgres.set("synchronous_standby_names", "ANY 1 (b)")
+        at_ease = install.worker()
+        assert install.answer(install.call("counter.add", a=2, b=2))["ok"]
+    finally:
+        standby.close()
+
+    [line] = warned.events("journal database")
+    assert line["level"] == "warning"
+    assert "asynchronous: its standby (1) may lack the newest records" in line["found"]
+    assert "set synchronous_standby_names" in line["hint"]
+    assert "asynchronous: its standby (1)" in " ".join(status.split())
+    assert not at_ease.events("journal database")
 
 
 def test_files_are_imported_once_and_then_effects_are_open(host: Install) -> None:

@@ -89,6 +89,7 @@ def _found(
         yield from trouble.of_drafts()
     if agent is None:
         yield from trouble.of_incidents()
+        yield from trouble.of_journal()
         yield from trouble.of_schedule(schedule_checks.schedule())
         yield from trouble.of_models(now)
 

@@ -14,7 +14,8 @@ from state import hints, limits
 from state.agents import calls, events, facts, used_up
 from state.agents import pause as pauses
 from state.agents.snapshot import Snapshot
-from state.ledger import Ledger, schedule_runs
+from state.errors import JournalUnavailable
+from state.ledger import Ledger, schedule_runs, shared_journal
 from state.processes.liveness import Liveness
 from tasks.monitor import incident_log
 from tasks.monitor.overdue import Overdue
@@ -156,6 +157,16 @@ def of_incidents() -> Iterator[Trouble]:
     found = [each for each in incident_log.current() if each.kind in _ONLY_INCIDENTS]
     for each in found[:MAX_OF_A_KIND]:
         yield Trouble(each.agent or "incident", each.what, each.todo, is_bad=each.urgent)
+
+
+def of_journal() -> Iterator[Trouble]:
+    """Yield what endangers a record that the database of the journal confirms."""
+    try:
+        found = shared_journal.health()
+    except JournalUnavailable:  # each agent says that its effects are closed, and why
+        return
+    for problem, _ in found.problems if found else ():
+        yield Trouble("journal database", problem, hints.gatehouse("doctor"), is_bad=False)
 
 
 def of_posts() -> Iterator[Trouble]:
