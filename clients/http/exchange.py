@@ -19,7 +19,7 @@ from clients.http.deadline import BoundedAdapter
 from gatekeeper.redact import clean, describe
 from gatekeeper.run import services, tracing
 from gatekeeper.run.attempt import current_or_none
-from gatekeeper.run.http_guard import SAFE
+from gatekeeper.run.http_guard import SAFE, check_lease
 from gatekeeper.run.http_outcome import of_status, proves_nothing_was_sent
 
 log = structlog.get_logger("gatehouse.http")
@@ -58,6 +58,7 @@ def request(
         The response, whatever its status, with its body read.
 
     Raises:
+        LeaseExpired: inside an effect, the lease has ended; nothing was sent.
         requests.RequestException: the exchange failed.
         requests.HTTPError: inside an effect, the response is neither a success nor an error, such as a redirect.
 
@@ -71,6 +72,8 @@ def request(
             session.mount(scheme, BoundedAdapter(started + limit, public_only=public_only))
         prepared = session.prepare_request(requests.Request(method.upper(), url, **options))
         try:
+            if prepared.method not in SAFE:
+                check_lease()  # before the connection, which might not open in the MIN_SECONDS that are left
             response = session.send(prepared, timeout=limit, allow_redirects=False, stream=True)
             body.read(response, started + limit)
         except Exception as error:

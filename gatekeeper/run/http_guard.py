@@ -68,14 +68,21 @@ def _hear(event: str, args: tuple[Any, ...]) -> None:
             return
     elif event not in sockets.EVENTS or not sockets.leaves(event, args):
         return
-    wires = list(_lineage(current.get() or _elsewhere))
-    if any(wire.left_ms <= 0 for wire in wires):
+    try:
+        check_lease()
+    except LeaseExpired:
         if event == "socket.connect":
             args[0].close()  # its owner closes it for an OSError only
-        raise LeaseExpired("this process was held up for longer than its lease, so nothing was sent")
+        raise
     with _counting:
-        for wire in wires:
+        for wire in _lineage(current.get() or _elsewhere):
             wire.sent += 1
+
+
+def check_lease() -> None:
+    """Raise LeaseExpired if this is inside an effect whose lease has ended."""
+    if any(wire.left_ms <= 0 for wire in _lineage(current.get() or _elsewhere)):
+        raise LeaseExpired("this process was held up for longer than its lease, so nothing was sent")
 
 
 def _changes_something(data: Any) -> bool:

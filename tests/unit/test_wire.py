@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 import requests
 
+from clients import http
 from gatekeeper.errors import LeaseExpired
 from gatekeeper.run import http_guard
 from gatekeeper.run.http_guard import SAFE, Wire
 from gatekeeper.run.http_outcome import proves_nothing_was_sent
+from state import dial
 from state.ledger import owner
 from tests.web_server import WebServer
 
@@ -173,6 +175,18 @@ def test_any_other_method_is_not_whatever_its_name(site: Site, method: str) -> N
         send(site, method)
 
     assert site.seen == []
+
+
+def test_after_the_lease_the_client_says_so_before_it_connects(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that wakes up slowly has not even the time for a connection, and that would be told instead."""
+
+    def too_late(*_: Any) -> None:
+        raise TimeoutError("no address answered in time")
+
+    monkeypatch.setattr(dial, "connect", too_late)
+
+    with attempt(lease_ms=-1), pytest.raises(LeaseExpired):
+        http.request("POST", "http://127.0.0.1:9/")
 
 
 def test_within_the_lease_and_before_the_effect_it_is_sent(site: Site) -> None:

@@ -49,6 +49,14 @@ class ProviderAccount:
         """Answer the request that is held at this stage."""
         self._held.pop(stage).set()
 
+    def release_all(self) -> None:
+        """Answer every request that is held, and hold back none from now on."""
+        with self._lock:
+            self._holds.clear()
+            held, self._held = self._held, {}
+        for each in held.values():
+            each.set()
+
     def held_sender(self, stage: str) -> int | None:
         """Return the process id whose request is held at this stage; None if there is none yet."""
         return self._senders.get(stage)

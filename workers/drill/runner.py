@@ -94,6 +94,8 @@ def _drill(
         scenario.until(is_quiet, "the last message to be taken")
     except NotDrilled as error:
         problem = str(error)
+    finally:
+        scenario.account.release_all()
     effects, seconds = len(scenario.account.effects), round(time.monotonic() - began, 1)
     row = {"fault": fault.name, "effects": effects, "state": scenario.state, "ok": effects == 1 and not problem}
     return row | {"seconds": seconds, "how": problem or scenario.summary()}

@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
+from contextvars import Context
 from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,13 @@ from gatekeeper.policies.policy import Breaker, Effect, Rate
 from gatekeeper.policies.spec import TaskSpec, registered
 from gatekeeper.run.attempt import current
 from gatekeeper.task import GateTask
+from workers.drill.fake_provider import MAX_HOLD
 
 #: Durations of every stub task, whatever the original says: short enough that a drill takes a minute. Safety does not
 #: depend on any of them.
 LEASE, DRAIN, INTERVAL, BACKOFF = "3s", "1s", "1s", "300ms"
+#: Seconds for a report: longer than the provider holds one.
+REPORT_SECONDS = MAX_HOLD + 10.0
 #: The policies that are drilled if no task is named.
 DEFAULT_POLICIES: dict[str, Any] = {"key": "drill:{n}", "attempts": 3, "breaker": Breaker(after=3, cooldown=INTERVAL)}
 
@@ -64,9 +68,13 @@ class Stub:
         self._headers = {"X-Sender": str(os.getpid())}
 
     def report(self, stage: str) -> None:
-        """Report that the task is at this stage, and wait while the provider holds it there, until the timeout."""
+        """Report that the task is at this stage, and wait while the provider holds it there.
+
+        The request does not belong to the attempt, whose lease would end it: a worker that was paused reports after its lease.
+        """
+        url = f"{self._url}/at/{stage}"
         with suppress(requests.RequestException):
-            http.request("GET", f"{self._url}/at/{stage}", headers=self._headers)
+            Context().run(http.request, "GET", url, headers=self._headers, timeout=REPORT_SECONDS)
 
     def publish(self, **_: str) -> dict[str, Any]:
         """Run the task: send one effect through the gate."""
