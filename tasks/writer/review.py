@@ -1,7 +1,8 @@
 """A person's decision about a draft: approved, it is a post; rejected, it is kept beside the drafts with the reason.
 
-Each decision begins with the rename of the draft's file, which succeeds once: of two persons, also on two hosts that share
-the folder, one decides, and the other is told. The lock only lets two on one host wait for each other.
+The rename of the draft's file decides, and succeeds once: of two persons, also on two hosts that share the folder, one
+decides, and the other is told. The lock only lets two on one host wait for each other. If the process of a decision dies,
+the next process that lists or decides finishes it; see `handover`.
 """
 
 from __future__ import annotations
@@ -17,20 +18,20 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
+import structlog
+
 import settings
 from clients import content
 from clients.content import BrokenPost, PostNotFound, post
 from state import hints, private
-from state.files import open_locked, sync_folder, write_atomic
-from tasks.writer import drafts, rewrite
+from state.files import open_locked, sync_folder
+from tasks.writer import drafts, handover, rewrite
 from tasks.writer.rewrite import Edit
 
-#: The suffix of a rejected draft, which makes its file no post.
-REJECTED = ".rejected"
-#: The suffix of the text of a draft before a person edited it.
-ORIGINAL = ".original"
 #: Seconds that a decision waits for another one.
 _LOCK_SECONDS = 5.0
+
+log = structlog.get_logger("gatehouse.drafts")
 
 
 class DraftNotDecided(Exception):
@@ -67,7 +68,11 @@ class Decided:
 
 
 def waiting() -> list[WaitingDraft]:
-    """Return every draft that waits for a person, the oldest first, and then those that cannot be used."""
+    """Return every draft that waits for a person, the oldest first, and then those that cannot be used.
+
+    A decision whose process died in the middle of it is finished first.
+    """
+    stuck = [*_finish_decisions()]
     scan, home = drafts.waiting(), drafts.folder()
     usable = [
         WaitingDraft(each.id, str(home / scan.files[each.id]), "waiting", each.title, each.made_by, each.publish_at.isoformat(), each.sources,
@@ -78,7 +83,19 @@ def waiting() -> list[WaitingDraft]:
         WaitingDraft(Path(name).stem, str(home / name), "broken", why=why, version=_version(home / name))
         for name, why in (scan.broken | scan.skipped).items()
     ]
-    return usable + broken
+    return usable + broken + stuck
+
+
+def _finish_decisions() -> Iterator[WaitingDraft]:
+    """Finish what was decided by a process that died, and yield what cannot be finished."""
+    for decision in handover.unfinished():
+        try:
+            decision.finish()
+        except OSError as error:
+            why = f"{decision.way} it was interrupted, and cannot be finished: {error.strerror}: {error.filename}"
+            yield WaitingDraft(decision.base.stem, str(decision.taken), "broken", why=why)
+        else:
+            log.warning("draft decision finished", draft=decision.base.stem, file=str(decision.target))
 
 
 def approve(name: str, *, seen: str = "", edit: Edit | None = None) -> Decided:
@@ -114,11 +131,12 @@ def _approve(name: str, seen: str, edit: Edit | None) -> Decided:
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     if edit:
-        edited = _rewritten(found.draft, file, edit)
-        _take(found, drafts.folder() / f"{found.draft}.md{ORIGINAL}")
-        write_atomic(target, edited)
+        _hand_over(found, file, "approving", _rewritten(found.draft, file, edit))
     else:
-        _take(found, target)
+        with _first(found):
+            file.rename(target)
+        sync_folder(target.parent)
+        handover.forget_staged(file)
     return Decided(found.draft, "approved", str(target), is_new=True)
 
 
@@ -156,21 +174,29 @@ def _reject(name: str, by: str, why: str, seen: str) -> Decided:
     _check_seen(found, name, seen)
     if isinstance(found, Decided):
         return found
-    target, now = drafts.folder() / f"{found.draft}.md{REJECTED}", datetime.now(UTC).isoformat(timespec="seconds")
+    base, now = drafts.folder() / f"{found.draft}.md", datetime.now(UTC).isoformat(timespec="seconds")
     remark = f"# rejected at {now} by {' '.join(by.split())}: {' '.join(why.split())}\n"
-    _take(found, target)
-    lines = target.read_bytes().splitlines(keepends=True)
-    write_atomic(target, b"".join([*lines[:1], remark.encode(), *lines[1:]]))
+    with _first(found):
+        lines = Path(found.file).read_bytes().splitlines(keepends=True)
+    target = _hand_over(found, base, "rejecting", b"".join([*lines[:1], remark.encode(), *lines[1:]]))
     return Decided(found.draft, "rejected", str(target), is_new=True)
 
 
-def _take(found: WaitingDraft, target: Path) -> None:
-    """Move the file of a draft that waits, which decides about it; raises Changed if somebody else did so in this moment."""
+def _hand_over(found: WaitingDraft, base: Path, way: handover.Way, text: bytes) -> Path:
+    """Decide about a draft that gets another text, and return the file that has it now; raises Changed as `_first` does."""
+    with _first(found):
+        decision = handover.begin(Path(found.file), base, way, text)
+    decision.finish()
+    return decision.target
+
+
+@contextmanager
+def _first(found: WaitingDraft) -> Iterator[None]:
+    """Raise Changed if the file of a draft is gone because somebody else decided about it in this moment."""
     try:
-        Path(found.file).rename(target)
+        yield
     except FileNotFoundError:
         raise Changed(f"{found.draft} was decided in this moment by somebody else, so nothing was changed") from None
-    sync_folder(target.parent)
 
 
 def _find(name: str, home: Path, state: Literal["approved", "rejected"]) -> WaitingDraft | Decided:
@@ -182,7 +208,7 @@ def _find(name: str, home: Path, state: Literal["approved", "rejected"]) -> Wait
         return known.get(name) or known[near[0]]
     if near:
         raise DraftNotDecided(f"{name!r} begins the names of several drafts: {', '.join(near)}; write more of it")
-    rejected = drafts.folder() / f"{name}.md{REJECTED}"
+    rejected = drafts.folder() / f"{name}.md{handover.REJECTED}"
     if re.fullmatch(post.ID, name) and rejected.exists():
         if state == "rejected":
             return Decided(name, state, str(rejected), is_new=False)
@@ -193,7 +219,7 @@ def _find(name: str, home: Path, state: Literal["approved", "rejected"]) -> Wait
         raise DraftNotDecided(
             f"{name} is a post already; to take it back, remove its file in {settings.current().content_dir}"
         )
-    original = drafts.folder() / f"{name}.md{ORIGINAL}"
+    original = drafts.folder() / f"{name}.md{handover.ORIGINAL}"
     if re.fullmatch(post.ID, name) and original.exists():
         raise DraftNotDecided(
             f"{name} neither waits nor is a post, and its text before an edit is there; to decide about that again: "

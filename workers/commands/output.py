@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
+import structlog
 
 import installation
 import settings
@@ -139,6 +141,7 @@ def _line(row: list[str], widths: list[int], *, cut: bool) -> str:
 def _with_clear_errors(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def wrapped(*args: Any, json_: bool, **kwargs: Any) -> None:
+        _log_to_stderr()
         try:
             _check_format()
             function(*args, json_=json_, **kwargs)
@@ -161,6 +164,12 @@ def what_to_do_about_redis() -> str:
         f"the system runs ({found.name}, pid {found.pid}) and starts a server again that has died: "
         "look again in a few seconds; if nothing changes, restart the system"
     )
+
+
+def _log_to_stderr() -> None:
+    """Keep stdout for the result: what the command does may be logged, such as the end of a decision that was interrupted."""
+    if not structlog.is_configured():
+        structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 def _check_format() -> None:
