@@ -43,7 +43,7 @@ _sign = Script("sign")
 
 
 def key() -> str:
-    """hash: process → JSON {kind host pid born token version mark since_ms seen_ms swept_ms stopped queues}"""
+    """hash: process → JSON {kind host pid born token version mark reads since_ms seen_ms swept_ms stopped queues}"""
     return "gate:{house}:signs"
 
 
@@ -58,6 +58,7 @@ class ThisProcess:
     born: float = field(default_factory=lambda: psutil.Process().create_time())
     token: str = field(default_factory=lambda: secrets.token_hex(8))
     mark: str = field(default_factory=host_mark)
+    reads: int = redis_format.FORMAT
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class ProcessRecord:
     stopped: bool = False
     queues: str | None = None  #: JSON list of a worker's queues, "" for the default one; None: an older version
     mark: str = ""  #: of its host (state/host.py); "": an older version
+    reads: int = redis_format.FIRST  #: up to this format of what Redis holds
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,10 @@ class Liveness:
     def of(self, kind: str) -> list[ProcessRecord]:
         """Return the running processes of a kind, the oldest first."""
         return sorted((record for record in self.alive if record.kind == kind), key=lambda record: record.since_ms)
+
+    def older_than(self, needed: int) -> list[ProcessRecord]:
+        """Return the running processes that do not read data of this format; they end within seconds of its first use."""
+        return [record for record in self.alive if record.reads < needed]
 
     def can_run(self) -> bool:
         """Return whether any worker runs."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import redis
 
+from state.processes import liveness
 from state.redis.keys import Keys
 from tests.conftest import a_valkey
 from tests.effects.client import EffectServer
@@ -203,3 +204,22 @@ def test_a_worker_that_is_killed_around_an_approval_sends_once(
     else:
         until(lambda: install.explain("letter:ida")["state"] == "unknown", 60, "the doubt to be seen")
     assert effects.arrived("letter:ida") == 1
+
+
+def test_who_chooses_a_mode_is_told_of_processes_that_do_not_know_it(shell: Shell, store: redis.Redis) -> None:
+    """A version before it sends until it notices that the format of Redis rose, and ends."""
+    [current] = [json.loads(text) for text in store.hvals(liveness.key())]
+    older = {name: value for name, value in current.items() if name != "reads"} | {"pid": 7, "token": "older"}
+    store.hset(liveness.key(), "worker@elsewhere:7", json.dumps(older | {"host": "elsewhere"}))
+    try:
+        asks = shell.celery("gate", "autonomy", "asker", "ask", "--why", "to see")
+        acts = shell.celery("gate", "autonomy", "asker", "act", "--why", "to see")
+    finally:
+        store.hdel(liveness.key(), "worker@elsewhere:7")
+    alone = shell.celery("gate", "autonomy", "asker", "ask", "--why", "to see")
+
+    assert asks.stdout.startswith("asker: ask (before: ask)")
+    assert asks.stderr.startswith(
+        "worker 7 on elsewhere: of an older version, which sends without asking until it ends"
+    )
+    assert acts.stderr == alone.stderr == ""

@@ -7,7 +7,7 @@ import click
 from state.agents import autonomy
 from state.agents.autonomy import MODES, Mode
 from workers import decisions
-from workers.commands.output import Misused, check_agent, command, show
+from workers.commands.output import Misused, check_agent, command, say, show
 
 #: What each mode means, in a few words.
 MEANS: dict[Mode, str] = {
@@ -30,12 +30,19 @@ def set_autonomy(agent: str, mode: Mode | None, why: str, *, json_: bool) -> Non
         return
     if not why.strip():
         raise Misused("say why: the next person who looks will read it (--why)")
+    older = decisions.older_processes(mode)
     before = decisions.set_autonomy(agent, mode, decisions.by_command(why))
     show(
         json_,
         {"agent": agent, "autonomy": mode, "before": before},
         f"{agent}: {mode} (before: {before}): {MEANS[mode]}",
     )
+    if older:
+        say(
+            f"{', '.join(older)}: of an older version, which sends without asking until it ends, some seconds from now; "
+            "upgrade it, as docs/upgrade.md says",
+            err=True,
+        )
 
 
 commands = (set_autonomy,)

@@ -4,7 +4,7 @@ Each changes both stores, writes the state file, and leaves one entry in the lis
 The commands, the desk, the API and the links of alerts call these functions and decide nothing themselves.
 """
 
-from workers.decisions.agents import pause, recovered, resume, set_autonomy, stop_all
+from workers.decisions.agents import older_processes, pause, recovered, resume, set_autonomy, stop_all
 from workers.decisions.by import By, NotDecided, NotFound, by_command
 from workers.decisions.drafts import draft_approve, draft_reject
 from workers.decisions.hosts import host_gone
@@ -23,6 +23,7 @@ __all__ = [
     "draft_reject",
     "find",
     "host_gone",
+    "older_processes",
     "pause",
     "recovered",
     "reject",
