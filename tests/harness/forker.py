@@ -165,6 +165,10 @@ def _run(args: list[str]) -> None:
     exec(compile(what, "<string>", "exec"), vars(main))
 
 
+# The two functions below stand in deploy/preload.py too. A module of the product that is imported here would be in every
+# fork, also in one that runs a changed copy of the product, and a mistake in it would hide in the tests of it.
+
+
 def _exit_code(value: object) -> int:
     """Return the exit code of a program that passed this to `sys.exit`."""
     if value is None or isinstance(value, int):
