@@ -7,17 +7,31 @@ from dataclasses import dataclass
 
 from state.redis import client
 from state.redis.cluster import ClusterClient
+from state.redis.server import Client
 from state.redis.topology import Place
+
+
+@dataclass(frozen=True)
+class Primary:
+    """A primary of a cluster, and what it says of its settings; None where it does not tell."""
+
+    place: str  #: host:port
+    replicas: int  #: that follow it
+    full_coverage: bool | None  #: it refuses everything while some slot has no primary
+    min_replicas: int | None  #: replicas without which it refuses writes
 
 
 @dataclass(frozen=True)
 class Cluster:
     """A cluster as its nodes describe it at one moment."""
 
-    primaries: Sequence[str]  #: host:port of each
-    without_replica: Sequence[str]  #: those that no replica follows
-    replicas: int
+    primaries: Sequence[Primary]
     uncovered: int  #: slots that no primary holds
+
+    @property
+    def replicas(self) -> int:
+        """The number of all replicas."""
+        return sum(each.replicas for each in self.primaries)
 
 
 def places() -> set[Place]:
@@ -31,7 +45,29 @@ def cluster() -> Cluster | None:
     redis = client.client()
     if not isinstance(redis, ClusterClient):
         return None
-    redis.connection_pool.refresh()
-    known = {f"{host}:{port}": replicas for (host, port), replicas in redis.connection_pool.replicas().items()}
-    alone = [primary for primary, replicas in known.items() if not replicas]
-    return Cluster([*known], alone, sum(map(len, known.values())), redis.connection_pool.uncovered())
+    topology = redis.connection_pool
+    topology.refresh()
+    known = topology.replicas()
+    return Cluster(
+        [_primary(place, len(known[place]), topology.client_at(place)) for place in known], topology.uncovered()
+    )
+
+
+def _primary(place: Place, replicas: int, node: Client) -> Primary:
+    coverage = _setting(node, "cluster-require-full-coverage")
+    least = _setting(node, "min-replicas-to-write")
+    return Primary(
+        f"{place[0]}:{place[1]}",
+        replicas,
+        None if coverage is None else coverage == "yes",
+        int(least) if least else None,
+    )
+
+
+def _setting(node: Client, name: str) -> str | None:
+    """Return a setting of a server; None if it does not tell, as in a cloud or without the right to ask."""
+    try:
+        found = node.config_get(name).get(name)
+    except client.StoreError:
+        return None
+    return None if found is None else str(found)

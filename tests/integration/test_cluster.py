@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -111,9 +111,70 @@ def test_every_process_and_command_works_with_a_cluster(
     assert effects.counts() == {"capped:1": 1, "capped:2": 1}
     found = {each["check"]: each for each in json.loads(house.celery("gate", "doctor", "--json").stdout)}
     assert found["redis cluster"]["found"] == "3 primaries, 3 replicas"
+    assert found["redis full coverage"]["found"].startswith("cluster-require-full-coverage no: ")
+    assert found["redis min-replicas"]["found"] == "0 to write"
     assert found["effects"]["ok"]
     assert worker.alive
     assert flower.alive
+
+
+def findings(house: Install) -> dict[str, dict[str, object]]:
+    return {each["check"]: each for each in json.loads(house.celery("gate", "doctor", "--json").stdout)}
+
+
+@pytest.fixture
+def settings_of(cluster: RedisCluster) -> Iterator[Callable[..., None]]:
+    """Change settings of one primary, until the test is over."""
+    node, before = cluster.primaries()[0], dict[str, str]()
+
+    def change(name: str, value: str) -> None:
+        before[name] = str(node.client().config_get(name)[name])
+        node.client().config_set(name, value)
+
+    yield change
+    for name, value in before.items():
+        node.client().config_set(name, value)
+
+
+def test_doctor_says_that_the_loss_of_one_primary_stops_every_agent(
+    cluster: RedisCluster, house: Install, settings_of: Callable[..., None]
+) -> None:
+    settings_of("cluster-require-full-coverage", "yes")
+
+    found = findings(house)["redis full coverage"]
+
+    place = f"127.0.0.1:{cluster.primaries()[0].port}"
+    assert f"yes on {place}: while any primary is away, the calls of all agents wait" in str(found["found"])
+    assert found["change"] == "set cluster-require-full-coverage no on each node"
+
+
+@pytest.mark.parametrize(
+    ("least", "says"),
+    [
+        ("1", "when one of them is lost or takes over, the calls of its agents wait"),
+        ("2", "refuses writes (NOREPLICAS)"),
+    ],
+)
+def test_doctor_says_when_a_primary_refuses_writes_for_want_of_replicas(
+    cluster: RedisCluster, house: Install, settings_of: Callable[..., None], least: str, says: str
+) -> None:
+    settings_of("min-replicas-to-write", least)
+
+    found = findings(house)["redis min-replicas"]
+
+    assert says in str(found["found"])
+    assert f"127.0.0.1:{cluster.primaries()[0].port}" in str(found["found"])
+    assert not found["ok"]
+
+
+def test_a_drill_is_refused_where_nothing_could_carry_its_messages(house: Install) -> None:
+    house.env["BROKER_URL"] = "amqp://user:password@127.0.0.1:1/"
+
+    done = house.celery("gate", "drill")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("a drill sends its messages through Redis, and a cluster cannot carry them")
+    assert not list(house.state_dir.rglob("drill-*"))
 
 
 def test_a_cluster_that_lost_everything_is_rebuilt_and_sends_nothing_again(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from state import replication, servers
 from state.replication import Replication
-from state.servers import Cluster
+from state.servers import Cluster, Primary
 from workers.commands.vitals import Finding
 
 
@@ -14,6 +14,8 @@ def findings() -> Iterator[Finding]:
     """Yield what was found; nothing if REDIS_URL names a single server. Raises StoreError."""
     if (cluster := servers.cluster()) is not None:
         yield _cluster(cluster)
+        yield _coverage(cluster)
+        yield _writes_of(cluster)
     found = replication.look()
     if found is not None:
         yield _sentinels(found)
@@ -26,12 +28,42 @@ def _cluster(found: Cluster) -> Finding:
     if found.uncovered:
         change = "bring back the primary that held them; until then the calls of its agents wait"
         return Finding("redis cluster", f"{text}; no primary holds {found.uncovered} slots", change)
-    if found.without_replica:
-        alone = ", ".join(found.without_replica)
+    if alone := _places(each for each in found.primaries if not each.replicas):
         return Finding(
             "redis cluster", f"{text}; nothing can take over from {alone}", "start a replica of each primary"
         )
     return Finding("redis cluster", text)
+
+
+def _coverage(found: Cluster) -> Finding:
+    """Tell what the loss of one primary does to the agents of the others."""
+    name, setting = "redis full coverage", "cluster-require-full-coverage"
+    if strict := _places(each for each in found.primaries if each.full_coverage):
+        text = f"{setting} yes on {strict}: while any primary is away, the calls of all agents wait"
+        return Finding(name, text, f"set {setting} no on each node")
+    if all(each.full_coverage is None for each in found.primaries):
+        return Finding(name, f"the nodes do not tell {setting}; yes lets all agents wait for any primary that is away")
+    return Finding(name, f"{setting} no: while a primary is away, the calls of its agents wait, and others go on")
+
+
+def _writes_of(found: Cluster) -> Finding:
+    """Tell which primaries refuse writes for want of replicas, now or when the next one is lost."""
+    name, setting = "redis min-replicas", "min-replicas-to-write"
+    asking = [each for each in found.primaries if each.min_replicas]
+    if refusing := _places(each for each in asking if each.replicas < (each.min_replicas or 0)):
+        change = f"start its replicas, or set {setting} 0 there"
+        return Finding(name, f"{refusing} refuses writes (NOREPLICAS): it has fewer replicas than {setting}", change)
+    if tight := _places(each for each in asking if each.replicas == each.min_replicas):
+        text = f"{setting} is as many as follow {tight}: when one of them is lost or takes over, the calls of its agents wait"
+        change = f"add a replica, or set {setting} 0: a primary that is cut off stops after cluster-node-timeout"
+        return Finding(name, text, change)
+    if all(each.min_replicas is None for each in found.primaries):
+        return Finding(name, "the nodes do not tell it")
+    return Finding(name, f"{max(each.min_replicas or 0 for each in found.primaries)} to write")
+
+
+def _places(primaries: Iterable[Primary]) -> str:
+    return ", ".join(each.place for each in primaries)
 
 
 def _sentinels(found: Replication) -> Finding:
