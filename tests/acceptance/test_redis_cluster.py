@@ -1,7 +1,8 @@
-"""A Redis Cluster as the ledger: a primary dies under load, and nothing happens twice or is lost."""
+"""A Redis Cluster as the ledger: a primary dies, or hands a slot on, under load; nothing happens twice or is lost."""
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,10 @@ KEYS = [f"{kind}:{name}" for kind in KINDS for name in NAMES]
 #: Each attempt of an effect sends one, and those in two steps send another.
 EFFECTS = [*(key for key in KEYS if not key.startswith("safe")), *(f"box:{name}" for name in NAMES)]
 AGENT, OTHER = Keys("straggler"), Keys("counter")
+#: Effects that are on their way when a slot begins to move.
+IN_FLIGHT = 4
+#: Seconds between two steps of a move: workers find the keys of one script on both servers meanwhile.
+MOMENT = 0.1
 ENDED = {"done", "held", "rejected", "cancelled"}
 
 
@@ -95,3 +100,26 @@ def test_a_primary_that_dies_costs_no_call_and_doubles_none(
     )  # a sweep does it too, if every effect had ended before the kill
     assert house._redis.hmget(OTHER.ledger, "epoch", "run") == of_other, "another primary's agent was left alone"
     assert house.answer(house.call("counter.add", a=1, b=2))["result"] == 3
+
+
+@pytest.mark.timeout(300)
+def test_a_slot_that_is_moved_there_and_back_costs_no_call_and_doubles_none(
+    cluster: RedisCluster, house: Install, effects: EffectServer
+) -> None:
+    worker = house.worker(concurrency=8)
+    here = cluster.primary_of(AGENT.ledger)
+    there = next(node for node in cluster.primaries() if node is not here)
+
+    for names, target in ((NAMES[::2], there), (NAMES[1::2], here)):
+        effects.mode("delay:2")
+        house.python(f"[app.tasks['straggler.' + kind].delay(name=name) for name in {names} for kind in {KINDS}]")
+        until(lambda: len(effects.waiting()) >= IN_FLIGHT, 30, "effects to be on their way")
+        cluster.move_slot(AGENT.ledger, target, lambda: time.sleep(MOMENT))
+        assert cluster.primary_of(AGENT.ledger) is target
+        effects.mode("ok")
+
+    wait_for_the_end(house)
+    assert states(house) == {"done": len(KEYS)}
+    assert effects.counts() == dict.fromkeys(EFFECTS, 1)
+    assert worker.alive
+    assert not worker.events("effects are closed"), "it is known that the slot was moved, and that nothing is lost"

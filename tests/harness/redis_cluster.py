@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,21 @@ from redis.exceptions import RedisError
 
 from tests.harness.install import free_ports
 from tests.harness.polling import until
-from tests.harness.redis_group import Node
+from tests.harness.redis_group import Certificate, Node
 from tests.harness.valkey import binary
 
 SLOTS = 16_384
 PRIMARIES = 3
+#: Keys of a slot that are moved at once.
+AT_ONCE = 10
 
 
 class RedisCluster:
     """Six servers that share the slots; close it at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, program: str = "", tls: Certificate | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="rc-"))
+        self._program, self._tls = program or binary(), tls
         ports = free_ports(4 * PRIMARIES)
         self.nodes = [self._node(*each) for each in zip(ports[::2], ports[1::2], strict=True)]
         self._buses = dict(zip(ports[::2], ports[1::2], strict=True))
@@ -49,8 +53,7 @@ class RedisCluster:
             node.client().execute_command("CLUSTER", "ADDSLOTSRANGE", begin, end)
         until(lambda: all(self._knows_all(node) for node in self.nodes), 30, "the nodes to know each other")
         for primary, replica in zip(self.nodes[:PRIMARIES], self.nodes[PRIMARIES:], strict=True):
-            name = str(primary.client().execute_command("CLUSTER", "MYID"))
-            replica.client().execute_command("CLUSTER", "REPLICATE", name)
+            replica.client().execute_command("CLUSTER", "REPLICATE", _name_of(primary))
         until(lambda: all(self._is_ok(node) for node in self.nodes), 30, "the cluster to be ready")
         until(self.is_replicated, 60, "each replica to follow its primary")
 
@@ -58,7 +61,9 @@ class RedisCluster:
     def url(self) -> str:
         """What REDIS_URL says: half of the nodes, which name the others."""
         places = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes[:PRIMARIES])
-        return f"redis+cluster://{places}/0"
+        if self._tls is None:
+            return f"redis+cluster://{places}/0"
+        return f"rediss+cluster://{places}/0?ssl_ca_certs={self._tls.authority}"
 
     def primaries(self) -> list[Node]:
         """The nodes that are primaries now, by what those say that answer."""
@@ -66,11 +71,32 @@ class RedisCluster:
 
     def primary_of(self, key: str) -> Node:
         """The primary that has this key now."""
-        slot = int(self._answering().execute_command("CLUSTER", "KEYSLOT", key))
+        slot = self.slot_of(key)
         for begin, end, (_, port, *_), *_ in self._answering().execute_command("CLUSTER", "SLOTS"):
             if begin <= slot <= end:
                 return next(node for node in self.nodes if node.port == port)
         raise LookupError(f"no node has the slot {slot}")
+
+    def move_slot(self, key: str, to: Node, between: Callable[[], object] = lambda: None) -> None:
+        """Move the slot of a key to another primary, key by key, as `redis-cli --cluster reshard` does.
+
+        Args:
+            key: The key.
+            to: The primary that gets its slot.
+            between: Called after each step, while some of the slot's keys are on one server and some on the other.
+
+        """
+        source, slot = self.primary_of(key), self.slot_of(key)
+        to.client().execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", _name_of(source))
+        source.client().execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", _name_of(to))
+        while names := source.client().execute_command("CLUSTER", "GETKEYSINSLOT", slot, AT_ONCE):
+            source.client().execute_command("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", *names)
+            between()
+        for node in (to, source, *(each for each in self.primaries() if each not in (to, source))):
+            node.client().execute_command("CLUSTER", "SETSLOT", slot, "NODE", _name_of(to))
+
+    def slot_of(self, key: str) -> int:
+        return int(self._answering().execute_command("CLUSTER", "KEYSLOT", key))
 
     def is_replicated(self) -> bool:
         """Return whether every primary has a replica that has all that was written so far."""
@@ -95,8 +121,11 @@ class RedisCluster:
     def _node(self, port: int, bus: int) -> Node:
         folder = self.folder / str(port)
         folder.mkdir()
+        ports = {"port": str(port)}
+        if self._tls:
+            ports = {"port": "0", "tls-port": str(port), "tls-cluster": "yes", **self._tls.options}
         options = {
-            "port": str(port),
+            **ports,
             "bind": "127.0.0.1",
             "dir": str(folder),
             "save": "",
@@ -107,8 +136,8 @@ class RedisCluster:
             "cluster-require-full-coverage": "no",
             "maxmemory-policy": "noeviction",
         }
-        command = [binary(), *(part for name, value in options.items() for part in (f"--{name}", value))]
-        return Node(command, folder, port)
+        command = [self._program, *(part for name, value in options.items() for part in (f"--{name}", value))]
+        return Node(command, folder, port, self._tls)
 
     def _knows_all(self, node: Node) -> bool:
         return len(str(node.client().execute_command("CLUSTER", "NODES")).splitlines()) == len(self.nodes)
@@ -121,6 +150,11 @@ class RedisCluster:
 def _has_all(about: dict[str, Any]) -> bool:
     followers = [each for name, each in about.items() if re.fullmatch(r"slave\d+", name)]
     return any(each["state"] == "online" and each["offset"] >= about["master_repl_offset"] > 0 for each in followers)
+
+
+def _name_of(node: Node) -> str:
+    """Return the name under which the other nodes know this one."""
+    return str(node.client().execute_command("CLUSTER", "MYID"))
 
 
 def _role(node: Node) -> str:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Certificate, Install, Node, RedisGroup, ServerMissing
+from tests.effects.client import EffectServer
+from tests.harness import Certificate, Install, Node, RedisGroup, ServerMissing, Valkey
 from tests.harness.install import free_ports
+from tests.harness.redis_cluster import RedisCluster
 from tests.harness.redis_group import server_with_tls
 
 pytestmark = pytest.mark.slow
@@ -102,3 +104,25 @@ def test_sentinels_and_servers_with_tls_and_a_password_are_reached_by_every_clie
         assert ask(tmp_path, group.url) == ["True"] * 3
     finally:
         group.close()
+
+
+def test_a_cluster_with_tls_holds_the_ledger(tmp_path: Path, valkey: Valkey, effects: EffectServer) -> None:
+    """The nodes that the first ones name are spoken to with TLS too, and have to show a certificate of the same authority."""
+    cluster = RedisCluster(program=program(), tls=Certificate(tmp_path)).start()
+    env = {"EFFECTS_URL": effects.base_url, "BROKER_URL": valkey.url}
+    house = Install(tmp_path / "house", cluster.url, task_modules=("counter", "storyteller"), env=env)
+    try:
+        house.worker(concurrency=2)
+        assert house.answer(house.call("counter.add", a=1, b=2))["result"] == 3
+        assert house.answer(house.call("counter.capped", n=1))["ok"]
+        assert house.answer(house.call("counter.capped", n=1))["replayed"]
+        assert effects.counts() == {"capped:1": 1}
+        found = {each["check"]: each for each in json.loads(house.celery("gate", "doctor", "--json").stdout)}
+        assert found["redis cluster"]["found"] == "3 primaries, 3 replicas"
+        house.env["REDIS_URL"] = cluster.url.partition("?")[0]
+        refused = house.celery("gate", "status")
+        assert refused.returncode == 1
+        assert "CERTIFICATE_VERIFY_FAILED" in refused.stderr
+    finally:
+        house.close()
+        cluster.close()
