@@ -59,6 +59,7 @@ def resume(asked: Asked) -> dict[str, Any]:
 def set_autonomy(asked: Asked) -> dict[str, Any]:
     """Say how far an agent may go, as `gate autonomy --json` does."""
     agent, mode = asked.path("name"), asked.body.mode
+    decisions.warn_of_older(agent, mode)
     return {"agent": agent, "autonomy": mode, "before": decisions.set_autonomy(agent, mode, _by(asked))}
 
 

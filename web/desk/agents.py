@@ -96,8 +96,12 @@ def autonomy(visit: Visit) -> Response:
     mode = next((each for each in MODES if each == chosen), None)
     if mode is None:
         raise HTTPException(422, f"choose one of {', '.join(MODES)}; nothing was changed")
+    older = ", ".join(decisions.older_processes(mode))
     before = acting.act(visit, lambda by: decisions.set_autonomy(name, mode, by))
-    return visit.go(acting.agent_path(name), f"{name}: {mode} from now on; it was {before}. What is held stays held.")
+    but = f" Until they end, in some seconds, older processes send without asking: {older}." if older else ""
+    return visit.go(
+        acting.agent_path(name), f"{name}: {mode} from now on; it was {before}. What is held stays held.{but}"
+    )
 
 
 def stop_all(visit: Visit) -> Response:

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import structlog
-
 from gatekeeper.policies.spec import agents
-from state import redis_format
 from state.agents import state_file
 from state.agents.audit import Said
 from state.agents.autonomy import Mode
 from state.ledger import Ledger
-from state.processes import liveness
 from workers.decisions.by import By, NotFound
-
-log = structlog.get_logger("gatehouse.decisions")
 
 
 def pause(agent: str, by: By) -> bool:
@@ -44,19 +38,9 @@ def set_autonomy(agent: str, mode: Mode, by: By) -> Mode:
 
     """
     _check_agent(agent)
-    if by.door != "command" and (older := older_processes(mode)):  # the command prints them itself
-        log.warning(
-            "older processes", agent=agent, mode=mode, processes=older, hint="they send without asking until they end"
-        )
     before = Ledger().set_autonomy(agent, mode, by.said("autonomy"))
     state_file.write(agent)
     return before
-
-
-def older_processes(mode: Mode) -> list[str]:
-    """Return the running processes that do not know a mode: they send, until they notice its first use and end."""
-    older = [] if mode == "act" else liveness.current().older_than(redis_format.AUTONOMY)
-    return [f"{each.kind} {each.pid} on {each.host}" for each in older]
 
 
 def stop_all(by: By) -> list[str]:
