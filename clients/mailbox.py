@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 import settings
 from gatekeeper import NotApplied, Rung
 from state import private, terminal
-from state.files import open_locked, sync_folder
+from state.files import PATIENCE, open_locked, sync_folder
 
 #: Words of a reply that leaves its message to a person.
 TO_A_PERSON = "a person"
@@ -137,7 +137,7 @@ def _open_exclusive(file: Path) -> Iterator[int]:
     try:
         for folder in (file.parent.parent, file.parent):
             private.folder(folder)
-        fd = open_locked(file, flags=os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW)
+        fd = open_locked(file, wait=PATIENCE, flags=os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW)
     except OSError as error:
         raise NotApplied(f"the mailbox cannot be opened: {error}") from error
     try:

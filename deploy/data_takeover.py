@@ -17,7 +17,7 @@ import settings
 from data_dir import DATA_FOLDERS, DEFAULT_STATE_DIR, OLD_STATE_DIR, UNFINISHED_MOVE
 from settings import Settings, SettingsError
 from state import private, terminal
-from state.files import is_locked, lock_file, sync_folder, write_atomic
+from state.files import PATIENCE, is_locked, lock_file, sync_folder, write_atomic
 
 
 class TakeoverError(RuntimeError):
@@ -54,7 +54,7 @@ def take_over(chosen: Settings) -> str:
         return ""
     try:
         # A second run waits, and then has nothing to do.
-        with lock_file(OLD_STATE_DIR, flags=os.O_RDONLY | os.O_DIRECTORY):
+        with lock_file(OLD_STATE_DIR, wait=PATIENCE, flags=os.O_RDONLY | os.O_DIRECTORY):
             return _move_all()
     except OSError as error:
         raise TakeoverError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -15,8 +16,10 @@ from pathlib import Path
 UNFINISHED = ".tmp"
 #: The mode of a file for its owner alone.
 FILE = 0o600
-#: Seconds between two tries to get a lock for which a caller does not wait for ever.
+#: Seconds between two tries to get a lock.
 LOCK_INTERVAL = 0.05
+#: Seconds to wait for a lock. Its holder may be stopped (SIGSTOP, a frozen disk), so nothing waits without a limit.
+PATIENCE = 10.0
 
 
 def write_atomic(path: Path, data: bytes, *, public: bool = False) -> None:
@@ -71,7 +74,7 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def lock_file(path: Path, *, wait: float | None = None, flags: int = os.O_CREAT | os.O_RDWR) -> Iterator[int]:
+def lock_file(path: Path, *, wait: float, flags: int = os.O_CREAT | os.O_RDWR) -> Iterator[int]:
     """Hold a file's lock for the length of the block; see `open_locked`. Yields the file's descriptor."""
     descriptor = open_locked(path, wait=wait, flags=flags)
     try:
@@ -80,14 +83,14 @@ def lock_file(path: Path, *, wait: float | None = None, flags: int = os.O_CREAT 
         os.close(descriptor)
 
 
-def open_locked(path: Path, *, wait: float | None = None, flags: int = os.O_CREAT | os.O_RDWR) -> int:
+def open_locked(path: Path, *, wait: float, flags: int = os.O_CREAT | os.O_RDWR) -> int:
     """Open a file, and lock it against every other process.
 
     Closing the descriptor releases the lock. The kernel releases it when the process dies.
 
     Args:
         path: The file; a new one is for this user only.
-        wait: Seconds to wait while another process holds the lock; None waits without a limit.
+        wait: Seconds to wait while another process holds the lock.
         flags: How to open the file.
 
     Returns:
@@ -100,24 +103,22 @@ def open_locked(path: Path, *, wait: float | None = None, flags: int = os.O_CREA
     """
     descriptor = os.open(path, flags | os.O_CLOEXEC, FILE)
     try:
-        _lock(descriptor, wait)
+        _lock(descriptor, path, wait)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
 
 
-def _lock(descriptor: int, wait: float | None) -> None:
-    if wait is None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        return
+def _lock(descriptor: int, path: Path, wait: float) -> None:
     deadline = time.monotonic() + wait
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except BlockingIOError as error:
             if time.monotonic() >= deadline:
-                raise
+                why = f"another process has held this lock for {wait:g} s: continue or end it"
+                raise BlockingIOError(errno.EAGAIN, why, str(path)) from error
             time.sleep(LOCK_INTERVAL)
         else:
             return

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import settings
-from state.files import FILE, lock_file, write_atomic
+from state.files import FILE, PATIENCE, lock_file, write_atomic
 
 #: The mode of a folder for its owner alone.
 FOLDER = 0o700
@@ -67,7 +67,7 @@ def secret(name: str) -> str:
     """
     path = folder(settings.current().secrets_dir) / name
     if not path.exists():
-        with lock_file(folder(settings.current().run_dir) / "secrets.lock"):
+        with lock_file(folder(settings.current().run_dir) / "secrets.lock", wait=PATIENCE):
             if not path.exists():  # the first process wins
                 write_atomic(path, f"{secrets.token_urlsafe(_SECRET_BYTES)}\n".encode())
     return _read(path)

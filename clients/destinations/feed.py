@@ -22,7 +22,7 @@ from clients.destinations.feed_store import FeedEntry, FeedStore
 from clients.text import markdown
 from clients.text.words import clean
 from gatekeeper.errors import NotApplied
-from state.files import UNFINISHED, lock_file, write_atomic
+from state.files import PATIENCE, UNFINISHED, open_locked, write_atomic
 
 #: Feed readers fetch the whole feed each time; fifty posts cover weeks at several posts a day.
 FEED_LENGTH = 50
@@ -99,12 +99,18 @@ class Feed:
     def _exclusive(self, post_id: str) -> Iterator[None]:
         """Hold the publishers' lock. The lock file names the post in progress, so that the next one repairs after a kill."""
         path = self.public / ".lock"
-        with lock_file(path) as lock:
+        try:
+            lock = open_locked(path, wait=PATIENCE)
+        except BlockingIOError as error:
+            raise NotApplied(f"the feed cannot be written: {error}") from error
+        try:
             if interrupted := path.read_text():
                 self._repair(interrupted)
             _note(lock, post_id)
             yield
             _note(lock, "")
+        finally:
+            os.close(lock)
 
     def _repair(self, interrupted: str) -> None:
         for folder in (self.public, self.posts, self.store.folder):

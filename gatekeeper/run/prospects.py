@@ -25,8 +25,8 @@ PERMANENT = REFUSED_STATUSES - TEMPORARY
 PASSES_ONCE_SAFE = frozenset({408, 425, *TEMPORARY})
 
 _NO_ADDRESS = (InvalidURL, InvalidSchema, MissingSchema)
-#: Errors of a machine that has run out of something, which it gets back.
-_EXHAUSTED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+#: Errors of a machine that has run out of something, which it gets back; EAGAIN: a lock, of another process.
+_EXHAUSTED = frozenset({errno.EAGAIN, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 #: The ends of the names of settings that hold credentials.
 _CREDENTIALS = ("_token", "_api_key", "_app_password", "_password")
 

@@ -11,9 +11,14 @@ import structlog
 import settings
 from state import host, private, terminal
 from state.agents.snapshot import revisions, snapshot
-from state.files import UNFINISHED, lock_file, write_atomic
+from state.files import PATIENCE, UNFINISHED, lock_file, write_atomic
 
 log = structlog.get_logger("gatehouse.state_file")
+
+#: Seconds that a sweep waits for the lock of the files; the next sweep tries again.
+SWEEP_PATIENCE = 0.1
+#: Seconds that a decision waits for it; the sweepers write what it left.
+DECISION_PATIENCE = 2.0
 
 
 class StateFiles:
@@ -29,11 +34,14 @@ class StateFiles:
         Args:
             known: The revision of each agent in Redis, where the caller has just read it.
 
+        Raises:
+            BlockingIOError: Another process holds the lock; what is not written is written at the next call.
+
         """
         found = revisions(self._agents) if known is None else known
         stale = [agent for agent, revision in found.items() if self._is_stale(agent, revision)]
         for agent in stale:
-            self._written[agent] = write(agent)
+            self._written[agent] = write(agent, wait=SWEEP_PATIENCE)
         return stale
 
     def _is_stale(self, agent: str, revision: int) -> bool:
@@ -84,14 +92,32 @@ def agents() -> list[str]:
     return sorted(path.stem for path in settings.current().agents_dir.glob("*.json") if "." not in path.stem)
 
 
-def write(agent: str) -> int:
+def write_after_decision(agent: str) -> None:
+    """Write one agent's state file now, so that a person sees the decision in it; else the next sweep of a worker does."""
+    try:
+        write(agent, wait=DECISION_PATIENCE)
+    except BlockingIOError as error:
+        log.warning(
+            "state file late", agent=agent, error=str(error), hint="the decision stands; a worker writes the file"
+        )
+
+
+def write(agent: str, *, wait: float = PATIENCE) -> int:
     """Write one agent's state file and return the revision written.
 
     Redis is read inside the lock, so the later of two writers also has the newer state.
+
+    Args:
+        agent: The agent.
+        wait: Seconds to wait while another process writes state files.
+
+    Raises:
+        BlockingIOError: Another process still holds the lock of the files.
+
     """
     file = path(agent)
     private.folder(file.parent)
-    with lock_file(settings.current().agents_dir / ".lock"):
+    with lock_file(settings.current().agents_dir / ".lock", wait=wait):
         _remove_unfinished(file.parent)
         now = snapshot(agent)
         _set_aside_if_ahead(file, now.revision)

@@ -27,7 +27,7 @@ class _Process:
         self.name = f"{host.this_host()}-{os.getpid()}-{secrets.token_hex(4)}"
         for each in (settings.current().run_dir, folder()):
             private.folder(each)
-        self.lock = open_locked(_file(self.name))
+        self.lock = open_locked(_file(self.name), wait=0)
         self.numbers = itertools.count(1)
 
 

@@ -13,7 +13,7 @@ from jinja2 import Environment
 from clients.content import pages
 from clients.text.words import counted
 from state import terminal
-from state.files import UNFINISHED, lock_file, write_atomic
+from state.files import PATIENCE, UNFINISHED, lock_file, write_atomic
 from tasks.reporter import charts
 from tasks.reporter.daily_report import MAX_ERRORS, MAX_POSTS, DailyReport
 
@@ -40,7 +40,7 @@ class ReportArchive:
         name = report.now.date().isoformat()
         values = {"report": report, "most_posts": MAX_POSTS, "most_errors": MAX_ERRORS}
         self.folder.mkdir(parents=True, exist_ok=True)
-        with lock_file(self.public / ".reports.lock"):
+        with lock_file(self.public / ".reports.lock", wait=PATIENCE):
             for unfinished in self.folder.glob(f".*{UNFINISHED}"):  # of a writer that was killed
                 unfinished.unlink(missing_ok=True)
             self._write(f"{name}.md", "report.md", **values)

@@ -17,6 +17,7 @@ import redis
 import settings
 from state.agents import pause, state_file
 from state.agents.facts import MAX_ENTRIES
+from state.files import lock_file
 from state.model import FactChange
 from state.redis.keys import Keys
 from tests.harness import Install, Process, Valkey, patient, until
@@ -190,6 +191,38 @@ def test_a_file_that_somebody_removed_comes_back_with_the_next_change(valkey: Va
 
     assert mirrors.refresh() == ["poster"]
     assert read(state_dir / "agents" / "poster.json")["paused"] is False
+
+
+# While another process holds the lock
+
+
+def test_a_process_that_stopped_while_it_wrote_a_state_file_stops_no_other(house: Install, shell: Shell) -> None:
+    """A signal may stop a process at any instruction, so also while it holds the lock of the files."""
+    worker = house.worker(concurrency=2)
+    with lock_file(house.state_dir / "agents" / ".lock", wait=0.5):
+        [first] = shell.delay("clerk.remember", {"name": "locked", "value": 1})
+        assert house.answer(first)["ok"]
+        failed = worker.wait_for("sweep failed")
+        [second] = shell.delay("clerk.remember", {"name": "locked", "value": 2})
+        assert house.answer(second)["ok"]
+        assert house.state("clerk").get("locked") is None
+
+    assert "another process has held this lock" in failed["error"]
+    until(lambda: house.state("clerk").get("locked") == 2, what="the fact in the file, once the lock is free")
+
+
+def test_a_decision_stands_while_another_process_writes_state_files(
+    valkey: Valkey, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state_file, "DECISION_PATIENCE", 0.1)
+    state_file.write("poster")
+    with lock_file(state_dir / "agents" / ".lock", wait=0):
+        pause.pause("poster", "ada", "at night")
+        state_file.write_after_decision("poster")
+
+    assert read(state_file.path("poster"))["pause"] is None
+    state_file.write_after_decision("poster")
+    assert read(state_file.path("poster"))["pause"]["why"] == "at night"
 
 
 # The cost of a write

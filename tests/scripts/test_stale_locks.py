@@ -46,7 +46,7 @@ def test_the_lock_of_a_running_claim_and_of_a_key_in_doubt_stays_however_old_it_
 
 def test_a_lock_of_a_living_process_and_a_young_one_stay(poster: Poster) -> None:
     poster.a_dead_process("young")
-    with lock_file(owner.folder() / "living.lock"):
+    with lock_file(owner.folder() / "living.lock", wait=0):
         make_old("living")
 
         poster.ledger.remove_stale_locks([AGENT])

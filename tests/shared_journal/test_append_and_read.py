@@ -191,7 +191,7 @@ def test_a_process_that_is_stopped_in_its_reading_stops_no_other(
     intend(here, 1)
     [file] = here.files()
     monkeypatch.setattr(host_copy, "PATIENCE", 0.1)
-    with lock_file(file.parents[1] / ".lock"):
+    with lock_file(file.parents[1] / ".lock", wait=0):
         assert here.known(AGENT) == JournalHead("e1", 1)
         intend(here, 2)
         assert fences(here) == [1, 2]

@@ -23,7 +23,9 @@ from clients import destinations
 from clients.content import Post
 from clients.destinations import Destination, feed, feed_store
 from clients.destinations.feed import Feed
-from state.files import write_atomic
+from gatekeeper import NotApplied
+from gatekeeper.run import prospects
+from state.files import lock_file, write_atomic
 
 WEB = "http://127.0.0.1:8000"
 ATOM = {"atom": "http://www.w3.org/2005/Atom"}
@@ -479,6 +481,23 @@ def test_a_killed_process_does_not_keep_the_others_waiting(tmp_path: Path) -> No
     local.publish(a_post("second"))
 
     assert_complete(local)
+
+
+def test_a_feed_that_a_stopped_process_has_locked_is_written_later(
+    local: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "PATIENCE", 0.1)
+    first = local.publish(a_post("first"))
+
+    with (
+        lock_file(local.public / ".lock", wait=0),
+        pytest.raises(NotApplied, match="another process has held this lock") as refused,
+    ):
+        local.publish(a_post("second"))
+
+    assert prospects.of(refused.value).temporary
+    assert local.find(a_post("first")) == first
+    assert local.find(a_post("second")) is None
 
 
 # Looking for a post

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import resource
 import signal
 import stat
@@ -19,6 +20,7 @@ import settings
 from clients import mailbox
 from clients.mailbox import Delivered, Reply
 from gatekeeper import NotApplied, Rung
+from gatekeeper.run import prospects
 from tasks import responder
 from tests.harness import until
 
@@ -170,13 +172,31 @@ def test_a_disk_that_is_full_leaves_nothing_of_the_reply_and_says_so(box: Path) 
     assert mailbox.find(a_reply("m1")) is None
 
 
+def open_here(file: Path) -> int:
+    """How many descriptors of this process are of the file."""
+    return sum(os.path.realpath(each) == str(file.resolve()) for each in Path("/proc/self/fd").iterdir())
+
+
+def test_a_mailbox_that_a_stopped_process_has_locked_is_written_later(
+    box: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailbox, "PATIENCE", 0.1)
+    mailbox.deliver(a_reply("m0"))
+    with (box / "chat" / "c1.jsonl").open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(NotApplied, match="another process has held this lock") as refused:
+            mailbox.deliver(a_reply("m1"))
+
+    assert prospects.of(refused.value).temporary
+
+
 def test_whoever_comes_while_another_writes_waits_and_sees_what_was_written(box: Path) -> None:
     mailbox.deliver(a_reply("m0"))
     file = box / "chat" / "c1.jsonl"
     with file.open("ab") as other, ThreadPoolExecutor(1) as pool:
         fcntl.flock(other, fcntl.LOCK_EX)
         late = pool.submit(mailbox.deliver, a_reply("m1", reply="Late"))
-        until(lambda: late.done() or "-> FLOCK" in Path("/proc/locks").read_text())
+        until(lambda: late.done() or open_here(file) == 2)  # the other one is of the reply that waits
         first = {"at": "2026-11-22T13:00:00+00:00", **a_reply("m1", reply="First").model_dump(mode="json")}
         other.write(json.dumps(first).encode() + b"\n")
         other.flush()

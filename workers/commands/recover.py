@@ -62,7 +62,7 @@ def rebuild(*, hidden: bool, skip_damaged: bool = False) -> RecoveryReport:
     with click.progressbar(length=2 * size, label="recover", file=sys.stderr, hidden=hidden) as bar:
         report = ledger.recover(_caps_of, _ProgressBar(bar, size), skip_damaged=skip_damaged)
     for agent in {*report.epochs, *report.restored} & set(agents()):
-        state_file.write(agent)
+        state_file.write_after_decision(agent)
     return report
 
 

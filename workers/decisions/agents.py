@@ -22,7 +22,7 @@ def resume(agent: str, by: By) -> bool:
     """Let an agent run again; return False if it was not paused. Raises NotFound."""
     _check_agent(agent)
     was_paused = Ledger().resume(agent, by.said("resume"))
-    state_file.write(agent)
+    state_file.write_after_decision(agent)
     return was_paused
 
 
@@ -39,7 +39,7 @@ def set_autonomy(agent: str, mode: Mode, by: By) -> Mode:
     """
     _check_agent(agent)
     before = Ledger().set_autonomy(agent, mode, by.said("autonomy"))
-    state_file.write(agent)
+    state_file.write_after_decision(agent)
     return before
 
 
@@ -58,7 +58,7 @@ def recovered(names: Iterable[str], by: By) -> None:
 
 def _pause(agent: str, said: Said) -> bool:
     is_new = Ledger().pause(agent, said)
-    state_file.write(agent)
+    state_file.write_after_decision(agent)
     return is_new
 
 

@@ -100,7 +100,7 @@ def replay(call: str, by: By) -> dict[str, Any]:
     owner = next((each for each in all_agents() if ledger.replay(each, call, by.said("replay", call), effects)), None)
     if owner is None:
         raise NotFound(f"no call {call!r} is known; see: {hints.gatehouse('dead')}")
-    state_file.write(owner)
+    state_file.write_after_decision(owner)
     return {"call": call, "agent": owner, "state": "waiting"}
 
 
@@ -119,7 +119,7 @@ def cancel(call: str, by: By) -> str:
         raise NotDecided(control.describe(revoked))
     if revoked.is_new:
         Ledger().note(revoked.agent, by.said("revoke", call), "", revoked.state)
-        state_file.write(revoked.agent)
+        state_file.write_after_decision(revoked.agent)
     return control.describe(revoked)
 
 
@@ -135,5 +135,5 @@ def _resolve(key: str, agent: str, resolution: Resolution) -> dict[str, Any]:
     record = find(key, agent)
     agent, key = record["agent"], record["key"]
     state = Ledger().resolve(agent, key, resolution)
-    state_file.write(agent)
+    state_file.write_after_decision(agent)
     return {"key": key, "agent": agent, "state": state, "by": resolution.by, "why": resolution.why}
