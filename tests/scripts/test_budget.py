@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
+import gatekeeper
+from gatekeeper.errors import GatekeeperError
 from gatekeeper.policies.policy import Budget, Rate
+from gatekeeper.run import pipeline
 from state.agents import standing, used_up
 from state.constants import BUDGET_SLICES
+from state.decision import Refusal
+from state.errors import RedisAway
+from state.ledger import Ledger
 from tests.scripts.conftest import WithPolicies
 from tests.scripts.poster import AGENT, DAY, HOUR, MINUTE, SECOND, Poster
 from tests.scripts.test_admit import taken
@@ -109,6 +116,25 @@ def test_tokens_count_for_the_whole_period_and_at_most_a_sixtieth_longer(poster_
     assert used(poster) == [0]
 
 
+@pytest.mark.parametrize(("slices_ago", "counts"), [(BUDGET_SLICES, True), (BUDGET_SLICES + 1, False)])
+def test_a_slice_counts_until_its_end_is_a_period_ago(poster_with: WithPolicies, slices_ago: int, counts: bool) -> None:
+    poster = poster_with(budget="100 tokens/day")
+    [name] = poster.scope_of(poster.call("one")).budgets
+
+    def decided() -> tuple[bool, bool]:
+        newest = poster.now() // A_SLICE
+        poster.redis.delete(name)
+        poster.redis.hset(name, str(newest - slices_ago), 100)
+        is_refused = isinstance(poster.admit(poster.call("one")), Refusal)
+        return is_refused, poster.now() // A_SLICE == newest
+
+    is_refused, is_within_one_slice = decided()
+    if not is_within_one_slice:
+        is_refused, _ = decided()
+
+    assert is_refused is counts
+
+
 def test_room_comes_back_as_soon_as_enough_of_the_oldest_tokens_are_a_period_old(poster_with: WithPolicies) -> None:
     poster = poster_with(budget="100 tokens/day")
     spent(poster, "old", 60)
@@ -120,6 +146,15 @@ def test_room_comes_back_as_soon_as_enough_of_the_oldest_tokens_are_a_period_old
 
     poster.claim("two")
     assert used(poster) == [60]
+
+
+def test_there_is_no_room_when_what_is_left_is_too_much_still(poster_with: WithPolicies) -> None:
+    poster = poster_with(budget="100 tokens/day")
+    spent(poster, "old", 10)
+    poster.pass_time_for_budgets(HALF_A_DAY)
+    spent(poster, "new", 110)
+
+    assert poster.refused("one")["retry_after"] > (DAY - MINUTE) / SECOND
 
 
 def test_what_was_counted_of_an_attempt_is_not_counted_again(poster_with: WithPolicies) -> None:
@@ -147,6 +182,40 @@ def test_each_attempt_of_a_key_counts_however_it_ends(poster_with: WithPolicies)
     poster.spend(lost, 25)  # its worker was only stopped, and goes on
 
     assert used(poster)[0] >= 10 + 25 + 30, "rather twice than not at all"
+
+
+@pytest.mark.parametrize("ends", ["well", "badly"])
+def test_tokens_that_redis_was_away_for_are_counted_when_the_attempt_has_settled(
+    poster_with: WithPolicies, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    poster, spend, asked = poster_with(budget="1000 tokens/day", effect=False), Ledger.spend, []
+
+    def away_at_first(*args: Any) -> list[str]:
+        asked.append(args)
+        if len(asked) == 1:
+            raise RedisAway("Redis does not answer")
+        return spend(*args)
+
+    def think(post_id: str, **_: str) -> str:
+        gatekeeper.spend(30, "own")
+        if ends == "badly":
+            raise RuntimeError(post_id)
+        return post_id
+
+    monkeypatch.setattr(Ledger, "spend", away_at_first)
+    monkeypatch.setattr(poster.gate, "body", think)
+    with suppress(RuntimeError):
+        pipeline.run(poster.gate, ("one",), {}, call_id="away", origin="test")
+
+    assert len(asked) == 2
+    assert used(poster) == [30]
+    assert poster.metrics()["tokens_own"] == 30
+
+
+@pytest.mark.parametrize("tokens", [-1, 1.5, True, "9", None, 10**10])
+def test_what_is_not_a_number_of_tokens_is_refused(tokens: Any) -> None:
+    with pytest.raises(GatekeeperError, match=r"spend\(.*tokens are a whole number of at most 1,000,000,000"):
+        gatekeeper.spend(tokens, "own")
 
 
 def test_a_key_that_is_gone_does_not_come_back_with_what_it_spent(poster_with: WithPolicies) -> None:
@@ -236,7 +305,7 @@ def test_nothing_of_budgets_is_sent_for_a_task_without_one(poster_with: WithPoli
 def test_the_readers_say_what_the_gate_decides(poster_with: WithPolicies) -> None:
     """standing.py counts in Python what budget.lua.inc counts in the server."""
     poster = poster_with(budget="100 tokens/day")
-    for name, tokens in (("one", 60), ("two", 30), ("three", 30)):
+    for name, tokens in (("one", 10), ("two", 60), ("three", 60)):
         spent(poster, name, tokens)
         poster.pass_time_for_budgets(7 * A_SLICE)
     [found] = standing.read([poster.scope_of(poster.call("looked at"))])
