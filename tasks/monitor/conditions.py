@@ -9,11 +9,12 @@ from typing import Any
 
 from gatekeeper.policies.spec import agents
 from state import decision_link, hints
-from state.agents import facts, used_up, watched
+from state.agents import facts, watched
 from state.agents.used_up import UsedUp
 from state.agents.watched import Watched
 from state.errors import JournalUnavailable
 from state.ledger import Ledger
+from tasks.monitor import budgets
 from tasks.monitor.records import at
 
 #: A key in doubt is told after this time: a look-up, or the late end of a slow worker, may settle it before.
@@ -48,11 +49,11 @@ class Condition:
 
 def of_agents(now: datetime) -> Iterator[Condition]:
     """Yield what is wrong with the agents: keys that wait, caps, budgets, breakers; raises StoreError."""
-    budgets = used_up.read(agents())
+    stopping = budgets.stopping(agents())
     for each in watched.read(agents()):
         yield from _of_keys(each, now)
         yield from _of_caps(each, now)
-        yield from _of_budgets(each.agent, budgets[each.agent], now)
+        yield from _of_budgets(each.agent, stopping[each.agent], now)
         yield from _of_breakers(each, now)
     yield from of_effects()
 
@@ -149,8 +150,8 @@ def _of_caps(of: Watched, now: datetime) -> Iterator[Condition]:
             )
 
 
-def _of_budgets(agent: str, budgets: Sequence[UsedUp], now: datetime) -> Iterator[Condition]:
-    for each in budgets:
+def _of_budgets(agent: str, stopping: Sequence[UsedUp], now: datetime) -> Iterator[Condition]:
+    for each in stopping:
         until = datetime.fromtimestamp(each.until_ms / 1000, UTC)
         yield Condition(
             f"budget {each.task} {each.rule} {each.scope}".strip(),

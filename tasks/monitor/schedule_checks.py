@@ -11,10 +11,11 @@ from typing import Any
 from gatekeeper.schedule.entries import Entry, Schedule, read
 from gatekeeper.tables import config_lines
 from state import hints
-from state.agents import events, used_up
+from state.agents import events
 from state.agents import pause as pauses
 from state.agents.snapshot import Snapshot, snapshot
 from state.ledger import schedule_runs
+from tasks.monitor import budgets
 from tasks.monitor.checks import Check, Observation
 
 #: An entry is late two periods after it was due, but at most this long: a daily report must not be missed twice.
@@ -118,7 +119,7 @@ def check_entry(entry: Entry, state: Snapshot | None, watched: datetime, now: da
         return Observation(value, why=f"its tick of {failure['at']} could not be started: {failure['why']}")
     if pauses.of_task(state.head["pause"], entry.task):
         return Observation(f"{value}, paused")
-    if any(each.task == entry.task for each in used_up.read([entry.agent])[entry.agent]):
+    if any(each.task == entry.task for each in budgets.stopping([entry.agent])[entry.agent]):
         return Observation(f"{value}, its budget is used up")
     due, allowed = max(entry.next_after(last), watched) if last else watched, grace(entry)
     limit = f"due {due:%Y-%m-%d %H:%M} UTC, {_hours(allowed)} later it is late"

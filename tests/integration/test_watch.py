@@ -13,6 +13,8 @@ import pytest
 from redis import Redis
 
 import settings
+from gatekeeper.policies.policy import Budget
+from gatekeeper.policies.spec import registered
 from state.agents import attention, incidents, pause
 from state.redis.keys import Keys
 from tasks import publisher  # noqa: F401 - registers the agent
@@ -93,11 +95,18 @@ def test_a_cap_is_told_and_a_pause_by_a_person_is_not(redis: Redis) -> None:
     assert told.todo.endswith("resume publisher")
 
 
-@pytest.mark.parametrize("is_told", [True, False])
-def test_a_budget_is_told_as_long_as_it_is_used_up(redis: Redis, *, is_told: bool) -> None:
+@pytest.mark.parametrize(
+    ("lasts_ms", "rule", "is_told"),
+    [(3_600_000, "9 tokens/day", True), (-1, "9 tokens/day", False), (3_600_000, "99 tokens/day", False)],
+    ids=["used up", "it has room again", "a person raised it"],
+)
+def test_a_budget_is_told_as_long_as_it_stops_calls(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch, lasts_ms: int, rule: str, *, is_told: bool
+) -> None:
     now, task = round(1000 * time.time()), "tasks.publisher.publish"
+    monkeypatch.setattr(registered()[task], "budgets", (Budget(rule, scope="{destination}"),))
     listed = {"task": task, "rule": "9 tokens/day", "key": "publish:feed:a", "limit": 9, "tokens": 1200}
-    listed |= {"since": now - 60_000, "until": now + (3_600_000 if is_told else -1)}
+    listed |= {"since": now - 60_000, "until": now + lasts_ms}
     redis.hset(Keys(AGENT).used_up, Keys(AGENT).budget(task, 86_400_000, "feed"), json.dumps(listed))
 
     told = found()

@@ -13,6 +13,7 @@ import pytest
 
 import settings
 import workers  # noqa: F401  loads the agents that the entries name
+from gatekeeper.policies.policy import Budget
 from gatekeeper.policies.spec import registered
 from gatekeeper.schedule import entries
 from gatekeeper.schedule.entries import Entry, Schedule
@@ -208,7 +209,10 @@ def test_the_cap_of_a_task_excuses_only_the_entries_of_that_task(task: str, late
 
 
 @pytest.mark.parametrize(("task", "late"), [(TASK.name, False), ("tasks.publisher.another", True)])
-def test_a_budget_that_is_used_up_excuses_the_entries_of_its_task(task: str, late: bool) -> None:
+def test_a_budget_that_is_used_up_excuses_the_entries_of_its_task(
+    monkeypatch: pytest.MonkeyPatch, task: str, late: bool
+) -> None:
+    monkeypatch.setattr(TASK, "budgets", (Budget("9 tokens/day"),))
     redis, n = client.client(), Keys("publisher")
     now = client.now_ms(redis)
     listed = {"task": task, "rule": "9 tokens/day", "key": "k", "limit": 9, "tokens": 9, "since": now}

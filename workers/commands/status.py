@@ -10,12 +10,11 @@ import click
 
 import settings
 from gatekeeper.policies.spec import agents
-from state.agents import used_up
 from state.agents.snapshot import Snapshot, snapshot
 from state.agents.used_up import UsedUp
 from state.formatting import iso
 from state.processes.liveness import KINDS, Liveness
-from tasks.monitor import overdue, schedule_checks
+from tasks.monitor import budgets, overdue, schedule_checks
 from tasks.monitor.overdue import Overdue
 from workers.commands import times, trouble, vitals
 from workers.commands.output import check_agent, command, plain, say, show, table
@@ -56,10 +55,10 @@ def heads(names: Sequence[str]) -> list[dict[str, Any]]:
     """Return the status of these agents, as `gate status --json` prints it."""
     liveness, late = overdue.current()
     silent = {"silent": vitals.silent_in_json(liveness)}
-    states, closed, budgets = [snapshot(name) for name in names], why_closed(names), used_up.read(names)
+    states, closed, stopping = [snapshot(name) for name in names], why_closed(names), budgets.stopping(names)
     return [
         _head(state, closed)
-        | {"budgets": [_budget(each) for each in budgets[state.head["agent"]]]}
+        | {"budgets": [_budget(each) for each in stopping[state.head["agent"]]]}
         | silent
         | {"overdue": vitals.overdue_in_json(late, state.head["agent"])}
         for state in states

@@ -11,13 +11,13 @@ from typing import Any
 from clients.llm import providers
 from gatekeeper.schedule.entries import Schedule
 from state import hints, limits
-from state.agents import calls, events, facts, used_up
+from state.agents import calls, events, facts
 from state.agents import pause as pauses
 from state.agents.snapshot import Snapshot
 from state.errors import JournalUnavailable
 from state.ledger import Ledger, schedule_runs, shared_journal
 from state.processes.liveness import Liveness
-from tasks.monitor import incident_log
+from tasks.monitor import budgets, incident_log
 from tasks.monitor.overdue import Overdue
 from tasks.writer import review
 from workers.commands import posts, times, vitals
@@ -77,7 +77,7 @@ def of_agent(state: Snapshot, closed: str | None, now: datetime) -> Iterator[Tro
 
 
 def _of_budgets(agent: str, now: datetime) -> Iterator[Trouble]:
-    for each in used_up.read([agent])[agent]:
+    for each in budgets.stopping([agent])[agent]:
         since, until = (datetime.fromtimestamp(ms / 1000, UTC) for ms in (each.since_ms, each.until_ms))
         text = f"BUDGET USED UP {times.ago(since, now)}: {each.whose} spent {each.tokens:,} tokens of {each.rule}"
         yield Trouble(agent, f"{text}; it goes on {times.ago(until, now)}", hints.gatehouse("explain", each.key))
