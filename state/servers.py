@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from state.redis import client
 from state.redis.cluster import ClusterClient
+from state.redis.exchange import exchange
 from state.redis.server import Client
 from state.redis.topology import Place
+
+#: How CLUSTER NODES writes a slot that is handed on, or taken over.
+_MOVING = re.compile(r"\[(\d+)-[<>]-")
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,7 @@ class Primary:
     replicas: int  #: that follow it
     full_coverage: bool | None  #: it refuses everything while some slot has no primary
     min_replicas: int | None  #: replicas without which it refuses writes
+    moving: frozenset[str]  #: slots that it is handing on or taking over
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,11 @@ class Cluster:
 
     primaries: Sequence[Primary]
     uncovered: int  #: slots that no primary holds
+
+    @property
+    def moving(self) -> int:
+        """The number of slots that are under way from one primary to another."""
+        return len(frozenset[str]().union(*(each.moving for each in self.primaries)))
 
     @property
     def replicas(self) -> int:
@@ -61,7 +72,18 @@ def _primary(place: Place, replicas: int, node: Client) -> Primary:
         replicas,
         None if coverage is None else coverage == "yes",
         int(least) if least else None,
+        _moving(node),
     )
+
+
+def _moving(node: Client) -> frozenset[str]:
+    """Return the slots that a server is handing on or taking over; none if it does not tell."""
+    try:
+        about = str(exchange(node, ("CLUSTER", "NODES"))[0])
+    except client.StoreError:
+        return frozenset()
+    own = next((line for line in about.splitlines() if "myself" in line), "")
+    return frozenset(_MOVING.findall(own))
 
 
 def _setting(node: Client, name: str) -> str | None:

@@ -87,13 +87,18 @@ class RedisCluster:
 
         """
         source, slot = self.primary_of(key), self.slot_of(key)
-        to.client().execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", _name_of(source))
-        source.client().execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", _name_of(to))
+        self.open_slot(key, to)
         while names := source.client().execute_command("CLUSTER", "GETKEYSINSLOT", slot, AT_ONCE):
             source.client().execute_command("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", *names)
             between()
         for node in (to, source, *(each for each in self.primaries() if each not in (to, source))):
-            node.client().execute_command("CLUSTER", "SETSLOT", slot, "NODE", _name_of(to))
+            _set_slot(node, slot, "NODE", to)
+
+    def open_slot(self, key: str, to: Node) -> None:
+        """Begin to move the slot of a key to another primary."""
+        source, slot = self.primary_of(key), self.slot_of(key)
+        _set_slot(to, slot, "IMPORTING", source)
+        _set_slot(source, slot, "MIGRATING", to)
 
     def slot_of(self, key: str) -> int:
         return int(self._answering().execute_command("CLUSTER", "KEYSLOT", key))
@@ -155,6 +160,12 @@ def _has_all(about: dict[str, Any]) -> bool:
 def _name_of(node: Node) -> str:
     """Return the name under which the other nodes know this one."""
     return str(node.client().execute_command("CLUSTER", "MYID"))
+
+
+def _set_slot(node: Node, slot: int, what: str, of: Node) -> None:
+    """Tell a node about a slot; Valkey answers NOREPLICAS as long as its replicas are late."""
+    command = ("CLUSTER", "SETSLOT", slot, what, _name_of(of))
+    until(lambda: node.client().execute_command(*command), 30, f"{what} of the slot {slot} to be taken")
 
 
 def _role(node: Node) -> str:

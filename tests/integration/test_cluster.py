@@ -14,6 +14,7 @@ import pytest
 
 from deploy import redis_server
 from deploy.redis_server import ServerError
+from state.redis.keys import Keys
 from state.redis.lua import REST
 from state.redis.script import Script
 from tests.effects.client import EffectServer
@@ -23,6 +24,7 @@ from tests.harness.redis_cluster import RedisCluster
 
 pytestmark = pytest.mark.slow
 
+LEDGER = Keys("counter").ledger
 SENTENCE = "this server is part of a Redis Cluster, and its URL does not say so; write redis+cluster:// in REDIS_URL"
 SCRIPTS = {path.stem for path in (ROOT / "state" / "scripts").glob("*.lua")}
 #: Scripts whose keys belong to no agent, but to a provider, a source, an id or the house.
@@ -165,6 +167,21 @@ def test_doctor_says_when_a_primary_refuses_writes_for_want_of_replicas(
     assert says in str(found["found"])
     assert f"127.0.0.1:{cluster.primaries()[0].port}" in str(found["found"])
     assert not found["ok"]
+
+
+def test_doctor_says_that_a_slot_is_neither_here_nor_there(cluster: RedisCluster, house: Install) -> None:
+    """`redis-cli --cluster reshard` that dies leaves one so, and the calls of its agents wait."""
+    slot, here = cluster.slot_of(LEDGER), cluster.primary_of(LEDGER)
+    there = next(node for node in cluster.primaries() if node is not here)
+    cluster.open_slot(LEDGER, there)
+    try:
+        found = findings(house)["redis cluster"]
+    finally:
+        for node in (here, there):
+            node.client().execute_command("CLUSTER", "SETSLOT", slot, "STABLE")
+
+    assert "one slot is being moved: the calls of their agents wait" in str(found["found"])
+    assert "redis-cli --cluster fix 127.0.0.1:" in str(found["change"])
 
 
 def test_a_drill_is_refused_where_nothing_could_carry_its_messages(house: Install) -> None:

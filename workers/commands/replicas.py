@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from clients.text.words import counted
 from state import replication, servers
 from state.replication import Replication
 from state.servers import Cluster, Primary
@@ -28,6 +29,10 @@ def _cluster(found: Cluster) -> Finding:
     if found.uncovered:
         change = "bring back the primary that held them; until then the calls of its agents wait"
         return Finding("redis cluster", f"{text}; no primary holds {found.uncovered} slots", change)
+    if found.moving:
+        change = f"wait for it, or if nobody moves any: redis-cli --cluster fix {found.primaries[0].place}"
+        what = f"{counted(found.moving, 'slot is', 'slots are')} being moved: the calls of their agents wait"
+        return Finding("redis cluster", f"{text}; {what}", change)
     if alone := _places(each for each in found.primaries if not each.replicas):
         return Finding(
             "redis cluster", f"{text}; nothing can take over from {alone}", "start a replica of each primary"
