@@ -237,7 +237,7 @@ def _checked(line: bytes) -> bytes:
 
 def _parsed(body: bytes) -> Record:
     try:
-        record: Record = from_json(body)
+        record: Record = from_json(body, cache_strings="keys")  # values are seldom the same
     except ValueError:
         record = _parsed_slowly(body)
     return record

@@ -120,10 +120,10 @@ class Rebuilding:
     def _key(self, agent: str, key: str, standing: KeyState) -> RebuiltKey:
         asked = self._at(standing.intent)
         end = _record(self._ended, standing.outcome) if standing.outcome else {}
-        fields = self._points(agent, key)
+        fields, is_forgotten = self._points(agent, key), _is_forgotten(standing, asked, end)
         if "owner" in asked:
             fields["owner"] = asked["owner"]
-        if not _is_forgotten(standing, asked, end):
+        if not is_forgotten:
             fields |= {name: to_json(asked[name]) for name in ("payload", "verify") if name in asked}
         fields |= self._proposal(standing, asked, end)
         ended_ms = from_iso((end or asked)["at"])
@@ -136,7 +136,7 @@ class Rebuilding:
         why = ASKS if standing.asks else standing.why or end.get("error") or _DEFAULT_REASON.get(standing.state, "")
         followed = (agent, asked["call"]) in self._projection.followed
         which = (agent, key, standing.state, asked)
-        forgets = str(end["outcome"]) if _is_forgotten(standing, asked, end) else ""
+        forgets = str(end["outcome"]) if is_forgotten else ""
         return RebuiltKey(*which, False, standing.fence, why, ended_ms, flat(fields), followed, forgets)
 
     def _proposal(self, standing: KeyState, asked: Record, end: Record) -> dict[str, str | bytes]:
@@ -159,14 +159,19 @@ class Rebuilding:
         return fields | ({"approved": revision} if standing.approved else {})
 
     def _points(self, agent: str, key: str) -> dict[str, str | bytes]:
-        return {f"point:{name}": value for name, value in self._projection.points.get((agent, key), {}).items()}
+        points = self._projection.points.get((agent, key))
+        return {f"point:{name}": value for name, value in points.items()} if points else {}
 
     def _at(self, place: RecordOffset) -> Record:
         return _record(self._asked, place)
 
 
 def _record(files: Sequence[JournalLines], place: RecordOffset) -> Record:
-    return next(records.decode_all(files[place.file].at(place.offset)))
+    line = files[place.file].at(place.offset)
+    try:
+        return records.decode(line)
+    except records.Damaged:
+        return next(records.decode_all(line))
 
 
 #: Reasons for the state of a key, where the journal has none.
