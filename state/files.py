@@ -124,6 +124,14 @@ def _lock(descriptor: int, path: Path, wait: float) -> None:
             return
 
 
+def is_at(descriptor: int, path: Path) -> bool:
+    """Return whether an open file is still the one at this path: a lock of a file that was removed keeps nobody out."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
 def is_locked(path: Path) -> bool:
     """Return whether a living process holds the lock of a file. Raises FileNotFoundError."""
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -218,6 +219,29 @@ def test_a_copy_that_cannot_be_trusted_is_made_anew(a_host: AHost, what: str) ->
     assert here.known(AGENT) == JournalHead("e1", 1)
     assert fences(here) == fences(a_host("here")) == [1]
     assert file.parent not in {each.parent for each in here.files()}
+
+
+def test_a_copy_that_another_process_made_after_the_folder_was_removed_is_left_alone(
+    a_host: AHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person removes the folder while one process makes a copy; the lock that it holds is then of a file that is gone."""
+    begin(here := a_host("here"))
+    intend(here, 1)
+    [file] = here.files()
+    file.write_bytes(file.read_bytes()[:-9])
+    other = a_host("here")
+
+    def removed_meanwhile(*_: object) -> bool:
+        monkeypatch.undo()
+        shutil.rmtree(file.parents[1])
+        assert fences(other) == [1]
+        return False
+
+    monkeypatch.setattr(host_copy, "put_back", removed_meanwhile)
+    here.copy.update()
+
+    assert other.copy.current.exists()
+    assert fences(here) == fences(other) == [1]
 
 
 def test_a_month_begins_a_file_with_what_was_known(a_host: AHost, postgres_server: Postgres, database: str) -> None:

@@ -18,7 +18,7 @@ import psutil
 from psycopg import errors
 
 from state import private
-from state.files import FILE, lock_file
+from state.files import FILE, is_at, lock_file
 from state.journal import records
 from state.journal.heads import HeadReader, Heads
 from state.journal.shared import rows
@@ -77,25 +77,25 @@ class HostCopy:
             return self._heads
 
     def _locked_update(self) -> CopyState:
-        with lock_file(self._folder / ".lock", wait=PATIENCE):
-            return self._database.run(self._update)
+        with lock_file(self._folder / ".lock", wait=PATIENCE) as lock:
+            return self._database.run(self._update, lock)
 
-    def _update(self, connection: Connection) -> CopyState:
+    def _update(self, connection: Connection, lock: int) -> CopyState:
         state = CopyState.read(self._folder)
         if state is None:
-            return self._made_anew(connection)
+            return self._made_anew(connection, lock)
         try:
             found = rows.new(connection, state.snapshot)
         except errors.QueryCanceled:  # more than can be read at once: this host was away for long
-            return self._made_anew(connection)
+            return self._made_anew(connection, lock)
         if found.incarnation != state.incarnation or not found.incarnation or found.next < state.next:
-            return self._made_anew(connection)
+            return self._made_anew(connection, lock)
         if not found.rows:
             return state
         left = state.left_over(self._folder)
         return self._add(state, found, (row for row in found.rows if not _was_left(row, left)))
 
-    def _made_anew(self, connection: Connection) -> CopyState:
+    def _made_anew(self, connection: Connection, lock: int) -> CopyState:
         """Copy the whole table into a new folder; the one before is kept for those who read it right now."""
         before = CopyState.last_folder(self._folder)
         fresh = new_folder(self._folder)
@@ -104,13 +104,17 @@ class HostCopy:
         if before and put_back(connection, self._host, before, fresh, found.snapshot):
             more = rows.new(connection, state.snapshot)
             state = self._add(state, more, iter(more.rows))
+        if is_at(lock, self._folder / ".lock"):  # else the folder was removed, and others have a copy in the new one
+            self._clean_up({before, fresh})
+        return state
+
+    def _clean_up(self, kept: set[Path | None]) -> None:
         for old in self._folder.glob("copy-*"):
-            if old not in {before, fresh}:
+            if old not in kept:
                 shutil.rmtree(old, ignore_errors=True)
         for own in self._folder.glob(f"{_OWN}*"):
             if not psutil.pid_exists(int(own.name.removeprefix(_OWN))):
                 shutil.rmtree(own, ignore_errors=True)
-        return state
 
     def _add(self, state: CopyState, found: Reading, added: Iterator[JournalRow]) -> CopyState:
         """Append rows to the files, and then say so: who is ended in between leaves lines that are recognised."""
