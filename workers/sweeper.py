@@ -15,7 +15,6 @@ from kombu import Queue
 from kombu.exceptions import OperationalError
 
 from gatekeeper.policies.spec import agents, registered
-from state import hints
 from state.agents.state_file import StateFiles
 from state.errors import JournalUnavailable, StoreError
 from state.ledger import Ledger, LedgerStatus
@@ -87,10 +86,8 @@ class Sweeper(TimerStep):
         try:
             return self._ledger.statuses(agents())
         except JournalUnavailable as error:
-            reason, with_effects = str(error), _agents_with_effects()
-            return {
-                agent: LedgerStatus(reason if agent in with_effects else None, unchecked=False) for agent in agents()
-            }
+            away, with_effects = LedgerStatus.without_journal(error), _agents_with_effects()
+            return {agent: away if agent in with_effects else LedgerStatus(None, unchecked=False) for agent in agents()}
 
     def _sweep_calls(self, agent: str, arrived_ms: Mapping[str, int]) -> None:
         for key, state in self._ledger.reclaim_lost(agent).items():
@@ -122,14 +119,14 @@ class Sweeper(TimerStep):
             log.info("redis checked after a restart", agent=agent, effects="closed" if reason else "open")
         if reason is None and status.incomplete and agent in _agents_with_effects():
             reason = self._ledger.take_over(agent)
-        self._log_change(agent, reason)
+        self._log_change(agent, reason, status.command)
 
-    def _log_change(self, agent: str, reason: str | None) -> None:
+    def _log_change(self, agent: str, reason: str | None, command: str) -> None:
         if reason == self._closed.get(agent):
             return
         self._closed[agent] = reason
         if reason:
-            log.critical("effects are closed", agent=agent, why=reason, hint=hints.gatehouse("recover"))
+            log.critical("effects are closed", agent=agent, why=reason, hint=command)
         else:
             log.info("effects are open", agent=agent)
 

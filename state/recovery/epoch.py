@@ -5,9 +5,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from redis import Redis
 
+from state import hints
+from state.errors import JournalUnavailable
 from state.journal.heads import JournalHead
 from state.journal.journal import Journal
 from state.recovery import takeover
@@ -36,6 +39,17 @@ class LedgerStatus:
     closed: str | None  #: why no effect may happen; None if they may
     unchecked: bool  #: the server was restarted since the ledger was opened; `resync` compares it
     incomplete: bool = False  #: the journal begins anew, and Redis has something that it must take over
+    journal_away: bool = False  #: the journal cannot be used; effects open by themselves as soon as it can
+
+    @classmethod
+    def without_journal(cls, error: JournalUnavailable) -> Self:
+        """Return the status of every ledger while the journal cannot be used."""
+        return cls(str(error), unchecked=False, journal_away=True)
+
+    @property
+    def command(self) -> str:
+        """The command that a person runs while effects are closed: a recovery needs the journal."""
+        return hints.gatehouse("doctor" if self.journal_away else "recover")
 
     @property
     def is_sound(self) -> bool:

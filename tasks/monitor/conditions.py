@@ -13,7 +13,7 @@ from state.agents import facts, watched
 from state.agents.used_up import UsedUp
 from state.agents.watched import Watched
 from state.errors import JournalUnavailable
-from state.ledger import Ledger
+from state.ledger import Ledger, LedgerStatus
 from tasks.monitor import budgets
 from tasks.monitor.records import at
 
@@ -61,16 +61,16 @@ def of_agents(now: datetime) -> Iterator[Condition]:
 def of_effects() -> Iterator[Condition]:
     """Yield that effects are closed, for all agents together; raises StoreError."""
     try:
-        closed = {agent: status.closed for agent, status in Ledger().statuses(agents()).items() if status.closed}
+        closed = {agent: status for agent, status in Ledger().statuses(agents()).items() if status.closed}
     except JournalUnavailable as error:
-        closed = {"every agent": str(error)}
+        closed = {"every agent": LedgerStatus.without_journal(error)}
     if closed:
-        whose, (why, *_) = ", ".join(closed), closed.values()
+        whose, (status, *_) = ", ".join(closed), closed.values()
         yield Condition(
             "effects",
             "closed",
-            _cut(f"Effects are closed for {whose}: {why}"),
-            hints.gatehouse("recover"),
+            _cut(f"Effects are closed for {whose}: {status.closed}"),
+            status.command,
             page="/",
             settle=timedelta(seconds=15),
             tried="Nothing with an effect is sent; its calls wait.",

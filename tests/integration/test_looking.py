@@ -385,4 +385,6 @@ def test_status_tells_of_the_rest_while_the_journal_cannot_be_read(house: Instal
     aside.rename(journal)
     assert done.returncode == 0, done.stderr
     assert "EFFECTS CLOSED" in done.stdout
+    assert "gatehouse doctor" in done.stdout
+    assert "gatehouse recover" not in done.stdout, "a recovery needs the journal"
     assert "post:torn is unknown" in done.stdout

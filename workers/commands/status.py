@@ -13,6 +13,7 @@ from gatekeeper.policies.spec import agents
 from state.agents.snapshot import Snapshot, snapshot
 from state.agents.used_up import UsedUp
 from state.formatting import iso
+from state.ledger import LedgerStatus
 from state.processes.liveness import KINDS, Liveness
 from tasks.monitor import budgets, overdue, schedule_checks
 from tasks.monitor.overdue import Overdue
@@ -21,7 +22,7 @@ from workers.commands.output import check_agent, command, plain, say, show, tabl
 from workers.commands.paint import paint, width, wrapped
 from workers.commands.trouble import Trouble
 from workers.people import note_that_somebody_looks
-from workers.readings.agents import why_closed
+from workers.readings.agents import ledgers
 
 #: Counters with a column of their own, by its head; the others follow in the last column, without those of each stage.
 _COLUMNS = {"done": "total_done", "failed": "total_failed", "refused": "total_refused"}
@@ -41,7 +42,7 @@ def status(agent: str | None, *, json_: bool) -> None:
         return
     liveness, late = overdue.current()
     states = [snapshot(name) for name in ([agent] if agent else agents())]
-    closed = why_closed([state.head["agent"] for state in states])
+    closed = ledgers([state.head["agent"] for state in states])
     now = datetime.now(UTC)
     lines = [
         *_troubles([*trouble.of_processes(liveness, _of(late, agent)), *_found(states, closed, agent, now)]),
@@ -55,7 +56,7 @@ def heads(names: Sequence[str]) -> list[dict[str, Any]]:
     """Return the status of these agents, as `gate status --json` prints it."""
     liveness, late = overdue.current()
     silent = {"silent": vitals.silent_in_json(liveness)}
-    states, closed, stopping = [snapshot(name) for name in names], why_closed(names), budgets.stopping(names)
+    states, closed, stopping = [snapshot(name) for name in names], ledgers(names), budgets.stopping(names)
     return [
         _head(state, closed)
         | {"budgets": [_budget(each) for each in stopping[state.head["agent"]]]}
@@ -77,7 +78,7 @@ def _of(late: list[Overdue], agent: str | None) -> list[Overdue]:
 
 
 def _found(
-    states: Sequence[Snapshot], closed: dict[str, str | None], agent: str | None, now: datetime
+    states: Sequence[Snapshot], closed: dict[str, LedgerStatus], agent: str | None, now: datetime
 ) -> Iterator[Trouble]:
     """Yield what is wrong with the agents, and with what they work on; `agent` if only that one is asked for."""
     for state in states:
@@ -93,9 +94,9 @@ def _found(
         yield from trouble.of_models(now)
 
 
-def _head(state: Snapshot, closed: dict[str, str | None]) -> dict[str, Any]:
+def _head(state: Snapshot, closed: dict[str, LedgerStatus]) -> dict[str, Any]:
     """Return the head of the state file, and why effects are closed, if they are."""
-    return state.head | {"closed": closed[state.head["agent"]]}
+    return state.head | {"closed": closed[state.head["agent"]].closed}
 
 
 def _troubles(found: Sequence[Trouble]) -> Iterator[str]:
@@ -123,7 +124,7 @@ def _fits_beside(head: str) -> bool:
 
 
 def _rows(
-    heads: list[dict[str, Any]], closed: dict[str, str | None], liveness: Liveness, now: datetime
+    heads: list[dict[str, Any]], closed: dict[str, LedgerStatus], liveness: Liveness, now: datetime
 ) -> Iterator[str]:
     names = ("agent", "state", "last run", *_COLUMNS, "")
     rows: list[tuple[str, ...]] = [tuple(paint(name, "quiet") for name in names)]
@@ -135,12 +136,12 @@ def _rows(
     yield from table(rows, cut=True).splitlines()
 
 
-def _activity(head: dict[str, Any], closed: dict[str, str | None], liveness: Liveness) -> str:
+def _activity(head: dict[str, Any], closed: dict[str, LedgerStatus], liveness: Liveness) -> str:
     if head["paused"]:
         return paint("PAUSED", "bad")
     if not liveness.can_run():
         return paint("NOT RUNNING", "bad")
-    if closed[head["agent"]]:
+    if closed[head["agent"]].closed:
         return paint("CLOSED", "bad")
     mode = {"observe": " (observes)", "ask": " (asks first)"}.get(head["autonomy"], "")
     return paint(f"running{mode}", "good")

@@ -15,7 +15,7 @@ from state.agents import calls, events, facts
 from state.agents import pause as pauses
 from state.agents.snapshot import Snapshot
 from state.errors import JournalUnavailable
-from state.ledger import Ledger, schedule_runs, shared_journal
+from state.ledger import Ledger, LedgerStatus, schedule_runs, shared_journal
 from state.processes.liveness import Liveness
 from tasks.monitor import budgets, incident_log
 from tasks.monitor.overdue import Overdue
@@ -59,11 +59,11 @@ def of_schedule(schedule: Schedule) -> Iterator[Trouble]:
             yield Trouble(f"schedule {entry.name}", str(failure["why"]), hints.gatehouse("schedule"))
 
 
-def of_agent(state: Snapshot, closed: str | None, now: datetime) -> Iterator[Trouble]:
+def of_agent(state: Snapshot, ledger: LedgerStatus, now: datetime) -> Iterator[Trouble]:
     """Yield what is wrong with one agent."""
     head, agent = state.head, state.head["agent"]
-    if closed:
-        yield Trouble(agent, f"EFFECTS CLOSED: {closed}", hints.gatehouse("recover"))
+    if ledger.closed:
+        yield Trouble(agent, f"EFFECTS CLOSED: {ledger.closed}", ledger.command)
     for pause in pauses.reasons(head["pause"]):
         only = f"; other tasks than {pause['task']} run" if "task" in pause else ""
         text = f"PAUSED by {pause['by']} {times.ago(pause['at'], now)}: {pause['why']}{only}"

@@ -11,7 +11,7 @@ from gatekeeper.policies.spec import agents as task_agents
 from state.agents import pause as pauses
 from state.agents.snapshot import Snapshot, snapshot
 from state.errors import JournalUnavailable
-from state.ledger import Ledger
+from state.ledger import Ledger, LedgerStatus
 from tasks.monitor import overdue, schedule_checks
 from tasks.monitor.overdue import Overdue
 from workers.people import all_agents
@@ -98,13 +98,13 @@ def read(names: Sequence[str] | None = None) -> list[AgentReading]:
     schedule = [
         entries.read(entry, now) for entry in schedule_checks.schedule().entries.values() if entry.agent in names
     ]
-    closed, week, known = why_closed(names), weeks.of(names, now), set(task_agents())
+    ledger, week, known = ledgers(names), weeks.of(names, now), set(task_agents())
     waiting = Ledger().count_waiting(names)
     return [
         AgentReading(
             name,
             snapshot(name),
-            closed[name],
+            ledger[name].closed,
             liveness.can_run(),
             name in known,
             waiting[name],
@@ -123,9 +123,9 @@ def refused_entries() -> Iterator[tuple[str, str]]:
         yield name, str(error)
 
 
-def why_closed(names: Sequence[str]) -> dict[str, str | None]:
-    """Return why effects are closed, by agent; a journal that cannot be read closes those of all."""
+def ledgers(names: Sequence[str]) -> dict[str, LedgerStatus]:
+    """Return whether effects are closed, and why, by agent; a journal that cannot be read closes those of all."""
     try:
-        return {name: status.closed for name, status in Ledger().statuses(list(names)).items()}
+        return Ledger().statuses(list(names))
     except JournalUnavailable as error:
-        return dict.fromkeys(names, str(error))
+        return dict.fromkeys(names, LedgerStatus.without_journal(error))
