@@ -13,7 +13,7 @@ from typing import Any, cast
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from tests.harness.install import free_ports
+from tests.harness.ports import free_ports
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Self
 from bench.peers.peer import ADAPTERS
 from deploy.redis_server import find_server
 from tests.harness import Install, Process, until
-from tests.harness.install import free_ports
+from tests.harness.ports import free_ports
 
 #: The server of every peer: what is written is synced to the disk each second.
 DURABLE = ("--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction")

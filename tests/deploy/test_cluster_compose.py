@@ -20,8 +20,8 @@ from deploy import procfile
 from tests.deploy.test_containers import DOCKERFILE, words
 from tests.deploy.test_pods import OF_OTHERS, known_settings
 from tests.deploy.tools import DEPLOY, ROOT, run, tool
-from tests.harness.install import free_ports
 from tests.harness.polling import until
+from tests.harness.ports import free_ports
 from tests.harness.process import Process
 from tests.harness.valkey import ServerMissing, binary
 

@@ -18,7 +18,8 @@ import pytest
 
 from tests.deploy.tools import DEPLOY, run, tool
 from tests.harness import GaveUp, Install, Process, Valkey, patient, until
-from tests.harness.install import free_ports, http_status
+from tests.harness.install import http_status
+from tests.harness.ports import free_ports
 from web.body import MAX_BODY
 
 NGINX = (DEPLOY / "nginx.conf").read_text()

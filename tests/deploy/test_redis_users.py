@@ -19,7 +19,7 @@ from redis.commands.core import CoreCommands
 from tests.deploy.tools import DEPLOY, ROOT
 from tests.effects.client import EffectServer
 from tests.harness import GaveUp, Install, Process, ServerMissing, Valkey, patient, until
-from tests.harness.install import free_ports
+from tests.harness.ports import free_ports
 
 USERS = ("worker", "web", "flower", "exporter", "scaler")
 SENDERS = ("worker", "web", "flower")

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import psutil
 
-from tests.harness.install import ROOT, free_ports, http_status
+from tests.harness.install import ROOT, http_status
 from tests.harness.polling import GaveUp, patient, until
+from tests.harness.ports import free_ports
 from tests.harness.process import Process
 
 #: What a person's shell has; settings of the developer stay out. pip needs to know where packages come from.

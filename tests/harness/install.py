@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import textwrap
@@ -22,6 +21,7 @@ from server_urls.redis_url import read as read_url
 from state.redis import client, opening
 from tests.harness import forks
 from tests.harness.polling import GaveUp, patient, until
+from tests.harness.ports import free_ports
 from tests.harness.process import Process
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -273,16 +273,6 @@ class Install:
             "FLOWER_PORT": str(self.flower_port),
             "NOTES_DIR": str(self.notes_dir),
         }
-
-
-def free_ports(n: int) -> list[int]:
-    """Ports nobody listens on now, all different."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
-    try:
-        return [int(each.getsockname()[1]) for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 def http_status(url: str) -> int:

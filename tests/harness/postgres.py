@@ -16,8 +16,8 @@ from typing import Any
 import psutil
 import psycopg
 
-from tests.harness.install import free_ports
 from tests.harness.polling import GaveUp, patient, until
+from tests.harness.ports import free_ports
 from tests.harness.process import Process
 from tests.harness.valkey import ServerMissing
 

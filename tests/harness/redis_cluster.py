@@ -12,8 +12,8 @@ from typing import Any
 import redis
 from redis.exceptions import RedisError
 
-from tests.harness.install import free_ports
 from tests.harness.polling import until
+from tests.harness.ports import free_ports
 from tests.harness.redis_group import Certificate, Node
 from tests.harness.valkey import binary
 

@@ -13,8 +13,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.harness.install import free_ports
 from tests.harness.polling import GaveUp, until
+from tests.harness.ports import free_ports
 from tests.harness.process import Process
 from tests.harness.valkey import ServerMissing, binary
 

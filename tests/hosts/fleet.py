@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from tests.effects.client import EffectServer
 from tests.harness import GaveUp, Valkey, until
-from tests.harness.install import free_ports
 from tests.harness.namespaces import Namespace, Relay
+from tests.harness.ports import free_ports
 from tests.harness.postgres import Postgres
 from tests.hosts.host import Host
 from tests.torture.house import House

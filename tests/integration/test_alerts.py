@@ -14,7 +14,7 @@ from state.redis.keys import Keys
 from tests.conftest import MADE, a_valkey
 from tests.effects.client import EffectServer
 from tests.harness import Install, Valkey, patient, until
-from tests.harness.install import free_ports
+from tests.harness.ports import free_ports
 from tests.providers.receiver import Receiver
 
 pytestmark = pytest.mark.slow

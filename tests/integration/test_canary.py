@@ -15,7 +15,8 @@ import redis
 
 from tests.effects.client import EffectServer
 from tests.harness import Install, Valkey, patient, until
-from tests.harness.install import free_ports, http_status
+from tests.harness.install import http_status
+from tests.harness.ports import free_ports
 
 #: Each with a character that URLs, JSON, shells or forms write differently; none is a part of another.
 LEDGER = "canary-ledger/x@1"

@@ -31,7 +31,7 @@ SCRIPTS = {path.stem for path in (ROOT / "state" / "scripts").glob("*.lua")}
 OF_NO_AGENT = {"forbid", "permit", "report", "sign", "throttle"}
 #: Tests that together run every other script, and touch nothing but one agent.
 OF_ONE_AGENT = (
-    "admit", "ask", "begin_effect", "cancel", "checkpoint", "dead", "executions", "pause", "past", "reclaim", "reconcile", "renew",
+    "admit", "ask", "begin_effect", "cancel", "checkpoint", "dead", "executions", "pause", "past", "reclaim", "reconcile", "renew", "budget",
     "replay", "resend", "resolve", "settle", "takeover", "withdraw",
 )  # fmt: skip
 SINGLE = (

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import settings
 from tests.harness import patient, until
-from tests.harness.install import PASSED_ON, free_ports
+from tests.harness.install import PASSED_ON
+from tests.harness.ports import free_ports
 from tests.torture.build import Build
 
 KEY = "publish:feed:state-at-3am"

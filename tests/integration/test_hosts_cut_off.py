@@ -14,8 +14,8 @@ from state.redis.keys import Keys
 from tests.conftest import MADE, a_namespace, a_valkey
 from tests.effects.client import EffectServer
 from tests.harness import Install, until
-from tests.harness.install import free_ports
 from tests.harness.namespaces import InstallThere, Namespace, Relay
+from tests.harness.ports import free_ports
 
 pytestmark = pytest.mark.slow
 

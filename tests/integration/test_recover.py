@@ -22,7 +22,7 @@ from state.redis.keys import Keys
 from tests.conftest import MADE, a_valkey
 from tests.effects.client import EffectServer
 from tests.harness import Install, Process, Valkey, until
-from tests.harness.install import free_ports
+from tests.harness.ports import free_ports
 from tests.harness.shell import Shell
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 
 from tests.effects.client import EffectServer
 from tests.harness import Certificate, Install, Node, RedisGroup, ServerMissing, Valkey
-from tests.harness.install import free_ports
+from tests.harness.ports import free_ports
 from tests.harness.redis_cluster import RedisCluster
 from tests.harness.redis_group import server_with_tls
 

@@ -15,8 +15,9 @@ import pytest
 
 from server_urls import redis_url
 from tests.harness import patient
-from tests.harness.install import Install, free_ports
+from tests.harness.install import Install
 from tests.harness.polling import until
+from tests.harness.ports import free_ports
 from tests.harness.process import Process
 from tests.harness.valkey import binary
 

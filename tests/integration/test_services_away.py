@@ -13,7 +13,7 @@ from state.redis.keys import Keys
 from tests.conftest import a_valkey
 from tests.effects.client import EffectServer
 from tests.harness import Install, until
-from tests.harness.install import free_ports
+from tests.harness.ports import free_ports
 from tests.harness.shell import Shell
 
 PATIENT = Keys("patient")

@@ -11,7 +11,8 @@ import pytest
 
 from tests import senders
 from tests.harness import Install, until
-from tests.harness.install import ROOT, free_ports, http_status
+from tests.harness.install import ROOT, http_status
+from tests.harness.ports import free_ports
 from tests.harness.process import Process
 from tests.harness.shell import Shell
 from tests.senders import Answer

@@ -13,7 +13,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 import pytest
 
 from tests.harness import patient, until
-from tests.harness.install import free_ports
+from tests.harness.ports import free_ports
 
 
 class Llmock:

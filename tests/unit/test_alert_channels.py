@@ -16,7 +16,7 @@ import settings
 from clients import alerts
 from clients.alerts import AlertAnswer, AlertChannel
 from tests.harness import forks
-from tests.harness.install import free_ports
+from tests.harness.ports import free_ports
 from tests.providers.receiver import Receiver, slowly
 
 

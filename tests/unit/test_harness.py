@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,6 +16,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.harness import GaveUp, Install, Process, Valkey, until
+from tests.harness.install import ROOT
+from tests.harness.ports import free_ports
 from tests.torture import shim
 
 #: Holds a lock for as long as it lives, and says when it has it.
@@ -139,3 +142,20 @@ def test_the_developers_own_settings_do_not_reach_an_installation(
 
     assert "MASTODON_TOKEN" not in other.env
     assert other.state_dir != install.state_dir
+
+
+def test_no_two_processes_give_out_the_same_port() -> None:
+    code = "from tests.harness.ports import free_ports; print(*free_ports(20), flush=True); input()"
+    command = [sys.executable, "-c", code]
+    others = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(2)
+    ]
+    try:
+        theirs = [set((other.stdout or sys.stdin).readline().split()) for other in others]
+        mine = set(map(str, free_ports(20)))
+    finally:
+        for other in others:
+            other.communicate("")
+
+    assert [len(each) for each in (mine, *theirs)] == [20, 20, 20]
+    assert len(mine.union(*theirs)) == 60

@@ -26,7 +26,7 @@ from gatekeeper.run.http_guard import Wire
 from gatekeeper.run.http_outcome import proves_nothing_was_sent
 from server_urls import smtp_url
 from tests.harness import patient
-from tests.harness.install import free_ports
+from tests.harness.ports import free_ports
 from tests.mail_server import MailServer
 from tests.unit.test_wire import attempt
 

@@ -15,7 +15,7 @@ from gatekeeper.errors import NotApplied
 from gatekeeper.run import prospects
 from gatekeeper.run.prospects import Prospect
 from state.errors import JournalUnavailable
-from tests.harness.install import free_ports
+from tests.harness.ports import free_ports
 
 
 @pytest.fixture(autouse=True)
