@@ -65,6 +65,7 @@ class Handover:
 
     def finish(self) -> None:
         """Take step 3; it may be repeated, also by another process. Raises NameTaken or OSError."""
+        # Another process may finish in between: then the target is what was staged, and the second look finds nothing staged.
         if self.way == "approving" and self.staged.exists() and self.target.exists() and self.staged.exists():
             raise NameTaken(errno.EEXIST, "a post has its name; move that away", str(self.target))
         self.target.parent.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,7 @@ def spent(poster: Poster, post_id: str = "one", tokens: int = 100) -> None:
 
 
 def used(poster: Poster, **more: str) -> list[int]:
-    """What the readers of the desk and of /metrics see of each budget."""
+    """Return each budget as the desk and /metrics read it."""
     [found] = standing.read([poster.scope_of(poster.call("looked at", **more))])
     return [budget.used for budget in found.budgets]
 

@@ -108,7 +108,7 @@ def recovered(redis: Redis, journal: Journal, progress: Progress | None = None) 
 
 
 def everything(redis: Redis) -> dict[str, str]:
-    """What is in Redis, but for times, epochs and the server's run."""
+    """Return what Redis holds, without times, epochs and the run of the server."""
     texts = {}
     for name in redis.scan_iter("gate:*"):
         value, expires = value_of(redis, name), redis.pttl(name) > 0
@@ -127,7 +127,7 @@ def states(redis: Redis) -> list[str | None]:
 
 
 def rebuilds(redis: Redis) -> list[int]:
-    """How often the history of each key says that it was rebuilt."""
+    """Count, for each key, the events of its history that say that it was rebuilt."""
     return [redis.llen(Keys("crier").history(f"post:{number}")) for number in range(1, KEYS + 1)]
 
 

@@ -35,7 +35,7 @@ def texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def imported(code: str) -> set[tuple[str, str]]:
-    """The modules that a text imports, each with a name that is taken from it or ""; none if the text is not Python."""
+    """Return the modules that a text imports, each with a name that is taken from it or ""; none if the text is not Python."""
     try:
         nodes = list(ast.walk(ast.parse(textwrap.dedent(code))))
     except (SyntaxError, ValueError):
@@ -47,7 +47,7 @@ def imported(code: str) -> set[tuple[str, str]]:
 
 @cache
 def exists(module: str, name: str = "") -> bool:
-    """Whether there is such a module, and the name in its source or as a module in it."""
+    """Return whether the module exists, and has the name in its source or as a module in it."""
     try:
         found = importlib.util.find_spec(module)
     except ModuleNotFoundError:

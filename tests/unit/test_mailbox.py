@@ -173,7 +173,7 @@ def test_a_disk_that_is_full_leaves_nothing_of_the_reply_and_says_so(box: Path) 
 
 
 def open_here(file: Path) -> int:
-    """How many descriptors of this process are of the file."""
+    """Count the descriptors that this process has open for the file."""
     return sum(os.path.realpath(each) == str(file.resolve()) for each in Path("/proc/self/fd").iterdir())
 
 

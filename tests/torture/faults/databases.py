@@ -15,7 +15,7 @@ from tests.torture.scenario import fault
 
 
 def nothing(_keys: set[str]) -> bool:
-    """What is sent while the database is away: no key."""
+    """Allow no key to be sent while the database is away."""
     return False
 
 
@@ -103,7 +103,7 @@ def database_disk_full(arena: Arena, rounds: int) -> None:
         fillers: list[Any] = []
 
         def intents_are_kept(keys: set[str]) -> bool:
-            """A full disk has room for some records: in the pages and the log that the server has already."""
+            """Allow what has an intent: a full disk has room for some records, in the pages and the log that exist."""
             lines = database.server.sql("SELECT line FROM gatehouse_journal WHERE event = 'intent'")
             return keys <= {json.loads(line)["key"] for [line] in lines}
 
