@@ -12,8 +12,9 @@ from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
 from clients import http
-from clients.llm import error_body, message, stream
+from clients.llm import cost, error_body, message, stream
 from clients.llm.completion_error import CompletionError
+from clients.llm.cost import Cost
 from clients.llm.dig import dig
 from clients.llm.error_body import ErrorBody
 from clients.llm.providers import Provider
@@ -26,8 +27,6 @@ DEFAULT_PAUSE_SECONDS = 60.0
 REFUSED_SECONDS = 3600.0
 #: Seconds to pause a provider whose key, URL or account needs a person. A corrected key is a new record and used at once.
 BARRED_SECONDS = 900.0
-#: Tokens. A reported usage above this is ignored as invalid.
-MAX_TOKENS = 10_000_000
 
 _BAD_KEY, _BAD_URL, _NO_CREDIT = {401, 403}, {404, 405, 410}, 402
 _BAD_REQUEST = {400, 413, 422}
@@ -38,10 +37,10 @@ _SERVER_ERRORS = range(500, 600)
 
 @dataclass(frozen=True)
 class Completion:
-    """The text that the model wrote, and the tokens it cost."""
+    """The text that the model wrote, and what the request cost."""
 
     text: str
-    tokens: int
+    cost: Cost
 
 
 def complete(provider: Provider, form: RequestForm, system: str, prompt: str, timeout: float) -> Completion:
@@ -66,14 +65,16 @@ def complete(provider: Provider, form: RequestForm, system: str, prompt: str, ti
     except (RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
         raise CompletionError(f"no answer: {http.reason(error)}", "failed") from error
     body = _body(response)
-    tokens, problem, choice = _tokens(dig(body, "usage")), error_body.read(body), message.choice_of(body)
+    usage, problem, choice = dig(body, "usage"), error_body.read(body), message.choice_of(body)
     try:
         if response.status_code not in _SUCCESS or problem.text or problem.status or choice is None:
             raise _failure(provider, form, response, problem)
-        return Completion(message.text_of(choice), tokens)
+        text = message.text_of(choice)
     except CompletionError as error:
-        error.tokens = tokens
+        # A reply that cannot be used is charged; a refusal costs what it says, and mostly that is nothing.
+        error.cost = cost.of(usage, *((system, prompt) if choice else ()))
         raise
+    return Completion(text, cost.of(usage, system, prompt, text))
 
 
 def _failure(provider: Provider, form: RequestForm, response: Response, problem: ErrorBody) -> CompletionError:
@@ -115,14 +116,3 @@ def _body(response: Response) -> Any:
         return stream.joined(response.content) if stream.is_stream(response.content) else json.loads(response.content)
     except (ValueError, RecursionError):
         return response.content[: 10 * error_body.MAX_READ].decode(response.encoding or "utf-8", "replace")
-
-
-def _tokens(usage: Any) -> int:
-    """Return the number of tokens in a `usage` object; 0 if it is missing or not plausible."""
-    total = dig(usage, "total_tokens")
-    if total is None:
-        parts = (dig(usage, name) for name in ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens"))
-        total = sum(part for part in parts if isinstance(part, int))
-    if not isinstance(total, int) or isinstance(total, bool):
-        return 0
-    return total if 0 <= total <= MAX_TOKENS else 0

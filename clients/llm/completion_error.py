@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from clients.llm.cost import Cost
 from clients.llm.request_form import RequestForm
 from state.limits import Outcome
 
@@ -17,7 +18,7 @@ class CompletionError(Exception):
         outcome: How it counts for the provider's record; `ok` if the provider works.
         said: The provider's own words, or an empty text.
         seconds: How long the outcome holds, or None for the default.
-        tokens: Tokens that the request cost all the same.
+        cost: What the request cost all the same.
         advice: What a person can do, or an empty text.
         instead: The form in which the server may accept the same question, or None.
 
@@ -27,7 +28,7 @@ class CompletionError(Exception):
     outcome: Outcome = "ok"
     said: str = ""
     seconds: float | None = None
-    tokens: int = 0
+    cost: Cost = field(default_factory=Cost)
     advice: str = ""
     instead: RequestForm | None = None
 

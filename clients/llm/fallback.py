@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 import settings
 from clients.llm import chat_completion, providers, request_form, response
 from clients.llm.completion_error import CompletionError, UnusableReply
+from clients.llm.cost import Cost
 from clients.llm.providers import Provider
 from clients.llm.request_form import RequestForm
 from gatekeeper.policies.policy import Rung
@@ -169,11 +170,11 @@ class _Ladder(Generic[Schema]):
         while permit := self._permit(provider):
             started = time.monotonic()
             try:
-                value, tokens = self._reply(provider, form)
+                value, cost = self._reply(provider, form)
             except CompletionError as error:
                 self._report(permit, error)
                 details = {name: text for name, text in (("said", error.said), ("hint", error.advice)) if text}
-                details |= self._cost(provider, error.tokens, started)
+                details |= self._spend(provider, error.cost, started)
                 if error.instead is None:
                     if error.outcome == "ok":
                         request_form.remember(provider, form)
@@ -184,17 +185,17 @@ class _Ladder(Generic[Schema]):
             else:
                 self._report(permit, None)
                 request_form.remember(provider, form)
-                return self.answered(Rung.MODEL, provider.by, value, **self._cost(provider, tokens, started))
+                return self.answered(Rung.MODEL, provider.by, value, **self._spend(provider, cost, started))
         return None
 
-    def _reply(self, provider: Provider, form: RequestForm) -> tuple[Schema, int]:
-        """Return a provider's answer and its tokens; raise CompletionError, which has the tokens too."""
+    def _reply(self, provider: Provider, form: RequestForm) -> tuple[Schema, Cost]:
+        """Return a provider's answer and its cost; raise CompletionError, which has the cost too."""
         question, timeout = self.question, min(settings.current().http_timeout, self._seconds_left)
         reply = chat_completion.complete(provider, form, question.instructions, question.prompt, timeout)
         try:
-            return response.read(reply.text, question.schema), reply.tokens
+            return response.read(reply.text, question.schema), reply.cost
         except UnusableReply as error:
-            error.tokens = reply.tokens
+            error.cost = reply.cost
             raise
 
     def _report(self, permit: Permit, error: CompletionError | None) -> None:
@@ -211,12 +212,13 @@ class _Ladder(Generic[Schema]):
         if change == "opened":
             log.warning("breaker opened", provider=permit.provider, why=why)
 
-    def _cost(self, provider: Provider, tokens: int, started: float) -> dict[str, Any]:
+    def _spend(self, provider: Provider, cost: Cost, started: float) -> dict[str, Any]:
         """Count the tokens of a request, and return its cost for the record."""
-        self.tokens += tokens
-        if tokens and current_or_none() is not None:
-            spend(tokens, provider.name)
-        return {"tokens": tokens, "ms": round((time.monotonic() - started) * 1000)}
+        self.tokens += cost.reported
+        if any(cost) and current_or_none() is not None:
+            spend(cost.reported, provider.name, estimated=cost.estimated)
+        told = {"tokens": cost.reported} | ({"estimated_tokens": cost.estimated} if cost.estimated else {})
+        return told | {"ms": round((time.monotonic() - started) * 1000)}
 
     def answered(self, rung: Rung, by: str, value: Schema, **details: Any) -> Answer[Schema]:
         """Return the answer of a rung, and record it."""

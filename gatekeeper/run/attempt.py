@@ -53,7 +53,8 @@ class Attempt:
     facts: dict[tuple[str, ...], FactChange] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=dict)  #: that models charged, by provider
-    counted_tokens: int = 0  #: how many of them its budgets have
+    estimated_tokens: int = 0  #: those that providers did not report
+    counted_tokens: int = 0  #: how many of both its budgets have
     requests: dict[str, int] = field(default_factory=dict)  #: what its requests to other services add to the measures
     events: list[str] = field(default_factory=list)
     left_out: int = 0  #: how many events are missing between the first and the newest

@@ -15,7 +15,7 @@ log = structlog.get_logger("gatehouse.gate")
 MAX_TOKENS = 10**9
 
 
-def spend(tokens: int, provider: str) -> None:
+def spend(tokens: int, provider: str, *, estimated: int = 0) -> None:
     """Count tokens that a model charged for the running attempt; they count for its budgets from now on, however it ends.
 
     `clients.llm.fallback.ask` does this for its own requests. Call it after each request that you send yourself.
@@ -23,22 +23,28 @@ def spend(tokens: int, provider: str) -> None:
     Args:
         tokens: What the request cost, prompt and reply together.
         provider: Who charged them; the agent's metric is `tokens_PROVIDER`.
+        estimated: Tokens that the provider did not report; they count for budgets only.
 
     Raises:
         GatekeeperError: The number is not a number of tokens.
         NoRunningTask: No task is running here.
 
     """
-    if type(tokens) is not int or not 0 <= tokens <= MAX_TOKENS:
-        raise GatekeeperError(f"spend({tokens!r}, {provider!r}): tokens are a whole number of at most {MAX_TOKENS:,}")
+    for number in (tokens, estimated):
+        if type(number) is not int or not 0 <= number <= MAX_TOKENS:
+            raise GatekeeperError(
+                f"spend({number!r}, {provider!r}): tokens are a whole number of at most {MAX_TOKENS:,}"
+            )
     attempt = current()
-    attempt.tokens[provider] = attempt.tokens.get(provider, 0) + tokens
+    if tokens:
+        attempt.tokens[provider] = attempt.tokens.get(provider, 0) + tokens
+    attempt.estimated_tokens += estimated
     count(attempt)
 
 
 def count(attempt: Attempt) -> None:
     """Count the attempt's tokens for its budgets, as far as that was not done; if Redis is away, the next time does it."""
-    total = sum(attempt.tokens.values())
+    total = sum(attempt.tokens.values()) + attempt.estimated_tokens
     if not attempt.limits.budgets or total == attempt.counted_tokens:
         return
     try:

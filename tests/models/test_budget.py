@@ -75,6 +75,21 @@ def test_a_call_is_refused_once_models_charged_what_the_budget_has(
     assert "thinker.muse spent 126 tokens of 100 tokens/day; it goes on in 24 h" in text
 
 
+def test_a_reply_that_reports_no_tokens_counts_with_an_estimate(
+    shell: Shell, valkey: Valkey, model: ModelServer
+) -> None:
+    model.will(says('{"title": "by a model", "words": 3}', usage={}))
+
+    answers = shell.run("import thinker; answer = [thinker.muse(each) for each in ['a' * 200, 'b']]")
+
+    assert [answer["ok"] for answer in answers] == [True, False]
+    assert answers[1]["error"] == "budget used up"
+    told = next(each for each in shell.gate("explain", "muse:" + "a" * 200)["story"] if each["event"] == "rung")
+    assert (told["tokens"], told["estimated_tokens"]) == (0, counted(valkey))
+    [status] = shell.gate("status", "thinker")
+    assert "tokens_groq" not in status["metrics"], "the metric has what providers report"
+
+
 @pytest.mark.slow
 def test_the_tokens_of_a_worker_that_is_killed_count(house: Install, valkey: Valkey, shell: Shell) -> None:
     first = house.worker()
