@@ -52,7 +52,9 @@ def observe(book: Book, found: Sequence[Condition], now: datetime, *, keep_ends:
             over.append(ended)
             recent |= _counted(ended, recent)
     for name, since in seen.items():
-        if now - (by_name[name].since or since) >= by_name[name].settle and len(standing) < MAX_STANDING:
+        # The clock of Redis, from which `since` may come, may be ahead of this one.
+        lasts = now - min(by_name[name].since or since, since)
+        if lasts >= by_name[name].settle and len(standing) < MAX_STANDING:
             standing[name] = _begun(by_name[name], since, recent.get(name))
     update = {"standing": standing, "seen": seen, "missing": missing, "recent": recent, "looked": now}
     return Observed(book.model_copy(update=update), tuple(over))

@@ -6,7 +6,7 @@ It shares no code with the product. An effect is committed with fsync before any
     GET    /effects/KEY    look up: 200 with the first effect of the key, or 404
     DELETE /effects/KEY    take back: the effects stay counted and are marked undone
     GET    /effects        every effect, in order
-    DELETE /effects        forget everything, standing modes and held requests included
+    DELETE /effects        forget everything, standing modes and the requests that are under way included
     GET    /count?key=     {"count": applied, "arrived": requests seen}; without a key, over all keys
     PUT    /mode           {"mode", "key": null, "next": null}: for all or one key, for ever or the next N requests
     PUT    /lookups        {"lag": seconds}: look-ups find an effect only when it is that old; null: they find nothing
@@ -81,20 +81,20 @@ class Handler(BaseHTTPRequestHandler):
         self.connection_id = next(self.provider.connections)
 
     def do_POST(self) -> None:
-        arrived_at, body, key = time.time(), self._body(), self._key()
+        arrived_at, era, body, key = time.time(), self.provider.truth.era, self._body(), self._key()
         if key is None:
             return self._answer(404, {"error": "POST goes to /effects/KEY"})
         with self.provider.arrivals.request(key, body, self.headers.get("X-Sender", "")):
-            self._take(key, body, arrived_at)
+            self._take(key, body, arrived_at, era)
 
-    def _take(self, key: str, body: bytes, arrived_at: float) -> None:
+    def _take(self, key: str, body: bytes, arrived_at: float, era: int) -> None:
         ticket = self.provider.waiting.ticket()
         chosen = self._query("mode") or self.headers.get("X-Effect-Mode")
         try:
             mode = modes.parse(chosen) if chosen else self.provider.modes.take(key)
         except ValueError as error:
             return self._answer(400, {"error": str(error)})
-        self._behave(mode, key, body, arrived_at, ticket)
+        self._behave(mode, key, body, arrived_at, ticket, era)
 
     def do_GET(self) -> None:
         provider, path, key = self.provider, urlsplit(self.path).path, self._key()
@@ -150,17 +150,13 @@ class Handler(BaseHTTPRequestHandler):
         found = [row for row in rows if not lag or row["applied_at"] <= time.time() - lag]
         self._answer(200 if found else 404, found[0] if found else {"error": f"no effect of {key}"})
 
-    def _behave(self, mode: modes.Mode, key: str, body: bytes, arrived_at: float, ticket: int) -> None:
+    def _behave(self, mode: modes.Mode, key: str, body: bytes, arrived_at: float, ticket: int, era: int) -> None:
         if mode.name in {"refuse", "refuse_until"}:
             if mode.status in PROVES_NOTHING_HAPPENED:
                 self.provider.arrivals.refuse(key, body)
             return self._answer(mode.status, {"error": "refused"}, retry_after=mode.retry_after)
-        if mode.name == "delay" and not self.provider.waiting.wait(key, mode.seconds, ticket):
-            return self._drop()
-        if mode.name == "delay" and time.time() - arrived_at > mode.promised:
-            return self._drop()
-        number = self.provider.truth.apply(key, body, arrived_at, self._lower_headers(), self.connection_id)
-        if mode.name == "delay_after" and not self.provider.waiting.wait(key, mode.seconds, ticket):
+        number = self._apply(mode, key, body, arrived_at, ticket, era)
+        if number is None:
             return self._drop()
         answer = {"id": number, "url": f"http://{self.headers['Host']}/effects/{quote(key, safe=':')}"}
         match mode.name:
@@ -174,6 +170,17 @@ class Handler(BaseHTTPRequestHandler):
                 self._answer(201, answer, cut=True)
             case _:
                 self._answer(201, answer)
+
+    def _apply(self, mode: modes.Mode, key: str, body: bytes, arrived_at: float, ticket: int, era: int) -> int | None:
+        """Apply the effect when its time has come, and return its number; None if there is nothing to answer any more."""
+        if mode.name == "delay":
+            is_let_go = self.provider.waiting.wait(key, mode.seconds, ticket)
+            if not is_let_go or time.time() - arrived_at > mode.promised:
+                return None
+        number = self.provider.truth.apply(key, body, arrived_at, self._lower_headers(), self.connection_id, era)
+        if mode.name == "delay_after" and not self.provider.waiting.wait(key, mode.seconds, ticket):
+            return None
+        return number
 
     def _answer(self, status: int, content: Any, *, retry_after: str | None = None, cut: bool = False) -> None:
         data = json.dumps(content).encode()

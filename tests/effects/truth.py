@@ -31,6 +31,7 @@ class Truth:
     """Every applied effect, in order."""
 
     def __init__(self, path: Path) -> None:
+        self.era = 0  #: how often everything was forgotten
         self._lock = threading.Lock()
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._db.row_factory = sqlite3.Row
@@ -38,7 +39,10 @@ class Truth:
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.executescript(SCHEMA)
 
-    def apply(self, key: str, body: bytes, arrived_at: float, headers: Mapping[str, str], connection: int) -> int:
+    def apply(
+        self, key: str, body: bytes, arrived_at: float, headers: Mapping[str, str], connection: int, era: int
+    ) -> int | None:
+        """Commit an effect and return its number; None, and do nothing, if its era is over since it arrived."""
         row = (
             key,
             hashlib.sha256(body).hexdigest(),
@@ -50,6 +54,8 @@ class Truth:
         )
         columns = "key, sha256, body, arrived_at, applied_at, headers, connection"
         with self._lock:
+            if era != self.era:
+                return None
             done = self._db.execute(f"INSERT INTO effects ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         return int(done.lastrowid or 0)
 
@@ -70,6 +76,7 @@ class Truth:
 
     def clear(self) -> None:
         with self._lock:
+            self.era += 1
             self._db.execute("DELETE FROM effects")
 
     def close(self) -> None:

@@ -57,7 +57,9 @@ def test_fifty_requests_without_a_header_have_one_effect_by_the_key_of_the_task(
         found = Counter(pool.map(lambda _: send(owner, "", "bare")[0], range(MANY)))
 
     assert found == {202: MANY}
-    until(lambda: owner.call("storyteller.publish", wait=5, post_id="bare").status == 200, 20, "an answer")
+    until(
+        lambda: owner.call("storyteller.publish", wait=5, post_id="bare").content["ok"], 20, "the effect to be replayed"
+    )
     assert effects.counts() == {"story:bare": 1}
 
 

@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from tests.effects.client import EffectServer
+from tests.effects.truth import Truth
 from tests.harness import until
 
 
@@ -179,6 +180,19 @@ def test_clearing_abandons_requests_still_in_flight(effects: EffectServer, post:
             answer.result(5)
     assert effects.count() == 0
     assert post.post(effects.url("story:new")).status_code == 201
+
+
+def test_a_request_that_arrived_before_everything_was_forgotten_is_not_applied(tmp_path: Path) -> None:
+    truth = Truth(tmp_path / "effects.sqlite")
+    era = truth.era
+
+    truth.clear()
+
+    assert truth.apply("story:late", b"{}", 0.0, {}, 1, era) is None
+    assert truth.count() == 0
+    assert truth.apply("story:new", b"{}", 0.0, {}, 1, truth.era)
+    assert truth.count() == 1
+    truth.close()
 
 
 def test_a_mode_may_hold_for_one_key_only(effects: EffectServer, post: requests.Session) -> None:

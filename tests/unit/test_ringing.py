@@ -79,6 +79,16 @@ def test_what_has_to_last_to_be_believed_is_told_after_that_time() -> None:
     assert night.look(slow) == ["disk state is full"]
 
 
+def test_what_began_by_a_clock_that_is_ahead_is_told_as_soon_as_it_has_lasted_here() -> None:
+    night = Night()
+    ahead = START + timedelta(minutes=10)
+    doubt = wrong("held publish:feed:b", since=ahead, settle=timedelta(seconds=15))
+
+    assert night.look(wrong(since=ahead)) == ["disk state is full"]
+    assert night.look(wrong(since=ahead), doubt) == []
+    assert night.looks([wrong(since=ahead), doubt], 2) == ["held publish:feed:b is full"]
+
+
 def test_one_good_look_in_an_outage_is_not_its_end() -> None:
     night = Night()
     night.look(wrong())
