@@ -23,8 +23,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 TASK = "storyteller.publish"
 POSTS = 150
-#: Seconds that each effect takes at the service, so that some are under way whenever something happens.
+#: Seconds that each effect takes at the service.
 DELAY = 0.05
+#: The service keeps the answers to these posts back: however long a backup takes, some effects are under way, and some to come.
+UNTIL_THE_BACKUP, FOR_EVER = range(60, 70), range(140, POSTS)
 
 
 class Home:
@@ -92,16 +94,24 @@ def test_a_backup_under_load_brings_everything_back_and_no_effect_happens_twice(
     lost.start()
     worker = lost.install.worker("threads", 4)
     effects.mode(f"delay_after:{DELAY}")
+    for number in (*UNTIL_THE_BACKUP, *FOR_EVER):
+        effects.mode("delay_after:600", f"story:{number}")
     lost.publish(*posts)
 
     until(lambda: effects.count() > 20, 60, "the first effects")
     done("backup.sh", lost.install.state_dir, copy)
     at_backup = effects.count()
+    for number in UNTIL_THE_BACKUP:
+        effects.mode(f"delay_after:{DELAY}", f"story:{number}")
+    effects.release()
     until(lambda: effects.count() > at_backup + 20, 60, "effects after the backup")
     worker.kill9()
     done("backup.sh", "--journal", lost.install.state_dir, copy)
     lost.lose_everything()
+    for number in FOR_EVER:
+        effects.mode("ok", f"story:{number}")
     effects.mode("ok")
+    effects.release()
     assert 0 < at_backup < effects.count() < POSTS, "the backup and the loss happened under load"
 
     new = home("new")

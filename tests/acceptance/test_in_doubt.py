@@ -38,21 +38,32 @@ def ends(install: Install, key: str, state: str, deadline: float = 30) -> dict[s
     return install.explain(key)
 
 
-def kill_in_flight(install: Install, effects: EffectServer, task: str, post_id: str) -> Process:
-    """Kill a worker whose request is with the effect server, and start another; returns that one."""
+def held_in_file(install: Install) -> list[dict[str, Any]]:
+    """Return what the state file lists, which a worker writes a moment later."""
+    found: list[dict[str, Any]] = install.state("storyteller")["held"]
+    return found
+
+
+def hesitating(install: Install) -> Process:
+    """Return a worker whose attempt crossed the line and sends nothing for ever; later attempts know that it was the first."""
     worker = install.worker()
-    install.call(task, post_id=post_id)
-    effects.wait_in_flight()
-    worker.kill9()
-    return install.worker()
+    install.call("doubter.hesitate", post_id="hello")
+    until((install.notes_dir / "hesitant-hello").exists, 15, "the line to be crossed")
+    return worker
 
 
 def test_an_effect_that_arrived_although_its_worker_died_is_found_and_done(
     house: Install, effects: EffectServer
 ) -> None:
+    """It arrives before anybody looks: the provider promises no more than the drain, and another worker begins to look at once."""
     effects.mode("delay:120")
-    kill_in_flight(house, effects, "doubter.publish", "hello")
+    worker = house.worker()
+    house.call("doubter.publish", post_id="hello")
+    effects.wait_in_flight()
+    worker.kill9()
     effects.release()
+    until(lambda: effects.count("sure:hello"), what="the effect")
+    house.worker()
 
     told = ends(house, "sure:hello", "done")
 
@@ -72,9 +83,7 @@ def test_an_answer_that_was_lost_is_looked_up_at_once(house: Install, effects: E
 
 
 def test_what_is_proven_absent_is_sent_again_with_the_first_payload(house: Install, effects: EffectServer) -> None:
-    worker = house.worker()
-    house.call("doubter.hesitate", post_id="hello")
-    until(lambda: state_of(house, "hesitant:hello") == "sending", 15, "the line to be crossed")
+    worker = hesitating(house)
     worker.kill9()
     house.worker()
 
@@ -86,9 +95,7 @@ def test_what_is_proven_absent_is_sent_again_with_the_first_payload(house: Insta
 
 
 def test_as_long_as_its_sender_may_live_absence_proves_nothing(house: Install, effects: EffectServer) -> None:
-    worker = house.worker()
-    house.call("doubter.hesitate", post_id="hello")
-    until(lambda: state_of(house, "hesitant:hello") == "sending", 15, "the line to be crossed")
+    worker = hesitating(house)
     worker.pause()
     other = house.worker()
     ends(house, "hesitant:hello", "unknown", 40)
@@ -129,7 +136,7 @@ def test_a_person_ends_the_doubt_and_is_named(
     ends(house, "story:hello", "unknown")
     [held] = house.gate("held")
     assert (held["key"], held["state"], held["payload"]["post_id"]) == ("story:hello", "unknown", "hello")
-    assert house.state("storyteller")["held"][0]["key"] == "story:hello"
+    until(lambda: [each["key"] for each in held_in_file(house)] == ["story:hello"], what="the state file to list it")
 
     house.gate("resolve", "story:hello", said, "--why", "I looked at the site")
 
@@ -137,7 +144,7 @@ def test_a_person_ends_the_doubt_and_is_named(
     [word] = [event for event in told["story"] if event["event"] == "resolved"]
     assert (word["why"], bool(word["by"])) == ("I looked at the site", True)
     assert house.gate("held") == []
-    assert house.state("storyteller")["held"] == []
+    until(lambda: held_in_file(house) == [], what="the state file to list nothing")
     assert effects.count("story:hello") == sent  # a person who says that it is not out there is believed
     bodies = {row["body"] for row in effects.rows()}
     assert len(bodies) == 1

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests import senders
-from tests.harness import Install, Valkey, until
+from tests.harness import Install, Valkey, patient, until
 from tests.senders import Answer, message
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
@@ -129,7 +129,7 @@ def test_what_was_accepted_is_answered_though_no_worker_ran_and_its_message_was_
 def test_a_person_who_pauses_the_responder_while_it_thinks_loses_no_message(house: Install, valkey: Valkey) -> None:
     """The pause comes between admission and the effect, while the model has not answered; it never does."""
     slow = _Silent()
-    house.env.update(GROQ_URL=slow.url, GROQ_API_KEY="key")
+    house.env.update(GROQ_URL=slow.url, GROQ_API_KEY="key", HTTP_TIMEOUT="40")  # longer than a command takes
     start(house)
     answer = deliver(house, message())
     slow.accept()
@@ -155,7 +155,7 @@ class _Silent:
 
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
-        self._socket.settimeout(20)
+        self._socket.settimeout(patient(20))
         self._taken: list[socket.socket] = []
 
     @property
