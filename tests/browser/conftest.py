@@ -9,17 +9,20 @@ from dataclasses import dataclass, field
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.conftest import a_valkey
 from tests.effects.client import EffectServer
-from tests.harness import Install
+from tests.harness import Install, patient
 
 #: Chromium's own tests for accessibility: everything that WCAG 2.2 asks for at its first two levels.
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 PHONE, DESK = 390, 1280
 PASSWORD = "correct horse battery"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+#: Milliseconds until a page has to show what is expected, by itself after a look at the server every five seconds.
+SOON, AFTER_A_LOOK = 1000 * patient(5), 1000 * patient(20)
 
 Open = Callable[..., "Tab"]
 
@@ -71,6 +74,7 @@ class Tab:
 def browser() -> Iterator[Browser]:
     """A browser for one file: an event loop runs in this thread for as long as Playwright does, and no other may then."""
     path = chromium()
+    expect.set_options(timeout=SOON)
     with sync_playwright() as play:
         made = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield made
@@ -104,6 +108,7 @@ def open_tab(browser: Browser, house: Install) -> Iterator[Open]:
             viewport={"width": width, "height": 844}, color_scheme="dark" if dark else "light",
             java_script_enabled=scripts, is_mobile=width == PHONE, has_touch=width == PHONE,
         )  # fmt: skip
+        context.set_default_timeout(1000 * patient(30))
         made = Tab(context.new_page(), context, house.web_url)
         made.page.on("console", lambda said: made.errors.append(said.text) if said.type == "error" else None)
         made.page.on("pageerror", lambda error: made.errors.append(str(error)))

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from state.redis.keys import Keys
-from tests.browser.conftest import DESK, PHONE, Open, Tab
+from tests.browser.conftest import AFTER_A_LOOK, DESK, PHONE, Open, Tab
 from tests.effects.client import EffectServer
 from tests.harness import Install, until
 
@@ -131,7 +131,7 @@ def test_a_new_card_comes_by_itself_and_what_is_open_and_typed_stays(
     page.locator("#content").focus()
 
     second = in_doubt(house, effects, "refresh-two")
-    expect(card(page, second)).to_have_count(1, timeout=20_000)
+    expect(card(page, second)).to_have_count(1, timeout=AFTER_A_LOOK)
     expect(card(page, first).locator("details").first).to_have_attribute("open", "")
 
     card(page, first).get_by_label("Why").fill("half a rea")
@@ -141,7 +141,7 @@ def test_a_new_card_comes_by_itself_and_what_is_open_and_typed_stays(
     expect(card(page, third)).to_have_count(0)
     card(page, first).get_by_label("Why").fill("")
     page.locator("#content").focus()
-    expect(card(page, third)).to_have_count(1, timeout=20_000)
+    expect(card(page, third)).to_have_count(1, timeout=AFTER_A_LOOK)
 
 
 def test_a_second_tab_reads_who_was_first(open_tab: Open, house: Install, effects: EffectServer) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import DESK, PHONE, Open
+from tests.browser.conftest import AFTER_A_LOOK, DESK, PHONE, Open
 from tests.harness import Install, until
 
 pytestmark = pytest.mark.slow
@@ -57,7 +57,7 @@ def test_a_person_watches_an_agent_run(open_tab: Open, house: Install) -> None:
 
     told(house, "watched")
 
-    expect(page.get_by_role("link", name="story:watched").first).to_be_visible(timeout=15_000)
+    expect(page.get_by_role("link", name="story:watched").first).to_be_visible(timeout=AFTER_A_LOOK)
 
 
 def test_a_person_pauses_and_resumes_an_agent(open_tab: Open, house: Install) -> None:
@@ -88,7 +88,7 @@ def test_run_now_leads_to_the_call_and_its_end(open_tab: Open, house: Install) -
     form.get_by_role("button", name="Run monitor now").click()
 
     expect(page.get_by_text("monitor was started; this is its call.")).to_be_visible()
-    expect(page.get_by_role("heading", level=1)).to_contain_text("done", timeout=20_000)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("done", timeout=AFTER_A_LOOK)
 
 
 def test_a_backfill_shows_what_it_would_start_first(open_tab: Open, house: Install) -> None:
@@ -97,8 +97,9 @@ def test_a_backfill_shows_what_it_would_start_first(open_tab: Open, house: Insta
     page = tab.go("/schedule?agent=analyst")
 
     form = unfold(page, "Backfill")
-    begin = datetime.now(UTC) - timedelta(days=2)
-    form.get_by_label("From").fill(f"{begin:%Y-%m-%dT%H:%M}")
+    today = datetime.now(UTC)
+    for field, days in (("From", 3), ("To", 1)):  # whole days, wherever today's tick is
+        form.get_by_label(field).fill(f"{today - timedelta(days):%Y-%m-%d}T12:00")
     form.get_by_role("button", name="Preview").click()
     expect(page.get_by_text("would start")).to_have_count(2)
     tab.check()
