@@ -158,7 +158,9 @@ def test_a_promoted_synchronous_standby_has_every_confirmed_record(fragile_postg
 
 
 def _until_it_fails(journal: SharedJournal, confirmed: list[int], server: Postgres) -> bool:
-    """Append, and kill the server in the middle."""
+    """Append, and kill the server in the middle, after at least one record."""
+    intend(journal, len(confirmed) + 1)
+    confirmed.append(len(confirmed) + 1)
     killer = threading.Timer(0.3, server.kill9)
     killer.start()
     ends = time.monotonic() + 30

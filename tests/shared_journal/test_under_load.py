@@ -99,8 +99,9 @@ def test_after_redis_is_killed_both_hosts_go_on_by_themselves(
     submit(here, POSTS[:10])
     all_are_done_once(here, effects, POSTS[:10])
 
-    fragile_valkey.restart("kill9")
-    workers[0].pause()  # the other one has to compare, and to send, alone
+    fragile_valkey.kill9()
+    workers[0].pause()  # the other one has to compare, and to send, alone; this one has not begun, and holds no lock
+    fragile_valkey.start()
     submit(there, OTHERS)
     all_are_done_once(there, effects, POSTS[:10] + OTHERS)
     workers[0].resume()
