@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -19,6 +18,7 @@ import pytest
 from tests.deploy.tools import ROOT, run
 from tests.harness import patient
 from tests.harness.polling import until
+from tests.harness.ports import free_ports
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/smaps_rollup").exists(), reason="only Linux has the proportional set size"
@@ -73,16 +73,12 @@ def test_it_says_in_one_line_that_nothing_runs(tmp_path: Path) -> None:
     assert "make up" in refused.stderr
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 @pytest.fixture
 def system(tmp_path: Path) -> Iterator[dict[str, str]]:
     """Run what `make up` runs; yield the environment with which commands find it."""
     inherited = {name: value for name, value in os.environ.items() if name not in {"REDIS_URL", "BROKER_URL"}}
-    own = {"WEB_PORT": str(free_port()), "FLOWER_PORT": str(free_port())}
+    web, flower = free_ports(2)
+    own = {"WEB_PORT": str(web), "FLOWER_PORT": str(flower)}
     # structlog imports rich if it is installed, which takes 4 MB in each process; only developers have it.
     hidden = tmp_path / "hidden"
     hidden.mkdir()
@@ -98,7 +94,7 @@ def system(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 def answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=1) as answer:
+        with urllib.request.urlopen(url, timeout=patient(1)) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
