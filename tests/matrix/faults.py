@@ -10,7 +10,7 @@ from tests.harness import GaveUp, until
 from tests.matrix.result import Result
 from tests.matrix.site import Site
 from tests.torture.verdict import judge
-from tests.torture.watch import standings
+from tests.torture.watch import AT_REST, standings
 
 #: Effects of each kind that are asked for before each kill, and again after it.
 OF_EACH_KIND = 6
@@ -37,8 +37,7 @@ def play(site: Site, faults: Sequence[str], kinds: Sequence[str], result: Result
 def _suffer(site: Site, fault: str, kinds: Sequence[str], result: Result) -> float:
     """Kill it with effects in flight; return the seconds until an effect happened that was asked for after the kill."""
     site.prepare(fault)
-    before = _ask(site, kinds)
-    until(lambda: set(before) & {row["key"] for row in site.judge.open()}, 30, "an effect in flight")
+    _ask_until_in_flight(site, kinds)
     began = time.time()
     site.die(fault)
     fresh = set(_ask(site, kinds))
@@ -53,6 +52,20 @@ def _suffer(site: Site, fault: str, kinds: Sequence[str], result: Result) -> flo
         result.problems.append(f"the worker ended after the {fault} was killed")
         site.hire()
     return went_on - began
+
+
+def _ask_until_in_flight(site: Site, kinds: Sequence[str]) -> None:
+    """Ask for effects until one of them has begun and is not answered."""
+    asked = _ask(site, kinds)
+
+    def has_begun() -> bool:
+        nonlocal asked
+        found = {row["key"] for row in site.judge.open()}.intersection(asked)
+        if not found and {*standings(site.watch.client, asked).values()} <= AT_REST:  # all are over already
+            asked = _ask(site, kinds)
+        return bool(found)
+
+    until(has_begun, 30, "an effect in flight")
 
 
 def _ask(site: Site, kinds: Sequence[str]) -> list[str]:

@@ -59,9 +59,15 @@ def two_beats(arena: Arena, rounds: int) -> None:
         arena.last(2)
         for process in (second, third):
             process.kill9()
+        until(lambda: _no_call_is_open(arena), 30, "the ticks that were started to have run")
         arena.producer.note(key for key in arena.judge.counts() if key.startswith("tick:"))
         arena.rest()
         arena.valkey.client().delete(Keys(AGENT).ticks)
+
+
+def _no_call_is_open(arena: Arena) -> bool:
+    names = Keys(AGENT)
+    return not any(arena.watch.client.zcard(name) for name in (names.queued, names.waiting, names.running))
 
 
 @fault("F26", "each webhook comes a hundred times at once, among forged and changed ones", short=1, long=5,
