@@ -308,7 +308,10 @@ def test_a_beat_that_is_killed_while_it_makes_up_for_ticks_loses_none(clerks: In
 NIGHT = """
 timezone = "Europe/Berlin"
 schedule = {
-    "each": {"cron": "15,45 * * * *", "task": "clerk.remember", "kwargs": {"name": "ticked", "value": 1}},
+    "each": {
+        "cron": "15,45 * * * *", "task": "clerk.remember", "kwargs": {"name": "ticked", "value": 1},
+        "missed": "all", "overlap": "queue",  # a slot is three seconds: a slow start, or a slow run, must not cost one
+    },
     "once": {"cron": "30 2 * * *", "task": "clerk.remember", "kwargs": {"name": "once", "value": 1}},
 }
 """
@@ -368,7 +371,7 @@ def test_a_tick_is_skipped_while_the_run_before_is_not_over(clerks: Install, val
 
     assert messages(store) == 0
     counted = measures.read(store.hgetall(CLERK.measures)).ticks
-    assert counted["each", "skipped"] == 1
+    assert counted["each", "skipped"] in {1, 2}  # a new minute may begin before this looks
     assert 1 <= counted["each", "missed"] <= 3  # a new minute may begin before beat looks
 
 
@@ -454,4 +457,4 @@ def test_an_entry_that_is_not_due_is_looked_at_again_when_redis_does_not_know_it
     store.delete(CLERK.ticks)
 
     until(lambda: last(store) is not None, 15)  # not only next year
-    assert len(process.events("tick too late")) == 2
+    until(lambda: len(process.events("tick too late")) == 2, what="the log to say so a second time")
