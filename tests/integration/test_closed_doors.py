@@ -214,7 +214,7 @@ def test_on_a_full_disk_nothing_is_sent_repeat_safe_work_goes_on_and_then_all_of
     assert (refused["error"], refused["stage"], refused["deferred"]) == ("effects are closed", "ledger", True)
     assert house.answer(safe)["ok"]
     assert effects.counts() == {"post:first": 1}
-    assert house.explain("post:hello")["state"] == "waiting"
+    until(lambda: house.explain("post:hello")["state"] == "waiting", 10, "it to wait; it asks again now and then")
     worker.kill9()
     house.worker()
     hurry(store, "clerk")

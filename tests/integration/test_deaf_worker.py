@@ -75,6 +75,12 @@ def starts(process: Process) -> int:
     return len(process.events("worker ready"))
 
 
+def was_started_again(supervisor: Process) -> None:
+    """Once: its successor may work already when the supervisor passes on what it logged."""
+    until(lambda: starts(supervisor) > 1, NOTICED_WITHIN, "the worker to be started again")
+    assert starts(supervisor) == 2
+
+
 @pytest.mark.timeout(120)
 def test_a_worker_that_answers_pings_and_consumes_nothing_is_started_again_and_work_goes_on(quick: Install) -> None:
     supervisor = up(quick)
@@ -87,7 +93,7 @@ def test_a_worker_that_answers_pings_and_consumes_nothing_is_started_again_and_w
     assert quick.answer(call, NOTICED_WITHIN)["result"] == 5
     [told] = supervisor.events("worker deaf")
     assert (told["level"], told["queue"]) == ("error", "celery")
-    assert starts(supervisor) == 2
+    was_started_again(supervisor)
     assert supervisor.alive
     assert answers_pings(quick)
 
@@ -109,7 +115,7 @@ def test_one_of_several_queues_that_is_not_consumed_is_noticed(quick: Install) -
     make_deaf(quick, queue="other")
 
     assert supervisor.wait_for("worker deaf", NOTICED_WITHIN)["queue"] == "other"
-    until(lambda: starts(supervisor) == 2, NOTICED_WITHIN, "the worker to be started again")
+    was_started_again(supervisor)
 
 
 @pytest.mark.timeout(120)
@@ -159,7 +165,7 @@ def test_a_deaf_worker_lets_its_attempts_end_first(quick: Install, effects: Effe
     assert quick.answer(call, NOTICED_WITHIN)["result"] == 5
     assert quick.explain("story:slow")["state"] == "done"
     assert effects.counts() == {"story:slow": 1}
-    assert starts(supervisor) == 2
+    was_started_again(supervisor)
 
 
 @pytest.mark.timeout(120)
@@ -172,7 +178,7 @@ def test_a_deaf_worker_that_cannot_even_stop_is_ended(quick: Install) -> None:
     [call] = quick.delay("counter.add", {"a": 2, "b": 3})
 
     assert quick.answer(call, NOTICED_WITHIN)["result"] == 5
-    assert starts(supervisor) == 2
+    was_started_again(supervisor)
 
 
 @pytest.mark.timeout(120)

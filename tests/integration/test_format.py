@@ -78,7 +78,9 @@ def test_a_redis_that_never_answers_does_not_delay_the_web_process(
     install = install_on(fragile_valkey)
     fragile_valkey.pause()
     try:
-        program = "import time; began = time.monotonic(); import web.redis_format as it; it.watch(); print(time.monotonic() - began)"
+        program = (
+            "import time, web.redis_format as it; began = time.monotonic(); it.watch(); print(time.monotonic() - began)"
+        )
         seconds = float(install.python(program))
     finally:
         fragile_valkey.resume()
@@ -98,7 +100,7 @@ def test_a_journal_of_a_newer_version_closes_effects_and_nothing_else(house: Ins
     done = house.celery("call", "counter.add", "--kwargs", '{"a": 1, "b": 2}', "--countdown", "0.5")
 
     assert house.answer(done.stdout.strip())["result"] == 3
-    assert "start the version that wrote them" in worker.events("effects are closed")[0]["why"]
+    assert "start the version that wrote them" in worker.wait_for("effects are closed")["why"]
     assert not worker.events("sweep failed")
 
 

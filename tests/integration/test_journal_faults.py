@@ -131,7 +131,7 @@ def test_a_full_disk_closes_effects_and_they_go_on_by_themselves(small_disk: Pat
 
     desk.is_closed(call, os.strerror(errno.ENOSPC))
     assert desk.effects.counts() == {"story:first": 1}
-    assert desk.state("second") == "waiting"
+    until(lambda: desk.state("second") == "waiting", 10, "it to wait; it asks again now and then")
     free(small_disk)
     desk.ends("second")
 
