@@ -48,7 +48,7 @@ def test_a_program_that_waits_gets_the_answer(owner: Program) -> None:
 
 
 def test_a_call_that_takes_longer_than_the_program_waits_is_202(owner: Program) -> None:
-    answer = owner.call("counter.sleepy", fresh(), wait=1, seconds=4)
+    answer = owner.call("counter.sleepy", fresh(), wait=1, seconds=30)
 
     assert answer.status == 202
     assert answer.content["state"] in {"queued", "claimed"}
@@ -66,8 +66,8 @@ def test_the_same_request_again_gets_the_stored_answer_and_starts_nothing(owner:
 
 def test_the_same_request_while_the_first_is_in_progress_is_409_with_its_call(owner: Program) -> None:
     key = fresh()
-    first = owner.call("counter.sleepy", key, seconds=5)
-    again = owner.call("counter.sleepy", key, seconds=5)
+    first = owner.call("counter.sleepy", key, seconds=30)
+    again = owner.call("counter.sleepy", key, seconds=30)
 
     assert "has not ended" in problem(again, 409)
     assert int(again.headers["retry-after"]) >= 1

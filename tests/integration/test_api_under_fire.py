@@ -68,22 +68,31 @@ def test_a_web_process_killed_under_requests_loses_no_accepted_call_and_doubles_
 ) -> None:
     owner = start(install)
     install.worker()
-    keys = {f"k{number}": f"post{number}" for number in range(MANY)}
+    found: dict[str, tuple[int, str]] = {}
+
+    def send_until_it_dies(sender: int) -> None:
+        """Ask for one story after the other, so that the death interrupts each sender whenever it comes."""
+        for number in range(MANY):
+            name = f"{sender}-{number}"
+            found[name] = send(owner, name, name)
+            if found[name][0] == 0:
+                return
 
     with ThreadPoolExecutor(MANY // 2) as pool:
-        asked = [pool.submit(send, owner, key, post) for key, post in keys.items()]
-        until(lambda: any(each.done() and each.result()[0] == 202 for each in asked), 20, "a first call")
+        asked = [pool.submit(send_until_it_dies, sender) for sender in range(MANY // 2)]
+        until(lambda: any(status == 202 for status, _ in list(found.values())), 20, "a first call")
         install.processes[0].kill9()
-        found = dict(zip(keys, (each.result() for each in asked), strict=True))
+        for each in asked:
+            each.result()
     assert any(status == 0 for status, _ in found.values()), "the process was killed too late to interrupt anything"
     install.web()
-    again = {key: send(owner, key, post) for key, post in keys.items()}
+    again = {name: send(owner, name, name) for name in found}
 
     for key, (status, call) in found.items():
         assert again[key][0] in ({200, 409} if status == 202 else {200, 202, 409})
         assert call in {"", again[key][1]}
-    until(lambda: all(send(owner, key, post)[0] == 200 for key, post in keys.items()), 60, "every answer")
-    assert effects.counts() == {f"story:{post}": 1 for post in keys.values()}
+    until(lambda: all(send(owner, name, name)[0] == 200 for name in found), 60, "every answer")
+    assert effects.counts() == {f"story:{name}": 1 for name in found}
 
 
 def test_without_the_store_nothing_is_accepted_and_the_same_request_is_accepted_later(

@@ -85,11 +85,20 @@ def test_a_call_that_waits_takes_up_the_first_step_of_an_unchanged_text_and_make
     shell: Shell, house: Install, store: redis.Redis, effect_server: EffectServer
 ) -> None:
     write(house, "waits", "one text")
-    effect_server.mode("refuse:429:0.1", key="told:waits", for_next=3)
-    shell.delay("patient.tell", {"name": "waits"})
-    until(lambda: effect_server.arrived("told:waits") == 2, 30, "the same text to be refused twice")
+    effect_server.mode("refuse:429:0.1", key="told:waits")
+    [call] = shell.delay("patient.tell", {"name": "waits"})
+
+    def refused(times: int) -> bool:
+        """Whether it was refused so often; it need not wait longer each time."""
+        store.zadd(PATIENT.waiting, {call: 1}, xx=True)
+        return effect_server.arrived("told:waits") >= times
+
+    until(lambda: refused(2), 30, "the same text to be refused twice")
     assert containers(effect_server, "waits") == ["one text"]
     write(house, "waits", "another text")
+    known = effect_server.arrived("told:waits")
+    until(lambda: refused(known + 2), 30, "an attempt that began after the change")
+    effect_server.mode("ok", key="told:waits")
 
     ends(store, "waits", "done")
 

@@ -43,7 +43,7 @@ def calls(request: pytest.FixtureRequest, house: Install, shell: Shell) -> dict[
     again = shell.delay("counter.capped", {"n": 1})[0]
     flawed = shell.delay("counter.garbled", {"n": number})[0]
     house.results([again, flawed])
-    deferred = shell.delay("clerk.paced_once", *({"n": n} for n in range(6)))[-1]
+    deferred = shell.delay("clerk.hourly", *({"n": n} for n in range(2)))[-1]
     house.result(deferred)
     return {
         "done": done,
@@ -69,7 +69,7 @@ def test_the_stored_answer_is_the_dict_alone(house: Install, calls: dict[str, st
 
 
 def test_the_table_says_why_a_task_failed(house: Install, shell: Shell, calls: dict[str, str]) -> None:
-    (call,) = shell.delay("counter.fail", {"times": 1, "name": f"flower-{len(house.processes)}"})
+    (call,) = shell.delay("counter.fail", {"times": 9, "name": f"flower-{len(house.processes)}"})
     house.result(call)
     query = "draw=1&start=0&length=100&order[0][column]=0&order[0][dir]=desc&columns[0][data]=received"
 
