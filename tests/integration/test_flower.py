@@ -118,7 +118,7 @@ def as_other_user(
     code = f"""
 import encodings.idna, os, socket
 os.setgid({OTHER_USER}); os.setuid({OTHER_USER})
-with socket.create_connection(("127.0.0.1", {house.flower_port}), 10) as connection:
+with socket.create_connection(("127.0.0.1", {house.flower_port}), {patient(10)}) as connection:
     connection.sendall({request!r}.encode())
     if not {disconnect}:
         answer = b""
@@ -330,9 +330,8 @@ def test_malformed_http_does_not_stop_flower(house: Install) -> None:
         b"GET / HTTP/1.1\r\n\r\n",
         b"X\r\n\r\n",
     ):
-        with socket.create_connection(("127.0.0.1", house.flower_port), 10) as connection:
+        with socket.create_connection(("127.0.0.1", house.flower_port), patient(5)) as connection:
             connection.sendall(said)
-            connection.settimeout(5)
             connection.recv(100)
 
     assert ask(house, "/healthcheck").status == 200

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 
-from tests.harness import until
+from tests.harness import patient, until
 from tests.models.server import Handler, ModelServer, says, sends
 from tests.work.agents import GROQ, MINIMAX, Agents
 
@@ -101,7 +101,7 @@ def test_models_that_are_switched_off_in_the_middle_leave_the_analysis_to_the_ru
 
     groq.will(die)
     call = agents.shell.delay("tasks.analyst.collect", {})[0]
-    assert arrived.wait(10)
+    assert arrived.wait(patient(10))
     groq.close()
     minimax.close()
     gone.set()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import a_valkey
-from tests.harness import until
+from tests.harness import patient, until
 from tests.providers.server import Hold, Way, applies_and_hangs_up, applies_and_says, hangs_up, says
 from tests.providers.threads import TOKEN, Threads, error
 from tests.work.crying import Crying
@@ -91,7 +91,7 @@ def test_a_worker_killed_in_mid_publish_leaves_one_post(crying: Crying, server: 
     hold = Hold(applied=applied)
     server.will(hold)
     crying.cry()
-    assert hold.arrived.wait(30)
+    assert hold.arrived.wait(patient(30))
 
     crying.kill_the_worker()
     hold.gone.set()
