@@ -15,8 +15,10 @@ from gatekeeper import Breaker, Effect, Rate
 
 def base_url() -> str:
     """Where the service is now: a test may move it."""
-    moved = Path(os.environ["NOTES_DIR"]) / "url"
-    return moved.read_text().strip() if moved.exists() else os.environ["EFFECTS_URL"]
+    try:
+        return (Path(os.environ["NOTES_DIR"]) / "url").read_text().strip()
+    except FileNotFoundError:  # also if it is removed at this moment
+        return os.environ["EFFECTS_URL"]
 
 
 def send(key: str, body: Any) -> dict[str, Any]:
