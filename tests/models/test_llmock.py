@@ -58,7 +58,7 @@ def test_chatter_of_both_models_leads_to_the_rules(asker: Asker, mock: Llmock) -
 
 
 def test_a_rate_limit_is_obeyed_to_its_end(asker: Asker, mock: Llmock) -> None:
-    mock.will(fail(429, retry_after=1), good(times=None))
+    mock.will(fail(429, retry_after=4), good(times=None))
 
     makers = [asker.ask().by for _ in range(3)]
     until(lambda: asker.ask().by == GROQ, what="the pause to end")
@@ -94,8 +94,8 @@ def test_a_model_that_is_down_is_skipped_and_comes_back(asker: Asker, mock: Llmo
 
 
 def test_a_model_that_stalls_is_left_after_the_timeout(asker: Asker, mock: Llmock) -> None:
-    asker.set(HTTP_TIMEOUT="0.5")
-    mock.will({"type": "delay", "seconds": 2, "match": {"provider": "groq"}}, good(times=None))
+    asker.set(HTTP_TIMEOUT="2")  # enough for the one that does not stall
+    mock.will({"type": "delay", "seconds": 6, "match": {"provider": "groq"}}, good(times=None))
 
     assert asker.ask().by == MINIMAX
     check_verdict(mock)
