@@ -345,16 +345,26 @@ def recovery(home: Home) -> Process:
     return home.install.start("recover", command)
 
 
-def wait_until_half_way(home: Home) -> None:
-    until(lambda: home.store.exists(N.key("story:old-3000")), 40, "the recovery to be half-way")
-    assert not home.store.exists(N.key(f"story:old-{PADDING - 1}"))
+def half_way(home: Home, lose: Callable[[Home], object]) -> Process:
+    """Lose something, and return a recovery that was stopped half-way; where it ended before it was stopped, do both again."""
+
+    def stopped() -> Process | None:
+        lose(home)
+        recovering = recovery(home)
+        until(lambda: home.store.exists(N.key("story:old-3000")), 40, "the recovery to be half-way")
+        recovering.pause()
+        if not home.store.exists(N.key(f"story:old-{PADDING - 1}")):
+            return recovering
+        recovering.kill9()
+        return None
+
+    return until(stopped, 60, "a recovery that is stopped half-way")
 
 
 def test_a_flush_in_the_middle_of_a_recovery_leaves_effects_closed(padded: Home) -> None:
+    recovering = half_way(padded, flush_all)
     padded.store.flushall()
-    recovering = recovery(padded)
-    wait_until_half_way(padded)
-    padded.store.flushall()
+    recovering.resume()
 
     assert recovering.wait(40) == 1
     assert "lost data again while it was being rebuilt" in recovering.output
@@ -364,15 +374,15 @@ def test_a_flush_in_the_middle_of_a_recovery_leaves_effects_closed(padded: Home)
     padded.all_is_well()
 
 
-@pytest.mark.parametrize("flushed", [True, False], ids=["after a flush", "on a sound ledger"])
-def test_a_recovery_that_is_killed_leaves_effects_closed_and_can_be_run_again(padded: Home, flushed: bool) -> None:
-    if flushed:
-        padded.store.flushall()
-    else:
-        padded.store.delete(*(N.key(f"story:old-{number}") for number in (3000, PADDING - 1)))
-    recovering = recovery(padded)
-    wait_until_half_way(padded)
-    recovering.kill9()
+def delete_two_keys(home: Home) -> None:
+    home.store.delete(*(N.key(f"story:old-{number}") for number in (3000, PADDING - 1)))
+
+
+@pytest.mark.parametrize("lose", [flush_all, delete_two_keys], ids=["after a flush", "on a sound ledger"])
+def test_a_recovery_that_is_killed_leaves_effects_closed_and_can_be_run_again(
+    padded: Home, lose: Callable[[Home], object]
+) -> None:
+    half_way(padded, lose).kill9()
 
     padded.install.worker()
     padded.is_closed()
@@ -382,10 +392,9 @@ def test_a_recovery_that_is_killed_leaves_effects_closed_and_can_be_run_again(pa
 
 
 def test_a_recovery_that_is_interrupted_says_how_to_go_on(padded: Home) -> None:
-    padded.store.flushall()
-    recovering = recovery(padded)
-    wait_until_half_way(padded)
+    recovering = half_way(padded, flush_all)
     recovering._signal(signal.SIGINT)
+    recovering.resume()
 
     assert recovering.wait(20) != 0
     padded.install.worker()
