@@ -27,6 +27,11 @@ def is_served(store: redis.Redis) -> bool:
     return not store.llen("celery") and not store.hlen("unacked")
 
 
+def answers_a_ping(house: Install) -> None:
+    """Wait until the worker answers; Celery itself waits a second for answers, and the worker may have much to read first."""
+    until(lambda: "pong" in house.celery("inspect", "ping").stdout, what="an answer to a ping")
+
+
 def test_messages_that_cannot_be_read_are_dropped_and_the_next_call_runs(
     house: Install, worker: Process, store: redis.Redis
 ) -> None:
@@ -118,7 +123,7 @@ def test_garbage_on_the_channel_of_remote_control_leaves_the_worker_as_it_is(
     for each in [*RAW, *POISON, *(message(body=command) for command in commands)]:
         store.publish("/0.celery.pidbox", each)
 
-    assert "pong" in house.celery("inspect", "ping").stdout
+    answers_a_ping(house)
     assert house.answer(house.call("counter.add", a=1, b=1), 30)["result"] == 2
     assert worker.alive
 
@@ -131,12 +136,16 @@ def test_a_command_about_what_is_not_a_queue_leaves_the_worker_as_it_is(
     for given in [*odd, {"queue": "q", "exchange": ["x"]}, {"queue": "q", "exchange_type": "nosuch"}]:
         store.publish("/0.celery.pidbox", message(body={"method": method, "arguments": given}, headers={"task": ""}))
 
-    assert "pong" in house.celery("inspect", "ping").stdout
+    answers_a_ping(house)
     assert house.answer(house.call("counter.add", a=1, b=1), 30)["result"] == 2
     assert worker.alive
 
 
 def test_a_queue_can_still_be_added_and_cancelled(house: Install, worker: Process) -> None:
-    assert "add consumer moreq" in house.celery("control", "add_consumer", "moreq").stdout
-    assert "no longer consuming from moreq" in house.celery("control", "cancel_consumer", "moreq").stdout
+    def says(words: str, command: str) -> None:
+        """Wait for these words; Celery itself waits a second for an answer, and a command may be given again."""
+        until(lambda: words in house.celery("control", command, "moreq").stdout, what=words)
+
+    says("consum", "add_consumer")
+    says("no longer consuming from moreq", "cancel_consumer")
     assert worker.alive

@@ -211,7 +211,8 @@ def test_a_call_in_a_queue_that_no_worker_takes_from_is_told_everywhere(house: I
 def test_a_worker_whose_consumer_was_cancelled_is_told(house: Install, valkey: Valkey) -> None:
     store = valkey.client()
     house.worker(concurrency=1)
-    house.celery("control", "cancel_consumer", "celery")
+    cancel = ("control", "cancel_consumer", "celery")
+    until(lambda: "no longer consuming" in house.celery(*cancel).stdout, what="the worker to have cancelled it")
     [call] = house.delay("counter.add", {"a": 1, "b": 2})
 
     store.hincrby(f"gate:{{counter}}:call:{call}", "at_ms", -QUARTER)
