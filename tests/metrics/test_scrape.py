@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from itertools import pairwise
 from urllib.error import HTTPError
 
 import pytest
@@ -117,9 +118,7 @@ def test_promtool_finds_nothing_wrong_with_the_page(house: Install) -> None:
 
 def test_a_scrape_looks_at_no_key_one_by_one(house: Install, valkey: Valkey) -> None:
     scrape(house.web_url)
-    before = _commands(valkey)
-    scrape(house.web_url)
-    few = {name: number - before.get(name, 0) for name, number in _commands(valkey).items()}
+    few = _cost(house, valkey)
 
     with valkey.client().pipeline(transaction=False) as pipe:
         for number in range(5_000):
@@ -127,11 +126,9 @@ def test_a_scrape_looks_at_no_key_one_by_one(house: Install, valkey: Valkey) -> 
             entry = {"key": f"held-{number}", "state": "unknown", "since": 1_764_482_000_000, "why": "read timed out"}
             pipe.hset(Keys("counter").held, f"held-{number}", json.dumps(entry))
         pipe.execute()
-    before = _commands(valkey)
-    found = scrape(house.web_url)
-    many = {name: number - before.get(name, 0) for name, number in _commands(valkey).items()}
+    many = _cost(house, valkey)
 
-    assert found.value("gatehouse_held", agent="counter", state="unknown") == 5_000
+    assert scrape(house.web_url).value("gatehouse_held", agent="counter", state="unknown") == 5_000
     asks = {"cmdstat_hgetall", "cmdstat_hmget", "cmdstat_hvals", "cmdstat_zrange", "cmdstat_zcard", "cmdstat_hget"}
     assert {name: many[name] for name in asks if name in many} == {name: few[name] for name in asks if name in few}
     assert not {"cmdstat_scan", "cmdstat_keys"} & {name for name, number in many.items() if number}
@@ -145,6 +142,19 @@ def test_the_library_is_loaded_with_the_first_scrape_only(install: Install) -> N
     """)
 
     assert loaded is False
+
+
+def _cost(house: Install, server: Valkey) -> dict[str, int]:
+    """How often each command runs for a scrape: the least of three, for the web process tells of its host now and then."""
+    counted = [_commands(server)]
+    for _ in range(3):
+        scrape(house.web_url)
+        counted.append(_commands(server))
+    least = {
+        name: min(after.get(name, 0) - before.get(name, 0) for before, after in pairwise(counted))
+        for name in counted[-1]
+    }
+    return {name: number for name, number in least.items() if number}
 
 
 def _commands(server: Valkey) -> dict[str, int]:
