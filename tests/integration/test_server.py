@@ -143,11 +143,6 @@ def test_a_given_server_that_answers_is_reachable(chosen: Settings) -> None:
         redis_server.check_reachable(chosen.redis_url)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 @pytest.mark.parametrize(
     ("url", "said"),
     [

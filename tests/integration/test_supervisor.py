@@ -24,6 +24,7 @@ from deploy import process, procfile, redis_server, supervisor
 from deploy.process import Process
 from deploy.up import WATCHDOG
 from tests.harness import patient, until
+from tests.harness.ports import free_ports
 
 SLEEPER = "sleep 600"
 STUBBORN = """sh -c 'trap "" TERM; echo refusing; while :; do sleep 1; done'"""
@@ -40,11 +41,6 @@ def lives(pid: int) -> bool:
     return bool(state.strip()) and not state.startswith("Z")
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 Given = tuple[list[str], dict[str, str]]
 
 
@@ -54,7 +50,8 @@ def configure(folder: Path, lines: dict[str, str], **given: str) -> Given:
     path = folder / "Procfile"
     path.write_text("".join(f"{name}: {command}\n" for name, command in lines.items()))
     inherited = {name: value for name, value in os.environ.items() if name not in {"REDIS_URL", "BROKER_URL"}}
-    own = {"WEB_PORT": str(free_port()), "FLOWER_PORT": str(free_port()), "STATE_DIR": str(folder / "state")}
+    web_port, flower_port = map(str, free_ports(2))
+    own = {"WEB_PORT": web_port, "FLOWER_PORT": flower_port, "STATE_DIR": str(folder / "state")}
     command = [sys.executable, "-m", "deploy.up", "--procfile", str(path)]
     return command, {**inherited, **own, "LOG_FORMAT": "json", **given}
 
@@ -211,13 +208,14 @@ def test_a_working_process_and_one_that_waits_for_the_server_are_left_alone(star
 def test_a_process_that_cannot_start_is_retried_with_growing_pauses(start: Start) -> None:
     up = start(lines={"broken": "no-such-program", "two": SLEEPER})
 
-    until(lambda: up.said.count("process died") == 2)
+    until(lambda: up.said.count("process died") >= 2)  # a third one may follow before this process looks
 
     died = [event for event in up.events if "process died" in event["event"]]
-    assert ["1 s", "2 s"] == [event["event"].removeprefix("process died, starts again in ") for event in died]
+    assert ["1 s", "2 s"] == [event["event"].removeprefix("process died, starts again in ") for event in died[:2]]
     assert "exit code 127" == died[0]["reason"]
     counted = json.loads((up.state / "run" / "deaths.json").read_text())
-    assert (len(counted["broken"]["times"]), counted["broken"]["reason"]) == (2, "exit code 127")
+    assert len(counted["broken"]["times"]) >= len(died)
+    assert counted["broken"]["reason"] == "exit code 127"
     assert 1 == len(up.pids("two"))
 
 
@@ -359,7 +357,7 @@ def test_a_port_in_use_is_named_with_the_variable_to_change(start: Start, variab
 
 
 def test_one_port_for_two_processes_is_refused(start: Start) -> None:
-    port = str(free_port())
+    port = str(free_ports(1)[0])
 
     assert "choose another one with FLOWER_PORT" in start(WEB_PORT=port, FLOWER_PORT=port).refused()
 
