@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TypeVar
 
 INTERVAL = 0.02
@@ -51,6 +52,13 @@ def until(
             awaited = what if isinstance(what, str) else what()
             raise GaveUp(f"waited {patient(deadline):g} s for {awaited}; {last}") from problem
         time.sleep(INTERVAL)
+
+
+def wait_past_midnight() -> None:
+    """Wait for the next day, in UTC, if it begins within a minute: for a test whose steps belong to one and the same day."""
+    now = datetime.now(UTC)
+    if (now.hour, now.minute) == (23, 59):
+        time.sleep(60.1 - now.second)
 
 
 @contextmanager
