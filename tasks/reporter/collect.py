@@ -18,8 +18,8 @@ from state.agents.events import PastAttempt
 from state.agents.snapshot import snapshot
 from tasks import monitor
 from tasks.monitor.incidents import FailingCheck
-from tasks.writer import review
-from tasks.writer.review import WaitingDraft
+from tasks.writer import draft_list
+from tasks.writer.draft_list import WaitingDraft
 
 #: The agent that records incidents.
 MONITOR = "monitor"
@@ -70,7 +70,7 @@ class Desk:
 def desk(since: datetime) -> Desk:
     """Look at what waits for a person now; messages that are older than `since` are left out."""
     broken = {file: why.removeprefix(f"{file}: ") for file, why in content.scan().broken.items()}
-    return Desk(review.waiting(), mailbox.left_to_a_person(since), broken)
+    return Desk(draft_list.waiting(), mailbox.left_to_a_person(since), broken)
 
 
 def all_agents(agents: Iterable[str], since: datetime, public: Path) -> list[AgentData]:

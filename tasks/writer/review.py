@@ -2,12 +2,11 @@
 
 The rename of the draft's file decides, and succeeds once: of two persons, also on two hosts that share the folder, one
 decides, and the other is told. The lock only lets two on one host wait for each other. If the process of a decision dies,
-the next process that lists or decides finishes it; see `handover`.
+the next process that lists or decides finishes it; see `handover` and `draft_list`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -18,39 +17,21 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
-import structlog
-
 import settings
 from clients import content
 from clients.content import BrokenPost, PostNotFound, post
 from state import hints, private
 from state.files import open_locked, sync_folder
-from tasks.writer import drafts, handover, rewrite
+from tasks.writer import draft_list, drafts, handover, rewrite
+from tasks.writer.draft_list import WaitingDraft
 from tasks.writer.rewrite import Edit
 
 #: Seconds that a decision waits for another one.
 _LOCK_SECONDS = 5.0
 
-log = structlog.get_logger("gatehouse.drafts")
-
 
 class DraftNotDecided(Exception):
     """Raised for a draft that cannot be approved or rejected; the message says why, and what to do."""
-
-
-@dataclass(frozen=True)
-class WaitingDraft:
-    """One draft that waits: its name, its file, and what a person should know; `why` says why it cannot be used."""
-
-    draft: str
-    file: str
-    state: Literal["waiting", "broken"]
-    title: str = ""
-    made_by: str | None = None
-    since: str | None = None
-    sources: tuple[str, ...] = ()
-    why: str = ""
-    version: str = ""  #: 16 hexadecimal digits of its text: what a decision names as seen
 
 
 class Changed(DraftNotDecided):
@@ -65,37 +46,6 @@ class Decided:
     state: Literal["approved", "rejected"]
     file: str
     is_new: bool  #: whether this decided it; False if it had been decided before
-
-
-def waiting() -> list[WaitingDraft]:
-    """Return every draft that waits for a person, the oldest first, and then those that cannot be used.
-
-    A decision whose process died in the middle of it is finished first.
-    """
-    stuck = [*_finish_decisions()]
-    scan, home = drafts.waiting(), drafts.folder()
-    usable = [
-        WaitingDraft(each.id, str(home / scan.files[each.id]), "waiting", each.title, each.made_by, each.publish_at.isoformat(), each.sources,
-                version=_version(home / scan.files[each.id]))
-        for each in scan.posts
-    ]  # fmt: skip
-    broken = [
-        WaitingDraft(Path(name).stem, str(home / name), "broken", why=why, version=_version(home / name))
-        for name, why in (scan.broken | scan.skipped).items()
-    ]
-    return usable + broken + stuck
-
-
-def _finish_decisions() -> Iterator[WaitingDraft]:
-    """Finish what was decided by a process that died, and yield what cannot be finished."""
-    for decision in handover.unfinished():
-        try:
-            decision.finish()
-        except OSError as error:
-            why = f"{decision.way} it was interrupted, and cannot be finished: {error.strerror}: {error.filename}"
-            yield WaitingDraft(decision.base.stem, str(decision.taken), "broken", why=why)
-        else:
-            log.warning("draft decision finished", draft=decision.base.stem, file=str(decision.target))
 
 
 def approve(name: str, *, seen: str = "", edit: Edit | None = None) -> Decided:
@@ -202,7 +152,7 @@ def _first(found: WaitingDraft) -> Iterator[None]:
 def _find(name: str, home: Path, state: Literal["approved", "rejected"]) -> WaitingDraft | Decided:
     """Return the draft of this name, or the same decision if it was made before; raises DraftNotDecided."""
     name = Path(name).stem if name.endswith(".md") else name  # `draft list` shows files, which people paste
-    known = {each.draft: each for each in waiting()}
+    known = {each.draft: each for each in draft_list.waiting()}
     near = [each for each in known if name and each.startswith(name)]
     if name in known or len(near) == 1:
         return known.get(name) or known[near[0]]
@@ -250,13 +200,6 @@ def _check_seen(found: WaitingDraft | Decided, name: str, seen: str) -> None:
         raise Changed(f"{found.draft} was {found.state} before, so nothing was changed: {found.file}")
     if found.version != seen:
         raise Changed(f"{name} was edited since you opened it, so nothing was changed; read it again")
-
-
-def _version(file: Path) -> str:
-    try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-    except OSError:  # it was decided in this moment
-        return ""
 
 
 def _rewritten(name: str, file: Path, edit: Edit) -> bytes:

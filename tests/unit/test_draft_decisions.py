@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import settings
-from tasks.writer import handover, review
+from tasks.writer import draft_list, handover, review
 from tasks.writer.review import Changed, Decided, DraftNotDecided
 from tasks.writer.rewrite import Edit
 
@@ -138,7 +138,7 @@ def test_a_process_that_dies_at_any_operation_leaves_a_draft_that_waits_or_is_de
                 way()
         except Died:
             has_died = True
-        waits = {each.draft: each.state for each in review.waiting()}
+        waits = {each.draft: each.state for each in draft_list.waiting()}
         if waits:
             assert waits == {NAME: "waiting"}, f"after {numbers} operations"
             assert draft.read_text() == TEXT
@@ -155,7 +155,7 @@ def test_a_decision_that_cannot_be_finished_is_shown_until_it_can(draft: Path) -
     post = draft.parents[1] / draft.name
     post.write_text("somebody's own")
 
-    [shown] = review.waiting()
+    [shown] = draft_list.waiting()
 
     assert (shown.draft, shown.state) == (NAME, "broken")
     assert (
@@ -163,7 +163,7 @@ def test_a_decision_that_cannot_be_finished_is_shown_until_it_can(draft: Path) -
         in shown.why
     )
     post.unlink()
-    assert review.waiting() == []
+    assert draft_list.waiting() == []
     assert "Other text." in post.read_text()
 
 

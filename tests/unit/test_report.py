@@ -17,7 +17,7 @@ from tasks.reporter import charts, daily_report, stats
 from tasks.reporter.archive import ReportArchive
 from tasks.reporter.collect import AgentData, Desk, PublishedPost
 from tasks.reporter.daily_report import DailyReport
-from tasks.writer.review import WaitingDraft
+from tasks.writer.draft_list import WaitingDraft
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 11, 22, 6, 30, tzinfo=BERLIN)

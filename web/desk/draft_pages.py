@@ -9,8 +9,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from clients.text.words import capitalized, counted
-from tasks.writer import review
-from tasks.writer.review import Decided, WaitingDraft
+from tasks.writer import draft_list, review
+from tasks.writer.draft_list import WaitingDraft
+from tasks.writer.review import Decided
 from tasks.writer.rewrite import Edit
 from web.desk import door
 from web.desk.visit import Visit
@@ -77,7 +78,7 @@ def decide_many(visit: Visit) -> Response:
 
 def waiting() -> list[WaitingDraft]:
     """Return the drafts that wait, the oldest first, those that cannot be used last."""
-    return review.waiting()
+    return draft_list.waiting()
 
 
 def excerpt(draft: WaitingDraft) -> tuple[str, bool]:

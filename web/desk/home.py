@@ -14,7 +14,7 @@ import settings
 from state.agents.snapshot import revisions
 from state.ledger import Ledger
 from tasks.writer import drafts
-from tasks.writer.review import WaitingDraft
+from tasks.writer.draft_list import WaitingDraft
 from web.desk import agent_rows, door, draft_pages, inbox
 from web.desk.agent_rows import AgentRow
 from web.desk.inbox import Page

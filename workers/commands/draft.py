@@ -8,8 +8,9 @@ import click
 
 from clients.text.words import counted
 from state import hints
-from tasks.writer import drafts, review
-from tasks.writer.review import Decided, WaitingDraft
+from tasks.writer import draft_list, drafts
+from tasks.writer.draft_list import WaitingDraft
+from tasks.writer.review import Decided
 from workers import decisions
 from workers.commands.output import command, show, table
 from workers.decisions import by_command
@@ -20,7 +21,7 @@ draft = click.Group("draft", help="Look at the writer's drafts, and publish or r
 @command("list")
 def list_(*, json_: bool) -> None:
     """List the drafts that wait, the oldest first. Those that cannot be used are listed with the reason."""
-    waiting = review.waiting()
+    waiting = draft_list.waiting()
     rows = [_row(each) for each in waiting]
     usable = next((each.draft for each in waiting if each.state != "broken"), None)
     lines = [table(rows), f"read them in {drafts.folder()}"] if rows else ["no draft waits"]

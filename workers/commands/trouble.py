@@ -19,7 +19,7 @@ from state.ledger import Ledger, LedgerStatus, schedule_runs, shared_journal
 from state.processes.liveness import Liveness
 from tasks.monitor import budgets, incident_log
 from tasks.monitor.overdue import Overdue
-from tasks.writer import review
+from tasks.writer import draft_list
 from workers.commands import posts, times, vitals
 
 #: How far back calls without a result and refusals are told.
@@ -194,7 +194,7 @@ def of_models(now: datetime) -> Iterator[Trouble]:
 
 def of_drafts() -> Iterator[Trouble]:
     """Yield how many drafts wait for a person."""
-    waiting = review.waiting()
+    waiting = draft_list.waiting()
     if waiting:
         names = ", ".join(each.draft for each in waiting[:MAX_OF_A_KIND])
         drafts = "a draft waits" if len(waiting) == 1 else f"{len(waiting)} drafts wait"
