@@ -381,7 +381,7 @@ def test_in_a_file_that_was_emptied_each_promise_is_synced_anew(folder: Path, mo
     journal = Journal(folder)
     for fence in range(1, 10):
         note(journal, fence)
-    os.truncate(folder / "2026-11.jsonl", 0)
+    os.truncate(journal.own_files()[-1], 0)
     synced: list[int] = []
     original = os.fsync
 
