@@ -66,15 +66,16 @@ def complete(provider: Provider, form: RequestForm, system: str, prompt: str, ti
         raise CompletionError(f"no answer: {http.reason(error)}", "failed") from error
     body = _body(response)
     usage, problem, choice = dig(body, "usage"), error_body.read(body), message.choice_of(body)
+    # A reply is charged, also if it cannot be used; a refusal costs what it says, and mostly that is nothing.
+    texts = () if choice is None else (system, prompt, message.written(choice))
+    spent = cost.of(usage, *texts)
     try:
         if response.status_code not in _SUCCESS or problem.text or problem.status or choice is None:
             raise _failure(provider, form, response, problem)
-        text = message.text_of(choice)
+        return Completion(message.text_of(choice), spent)
     except CompletionError as error:
-        # A reply that cannot be used is charged; a refusal costs what it says, and mostly that is nothing.
-        error.cost = cost.of(usage, *((system, prompt) if choice else ()))
+        error.cost = spent
         raise
-    return Completion(text, cost.of(usage, system, prompt, text))
 
 
 def _failure(provider: Provider, form: RequestForm, response: Response, problem: ErrorBody) -> CompletionError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 from clients.llm.dig import dig
@@ -20,24 +21,30 @@ class Cost(NamedTuple):
 
 
 def of(usage: Any, *texts: str) -> Cost:
-    """Return what a request cost that has a reply.
+    """Return the cost of a request.
 
     Args:
         usage: The `usage` object of the reply, or anything else that stands there.
-        *texts: What was sent and what came back, for an estimate where `usage` is missing or not plausible.
+        *texts: What was sent and what came back, for an estimate where `usage` is missing or not plausible; without any,
+            nothing is estimated.
 
     """
     if reported := _reported(usage):
         return Cost(reported)
-    return Cost(estimated=-(-sum(len(text.encode("utf-8", "replace")) for text in texts) // BYTES_PER_TOKEN))
+    size = sum(len(text.encode("utf-8", "replace")) for text in texts)
+    return Cost(estimated=math.ceil(size / BYTES_PER_TOKEN))
 
 
 def _reported(usage: Any) -> int:
     """Return the number of tokens in a `usage` object; 0 if it is missing or not plausible."""
-    total = dig(usage, "total_tokens")
-    if total is None:
-        parts = (dig(usage, name) for name in ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens"))
-        total = sum(part for part in parts if isinstance(part, int))
-    if not isinstance(total, int) or isinstance(total, bool):
-        return 0
-    return total if 0 <= total <= MAX_TOKENS else 0
+    if (total := dig(usage, "total_tokens")) is not None:
+        return total if _is_plausible(total) else 0
+    for names in (("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens")):
+        parts = [dig(usage, name) for name in names]
+        if all(map(_is_plausible, parts)):
+            return sum(parts)
+    return 0
+
+
+def _is_plausible(number: Any) -> bool:
+    return type(number) is int and 0 <= number <= MAX_TOKENS

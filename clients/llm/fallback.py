@@ -81,7 +81,7 @@ class Answer(BaseModel, Generic[Value]):
     value: Value
     rung: Rung
     by: str  #: such as `groq/llama-3.3-70b-versatile`, or `rules`, or `raw`
-    tokens: int = 0  #: spent on all rungs together
+    tokens: int = 0  #: that providers reported, on all rungs together
     note: str | None = None  #: why no better rung answered
 
 
@@ -217,8 +217,10 @@ class _Ladder(Generic[Schema]):
         self.tokens += cost.reported
         if any(cost) and current_or_none() is not None:
             spend(cost.reported, provider.name, estimated=cost.estimated)
-        told = {"tokens": cost.reported} | ({"estimated_tokens": cost.estimated} if cost.estimated else {})
-        return told | {"ms": round((time.monotonic() - started) * 1000)}
+        fields = {"tokens": cost.reported, "ms": round((time.monotonic() - started) * 1000)}
+        if cost.estimated:
+            fields["estimated_tokens"] = cost.estimated
+        return fields
 
     def answered(self, rung: Rung, by: str, value: Schema, **details: Any) -> Answer[Schema]:
         """Return the answer of a rung, and record it."""

@@ -22,6 +22,8 @@ _FILTERED = {
     "spii",
 }
 _BROKEN_OFF = {"error", "insufficient_system_resource", "aborted", "abort", "timeout"}
+#: Where servers put the reasoning.
+_REASONING = ("reasoning_content", "reasoning")
 #: The types of parts that are not text for the reader.
 _HIDDEN = {"thinking", "reasoning", "redacted_thinking", "tool_use", "tool_call", "refusal"}
 
@@ -46,7 +48,7 @@ def text_of(choice: dict[str, Any]) -> str:
         raise UnusableReply("the reply was held back by a content filter")
     if finish in _BROKEN_OFF:
         raise CompletionError(f"the server broke the reply off ({finish})", "failed")
-    message = choice.get("message") or choice.get("delta") or {"content": choice.get("text")}
+    message = _message(choice)
     text = _text(dig(message, "content"))
     if text.strip():
         return text
@@ -57,9 +59,19 @@ def text_of(choice: dict[str, Any]) -> str:
     return _thought_answer(message)
 
 
+def written(choice: dict[str, Any]) -> str:
+    """Return all that the model wrote, whether it can be used or not: its reasoning and its text."""
+    message = _message(choice)
+    return "".join(_text(dig(message, name)) for name in (*_REASONING, "content"))
+
+
+def _message(choice: dict[str, Any]) -> Any:
+    return choice.get("message") or choice.get("delta") or {"content": choice.get("text")}
+
+
 def _thought_answer(message: Any) -> str:
     """Return the reasoning if it is nothing but JSON: some servers take an answer without reasoning for reasoning."""
-    thought = _text(dig(message, "reasoning_content") or dig(message, "reasoning")).strip()
+    thought = _text(next(filter(None, (dig(message, name) for name in _REASONING)), None)).strip()
     if thought and not thought.startswith("{"):
         raise UnusableReply("the model wrote its reasoning and no answer")
     return thought

@@ -29,13 +29,15 @@ def joined(content: bytes) -> dict[str, Any]:
     chunks = [json.loads(event) for event in events if event.startswith("{")]
     if not chunks and "[DONE]" not in events:
         raise ValueError("no data")
+    error = _last(dig(chunk, "error") for chunk in chunks)
+    has_choice = any(dig(chunk, "choices", 0) for chunk in chunks)
     pieces = [dig(chunk, "choices", 0, "delta", "content") for chunk in chunks]
     message = {"content": "".join(piece for piece in pieces if isinstance(piece, str))}
     finish = _last(dig(chunk, "choices", 0, "finish_reason") for chunk in chunks)
     return {
-        "choices": [{"message": message, "finish_reason": finish}],
+        "choices": [{"message": message, "finish_reason": finish}] if has_choice or not error else [],
         "usage": _last(dig(chunk, "usage") for chunk in chunks),
-        "error": _last(dig(chunk, "error") for chunk in chunks),
+        "error": error,
     }
 
 

@@ -54,7 +54,7 @@ class Attempt:
     counters: dict[str, int] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=dict)  #: that models charged, by provider
     estimated_tokens: int = 0  #: those that providers did not report
-    counted_tokens: int = 0  #: how many of both its budgets have
+    counted_tokens: int = 0  #: of both together, how many its budgets have counted
     requests: dict[str, int] = field(default_factory=dict)  #: what its requests to other services add to the measures
     events: list[str] = field(default_factory=list)
     left_out: int = 0  #: how many events are missing between the first and the newest

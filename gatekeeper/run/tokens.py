@@ -30,16 +30,18 @@ def spend(tokens: int, provider: str, *, estimated: int = 0) -> None:
         NoRunningTask: No task is running here.
 
     """
-    for number in (tokens, estimated):
-        if type(number) is not int or not 0 <= number <= MAX_TOKENS:
-            raise GatekeeperError(
-                f"spend({number!r}, {provider!r}): tokens are a whole number of at most {MAX_TOKENS:,}"
-            )
+    if not (_is_number(tokens) and _is_number(estimated)):
+        asked = f"spend({tokens!r}, {provider!r}" + (f", estimated={estimated!r})" if estimated != 0 else ")")
+        raise GatekeeperError(f"{asked}: tokens are a whole number of at most {MAX_TOKENS:,}")
     attempt = current()
-    if tokens:
+    if tokens:  # a metric of 0 would say that the provider reports them
         attempt.tokens[provider] = attempt.tokens.get(provider, 0) + tokens
     attempt.estimated_tokens += estimated
     count(attempt)
+
+
+def _is_number(tokens: object) -> bool:
+    return type(tokens) is int and 0 <= tokens <= MAX_TOKENS
 
 
 def count(attempt: Attempt) -> None:

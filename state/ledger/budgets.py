@@ -20,7 +20,7 @@ class Budgets(Stores):
             claim: The attempt; one whose claim is lost has spent its tokens all the same.
             task: The Celery name of its task.
             limits: What its task's policy says, with at least one budget.
-            tokens: What models have charged for the attempt so far.
+            tokens: What the attempt has spent so far.
 
         Returns:
             The rule of each budget that these tokens used up.

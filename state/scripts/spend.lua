@@ -1,4 +1,4 @@
--- spend: count the tokens of an attempt for the budgets of its call, as soon as a model has charged them. What was counted
+-- spend: count the tokens of an attempt for the budgets of its call, as soon as a model has answered. What was counted
 -- of an attempt before is not counted again, so a lost answer does no harm, and no end of the attempt is waited for.
 --
 -- Keys:
@@ -6,7 +6,7 @@
 -- Arguments:
 --   key, fence: of the claim
 --   task: of the call
---   tokens: that models have charged for this attempt so far
+--   tokens: that this attempt has spent so far
 --   policy: JSON {budgets: [{rule, limit, window_ms}]}
 -- Returns:
 --   {"counted", rule of each budget that these tokens used up}

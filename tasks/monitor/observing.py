@@ -51,17 +51,17 @@ def observe(book: Book, found: Sequence[Condition], now: datetime, *, keep_ends:
         else:
             over.append(ended)
             recent |= _counted(ended, recent)
-    for name, since in seen.items():
-        # The clock of Redis, from which `since` may come, may be ahead of this one.
-        lasts = now - min(by_name[name].since or since, since)
-        if lasts >= by_name[name].settle and len(standing) < MAX_STANDING:
-            standing[name] = _begun(by_name[name], since, recent.get(name))
+    for name, first_seen in seen.items():
+        condition = by_name[name]
+        # The clock of Redis, from which the time may come, may be ahead of this one.
+        since = first_seen if condition.since is None or condition.since > now else condition.since
+        if now - since >= condition.settle and len(standing) < MAX_STANDING:
+            standing[name] = _begun(condition, since, recent.get(name))
     update = {"standing": standing, "seen": seen, "missing": missing, "recent": recent, "looked": now}
     return Observed(book.model_copy(update=update), tuple(over))
 
 
-def _begun(condition: Condition, seen: datetime, before: Recent | None) -> Incident:
-    since = condition.since or seen
+def _begun(condition: Condition, since: datetime, before: Recent | None) -> Incident:
     return Incident(
         id=hashlib.sha256(f"{condition.name} {since.isoformat()}".encode()).hexdigest()[:12],
         name=condition.name,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from datetime import time as clock
 from typing import TypeVar
 
 INTERVAL = 0.02
@@ -54,11 +55,12 @@ def until(
         time.sleep(INTERVAL)
 
 
-def wait_past_midnight() -> None:
-    """Wait for the next day, in UTC, if it begins within a minute: for a test whose steps belong to one and the same day."""
+def avoid_midnight(minutes: float = 1) -> None:
+    """Wait for the next day, in UTC, if it begins within so many minutes: for steps that belong to one and the same day."""
     now = datetime.now(UTC)
-    if (now.hour, now.minute) == (23, 59):
-        time.sleep(60.1 - now.second)
+    left = datetime.combine(now.date() + timedelta(days=1), clock.min, UTC) - now
+    if left < timedelta(minutes=minutes):
+        time.sleep(left.total_seconds() + 0.1)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -16,7 +17,7 @@ from redis import Redis
 from state.redis.keys import Keys
 from tests.harness import Install, Process, patient, until
 from tests.harness.install import http_status
-from tests.harness.polling import wait_past_midnight
+from tests.harness.polling import avoid_midnight
 from tests.harness.shell import Shell
 from tests.web_server import WebServer
 
@@ -99,7 +100,7 @@ def test_an_incident_and_its_end_are_each_told_once(house: Install, shell: Shell
 
 
 class Late(BaseHTTPRequestHandler):
-    """What answers when it is looked at the second time."""
+    """A server that works; the test starts it late."""
 
     def do_GET(self) -> None:
         self.send_response(200)
@@ -119,11 +120,9 @@ def test_a_web_process_that_starts_a_moment_later_raises_no_alarm(
     try:
         (call,) = shell.delay("tasks.monitor.check", {})
         until(lambda: '"url": "http://127.0.0.1:' + str(house.flower_port) in worker.output, what="the first look")
-        server = WebServer(
-            Late, house.flower_port
-        ).start()  # a thread here: a process may need longer than the 4 s to start
-        answer = house.answer(call, deadline=30)["result"]
-        server.close()
+        # A thread here: a process may need longer than the 4 s to start.
+        with closing(WebServer(Late, house.flower_port).start()):
+            answer = house.answer(call, deadline=30)["result"]
     finally:
         (house.content_dir / "monitor.toml").write_text(MONITOR)
 
@@ -191,11 +190,10 @@ def number(cell: str) -> int:
 def test_the_report_tells_the_numbers_of_the_events_and_is_served(
     house: Install, shell: Shell, worker: Process, redis: Redis
 ) -> None:
-    wait_past_midnight()
+    avoid_midnight()
     calls = [
-        *shell.delay(
-            "clerk.complain", {"words": "for the report"}
-        ),  # has one attempt: a second one might come any time
+        # It has one attempt: a second one might come any time.
+        *shell.delay("clerk.complain", {"words": "for the report"}),
         *shell.delay("counter.limited", *({"n": n} for n in range(5))),
         *shell.delay("counter.add", {"a": 1, "b": 2}),
         *shell.delay("tasks.publisher.publish", {"post_id": "hello", "destination": "feed"}),
@@ -229,18 +227,22 @@ def test_the_report_tells_the_numbers_of_the_events_and_is_served(
     assert state(house, "reporter", "newest_report")["lead"] == report["lead"]
 
 
+def reports(house: Install) -> set[str]:
+    return {path.name for path in (house.public_dir / "reports").glob("2*.html")}
+
+
 def test_the_same_day_again_is_the_same_file(house: Install, shell: Shell, worker: Process, redis: Redis) -> None:
-    wait_past_midnight()
     before = redis.zcard(Keys("reporter").waiting)
 
-    days = {result_of(house, shell, "tasks.reporter.report")["day"] for _ in range(2)}
+    avoid_midnight()
+    first, files = result_of(house, shell, "tasks.reporter.report")["day"], reports(house)
+    second = result_of(house, shell, "tasks.reporter.report")["day"]
 
-    assert len(days) == 1
+    assert first == second
     assert redis.zcard(Keys("reporter").waiting) <= before
-    assert len(list((house.public_dir / "reports").glob("2*.html"))) == 1
-    until(
-        lambda: not list((house.public_dir / "reports").glob(".*")), what="no unfinished file"
-    )  # the first report is made anew
+    assert reports(house) == files
+    # The first report is made anew.
+    until(lambda: not list((house.public_dir / "reports").glob(".*")), what="no unfinished file")
     assert http_status(f"{house.web_url}/reports/.reports.lock") == 404
 
 

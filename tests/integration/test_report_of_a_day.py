@@ -14,7 +14,7 @@ from redis import Redis
 
 from state.redis.keys import Keys
 from tests.harness import Install, until
-from tests.harness.polling import wait_past_midnight
+from tests.harness.polling import avoid_midnight
 from tests.harness.shell import Shell
 from tests.integration.test_monitor_and_reporter import MONITOR
 
@@ -29,7 +29,7 @@ MADE = {"counter": 11, "publisher": 10, "clerk": 0}
 @pytest.fixture(scope="module")
 def page(house: Install, shell: Shell, store: Redis) -> Any:
     """Make a day of every outcome; return the page of its report."""
-    wait_past_midnight()
+    avoid_midnight(minutes=3)
     (house.content_dir / "monitor.toml").write_text(MONITOR)
     (house.content_dir / "hello.md").write_text(POST)
     (house.content_dir / "broken.md").write_text("---\npublish_at: 2026-11-01\n---\n\nNo title.\n")

@@ -87,6 +87,20 @@ def test_what_began_by_a_clock_that_is_ahead_is_told_as_soon_as_it_has_lasted_he
     assert night.look(wrong(since=ahead)) == ["disk state is full"]
     assert night.look(wrong(since=ahead), doubt) == []
     assert night.looks([wrong(since=ahead), doubt], 2) == ["held publish:feed:b is full"]
+    assert all(incident.since <= night.now for incident in night.book.standing.values())
+    night.looks([], 3)
+    assert [incident.since < (incident.until or START) for incident in night.over] == [True, True]
+
+
+def test_what_waits_anew_has_to_last_anew() -> None:
+    night = Night()
+    name, settle = "held publish:feed:a", timedelta(seconds=15)
+    assert night.look(wrong(name, since=START + timedelta(seconds=9), settle=settle)) == []
+
+    again = wrong(name, since=START + timedelta(seconds=19), settle=settle)
+
+    assert night.look(again, after=timedelta(seconds=14)) == []
+    assert night.look(again) == ["held publish:feed:a is full"]
 
 
 def test_one_good_look_in_an_outage_is_not_its_end() -> None:

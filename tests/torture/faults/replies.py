@@ -107,7 +107,7 @@ def late_delivery(arena: Arena, rounds: int) -> None:
 def _first_doubt(arena: Arena, keys: list[str]) -> float:
     """Return when the first of these keys came to be in doubt; look-ups of it begin then, whatever becomes of the others."""
     names = Keys(AGENT)
-    return min(int(arena.watch.client.hget(names.key(key), "since_ms") or 0) for key in keys) / 1000
+    return min(int(arena.watch.client.hget(names.key(key), "since_ms")) for key in keys) / 1000
 
 
 @fault("F8", "a request is never delivered and its sender is killed", short=1, long=6)
