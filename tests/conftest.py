@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Generator, Iterator
 from functools import cache
@@ -19,6 +20,12 @@ from tests.harness.namespaces import Namespace, NoNamespaces
 from tests.harness.rabbitmq import RabbitMQ
 
 MADE = pytest.StashKey[list[Install]]()
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach what tests start: a shell starts its background with SIGINT ignored, and all children inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def a_valkey(*, aof: bool = False) -> Valkey:
