@@ -56,6 +56,7 @@ class RedisCluster:
             replica.client().execute_command("CLUSTER", "REPLICATE", _name_of(primary))
         until(lambda: all(self._is_ok(node) for node in self.nodes), 30, "the cluster to be ready")
         until(self.is_replicated, 60, "each replica to follow its primary")
+        until(lambda: all(map(_knows_each_replica, self.nodes)), 30, "every node to have heard of it")
 
     @property
     def url(self) -> str:
@@ -155,6 +156,12 @@ class RedisCluster:
 def _has_all(about: dict[str, Any]) -> bool:
     followers = [each for name, each in about.items() if re.fullmatch(r"slave\d+", name)]
     return any(each["state"] == "online" and each["offset"] >= about["master_repl_offset"] > 0 for each in followers)
+
+
+def _knows_each_replica(node: Node) -> bool:
+    """Return whether a node names a replica behind each primary: it hears of them by and by."""
+    ranges = node.client().execute_command("CLUSTER", "SLOTS")
+    return len(ranges) == PRIMARIES and all(len(servers) > 1 for _, _, *servers in ranges)
 
 
 def _name_of(node: Node) -> str:

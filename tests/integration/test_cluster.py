@@ -111,9 +111,10 @@ def test_every_process_and_command_works_with_a_cluster(
     house.gate("recover")
     assert house.answer(house.call("counter.capped", n=2))["ok"]
     assert effects.counts() == {"capped:1": 1, "capped:2": 1}
-    found = {each["check"]: each for each in json.loads(house.celery("gate", "doctor", "--json").stdout)}
-    assert found["redis cluster"]["found"] == "3 primaries, 3 replicas"
-    assert found["redis full coverage"]["found"].startswith("cluster-require-full-coverage no: ")
+    # A node that a busy machine kept from answering may be missing for a moment.
+    until(lambda: findings(house)["redis cluster"]["found"] == "3 primaries, 3 replicas", 30, "each replica to be seen")
+    found = findings(house)
+    assert str(found["redis full coverage"]["found"]).startswith("cluster-require-full-coverage no: ")
     assert found["redis min-replicas"]["found"] == "0 to write"
     assert found["effects"]["ok"]
     assert worker.alive
