@@ -159,7 +159,7 @@ def _has_all(about: dict[str, Any]) -> bool:
 
 
 def _knows_each_replica(node: Node) -> bool:
-    """Return whether a node names a replica behind each primary: it hears of them by and by."""
+    """Return whether a node knows a replica of each primary; it learns of them by gossip, within some seconds."""
     ranges = node.client().execute_command("CLUSTER", "SLOTS")
     return len(ranges) == PRIMARIES and all(len(servers) > 1 for _, _, *servers in ranges)
 

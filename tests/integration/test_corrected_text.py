@@ -89,7 +89,7 @@ def test_a_call_that_waits_takes_up_the_first_step_of_an_unchanged_text_and_make
     [call] = shell.delay("patient.tell", {"name": "waits"})
 
     def refused(times: int) -> bool:
-        """Whether it was refused so often; it need not wait longer each time."""
+        """Make the call due at once, and return whether the provider refused its text at least so many times."""
         store.zadd(PATIENT.waiting, {call: 1}, xx=True)
         return effect_server.arrived("told:waits") >= times
 

@@ -145,7 +145,7 @@ def test_the_library_is_loaded_with_the_first_scrape_only(install: Install) -> N
 
 
 def _cost(house: Install, server: Valkey) -> dict[str, int]:
-    """How often each command runs for a scrape: the least of three, for the web process tells of its host now and then."""
+    """Return how often a scrape runs each command: the least of three, because the web process also reports its host."""
     counted = [_commands(server)]
     for _ in range(3):
         scrape(house.web_url)

@@ -1,4 +1,4 @@
-"""What a request to a model cost: as reported, or estimated by what was sent and what the model wrote."""
+"""The cost of a request to a model is what the provider reports, or an estimate from the texts of request and reply."""
 
 from __future__ import annotations
 

@@ -76,11 +76,6 @@ def decide_many(visit: Visit) -> Response:
     return visit.go("/?kind=draft", f"{done} {'approved' if verb == 'approve' else 'rejected'}.", failed[:MAX_TOLD])
 
 
-def waiting() -> list[WaitingDraft]:
-    """Return the drafts that wait, the oldest first, those that cannot be used last."""
-    return draft_list.waiting()
-
-
 def excerpt(draft: WaitingDraft) -> tuple[str, bool]:
     """Return the beginning of a draft's text, and whether that is all; empty if it cannot be read."""
     try:
@@ -91,7 +86,7 @@ def excerpt(draft: WaitingDraft) -> tuple[str, bool]:
 
 
 def _find(name: str) -> WaitingDraft:
-    found = next((each for each in waiting() if each.draft == name), None)
+    found = next((each for each in draft_list.waiting() if each.draft == name), None)
     if found is None:
         raise HTTPException(404, f"no draft {name[:80]!r} waits; it may have been decided already")
     return found
@@ -100,7 +95,7 @@ def _find(name: str) -> WaitingDraft:
 def _edit(visit: Visit) -> Edit | None:
     """Return what the person made of the draft; None if it is as before, or is not there any more."""
     edit = Edit(visit.form.get("title"), visit.form.text("body").strip())
-    found = next((each for each in waiting() if each.draft == visit.path("draft")), None)
+    found = next((each for each in draft_list.waiting() if each.draft == visit.path("draft")), None)
     is_same = found is not None and found.title == edit.title and review.text_of(found.draft).strip() == edit.body
     return None if found is None or is_same else edit
 

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute
 import settings
 from state.agents.snapshot import revisions
 from state.ledger import Ledger
-from tasks.writer import drafts
+from tasks.writer import draft_list, drafts
 from tasks.writer.draft_list import WaitingDraft
 from web.desk import agent_rows, door, draft_pages, inbox
 from web.desk.agent_rows import AgentRow
@@ -107,7 +107,7 @@ def _none(page: Page) -> Page:
 
 def _drafts(start: str) -> Drafts:
     first = int(start) if start.isascii() and start.isdecimal() and len(start) < inbox.MAX_DIGITS else 0
-    found = draft_pages.waiting()
+    found = draft_list.waiting()
     shown = [DraftCard(each, *draft_pages.excerpt(each)) for each in found[first : first + DRAFTS]]
     last = first + len(shown)
     return Drafts(shown, len(found), str(last) if last < len(found) and shown else "")
